@@ -1,0 +1,59 @@
+# cython: boundscheck=False, wraparound=False
+"""The plaintext of a payload (docs/protocol/sphinx.md, "Payload"):
+
+    16 zero | destination 32 | message | 0x01 | zeros        1024 bytes in all
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memcpy, memset
+
+from nym.errors import LengthError, PaddingError
+
+cdef enum:
+    ZEROS = 16
+    DESTINATION = 32
+    PREFIX = ZEROS + DESTINATION
+    PAYLOAD = 1024
+    LONGEST_MESSAGE = PAYLOAD - PREFIX - 1
+
+
+def pad(bytes destination not None, bytes message not None):
+    """The 1024 bytes that carry `message`, of at most 975 bytes, to `destination`, of 32.
+
+    Raises LengthError.
+    """
+    if len(destination) != DESTINATION:
+        raise LengthError(f"a destination has {DESTINATION} bytes, not {len(destination)}")
+    if len(message) > LONGEST_MESSAGE:
+        raise LengthError(f"a message has at most {LONGEST_MESSAGE} bytes, not {len(message)}")
+    cdef bytes payload = PyBytes_FromStringAndSize(NULL, PAYLOAD)
+    cdef unsigned char *out = <unsigned char *>PyBytes_AS_STRING(payload)
+    cdef size_t length = len(message)
+    memset(out, 0, PAYLOAD)
+    memcpy(out + ZEROS, PyBytes_AS_STRING(destination), DESTINATION)
+    memcpy(out + PREFIX, PyBytes_AS_STRING(message), length)
+    out[PREFIX + length] = 1
+    return payload
+
+
+def recover(bytes payload not None):
+    """(destination, message) of a payload of 1024 bytes.
+
+    Raises LengthError, PaddingError. How long it takes depends on the message's length, which
+    whoever holds the plaintext sees anyway.
+    """
+    if len(payload) != PAYLOAD:
+        raise LengthError(f"a payload has {PAYLOAD} bytes, not {len(payload)}")
+    cdef const unsigned char *data = <const unsigned char *>PyBytes_AS_STRING(payload)
+    cdef unsigned char nonzero = 0
+    cdef Py_ssize_t i
+    for i in range(ZEROS):
+        nonzero |= data[i]
+    if nonzero:
+        raise PaddingError("the payload doesn't begin with 16 zero bytes: it was changed")
+    cdef Py_ssize_t end = PAYLOAD - 1
+    while end >= PREFIX and data[end] == 0:
+        end -= 1
+    if end < PREFIX or data[end] != 1:
+        raise PaddingError("the payload doesn't end with 0x01 and zeros")
+    return payload[ZEROS:PREFIX], payload[PREFIX:end]

@@ -1,0 +1,24 @@
+# libsodium, as far as Sphinx needs it. Every function returns 0 for success.
+
+cdef extern from "sodium.h" nogil:
+    int sodium_init()
+    void sodium_memzero(void *pnt, size_t length)
+    int sodium_memcmp(const void *b1, const void *b2, size_t length)
+    void randombytes_buf(void *buf, size_t size)
+
+    # Buffers of these two must not overlap.
+    int crypto_scalarmult(unsigned char *q, const unsigned char *n, const unsigned char *p)
+    int crypto_scalarmult_base(unsigned char *q, const unsigned char *n)
+
+    void crypto_core_ed25519_scalar_random(unsigned char *r)
+    void crypto_core_ed25519_scalar_mul(unsigned char *z, const unsigned char *x,
+                                        const unsigned char *y)
+    void crypto_core_ed25519_scalar_negate(unsigned char *neg, const unsigned char *s)
+
+    # The variant with a nonce of 8 bytes and a block counter of 64 bits.
+    int crypto_stream_chacha20_xor(unsigned char *c, const unsigned char *m,
+                                   unsigned long long mlen, const unsigned char *n,
+                                   const unsigned char *k)
+    int crypto_generichash_blake2b(unsigned char *out, size_t outlen,
+                                   const unsigned char *data, unsigned long long inlen,
+                                   const unsigned char *key, size_t keylen)

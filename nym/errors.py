@@ -1,0 +1,130 @@
+"""Every error that the program raises on purpose, in one tree.
+
+An error's text is the sentence that the user reads: what happened, and what to do. Its class says
+whose mistake it is (ours, the user's, the peer's) and with which code the program ends.
+"""
+
+
+class NymError(Exception):
+    """The root; `exit_code` is the one of the program when nobody handles the error."""
+
+    exit_code = 1
+
+
+class UsageError(NymError):
+    """The command line can't be understood."""
+
+    exit_code = 2
+
+
+class IdentityError(NymError):
+    """The client's keys are missing, damaged, or already there."""
+
+    exit_code = 5
+
+
+class ConfigError(NymError):
+    """A setting is unknown, or has a value that it can't have."""
+
+    exit_code = 5
+
+
+class ListenError(NymError):
+    """A port can't be listened on."""
+
+
+# What a local application asked for, and why it can't be had.
+
+
+class RequestError(NymError):
+    """A local request that is refused; the text goes to the application."""
+
+
+class IncompleteDataError(RequestError):
+    """A request that ends before it is complete."""
+
+    def __init__(self) -> None:
+        super().__init__("IncompleteDataError")
+
+
+class UnknownRequestError(RequestError):
+    """A request of no known kind."""
+
+    def __init__(self) -> None:
+        super().__init__("UnknownRequestError")
+
+
+class MessageTooLongError(RequestError):
+    """A message that doesn't fit into one packet."""
+
+    def __init__(self, length: int, maximum: int) -> None:
+        super().__init__(f"too long message. Sent {length} bytes while the maximum is {maximum}")
+
+
+class NoTopologyError(RequestError):
+    """Nothing is known of the network yet, or no route can be made of what is known."""
+
+    exit_code = 4
+
+    def __init__(self) -> None:
+        super().__init__("Invalid network topology")
+
+
+class BusyError(RequestError):
+    """The outbox is full."""
+
+
+# What came from the network and isn't as it should be.
+
+
+class RemoteError(NymError):
+    """A peer can't be reached, or said something that the protocol doesn't allow."""
+
+    exit_code = 4
+
+
+class UnreachableError(RemoteError):
+    """No connection, or it broke, or the answer did not come in time."""
+
+
+class RemoteFormatError(RemoteError):
+    """Bytes from a peer that aren't what the protocol says."""
+
+
+class ProviderRefusedError(RemoteError):
+    """The provider answered `bad foomp`: it doesn't know the token, or the request."""
+
+
+# Sphinx, docs/protocol/sphinx.md. A packet made by somebody else is refused with one of these.
+
+
+class SphinxError(RemoteError):
+    """A packet, or a part of one, that can't be processed."""
+
+
+class LengthError(SphinxError, ValueError):
+    """A packet, key, address, message or route whose length is wrong."""
+
+
+class GroupElementError(SphinxError, ValueError):
+    """A group element (a public key or a packet's alpha) of low order: its products are zero."""
+
+
+class ScalarError(SphinxError, ValueError):
+    """A secret that is zero modulo the order of the group."""
+
+
+class MacError(SphinxError):
+    """The header's MAC is wrong: the header was changed, or is for another node."""
+
+
+class FlagError(SphinxError):
+    """A routing flag that means neither forward nor final."""
+
+
+class PaddingError(SphinxError):
+    """A payload that isn't padded as it must be: changed on the way, or made wrongly."""
+
+
+class DestinationError(SphinxError):
+    """The payload names another destination than the header."""

@@ -1,0 +1,71 @@
+"""Where a node listens: as text in the directory, as 32 bytes in a Sphinx header.
+
+docs/protocol/sphinx.md, "Node addresses":
+
+    type 0x04 or 0x06 | port 2 | IPv4 4 or IPv6 16 | zeros
+"""
+
+import ipaddress
+from typing import NamedTuple
+
+from nym.errors import RemoteFormatError
+
+ADDRESS_LENGTH = 32
+_FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] = {
+    4: ipaddress.IPv4Address,
+    6: ipaddress.IPv6Address,
+}
+
+
+class NodeAddress(NamedTuple):
+    """An IP address in its usual text form, and a port."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+def encode_address(address: NodeAddress) -> bytes:
+    """The 32 bytes of it."""
+    ip = ipaddress.ip_address(address.ip)
+    head = bytes([ip.version]) + address.port.to_bytes(2, "big") + ip.packed
+    return head.ljust(ADDRESS_LENGTH, b"\0")
+
+
+def decode_address(data: bytes) -> NodeAddress:
+    """The address in 32 bytes. Raises RemoteFormatError."""
+    if len(data) != ADDRESS_LENGTH:
+        raise RemoteFormatError(f"a node address has {ADDRESS_LENGTH} bytes, not {len(data)}")
+    family = _FAMILIES.get(data[0])
+    if family is None:
+        raise RemoteFormatError(f"a node address of type {data[0]}; 4 and 6 are known")
+    end = 3 + family(0).max_prefixlen // 8
+    if any(data[end:]):
+        raise RemoteFormatError("a node address with something behind it")
+    return NodeAddress(str(family(data[3:end])), int.from_bytes(data[1:3], "big"))
+
+
+def split_host(text: str) -> tuple[str, int]:
+    """(name or IP, port) of `1.2.3.4:1789`, `[::1]:1789` or `mix.example:1789`.
+
+    Raises RemoteFormatError.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise RemoteFormatError(f"an IPv6 address belongs in brackets: {text!r:.80}")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise RemoteFormatError(f"not a host and a port: {text!r:.80}")
+    return host, int(port)
+
+
+def parse_numeric(text: str) -> NodeAddress | None:
+    """The address, where `text` has an IP address and not a name. Raises RemoteFormatError."""
+    host, port = split_host(text)
+    try:
+        return NodeAddress(str(ipaddress.ip_address(host)), port)
+    except ValueError:
+        return None

@@ -1,0 +1,42 @@
+"""Public keys as text: base58 in 2020, URL-safe base64 with padding in 2019."""
+
+import base64
+import binascii
+
+import base58
+
+KEY_LENGTH = 32
+LONGEST_TEXT = 44  # of 32 bytes, in either encoding; decoding base58 costs the square of it
+
+
+def encode_base58(key: bytes) -> str:
+    """As people and the 2020 directory write it; no padding."""
+    return base58.b58encode(key).decode("ascii")
+
+
+def decode_base58(text: str) -> bytes:
+    """32 bytes. Raises ValueError."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"a key in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
+    return _checked(base58.b58decode(text))
+
+
+def encode_base64(key: bytes) -> str:
+    """As the 2019 directory writes it."""
+    return base64.urlsafe_b64encode(key).decode("ascii")
+
+
+def decode_base64(text: str) -> bytes:
+    """32 bytes. Raises ValueError."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"a key in base64 has at most {LONGEST_TEXT} characters, not {len(text)}")
+    try:
+        return _checked(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True))
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from error
+
+
+def _checked(key: bytes) -> bytes:
+    if len(key) != KEY_LENGTH:
+        raise ValueError(f"a key has {KEY_LENGTH} bytes, not {len(key)}")
+    return key
