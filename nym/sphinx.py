@@ -6,17 +6,10 @@ bytes out, and a packet that isn't as it should be raises a `nym.errors.SphinxEr
 
 import hmac
 from collections.abc import Sequence
-from typing import Final as Constant
 from typing import NamedTuple
 
 from nym import _padding, _sphinx
 from nym.errors import DestinationError
-
-KEY_LENGTH: Constant = 32
-ADDRESS_LENGTH: Constant = 32
-PACKET_LENGTH: Constant = 1372
-LONGEST_MESSAGE: Constant = 975
-MOST_HOPS: Constant = 5
 
 public_key = _sphinx.public_key
 multiply = _sphinx.multiply

@@ -6,11 +6,12 @@ docs/protocol/sphinx.md, "Node addresses":
 """
 
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
+from nym.wire.sizes import ADDRESS_LENGTH
 
-ADDRESS_LENGTH = 32
 _FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] = {
     4: ipaddress.IPv4Address,
     6: ipaddress.IPv6Address,
@@ -27,6 +28,7 @@ class NodeAddress(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
+@lru_cache(maxsize=4096)
 def encode_address(address: NodeAddress) -> bytes:
     """The 32 bytes of it."""
     ip = ipaddress.ip_address(address.ip)

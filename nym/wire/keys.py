@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+from functools import lru_cache
 
 import base58
 
-KEY_LENGTH = 32
+from nym.wire.sizes import KEY_LENGTH
+
 LONGEST_TEXT = 44  # of 32 bytes, in either encoding; decoding base58 costs the square of it
 
 
@@ -14,6 +16,7 @@ def encode_base58(key: bytes) -> str:
     return base58.b58encode(key).decode("ascii")
 
 
+@lru_cache(maxsize=1 << 16)  # a directory says the same keys every ten seconds
 def decode_base58(text: str) -> bytes:
     """32 bytes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:

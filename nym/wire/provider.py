@@ -8,8 +8,8 @@
 from typing import NamedTuple
 
 from nym.errors import ProviderRefusedError, RemoteFormatError
+from nym.wire.sizes import ADDRESS_LENGTH
 
-ADDRESS_LENGTH = 32
 TOKEN_LENGTH = 32
 REFUSED = b"bad foomp"
 ACKNOWLEDGED = b"foomp"  # a node's answer to a packet
@@ -20,8 +20,7 @@ LOOP_COVER = b"The cake is a lie!"
 _REGISTER = b"\x00\x01"
 _PULL = b"\x01\x00"
 LONGEST_REQUEST = 2 + ADDRESS_LENGTH + TOKEN_LENGTH
-# The protocol's own bound: as many messages, and as long ones, as two bytes can say.
-LONGEST_ANSWER = 2 + 0xFFFF * (2 + 1024)
+LONGEST_ANSWER = 1 << 20  # 200 times what a provider of 0.4 says in one
 
 
 class Register(NamedTuple):

@@ -1,0 +1,96 @@
+"""Send and receive messages through a Nym 0.4 mix network, without anyone learning who talks to whom.
+
+Usage:
+  nym-client
+  nym-client init --id ID [--provider KEY] [--directory URL] [--force]
+  nym-client tcpsocket --id ID [--port PORT] [--directory URL]
+  nym-client localnet [--port PORT] [--layers N] [--width N] [--providers N] [--folder DIR]
+  nym-client demo
+  nym-client --help
+  nym-client --version
+
+Commands:
+  init        make a client: its keys, its address, its config.toml
+  tcpsocket   run a client; applications connect to it over TCP
+  localnet    run a whole network on this machine
+  demo        a local network and two clients that write to each other
+
+Options:
+  --id ID             the client's name on this machine
+  --provider KEY      the provider to use, its key in base58; else one is chosen
+  --directory URL     the network's directory; else the configured one
+  --force             replace keys that are there; their address is lost
+  -p PORT --port PORT
+                      port to listen on; 0: the system chooses. tcpsocket: the configured one,
+                      else 9001. localnet: the directory's, else 8080
+  --layers N          layers of mixnodes, 1 to 4 [default: 3]
+  --width N           mixnodes in each layer [default: 1]
+  --providers N       providers [default: 1]
+  --folder DIR        keep keys and undelivered messages here; else they end with the network
+  --help              show this
+  --version           show the version
+
+Examples:
+  nym-client demo
+  nym-client init --id alice
+  nym-client tcpsocket --id alice --port 9001
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import docopt
+
+from nym import __version__
+from nym.cli.banner import banner
+from nym.errors import NymError, UsageError
+
+Options = Mapping[str, Any]
+
+COMMANDS = {
+    "init": "nym.cli.init",
+    "tcpsocket": "nym.cli.tcpsocket",
+    "localnet": "nym.cli.localnet",
+    "demo": "nym.cli.demo",
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command line; returns the exit code."""
+    try:
+        return _dispatch(_parse(arguments))
+    except NymError as error:
+        print(f"nym-client: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parse(arguments: list[str]) -> Options:
+    assert __doc__ is not None
+    try:
+        return docopt.docopt(__doc__, arguments, default_help=False)
+    except docopt.DocoptExit as error:
+        reason = str(error).split("\n")[0]
+        if reason.startswith("Usage"):
+            reason = "these arguments don't belong together" if arguments else "what is asked?"
+        raise UsageError(f"{reason}\nSee what there is with: nym-client --help") from error
+
+
+def _dispatch(options: Options) -> int:
+    if options["--help"]:
+        print(__doc__, end="")
+        return 0
+    if options["--version"]:
+        print(f"nym-client {__version__}")
+        return 0
+    for command, module in COMMANDS.items():
+        if options[command]:
+            # Imported when needed: --help doesn't wait for the network code.
+            execute: Callable[[Options], int] = import_module(module).execute
+            return execute(options)
+    print(banner())
+    print("usage: --help to see available options.")
+    return 0

@@ -1,0 +1,60 @@
+"""`init`: a client's folder, keys and configuration."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nym.cli import Options
+from nym.cli.banner import banner
+from nym.cli.options import checked, client_folder
+from nym.config import (
+    ClientSettings,
+    Config,
+    check_directory,
+    check_provider,
+    save_config,
+)
+from nym.errors import ConfigError, IdentityError
+from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
+
+
+def execute(options: Options) -> int:
+    """Make the client, and print its address."""
+    folder = client_folder(options["--id"])
+    settings = ClientSettings(id=options["--id"])
+    if options["--provider"]:
+        provider = checked("--provider", options["--provider"], check_provider)
+        settings = replace(settings, provider=provider)
+    if options["--directory"]:
+        directory = checked("--directory", options["--directory"], check_directory)
+        settings = replace(settings, directory=directory)
+
+    print(banner())
+    print("Initialising client...")
+    identity = make_client(folder, Config(client=settings), force=options["--force"])
+    print("Client configuration completed.")
+    print(f"Address: {identity.address}")
+    return 0
+
+
+def make_client(folder: Path, config: Config, *, force: bool = False) -> Identity:
+    """New keys and a new config.toml in `folder`. Raises IdentityError, ConfigError."""
+    if has_identity(folder) and not force:
+        raise IdentityError(
+            f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '
+            "another --id, or --force to replace its keys, and with them its address"
+        )
+    identity = generate_identity()
+    print(f'Writing keypairs to "{folder}"...')
+    try:
+        save_identity(identity, folder)
+        save_config(config, folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be written: {error.strerror or error}") from error
+    return identity
+
+
+def _address_in(folder: Path) -> str:
+    try:
+        return f" with the address {load_identity(folder).address}"
+    except IdentityError:
+        return ""  # damaged keys are keys, too: perhaps they can be mended

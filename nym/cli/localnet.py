@@ -1,0 +1,36 @@
+"""`localnet`: a whole network on this machine."""
+
+import logging
+from pathlib import Path
+
+from nym.cli import Options
+from nym.cli.daemon import run_until, say, set_up_log, stop_event
+from nym.cli.options import number
+from nym.localnet.network import Network
+from nym.wire.directory import MOST_LAYERS
+
+MOST_NODES = 100  # of a layer, and of providers
+
+
+def execute(options: Options) -> int:
+    """Run until a signal comes."""
+    stop = stop_event()
+    set_up_log(logging.INFO)
+    folder = options["--folder"]
+    network = Network(
+        port=number("--port", options["--port"] or "8080", 0, 65535),
+        layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
+        width=number("--width", options["--width"], 1, MOST_NODES),
+        providers=number("--providers", options["--providers"], 1, MOST_NODES),
+        folder=Path(folder) if folder else None,
+    )
+    url = network.start()
+    for mixnode in network.mixnodes:
+        address = f"{mixnode.address!s:21}"
+        say(f"mixnode    layer {mixnode.layer}   {address} {mixnode.identity.address}")
+    for provider in network.providers:
+        address = f"{provider.address!s:21}"
+        say(f"provider   packets   {address} {provider.identity.address}")
+        say(f"           clients   {provider.client_address}")
+    say(f"directory            {url}")
+    return run_until(stop, network.stop)

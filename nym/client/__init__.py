@@ -1,0 +1,1 @@
+"""The running client: one greenlet for each thing that happens by itself."""

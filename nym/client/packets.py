@@ -1,0 +1,57 @@
+"""The one way to a packet: where the recipient fetches, a route there, Sphinx."""
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from nym.client.session import ProviderSession
+from nym.errors import NoTopologyError
+from nym.routes import random_route, recipient_provider
+from nym.sphinx import create_packet
+from nym.topology import ProviderNode, Topology
+from nym.wire.addresses import NodeAddress
+
+
+class Addressed(NamedTuple):
+    """A packet, and the mixnode to hand it to."""
+
+    first_hop: NodeAddress
+    packet: bytes
+
+
+class PacketMaker:
+    """Makes packets; every one draws its route and its delays from the same distributions."""
+
+    def __init__(
+        self,
+        own_address: bytes,
+        topology: Callable[[], Topology | None],
+        session: ProviderSession,
+        average_delay: float,
+        random: Random,
+    ) -> None:
+        self._own_address = own_address
+        self._topology = topology
+        self._session = session
+        self._average_delay = average_delay
+        self._random = random
+
+    def is_routable(self, recipient: bytes) -> bool:
+        """Whether a packet to `recipient` can be made now."""
+        return self._provider(recipient) is not None
+
+    def make(self, recipient: bytes, message: bytes) -> Addressed:
+        """A packet with `message`, at most 975 bytes. Raises NoTopologyError."""
+        topology, provider = self._topology(), self._provider(recipient)
+        if topology is None or provider is None:
+            raise NoTopologyError
+        first_hop, hops = random_route(topology, provider, self._average_delay, self._random)
+        return Addressed(first_hop, create_packet(message, hops, recipient))
+
+    def _provider(self, recipient: bytes) -> ProviderNode | None:
+        topology = self._topology()
+        if topology is None:
+            return None
+        if recipient == self._own_address:
+            return self._session.provider
+        return recipient_provider(topology, recipient)

@@ -1,0 +1,76 @@
+"""Keeps the client's view of the network up to date; the last one stays when no new one comes."""
+
+import logging
+from collections.abc import Callable
+from random import Random
+
+import gevent
+
+from nym.client.resolver import Resolver
+from nym.client.transport import http_get
+from nym.client.watch import Outage
+from nym.errors import NoTopologyError, RemoteError, UnreachableError
+from nym.timing import Backoff
+from nym.topology import Topology, build_topology, hosts
+from nym.wire.directory import parse_topology
+
+TOPOLOGY_PATH = "/api/presence/topology"
+FIRST_RETRY = 0.5
+LONGEST_RETRY = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Refresher:
+    """Asks the directory every `period` seconds, counted from the end of the last answer.
+
+    `revive` is called when nothing answers at the directory's address; it says whether it
+    brought a directory up there, which is then asked at once.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        period: float,
+        random: Random,
+        follow: Callable[[Topology], None],
+        revive: Callable[[], bool] | None,
+    ) -> None:
+        self.topology: Topology | None = None
+        self._url = directory.rstrip("/") + TOPOLOGY_PATH
+        self._period = period
+        self._follow = follow
+        self._revive = revive
+        self._resolver = Resolver()
+        self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
+        self._outage = Outage(log, f"directory {directory}")
+
+    def run(self) -> None:
+        """Refresh for ever."""
+        while True:
+            gevent.sleep(self.tick())
+
+    def tick(self) -> float:
+        """One refresh; returns the seconds until the next."""
+        try:
+            self._refresh()
+        except (RemoteError, NoTopologyError) as error:
+            if isinstance(error, UnreachableError) and self._revive and self._revive():
+                return 0.0
+            self._outage.begins(error)
+            return self._backoff.wait()
+        self._outage.ends()
+        self._backoff.reset()
+        return self._period
+
+    def _refresh(self) -> None:
+        records = parse_topology(http_get(self._url))
+        topology = build_topology(records, self._resolver.resolve(hosts(records)))
+        self.topology = topology
+        self._follow(topology)
+        log.debug(
+            "the network has layers of %s mixnodes, and %d providers; %d records were unreadable",
+            [len(layer) for layer in topology.layers],
+            len(topology.providers),
+            records.skipped,
+        )

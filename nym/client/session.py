@@ -1,0 +1,108 @@
+"""The client at its provider: which one, under which token (docs/protocol/provider.md)."""
+
+import hashlib
+import logging
+import time
+
+from gevent.event import Event
+
+from nym.client.transport import exchange
+from nym.topology import ProviderNode, Topology
+from nym.wire.keys import encode_base58
+from nym.wire.provider import (
+    LONGEST_ANSWER,
+    TOKEN_LENGTH,
+    Pull,
+    Register,
+    decode_messages,
+    decode_token,
+)
+
+log = logging.getLogger(__name__)
+
+
+class ProviderSession:
+    """Follows one provider through its restarts and, after `patience` seconds, to another.
+
+    `preferred`, a provider's key, is never left for another.
+    """
+
+    def __init__(self, address: bytes, preferred: bytes | None, patience: float) -> None:
+        self.provider: ProviderNode | None = None
+        self.registered = Event()  # set once, at the first registration
+        self._address = address
+        self._preferred = preferred
+        self._patience = patience
+        self._token: bytes | None = None
+        self._last_seen = 0.0
+        self._missed = False
+
+    def follow(self, topology: Topology) -> None:
+        """Look for the provider in a new topology, and for another one where it must be."""
+        chosen = self._choose(topology)
+        if chosen is None:
+            if not self._missed:
+                log.warning("%s is not in the directory; waiting for it", self._name())
+            self._missed = True
+            return
+        self._missed = False
+        self._last_seen = time.monotonic()
+        if self.provider is None or chosen.public_key != self.provider.public_key:
+            log.info("using provider %s", encode_base58(chosen.public_key))
+            self._token = None
+        self.provider = chosen
+
+    @property
+    def has_token(self) -> bool:
+        """Whether pulls make sense."""
+        return self._token is not None
+
+    def register(self) -> None:
+        """Ask for a token. Raises RemoteError; a provider must be known."""
+        provider = self._known_provider()
+        answer = exchange(
+            provider.client_address, Register(self._address).encode(), TOKEN_LENGTH + 1
+        )
+        self._token = decode_token(answer)
+        self.registered.set()
+        log.info("registered at provider %s", encode_base58(provider.public_key))
+
+    def forget_token(self) -> None:
+        """The provider doesn't know it: it was started anew."""
+        self._token = None
+
+    def pull(self) -> list[bytes]:
+        """What waited, dummies and loops included. Raises RemoteError; there must be a token."""
+        request = Pull(self._address, self._token or b"").encode()
+        answer = exchange(self._known_provider().client_address, request, LONGEST_ANSWER)
+        return decode_messages(answer)
+
+    def _choose(self, topology: Topology) -> ProviderNode | None:
+        if self._preferred is not None:
+            return topology.provider(self._preferred)
+        if self.provider is None:
+            return self._nearest(topology)
+        same = topology.provider(self.provider.public_key) or next(
+            # A provider of 0.4 has a new key after each start.
+            (n for n in topology.providers if n.client_address == self.provider.client_address),
+            None,
+        )
+        if same is None and time.monotonic() - self._last_seen > self._patience:
+            return self._nearest(topology)
+        return same
+
+    def _nearest(self, topology: Topology) -> ProviderNode:
+        # The same one at every start, and another one for another client: nothing to remember.
+        return min(
+            topology.providers,
+            key=lambda node: hashlib.blake2b(self._address + node.public_key).digest(),
+        )
+
+    def _known_provider(self) -> ProviderNode:
+        if self.provider is None:
+            raise AssertionError("no provider was chosen yet")
+        return self.provider
+
+    def _name(self) -> str:
+        key = self._preferred or (self.provider.public_key if self.provider else b"")
+        return f"provider {encode_base58(key)}"

@@ -1,0 +1,120 @@
+"""Bytes over TCP and HTTP, each exchange with a limit on its length and a time for all of it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import gevent
+import requests
+
+from nym.errors import RemoteFormatError, UnreachableError
+from nym.wire.addresses import NodeAddress
+
+TIMEOUT = 10.0  # seconds, for a whole exchange
+LONGEST_HTTP_ANSWER = 16 << 20
+_CHUNK = 1 << 16
+
+
+def send_packet(address: NodeAddress, packet: bytes) -> None:
+    """Hand one packet to a node: one connection, one write (docs/protocol/mixnode.md).
+
+    Raises UnreachableError.
+    """
+    with _connection(address) as connection:
+        # A node takes what its first read() brings for the whole packet.
+        sent = connection.send(packet)
+        if sent != len(packet):
+            raise UnreachableError(f"{address} took {sent} of {len(packet)} bytes")
+
+
+def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
+    """One request, the writing half shut down, and the answer: at most `longest` bytes of it.
+
+    Raises UnreachableError.
+    """
+    with _connection(address) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return read_to_end(connection, longest)
+
+
+def read_to_end(connection: socket.socket, longest: int) -> bytes:
+    """What comes until the peer shuts down, or until there are `longest` bytes."""
+    chunks: list[bytes] = []
+    missing = longest
+    while missing and (chunk := connection.recv(min(missing, _CHUNK))):
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return b"".join(chunks)
+
+
+def http_get(url: str) -> bytes:
+    """The body of a 200 answer. Raises UnreachableError, RemoteFormatError."""
+    with _http("GET", url, None) as answer:
+        if answer.status_code != 200:
+            raise RemoteFormatError(f"{url} answers with HTTP status {answer.status_code}")
+        body = b""
+        for chunk in answer.iter_content(_CHUNK):
+            body += chunk
+            if len(body) > LONGEST_HTTP_ANSWER:
+                raise RemoteFormatError(f"{url} answers with more than {LONGEST_HTTP_ANSWER} bytes")
+        return body
+
+
+def http_post(url: str, body: bytes) -> None:
+    """Post JSON; 200 and 201 are success. Raises UnreachableError, RemoteFormatError."""
+    with _http("POST", url, body) as answer:
+        if answer.status_code not in (200, 201):
+            raise RemoteFormatError(f"{url} answers with HTTP status {answer.status_code}")
+
+
+@contextmanager
+def _http(method: str, url: str, body: bytes | None) -> Iterator[requests.Response]:
+    with requests.Session() as session, _deadline(url):
+        # A proxy from the environment is for the world, not for this machine.
+        session.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
+        try:
+            with session.request(
+                method,
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"} if body else None,
+                timeout=TIMEOUT,
+                stream=True,
+            ) as answer:
+                yield answer
+        except requests.RequestException as error:
+            raise UnreachableError(f"{url} can't be reached: {_cause(error)}") from error
+
+
+@contextmanager
+def _connection(address: NodeAddress) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
+    with _deadline(str(address)), socket.socket(family, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect((address.ip, address.port))
+            yield connection
+        except OSError as error:
+            raise UnreachableError(f"{address} can't be reached: {error}") from error
+
+
+@contextmanager
+def _deadline(peer: str) -> Iterator[None]:
+    # Of the whole exchange: a socket's own time-out begins anew with each byte that drips in.
+    timeout = gevent.Timeout.start_new(TIMEOUT)
+    try:
+        yield
+    except gevent.Timeout as expired:
+        if expired is not timeout:
+            raise
+        raise UnreachableError(f"{peer} did not answer within {TIMEOUT:.0f} s") from None
+    finally:
+        timeout.close()
+
+
+def _cause(error: BaseException) -> str:
+    # requests wraps what happened several times; the innermost says it shortest.
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__

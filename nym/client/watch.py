@@ -1,0 +1,82 @@
+"""Greenlets that are looked after: one that dies is logged and started again, alone.
+
+Also the two ways in which the client's parts run: at a schedule's deadlines, and once per outage
+in the log.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from random import Random
+
+import gevent
+
+from nym.errors import NymError
+from nym.timing import Backoff, Schedule
+
+FIRST_RESTART = 1.0
+LONGEST_RESTART = 60.0
+STEADY = 60.0  # seconds of running after which a death is the first one again
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Starts greenlets, restarts those that die, and ends all of them."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._greenlets: list[gevent.Greenlet[..., None]] = []
+
+    def start(self, name: str, run: Callable[[], None]) -> None:
+        """Run `run` in a greenlet of its own, again and again."""
+        greenlet = gevent.spawn(self._keep_running, name, run)
+        greenlet.name = name
+        self._greenlets.append(greenlet)
+
+    def stop(self) -> None:
+        """End all greenlets, and wait until they have ended."""
+        gevent.killall(self._greenlets)
+        self._greenlets.clear()
+
+    def _keep_running(self, name: str, run: Callable[[], None]) -> None:
+        backoff = Backoff(FIRST_RESTART, LONGEST_RESTART, self._random)
+        while True:
+            started = time.monotonic()
+            try:
+                run()
+                log.error("%s ended by itself; it is started again", name)
+            except Exception:
+                log.exception("%s died; it is started again", name)
+            if time.monotonic() - started > STEADY:
+                backoff.reset()
+            gevent.sleep(backoff.wait())
+
+
+def run_schedule(schedule: Schedule, tick: Callable[[], None]) -> None:
+    """Call `tick` at each deadline, for ever."""
+    while True:
+        gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
+        tick()
+        schedule.advance(time.monotonic())
+
+
+class Outage:
+    """Says once that something doesn't work, and once that it works again."""
+
+    def __init__(self, log: logging.Logger, what: str) -> None:
+        self._log = log
+        self._what = what
+        self._down = False
+
+    def begins(self, error: NymError) -> None:
+        """It failed; the first time, that is said."""
+        if not self._down:
+            self._log.warning("%s: %s; trying again until it works", self._what, error)
+        self._down = True
+
+    def ends(self) -> None:
+        """It worked."""
+        if self._down:
+            self._log.info("%s: works again", self._what)
+        self._down = False

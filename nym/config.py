@@ -1,0 +1,298 @@
+"""config.toml: the settings, their defaults, and the checks of each (docs/configuration.md).
+
+The dataclasses below are the only list of settings: the file that `init` writes, its comments, the
+checks and the defaults all come from them.
+"""
+
+import json
+import logging
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from nym.errors import ConfigError
+from nym.files import write_file
+from nym.wire.keys import decode_base58
+
+CONFIG_FILE = "config.toml"
+DEFAULT_DIRECTORY = "http://127.0.0.1:8080"
+LONGEST_ID = 100
+_LONGEST_FILE = 1 << 20
+
+Check = Callable[[Any], None]
+
+
+def check_id(value: str) -> None:
+    """An id names a folder. Raises ValueError."""
+    if value in (".", "..") or not 0 < len(value) <= LONGEST_ID or value.startswith("-"):
+        raise ValueError(f"an id has 1 to {LONGEST_ID} characters and doesn't begin with -")
+    if not value.isprintable() or "/" in value:
+        raise ValueError("an id is the name of a folder: no / and no control characters")
+
+
+def check_directory(value: str) -> None:
+    """An HTTP address. Raises ValueError."""
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"a directory is an address such as {DEFAULT_DIRECTORY}")
+    if url.port == 0 or url.query or url.fragment:  # .port raises ValueError beyond 65535
+        raise ValueError("a directory's address has a host, a port and a path, nothing else")
+
+
+def check_provider(value: str) -> None:
+    """A key in base58, or nothing. Raises ValueError."""
+    if value:
+        decode_base58(value)
+
+
+def check_port(value: int) -> None:
+    """A TCP port; 0 lets the system choose. Raises ValueError."""
+    if not 0 <= value <= 65535:
+        raise ValueError("a port is a number from 0 to 65535")
+
+
+def _check_host(value: str) -> None:
+    if not value:
+        raise ValueError("a host is a name or an IP address")
+
+
+def _check_origins(value: list[object]) -> None:
+    if not all(isinstance(origin, str) for origin in value):
+        raise ValueError('origins are texts such as "https://chat.example"')
+
+
+def _above_zero(value: float) -> None:
+    if not 0 < value <= 1e6:
+        raise ValueError("seconds, more than 0 and at most 1000000")
+
+
+def _zero_or_more(value: float) -> None:
+    if not 0 <= value <= 1e6:
+        raise ValueError("seconds, from 0 to 1000000")
+
+
+def _only_false(what: str) -> Check:
+    def check(value: bool) -> None:
+        if value:
+            raise ValueError(f"{what} does not exist yet in this version; only false will do")
+
+    return check
+
+
+def _check_level(value: str) -> None:
+    if value not in LEVELS:
+        raise ValueError(f"a level is one of {', '.join(LEVELS)}")
+
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def _setting(default: Any, comment: str, check: Check) -> Any:
+    metadata = {"comment": comment, "check": check}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """[client]"""
+
+    note: ClassVar[str] = ""
+    id: str = _setting("default", "the name of this folder", check_id)
+    directory: str = _setting(
+        DEFAULT_DIRECTORY,
+        "with this default, and nothing there, a local network is started inside the client",
+        check_directory,
+    )
+    provider: str = _setting("", "base58; empty: one is chosen and kept", check_provider)
+    provider_patience: float = _setting(
+        600.0, "seconds without it before another is chosen", _above_zero
+    )
+    reliable: bool = _setting(
+        False,
+        "true: acknowledged, which tells recipients who sent",
+        _only_false("reliable delivery"),
+    )
+
+
+@dataclass(frozen=True)
+class SocketSettings:
+    """[socket]"""
+
+    note: ClassVar[str] = ""
+    host: str = _setting("127.0.0.1", "where applications connect", _check_host)
+    port: int = _setting(9001, "0: the system chooses", check_port)
+    allowed_origins: list[str] = _setting(
+        [], "web sites whose pages may use the WebSocket", _check_origins
+    )
+
+
+@dataclass(frozen=True)
+class TrafficSettings:
+    """[traffic]"""
+
+    note: ClassVar[str] = (
+        "seconds; means of exponential distributions, the last two fixed"
+    )
+    average_packet_delay: float = _setting(
+        0.1, "per hop, of every packet, cover or not", _zero_or_more
+    )
+    message_sending_average_delay: float = _setting(
+        0.5, "between packets of the outgoing queue", _above_zero
+    )
+    loop_cover_traffic_average_delay: float = _setting(
+        0.5, "between packets of the cover stream", _above_zero
+    )
+    fetch_message_delay: float = _setting(0.4, "between pulls from the provider", _above_zero)
+    topology_refresh_rate: float = _setting(10.0, "between looks at the directory", _above_zero)
+
+
+@dataclass(frozen=True)
+class PrivacySettings:
+    """[privacy]"""
+
+    note: ClassVar[str] = ""
+    seal: bool = _setting(
+        False,
+        "false: plain messages, as the published 0.4 client sends and reads them",
+        _only_false("the sealed envelope"),
+    )
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """[logging]"""
+
+    note: ClassVar[str] = ""
+    level: str = _setting("info", "debug, info, warning or error", _check_level)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, by section."""
+
+    client: ClientSettings = field(default_factory=ClientSettings)
+    socket: SocketSettings = field(default_factory=SocketSettings)
+    traffic: TrafficSettings = field(default_factory=TrafficSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+def load_config(folder: Path) -> Config:
+    """The settings in `folder`; the defaults where it has no file. Raises ConfigError."""
+    path = folder / CONFIG_FILE
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_FILE).decode()
+    except FileNotFoundError:
+        return Config(client=ClientSettings(id=folder.name))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from error
+    return parse_config(text, str(path))
+
+
+def save_config(config: Config, folder: Path) -> None:
+    """Write config.toml, over one that is there."""
+    write_file(folder / CONFIG_FILE, format_config(config).encode())
+
+
+def parse_config(text: str, name: str = CONFIG_FILE) -> Config:
+    """The settings in a file's text. Raises ConfigError, which names `name` and the line."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} is no TOML: {error}") from error
+
+    def refuse(reason: str, section: str, key: str = "") -> ConfigError:
+        return ConfigError(f"{name}, line {_line(text, section, key)}: {reason}")
+
+    sections: dict[str, Any] = {}
+    known = {section.name: section.default_factory for section in fields(Config)}
+    for section, table in tables.items():
+        if section not in known:
+            raise refuse(f"unknown section [{section}]; known are {_names(known)}", section)
+        if not isinstance(table, dict):
+            raise refuse(f"{section} is a section: write [{section}]", section)
+        kind: Any = known[section]
+        settings = {setting.name: setting for setting in fields(kind)}
+        for key, value in table.items():
+            if key not in settings:
+                raise refuse(f"unknown key {key} in [{section}]; known are {_names(settings)}",
+                             section, key)
+            try:
+                table[key] = _checked(value, settings[key])
+            except ValueError as error:
+                raise refuse(f"{key} = {_toml(value)}: {error}", section, key) from error
+        sections[section] = kind(**table)
+    return Config(**sections)
+
+
+def format_config(config: Config) -> str:
+    """The file's text, with a comment behind each key."""
+    lines = []
+    for section in fields(config):
+        settings = getattr(config, section.name)
+        lines.append(f"[{section.name}]" + (f"  # {settings.note}" if settings.note else ""))
+        for setting in fields(settings):
+            pair = f"{setting.name} = {_toml(getattr(settings, setting.name))}"
+            lines.append(f"{pair:<46} # {setting.metadata['comment']}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _checked(value: Any, setting: Any) -> Any:
+    kind = type(setting.default if setting.default_factory is MISSING else [])
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"it must be {_KINDS[kind]}")
+    setting.metadata["check"](value)
+    return value
+
+
+_KINDS = {
+    str: "a text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+}
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool | int | float | str | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _names(known: Mapping[str, object]) -> str:
+    return ", ".join(known)
+
+
+def _line(text: str, section: str, key: str) -> int:
+    # tomllib doesn't say where a value stood: the section's header, then the key below it.
+    bare = r"""\s*["']?{}["']?\s*"""
+    header = re.compile(r"\s*\[" + bare.format(re.escape(section)) + r"\]")
+    dotted = re.compile(bare.format(re.escape(section)) + r"[.=]")
+    pair = re.compile(bare.format(re.escape(key)) + "=")
+    current, found = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r"\s*\[", line):
+            current = section if header.match(line) else ""
+            found = number if current else found
+        elif dotted.match(line):
+            found = number
+        if key and ((current and pair.match(line)) or
+                    (dotted.match(line) and re.search(rf"\b{re.escape(key)}\b", line))):
+            return number
+    return found

@@ -1,0 +1,122 @@
+"""A client's key pair, and the two PEM files that it lives in (docs/protocol/client.md, "Files").
+
+The private key is a scalar modulo l, little-endian, not clamped; the public key is its product
+with the base point, and is the client's address.
+"""
+
+import base64
+import binascii
+import hmac
+import logging
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import pysodium
+
+from nym import sphinx
+from nym.errors import IdentityError, LengthError, ScalarError
+from nym.files import FILE_MODE, make_folder, write_file
+from nym.wire.keys import encode_base58
+from nym.wire.sizes import KEY_LENGTH
+
+PRIVATE_FILE = "private.pem"
+PUBLIC_FILE = "public.pem"
+_PRIVATE_LABEL = "DUMMY KEY BASED ON X25519 PRIVATE KEY"
+_PUBLIC_LABEL = "DUMMY KEY BASED ON X25519 PUBLIC KEY"
+_LONGEST_FILE = 4096
+
+log = logging.getLogger(__name__)
+
+
+class Identity(NamedTuple):
+    """A key pair, 32 bytes each."""
+
+    private_key: bytes
+    public_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Identity({self.address})"
+
+    @property
+    def address(self) -> str:
+        """The public key as people see it, in base58."""
+        return encode_base58(self.public_key)
+
+
+def generate_identity() -> Identity:
+    """A new pair, from the system's generator."""
+    # ristretto255's scalars are the integers modulo the same l, and never zero.
+    private_key = pysodium.crypto_core_ristretto255_scalar_random()
+    return Identity(private_key, sphinx.public_key(private_key))
+
+
+def save_identity(identity: Identity, folder: Path) -> None:
+    """Write both files, over those that are there."""
+    make_folder(folder)
+    write_file(folder / PRIVATE_FILE, encode_pem(_PRIVATE_LABEL, identity.private_key))
+    write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, identity.public_key))
+
+
+def load_identity(folder: Path) -> Identity:
+    """The pair in `folder`. Raises IdentityError where it is missing, damaged, or no pair."""
+    private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
+    public_key = _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)
+    try:
+        expected = sphinx.public_key(private_key)
+    except (LengthError, ScalarError) as error:
+        raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
+    if not hmac.compare_digest(expected, public_key):
+        raise IdentityError(
+            f"the keys in {folder} don't belong together; put back the {PUBLIC_FILE} that was made "
+            f"with {PRIVATE_FILE}"
+        )
+    _close_to_others(folder / PRIVATE_FILE)
+    return Identity(private_key, public_key)
+
+
+def has_identity(folder: Path) -> bool:
+    """Whether there is a key to be lost in `folder`."""
+    return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
+
+
+def encode_pem(label: str, content: bytes) -> bytes:
+    """RFC 7468, of one line, with the line ends of the published client."""
+    body = base64.b64encode(content).decode("ascii")
+    return f"-----BEGIN {label}-----\r\n{body}\r\n-----END {label}-----\r\n".encode("ascii")
+
+
+def decode_pem(label: str, text: bytes) -> bytes:
+    """The content of a file with one such block. Raises ValueError."""
+    lines = [line.strip() for line in text.decode("ascii").splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0] != f"-----BEGIN {label}-----":
+        raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
+    if lines[-1] != f"-----END {label}-----":
+        raise ValueError(f"it doesn't end with -----END {label}-----")
+    try:
+        return base64.b64decode("".join(lines[1:-1]), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"it isn't base64: {error}") from error
+
+
+def _read(path: Path, label: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            key = decode_pem(label, file.read(_LONGEST_FILE))
+    except FileNotFoundError as error:
+        raise IdentityError(
+            f"there is no {path}; make the client with: nym-client init --id {path.parent.name}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise IdentityError(f"{path} can't be read as a key: {error}") from error
+    if len(key) != KEY_LENGTH:
+        raise IdentityError(f"{path} holds {len(key)} bytes; a key has {KEY_LENGTH}")
+    return key
+
+
+def _close_to_others(path: Path) -> None:
+    # The published client leaves its private key readable by everyone.
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        path.chmod(FILE_MODE)
+        log.warning("%s could be read by others (mode %04o); it is 0600 now", path, mode)

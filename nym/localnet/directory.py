@@ -1,0 +1,150 @@
+"""The directory: nodes say that they are alive, clients ask who is (docs/protocol/directory.md)."""
+
+import json
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from nym.errors import ListenError, RemoteFormatError
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import (
+    CocoNode,
+    Metric,
+    MixNode,
+    Provider,
+    Records,
+    decode_coconode,
+    decode_metric,
+    decode_mixnode,
+    decode_provider,
+    encode_topology,
+)
+
+LIFETIME = 10.0  # seconds after which a silent node drops out
+MOST_NODES = 10_000
+MOST_METRICS = 1000
+LONGEST_BODY = 4 << 20
+MOST_CONNECTIONS = 1000
+TIMEOUT = 30.0
+
+Node = TypeVar("Node", MixNode, Provider, CocoNode)
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+log = logging.getLogger(__name__)
+
+
+class _Presence(NamedTuple):
+    node: Any
+    seen: float  # monotonic
+    seen_at: int  # nanoseconds since 1970
+
+
+class _Handler(WSGIHandler):
+    """A peer that falls silent in the middle of a request loses its connection."""
+
+    def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:
+        connection.settimeout(TIMEOUT)
+        super().__init__(connection, address, server)
+
+
+class Directory:
+    """An HTTP server with the API of January 2020."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._present: dict[type, dict[Any, _Presence]] = {MixNode: {}, Provider: {}, CocoNode: {}}
+        self._metrics: deque[dict[str, Any]] = deque(maxlen=MOST_METRICS)
+        self._server = WSGIServer(
+            (host, port),
+            self._answer,
+            log=None,
+            error_log=log,
+            handler_class=_Handler,
+            spawn=Pool(MOST_CONNECTIONS),
+        )
+        self._posts: dict[str, Callable[[bytes], None]] = {
+            "/api/presence/mixnodes": lambda body: self._note(decode_mixnode(body)),
+            "/api/presence/mixproviders": lambda body: self._note(decode_provider(body)),
+            "/api/presence/coconodes": lambda body: self._note(decode_coconode(body)),
+            "/api/metrics/mixes": lambda body: self._count(decode_metric(body)),
+        }
+        self._gets: dict[str, Callable[[], bytes]] = {
+            "/api/presence/topology": lambda: encode_topology(self.records()),
+            "/api/metrics/mixes": lambda: json.dumps(list(self._metrics)).encode(),
+            "/api/healthcheck": lambda: b'{"ok": true}',
+        }
+
+    def start(self) -> str:
+        """Listen; returns the directory's URL. Raises ListenError."""
+        try:
+            self._server.start()
+        except OSError as error:
+            host, port = self._server.address[:2]
+            raise ListenError(
+                f"can't listen on {host}, port {port}: {error.strerror or error}; choose another "
+                "one with --port"
+            ) from error
+        return f"http://{NodeAddress(self._server.server_host, self._server.server_port)}"
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.stop(timeout=0)
+
+    def records(self) -> Records:
+        """All that have been heard of lately."""
+        return Records(self._alive(MixNode), self._alive(Provider), self._alive(CocoNode))
+
+    def _alive(self, kind: type[Node]) -> tuple[Node, ...]:
+        earliest = time.monotonic() - LIFETIME
+        present = {key: entry for key, entry in self._present[kind].items() if entry.seen > earliest}
+        self._present[kind] = present
+        return tuple(entry.node._replace(last_seen=entry.seen_at) for entry in present.values())
+
+    def _note(self, node: MixNode | Provider | CocoNode) -> None:
+        present = self._present[type(node)]
+        if node.public_key not in present and len(present) >= MOST_NODES:
+            raise RemoteFormatError("too many nodes")
+        present[node.public_key] = _Presence(node, time.monotonic(), time.time_ns())
+
+    def _count(self, metric: Metric) -> None:
+        self._metrics.append(
+            {
+                "pubKey": metric.public_key,
+                "received": metric.received,
+                "sent": metric.sent,
+                "timestamp": time.time_ns(),
+            }
+        )
+
+    def _answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        status, body = self._respond(environ)
+        headers = [
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+        ]
+        start_response(status, headers)
+        return [body]
+
+    def _respond(self, environ: dict[str, Any]) -> tuple[str, bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if method == "GET" and path in self._gets:
+            return "200 OK", self._gets[path]()
+        if method == "POST" and path in self._posts:
+            try:
+                self._posts[path](_body(environ))
+            except RemoteFormatError as error:
+                return "400 Bad Request", json.dumps({"error": str(error)}).encode()
+            return "201 Created", b'{"ok": true}'
+        return "404 Not Found", b'{"error": "there is nothing at this address"}'
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise RemoteFormatError(f"more than {LONGEST_BODY} bytes")
+    return body

@@ -1,0 +1,69 @@
+"""A mixnode: unwraps a packet, waits as long as the packet says, sends it on.
+
+docs/protocol/mixnode.md
+"""
+
+import logging
+from collections import Counter
+
+import gevent
+
+from nym.client.transport import http_post, send_packet
+from nym.client.watch import Outage
+from nym.errors import RemoteError, RemoteFormatError
+from nym.identity import Identity
+from nym.localnet.node import Node, Trace
+from nym.routes import NANOSECONDS
+from nym.sphinx import Final, Forward
+from nym.topology import PROTOCOL_VERSION
+from nym.wire.addresses import decode_address
+from nym.wire.directory import Metric, MixNode, encode_metric
+
+METRICS_PERIOD = 3.0
+LONGEST_DELAY = 600.0  # seconds; a packet that asks for more would only be held for its sender
+
+log = logging.getLogger(__name__)
+
+
+class LocalMixnode(Node):
+    """A mixnode of one layer."""
+
+    presence_path = "/api/presence/mixnodes"
+
+    def __init__(self, identity: Identity, host: str, layer: int, trace: Trace | None) -> None:
+        super().__init__(identity, host, trace)
+        self.layer = layer
+        self._received = 0
+        self._sent: Counter[str] = Counter()
+        self._metrics_outage = Outage(log, "metrics")
+
+    def start(self, directory: str) -> None:
+        super().start(directory)
+        self._watch.start(f"metrics of {self.address}", self._keep_reporting)
+
+    def _presence(self) -> MixNode:
+        return MixNode(str(self.address), self.identity.public_key, self.layer, PROTOCOL_VERSION)
+
+    def _handle(self, unwrapped: Forward | Final) -> None:
+        self._received += 1
+        if isinstance(unwrapped, Final):
+            raise RemoteFormatError("a packet that ends at a mixnode")
+        if unwrapped.delay > LONGEST_DELAY * NANOSECONDS:
+            raise RemoteFormatError(f"a delay of more than {LONGEST_DELAY:.0f} s")
+        next_hop = decode_address(unwrapped.address)
+        gevent.sleep(unwrapped.delay / NANOSECONDS)
+        send_packet(next_hop, unwrapped.packet)
+        self._sent[str(next_hop)] += 1
+
+    def _keep_reporting(self) -> None:
+        while True:
+            gevent.sleep(METRICS_PERIOD)
+            metric = Metric(self.identity.address, self._received, dict(self._sent))
+            self._received = 0
+            self._sent.clear()
+            try:
+                http_post(self._directory + "/api/metrics/mixes", encode_metric(metric))
+            except RemoteError as error:
+                self._metrics_outage.begins(error)
+            else:
+                self._metrics_outage.ends()

@@ -1,0 +1,117 @@
+"""What mixnodes and providers have in common: taking packets, and telling the directory."""
+
+import logging
+import socket
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from nym.client.transport import http_post
+from nym.client.watch import Outage, Watch
+from nym.errors import RemoteError
+from nym.identity import Identity
+from nym.sphinx import Final, Forward, process_packet
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import MixNode, Provider, encode_presence
+from nym.wire.provider import ACKNOWLEDGED
+from nym.wire.sizes import PACKET_LENGTH
+
+PRESENCE_PERIOD = 5.0
+MOST_CONNECTIONS = 10_000
+IDLE_TIMEOUT = 60.0
+
+# (the node's address, the packet it got, what came out of it): what the whole network, all of
+# whose nodes are ours, can see together.
+Trace = Callable[[NodeAddress, bytes, Forward | Final], None]
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """Listens for packets on `host`; subclasses say what becomes of an unwrapped one."""
+
+    presence_path: str
+
+    def __init__(self, identity: Identity, host: str, trace: Trace | None) -> None:
+        self.identity = identity
+        self._host = host
+        self._trace = trace
+        self._mixnet = self._server(self._serve_packets)
+        self._directory = ""
+        self.changed = Event()  # there is something to announce before it is due
+        self._watch = Watch(Random())
+        self._outage = Outage(log, "presence")
+
+    def start(self, directory: str) -> None:
+        """Listen, and tell the directory at this URL. Raises RemoteError, OSError."""
+        self._directory = directory
+        for server in self._servers():
+            server.start()
+        self.announce()
+        self._watch.start(f"presence of {self.address}", self._keep_announcing)
+
+    def stop(self) -> None:
+        """Stop listening and announcing."""
+        self._watch.stop()
+        for server in self._servers():
+            server.stop(timeout=0)
+
+    @property
+    def address(self) -> NodeAddress:
+        """Where packets go."""
+        return listening_address(self._mixnet)
+
+    def announce(self) -> None:
+        """Tell the directory that this node is alive. Raises RemoteError."""
+        http_post(self._directory + self.presence_path, encode_presence(self._presence()))
+
+    def _servers(self) -> list[StreamServer]:
+        return [self._mixnet]
+
+    def _presence(self) -> MixNode | Provider:
+        raise NotImplementedError
+
+    def _handle(self, unwrapped: Forward | Final) -> None:
+        """Deal with an unwrapped packet. Raises RemoteError where it can't be."""
+        raise NotImplementedError
+
+    def _server(self, serve: Callable[[socket.socket, Any], None]) -> StreamServer:
+        return StreamServer((self._host, 0), serve, spawn=Pool(MOST_CONNECTIONS))
+
+    def _keep_announcing(self) -> None:
+        while True:
+            self.changed.wait(PRESENCE_PERIOD)
+            self.changed.clear()
+            try:
+                self.announce()
+            except RemoteError as error:
+                self._outage.begins(error)
+            else:
+                self._outage.ends()
+
+    def _serve_packets(self, connection: socket.socket, peer: Any) -> None:
+        # One read is one packet; the answer comes, and the next packet is read, when this one has
+        # been dealt with, its delay included.
+        with connection:
+            try:
+                connection.settimeout(IDLE_TIMEOUT)
+                while packet := connection.recv(PACKET_LENGTH):
+                    unwrapped = process_packet(packet, self.identity.private_key)
+                    if self._trace:
+                        self._trace(self.address, packet, unwrapped)
+                    self._handle(unwrapped)
+                    connection.sendall(ACKNOWLEDGED)
+            except RemoteError as error:
+                log.warning("%s dropped a packet: %s", self.address, error)
+            except OSError as error:
+                # Whoever sends one packet a connection is gone before the answer.
+                log.debug("%s lost a connection: %s", self.address, error)
+
+
+def listening_address(server: StreamServer) -> NodeAddress:
+    """Where a started server listens."""
+    return NodeAddress(str(server.server_host), int(server.server_port))

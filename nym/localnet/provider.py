@@ -1,0 +1,100 @@
+"""A provider: keeps messages for its clients until they are pulled (docs/protocol/provider.md)."""
+
+import logging
+import socket
+from typing import Any
+
+import pysodium
+
+from nym.client.transport import read_to_end
+from nym.errors import RemoteError, RemoteFormatError
+from nym.identity import Identity
+from nym.localnet.inboxes import Inboxes
+from nym.localnet.node import IDLE_TIMEOUT, Node, Trace, listening_address
+from nym.sphinx import Final, Forward
+from nym.topology import PROTOCOL_VERSION
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import Provider
+from nym.wire.provider import (
+    DUMMY,
+    LONGEST_REQUEST,
+    MESSAGES_A_PULL,
+    REFUSED,
+    Pull,
+    Register,
+    decode_request,
+    encode_messages,
+)
+
+log = logging.getLogger(__name__)
+
+
+class LocalProvider(Node):
+    """A provider, with a listener for packets and one for its clients."""
+
+    presence_path = "/api/presence/mixproviders"
+
+    def __init__(
+        self, identity: Identity, host: str, inboxes: Inboxes, trace: Trace | None
+    ) -> None:
+        super().__init__(identity, host, trace)
+        self._inboxes = inboxes
+        self._clients = self._server(self._serve_client)
+
+    @property
+    def client_address(self) -> NodeAddress:
+        """Where clients ask."""
+        return listening_address(self._clients)
+
+    def _servers(self) -> list[Any]:
+        return [*super()._servers(), self._clients]
+
+    def _presence(self) -> Provider:
+        return Provider(
+            str(self.address),
+            str(self.client_address),
+            self.identity.public_key,
+            tuple(self._inboxes.clients()),
+            PROTOCOL_VERSION,
+        )
+
+    def _handle(self, unwrapped: Forward | Final) -> None:
+        if isinstance(unwrapped, Forward):
+            raise RemoteFormatError("a packet that a provider should forward")
+        self._inboxes.put(unwrapped.destination, unwrapped.message())
+
+    def _serve_client(self, connection: socket.socket, peer: Any) -> None:
+        with connection:
+            try:
+                connection.settimeout(IDLE_TIMEOUT)
+                connection.sendall(self._answer(read_to_end(connection, LONGEST_REQUEST + 1)))
+            except OSError as error:
+                log.debug("%s lost a client's connection: %s", self.client_address, error)
+
+    def _answer(self, data: bytes) -> bytes:
+        try:
+            match decode_request(data):
+                case Register(address):
+                    self._inboxes.open(address)
+                    self.changed.set()
+                    return self._token(address)
+                case Pull(address, token):
+                    self._check(address, token)
+                    return self._hand_over(address)
+        except RemoteError as error:
+            log.debug("%s refused a client: %s", self.client_address, error)
+        return REFUSED
+
+    def _token(self, address: bytes) -> bytes:
+        token: bytes = pysodium.crypto_auth_hmacsha256(address, self.identity.private_key)
+        return token
+
+    def _check(self, address: bytes, token: bytes) -> None:
+        try:
+            pysodium.crypto_auth_hmacsha256_verify(token, address, self.identity.private_key)
+        except ValueError as error:
+            raise RemoteFormatError("a token that isn't this client's") from error
+
+    def _hand_over(self, address: bytes) -> bytes:
+        messages = self._inboxes.take(address, MESSAGES_A_PULL)
+        return encode_messages(messages + [DUMMY] * (MESSAGES_A_PULL - len(messages)))

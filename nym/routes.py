@@ -1,0 +1,37 @@
+"""A packet's way: one random mixnode of each layer, then the recipient's provider."""
+
+from random import Random
+
+from nym.sphinx import Hop
+from nym.timing import exponential
+from nym.topology import ProviderNode, Topology
+from nym.wire.addresses import NodeAddress, encode_address
+
+NANOSECONDS = 10**9
+LONGEST_DELAY = 2**64 - 1
+
+
+def recipient_provider(topology: Topology, recipient: bytes) -> ProviderNode | None:
+    """Where `recipient` fetches its messages; None while the directory doesn't say.
+
+    A lone provider needs no saying.
+    """
+    if len(topology.providers) == 1:
+        return topology.providers[0]
+    return next((node for node in topology.providers if recipient in node.clients), None)
+
+
+def random_route(
+    topology: Topology, provider: ProviderNode, average_delay: float, random: Random
+) -> tuple[NodeAddress, list[Hop]]:
+    """(the first hop's address, the hops), with a delay for each hop around `average_delay` s."""
+    nodes = [*(random.choice(layer) for layer in topology.layers), provider]
+    hops = [
+        Hop(
+            encode_address(node.address),
+            node.public_key,
+            min(LONGEST_DELAY, int(exponential(average_delay, random) * NANOSECONDS)),
+        )
+        for node in nodes
+    ]
+    return nodes[0].address, hops

@@ -1,0 +1,112 @@
+"""The usable network: mixnodes by layer, and providers, out of a directory's records.
+
+docs/protocol/directory.md, "What is used". A node is usable when its version agrees with ours, its
+host is known as an IP address, and its key is a group element to share secrets with.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from nym.errors import GroupElementError, NoTopologyError
+from nym.sphinx import multiply
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import MixNode, Provider, Records
+
+PROTOCOL_VERSION = "0.4.0"
+
+# Semantic Versioning 2.0.0, section 2 and on: three numbers, pre-release, build.
+_IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_NUMBER = r"(0|[1-9][0-9]*)"
+_SEMVER = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?", re.ASCII
+)
+
+
+class Mix(NamedTuple):
+    """A usable mixnode."""
+
+    address: NodeAddress
+    public_key: bytes
+
+
+class ProviderNode(NamedTuple):
+    """A usable provider: `address` takes packets, `client_address` takes clients' requests."""
+
+    address: NodeAddress
+    client_address: NodeAddress
+    public_key: bytes
+    clients: frozenset[bytes]
+
+
+class Topology(NamedTuple):
+    """Layers 1..L, each with one mixnode or more, and one provider or more."""
+
+    layers: tuple[tuple[Mix, ...], ...]
+    providers: tuple[ProviderNode, ...]
+
+    def provider(self, public_key: bytes) -> ProviderNode | None:
+        """The provider with this key."""
+        return next((node for node in self.providers if node.public_key == public_key), None)
+
+    def clients(self) -> list[bytes]:
+        """All clients registered anywhere, each once, in a fixed order."""
+        return sorted(frozenset().union(*(node.clients for node in self.providers)))
+
+
+def is_compatible(version: str | None) -> bool:
+    """Whether a node of this version is used: major and minor as ours; 2019's have none."""
+    if version is None:
+        return True
+    theirs, ours = _SEMVER.fullmatch(version), _SEMVER.fullmatch(PROTOCOL_VERSION)
+    return bool(theirs and ours and theirs.group(1, 2) == ours.group(1, 2))
+
+
+def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> Topology:
+    """The topology of what is usable in `records`.
+
+    `addresses` holds the IP address of each `host:port` that could be resolved. Raises
+    NoTopologyError where a layer or every provider is missing.
+    """
+    layers: dict[int, list[Mix]] = {}
+    for node in records.mixnodes:
+        if _is_usable(node) and node.host in addresses:
+            layers.setdefault(node.layer, []).append(Mix(addresses[node.host], node.public_key))
+    providers = [
+        ProviderNode(
+            addresses[node.mixnet_listener],
+            addresses[node.client_listener],
+            node.public_key,
+            frozenset(node.clients),
+        )
+        for node in records.providers
+        if _is_usable(node) and {node.mixnet_listener, node.client_listener} <= addresses.keys()
+    ]
+    if not layers or not providers or sorted(layers) != list(range(1, max(layers) + 1)):
+        raise NoTopologyError
+    return Topology(tuple(tuple(layers[layer]) for layer in sorted(layers)), tuple(providers))
+
+
+def hosts(records: Records) -> set[str]:
+    """Every `host:port` that `build_topology` would like to know the address of."""
+    return {node.host for node in records.mixnodes if is_compatible(node.version)} | {
+        host
+        for node in records.providers
+        if is_compatible(node.version)
+        for host in (node.mixnet_listener, node.client_listener)
+    }
+
+
+def _is_usable(node: MixNode | Provider) -> bool:
+    return is_compatible(node.version) and _has_prime_order_part(node.public_key)
+
+
+@lru_cache(maxsize=4096)
+def _has_prime_order_part(public_key: bytes) -> bool:
+    # One node with a key of low order would otherwise spoil every packet that goes through it.
+    try:
+        multiply((1).to_bytes(32, "little"), public_key)
+    except GroupElementError:
+        return False
+    return True

@@ -1,0 +1,309 @@
+"""The directory's JSON, in the shape of January 2020 and that of October 2019, as one record type.
+
+docs/protocol/directory.md. The shapes differ in the capitals of the top-level names, in how keys
+are written, and in what a provider says of itself; a 2019 node has no version (None here). A
+record that isn't as it should be is left out, and counted, rather than costing the whole network.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from nym.errors import RemoteFormatError
+from nym.wire.addresses import split_host
+from nym.wire.keys import decode_base58, decode_base64, encode_base58, encode_base64
+
+Node = TypeVar("Node")
+
+MOST_LAYERS = 4
+CLIENT_PORT_2019 = 9000
+
+
+class MixNode(NamedTuple):
+    """A mixnode as the directory has it; `host` may hold a name."""
+
+    host: str
+    public_key: bytes
+    layer: int
+    version: str | None
+    last_seen: int = 0
+
+
+class Provider(NamedTuple):
+    """A provider: where packets go, where clients ask, who is registered."""
+
+    mixnet_listener: str
+    client_listener: str
+    public_key: bytes
+    clients: tuple[bytes, ...]
+    version: str | None
+    last_seen: int = 0
+
+
+class CocoNode(NamedTuple):
+    """A credential node; no packet goes there, but the directory lists it."""
+
+    host: str
+    public_key: str
+    kind: str
+    version: str
+    last_seen: int = 0
+
+
+class Records(NamedTuple):
+    """All that a directory says; `skipped` counts the records that can't be read."""
+
+    mixnodes: tuple[MixNode, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    coconodes: tuple[CocoNode, ...] = ()
+    skipped: int = 0
+
+
+class Metric(NamedTuple):
+    """How many packets a mixnode took, and sent to whom (`ip:port`), since its last word."""
+
+    public_key: str
+    received: int
+    sent: dict[str, int]
+
+
+def parse_topology(data: bytes) -> Records:
+    """Records of either shape. Raises RemoteFormatError where it is no topology at all."""
+    body = _object(data)
+    old = "MixNodes" in body or "MixProviderNodes" in body
+    try:
+        if old:
+            mixnodes, providers = body["MixNodes"], body["MixProviderNodes"]
+        else:
+            mixnodes, providers = body["mixNodes"], body["mixProviderNodes"]
+    except KeyError as error:
+        raise RemoteFormatError(f"no topology: it has no {error.args[0]}") from error
+    # Go writes an empty list as null.
+    good_mixnodes = _readable(mixnodes or [], _mixnode_2019 if old else parse_mixnode)
+    good_providers = _readable(providers or [], _provider_2019 if old else parse_provider)
+    skipped = len(mixnodes or []) + len(providers or []) - len(good_mixnodes) - len(good_providers)
+    return Records(tuple(good_mixnodes), tuple(good_providers), (), skipped)
+
+
+def encode_topology(records: Records) -> bytes:
+    """In the shape of January 2020."""
+    return _json(
+        {
+            "cocoNodes": [
+                _coconode(node) | {"lastSeen": node.last_seen} for node in records.coconodes
+            ],
+            "mixNodes": [
+                _mixnode(node) | {"lastSeen": node.last_seen} for node in records.mixnodes
+            ],
+            "mixProviderNodes": [
+                _provider(node) | {"lastSeen": node.last_seen} for node in records.providers
+            ],
+        }
+    )
+
+
+def encode_topology_2019(records: Records) -> bytes:
+    """In the shape of October 2019, which has neither versions nor a provider's client listener."""
+    return _json(
+        {
+            "CocoNodes": [],
+            "MixNodes": [
+                {
+                    "host": node.host,
+                    "pubKey": encode_base64(node.public_key),
+                    "layer": node.layer,
+                    "lastSeen": node.last_seen,
+                }
+                for node in records.mixnodes
+            ],
+            "MixProviderNodes": [
+                {
+                    "host": node.mixnet_listener,
+                    "pubKey": encode_base64(node.public_key),
+                    "registeredClients": [{"pubKey": encode_base64(key)} for key in node.clients],
+                    "lastSeen": node.last_seen,
+                }
+                for node in records.providers
+            ],
+        }
+    )
+
+
+# What nodes post, in the shape of 2020.
+
+
+def encode_presence(node: MixNode | Provider) -> bytes:
+    """The body of a node's POST; the directory itself notes when it saw it."""
+    body = _mixnode(node) if isinstance(node, MixNode) else _provider(node)
+    return _json(body | {"lastSeen": 0})
+
+
+def encode_metric(metric: Metric) -> bytes:
+    """The body of POST /api/metrics/mixes."""
+    return _json({"pubKey": metric.public_key, "received": metric.received, "sent": metric.sent})
+
+
+def decode_mixnode(data: bytes) -> MixNode:
+    """The body of POST /api/presence/mixnodes. Raises RemoteFormatError."""
+    return parse_mixnode(_object(data))
+
+
+def decode_provider(data: bytes) -> Provider:
+    """The body of POST /api/presence/mixproviders. Raises RemoteFormatError."""
+    return parse_provider(_object(data))
+
+
+def decode_coconode(data: bytes) -> CocoNode:
+    """The body of POST /api/presence/coconodes. Raises RemoteFormatError."""
+    body = _object(data)
+    return CocoNode(
+        _field(body, "host", str),
+        _field(body, "pubKey", str),
+        _field(body, "type", str),
+        _field(body, "version", str),
+    )
+
+
+def decode_metric(data: bytes) -> Metric:
+    """The body of POST /api/metrics/mixes. Raises RemoteFormatError."""
+    body = _object(data)
+    sent = _field(body, "sent", dict)
+    if not all(isinstance(count, int) for count in sent.values()):
+        raise RemoteFormatError("sent: a count that is no integer")
+    return Metric(_field(body, "pubKey", str), _field(body, "received", int), sent)
+
+
+def parse_mixnode(body: dict[str, Any]) -> MixNode:
+    """One element of mixNodes. Raises RemoteFormatError."""
+    return MixNode(
+        _host(body, "host"),
+        _key(body, decode_base58),
+        _layer(body),
+        _field(body, "version", str),
+        _last_seen(body),
+    )
+
+
+def parse_provider(body: dict[str, Any]) -> Provider:
+    """One element of mixProviderNodes. Raises RemoteFormatError."""
+    return Provider(
+        _host(body, "mixnetListener"),
+        _host(body, "clientListener"),
+        _key(body, decode_base58),
+        _clients(body, decode_base58),
+        _field(body, "version", str),
+        _last_seen(body),
+    )
+
+
+def _mixnode_2019(body: dict[str, Any]) -> MixNode:
+    return MixNode(
+        _host(body, "host"), _key(body, decode_base64), _layer(body), None, _last_seen(body)
+    )
+
+
+def _provider_2019(body: dict[str, Any]) -> Provider:
+    mixnet_listener = _host(body, "host")
+    host = mixnet_listener.rpartition(":")[0]
+    return Provider(
+        mixnet_listener,
+        f"{host}:{CLIENT_PORT_2019}",
+        _key(body, decode_base64),
+        _clients(body, decode_base64),
+        None,
+        _last_seen(body),
+    )
+
+
+def _coconode(node: CocoNode) -> dict[str, Any]:
+    return {
+        "host": node.host,
+        "pubKey": node.public_key,
+        "type": node.kind,
+        "version": node.version,
+    }
+
+
+def _mixnode(node: MixNode) -> dict[str, Any]:
+    return {
+        "host": node.host,
+        "pubKey": encode_base58(node.public_key),
+        "layer": node.layer,
+        "version": node.version,
+    }
+
+
+def _provider(node: Provider) -> dict[str, Any]:
+    return {
+        "clientListener": node.client_listener,
+        "mixnetListener": node.mixnet_listener,
+        "pubKey": encode_base58(node.public_key),
+        "registeredClients": [{"pubKey": encode_base58(key)} for key in node.clients],
+        "version": node.version,
+    }
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RemoteFormatError(f"not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise RemoteFormatError("not a JSON object")
+    return body
+
+
+def _readable(nodes: object, parse: Callable[[dict[str, Any]], Node]) -> list[Node]:
+    if not isinstance(nodes, list):
+        raise RemoteFormatError("a list of nodes that is no list")
+    return list(_parsed(nodes, parse))
+
+
+def _parsed(nodes: Iterable[object], parse: Callable[[dict[str, Any]], Node]) -> Iterable[Node]:
+    for node in nodes:
+        try:
+            if isinstance(node, dict):
+                yield parse(node)
+        except RemoteFormatError:
+            continue  # the caller counts it
+
+
+def _field(body: dict[str, Any], name: str, kind: type) -> Any:
+    value = body.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise RemoteFormatError(f"{name} is missing, or no {kind.__name__}")
+    return value
+
+
+def _host(body: dict[str, Any], name: str) -> str:
+    host: str = _field(body, name, str)
+    split_host(host)
+    return host
+
+
+def _key(body: dict[str, Any], decode: Callable[[str], bytes]) -> bytes:
+    try:
+        return decode(_field(body, "pubKey", str))
+    except ValueError as error:
+        raise RemoteFormatError(f"pubKey: {error}") from error
+
+
+def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> tuple[bytes, ...]:
+    clients = body.get("registeredClients") or []
+    return tuple(_readable(clients, lambda client: _key(client, decode)))
+
+
+def _layer(body: dict[str, Any]) -> int:
+    layer: int = _field(body, "layer", int)
+    if not 1 <= layer <= MOST_LAYERS:
+        raise RemoteFormatError(f"layer {layer}; there are 1 to {MOST_LAYERS}")
+    return layer
+
+
+def _last_seen(body: dict[str, Any]) -> int:
+    last_seen = body.get("lastSeen", 0)
+    return last_seen if isinstance(last_seen, int) else 0

@@ -1,0 +1,76 @@
+"""Dialect 2: raw bytes over TCP, one read a request, one write an answer (docs/protocol/sockets.md).
+
+    send    01 | address 32 | message 1..975   -> ok
+    fetch   02                                 -> count 2 | lengths 2 each | messages
+    clients 03                                 -> addresses, 32 each
+    details 04                                 -> address 32
+
+Errors are plain text. Bytes behind a request of one byte are ignored, as the published client does.
+"""
+
+from nym.errors import (
+    IncompleteDataError,
+    MessageTooLongError,
+    RequestError,
+    UnknownRequestError,
+)
+from nym.wire.provider import encode_messages
+from nym.wire.requests import (
+    ClientList,
+    Clients,
+    Details,
+    Fetch,
+    Fetched,
+    OwnDetails,
+    Request,
+    Response,
+    Send,
+    Sent,
+)
+from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
+
+# More than this is no request: where the next one would begin can't be told.
+LONGEST_REQUEST = 2048
+
+
+def decode_request(data: bytes) -> Request:
+    """The request in one read. Raises a RequestError, whose text is the answer."""
+    if not data:
+        raise IncompleteDataError
+    match data[0]:
+        case 1:
+            return _decode_send(data)
+        case 2:
+            return Fetch()
+        case 3:
+            return Clients()
+        case 4:
+            return Details()
+    raise UnknownRequestError
+
+
+def encode_response(response: Response) -> bytes:
+    """The answer's one write; no bytes for an empty list of clients, which the protocol has."""
+    match response:
+        case Sent():
+            return b"ok"
+        case Fetched(messages):
+            return encode_messages(messages)
+        case ClientList(addresses):
+            return b"".join(addresses)
+        case OwnDetails(address):
+            return address
+
+
+def encode_error(error: RequestError) -> bytes:
+    """The error's text."""
+    return str(error).encode()
+
+
+def _decode_send(data: bytes) -> Send:
+    recipient, message = data[1 : 1 + ADDRESS_LENGTH], data[1 + ADDRESS_LENGTH :]
+    if not message:
+        raise IncompleteDataError
+    if len(message) > LONGEST_MESSAGE:
+        raise MessageTooLongError(len(message), LONGEST_MESSAGE)
+    return Send(recipient, message)
