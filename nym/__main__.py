@@ -1,4 +1,4 @@
-"""The program. gevent's patch comes before every other import, so that all waiting is by greenlet."""
+"""The program. gevent's patch comes before every other import."""
 
 from gevent import monkey
 

@@ -105,7 +105,7 @@ def _setting(default: Any, comment: str, check: Check) -> Any:
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """[client]"""
+    """The section [client]."""
 
     note: ClassVar[str] = ""
     id: str = _setting("default", "the name of this folder", check_id)
@@ -127,7 +127,7 @@ class ClientSettings:
 
 @dataclass(frozen=True)
 class SocketSettings:
-    """[socket]"""
+    """The section [socket]."""
 
     note: ClassVar[str] = ""
     host: str = _setting("127.0.0.1", "where applications connect", _check_host)
@@ -139,11 +139,9 @@ class SocketSettings:
 
 @dataclass(frozen=True)
 class TrafficSettings:
-    """[traffic]"""
+    """The section [traffic]."""
 
-    note: ClassVar[str] = (
-        "seconds; means of exponential distributions, the last two fixed"
-    )
+    note: ClassVar[str] = "seconds; means of exponential distributions, the last two fixed"
     average_packet_delay: float = _setting(
         0.1, "per hop, of every packet, cover or not", _zero_or_more
     )
@@ -159,7 +157,7 @@ class TrafficSettings:
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """[privacy]"""
+    """The section [privacy]."""
 
     note: ClassVar[str] = ""
     seal: bool = _setting(
@@ -171,7 +169,7 @@ class PrivacySettings:
 
 @dataclass(frozen=True)
 class LoggingSettings:
-    """[logging]"""
+    """The section [logging]."""
 
     note: ClassVar[str] = ""
     level: str = _setting("info", "debug, info, warning or error", _check_level)
@@ -227,8 +225,9 @@ def parse_config(text: str, name: str = CONFIG_FILE) -> Config:
         settings = {setting.name: setting for setting in fields(kind)}
         for key, value in table.items():
             if key not in settings:
-                raise refuse(f"unknown key {key} in [{section}]; known are {_names(settings)}",
-                             section, key)
+                raise refuse(
+                    f"unknown key {key} in [{section}]; known are {_names(settings)}", section, key
+                )
             try:
                 table[key] = _checked(value, settings[key])
             except ValueError as error:
@@ -292,7 +291,9 @@ def _line(text: str, section: str, key: str) -> int:
             found = number if current else found
         elif dotted.match(line):
             found = number
-        if key and ((current and pair.match(line)) or
-                    (dotted.match(line) and re.search(rf"\b{re.escape(key)}\b", line))):
+        if key and (
+            (current and pair.match(line))
+            or (dotted.match(line) and re.search(rf"\b{re.escape(key)}\b", line))
+        ):
             return number
     return found

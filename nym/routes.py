@@ -4,7 +4,7 @@ from random import Random
 
 from nym.sphinx import Hop
 from nym.timing import exponential
-from nym.topology import ProviderNode, Topology
+from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, encode_address
 
 NANOSECONDS = 10**9
@@ -25,7 +25,8 @@ def random_route(
     topology: Topology, provider: ProviderNode, average_delay: float, random: Random
 ) -> tuple[NodeAddress, list[Hop]]:
     """(the first hop's address, the hops), with a delay for each hop around `average_delay` s."""
-    nodes = [*(random.choice(layer) for layer in topology.layers), provider]
+    mixnodes = [random.choice(layer) for layer in topology.layers]
+    nodes: list[Mix | ProviderNode] = [*mixnodes, provider]
     hops = [
         Hop(
             encode_address(node.address),

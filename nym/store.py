@@ -36,10 +36,7 @@ class Outbox:
 
     def accept(self, outgoing: Outgoing) -> None:
         """Take responsibility for a message. Raises BusyError where there is no room."""
-        if (
-            len(self._waiting) >= MOST_MESSAGES
-            or self._bytes + len(outgoing.message) > MOST_BYTES
-        ):
+        if len(self._waiting) >= MOST_MESSAGES or self._bytes + len(outgoing.message) > MOST_BYTES:
             raise BusyError(
                 f"busy: {len(self._waiting)} messages wait to be sent; try again in a while"
             )

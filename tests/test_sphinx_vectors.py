@@ -39,7 +39,8 @@ REASONS = {
 
 def route_of(case: dict[str, Any]) -> list[sphinx.Hop]:
     return [
-        sphinx.Hop(*unhex(hop, "address", "public_key"), hop["delay_ns"]) for hop in case["route"]
+        sphinx.Hop(bytes.fromhex(hop["address"]), bytes.fromhex(hop["public_key"]), hop["delay_ns"])
+        for hop in case["route"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""Send and receive messages through a Nym 0.4 mix network, without anyone learning who talks to whom.
+"""Send messages through a Nym 0.4 mix network: nobody on the way learns who talks to whom.
 
 Usage:
   nym-client
@@ -69,14 +69,21 @@ def run(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> Options:
-    assert __doc__ is not None
     try:
-        return docopt.docopt(__doc__, arguments, default_help=False)
+        return docopt.docopt(__doc__ or "", arguments, default_help=False)
     except docopt.DocoptExit as error:
-        reason = str(error).split("\n")[0]
-        if reason.startswith("Usage"):
-            reason = "these arguments don't belong together" if arguments else "what is asked?"
-        raise UsageError(f"{reason}\nSee what there is with: nym-client --help") from error
+        raise UsageError(_misuse(arguments)) from error
+
+
+def _misuse(arguments: list[str]) -> str:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        return f'there is no command "{command}"; there are {known}\nmore with: nym-client --help'
+    usage = next(
+        line for line in (__doc__ or "").splitlines() if line.startswith(f"  nym-client {command}")
+    )
+    return f"these arguments don't fit: {' '.join(arguments)}\nusage: {usage.strip()}"
 
 
 def _dispatch(options: Options) -> int:

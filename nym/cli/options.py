@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 def nym_folder() -> Path:
-    """`nym` in the user's configuration folder (XDG base directories; relative ones don't count)."""
+    """`nym` in the user's configuration folder, as XDG has it; relative ones don't count."""
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(configured):
         return Path(configured) / "nym"

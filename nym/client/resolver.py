@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Resolver:
-    """Looks up names and remembers the answers; an answer that ran out is used if no new one comes."""
+    """Looks up names, and remembers the answers until there are newer ones."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[NodeAddress, float]] = {}

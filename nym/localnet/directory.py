@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from nym.errors import ListenError, RemoteFormatError
-from nym.wire.addresses import NodeAddress
+from nym.errors import RemoteFormatError
+from nym.listening import listen
 from nym.wire.directory import (
     CocoNode,
     Metric,
@@ -81,15 +81,7 @@ class Directory:
 
     def start(self) -> str:
         """Listen; returns the directory's URL. Raises ListenError."""
-        try:
-            self._server.start()
-        except OSError as error:
-            host, port = self._server.address[:2]
-            raise ListenError(
-                f"can't listen on {host}, port {port}: {error.strerror or error}; choose another "
-                "one with --port"
-            ) from error
-        return f"http://{NodeAddress(self._server.server_host, self._server.server_port)}"
+        return f"http://{listen(self._server)}"
 
     def stop(self) -> None:
         """Stop listening."""
@@ -101,7 +93,9 @@ class Directory:
 
     def _alive(self, kind: type[Node]) -> tuple[Node, ...]:
         earliest = time.monotonic() - LIFETIME
-        present = {key: entry for key, entry in self._present[kind].items() if entry.seen > earliest}
+        present = {
+            key: entry for key, entry in self._present[kind].items() if entry.seen > earliest
+        }
         self._present[kind] = present
         return tuple(entry.node._replace(last_seen=entry.seen_at) for entry in present.values())
 

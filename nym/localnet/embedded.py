@@ -30,7 +30,7 @@ class EmbeddedNetwork:
             return False
         except (NymError, OSError) as error:
             if not self._failed:
-                log.error("a local network could not be started: %s", error)
+                log.warning("a local network could not be started: %s", error)
             self._failed = True
             return False
         self._network = network

@@ -19,7 +19,7 @@ class Inboxes(Protocol):
         """The addresses that have an inbox."""
 
     def open(self, client: bytes) -> None:
-        """Make an inbox, if there is none yet. Raises RemoteFormatError where there are too many."""
+        """Make an inbox, if there is none. Raises RemoteFormatError where there are too many."""
 
     def put(self, client: bytes, message: bytes) -> None:
         """Keep a message. Raises RemoteFormatError for a client without an inbox, or a full one."""

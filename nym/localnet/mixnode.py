@@ -38,6 +38,7 @@ class LocalMixnode(Node):
         self._metrics_outage = Outage(log, "metrics")
 
     def start(self, directory: str) -> None:
+        """See Node; reports metrics, too."""
         super().start(directory)
         self._watch.start(f"metrics of {self.address}", self._keep_reporting)
 

@@ -3,7 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable
-from random import Random
+from random import SystemRandom
 from typing import Any
 
 from gevent.event import Event
@@ -14,6 +14,7 @@ from nym.client.transport import http_post
 from nym.client.watch import Outage, Watch
 from nym.errors import RemoteError
 from nym.identity import Identity
+from nym.listening import listen, listening_address
 from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, encode_presence
@@ -43,14 +44,14 @@ class Node:
         self._mixnet = self._server(self._serve_packets)
         self._directory = ""
         self.changed = Event()  # there is something to announce before it is due
-        self._watch = Watch(Random())
+        self._watch = Watch(SystemRandom())
         self._outage = Outage(log, "presence")
 
     def start(self, directory: str) -> None:
-        """Listen, and tell the directory at this URL. Raises RemoteError, OSError."""
+        """Listen, and tell the directory at this URL. Raises RemoteError, ListenError."""
         self._directory = directory
         for server in self._servers():
-            server.start()
+            listen(server)
         self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
 
@@ -110,8 +111,3 @@ class Node:
             except OSError as error:
                 # Whoever sends one packet a connection is gone before the answer.
                 log.debug("%s lost a connection: %s", self.address, error)
-
-
-def listening_address(server: StreamServer) -> NodeAddress:
-    """Where a started server listens."""
-    return NodeAddress(str(server.server_host), int(server.server_port))

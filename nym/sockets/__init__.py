@@ -1,1 +1,1 @@
-"""Local sockets: loops that move bytes between a connection, a dialect in wire/, and the service."""
+"""Local sockets: move bytes between a connection, a dialect of wire/, and the service."""

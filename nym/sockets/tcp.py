@@ -2,13 +2,15 @@
 
 import logging
 import socket
+from contextlib import suppress
 from typing import Any
 
 import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from nym.errors import ListenError, RequestError
+from nym.errors import RequestError
+from nym.listening import listen
 from nym.service import Service
 from nym.wire import raw
 from nym.wire.requests import Response
@@ -26,20 +28,11 @@ class TcpSocket:
 
     def __init__(self, service: Service, host: str, port: int) -> None:
         self._service = service
-        self._host = host
         self._server = StreamServer((host, port), self._serve, spawn=Pool(MOST_CONNECTIONS))
 
     def start(self) -> int:
         """Listen; returns the port, which the system chose if it was 0. Raises ListenError."""
-        try:
-            self._server.start()
-        except OSError as error:
-            host, port = self._server.address[:2]
-            raise ListenError(
-                f"can't listen on {host}, port {port}: {error.strerror or error}; choose another "
-                "one with --port"
-            ) from error
-        return int(self._server.server_port)
+        return listen(self._server).port
 
     def stop(self) -> None:
         """Stop listening, and end all connections."""
@@ -81,6 +74,7 @@ class TcpSocket:
 def _close_politely(connection: socket.socket) -> None:
     # Closing with bytes unread would reset the connection, and the answer with it.
     connection.shutdown(socket.SHUT_WR)
-    with gevent.Timeout(LINGER, False):
+    connection.settimeout(LINGER)
+    with suppress(TimeoutError):
         while connection.recv(LONGEST_READ):
             pass

@@ -1,8 +1,8 @@
 """Requests to a provider and its answers (docs/protocol/provider.md).
 
-    register 00 01 | client address 32                   -> token 32
-    pull     01 00 | client address 32 | token 32        -> messages
-    anything that is refused                             -> bad foomp
+register 00 01 | client address 32                   -> token 32
+pull     01 00 | client address 32 | token 32        -> messages
+anything that is refused                             -> bad foomp
 """
 
 from typing import NamedTuple
@@ -29,6 +29,7 @@ class Register(NamedTuple):
     address: bytes
 
     def encode(self) -> bytes:
+        """The request's bytes."""
         return _REGISTER + self.address
 
 
@@ -39,6 +40,7 @@ class Pull(NamedTuple):
     token: bytes
 
     def encode(self) -> bytes:
+        """The request's bytes."""
         return _PULL + self.address + self.token
 
 
@@ -61,7 +63,7 @@ def decode_token(data: bytes) -> bytes:
 
 
 def encode_messages(messages: list[bytes]) -> bytes:
-    """count 2 | lengths 2 each | messages: a pull's answer, and a raw fetch's."""
+    """A pull's answer, and a raw fetch's: count 2 | lengths 2 each | messages."""
     lengths = b"".join(len(message).to_bytes(2, "big") for message in messages)
     return len(messages).to_bytes(2, "big") + lengths + b"".join(messages)
 

@@ -1,4 +1,4 @@
-"""Dialect 2: raw bytes over TCP, one read a request, one write an answer (docs/protocol/sockets.md).
+"""Dialect 2, raw bytes: one read a request, one write an answer (docs/protocol/sockets.md).
 
     send    01 | address 32 | message 1..975   -> ok
     fetch   02                                 -> count 2 | lengths 2 each | messages

@@ -1,0 +1,240 @@
+"""`demo`: a local network, two clients in processes of their own, one message each way.
+
+The network runs in this process, so all of its nodes can compare notes: that is how the demo knows
+the routes. The clients tell nobody, and of a real network nobody sees all nodes.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import gevent
+
+from nym.cli import Options
+from nym.cli.daemon import say
+from nym.cli.init import make_client
+from nym.client.refresher import TOPOLOGY_PATH
+from nym.client.transport import http_get
+from nym.config import ClientSettings, Config
+from nym.errors import NymError, UnreachableError
+from nym.identity import Identity
+from nym.localnet.network import Network
+from nym.sphinx import Final, Forward
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import parse_topology
+from nym.wire.provider import decode_messages
+
+TIME = 7.5  # seconds for everything but the end of the clients
+STOP_TIME = 1.0
+PERIOD = 0.05  # between looks at something that is waited for
+FETCH, SEND, DETAILS = b"\x02", b"\x01", b"\x04"
+
+
+class DemoError(NymError):
+    """The demo did not end as it should."""
+
+
+class Sighting(NamedTuple):
+    """A packet at a node, and what came out of it."""
+
+    seconds: float
+    node: NodeAddress
+    packet: bytes
+    unwrapped: Forward | Final
+
+
+class Observer:
+    """What all nodes of the network together see."""
+
+    def __init__(self) -> None:
+        self._sightings: list[Sighting] = []
+
+    def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
+        """Note a packet."""
+        self._sightings.append(Sighting(time.monotonic(), node, packet, unwrapped))
+
+    def route(self, message: bytes) -> list[Sighting]:
+        """Every hop of the packet that carried `message`, in order."""
+        last = next(
+            seen
+            for seen in self._sightings
+            if isinstance(seen.unwrapped, Final) and seen.unwrapped.message() == message
+        )
+        route = [last]
+        while before := self._sender_of(route[0].packet):
+            route.insert(0, before)
+        return route
+
+    def _sender_of(self, packet: bytes) -> Sighting | None:
+        return next(
+            (
+                seen
+                for seen in self._sightings
+                if isinstance(seen.unwrapped, Forward) and seen.unwrapped.packet == packet
+            ),
+            None,
+        )
+
+
+class Peer:
+    """A client in a process of its own, and the connection of its application."""
+
+    def __init__(self, name: str, directory: str, home: Path) -> None:
+        self.name = name
+        folder = home / "nym" / "clients" / name
+        with redirect_stdout(StringIO()):  # a demo of messages, not of files
+            self.identity: Identity = make_client(
+                folder, Config(client=ClientSettings(id=name, directory=directory))
+            )
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_this_program(), "tcpsocket", "--id", name, "--port", "0"],
+                env=os.environ | {"XDG_CONFIG_HOME": str(home)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self._connection: socket.socket | None = None
+
+    def connect(self) -> None:
+        """Connect to its socket, whose port it prints, and ask for its address."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(b"Starting TCP socket on port: "):
+                self._connection = socket.create_connection(("127.0.0.1", int(line.split()[-1])))
+                break
+        if self.ask(DETAILS) != self.identity.public_key:
+            raise DemoError(f"{self.name}'s client names an address that isn't its own")
+
+    def ask(self, request: bytes) -> bytes:
+        """One request, one answer."""
+        if self._connection is None:
+            raise DemoError(f"{self.name}'s client ended:\n{self.log()}")
+        self._connection.sendall(request)
+        return self._connection.recv(1 << 16)
+
+    def log(self) -> str:
+        """What the client said on standard error."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self) -> int:
+        """End the process as a user would; returns its exit code."""
+        if self._connection:
+            self._connection.close()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout=STOP_TIME)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def execute(options: Options) -> int:
+    """Run the demo; returns 0 only if both messages arrived."""
+    # Clients are ended, and their folder removed, when this process is told to end, too.
+    end = partial(gevent.kill, gevent.getcurrent(), SystemExit(143), block=False)
+    gevent.signal_handler(signal.SIGTERM, end)
+    observer = Observer()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="nym-demo-") as folder, _network(observer) as network:
+        peers: list[Peer] = []
+        try:
+            with gevent.Timeout(TIME, UnreachableError(f"not done within {TIME:.0f} s")):
+                say("Starting a network of 3 mixnodes and a provider, and two clients on it ...\n")
+                peers += [Peer(name, network.url, Path(folder)) for name in ("alice", "bob")]
+                _converse(network, observer, *peers)
+        except NymError as error:
+            say(f"The demo failed: {error}")
+            for peer in peers:
+                say(f"\n{peer.name}'s log:\n{peer.log()}")
+            return error.exit_code
+        finally:
+            codes = [peer.stop() for peer in peers]
+    if any(codes):
+        raise DemoError(f"the clients ended with {codes} instead of 0")
+    say(f"Both messages arrived. All of it took {time.monotonic() - began:.1f} s.")
+    return 0
+
+
+@contextmanager
+def _network(observer: Observer) -> Iterator[Network]:
+    network = Network(trace=observer)
+    network.start()
+    try:
+        yield network
+    finally:
+        network.stop()
+
+
+def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> None:
+    for peer in (alice, bob):
+        peer.connect()
+        say(f"{peer.name:<8} {peer.identity.address}")
+    addresses = {peer.identity.public_key for peer in (alice, bob)}
+    _wait(lambda: addresses <= _registered(network.url))
+    say("\nBoth are registered at the provider, and send cover traffic all the time.\n")
+
+    letters = [
+        (alice, bob, b"Hello Bob! Nobody on the way knows that this is from me."),
+        (bob, alice, b"Hello Alice! Nor that this is my answer."),
+    ]
+    sent = {}
+    for sender, recipient, text in letters:
+        if sender.ask(SEND + recipient.identity.public_key + text) != b"ok":
+            raise DemoError(f"{sender.name}'s client did not accept a message")
+        sent[text] = time.monotonic()
+    arrived: dict[bytes, float] = {}
+    _wait(lambda: _fetch(letters, arrived))
+    for sender, recipient, text in letters:
+        _show(network, sender, recipient, text, sent[text], observer.route(text), arrived[text])
+
+
+def _registered(url: str) -> set[bytes]:
+    providers = parse_topology(http_get(url + TOPOLOGY_PATH)).providers
+    return {client for provider in providers for client in provider.clients}
+
+
+def _fetch(letters: list[tuple[Peer, Peer, bytes]], arrived: dict[bytes, float]) -> bool:
+    for _, recipient, text in letters:
+        for message in decode_messages(recipient.ask(FETCH)):
+            if message != text:
+                raise DemoError(f"{recipient.name} got something else than was sent to it")
+            arrived[text] = time.monotonic()
+    return len(arrived) == len(letters)
+
+
+def _show(
+    network: Network,
+    sender: Peer,
+    recipient: Peer,
+    text: bytes,
+    sent: float,
+    route: list[Sighting],
+    arrived: float,
+) -> None:
+    layers = {node.address: f"mixnode of layer {node.layer}" for node in network.mixnodes}
+    say(f'{sender.name} -> {recipient.name}: "{text.decode()}"')
+    say(f"  {0:6.3f} s  {sender.name}'s application hands it over")
+    for hop in route:
+        say(f"  {hop.seconds - sent:6.3f} s  {layers.get(hop.node, 'provider'):<20} {hop.node}")
+    say(f"  {arrived - sent:6.3f} s  {recipient.name}'s application has it\n")
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    while not condition():
+        gevent.sleep(PERIOD)
+
+
+def _this_program() -> list[str]:
+    # A frozen program is its own interpreter.
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "nym"]

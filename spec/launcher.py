@@ -1,0 +1,5 @@
+"""Where the packed program begins."""
+
+from nym.__main__ import main
+
+main()
