@@ -142,7 +142,7 @@ class Peer:
 def execute(options: Options) -> int:
     """Run the demo; returns 0 only if both messages arrived."""
     # Clients are ended, and their folder removed, when this process is told to end, too.
-    end = partial(gevent.kill, gevent.getcurrent(), SystemExit(143), block=False)
+    end = partial(gevent.kill, gevent.getcurrent(), SystemExit(143))
     gevent.signal_handler(signal.SIGTERM, end)
     observer = Observer()
     began = time.monotonic()
