@@ -91,6 +91,10 @@ class RemoteFormatError(RemoteError):
     """Bytes from a peer that aren't what the protocol says."""
 
 
+class UnusableNetworkError(RemoteError):
+    """The directory's nodes make no network: a layer, or every provider, is missing."""
+
+
 class ProviderRefusedError(RemoteError):
     """The provider answered `bad foomp`: it doesn't know the token, or the request."""
 

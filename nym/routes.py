@@ -8,7 +8,6 @@ from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, encode_address
 
 NANOSECONDS = 10**9
-LONGEST_DELAY = 2**64 - 1
 
 
 def recipient_provider(topology: Topology, recipient: bytes) -> ProviderNode | None:
@@ -31,7 +30,7 @@ def random_route(
         Hop(
             encode_address(node.address),
             node.public_key,
-            min(LONGEST_DELAY, int(exponential(average_delay, random) * NANOSECONDS)),
+            int(exponential(average_delay, random) * NANOSECONDS),
         )
         for node in nodes
     ]

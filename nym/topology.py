@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from nym.errors import GroupElementError, NoTopologyError
+from nym.errors import GroupElementError, UnusableNetworkError
 from nym.sphinx import multiply
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, Records
@@ -67,7 +67,7 @@ def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> To
     """The topology of what is usable in `records`.
 
     `addresses` holds the IP address of each `host:port` that could be resolved. Raises
-    NoTopologyError where a layer or every provider is missing.
+    UnusableNetworkError where a layer or every provider is missing.
     """
     layers: dict[int, list[Mix]] = {}
     for node in records.mixnodes:
@@ -84,7 +84,10 @@ def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> To
         if _is_usable(node) and {node.mixnet_listener, node.client_listener} <= addresses.keys()
     ]
     if not layers or not providers or sorted(layers) != list(range(1, max(layers) + 1)):
-        raise NoTopologyError
+        raise UnusableNetworkError(
+            f"of the nodes it names, those of layers {sorted(layers)} and {len(providers)} "
+            "providers can be used; every layer from 1 on is needed, and a provider"
+        )
     return Topology(tuple(tuple(layers[layer]) for layer in sorted(layers)), tuple(providers))
 
 

@@ -31,13 +31,12 @@ class Poller:
         self._outage = Outage(log, "provider")
 
     def run(self) -> None:
-        """Pull for ever."""
+        """Pull for ever, from the moment there is a provider."""
+        self._session.chosen.wait()
         run_schedule(Fixed(self._period, time.monotonic()), self.tick)
 
     def tick(self) -> None:
         """One pull, or one attempt to register."""
-        if self._session.provider is None:
-            return
         try:
             if self._session.has_token:
                 self._pull()

@@ -9,7 +9,7 @@ import gevent
 from nym.client.resolver import Resolver
 from nym.client.transport import http_get
 from nym.client.watch import Outage
-from nym.errors import NoTopologyError, RemoteError, UnreachableError
+from nym.errors import RemoteError, UnreachableError
 from nym.timing import Backoff
 from nym.topology import Topology, build_topology, hosts
 from nym.wire.directory import parse_topology
@@ -54,7 +54,7 @@ class Refresher:
         """One refresh; returns the seconds until the next."""
         try:
             self._refresh()
-        except (RemoteError, NoTopologyError) as error:
+        except RemoteError as error:
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
             self._outage.begins(error)

@@ -29,7 +29,8 @@ class ProviderSession:
 
     def __init__(self, address: bytes, preferred: bytes | None, patience: float) -> None:
         self.provider: ProviderNode | None = None
-        self.registered = Event()  # set once, at the first registration
+        self.chosen = Event()  # set once there is a provider, for good
+        self.registered = Event()  # set at the first registration, for good
         self._address = address
         self._preferred = preferred
         self._patience = patience
@@ -51,6 +52,7 @@ class ProviderSession:
             log.info("using provider %s", encode_base58(chosen.public_key))
             self._token = None
         self.provider = chosen
+        self.chosen.set()
 
     @property
     def has_token(self) -> bool:

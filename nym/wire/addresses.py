@@ -6,6 +6,7 @@ docs/protocol/sphinx.md, "Node addresses":
 """
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def split_host(text: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         raise RemoteFormatError(f"an IPv6 address belongs in brackets: {text!r:.80}")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise RemoteFormatError(f"not a host and a port: {text!r:.80}")
     return host, int(port)
 

@@ -1,0 +1,116 @@
+"""config.toml."""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.config import (
+    ClientSettings,
+    Config,
+    SocketSettings,
+    check_directory,
+    check_id,
+    format_config,
+    load_config,
+    parse_config,
+    save_config,
+)
+from nym.errors import ConfigError
+
+
+def test_what_is_written_is_read_back_and_has_a_comment_for_each_key(tmp_path: Path) -> None:
+    config = Config(
+        client=ClientSettings(id="alice", directory="https://dir.example/nym"),
+        socket=SocketSettings(port=0, allowed_origins=["https://a.example", 'quo"te']),
+    )
+    save_config(config, tmp_path)
+    assert load_config(tmp_path) == config
+    text = (tmp_path / "config.toml").read_text()
+    for line in text.splitlines():
+        assert not line or line.startswith("[") or " # " in line
+    keys = {key for table in tomllib.loads(text).values() for key in table}
+    known = {
+        key.name for section in fields(config) for key in fields(getattr(config, section.name))
+    }
+    assert keys == known
+
+
+def test_every_key_is_optional(tmp_path: Path) -> None:
+    assert load_config(tmp_path) == Config(client=ClientSettings(id=tmp_path.name))
+    assert parse_config("") == Config()
+    assert parse_config("[traffic]\nfetch_message_delay = 2").traffic.fetch_message_delay == 2.0
+
+
+def test_the_contract_of_the_design() -> None:
+    config = parse_config(format_config(Config()))
+    assert config.client.directory == "http://127.0.0.1:8080"
+    assert config.client.provider_patience == 600
+    assert config.socket == SocketSettings("127.0.0.1", 9001, [])
+    traffic = config.traffic
+    assert traffic.average_packet_delay == 0.1
+    assert traffic.message_sending_average_delay == traffic.loop_cover_traffic_average_delay == 0.5
+    assert (traffic.fetch_message_delay, traffic.topology_refresh_rate) == (0.4, 10)
+    assert config.privacy.seal is False
+    assert config.logging.level == "info"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[client]\nid = 'a'\n\nfoo = 1", 4, "unknown key foo"),
+        ("\n\n[nonsense]\nid = 1", 3, r"unknown section \[nonsense\]"),
+        ("client = 3", 1, "write \\[client\\]"),
+        ("client.port = 3", 1, "unknown key port"),
+        ("[traffic]\nfetch_message_delay = 'x'", 2, "it must be a number"),
+        ("[traffic]\n# port\naverage_packet_delay = -1.0", 3, "from 0"),
+        ("[traffic]\nmessage_sending_average_delay = 0", 2, "more than 0"),
+        ("[traffic]\nmessage_sending_average_delay = nan", 2, "more than 0"),
+        ("[socket]\nport = 65536", 2, "from 0 to 65535"),
+        ("[socket]\nport = true", 2, "a whole number"),
+        ("[socket]\nallowed_origins = [1]", 2, "origins"),
+        ("[client]\nid = ''\n[socket]\nport = 1", 2, "an id"),
+        ("[client]\ndirectory = 'ftp://x'", 2, "such as http"),
+        ("[client]\nprovider = 'abc'", 2, "32 bytes"),
+        ("[client]\nreliable = true", 2, "does not exist yet"),
+        ("[privacy]\nseal = true", 2, "does not exist yet"),
+        ("[logging]\nlevel = 'loud'", 2, "debug, info"),
+        ("[client\n", 1, "TOML"),
+    ],
+)
+def test_errors_name_the_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        parse_config(text, "some.toml")
+    assert "some.toml" in str(caught.value)
+    assert f"line {line}" in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_refused(text: str) -> None:
+    try:
+        parse_config(text)
+    except ConfigError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("good", ["alice", "a.b", "Ünïcode", "a b", "x" * 100])
+def test_ids(good: str) -> None:
+    check_id(good)
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "-a", "a\0", "a\nb", "x" * 101])
+def test_what_is_no_id(bad: str) -> None:
+    with pytest.raises(ValueError, match="an id"):
+        check_id(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "directory", "http://", "http://x:99999", "http://x:0", "http://x/?a", "file:///etc"],
+)
+def test_what_is_no_directory(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"directory|[Pp]ort"):
+        check_directory(bad)

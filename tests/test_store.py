@@ -1,0 +1,71 @@
+"""Outbox and inbox."""
+
+import pytest
+
+from nym import store
+from nym.errors import BusyError
+from nym.store import Inbox, Outbox, Outgoing
+
+ALICE, BOB = b"a" * 32, b"b" * 32
+
+
+def messages(*texts: bytes, to: bytes = ALICE) -> list[Outgoing]:
+    return [Outgoing(to, text) for text in texts]
+
+
+def test_first_in_first_out_but_for_what_has_no_route() -> None:
+    outbox = Outbox()
+    for outgoing in messages(b"1", to=BOB) + messages(b"2", b"3"):
+        outbox.accept(outgoing)
+    assert outbox.take(lambda waiting: waiting.recipient == ALICE) == Outgoing(ALICE, b"2")
+    assert outbox.take(lambda waiting: False) is None
+    assert outbox.take(lambda waiting: True) == Outgoing(BOB, b"1")
+    assert outbox.take(lambda waiting: True) == Outgoing(ALICE, b"3")
+    assert outbox.take(lambda waiting: True) is None
+
+
+def test_what_was_given_back_comes_first() -> None:
+    outbox = Outbox()
+    for outgoing in messages(b"1", b"2"):
+        outbox.accept(outgoing)
+    first = outbox.take(lambda waiting: True)
+    assert first is not None
+    outbox.give_back(first)
+    assert outbox.take(lambda waiting: True) == first
+
+
+def test_a_full_outbox_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_MESSAGES", 2)
+    outbox = Outbox()
+    for outgoing in messages(b"1", b"2"):
+        outbox.accept(outgoing)
+    with pytest.raises(BusyError, match="2 messages wait"):
+        outbox.accept(Outgoing(ALICE, b"3"))
+    outbox.take(lambda waiting: True)
+    outbox.accept(Outgoing(ALICE, b"3"))
+    assert len(outbox) == 2
+
+
+def test_bytes_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_BYTES", 10)
+    outbox, inbox = Outbox(), Inbox()
+    outbox.accept(Outgoing(ALICE, bytes(6)))
+    with pytest.raises(BusyError):
+        outbox.accept(Outgoing(ALICE, bytes(5)))
+    for _ in range(3):
+        inbox.deliver(bytes(6))
+    assert inbox.take_all() == [bytes(6)]
+    assert inbox.lost == 2
+    inbox.deliver(bytes(6))
+    assert len(inbox) == 1
+
+
+def test_an_inbox_keeps_order_and_what_was_not_taken() -> None:
+    inbox = Inbox()
+    for message in (b"1", b"2"):
+        inbox.deliver(message)
+    taken = inbox.take_all()
+    inbox.deliver(b"3")
+    inbox.give_back(taken)
+    assert inbox.take_all() == [b"1", b"2", b"3"]
+    assert inbox.take_all() == []

@@ -1,0 +1,57 @@
+"""Deadlines, with a clock that the tests hold."""
+
+from random import Random
+from statistics import fmean
+
+import pytest
+
+from nym.timing import LONGEST_LAG, Backoff, Fixed, Poisson, exponential
+
+
+def test_poisson_gaps_are_exponential() -> None:
+    schedule, gaps = Poisson(0.5, 100.0, Random(1)), []
+    for _ in range(20_000):
+        before = schedule.deadline
+        schedule.advance(before)
+        gaps.append(schedule.deadline - before)
+    assert abs(fmean(gaps) - 0.5) < 0.015
+    assert abs(sum(gap > 0.5 for gap in gaps) / len(gaps) - 0.3679) < 0.015
+    assert min(gaps) > 0
+
+
+def test_load_does_not_bend_the_process() -> None:
+    idle, loaded = Poisson(0.5, 0.0, Random(2)), Poisson(0.5, 0.0, Random(2))
+    for _ in range(1000):
+        idle.advance(idle.deadline)
+        loaded.advance(loaded.deadline + 0.3)  # the work takes its time
+        assert loaded.deadline == idle.deadline
+
+
+def test_a_standstill_is_not_made_up_for() -> None:
+    schedule = Poisson(0.5, 0.0, Random(3))
+    schedule.advance(3600.0)
+    assert schedule.deadline > 3600.0 - LONGEST_LAG
+
+
+@pytest.mark.parametrize(
+    ("now", "deadline"), [(10.0, 10.4), (10.39, 10.4), (10.5, 10.8), (13.0, 13.2)]
+)
+def test_a_fixed_rhythm_stays_on_its_grid(now: float, deadline: float) -> None:
+    schedule = Fixed(0.4, 10.0)
+    assert schedule.deadline == 10.0
+    schedule.advance(now)
+    assert schedule.deadline == pytest.approx(deadline)
+
+
+def test_backoff_doubles_to_a_cap_with_jitter() -> None:
+    backoff = Backoff(1.0, 10.0, Random(4))
+    for longest in (1, 2, 4, 8, 10, 10, 10):
+        assert longest / 2 <= backoff.wait() <= longest
+    backoff.reset()
+    assert backoff.wait() <= 1
+    waits = {Backoff(1.0, 10.0, Random(seed)).wait() for seed in range(20)}
+    assert len(waits) == 20
+
+
+def test_a_mean_of_zero_is_no_wait() -> None:
+    assert exponential(0.0, Random(5)) == 0.0

@@ -1,0 +1,83 @@
+"""Node addresses: text, and the 32 bytes in a header."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.errors import RemoteFormatError
+from nym.wire.addresses import (
+    NodeAddress,
+    decode_address,
+    encode_address,
+    parse_numeric,
+    split_host,
+)
+
+CASES = json.loads((Path(__file__).parent / "vectors" / "node_addresses.json").read_text())
+
+
+def test_the_set_has_cases() -> None:
+    assert len(CASES) == 7
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["address"])
+def test_addresses_as_published(case: dict[str, str]) -> None:
+    address = parse_numeric(case["address"])
+    assert address is not None
+    assert encode_address(address).hex() == case["bytes"]
+    assert decode_address(bytes.fromhex(case["bytes"])) == address
+    assert str(address) == case["address"]
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_addresses_survive_both_ways(ip: object, port: int) -> None:
+    address = NodeAddress(str(ip), port)
+    assert decode_address(encode_address(address)) == address
+    assert parse_numeric(str(address)) == address
+
+
+@given(st.binary(min_size=32, max_size=32) | st.binary(max_size=40))
+def test_any_bytes_are_an_address_or_refused(data: bytes) -> None:
+    try:
+        address = decode_address(data)
+    except RemoteFormatError:
+        return
+    assert encode_address(address) == data
+
+
+@given(st.text() | st.from_regex(r"[a-z0-9.:\[\]-]{0,20}:\d{1,7}", fullmatch=True))
+def test_any_text_is_a_host_or_refused(text: str) -> None:
+    try:
+        host, port = split_host(text)
+    except RemoteFormatError:
+        return
+    assert host
+    assert 0 <= port <= 65535
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mix.example:1789", ("mix.example", 1789)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:1789", ("::1", 1789)),
+        ("1.2.3.4:65535", ("1.2.3.4", 65535)),
+    ],
+)
+def test_hosts_are_split(text: str, expected: tuple[str, int]) -> None:
+    assert split_host(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", ":80", "mix", "mix:", "mix:x", "mix:65536", "mix:-1", "::1:80", "[]:80"]
+)
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(RemoteFormatError):
+        split_host(text)
+
+
+def test_names_are_not_numeric() -> None:
+    assert parse_numeric("mix.example:1789") is None
