@@ -1,0 +1,186 @@
+"""What tests of running parts share: servers that do as told, clients, programs, waiting."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
+
+from nym.client.client import Client
+from nym.config import ClientSettings, Config, SocketSettings, TrafficSettings
+from nym.identity import Identity, generate_identity
+from nym.listening import listen
+from nym.wire.addresses import NodeAddress
+from nym.wire.provider import decode_messages
+
+PATIENCE = 30.0  # seconds until a test gives up; a passing one never waits for it
+FAST = TrafficSettings(
+    average_packet_delay=0.01,
+    message_sending_average_delay=0.02,
+    loop_cover_traffic_average_delay=0.1,
+    fetch_message_delay=0.05,
+    topology_refresh_rate=0.2,
+)
+
+
+def wait_until(condition: Callable[[], object], what: str = "it") -> None:
+    """Wait for a condition, not for seconds."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up, f"{what} did not happen within {PATIENCE} s"
+        gevent.sleep(0.01)
+
+
+@contextmanager
+def serving(
+    serve: Callable[[socket.socket], None], host: str = "127.0.0.1", port: int = 0
+) -> Iterator[NodeAddress]:
+    """A TCP server that does as told with each connection."""
+
+    def handle(connection: socket.socket, peer: object) -> None:
+        with connection:
+            try:
+                serve(connection)
+            except OSError:
+                return  # a peer that is gone is the test's business, not the server's
+
+    server = StreamServer((host, port), handle)
+    address = listen(server)
+    try:
+        yield address
+    finally:
+        server.stop(timeout=0)
+
+
+@contextmanager
+def serving_http(body: Callable[[], bytes], status: str = "200 OK") -> Iterator[str]:
+    """An HTTP server that answers everything with `body()`; gives its URL."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return [body()]
+
+    server = WSGIServer(("127.0.0.1", 0), answer, log=None)
+    address = listen(server)
+    try:
+        yield f"http://{address}"
+    finally:
+        server.stop(timeout=0)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Application:
+    """A client in this process, and a connection to its socket, as an application has one."""
+
+    def __init__(
+        self,
+        directory: str,
+        *,
+        traffic: TrafficSettings = FAST,
+        identity: Identity | None = None,
+        revive: Callable[[], bool] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.identity = identity or generate_identity()
+        self.address = self.identity.public_key
+        config = Config(
+            client=replace(ClientSettings(id="test", directory=directory), **settings),
+            socket=SocketSettings(port=0),
+            traffic=traffic,
+        )
+        self.client = Client(self.identity, config, revive)
+        self.connection = socket.create_connection(("127.0.0.1", self.client.listen()))
+        self.client.start()
+
+    def __enter__(self) -> "Application":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self.client.stop()
+
+    def ask(self, request: bytes) -> bytes:
+        """One raw request, one answer."""
+        self.connection.sendall(request)
+        return self.connection.recv(1 << 20)
+
+    def send(self, recipient: bytes, message: bytes) -> None:
+        """Send, and expect it to be accepted."""
+        assert self.ask(b"\x01" + recipient + message) == b"ok"
+
+    def receive(self, count: int) -> list[bytes]:
+        """The next `count` messages, in the order in which they came."""
+        received: list[bytes] = []
+
+        def enough() -> bool:
+            received.extend(decode_messages(self.ask(b"\x02")))
+            return len(received) >= count
+
+        wait_until(enough, f"the arrival of {count} messages")
+        return received
+
+    def clients(self) -> list[bytes]:
+        """The addresses that it knows of."""
+        listed = self.ask(b"\x03")
+        return [listed[i : i + 32] for i in range(0, len(listed), 32)]
+
+
+class Program:
+    """The program in a process of its own, with a home of its own."""
+
+    command = (sys.executable, "-m", "nym")
+
+    def __init__(self, home: Path, *arguments: str, umask: int = 0o022) -> None:
+        self.process = subprocess.Popen(
+            [*self.command, *arguments],
+            env={**os.environ, "XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.getcwd()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=umask,
+        )
+
+    def __enter__(self) -> "Program":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self, pattern: str) -> re.Match[str]:
+        """Read standard output up to a line that matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := re.search(pattern, line.decode()):
+                return match
+        raise AssertionError(f"no line like {pattern!r}; {self.end()}")
+
+    def end(self, number: int | None = None) -> tuple[int, str, str]:
+        """Send a signal, if one is given; (exit code, standard output, standard error)."""
+        if number is not None:
+            self.process.send_signal(signal.Signals(number))
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out.decode(), err.decode()
+
+
+def run_program(home: Path, *arguments: str, umask: int = 0o022) -> tuple[int, str, str]:
+    """Run it to its end; (exit code, standard output, standard error)."""
+    with Program(home, *arguments, umask=umask) as program:
+        return program.end()

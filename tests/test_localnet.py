@@ -1,0 +1,300 @@
+"""The local network, as a published client or node would meet it."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+import requests
+
+from nym.client.transport import exchange, send_packet
+from nym.errors import ListenError
+from nym.localnet import directory as directory_module
+from nym.localnet import mixnode as mixnode_module
+from nym.localnet.directory import Directory
+from nym.localnet.network import Network
+from nym.routes import NANOSECONDS
+from nym.sphinx import Final, Forward, Hop, create_packet
+from nym.wire.addresses import NodeAddress, encode_address
+from nym.wire.directory import parse_topology
+from nym.wire.keys import encode_base58
+from nym.wire.provider import DUMMY, Pull, Register, decode_messages
+from tests.harness import wait_until
+
+VECTORS = Path(__file__).parent / "vectors"
+LONGEST = 1 << 20
+CLIENT = bytes(range(1, 33))
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    directory = Directory("127.0.0.1", 0)
+    yield directory.start()
+    directory.stop()
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    network = Network()
+    network.start()
+    yield network
+    network.stop()
+
+
+MIXNODE = {"host": "1.2.3.4:1789", "pubKey": encode_base58(CLIENT), "layer": 1, "version": "0.4.0"}
+
+
+def test_the_directory_lists_what_published_nodes_post(url: str) -> None:
+    topology = json.loads((VECTORS / "topology_2020.json").read_text())
+    for node in topology["mixNodes"]:
+        answer = requests.post(f"{url}/api/presence/mixnodes", json=node, timeout=5)
+        assert (answer.status_code, answer.json()) == (201, {"ok": True})
+    for node in topology["mixProviderNodes"]:
+        answer = requests.post(f"{url}/api/presence/mixproviders", json=node, timeout=5)
+        assert answer.status_code == 201
+    coconode = {"host": "1.2.3.4:4000", "pubKey": "k", "type": "x", "version": "0.4.0"}
+    answer = requests.post(f"{url}/api/presence/coconodes", json=coconode, timeout=5)
+    assert answer.status_code == 201
+
+    listed = requests.get(f"{url}/api/presence/topology", timeout=5).json()
+    now = time.time_ns()
+    for kind in listed.values():
+        for node in kind:
+            assert abs(node["lastSeen"] - now) < 20 * NANOSECONDS
+            node["lastSeen"] = 0
+    for kind in topology.values():
+        for node in kind:
+            node["lastSeen"] = 0
+    assert listed == topology | {"cocoNodes": [coconode | {"lastSeen": 0}]}
+
+
+def test_a_silent_node_drops_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert directory_module.LIFETIME == 10
+    requests.post(f"{url}/api/presence/mixnodes", json=MIXNODE, timeout=5)
+    monkeypatch.setattr(directory_module, "LIFETIME", 0.2)
+    wait_until(
+        lambda: not requests.get(f"{url}/api/presence/topology", timeout=5).json()["mixNodes"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("presence/mixnodes", b""),
+        ("presence/mixnodes", b"{}"),
+        ("presence/mixnodes", json.dumps(MIXNODE | {"layer": 0}).encode()),
+        ("presence/mixproviders", json.dumps(MIXNODE).encode()),
+        ("presence/coconodes", b"[]"),
+        ("metrics/mixes", b'{"pubKey": "k", "received": "many", "sent": {}}'),
+        ("metrics/mixes", b" " * (directory_module.LONGEST_BODY + 1)),
+    ],
+)
+def test_bad_posts_get_400_and_a_reason(url: str, path: str, body: bytes) -> None:
+    answer = requests.post(f"{url}/api/{path}", data=body, timeout=5)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_the_rest_of_the_api(url: str) -> None:
+    assert requests.get(f"{url}/api/healthcheck", timeout=5).json() == {"ok": True}
+    assert requests.get(f"{url}/api/nothing", timeout=5).status_code == 404
+    assert requests.post(f"{url}/api/presence/topology", timeout=5).status_code == 404
+    metric = {"pubKey": "k", "received": 12, "sent": {"1.2.3.4:1789": 11}}
+    assert requests.post(f"{url}/api/metrics/mixes", json=metric, timeout=5).status_code == 201
+    (listed,) = requests.get(f"{url}/api/metrics/mixes", timeout=5).json()
+    assert listed.pop("timestamp") > 0
+    assert listed == metric
+
+
+# gevent leaves the socket that it could not bind to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_taken_port_is_an_error_that_says_so(url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    with pytest.raises(ListenError, match=f"127.0.0.1, port {port}.*--port"):
+        Network(port=port).start()
+
+
+def test_all_nodes_are_in_the_topology_at_once(network: Network) -> None:
+    answer = requests.get(f"{network.url}/api/presence/topology", timeout=5)
+    records = parse_topology(answer.content)
+    assert [node.layer for node in records.mixnodes] == [1, 2, 3]
+    assert [node.host for node in records.mixnodes] == [str(n.address) for n in network.mixnodes]
+    (provider,) = records.providers
+    assert provider.mixnet_listener == str(network.providers[0].address)
+    assert provider.client_listener == str(network.providers[0].client_address)
+
+
+def packet_to_provider(network: Network, message: bytes, recipient: bytes = CLIENT) -> bytes:
+    provider = network.providers[0]
+    hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
+    return create_packet(message, [hop], recipient)
+
+
+def test_the_provider_converses_as_the_published_one(network: Network) -> None:
+    cases = json.loads((VECTORS / "provider.json").read_text())
+    at = network.providers[0].client_address
+    token = exchange(at, bytes.fromhex(cases["register"]["request"]), LONGEST)
+    assert len(token) == 32
+    assert exchange(at, bytes.fromhex(cases["register_again"]["request"]), LONGEST) == token
+    pull = Pull(CLIENT, token).encode()
+    assert exchange(at, pull, LONGEST).hex() == cases["pull_empty"]["response"]
+
+    for message in cases["pull_three"]["messages"][:3]:
+        with socket.create_connection(network.providers[0].address) as connection:
+            connection.sendall(packet_to_provider(network, bytes.fromhex(message)))
+            assert connection.recv(100) == b"foomp"
+    assert exchange(at, pull, LONGEST).hex() == cases["pull_three"]["response"]
+    assert exchange(at, pull, LONGEST).hex() == cases["pull_empty"]["response"]
+
+    for name in ("pull_bad_token", "unknown_prefix", "short_register", "empty", "wrong_address"):
+        case = cases[name]
+        assert exchange(at, bytes.fromhex(case["request"]), LONGEST).hex() == case["response"]
+
+
+def test_a_pull_gives_five_messages_and_deletes_them(network: Network) -> None:
+    at = network.providers[0].client_address
+    token = exchange(at, Register(CLIENT).encode(), LONGEST)
+    with socket.create_connection(network.providers[0].address) as connection:
+        for i in range(7):
+            connection.sendall(packet_to_provider(network, b"%d" % i))
+            assert connection.recv(5) == b"foomp"
+    pull = Pull(CLIENT, token).encode()
+    assert decode_messages(exchange(at, pull, LONGEST)) == [b"0", b"1", b"2", b"3", b"4"]
+    assert decode_messages(exchange(at, pull, LONGEST)) == [b"5", b"6", DUMMY, DUMMY, DUMMY]
+
+
+def test_what_no_one_is_registered_for_is_dropped(network: Network) -> None:
+    at = network.providers[0].client_address
+    with socket.create_connection(network.providers[0].address) as connection:
+        connection.sendall(packet_to_provider(network, b"early"))
+        assert connection.recv(5) == b""
+    token = exchange(at, Register(CLIENT).encode(), LONGEST)
+    assert decode_messages(exchange(at, Pull(CLIENT, token).encode(), LONGEST)) == [DUMMY] * 5
+
+
+@pytest.mark.parametrize("garbage", [b"x", bytes(1371), bytes(1372), b"\xff" * 1372])
+def test_malformed_packets_end_their_connection_alone(network: Network, garbage: bytes) -> None:
+    for node in (network.mixnodes[0], network.providers[0]):
+        with socket.create_connection(node.address) as connection:
+            connection.sendall(garbage)
+            assert connection.recv(5) == b""
+    exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+    with socket.create_connection(network.providers[0].address) as connection:
+        connection.sendall(packet_to_provider(network, b"honest"))
+        assert connection.recv(5) == b"foomp"
+
+
+def packet_through(network: Network, delay: float, message: bytes = b"hello") -> bytes:
+    hops = [
+        Hop(encode_address(node.address), node.identity.public_key, int(delay * NANOSECONDS))
+        for node in (network.mixnodes[0], network.providers[0])
+    ]
+    return create_packet(message, hops, CLIENT)
+
+
+def test_a_mixnode_waits_the_delay_then_answers_and_others_do_not_wait(network: Network) -> None:
+    exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+    mixnode = network.mixnodes[0]
+    finished: list[tuple[str, float]] = []
+
+    def send(name: str, delay: float, count: int) -> None:
+        with socket.create_connection(mixnode.address) as connection:
+            for _ in range(count):
+                connection.sendall(packet_through(network, delay))
+                assert connection.recv(5) == b"foomp"
+        finished.append((name, time.monotonic() - began))
+
+    began = time.monotonic()
+    gevent.joinall(
+        [gevent.spawn(send, "twice", 0.3, 2), gevent.spawn(send, "once", 0.1, 1)], raise_error=True
+    )
+    assert [name for name, _ in finished] == ["once", "twice"]
+    assert finished[0][1] >= 0.1
+    assert finished[1][1] >= 0.6  # one after the other, on one connection
+
+
+def test_a_mixnode_reports_what_it_did(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mixnode_module.METRICS_PERIOD == 3
+    monkeypatch.setattr(mixnode_module, "METRICS_PERIOD", 0.05)
+    exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+    send_packet(network.mixnodes[0].address, packet_through(network, 0.0))
+
+    def reported() -> bool:
+        metrics = requests.get(f"{network.url}/api/metrics/mixes", timeout=5).json()
+        return any(
+            metric["pubKey"] == network.mixnodes[0].identity.address
+            and metric["received"] == 1
+            and metric["sent"] == {str(network.providers[0].address): 1}
+            for metric in metrics
+        )
+
+    wait_until(reported, "a metric")
+
+
+def test_a_new_client_is_in_the_directory_soon(network: Network) -> None:
+    exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+
+    def listed() -> bool:
+        answer = requests.get(f"{network.url}/api/presence/topology", timeout=5)
+        return parse_topology(answer.content).providers[0].clients == (CLIENT,)
+
+    began = time.monotonic()
+    wait_until(listed)
+    assert time.monotonic() - began < 4
+
+
+def test_a_folder_keeps_keys_clients_and_messages(tmp_path: Path) -> None:
+    keys, token = [], b""
+    for run in range(2):
+        network = Network(folder=tmp_path / "net", width=2)
+        network.start()
+        try:
+            nodes = [*network.mixnodes, *network.providers]
+            keys.append([node.identity for node in nodes])
+            at = network.providers[0].client_address
+            if run == 0:
+                token = exchange(at, Register(CLIENT).encode(), LONGEST)
+                with socket.create_connection(network.providers[0].address) as connection:
+                    connection.sendall(packet_to_provider(network, b"kept"))
+                    assert connection.recv(5) == b"foomp"
+                stored = list(tmp_path.glob(f"net/provider-1/inboxes/{encode_base58(CLIENT)}/*"))
+                assert [path.read_bytes() for path in stored] == [b"kept"]
+            else:
+                pulled = exchange(at, Pull(CLIENT, token).encode(), LONGEST)
+                assert decode_messages(pulled)[0] == b"kept"
+        finally:
+            network.stop()
+    assert keys[0] == keys[1]
+    assert len(set(keys[0])) == 7
+
+
+def test_without_a_folder_a_provider_forgets(network: Network) -> None:
+    token = exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+    other = Network()
+    other.start()
+    try:
+        at = other.providers[0].client_address
+        assert exchange(at, Pull(CLIENT, token).encode(), LONGEST) == b"bad foomp"
+    finally:
+        other.stop()
+
+
+def test_a_trace_sees_every_hop() -> None:
+    seen: list[tuple[NodeAddress, bytes, Forward | Final]] = []
+    network = Network(layers=2, trace=lambda *hop: seen.append(hop))
+    network.start()
+    try:
+        exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
+        nodes = [*network.mixnodes, *network.providers]
+        hops = [Hop(encode_address(n.address), n.identity.public_key, 0) for n in nodes]
+        packet = create_packet(b"hello", hops, CLIENT)
+        send_packet(nodes[0].address, packet)
+        wait_until(lambda: len(seen) == 3)
+    finally:
+        network.stop()
+    assert [node for node, _, _ in seen] == [node.address for node in nodes]
+    assert seen[0][1] == packet
+    assert isinstance(seen[2][2], Final)

@@ -1,0 +1,198 @@
+"""The client at its provider: choosing, registering, pulling, and a provider that changes."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from nym.client import session as session_module
+from nym.client.poller import Poller
+from nym.client.session import ProviderSession
+from nym.identity import generate_identity
+from nym.localnet.inboxes import MemoryInboxes
+from nym.localnet.provider import LocalProvider
+from nym.store import Inbox
+from nym.topology import ProviderNode, Topology
+from nym.wire.addresses import NodeAddress
+from nym.wire.provider import (
+    DUMMY,
+    LOOP_COVER,
+    REFUSED,
+    Register,
+    decode_request,
+    encode_messages,
+)
+from tests.harness import free_port, serving, serving_http
+
+ADDRESS = bytes(range(32))
+PATIENCE = 600.0
+
+
+def node(number: int, client_port: int = 1) -> ProviderNode:
+    at = NodeAddress("127.0.0.1", 1)
+    return ProviderNode(
+        at, NodeAddress("127.0.0.1", client_port), bytes([number]) * 32, frozenset()
+    )
+
+
+def network(*providers: ProviderNode) -> Topology:
+    return Topology((), providers)
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(session_module, "time", clock)
+    return clock
+
+
+def test_a_client_keeps_its_provider_and_clients_spread() -> None:
+    providers = [node(i, i) for i in range(1, 5)]
+    chosen = set()
+    for number in range(40):
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE)
+        session.follow(network(*providers))
+        again = ProviderSession(bytes([number]) * 32, None, PATIENCE)
+        again.follow(network(*reversed(providers)))
+        assert session.provider == again.provider
+        chosen.add(session.provider)
+    assert chosen == set(providers)
+
+
+def test_a_preferred_provider_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE)
+    for _ in range(3):
+        session.follow(network(node(1)))
+    assert session.provider is None
+    assert len(caplog.records) == 1
+    assert "is not in the directory" in caplog.text
+    session.follow(network(node(1), node(2)))
+    assert session.provider == node(2)
+
+
+def test_a_provider_with_a_new_key_is_followed_by_its_address() -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE)
+    session.follow(network(node(1, 7)))
+    session.follow(network(node(2, 8), node(3, 7)))
+    assert session.provider == node(3, 7)
+    session.follow(network(node(2, 7), node(3, 9)))
+    assert session.provider == node(3, 9), "its key says more than its address"
+
+
+def test_another_provider_is_taken_when_patience_ends(clock: Clock) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE)
+    session.follow(network(node(1, 7)))
+    clock.now += PATIENCE - 1
+    session.follow(network(node(2, 8)))
+    assert session.provider == node(1, 7)
+    clock.now += 2
+    session.follow(network(node(2, 8)))
+    assert session.provider == node(2, 8)
+
+
+class Setup:
+    """A poller, and what it works with."""
+
+    def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
+        self.session = ProviderSession(ADDRESS, None, PATIENCE)
+        self.session.follow(network(node(1, client_port)))
+        self.inbox = Inbox()
+        self.poller = Poller(self.session, self.inbox, 0.4, Random(1))
+
+
+@pytest.fixture
+def provider() -> Iterator[LocalProvider]:
+    with serving_http(lambda: b"{}") as directory:
+        provider = LocalProvider(generate_identity(), "127.0.0.1", MemoryInboxes(), None)
+        provider.start(directory)
+        yield provider
+        provider.stop()
+
+
+def test_it_registers_then_pulls_and_keeps_only_messages(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(provider.client_address.port, monkeypatch)
+    setup.poller.tick()
+    assert setup.session.registered.is_set()
+    for message in (b"hello", LOOP_COVER, DUMMY, b""):
+        provider._inboxes.put(ADDRESS, message)
+    setup.poller.tick()
+    assert setup.inbox.take_all() == [b"hello", b""]
+
+
+def test_a_provider_that_forgot_the_client_is_registered_at_again(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    setup = Setup(provider.client_address.port, monkeypatch)
+    setup.poller.tick()
+    provider.identity, provider._inboxes = generate_identity(), MemoryInboxes()
+    setup.poller.tick()
+    setup.poller.tick()
+    provider._inboxes.put(ADDRESS, b"after")
+    setup.poller.tick()
+    assert setup.inbox.take_all() == [b"after"]
+    assert caplog.text.count("provider: ") == 2  # refused; works again
+
+
+def test_a_provider_that_is_away_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = Setup(free_port(), monkeypatch)
+    for _ in range(5):
+        setup.poller.tick()
+    assert not setup.session.registered.is_set()
+    assert sum("can't be reached" in record.message for record in caplog.records) == 1
+
+
+def test_registering_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+
+    def refuse(connection: socket.socket) -> None:
+        attempts.append(connection.recv(100))
+        connection.sendall(REFUSED)
+
+    with serving(refuse) as address:
+        setup = Setup(address.port, monkeypatch)
+        monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 60.0)
+        poller = Poller(setup.session, setup.inbox, 0.4, Random(1))
+        for _ in range(5):
+            poller.tick()
+    assert attempts == [Register(ADDRESS).encode()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "received"),
+    [
+        (b"", []),
+        (b"\0", []),
+        (b"\xff\xff", []),
+        (encode_messages([b"one", b"two"])[:-1], [b"one"]),
+        (encode_messages([b"one"]) + b"rest", [b"one"]),
+        (encode_messages([b"%d" % i for i in range(50)]), [b"%d" % i for i in range(50)]),
+        (REFUSED, []),
+    ],
+)
+def test_answers_that_are_not_as_they_should_be(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, received: list[bytes]
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        request = decode_request(connection.recv(100))
+        connection.sendall(bytes(32) if isinstance(request, Register) else answer)
+
+    with serving(serve) as address:
+        setup = Setup(address.port, monkeypatch)
+        for _ in range(2):
+            setup.poller.tick()
+    assert setup.inbox.take_all() == received

@@ -1,0 +1,79 @@
+"""Greenlets that die, and what is said of outages."""
+
+import logging
+import time
+from random import Random
+
+import gevent
+import pytest
+
+from nym.client import watch
+from nym.client.watch import Outage, Watch, run_schedule
+from nym.errors import UnreachableError
+from nym.timing import Fixed
+from tests.harness import wait_until
+
+log = logging.getLogger("test")
+
+
+def test_a_dead_greenlet_is_said_and_started_again_and_takes_none_along(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_RESTART", 0.01)
+    starts, ticks = [], []
+
+    def die() -> None:
+        starts.append(1)
+        if len(starts) == 2:
+            return
+        raise ZeroDivisionError("a bug")
+
+    def live() -> None:
+        while True:
+            ticks.append(1)
+            gevent.sleep(0.01)
+
+    watched = Watch(Random(1))
+    watched.start("the mortal", die)
+    watched.start("the other", live)
+    wait_until(lambda: len(starts) >= 4)
+    before = len(ticks)
+    wait_until(lambda: len(ticks) > before)
+    watched.stop()
+    after = (len(starts), len(ticks))
+    gevent.sleep(0.05)
+    assert (len(starts), len(ticks)) == after
+    assert "the mortal died; it is started again" in caplog.text
+    assert "the mortal ended by itself" in caplog.text
+    assert "a bug" in caplog.text
+    assert "the other" not in caplog.text
+
+
+def test_a_schedule_is_kept_whatever_a_tick_takes() -> None:
+    ticks: list[int] = []
+
+    def tick() -> None:
+        ticks.append(1)
+        gevent.sleep(0.005 * (len(ticks) % 3))
+
+    began = time.monotonic()
+    greenlet = gevent.spawn(run_schedule, Fixed(0.02, began), tick)
+    wait_until(lambda: len(ticks) == 20)
+    greenlet.kill()
+    assert time.monotonic() - began >= 19 * 0.02
+
+
+def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    outage = Outage(log, "the directory")
+    outage.ends()
+    assert not caplog.records
+    for _ in range(5):
+        outage.begins(UnreachableError("it is away"))
+    assert len(caplog.records) == 1
+    assert "the directory: it is away" in caplog.text
+    outage.ends()
+    outage.ends()
+    assert len(caplog.records) == 2
+    outage.begins(UnreachableError("again"))
+    assert len(caplog.records) == 3
