@@ -50,6 +50,11 @@ class Topology(NamedTuple):
         """The provider with this key."""
         return next((node for node in self.providers if node.public_key == public_key), None)
 
+    def public_keys(self) -> frozenset[bytes]:
+        """The keys of all nodes."""
+        mixnodes = {node.public_key for layer in self.layers for node in layer}
+        return frozenset(mixnodes | {node.public_key for node in self.providers})
+
     def clients(self) -> list[bytes]:
         """All clients registered anywhere, each once, in a fixed order."""
         return sorted(frozenset().union(*(node.clients for node in self.providers)))

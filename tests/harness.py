@@ -106,7 +106,9 @@ class Application:
             traffic=traffic,
         )
         self.client = Client(self.identity, config, revive)
-        self.connection = socket.create_connection(("127.0.0.1", self.client.listen()))
+        self.connection = socket.create_connection(
+            ("127.0.0.1", self.client.listen()), timeout=PATIENCE
+        )
         self.client.start()
 
     def __enter__(self) -> "Application":
@@ -137,8 +139,13 @@ class Application:
         return received
 
     def clients(self) -> list[bytes]:
-        """The addresses that it knows of."""
-        listed = self.ask(b"\x03")
+        """The addresses that it knows of; the answer to say that there are none is no bytes."""
+        self.connection.settimeout(0.2)
+        try:
+            listed = self.ask(b"\x03")
+        except TimeoutError:
+            listed = b""
+        self.connection.settimeout(PATIENCE)
         return [listed[i : i + 32] for i in range(0, len(listed), 32)]
 
 

@@ -14,7 +14,7 @@ from nym.identity import generate_identity
 from nym.localnet.inboxes import MemoryInboxes
 from nym.localnet.provider import LocalProvider
 from nym.store import Inbox
-from nym.topology import ProviderNode, Topology
+from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import (
     DUMMY,
@@ -37,8 +37,8 @@ def node(number: int, client_port: int = 1) -> ProviderNode:
     )
 
 
-def network(*providers: ProviderNode) -> Topology:
-    return Topology((), providers)
+def network(*providers: ProviderNode, mixnode: bytes = bytes(32)) -> Topology:
+    return Topology(((Mix(NodeAddress("127.0.0.1", 1), mixnode),),), providers)
 
 
 class Clock:
@@ -97,6 +97,15 @@ def test_another_provider_is_taken_when_patience_ends(clock: Clock) -> None:
     clock.now += 2
     session.follow(network(node(2, 8)))
     assert session.provider == node(2, 8)
+
+
+def test_in_another_network_another_provider_is_taken_at_once() -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE)
+    session.follow(network(node(1, 7), mixnode=b"a" * 32))
+    session.follow(network(node(2, 8), mixnode=b"a" * 32))
+    assert session.provider == node(1, 7)
+    session.follow(network(node(3, 9), mixnode=b"b" * 32))
+    assert session.provider == node(3, 9)
 
 
 class Setup:

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class ProviderSession:
     """Follows one provider through its restarts and, after `patience` seconds, to another.
 
-    `preferred`, a provider's key, is never left for another.
+    `preferred`, a provider's key, is never left for another. Where no node of the last topology
+    is left, it is another network: there is nobody to be patient with.
     """
 
     def __init__(self, address: bytes, preferred: bytes | None, patience: float) -> None:
@@ -36,11 +37,14 @@ class ProviderSession:
         self._patience = patience
         self._token: bytes | None = None
         self._last_seen = 0.0
+        self._network: frozenset[bytes] = frozenset()  # keys of all nodes seen last
         self._missed = False
 
     def follow(self, topology: Topology) -> None:
         """Look for the provider in a new topology, and for another one where it must be."""
-        chosen = self._choose(topology)
+        network = topology.public_keys()
+        chosen = self._choose(topology, is_same_network=not network.isdisjoint(self._network))
+        self._network = network
         if chosen is None:
             if not self._missed:
                 log.warning("%s is not in the directory; waiting for it", self._name())
@@ -79,7 +83,7 @@ class ProviderSession:
         answer = exchange(self._known_provider().client_address, request, LONGEST_ANSWER)
         return decode_messages(answer)
 
-    def _choose(self, topology: Topology) -> ProviderNode | None:
+    def _choose(self, topology: Topology, *, is_same_network: bool) -> ProviderNode | None:
         if self._preferred is not None:
             return topology.provider(self._preferred)
         if self.provider is None:
@@ -89,9 +93,8 @@ class ProviderSession:
             (n for n in topology.providers if n.client_address == self.provider.client_address),
             None,
         )
-        if same is None and time.monotonic() - self._last_seen > self._patience:
-            return self._nearest(topology)
-        return same
+        is_given_up = time.monotonic() - self._last_seen > self._patience or not is_same_network
+        return self._nearest(topology) if same is None and is_given_up else same
 
     def _nearest(self, topology: Topology) -> ProviderNode:
         # The same one at every start, and another one for another client: nothing to remember.

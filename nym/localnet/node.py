@@ -24,6 +24,7 @@ from nym.wire.sizes import PACKET_LENGTH
 PRESENCE_PERIOD = 5.0
 MOST_CONNECTIONS = 10_000
 IDLE_TIMEOUT = 60.0
+MOST_REASONS = 100
 
 # (the node's address, the packet it got, what came out of it): what the whole network, all of
 # whose nodes are ours, can see together.
@@ -46,6 +47,7 @@ class Node:
         self.changed = Event()  # there is something to announce before it is due
         self._watch = Watch(SystemRandom())
         self._outage = Outage(log, "presence")
+        self._said: set[str] = set()
 
     def start(self, directory: str) -> None:
         """Listen, and tell the directory at this URL. Raises RemoteError, ListenError."""
@@ -107,7 +109,15 @@ class Node:
                     self._handle(unwrapped)
                     connection.sendall(ACKNOWLEDGED)
             except RemoteError as error:
-                log.warning("%s dropped a packet: %s", self.address, error)
+                self._say(f"{self.address} dropped a packet: {error}")
             except OSError as error:
                 # Whoever sends one packet a connection is gone before the answer.
                 log.debug("%s lost a connection: %s", self.address, error)
+
+    def _say(self, what: str) -> None:
+        # Each reason once: a flood of packets is not to become a flood of lines.
+        if what not in self._said and len(self._said) < MOST_REASONS:
+            self._said.add(what)
+            log.warning("%s; said once", what)
+        else:
+            log.debug("%s", what)

@@ -1,0 +1,92 @@
+"""Which rooms may know which (docs/architecture.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (ROOT / "nym").rglob("*.py")
+}
+
+# From the top to the bottom: a module imports from its own floor, or from below.
+FLOORS = [
+    {"nym.__main__"},
+    {"nym.cli"},
+    {"nym.localnet"},
+    {"nym.client"},
+    {"nym.sockets"},
+    {"nym.service", "nym.routes", "nym.health", "nym.envelope"},
+    {"nym.topology", "nym.identity", "nym.sphinx"},
+    {"nym.wire", "nym.store", "nym.config", "nym.listening"},
+    {"nym.errors", "nym.timing", "nym.files", "nym._sphinx", "nym._padding", "nym"},
+]
+NO_IO = ["nym.wire", "nym.topology", "nym.routes", "nym.timing", "nym.sphinx"]
+IO = {"socket", "gevent", "select", "asyncio", "requests", "threading", "os", "time", "secrets"}
+
+
+def floor(module: str) -> int:
+    for number, rooms in enumerate(FLOORS):
+        if module in rooms or ".".join(module.split(".")[:2]) in rooms - {"nym"}:
+            return number
+    raise AssertionError(f"{module} has no floor in the architecture")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(module: str) -> set[str]:
+    known = set(MODULES) | {"nym._sphinx", "nym._padding"}
+    return (imports(MODULES[module]) & known) - {module}
+
+
+def test_there_are_modules() -> None:
+    assert len(MODULES) > 30
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_imports_upwards(module: str) -> None:
+    for imported in own_imports(module):
+        assert floor(imported) >= floor(module), f"{module} imports {imported}"
+
+
+def test_imports_never_run_in_a_circle() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path, module])
+        if module not in done:
+            for imported in own_imports(module) & set(MODULES):
+                # A package is imported for one of its modules, or by one of them for its own names.
+                if not module.startswith(imported + "."):
+                    visit(imported, (*path, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+@pytest.mark.parametrize(
+    "module", sorted(m for m in MODULES if any(m == n or m.startswith(n + ".") for n in NO_IO))
+)
+def test_formats_do_no_io(module: str) -> None:
+    assert not {name.split(".")[0] for name in imports(MODULES[module])} & IO
+
+
+def test_one_place_has_the_version() -> None:
+    holders = [
+        path.name
+        for path in [*MODULES.values(), ROOT / "pyproject.toml", ROOT / "setup.py"]
+        if "__version__ = " in path.read_text() or 'version = "0' in path.read_text()
+    ]
+    assert holders == ["__init__.py", "setup.py"]

@@ -1,0 +1,213 @@
+"""The program, as a user meets it."""
+
+import re
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from nym import __version__
+from nym.identity import load_identity
+from nym.localnet.network import Network
+from tests.harness import Program, run_program, serving_http
+
+VECTORS = Path(__file__).parent / "vectors"
+BANNER = r"""
+
+      _ __  _   _ _ __ ___
+     | '_ \| | | | '_ \ _ \
+     | | | | |_| | | | | | |
+     |_| |_|\__, |_| |_| |_|
+            |___/
+
+             (client - version 0.4.0)
+
+
+"""
+
+
+def folder(home: Path, name: str = "alice") -> Path:
+    return home / "nym" / "clients" / name
+
+
+def test_no_command(tmp_path: Path) -> None:
+    expected = BANNER + "usage: --help to see available options.\n"
+    assert run_program(tmp_path) == (0, expected, "")
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    code, out, err = run_program(tmp_path, "--help")
+    assert (code, err) == (0, "")
+    for command in ("init", "tcpsocket", "localnet", "demo"):
+        assert f"nym-client {command}" in out
+    assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], 'no command "nonsense"'),
+        (["--nonsense"], "--help"),
+        (["init"], "usage: nym-client init --id ID"),
+        (["init", "--id"], "usage: nym-client init"),
+        (["init", "--id", "a/b"], "--id a/b: an id is the name of a folder"),
+        (["init", "--id", "a", "--provider", "x"], "--provider x: a key has 32 bytes"),
+        (["init", "--id", "a", "--directory", "x"], "--directory x: "),
+        (["tcpsocket", "--id", "a", "--port", "x"], "--port x: a whole number from 0 to 65535"),
+        (["tcpsocket"], "usage: nym-client tcpsocket"),
+        (["localnet", "--layers", "5"], "--layers 5: a whole number from 1 to 4"),
+        (["localnet", "--width", "0"], "--width 0: "),
+        (["localnet", "--providers", "-1"], "--providers"),
+    ],
+)
+def test_misuse_is_said_in_a_line_or_two(tmp_path: Path, arguments: list[str], says: str) -> None:
+    code, out, err = run_program(tmp_path, *arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.startswith("nym-client: ")
+    assert len(err.splitlines()) <= 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_init_prints_what_the_published_client_prints_and_the_address(tmp_path: Path) -> None:
+    code, out, err = run_program(tmp_path, "init", "--id", "alice")
+    assert (code, err) == (0, "")
+    address = load_identity(folder(tmp_path)).address
+    assert out == (
+        f"{BANNER}Initialising client...\n"
+        f'Writing keypairs to "{folder(tmp_path)}"...\n'
+        "Client configuration completed.\n"
+        f"Address: {address}\n"
+    )
+
+
+def test_init_never_overwrites_a_key_unless_forced(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    before = load_identity(folder(tmp_path))
+    code, _, err = run_program(tmp_path, "init", "--id", "alice")
+    assert code == 5
+    assert before.address in err
+    assert "--force" in err
+    assert load_identity(folder(tmp_path)) == before
+    assert run_program(tmp_path, "init", "--id", "alice", "--force")[0] == 0
+    assert load_identity(folder(tmp_path)) != before
+
+
+def test_init_never_overwrites_a_damaged_key(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    (folder(tmp_path) / "public.pem").unlink()
+    (folder(tmp_path) / "private.pem").write_text("half a key")
+    assert run_program(tmp_path, "init", "--id", "alice")[0] == 5
+    assert (folder(tmp_path) / "private.pem").read_text() == "half a key"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nothing_is_open_to_others_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    home = tmp_path / "home"
+    assert run_program(home, "init", "--id", "alice", umask=umask)[0] == 0
+    made = [home, *home.rglob("*")]
+    assert len(made) == 7
+    for path in made:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_init_keeps_what_it_was_told(tmp_path: Path) -> None:
+    key = "Gg5sSynbwVgNRdkBJMkoABa2jT1SgsDqU69FGc4G4eej"
+    run_program(
+        tmp_path, "init", "--id", "alice", "--provider", key, "--directory", "http://x.example:81"
+    )
+    config = (folder(tmp_path) / "config.toml").read_text()
+    assert f'provider = "{key}"' in config
+    assert 'directory = "http://x.example:81"' in config
+    assert 'id = "alice"' in config
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "nym").write_text("in the way")
+    code, _, err = run_program(tmp_path, "init", "--id", "alice")
+    assert code == 5
+    assert "can't be written" in err
+
+
+def test_a_client_that_does_not_exist(tmp_path: Path) -> None:
+    code, _, err = run_program(tmp_path, "tcpsocket", "--id", "bob")
+    assert code == 5
+    assert "nym-client init --id bob" in err
+
+
+def test_a_wrong_configuration(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    with (folder(tmp_path) / "config.toml").open("a") as config:
+        config.write("\n[trafic]\n")
+    code, _, err = run_program(tmp_path, "tcpsocket", "--id", "alice")
+    assert code == 5
+    assert re.search(r"config.toml, line \d+: unknown section \[trafic\]", err)
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    with serving_http(lambda: b"") as url:
+        port = url.rpartition(":")[2]
+        code, _, err = run_program(tmp_path, "tcpsocket", "--id", "alice", "--port", port)
+    assert code == 1
+    assert f"can't listen on 127.0.0.1, port {port}" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
+    tmp_path: Path, number: int
+) -> None:
+    network = Network()
+    url = network.start()
+    try:
+        run_program(tmp_path, "init", "--id", "alice", "--directory", url)
+        with Program(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as program:
+            port = int(program.line(r"^Starting TCP socket on port: (\d+)$")[1])
+            program.line("^Listening for messages...$")
+            address = program.line("^Public key: (.*)$")[1]
+            assert address == load_identity(folder(tmp_path)).address
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(b"\x04")
+                assert connection.recv(100) == load_identity(folder(tmp_path)).public_key
+            code, out, err = program.end(number)
+    finally:
+        network.stop()
+    assert (code, out) == (0, "")
+    assert "Starting nym client" in err
+    assert f'Using directory server: "{url}"' in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_of_the_published_client_runs(tmp_path: Path) -> None:
+    folder(tmp_path).mkdir(parents=True)
+    for name in ("private.pem", "public.pem"):
+        (folder(tmp_path) / name).write_bytes((VECTORS / f"identity_{name}").read_bytes())
+    with serving_http(lambda: b"") as url:
+        arguments = ("tcpsocket", "--id", "alice", "-p", "0", "--directory", url)
+        with Program(tmp_path, *arguments) as program:
+            key = program.line("^Public key: (.*)$")[1]
+            assert key == "Gg5sSynbwVgNRdkBJMkoABa2jT1SgsDqU69FGc4G4eej"
+            assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_localnet_prints_its_nodes_and_ends_cleanly(tmp_path: Path) -> None:
+    arguments = ("-p", "0", "--layers", "2", "--width", "2", "--providers", "2")
+    with Program(tmp_path, "localnet", *arguments) as program:
+        for layer in ("1", "1", "2", "2"):
+            assert program.line(r"^mixnode +layer (\d) +127.0.0.1:\d+ +\w{40,44}$")[1] == layer
+        for _ in range(2):
+            program.line(r"^provider +packets +127.0.0.1:\d+ +\w{40,44}$")
+            program.line(r"^ +clients +127.0.0.1:\d+$")
+        program.line(r"^directory +http://127.0.0.1:\d+$")
+        code, _, err = program.end(signal.SIGINT)
+    assert (code, err) == (0, "")
+
+
+def test_demo(tmp_path: Path) -> None:
+    code, out, err = run_program(tmp_path, "demo")
+    assert (code, err) == (0, "")
+    assert "Both messages arrived" in out
+    assert out.count("mixnode of layer 1") == out.count("mixnode of layer 3") == 2
+    assert not list(tmp_path.iterdir())

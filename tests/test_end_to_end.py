@@ -1,0 +1,272 @@
+"""Clients that write to each other through whole networks, and networks that break."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from nym.identity import generate_identity
+from nym.localnet.embedded import EmbeddedNetwork
+from nym.localnet.inboxes import MemoryInboxes
+from nym.localnet.mixnode import LocalMixnode
+from nym.localnet.network import Network
+from nym.localnet.node import Node
+from nym.localnet.provider import LocalProvider
+from nym.wire.directory import (
+    MixNode,
+    Provider,
+    Records,
+    encode_topology,
+    encode_topology_2019,
+)
+from nym.wire.sizes import LONGEST_MESSAGE, PACKET_LENGTH
+from tests.harness import Application, free_port, serving, serving_http, wait_until
+
+AWKWARD = [
+    b"x",
+    b"ends in 01\x01",
+    b"and zeros\x01\x00\x00",
+    bytes(100),
+    b"\x01" * LONGEST_MESSAGE,
+    bytes(range(256)) * 3,
+]
+
+
+@contextmanager
+def running(network: Network) -> Iterator[Network]:
+    network.start()
+    try:
+        yield network
+    finally:
+        network.stop()
+
+
+def converse(alice: Application, bob: Application, messages: list[bytes]) -> None:
+    for message in messages:
+        alice.send(bob.address, message)
+        bob.send(alice.address, message[::-1])
+    assert sorted(bob.receive(len(messages))) == sorted(messages)
+    assert sorted(alice.receive(len(messages))) == sorted(m[::-1] for m in messages)
+
+
+@pytest.mark.parametrize(("layers", "width"), [(1, 1), (3, 1), (3, 3), (4, 2)])
+def test_messages_arrive_byte_for_byte(layers: int, width: int) -> None:
+    with (
+        running(Network(layers=layers, width=width)) as network,
+        Application(network.url) as alice,
+        Application(network.url) as bob,
+    ):
+        registered = {alice.address, bob.address}
+        wait_until(lambda: set(network.providers[0]._inboxes.clients()) == registered)
+        converse(alice, bob, AWKWARD)
+        wait_until(lambda: set(alice.clients()) == registered)
+
+
+def test_recipients_at_another_provider_are_found_there() -> None:
+    with running(Network(providers=3)) as network, ExitStack() as stack:
+        clients = [stack.enter_context(Application(network.url)) for _ in range(6)]
+        used = {client.client._session for client in clients}
+        wait_until(lambda: all(session.registered.is_set() for session in used))
+        assert len({session.provider for session in used}) > 1
+        # Sent before the directory knows the recipients: they wait.
+        for i, client in enumerate(clients):
+            client.send(clients[i - 1].address, b"%d" % i)
+        for i, client in enumerate(clients):
+            assert client.receive(1) == [b"%d" % ((i + 1) % len(clients))]
+
+
+class ForeignNetwork:
+    """A network whose directory says what a test wants it to say.
+
+    Nodes are held to what 0.4's are written for: whole packets, each in one write.
+    """
+
+    def __init__(self, stack: ExitStack, *, hosts: list[str], provider_port: int = 0) -> None:
+        self.encode: Callable[[Records], bytes] = encode_topology
+        self.records = Records()
+        self.reads: list[bytes] = []
+        ignore = stack.enter_context(serving_http(lambda: b"{}"))
+        nodes: list[Node] = [
+            LocalMixnode(generate_identity(), host, layer, self._trace)
+            for layer, host in enumerate(hosts, 1)
+        ]
+        self.inboxes = MemoryInboxes()
+        self.provider = LocalProvider(generate_identity(), hosts[0], self.inboxes, self._trace)
+        for node in [*nodes, self.provider]:
+            node.start(ignore)
+            stack.callback(node.stop)
+        self.mixnodes = tuple(
+            MixNode(str(node.address), node.identity.public_key, layer, "0.4.0")
+            for layer, node in enumerate(nodes, 1)
+        )
+        self.records = Records(
+            self.mixnodes,
+            (
+                Provider(
+                    str(self.provider.address),
+                    str(self.provider.client_address),
+                    self.provider.identity.public_key,
+                    (),
+                    "0.4.1",
+                ),
+            ),
+        )
+        self.url = stack.enter_context(serving_http(lambda: self.encode(self.records)))
+
+    def _trace(self, node: object, packet: bytes, unwrapped: object) -> None:
+        self.reads.append(packet)
+
+
+def named(records: Records, name: str) -> Records:
+    """The same, with hosts given by name."""
+    return records._replace(
+        mixnodes=tuple(
+            node._replace(host=f"{name}:{node.host.rpartition(':')[2]}")
+            for node in records.mixnodes
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "by_name"), [("127.0.0.1", False), ("::1", False), ("127.0.0.1", True)]
+)
+def test_hosts_by_name_and_by_ipv6(host: str, by_name: bool) -> None:
+    with ExitStack() as stack:
+        network = ForeignNetwork(stack, hosts=[host] * 3)
+        if by_name:  # localhost has addresses of both kinds
+            network.records = named(network.records, "localhost")
+        alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        converse(alice, bob, AWKWARD)
+        assert {len(packet) for packet in network.reads} == {PACKET_LENGTH}
+
+
+def test_dead_first_hops_and_other_versions_cost_no_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with ExitStack() as stack:
+        network = ForeignNetwork(stack, hosts=["127.0.0.1"] * 3)
+        dead = [MixNode(f"127.0.0.1:{free_port()}", generate_identity().public_key, 1, "0.4.0")]
+        seen: list[bytes] = []
+        old = stack.enter_context(serving(lambda connection: seen.append(connection.recv(4096))))
+        old_nodes = [
+            MixNode(str(old), generate_identity().public_key, layer, "0.3.3")
+            for layer in (1, 2, 3, 4)
+        ]
+        network.records = network.records._replace(mixnodes=(*network.mixnodes, *dead, *old_nodes))
+        alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        converse(alice, bob, [b"%03d" % i for i in range(40)])
+        assert not seen
+        assert {len(packet) for packet in network.reads} == {PACKET_LENGTH}
+
+
+def test_a_directory_in_the_shape_of_2019() -> None:
+    # Its providers take clients on port 9000, which only one test at a time can have.
+    loopback = "127.20.19.10"
+    with ExitStack() as stack:
+        network = ForeignNetwork(stack, hosts=[loopback] * 3)
+        client_side = network.provider._serve_client
+
+        stack.enter_context(
+            serving(lambda connection: client_side(connection, None), loopback, 9000)
+        )
+        network.encode = encode_topology_2019
+        alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        converse(alice, bob, AWKWARD)
+
+
+def test_a_directory_that_is_away_before_and_for_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("nym.client.refresher.LONGEST_RETRY", 0.3)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Application(url) as alice, Application(url) as bob:
+        wait_until(lambda: caplog.text.count("can't be reached") == 2)
+        assert alice.ask(b"\x03") == b"Invalid network topology"
+        alice.send(alice.address, b"accepted before there was a network")
+        with running(Network(port=port)) as network:
+            assert alice.receive(1) == [b"accepted before there was a network"]
+            wait_until(lambda: len(network.providers[0]._inboxes.clients()) == 2)
+            converse(alice, bob, [b"a", b"b"])
+        before = len(caplog.records)
+        wait_until(lambda: len(caplog.records) > before)
+        with running(Network(port=port)) as network:
+            wait_until(lambda: len(network.providers[0]._inboxes.clients()) == 2)
+            converse(alice, bob, [b"c", b"d"])
+    assert caplog.text.count("works again") >= 2
+    assert "Traceback" not in caplog.text
+
+
+def test_a_directory_alone_that_is_away_is_not_missed() -> None:
+    with ExitStack() as stack:
+        network = ForeignNetwork(stack, hosts=["127.0.0.1"] * 3)
+        alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        network.encode = lambda records: b"<html>502</html>"
+        wait_until(lambda: alice.client._refresher._outage._down)
+        converse(alice, bob, AWKWARD)
+
+
+def test_a_provider_restarts_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nym.client.poller.LONGEST_RETRY", 0.3)
+    with ExitStack() as stack:
+        network = ForeignNetwork(stack, hosts=["127.0.0.1"] * 3)
+        alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        converse(alice, bob, [b"before"])
+        new = generate_identity()
+        network.provider.identity = new
+        network.provider._inboxes._messages.clear()  # type: ignore[attr-defined]
+        network.records = network.records._replace(
+            providers=(network.records.providers[0]._replace(public_key=new.public_key),)
+        )
+        for client in (alice, bob):
+            wait_until(
+                lambda c=client: c.client._session.provider.public_key == new.public_key  # type: ignore[misc]
+            )
+        wait_until(lambda: len(network.inboxes.clients()) == 2)
+        converse(alice, bob, [b"after"])
+
+
+def test_clients_without_a_directory_share_a_network_and_hand_it_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.refresher.LONGEST_RETRY", 0.3)
+    port = free_port()
+    url, folder = f"http://127.0.0.1:{port}", tmp_path / "localnet"
+    first, second = EmbeddedNetwork(port, folder), EmbeddedNetwork(port, folder)
+    bob_key = generate_identity()
+    try:
+        with Application(url, revive=first.revive) as alice:
+            wait_until(lambda: first._network)
+            with Application(url, revive=second.revive, identity=bob_key) as bob:
+                converse(alice, bob, [b"together"])
+                assert second._network is None
+                assert caplog.text.count("a local network runs inside this client") == 1
+                first.stop()
+                wait_until(lambda: second._network)
+                converse(alice, bob, [b"handed on"])
+    finally:
+        second.stop()
+
+
+def test_stopping_says_what_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    with Application(f"http://127.0.0.1:{free_port()}") as alice:
+        alice.send(bytes(32), b"never")
+    assert "1 messages were accepted and not sent" in caplog.text
+
+
+def test_one_more_application_does_not_disturb(tmp_path: Path) -> None:
+    with running(Network()) as network, Application(network.url) as alice:
+        for _ in range(20):
+            port = alice.connection.getpeername()[1]
+            socket.create_connection(("127.0.0.1", port)).close()
+        alice.send(alice.address, b"to myself")
+        assert alice.receive(1) == [b"to myself"]
