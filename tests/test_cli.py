@@ -124,6 +124,17 @@ def test_init_keeps_what_it_was_told(tmp_path: Path) -> None:
     assert 'id = "alice"' in config
 
 
+def test_init_keeps_settings_that_are_there(tmp_path: Path) -> None:
+    folder(tmp_path).mkdir(parents=True)
+    (folder(tmp_path) / "config.toml").write_text("[socket]\nport = 1234\n")
+    assert run_program(tmp_path, "init", "--id", "alice")[0] == 0
+    arguments = ("init", "--id", "alice", "--force", "--directory", "http://x.example")
+    assert run_program(tmp_path, *arguments)[0] == 0
+    config = (folder(tmp_path) / "config.toml").read_text()
+    assert "port = 1234" in config
+    assert 'directory = "http://x.example"' in config
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "nym").write_text("in the way")
     code, _, err = run_program(tmp_path, "init", "--id", "alice")

@@ -109,8 +109,6 @@ def test_the_rest_of_the_api(url: str) -> None:
     assert listed == metric
 
 
-# gevent leaves the socket that it could not bind to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_taken_port_is_an_error_that_says_so(url: str) -> None:
     port = int(url.rpartition(":")[2])
     with pytest.raises(ListenError, match=f"127.0.0.1, port {port}.*--port"):

@@ -104,7 +104,6 @@ def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
         assert ask(connection, b"\x04") == OWN
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_taken_port_is_said(served: Served) -> None:
     other = TcpSocket(Service(OWN, Outbox(), Inbox(), lambda: None), "127.0.0.1", served.port)
     with pytest.raises(ListenError, match=f"port {served.port}"):

@@ -7,10 +7,10 @@ from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.options import checked, client_folder
 from nym.config import (
-    ClientSettings,
     Config,
     check_directory,
     check_provider,
+    load_config,
     save_config,
 )
 from nym.errors import ConfigError, IdentityError
@@ -20,7 +20,8 @@ from nym.identity import Identity, generate_identity, has_identity, load_identit
 def execute(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
-    settings = ClientSettings(id=options["--id"])
+    config = load_config(folder)
+    settings = replace(config.client, id=options["--id"])
     if options["--provider"]:
         provider = checked("--provider", options["--provider"], check_provider)
         settings = replace(settings, provider=provider)
@@ -30,14 +31,14 @@ def execute(options: Options) -> int:
 
     print(banner())
     print("Initialising client...")
-    identity = make_client(folder, Config(client=settings), force=options["--force"])
+    identity = make_client(folder, replace(config, client=settings), force=options["--force"])
     print("Client configuration completed.")
     print(f"Address: {identity.address}")
     return 0
 
 
 def make_client(folder: Path, config: Config, *, force: bool = False) -> Identity:
-    """New keys and a new config.toml in `folder`. Raises IdentityError, ConfigError."""
+    """New keys in `folder`, and `config` in its config.toml. Raises IdentityError, ConfigError."""
     if has_identity(folder) and not force:
         raise IdentityError(
             f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '

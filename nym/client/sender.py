@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+import gevent
 from gevent.pool import Pool
 
 from nym.client.packets import Addressed
@@ -11,6 +12,7 @@ from nym.client.watch import Outage
 from nym.errors import UnreachableError
 
 MOST_AT_ONCE = 256
+LONGEST_END = 1.0  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +29,18 @@ class Sender:
         self._pool.spawn(self._hand_over, addressed, failed)
 
     def stop(self) -> None:
-        """Give up what is under way."""
+        """Let what is under way end, but not for long."""
+        self._pool.join(LONGEST_END)
         self._pool.kill()
 
     def _hand_over(self, addressed: Addressed, failed: Callable[[], None] | None) -> None:
         node = str(addressed.first_hop)
         try:
             send_packet(addressed.first_hop, addressed.packet)
+        except gevent.GreenletExit:
+            if failed:
+                failed()
+            raise
         except UnreachableError as error:
             self._outages.setdefault(node, Outage(log, f"mixnode {node}")).begins(error)
             if failed:
