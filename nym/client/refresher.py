@@ -43,7 +43,7 @@ class Refresher:
         self._revive = revive
         self._resolver = Resolver()
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
-        self._outage = Outage(log, f"directory {directory}")
+        self._outage = Outage(log, "directory")
 
     def run(self) -> None:
         """Refresh for ever."""

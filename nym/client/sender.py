@@ -42,7 +42,8 @@ class Sender:
                 failed()
             raise
         except UnreachableError as error:
-            self._outages.setdefault(node, Outage(log, f"mixnode {node}")).begins(error)
+            outage = Outage(log, f"mixnode {node}", "messages take another route")
+            self._outages.setdefault(node, outage).begins(error)
             if failed:
                 failed()
         else:

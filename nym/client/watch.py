@@ -64,15 +64,18 @@ def run_schedule(schedule: Schedule, tick: Callable[[], None]) -> None:
 class Outage:
     """Says once that something doesn't work, and once that it works again."""
 
-    def __init__(self, log: logging.Logger, what: str) -> None:
+    def __init__(
+        self, log: logging.Logger, what: str, meanwhile: str = "trying again until it works"
+    ) -> None:
         self._log = log
         self._what = what
+        self._meanwhile = meanwhile
         self._down = False
 
     def begins(self, error: NymError) -> None:
         """It failed; the first time, that is said."""
         if not self._down:
-            self._log.warning("%s: %s; trying again until it works", self._what, error)
+            self._log.warning("%s: %s; %s", self._what, error, self._meanwhile)
         self._down = True
 
     def ends(self) -> None:
