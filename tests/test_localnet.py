@@ -109,6 +109,21 @@ def test_the_rest_of_the_api(url: str) -> None:
     assert listed == metric
 
 
+def test_a_silent_connection_is_closed_and_not_complained_about(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(directory_module, "TIMEOUT", 0.2)
+    port = int(url.rpartition(":")[2])
+    request = b"GET /api/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+    for beginning in (b"", b"GET /api", request):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(beginning)
+            while connection.recv(1000):
+                pass
+    assert requests.get(f"{url}/api/healthcheck", timeout=5).ok
+    assert not caplog.text
+
+
 def test_a_taken_port_is_an_error_that_says_so(url: str) -> None:
     port = int(url.rpartition(":")[2])
     with pytest.raises(ListenError, match=f"127.0.0.1, port {port}.*--port"):

@@ -165,6 +165,36 @@ def test_a_provider_that_is_away_is_said_once(
     assert sum("can't be reached" in record.message for record in caplog.records) == 1
 
 
+def test_before_the_first_registration_another_provider_is_tried(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
+    alive = node(9, provider.client_address.port)
+    dead = [node(number, free_port()) for number in range(1, 6)]
+    for number in range(4):
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE)
+        poller = Poller(session, Inbox(), 0.4, Random(1))
+        for _ in range(len(dead) + 1):
+            session.follow(network(*dead, alive))
+            poller.tick()
+        assert session.provider == alive
+        assert session.registered.is_set()
+
+
+def test_a_preferred_provider_is_not_left_for_a_reachable_one(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
+    preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
+    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE)
+    session.follow(network(preferred, alive))
+    poller = Poller(session, Inbox(), 0.4, Random(1))
+    for _ in range(3):
+        poller.tick()
+    assert session.provider == preferred
+    assert not session.registered.is_set()
+
+
 def test_registering_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
 

@@ -109,6 +109,16 @@ def test_two_packets_of_the_same_message_share_nothing() -> None:
     assert sum(a == b for a, b in zip(one, other, strict=True)) < 40
 
 
+def test_the_last_block_is_filled_at_random() -> None:
+    route = [sphinx.Hop(bytes(32), KEYS[0].public_key, 0)]
+    secret = KEYS[1].private_key
+    one, other = (sphinx.create_packet(b"x", route, bytes(32), secret=secret) for _ in range(2))
+    assert one[:32] == other[:32]
+    assert one[48:100] == other[48:100]  # flag to identifier
+    assert sum(a == b for a, b in zip(one[100:348], other[100:348], strict=True)) < 15
+    assert one[348:] == other[348:]
+
+
 def product(scalar: int, point: bytes) -> bytes:
     """The Montgomery ladder, as RFC 7748 has it, without clamping."""
     p = 2**255 - 19

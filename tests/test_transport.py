@@ -17,6 +17,7 @@ from tests.harness import free_port, serving, serving_http, wait_until
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUT", 0.3)
+    monkeypatch.setattr(transport, "PACKET_TIMEOUT", 0.3)
 
 
 def hang(connection: socket.socket) -> None:

@@ -7,6 +7,7 @@ import time
 from gevent.event import Event
 
 from nym.client.transport import exchange
+from nym.errors import UnreachableError
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
 from nym.wire.provider import (
@@ -37,14 +38,17 @@ class ProviderSession:
         self._patience = patience
         self._token: bytes | None = None
         self._last_seen = 0.0
-        self._network: frozenset[bytes] = frozenset()  # keys of all nodes seen last
+        self._topology: Topology | None = None
+        self._network: frozenset[bytes] = frozenset()  # keys of all its nodes
+        self._unreachable: set[bytes] = set()
         self._missed = False
 
     def follow(self, topology: Topology) -> None:
         """Look for the provider in a new topology, and for another one where it must be."""
-        network = topology.public_keys()
-        chosen = self._choose(topology, is_same_network=not network.isdisjoint(self._network))
-        self._network = network
+        keys = topology.public_keys()
+        is_same_network = not keys.isdisjoint(self._network)
+        self._topology, self._network = topology, keys
+        chosen = self._choose(topology, is_same_network=is_same_network)
         if chosen is None:
             if not self._missed:
                 log.warning("%s is not in the directory; waiting for it", self._name())
@@ -52,11 +56,7 @@ class ProviderSession:
             return
         self._missed = False
         self._last_seen = time.monotonic()
-        if self.provider is None or chosen.public_key != self.provider.public_key:
-            log.info("using provider %s", encode_base58(chosen.public_key))
-            self._token = None
-        self.provider = chosen
-        self.chosen.set()
+        self._use(chosen)
 
     @property
     def has_token(self) -> bool:
@@ -66,9 +66,12 @@ class ProviderSession:
     def register(self) -> None:
         """Ask for a token. Raises RemoteError; a provider must be known."""
         provider = self._known_provider()
-        answer = exchange(
-            provider.client_address, Register(self._address).encode(), TOKEN_LENGTH + 1
-        )
+        request = Register(self._address).encode()
+        try:
+            answer = exchange(provider.client_address, request, TOKEN_LENGTH + 1)
+        except UnreachableError:
+            self._try_another(provider)
+            raise
         self._token = decode_token(answer)
         self.registered.set()
         log.info("registered at provider %s", encode_base58(provider.public_key))
@@ -98,10 +101,27 @@ class ProviderSession:
 
     def _nearest(self, topology: Topology) -> ProviderNode:
         # The same one at every start, and another one for another client: nothing to remember.
+        reachable = [n for n in topology.providers if n.public_key not in self._unreachable]
         return min(
-            topology.providers,
+            reachable or topology.providers,
             key=lambda node: hashlib.blake2b(self._address + node.public_key).digest(),
         )
+
+    def _try_another(self, provider: ProviderNode) -> None:
+        # Nothing waits yet at a provider that this client never registered at.
+        if self._topology is None or self._preferred is not None or self.registered.is_set():
+            return
+        self._unreachable.add(provider.public_key)
+        if self._unreachable.issuperset(n.public_key for n in self._topology.providers):
+            self._unreachable.clear()
+        self._use(self._nearest(self._topology))
+
+    def _use(self, chosen: ProviderNode) -> None:
+        if self.provider is None or chosen.public_key != self.provider.public_key:
+            log.info("using provider %s", encode_base58(chosen.public_key))
+            self._token = None
+        self.provider = chosen
+        self.chosen.set()
 
     def _known_provider(self) -> ProviderNode:
         if self.provider is None:

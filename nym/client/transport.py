@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import gevent
@@ -12,6 +12,7 @@ from nym.errors import RemoteFormatError, UnreachableError
 from nym.wire.addresses import NodeAddress
 
 TIMEOUT = 10.0  # seconds, for a whole exchange
+PACKET_TIMEOUT = 5.0
 LONGEST_HTTP_ANSWER = 16 << 20
 _CHUNK = 1 << 16
 
@@ -21,7 +22,7 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
 
     Raises UnreachableError.
     """
-    with _connection(address) as connection:
+    with _connection(address, PACKET_TIMEOUT) as connection:
         # A node takes what its first read() brings for the whole packet.
         sent = connection.send(packet)
         if sent != len(packet):
@@ -33,9 +34,10 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
 
     Raises UnreachableError.
     """
-    with _connection(address) as connection:
+    with _connection(address, TIMEOUT) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # a peer that has hung up already may have answered before
+            connection.shutdown(socket.SHUT_WR)
         return read_to_end(connection, longest)
 
 
@@ -71,7 +73,7 @@ def http_post(url: str, body: bytes) -> None:
 
 @contextmanager
 def _http(method: str, url: str, body: bytes | None) -> Iterator[requests.Response]:
-    with requests.Session() as session, _deadline(url):
+    with requests.Session() as session, _deadline(url, TIMEOUT):
         # A proxy from the environment is for the world, not for this machine.
         session.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
         try:
@@ -89,9 +91,9 @@ def _http(method: str, url: str, body: bytes | None) -> Iterator[requests.Respon
 
 
 @contextmanager
-def _connection(address: NodeAddress) -> Iterator[socket.socket]:
+def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
-    with _deadline(str(address)), socket.socket(family, socket.SOCK_STREAM) as connection:
+    with _deadline(str(address), seconds), socket.socket(family, socket.SOCK_STREAM) as connection:
         try:
             connection.connect((address.ip, address.port))
             yield connection
@@ -100,15 +102,15 @@ def _connection(address: NodeAddress) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _deadline(peer: str) -> Iterator[None]:
+def _deadline(peer: str, seconds: float) -> Iterator[None]:
     # Of the whole exchange: a socket's own time-out begins anew with each byte that drips in.
-    timeout = gevent.Timeout.start_new(TIMEOUT)
+    timeout = gevent.Timeout.start_new(seconds)
     try:
         yield
     except gevent.Timeout as expired:
         if expired is not timeout:
             raise
-        raise UnreachableError(f"{peer} did not answer within {TIMEOUT:.0f} s") from None
+        raise UnreachableError(f"{peer} did not answer within {seconds:g} s") from None
     finally:
         timeout.close()
 
