@@ -1,18 +1,18 @@
 """Sphinx packets of Nym 0.4 (docs/protocol/sphinx.md): build one, unwrap one hop, read a payload.
 
-The typed face of `_sphinx` and `_padding`; the work is done there. Everything is bytes in and
-bytes out, and a packet that isn't as it should be raises a `nym.errors.SphinxError`.
+The typed face of `_sphinx`, `_curve` and `_padding`. Everything is bytes in and bytes out, and a
+packet that isn't as it should be raises a `nym.errors.SphinxError`.
 """
 
 import hmac
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nym import _padding, _sphinx
+from nym import _curve, _padding, _sphinx
 from nym.errors import DestinationError
 
-public_key = _sphinx.public_key
-multiply = _sphinx.multiply
+public_key = _curve.public_key
+multiply = _curve.multiply
 
 
 class Hop(NamedTuple):

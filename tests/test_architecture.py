@@ -11,6 +11,8 @@ MODULES = {
     for path in (ROOT / "nym").rglob("*.py")
 }
 
+EXTENSIONS = {f"nym.{path.stem}" for path in (ROOT / "nym").glob("*.pyx")}
+
 # From the top to the bottom: a module imports from its own floor, or from below.
 FLOORS = [
     {"nym.__main__"},
@@ -21,7 +23,7 @@ FLOORS = [
     {"nym.service", "nym.routes", "nym.health", "nym.envelope"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
     {"nym.wire", "nym.store", "nym.config", "nym.listening"},
-    {"nym.errors", "nym.timing", "nym.files", "nym._sphinx", "nym._padding", "nym"},
+    {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
 ]
 NO_IO = ["nym.wire", "nym.topology", "nym.routes", "nym.timing", "nym.sphinx"]
 IO = {"socket", "gevent", "select", "asyncio", "requests", "threading", "os", "time", "secrets"}
@@ -46,7 +48,7 @@ def imports(path: Path) -> set[str]:
 
 
 def own_imports(module: str) -> set[str]:
-    known = set(MODULES) | {"nym._sphinx", "nym._padding"}
+    known = set(MODULES) | EXTENSIONS
     return (imports(MODULES[module]) & known) - {module}
 
 

@@ -9,7 +9,7 @@ import gevent
 from nym.client.resolver import Resolver
 from nym.client.transport import http_get
 from nym.client.watch import Outage
-from nym.errors import RemoteError, UnreachableError
+from nym.errors import RemoteError, RemoteFormatError, UnreachableError
 from nym.timing import Backoff
 from nym.topology import Topology, build_topology, hosts
 from nym.wire.directory import parse_topology
@@ -64,7 +64,10 @@ class Refresher:
         return self._period
 
     def _refresh(self) -> None:
-        records = parse_topology(http_get(self._url))
+        try:
+            records = parse_topology(http_get(self._url))
+        except RemoteFormatError as error:
+            raise RemoteFormatError(f"no Nym directory at {self._url}: {error}") from error
         topology = build_topology(records, self._resolver.resolve(hosts(records)))
         self.topology = topology
         self._follow(topology)

@@ -55,12 +55,12 @@ def http_get(url: str) -> bytes:
     """The body of a 200 answer. Raises UnreachableError, RemoteFormatError."""
     with _http("GET", url, None) as answer:
         if answer.status_code != 200:
-            raise RemoteFormatError(f"{url} answers with HTTP status {answer.status_code}")
+            raise RemoteFormatError(f"HTTP status {answer.status_code}")
         body = b""
         for chunk in answer.iter_content(_CHUNK):
             body += chunk
             if len(body) > LONGEST_HTTP_ANSWER:
-                raise RemoteFormatError(f"{url} answers with more than {LONGEST_HTTP_ANSWER} bytes")
+                raise RemoteFormatError(f"more than {LONGEST_HTTP_ANSWER} bytes")
         return body
 
 

@@ -52,6 +52,10 @@ class _Handler(WSGIHandler):
         connection.settimeout(TIMEOUT)
         super().__init__(connection, address, server)
 
+    def log_error(self, message: str, *arguments: Any) -> None:
+        """A request that is no HTTP: its sender gets 400, and the log stays readable."""
+        log.debug("a malformed request from %s", self.client_address)
+
 
 class Directory:
     """An HTTP server with the API of January 2020."""

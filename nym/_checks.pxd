@@ -1,0 +1,40 @@
+# Between Python and C: lengths are checked before C sees bytes, return codes after.
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.string cimport memcpy
+
+ctypedef unsigned char byte
+
+cdef enum Failure:
+    OK = 0
+    LOW_ORDER
+    ZERO_SCALAR
+    WRONG_MAC
+    UNKNOWN_FLAG
+    NO_CIPHER
+
+
+cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
+    # Copies `value`, of exactly `length` bytes. What it holds may be secret, so no error shows it.
+    from nym.errors import LengthError
+    if not isinstance(value, bytes):
+        raise TypeError(f"{what} is bytes, not {type(value).__name__}")
+    if len(value) != length:
+        raise LengthError(f"{what} has {length} bytes, not {len(value)}")
+    memcpy(target, PyBytes_AS_STRING(value), length)
+    return 0
+
+
+cdef inline int check(int failure) except -1:
+    from nym import errors
+    if failure == LOW_ORDER:
+        raise errors.GroupElementError("a group element of low order: it shares no secret")
+    if failure == ZERO_SCALAR:
+        raise errors.ScalarError("a secret that is zero modulo the order of the group")
+    if failure == WRONG_MAC:
+        raise errors.MacError("the header's MAC is wrong: it was changed, or is for another node")
+    if failure == UNKNOWN_FLAG:
+        raise errors.FlagError("the routing flag means neither forward nor final")
+    if failure == NO_CIPHER:
+        raise MemoryError("libcrypto could not set up AES-128-CTR")
+    return 0

@@ -1,0 +1,40 @@
+# A hop's keys, and what is done with them.
+
+from nym._checks cimport byte
+from nym._crypto cimport EVP_CIPHER_CTX, SHA256_CTX
+
+cdef enum:
+    MAC = 16
+    BETA = 300
+    KEYSTREAM = 360
+    PAYLOAD = 1024
+    DIGEST = 32
+    SEED = 97  # length of HKDF's info
+    SHA_BLOCK = 64
+
+cdef struct HopKeys:  # in the order, and of the sizes, in which HKDF's output is cut
+    byte stream[16]
+    byte mac[16]
+    byte payload[192]
+    byte blinding[32]
+
+cdef struct HmacKey:
+    SHA256_CTX inner
+    SHA256_CTX outer
+
+cdef struct CipherWork:  # secret; whoever has one wipes it
+    HmacKey hmac
+    SHA256_CTX sha
+    byte padded_key[SHA_BLOCK]
+    byte digest[DIGEST]
+    byte expand[DIGEST + SEED + 1]
+    byte round_key[32]
+    EVP_CIPHER_CTX *aes  # from EVP_CIPHER_CTX_new; whoever has it frees it
+
+cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept nogil
+cdef void header_mac(CipherWork *w, byte *out, const HopKeys *keys, const byte *beta) noexcept nogil
+cdef int stream_xor(CipherWork *w, byte *out, const byte *data, int length,
+                    const HopKeys *keys) noexcept nogil
+cdef void encrypt_payload(CipherWork *w, byte *block, const HopKeys *keys) noexcept nogil
+cdef void decrypt_payload(CipherWork *w, byte *block, const HopKeys *keys) noexcept nogil
+cdef void xor(byte *target, const byte *other, int length) noexcept nogil

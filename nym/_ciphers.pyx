@@ -1,0 +1,181 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""A hop's keys and ciphers: HKDF, HMAC, AES-128-CTR, LIONESS (docs/protocol/sphinx.md).
+
+All of them run with a fixed nonce or counter. That is safe: each key is derived for one hop of one
+packet, and used there once.
+"""
+
+from libc.string cimport memcpy, memset
+
+from nym._checks cimport NO_CIPHER, OK, byte, take
+from nym._crypto cimport (
+    EVP_CIPHER, EVP_CIPHER_fetch, EVP_EncryptInit_ex2, EVP_EncryptUpdate, SHA256_Final,
+    SHA256_Init, SHA256_Update,
+)
+from nym._sodium cimport crypto_generichash_blake2b, crypto_stream_chacha20_xor, sodium_memzero
+
+cdef enum:
+    LEFT = 32
+    RIGHT = PAYLOAD - LEFT
+
+cdef byte ZEROS[16]
+cdef byte INFO[SEED]
+cdef HmacKey NO_SALT
+cdef EVP_CIPHER *AES_128_CTR
+
+_SEED = b"Dwste mou enan moxlo arketa makru kai ena upomoxlio gia na ton topothetisw kai tha kinisw thn gh."
+
+
+def _prepare():
+    global AES_128_CTR
+    AES_128_CTR = EVP_CIPHER_fetch(NULL, b"AES-128-CTR", NULL)
+    if AES_128_CTR is NULL:
+        raise ImportError("libcrypto has no AES-128-CTR")
+    memset(ZEROS, 0, sizeof(ZEROS))
+    take(INFO, _SEED, SEED, "the seed")
+    cdef CipherWork work
+    cdef byte no_salt[DIGEST]
+    memset(no_salt, 0, DIGEST)
+    hmac_key(&work, no_salt, DIGEST)
+    NO_SALT.inner = work.hmac.inner
+    NO_SALT.outer = work.hmac.outer
+
+
+# HMAC and HKDF over SHA-256. The states after the two padded keys are kept and copied, which
+# halves the compressions of a short message.
+
+
+cdef void hmac_key(CipherWork *w, const byte *key, int length) noexcept nogil:
+    # Sets w.hmac. `length` is at most 64 here, so a key is never hashed first.
+    cdef int i
+    memset(w.padded_key, 0x36, SHA_BLOCK)
+    for i in range(length):
+        w.padded_key[i] ^= key[i]
+    SHA256_Init(&w.hmac.inner)
+    SHA256_Update(&w.hmac.inner, w.padded_key, SHA_BLOCK)
+    for i in range(SHA_BLOCK):
+        w.padded_key[i] ^= 0x36 ^ 0x5c
+    SHA256_Init(&w.hmac.outer)
+    SHA256_Update(&w.hmac.outer, w.padded_key, SHA_BLOCK)
+
+
+cdef void hmac(CipherWork *w, byte *out, const HmacKey *key, const byte *data,
+               size_t length) noexcept nogil:
+    # 32 bytes to `out`, which may be part of `data`.
+    w.sha = key.inner
+    SHA256_Update(&w.sha, data, length)
+    SHA256_Final(w.digest, &w.sha)
+    w.sha = key.outer
+    SHA256_Update(&w.sha, w.digest, DIGEST)
+    SHA256_Final(out, &w.sha)
+
+
+cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept nogil:
+    cdef byte *out = <byte *>keys
+    cdef int i
+    hmac(w, w.digest, &NO_SALT, shared, 32)
+    hmac_key(w, w.digest, DIGEST)
+    memcpy(w.expand + DIGEST, INFO, SEED)
+    for i in range(sizeof(HopKeys) // DIGEST):
+        w.expand[DIGEST + SEED] = <byte>(i + 1)
+        if i == 0:
+            hmac(w, w.expand, &w.hmac, w.expand + DIGEST, SEED + 1)
+        else:
+            hmac(w, w.expand, &w.hmac, w.expand, DIGEST + SEED + 1)
+        memcpy(out + i * DIGEST, w.expand, DIGEST)
+
+
+cdef void header_mac(CipherWork *w, byte *out, const HopKeys *keys, const byte *beta) noexcept nogil:
+    hmac_key(w, keys.mac, 16)
+    hmac(w, w.digest, &w.hmac, beta, BETA)
+    memcpy(out, w.digest, MAC)
+
+
+cdef int stream_xor(CipherWork *w, byte *out, const byte *data, int length,
+                    const HopKeys *keys) noexcept nogil:
+    # out = data ^ rho; over zeros, it is rho.
+    cdef int written = 0
+    if EVP_EncryptInit_ex2(w.aes, AES_128_CTR, keys.stream, ZEROS, NULL) != 1:
+        return NO_CIPHER
+    if EVP_EncryptUpdate(w.aes, out, &written, data, length) != 1 or written != length:
+        return NO_CIPHER
+    return OK
+
+
+cdef void xor(byte *target, const byte *other, int length) noexcept nogil:
+    cdef int i
+    for i in range(length):
+        target[i] ^= other[i]
+
+
+# LIONESS, over the whole payload.
+
+
+cdef void chacha_round(CipherWork *w, byte *block, const byte *key) noexcept nogil:
+    memcpy(w.round_key, block, LEFT)
+    xor(w.round_key, key, LEFT)
+    crypto_stream_chacha20_xor(block + LEFT, block + LEFT, RIGHT, ZEROS, w.round_key)
+
+
+cdef void blake_round(CipherWork *w, byte *block, const byte *key) noexcept nogil:
+    crypto_generichash_blake2b(w.round_key, LEFT, block + LEFT, RIGHT, key, 64)
+    xor(block, w.round_key, LEFT)
+
+
+cdef void encrypt_payload(CipherWork *w, byte *block, const HopKeys *keys) noexcept nogil:
+    chacha_round(w, block, keys.payload)
+    blake_round(w, block, keys.payload + 32)
+    chacha_round(w, block, keys.payload + 96)
+    blake_round(w, block, keys.payload + 128)
+
+
+cdef void decrypt_payload(CipherWork *w, byte *block, const HopKeys *keys) noexcept nogil:
+    blake_round(w, block, keys.payload + 128)
+    chacha_round(w, block, keys.payload + 96)
+    blake_round(w, block, keys.payload + 32)
+    chacha_round(w, block, keys.payload)
+
+
+# Single steps, which the published vectors check one by one.
+
+
+def hop_keys(shared_secret):
+    """(stream key, MAC key, payload key, blinding factor) of a shared secret of 32 bytes."""
+    cdef CipherWork work
+    cdef HopKeys keys
+    cdef byte shared[32]
+    take(shared, shared_secret, 32, "a shared secret")
+    derive_keys(&work, &keys, shared)
+    cdef bytes expanded = (<const char *>&keys)[:sizeof(keys)]
+    sodium_memzero(&work, sizeof(work))
+    sodium_memzero(&keys, sizeof(keys))
+    sodium_memzero(shared, sizeof(shared))
+    return expanded[:16], expanded[16:32], expanded[32:224], expanded[224:]
+
+
+def lioness_encrypt(key, block):
+    """One block of 1024 bytes, under a key of 192."""
+    return _lioness(key, block, True)
+
+
+def lioness_decrypt(key, block):
+    """The inverse of `lioness_encrypt`."""
+    return _lioness(key, block, False)
+
+
+cdef bytes _lioness(key, block, bint encrypt):
+    cdef CipherWork work
+    cdef HopKeys keys
+    cdef byte out[PAYLOAD]
+    take(out, block, PAYLOAD, "a LIONESS block")
+    take(keys.payload, key, 192, "a LIONESS key")
+    if encrypt:
+        encrypt_payload(&work, out, &keys)
+    else:
+        decrypt_payload(&work, out, &keys)
+    sodium_memzero(&work, sizeof(work))
+    sodium_memzero(&keys, sizeof(keys))
+    return (<const char *>out)[:PAYLOAD]
+
+
+_prepare()

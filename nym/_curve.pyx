@@ -1,0 +1,111 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""Products on Curve25519's u-line by scalars as they stand (docs/protocol/sphinx.md, "Group").
+
+libsodium clamps the scalars that it is given. On the subgroup of prime order l, u(nP) = u(-nP), so
+n may be replaced by any c = +-n (mod l); a c that has the clamped form already passes through.
+"""
+
+from nym._checks cimport LOW_ORDER, OK, ZERO_SCALAR, byte, check, take
+from nym._sodium cimport (
+    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate, crypto_scalarmult,
+    crypto_scalarmult_base, sodium_init, sodium_memzero,
+)
+
+cdef byte INVERSE_OF_8[KEY]
+cdef byte TWO_TO_126[KEY]
+cdef byte TWO_TO_MINUS_126[KEY]
+cdef byte BASE_POINT[KEY]
+
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def _prepare():
+    if sodium_init() < 0:
+        raise ImportError("libsodium can't be initialised")
+    take(INVERSE_OF_8, pow(8, -1, _ORDER).to_bytes(KEY, "little"), KEY, "a scalar")
+    take(TWO_TO_126, (2**126).to_bytes(KEY, "little"), KEY, "a scalar")
+    take(TWO_TO_MINUS_126, pow(2**126, -1, _ORDER).to_bytes(KEY, "little"), KEY, "a scalar")
+    take(BASE_POINT, (9).to_bytes(KEY, "little"), KEY, "a point")
+
+
+cdef inline unsigned int in_clamping_range(const byte *t) noexcept nogil:
+    # 1 if 2^251 <= t < 2^252, so that 8t is clamped; without a branch, t being secret.
+    cdef unsigned int off = (t[31] >> 3) ^ 1
+    return ((off - 1) >> 31) & 1
+
+
+cdef bint clamp(CurveWork *w, const byte *n) noexcept nogil:
+    # w.clamped = 8t where t = +-n/8 (mod l), 2^251 <= t < 2^252; False if neither sign has one.
+    cdef byte keep
+    cdef int i
+    crypto_core_ed25519_scalar_mul(w.eighth, n, INVERSE_OF_8)
+    crypto_core_ed25519_scalar_negate(w.negated, w.eighth)
+    keep = <byte>(0 - in_clamping_range(w.eighth))
+    for i in range(KEY):
+        w.eighth[i] = (w.eighth[i] & keep) | (w.negated[i] & ~keep)
+    w.clamped[0] = <byte>(w.eighth[0] << 3)
+    for i in range(1, KEY):
+        w.clamped[i] = <byte>((w.eighth[i] << 3) | (w.eighth[i - 1] >> 5))
+    return in_clamping_range(w.eighth)
+
+
+cdef int product(CurveWork *w, byte *q, const byte *n, const byte *p) noexcept nogil:
+    # q = n*p. q may not be p, nor lie in w.
+    #
+    # l = 2^252 + d with d < 2^125, so `clamp` fails just for n = 8t with |t| <= d. Such an n is
+    # the product of two scalars that both have a clamped form, and u(abP) = u(a(bP)):
+    #   a = 2^126 n, where a/8 = 2^126 t: 2^126 <= |2^126 t| < 2^251, and l less that is in range;
+    #   b = 2^-126, whose form the tests hold `clamp` to.
+    # The branch tells that n was one of these, which a random one is once in 2^127 times.
+    if clamp(w, n):
+        return OK if crypto_scalarmult(q, w.clamped, p) == 0 else LOW_ORDER
+    clamp(w, TWO_TO_MINUS_126)
+    if crypto_scalarmult(w.point, w.clamped, p) != 0:
+        return LOW_ORDER
+    crypto_core_ed25519_scalar_mul(w.part, n, TWO_TO_126)
+    if not clamp(w, w.part):
+        return ZERO_SCALAR
+    return OK if crypto_scalarmult(q, w.clamped, w.point) == 0 else LOW_ORDER
+
+
+cdef int base_product(CurveWork *w, byte *q, const byte *n) noexcept nogil:
+    if clamp(w, n):
+        return OK if crypto_scalarmult_base(q, w.clamped) == 0 else LOW_ORDER
+    return product(w, q, n, BASE_POINT)
+
+
+def multiply(scalar, point):
+    """The u-coordinate of scalar * point, 32 bytes, for a point of the subgroup of order l.
+
+    Raises GroupElementError, ScalarError, LengthError.
+    """
+    cdef byte other[KEY]
+    take(other, point, KEY, "a group element")
+    return _multiply(scalar, other)
+
+
+def public_key(private_key):
+    """The u-coordinate of private_key * base point, 32 bytes. Raises ScalarError, LengthError."""
+    return _multiply(private_key, NULL)
+
+
+cdef bytes _multiply(scalar, const byte *point):
+    cdef CurveWork work
+    cdef byte n[KEY]
+    cdef byte q[KEY]
+    cdef int failure
+    take(n, scalar, KEY, "a scalar")
+    with nogil:
+        if point is not NULL:
+            failure = product(&work, q, n, point)
+        else:
+            failure = base_product(&work, q, n)
+        sodium_memzero(&work, sizeof(work))
+        sodium_memzero(n, sizeof(n))
+    check(failure)
+    result = (<const char *>q)[:KEY]
+    sodium_memzero(q, sizeof(q))
+    return result
+
+
+_prepare()
