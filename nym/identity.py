@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pysodium
 
 from nym import sphinx
-from nym.errors import IdentityError, LengthError, ScalarError
+from nym.errors import IdentityError, ScalarError
 from nym.files import FILE_MODE, make_folder, write_file
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import KEY_LENGTH
@@ -59,17 +59,22 @@ def save_identity(identity: Identity, folder: Path) -> None:
 
 
 def load_identity(folder: Path) -> Identity:
-    """The pair in `folder`. Raises IdentityError where it is missing, damaged, or no pair."""
+    """The pair in `folder`; a public key that is missing is made anew from the private one.
+
+    Raises IdentityError where the pair is missing, damaged, or no pair.
+    """
     private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
-    public_key = _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)
     try:
-        expected = sphinx.public_key(private_key)
-    except (LengthError, ScalarError) as error:
+        public_key = sphinx.public_key(private_key)
+    except ScalarError as error:
         raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
-    if not hmac.compare_digest(expected, public_key):
+    if not (folder / PUBLIC_FILE).exists():
+        write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, public_key))
+        log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
+    elif not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
         raise IdentityError(
-            f"the keys in {folder} don't belong together; put back the {PUBLIC_FILE} that was made "
-            f"with {PRIVATE_FILE}"
+            f"the keys in {folder} don't belong together; if {PRIVATE_FILE} is the right one, "
+            f"delete {PUBLIC_FILE}: it is then made anew"
         )
     _close_to_others(folder / PRIVATE_FILE)
     return Identity(private_key, public_key)

@@ -11,7 +11,7 @@ import pytest
 from nym import __version__
 from nym.identity import load_identity
 from nym.localnet.network import Network
-from tests.harness import Program, run_program, serving_http
+from tests.harness import PATIENCE, Program, run_program, serving_http
 
 VECTORS = Path(__file__).parent / "vectors"
 BANNER = r"""
@@ -43,6 +43,22 @@ def test_help_and_version(tmp_path: Path) -> None:
     for command in ("init", "tcpsocket", "localnet", "demo"):
         assert f"nym-client {command}" in out
     assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
+
+
+def test_help_behind_a_command(tmp_path: Path) -> None:
+    whole = run_program(tmp_path, "--help")
+    assert run_program(tmp_path, "init", "--help") == whole
+    assert run_program(tmp_path, "-h") == whole
+
+
+def test_a_reader_that_stops(tmp_path: Path) -> None:
+    with Program(tmp_path, "localnet", "-p", "0", "--width", "2") as program:
+        assert program.process.stdout is not None
+        assert program.process.stderr is not None
+        program.process.stdout.close()
+        assert program.process.wait(PATIENCE) == 1
+        assert program.process.stderr.read() == b""
+        program.process.stdout = None
 
 
 @pytest.mark.parametrize(

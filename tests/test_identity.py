@@ -10,6 +10,7 @@ from nym.errors import IdentityError
 from nym.identity import (
     PRIVATE_FILE,
     PUBLIC_FILE,
+    encode_pem,
     generate_identity,
     has_identity,
     load_identity,
@@ -75,7 +76,6 @@ def test_an_identity_does_not_show_its_private_key() -> None:
     ("name", "content", "says"),
     [
         (PRIVATE_FILE, None, "nym-client init --id alice"),
-        (PUBLIC_FILE, None, "nym-client init --id alice"),
         (PRIVATE_FILE, b"", "doesn't begin with"),
         (PRIVATE_FILE, b"\xff\xfe", "can't be read as a key"),
         (PRIVATE_FILE, (VECTORS / "identity_public.pem").read_bytes(), "doesn't begin with"),
@@ -105,6 +105,21 @@ def test_damaged_keys_are_refused(
     with pytest.raises(IdentityError, match=says) as caught:
         load_identity(folder)
     assert name in str(caught.value)
+
+
+def test_a_missing_public_key_is_made_anew(tmp_path: Path) -> None:
+    folder = published(tmp_path / "alice")
+    (folder / PUBLIC_FILE).unlink()
+    identity = load_identity(folder)
+    assert (folder / PUBLIC_FILE).read_bytes() == (VECTORS / "identity_public.pem").read_bytes()
+    assert load_identity(folder) == identity
+
+
+def test_a_private_key_of_zero_is_refused(tmp_path: Path) -> None:
+    zero = encode_pem("DUMMY KEY BASED ON X25519 PRIVATE KEY", bytes(32))
+    (published(tmp_path / "alice") / PRIVATE_FILE).write_bytes(zero)
+    with pytest.raises(IdentityError, match="holds no private key"):
+        load_identity(tmp_path / "alice")
 
 
 def test_keys_that_are_no_pair_are_refused(tmp_path: Path) -> None:

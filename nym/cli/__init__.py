@@ -36,6 +36,7 @@ Examples:
   nym-client tcpsocket --id alice --port 9001
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -60,10 +61,17 @@ COMMANDS = {
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
     try:
+        if not {"--help", "-h"}.isdisjoint(arguments):  # behind a command, too
+            print(__doc__, end="")
+            return 0
         return _dispatch(_parse(arguments))
     except NymError as error:
         print(f"nym-client: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Nobody reads on; the interpreter is not to try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -87,9 +95,6 @@ def _misuse(arguments: list[str]) -> str:
 
 
 def _dispatch(options: Options) -> int:
-    if options["--help"]:
-        print(__doc__, end="")
-        return 0
     if options["--version"]:
         print(f"nym-client {__version__}")
         return 0

@@ -20,6 +20,13 @@ from nym.identity import Identity, generate_identity, has_identity, load_identit
 def execute(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
+    try:
+        return _init(folder, options)
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be used: {error.strerror or error}") from error
+
+
+def _init(folder: Path, options: Options) -> int:
     config = load_config(folder)
     settings = replace(config.client, id=options["--id"])
     if options["--provider"]:
@@ -38,7 +45,7 @@ def execute(options: Options) -> int:
 
 
 def make_client(folder: Path, config: Config, *, force: bool = False) -> Identity:
-    """New keys in `folder`, and `config` in its config.toml. Raises IdentityError, ConfigError."""
+    """New keys in `folder`, and `config` in its config.toml. Raises IdentityError, OSError."""
     if has_identity(folder) and not force:
         raise IdentityError(
             f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '
@@ -46,11 +53,8 @@ def make_client(folder: Path, config: Config, *, force: bool = False) -> Identit
         )
     identity = generate_identity()
     print(f'Writing keypairs to "{folder}"...')
-    try:
-        save_identity(identity, folder)
-        save_config(config, folder)
-    except OSError as error:
-        raise ConfigError(f"{folder} can't be written: {error.strerror or error}") from error
+    save_identity(identity, folder)
+    save_config(config, folder)
     return identity
 
 
