@@ -70,6 +70,18 @@ def test_more_than_a_request_can_be_ends_the_connection_after_its_answer(served:
     assert len(served.outbox) == 0
 
 
+def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None:
+    served.inbox.deliver(b"private")
+    for body in (b"\x02", b"\x01" + OTHER + b"forged"):
+        with served.connect() as connection:
+            header = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            assert ask(connection, header) == b"UnknownRequestError"
+            connection.sendall(body)  # browsers write the body apart
+            assert connection.recv(100) == b""
+    assert served.inbox.take_all() == [b"private"]
+    assert len(served.outbox) == 0
+
+
 def test_an_answer_to_a_half_closed_connection(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(b"\x04")

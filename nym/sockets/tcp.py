@@ -65,7 +65,7 @@ class TcpSocket:
             if response is not None:
                 self._service.take_back(response)
             raise
-        if len(data) > raw.LONGEST_REQUEST:
+        if raw.ends_connection(data):
             _close_politely(connection)
             return False
         return True

@@ -29,7 +29,6 @@ from nym.wire.requests import (
 )
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
-# More than this is no request: where the next one would begin can't be told.
 LONGEST_REQUEST = 2048
 
 
@@ -47,6 +46,16 @@ def decode_request(data: bytes) -> Request:
         case 4:
             return Details()
     raise UnknownRequestError
+
+
+def ends_connection(data: bytes) -> bool:
+    """Whether no other request may follow this one on its connection.
+
+    Behind an overlong one, nobody can tell where the next begins. One that begins with a letter is
+    most likely a web page's: a browser can be made to connect here, and bytes that the page chose
+    follow its headers; they must not be read as requests.
+    """
+    return len(data) > LONGEST_REQUEST or data[:1].isalpha()
 
 
 def encode_response(response: Response) -> bytes:
