@@ -1,0 +1,170 @@
+"""The two streams: what a packet carries can't be told from when, where and how slowly it goes."""
+
+import socket
+from collections.abc import Iterator
+from random import Random
+from statistics import fmean
+
+import gevent
+import pytest
+
+from nym.client.cover import LoopCover
+from nym.client.outgoing import OutgoingQueue
+from nym.client.packets import PacketMaker
+from nym.client.sender import Sender
+from nym.client.session import ProviderSession
+from nym.errors import NoTopologyError
+from nym.identity import generate_identity
+from nym.routes import NANOSECONDS
+from nym.sphinx import Final, Forward, process_packet
+from nym.store import Outbox, Outgoing
+from nym.topology import Mix, ProviderNode, Topology
+from nym.wire.addresses import NodeAddress, decode_address
+from nym.wire.provider import LOOP_COVER
+from tests.harness import free_port, serving, wait_until
+
+OWN, OTHER = b"o" * 32, b"p" * 32
+MIXNODES = [generate_identity() for _ in range(3)]
+PROVIDER = generate_identity()
+DELAY = 0.1
+
+
+class Setup:
+    """The sending half of a client, and a node of layer 1 that keeps what it gets."""
+
+    def __init__(self, first_hops: list[NodeAddress]) -> None:
+        at = NodeAddress("127.0.0.1", 1)
+        layers = [
+            [Mix(address, MIXNODES[0].public_key) for address in first_hops],
+            *([Mix(at, node.public_key)] for node in MIXNODES[1:]),
+        ]
+        provider = ProviderNode(at, at, PROVIDER.public_key, frozenset())
+        self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
+        self.session = ProviderSession(OWN, None, 600)
+        self.session.follow(self.topology)
+        random = Random(1)
+        self.packets = PacketMaker(OWN, lambda: self.topology, self.session, DELAY, random)
+        self.outbox, self.sender = Outbox(), Sender()
+        self.cover = LoopCover(OWN, self.packets, self.sender, 0.5, random)
+        self.queue = OutgoingQueue(self.outbox, self.packets, self.sender, self.cover, 0.5, random)
+
+
+class Node:
+    """Takes packets, and unwraps them for all hops."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def take(self, connection: socket.socket) -> None:
+        self.packets.append(connection.recv(4096))
+
+    def unwrapped(self) -> list[tuple[list[int], Final]]:
+        return [unwrap(packet) for packet in self.packets]
+
+
+def unwrap(packet: bytes) -> tuple[list[int], Final]:
+    """(delays in nanoseconds, what the provider gets)."""
+    delays = []
+    for node in MIXNODES:
+        forward = process_packet(packet, node.private_key)
+        assert isinstance(forward, Forward)
+        delays.append(forward.delay)
+        packet = forward.packet
+    final = process_packet(packet, PROVIDER.private_key)
+    assert isinstance(final, Final)
+    return delays, final
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node()
+
+
+@pytest.fixture
+def setup(node: Node) -> Iterator[Setup]:
+    with serving(node.take) as address:
+        yield Setup([address])
+
+
+def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -> None:
+    for message in (b"one", b"two"):
+        setup.outbox.accept(Outgoing(OTHER, message))
+    for _ in range(5):
+        setup.queue.tick()
+        setup.cover.tick()
+    wait_until(lambda: len(node.packets) == 10)
+    contents = [(final.destination, final.message()) for _, final in node.unwrapped()]
+    assert sorted(contents) == sorted([(OTHER, b"one"), (OTHER, b"two"), *[(OWN, LOOP_COVER)] * 8])
+
+
+def test_cover_and_messages_are_delayed_alike() -> None:
+    setup = Setup([NodeAddress("127.0.0.1", 1)])
+    means = []
+    for recipient, message in ((OWN, LOOP_COVER), (OTHER, b"hello")):
+        made = [setup.packets.make(recipient, message).packet for _ in range(400)]
+        delays = [delay / NANOSECONDS for packet in made for delay in unwrap(packet)[0]]
+        means.append(fmean(delays))
+    for mean in means:
+        assert abs(mean - DELAY) < 0.015  # five standard deviations
+
+
+def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: Node) -> None:
+    setup.outbox.accept(Outgoing(OTHER, b"later"))
+    topology, setup.topology = setup.topology, None
+    for _ in range(3):
+        setup.queue.tick()
+        setup.cover.tick()
+    assert len(setup.outbox) == 1
+    with pytest.raises(NoTopologyError):
+        setup.packets.make(OTHER, b"")
+    setup.topology = topology
+    setup.queue.tick()
+    wait_until(lambda: node.packets)
+    assert node.unwrapped()[0][1].message() == b"later"
+
+
+def test_a_message_that_no_node_took_goes_out_again(node: Node) -> None:
+    with serving(node.take) as address:
+        setup = Setup([NodeAddress("127.0.0.1", free_port()) for _ in range(2)] + [address])
+        messages = [b"%d" % i for i in range(20)]
+        for message in messages:
+            setup.outbox.accept(Outgoing(OTHER, message))
+
+        def all_arrived() -> bool:
+            setup.queue.tick()
+            gevent.sleep(0.001)
+            arrived = {final.message() for _, final in node.unwrapped()}
+            return arrived >= set(messages)
+
+        wait_until(all_arrived)
+        assert len(setup.outbox) == 0
+        finals = [final.message() for _, final in node.unwrapped()]
+        assert sorted(m for m in finals if m != LOOP_COVER) == sorted(messages)
+
+
+def test_routes_are_drawn_anew_for_each_packet() -> None:
+    hops = [NodeAddress("127.0.0.1", port) for port in range(1, 6)]
+    setup = Setup(hops)
+    made = [setup.packets.make(OTHER, b"x") for _ in range(100)]
+    assert {addressed.first_hop for addressed in made} == set(hops)
+    alphas = {addressed.packet[:32] for addressed in made}
+    assert len(alphas) == 100
+    forward = process_packet(made[0].packet, MIXNODES[0].private_key)
+    assert isinstance(forward, Forward)
+    assert decode_address(forward.address) == NodeAddress("127.0.0.1", 1)
+
+
+def test_stopping_gives_back_what_was_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nym.client.sender.LONGEST_END", 0.05)
+    setup = Setup([NodeAddress("192.0.2.1", 9)])  # nobody answers there, ever
+
+    def hang(*_: object) -> None:
+        gevent.sleep(60)
+
+    monkeypatch.setattr("nym.client.sender.send_packet", hang)
+    setup.outbox.accept(Outgoing(OTHER, b"under way"))
+    setup.queue.tick()
+    gevent.sleep(0.01)
+    assert len(setup.outbox) == 0
+    setup.sender.stop()
+    assert len(setup.outbox) == 1
