@@ -142,6 +142,17 @@ def test_a_message_that_no_node_took_goes_out_again(node: Node) -> None:
         assert sorted(m for m in finals if m != LOOP_COVER) == sorted(messages)
 
 
+def test_own_packets_go_to_the_own_provider_whatever_the_directory_says() -> None:
+    setup = Setup([NodeAddress("127.0.0.1", 1)])
+    assert setup.topology is not None
+    other = setup.topology.providers[0]._replace(public_key=MIXNODES[0].public_key)
+    setup.topology = setup.topology._replace(providers=(other, *setup.topology.providers))
+    assert not setup.packets.is_routable(OTHER)
+    assert setup.packets.is_routable(OWN)
+    for _ in range(5):
+        assert unwrap(setup.packets.make(OWN, b"x").packet)[1].destination == OWN
+
+
 def test_routes_are_drawn_anew_for_each_packet() -> None:
     hops = [NodeAddress("127.0.0.1", port) for port in range(1, 6)]
     setup = Setup(hops)
