@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from nym.errors import ConfigError
@@ -88,6 +88,7 @@ def _check_level(value: str) -> None:
         raise ValueError(f"a level is one of {', '.join(LEVELS)}")
 
 
+NOTES = {"traffic": "  # seconds; means of exponential distributions, the last two fixed"}
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -107,7 +108,6 @@ def _setting(default: Any, comment: str, check: Check) -> Any:
 class ClientSettings:
     """The section [client]."""
 
-    note: ClassVar[str] = ""
     id: str = _setting("default", "the name of this folder", check_id)
     directory: str = _setting(
         DEFAULT_DIRECTORY,
@@ -129,7 +129,6 @@ class ClientSettings:
 class SocketSettings:
     """The section [socket]."""
 
-    note: ClassVar[str] = ""
     host: str = _setting("127.0.0.1", "where applications connect", _check_host)
     port: int = _setting(9001, "0: the system chooses", check_port)
     allowed_origins: list[str] = _setting(
@@ -141,7 +140,6 @@ class SocketSettings:
 class TrafficSettings:
     """The section [traffic]."""
 
-    note: ClassVar[str] = "seconds; means of exponential distributions, the last two fixed"
     average_packet_delay: float = _setting(
         0.1, "per hop, of every packet, cover or not", _zero_or_more
     )
@@ -159,7 +157,6 @@ class TrafficSettings:
 class PrivacySettings:
     """The section [privacy]."""
 
-    note: ClassVar[str] = ""
     seal: bool = _setting(
         False,
         "false: plain messages, as the published 0.4 client sends and reads them",
@@ -171,7 +168,6 @@ class PrivacySettings:
 class LoggingSettings:
     """The section [logging]."""
 
-    note: ClassVar[str] = ""
     level: str = _setting("info", "debug, info, warning or error", _check_level)
 
 
@@ -241,7 +237,7 @@ def format_config(config: Config) -> str:
     lines = []
     for section in fields(config):
         settings = getattr(config, section.name)
-        lines.append(f"[{section.name}]" + (f"  # {settings.note}" if settings.note else ""))
+        lines.append(f"[{section.name}]{NOTES.get(section.name, '')}")
         for setting in fields(settings):
             pair = f"{setting.name} = {_toml(getattr(settings, setting.name))}"
             lines.append(f"{pair:<46} # {setting.metadata['comment']}")

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
@@ -33,7 +34,7 @@ Trace = Callable[[NodeAddress, bytes, Forward | Final], None]
 log = logging.getLogger(__name__)
 
 
-class Node:
+class Node(ABC):
     """Listens for packets on `host`; subclasses say what becomes of an unwrapped one."""
 
     presence_path: str
@@ -75,12 +76,13 @@ class Node:
     def _servers(self) -> list[StreamServer]:
         return [self._mixnet]
 
+    @abstractmethod
     def _presence(self) -> MixNode | Provider:
-        raise NotImplementedError
+        """What the directory is told."""
 
+    @abstractmethod
     def _handle(self, unwrapped: Forward | Final) -> None:
         """Deal with an unwrapped packet. Raises RemoteError where it can't be."""
-        raise NotImplementedError
 
     def _server(self, serve: Callable[[socket.socket, Any], None]) -> StreamServer:
         return StreamServer((self._host, 0), serve, spawn=Pool(MOST_CONNECTIONS))

@@ -79,8 +79,8 @@ def parse_topology(data: bytes) -> Records:
     except KeyError as error:
         raise RemoteFormatError(f"no topology: it has no {error.args[0]}") from error
     # Go writes an empty list as null.
-    good_mixnodes = _readable(mixnodes or [], _mixnode_2019 if old else parse_mixnode)
-    good_providers = _readable(providers or [], _provider_2019 if old else parse_provider)
+    good_mixnodes = _readable(mixnodes or [], _mixnode_2019 if old else _mixnode_2020)
+    good_providers = _readable(providers or [], _provider_2019 if old else _provider_2020)
     skipped = len(mixnodes or []) + len(providers or []) - len(good_mixnodes) - len(good_providers)
     return Records(tuple(good_mixnodes), tuple(good_providers), (), skipped)
 
@@ -145,12 +145,12 @@ def encode_metric(metric: Metric) -> bytes:
 
 def decode_mixnode(data: bytes) -> MixNode:
     """The body of POST /api/presence/mixnodes. Raises RemoteFormatError."""
-    return parse_mixnode(_object(data))
+    return _mixnode_2020(_object(data))
 
 
 def decode_provider(data: bytes) -> Provider:
     """The body of POST /api/presence/mixproviders. Raises RemoteFormatError."""
-    return parse_provider(_object(data))
+    return _provider_2020(_object(data))
 
 
 def decode_coconode(data: bytes) -> CocoNode:
@@ -173,8 +173,7 @@ def decode_metric(data: bytes) -> Metric:
     return Metric(_field(body, "pubKey", str), _field(body, "received", int), sent)
 
 
-def parse_mixnode(body: dict[str, Any]) -> MixNode:
-    """One element of mixNodes. Raises RemoteFormatError."""
+def _mixnode_2020(body: dict[str, Any]) -> MixNode:
     return MixNode(
         _host(body, "host"),
         _key(body, decode_base58),
@@ -184,8 +183,7 @@ def parse_mixnode(body: dict[str, Any]) -> MixNode:
     )
 
 
-def parse_provider(body: dict[str, Any]) -> Provider:
-    """One element of mixProviderNodes. Raises RemoteFormatError."""
+def _provider_2020(body: dict[str, Any]) -> Provider:
     return Provider(
         _host(body, "mixnetListener"),
         _host(body, "clientListener"),
