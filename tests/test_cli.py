@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nym import __version__
+from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
 from tests.harness import PATIENCE, Program, run_program, serving_http
@@ -76,6 +77,9 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
         (["localnet", "--layers", "5"], "--layers 5: a whole number from 1 to 4"),
         (["localnet", "--width", "0"], "--width 0: "),
         (["localnet", "--providers", "-1"], "--providers"),
+        (["localnet", "--providers"], "[--providers N] [--folder DIR]"),
+        (["localnet", "--host", "x.example"], "--host x.example: an IP address"),
+        (["localnet", "--host", "0.0.0.0"], "--host 0.0.0.0: one address"),
     ],
 )
 def test_misuse_is_said_in_a_line_or_two(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -231,6 +235,28 @@ def test_localnet_prints_its_nodes_and_ends_cleanly(tmp_path: Path) -> None:
         program.line(r"^directory +http://127.0.0.1:\d+$")
         code, _, err = program.end(signal.SIGINT)
     assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("host", ["127.9.8.7", "::1"])
+def test_localnet_elsewhere(tmp_path: Path, host: str) -> None:
+    shown = re.escape(f"[{host}]" if ":" in host else host)
+    with Program(tmp_path, "localnet", "-p", "0", "--host", host) as program:
+        program.line(rf"^mixnode +layer 1 +{shown}:\d+ ")
+        url = program.line(rf"^directory +(http://{shown}:\d+)$")[1]
+        assert http_get(url + "/api/healthcheck") == b'{"ok": true}'
+        assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_socket_that_is_open_to_others_is_warned_of(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    config = folder(tmp_path) / "config.toml"
+    for host, warned in (("0.0.0.0", True), ("127.0.0.1", False), ("localhost", False)):
+        config.write_text(f'[socket]\nhost = "{host}"\nport = 0\n')
+        with serving_http(lambda: b"") as url:
+            arguments = ("tcpsocket", "--id", "alice", "--directory", url)
+            with Program(tmp_path, *arguments) as program:
+                program.line("^Public key")
+                assert ("from other machines" in program.end(signal.SIGTERM)[2]) is warned
 
 
 def test_demo(tmp_path: Path) -> None:

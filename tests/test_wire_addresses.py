@@ -12,6 +12,7 @@ from nym.wire.addresses import (
     NodeAddress,
     decode_address,
     encode_address,
+    is_loopback,
     parse_numeric,
     split_host,
 )
@@ -77,6 +78,16 @@ def test_hosts_are_split(text: str, expected: tuple[str, int]) -> None:
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(RemoteFormatError):
         split_host(text)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_this_machine_alone(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "localhost.example", ""])
+def test_not_this_machine_alone(host: str) -> None:
+    assert not is_loopback(host)
 
 
 def test_names_are_not_numeric() -> None:

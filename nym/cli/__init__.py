@@ -4,7 +4,8 @@ Usage:
   nym-client
   nym-client init --id ID [--provider KEY] [--directory URL] [--force]
   nym-client tcpsocket --id ID [--port PORT] [--directory URL]
-  nym-client localnet [--port PORT] [--layers N] [--width N] [--providers N] [--folder DIR]
+  nym-client localnet [--port PORT] [--host IP] [--layers N] [--width N] [--providers N]
+                      [--folder DIR]
   nym-client demo
   nym-client --help
   nym-client --version
@@ -23,6 +24,7 @@ Options:
   -p PORT --port PORT
                       port to listen on; 0: the system chooses. tcpsocket: the configured one,
                       else 9001. localnet: the directory's, else 8080
+  --host IP           where the network listens, and can be reached [default: 127.0.0.1]
   --layers N          layers of mixnodes, 1 to 4 [default: 3]
   --width N           mixnodes in each layer [default: 1]
   --providers N       providers [default: 1]
@@ -88,10 +90,10 @@ def _misuse(arguments: list[str]) -> str:
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
         return f'there is no command "{command}"; there are {known}\nmore with: nym-client --help'
-    usage = next(
-        line for line in (__doc__ or "").splitlines() if line.startswith(f"  nym-client {command}")
-    )
-    return f"these arguments don't fit: {' '.join(arguments)}\nusage: {usage.strip()}"
+    # Its part of the text above: from its name to the next one's.
+    usage = f"  nym-client {command}" + (__doc__ or "").split(f"  nym-client {command}", 1)[1]
+    usage = " ".join(usage.split("\n  nym-client ", 1)[0].split())
+    return f"these arguments don't fit: {' '.join(arguments)}\nusage: {usage}"
 
 
 def _dispatch(options: Options) -> int:

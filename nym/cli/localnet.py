@@ -1,11 +1,13 @@
 """`localnet`: a whole network on this machine."""
 
+import ipaddress
 import logging
 from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.daemon import run_until, say, set_up_log, stop_event
 from nym.cli.options import number
+from nym.errors import UsageError
 from nym.localnet.network import Network
 from nym.wire.directory import MOST_LAYERS
 
@@ -18,6 +20,7 @@ def execute(options: Options) -> int:
     set_up_log(logging.INFO)
     folder = options["--folder"]
     network = Network(
+        host=_host(options["--host"]),
         port=number("--port", options["--port"] or "8080", 0, 65535),
         layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
         width=number("--width", options["--width"], 1, MOST_NODES),
@@ -34,3 +37,14 @@ def execute(options: Options) -> int:
         say(f"           clients   {provider.client_address}")
     say(f"directory            {url}")
     return run_until(stop, network.stop)
+
+
+def _host(text: str) -> str:
+    # The directory names it to everybody, so it has to be one that leads here.
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise UsageError(f"--host {text}: an IP address of this machine") from error
+    if ip.is_unspecified:
+        raise UsageError(f"--host {text}: one address, by which clients can reach this machine")
+    return str(ip)

@@ -11,6 +11,7 @@ from nym.client.client import Client
 from nym.config import DEFAULT_DIRECTORY, LEVELS, Config, check_directory, load_config
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
+from nym.wire.addresses import is_loopback
 
 DEFAULT_DIRECTORY_PORT = 8080
 
@@ -36,6 +37,12 @@ def execute(options: Options) -> int:
     say(f"Public key: {identity.address}")
     log.info("Starting nym client")
     log.info('Using directory server: "%s"', config.client.directory)
+    if not is_loopback(config.socket.host):
+        log.warning(
+            "%s can be reached from other machines, and asks for no password: whoever connects "
+            "can read and send messages",
+            config.socket.host,
+        )
     client.start()
 
     def end() -> None:

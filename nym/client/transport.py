@@ -9,7 +9,7 @@ import gevent
 import requests
 
 from nym.errors import RemoteFormatError, UnreachableError
-from nym.wire.addresses import NodeAddress
+from nym.wire.addresses import NodeAddress, is_loopback
 
 TIMEOUT = 10.0  # seconds, for a whole exchange
 PACKET_TIMEOUT = 5.0
@@ -75,7 +75,7 @@ def http_post(url: str, body: bytes) -> None:
 def _http(method: str, url: str, body: bytes | None) -> Iterator[requests.Response]:
     with requests.Session() as session, _deadline(url, TIMEOUT):
         # A proxy from the environment is for the world, not for this machine.
-        session.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost")
+        session.trust_env = not is_loopback(urlsplit(url).hostname or "")
         try:
             with session.request(
                 method,

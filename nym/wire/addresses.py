@@ -65,6 +65,14 @@ def split_host(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or IP address stands for this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def parse_numeric(text: str) -> NodeAddress | None:
     """The address, where `text` has an IP address and not a name. Raises RemoteFormatError."""
     host, port = split_host(text)
