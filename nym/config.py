@@ -19,7 +19,8 @@ from nym.files import write_file
 from nym.wire.keys import decode_base58
 
 CONFIG_FILE = "config.toml"
-DEFAULT_DIRECTORY = "http://127.0.0.1:8080"
+DEFAULT_DIRECTORY_PORT = 8080
+DEFAULT_DIRECTORY = f"http://127.0.0.1:{DEFAULT_DIRECTORY_PORT}"
 LONGEST_ID = 100
 _LONGEST_FILE = 1 << 20
 

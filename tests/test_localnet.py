@@ -1,5 +1,6 @@
 """The local network, as a published client or node would meet it."""
 
+import itertools
 import json
 import socket
 import time
@@ -257,6 +258,38 @@ def test_a_new_client_is_in_the_directory_soon(network: Network) -> None:
     began = time.monotonic()
     wait_until(listed)
     assert time.monotonic() - began < 4
+
+
+def test_a_published_client_finds_all_paths_alive() -> None:
+    """Its health check: two packets without delays along every path, then pulls."""
+    wide = Network(width=2)
+    wide.start()
+    try:
+        provider = wide.providers[0]
+        token = exchange(provider.client_address, Register(CLIENT).encode(), LONGEST)
+        layers = [[n for n in wide.mixnodes if n.layer == layer] for layer in (1, 2, 3)]
+        expected = set()
+        for number, path in enumerate(itertools.product(*layers)):
+            hops = [
+                Hop(encode_address(node.address), node.identity.public_key, 0)
+                for node in (*path, provider)
+            ]
+            for iteration in range(2):
+                keys = b"".join(node.identity.public_key for node in path)
+                message = bytes([number]) * 16 + bytes([iteration]) + keys
+                expected.add(message)
+                send_packet(path[0].address, create_packet(message, hops, CLIENT))
+        received: set[bytes] = set()
+
+        def all_are_back() -> bool:
+            answer = exchange(provider.client_address, Pull(CLIENT, token).encode(), LONGEST)
+            received.update(decode_messages(answer))
+            return received - {DUMMY} == expected
+
+        assert len(expected) == 16
+        wait_until(all_are_back, "the return of all test packets")
+    finally:
+        wide.stop()
 
 
 def test_a_folder_keeps_keys_clients_and_messages(tmp_path: Path) -> None:

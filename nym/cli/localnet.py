@@ -7,6 +7,7 @@ from pathlib import Path
 from nym.cli import Options
 from nym.cli.daemon import run_until, say, set_up_log, stop_event
 from nym.cli.options import number
+from nym.config import DEFAULT_DIRECTORY_PORT
 from nym.errors import UsageError
 from nym.localnet.network import Network
 from nym.wire.directory import MOST_LAYERS
@@ -19,9 +20,10 @@ def execute(options: Options) -> int:
     stop = stop_event()
     set_up_log(logging.INFO)
     folder = options["--folder"]
+    port = options["--port"] or str(DEFAULT_DIRECTORY_PORT)
     network = Network(
         host=_host(options["--host"]),
-        port=number("--port", options["--port"] or "8080", 0, 65535),
+        port=number("--port", port, 0, 65535),
         layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
         width=number("--width", options["--width"], 1, MOST_NODES),
         providers=number("--providers", options["--providers"], 1, MOST_NODES),

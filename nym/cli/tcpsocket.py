@@ -8,12 +8,17 @@ from nym.cli.banner import banner
 from nym.cli.daemon import run_until, say, set_up_log, stop_event
 from nym.cli.options import checked, client_folder, number, nym_folder
 from nym.client.client import Client
-from nym.config import DEFAULT_DIRECTORY, LEVELS, Config, check_directory, load_config
+from nym.config import (
+    DEFAULT_DIRECTORY,
+    DEFAULT_DIRECTORY_PORT,
+    LEVELS,
+    Config,
+    check_directory,
+    load_config,
+)
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.wire.addresses import is_loopback
-
-DEFAULT_DIRECTORY_PORT = 8080
 
 log = logging.getLogger(__name__)
 

@@ -73,7 +73,9 @@ class FolderInboxes:
 
     def clients(self) -> list[bytes]:
         """See Inboxes."""
-        return [decode_base58(inbox.name) for inbox in sorted(self._folder.iterdir())]
+        return [
+            decode_base58(path.name) for path in sorted(self._folder.iterdir()) if path.is_dir()
+        ]
 
     def open(self, client: bytes) -> None:
         """See Inboxes."""
