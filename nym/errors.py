@@ -43,15 +43,19 @@ class RequestError(NymError):
 class IncompleteDataError(RequestError):
     """A request that ends before it is complete."""
 
-    def __init__(self) -> None:
-        super().__init__("IncompleteDataError")
+    def __init__(self, missing: str = "") -> None:
+        super().__init__("IncompleteDataError" + (f": {missing}" if missing else ""))
 
 
 class UnknownRequestError(RequestError):
     """A request of no known kind."""
 
-    def __init__(self) -> None:
-        super().__init__("UnknownRequestError")
+    def __init__(self, expected: str = "") -> None:
+        super().__init__("UnknownRequestError" + (f": {expected}" if expected else ""))
+
+
+class FrameError(RequestError):
+    """A frame whose length can't be believed: where the next one begins can't be told."""
 
 
 class MessageTooLongError(RequestError):

@@ -13,6 +13,7 @@ from nym.errors import BusyError
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
+ENVELOPE = 8  # bytes that an answer needs for a message at most, beside the message
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,14 @@ class Inbox:
         self._messages.append(message)
         self._bytes += len(message)
 
-    def take_all(self) -> list[bytes]:
-        """All messages; they leave the inbox."""
-        messages = list(self._messages)
-        self._messages.clear()
-        self._bytes = 0
-        return messages
+    def take(self, most_bytes: int | None = None) -> list[bytes]:
+        """All messages, or the oldest that `most_bytes` have room for; they leave the inbox."""
+        taken: list[bytes] = []
+        room = self._bytes + ENVELOPE * len(self) if most_bytes is None else most_bytes
+        while self._messages and (room := room - len(self._messages[0]) - ENVELOPE) >= 0:
+            taken.append(self._messages.popleft())
+            self._bytes -= len(taken[-1])
+        return taken
 
     def give_back(self, messages: list[bytes]) -> None:
         """Put messages that did not reach the application before all others."""

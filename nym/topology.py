@@ -55,10 +55,6 @@ class Topology(NamedTuple):
         mixnodes = {node.public_key for layer in self.layers for node in layer}
         return frozenset(mixnodes | {node.public_key for node in self.providers})
 
-    def clients(self) -> list[bytes]:
-        """All clients registered anywhere, each once, in a fixed order."""
-        return sorted(frozenset().union(*(node.clients for node in self.providers)))
-
 
 def is_compatible(version: str | None) -> bool:
     """Whether a node of this version is used: major and minor as ours; 2019's have none."""

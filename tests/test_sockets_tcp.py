@@ -11,7 +11,9 @@ from nym.sockets import tcp
 from nym.sockets.tcp import TcpSocket
 from nym.store import Inbox, Outbox
 from nym.topology import ProviderNode, Topology
+from nym.wire import mix_pb2
 from nym.wire.addresses import NodeAddress
+from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from tests.harness import wait_until
 
 OWN, OTHER = b"o" * 32, b"p" * 32
@@ -23,7 +25,7 @@ class Served:
     def __init__(self) -> None:
         self.outbox, self.inbox = Outbox(), Inbox()
         self.topology: Topology | None = None
-        service = Service(OWN, self.outbox, self.inbox, lambda: self.topology)
+        service = Service(OWN, self.outbox, self.inbox, lambda: self.topology, lambda: None)
         self.socket = TcpSocket(service, "127.0.0.1", 0)
         self.port = self.socket.start()
 
@@ -78,7 +80,7 @@ def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None
             assert ask(connection, header) == b"UnknownRequestError"
             connection.sendall(body)  # browsers write the body apart
             assert connection.recv(100) == b""
-    assert served.inbox.take_all() == [b"private"]
+    assert served.inbox.take() == [b"private"]
     assert len(served.outbox) == 0
 
 
@@ -101,7 +103,7 @@ def test_messages_that_could_not_be_handed_over_stay(
         connection.sendall(b"\x02")
         wait_until(lambda: len(served.inbox) == 0)
         wait_until(lambda: len(served.inbox) == len(messages))  # nobody read the answer
-    assert served.inbox.take_all() == messages
+    assert served.inbox.take() == messages
 
 
 def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
@@ -117,6 +119,145 @@ def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
 
 
 def test_a_taken_port_is_said(served: Served) -> None:
-    other = TcpSocket(Service(OWN, Outbox(), Inbox(), lambda: None), "127.0.0.1", served.port)
+    other = TcpSocket(
+        Service(OWN, Outbox(), Inbox(), lambda: None, lambda: None), "127.0.0.1", served.port
+    )
     with pytest.raises(ListenError, match=f"port {served.port}"):
         other.start()
+
+
+# The framed dialect.
+
+
+def framed(*requests: mix_pb2.Request, framing: Framing = Framing.FIXED) -> bytes:
+    return b"".join(encode_frame(framing, request.SerializeToString()) for request in requests)
+
+
+def responses(data: bytes, framing: Framing = Framing.FIXED) -> list[mix_pb2.Response]:
+    return [mix_pb2.Response.FromString(message) for message in FrameBuffer(framing).feed(data)]
+
+
+NOTHING = mix_pb2.Nothing()
+DETAILS = mix_pb2.Request(details=NOTHING)
+FETCH = mix_pb2.Request(fetch=NOTHING)
+FLUSH = mix_pb2.Request(flush=NOTHING)
+
+
+def send(message: bytes) -> mix_pb2.Request:
+    return mix_pb2.Request(
+        send=mix_pb2.Send(message=message, recipient=mix_pb2.Client(pub_key=OTHER))
+    )
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_answers_wait_for_the_flush_and_leave_in_one_write(
+    served: Served, framing: Framing
+) -> None:
+    served.inbox.deliver(b"hello")
+    with served.connect() as connection:
+        connection.sendall(framed(DETAILS, send(b"hi"), FETCH, framing=framing))
+        wait_until(lambda: len(served.outbox) == 1)
+        connection.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        connection.sendall(framed(FLUSH, framing=framing))
+        details, sent, fetched, flushed = responses(connection.recv(1 << 16), framing)
+    assert details.details.details.pub_key == OWN
+    assert sent.WhichOneof("value") == "send"
+    assert list(fetched.fetch.messages) == [b"hello"]
+    assert flushed.WhichOneof("value") == "flush"
+
+
+def test_who_never_flushes_gets_answers_when_enough_have_gathered(served: Served) -> None:
+    for _ in range(5):
+        served.inbox.deliver(bytes(900))
+    with served.connect() as connection:
+        connection.sendall(framed(FETCH))
+        received = b""
+        while len(received) < 5 * 900:
+            received += connection.recv(1 << 16)
+    (fetched,) = responses(received)
+    assert list(fetched.fetch.messages) == [bytes(900)] * 5
+
+
+def test_the_old_client_writes_a_length_apart(served: Served) -> None:
+    with served.connect() as connection:
+        for request in (DETAILS, FLUSH):  # each 2 bytes: a length of 04
+            frame = framed(request, framing=Framing.VARINT)
+            assert frame[:1] == b"\x04"
+            connection.sendall(frame[:1])
+            connection.sendall(frame[1:])
+        details, _ = responses(connection.recv(1 << 16), Framing.VARINT)
+    assert details.details.details.pub_key == OWN
+
+
+def test_byte_by_byte(served: Served) -> None:
+    with served.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in framed(DETAILS, FLUSH):
+            connection.sendall(bytes([byte]))
+        assert len(responses(connection.recv(1 << 16))) == 2
+
+
+def test_a_wrong_request_is_answered_and_the_next_one_too(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(framed(DETAILS, send(bytes(976)), mix_pb2.Request(), DETAILS, FLUSH))
+        answers = responses(connection.recv(1 << 16))
+    assert [answer.WhichOneof("value") for answer in answers] == [
+        *("details", "exception", "exception", "details", "flush")
+    ]
+    assert "Sent 976 bytes" in answers[1].exception.error
+    assert "was expected" in answers[2].exception.error
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0" + b"\xff" * 7 + bytes(100),  # over 1 MiB
+        encode_frame(Framing.FIXED, b"no protobuf"),
+        b"\x16\x03\x01 the beginning of a TLS handshake",
+        framed(DETAILS) + b"\xff" * 8 + framed(DETAILS, FLUSH),
+    ],
+)
+def test_where_a_length_cannot_be_trusted_the_connection_ends(served: Served, data: bytes) -> None:
+    framing = Framing.FIXED if data[0] == 0 else Framing.VARINT
+    with served.connect() as connection:
+        connection.sendall(data)
+        received = b""
+        while part := connection.recv(1 << 16):
+            received += part
+        assert responses(received, framing)[-1].exception.error
+    with served.connect() as connection:
+        assert ask(connection, b"\x04") == OWN
+
+
+def test_what_was_held_back_when_a_connection_ends_stays(served: Served) -> None:
+    served.inbox.deliver(b"one")
+    with served.connect() as connection:
+        connection.sendall(framed(FETCH))
+        wait_until(lambda: len(served.inbox) == 0)
+        # A reset: the application died.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    wait_until(lambda: len(served.inbox) == 1)
+    with served.connect() as connection:
+        connection.sendall(framed(FETCH))
+        connection.shutdown(socket.SHUT_WR)
+        (fetched,) = responses(connection.recv(1 << 16))
+        assert list(fetched.fetch.messages) == [b"one"]
+
+
+def test_an_answer_is_never_longer_than_a_frame_may_be(served: Served) -> None:
+    messages = [bytes([i % 256]) * 975 for i in range(2500)]
+    for message in messages:
+        served.inbox.deliver(message)
+    received: list[bytes] = []
+    with served.connect() as connection:
+        buffer = FrameBuffer(Framing.FIXED)
+        connection.sendall(framed(FETCH, FETCH, FETCH, FLUSH))
+        answers = 0
+        while answers < 4:
+            for frame in buffer.feed(connection.recv(1 << 16)):
+                answers += 1
+                received += mix_pb2.Response.FromString(frame).fetch.messages
+    assert received == messages

@@ -54,7 +54,7 @@ def test_bytes_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
         outbox.accept(Outgoing(ALICE, bytes(5)))
     for _ in range(3):
         inbox.deliver(bytes(6))
-    assert inbox.take_all() == [bytes(6)]
+    assert inbox.take() == [bytes(6)]
     assert inbox.lost == 2
     inbox.deliver(bytes(6))
     assert len(inbox) == 1
@@ -64,8 +64,8 @@ def test_an_inbox_keeps_order_and_what_was_not_taken() -> None:
     inbox = Inbox()
     for message in (b"1", b"2"):
         inbox.deliver(message)
-    taken = inbox.take_all()
+    taken = inbox.take()
     inbox.deliver(b"3")
     inbox.give_back(taken)
-    assert inbox.take_all() == [b"1", b"2", b"3"]
-    assert inbox.take_all() == []
+    assert inbox.take() == [b"1", b"2", b"3"]
+    assert inbox.take() == []

@@ -100,13 +100,6 @@ def test_published_topologies_are_used(name: str, widths: list[int]) -> None:
     assert [len(layer) for layer in topology.layers] == widths
 
 
-def test_clients_are_listed_once() -> None:
-    records = Records(
-        (mixnode(1, 1),), (provider(10, (key(7), key(8))), provider(20, (key(8), key(5))))
-    )
-    assert build(records).clients() == [key(5), key(7), key(8)]
-
-
 def test_hosts_of_other_versions_are_not_looked_up() -> None:
     records = Records((mixnode(1, 1), mixnode(2, 1, "0.3.0")), (provider(10),))
     assert hosts(records) == {"127.0.0.1:1", "127.0.0.1:10", "127.0.0.1:11"}

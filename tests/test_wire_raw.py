@@ -1,10 +1,11 @@
-"""Dialect 2, raw bytes."""
+"""The raw dialect."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import RequestError
+from nym.wire.addresses import NodeAddress
 from nym.wire.raw import decode_request, encode_error, encode_response
 from nym.wire.requests import (
     ClientList,
@@ -12,6 +13,7 @@ from nym.wire.requests import (
     Details,
     Fetch,
     Fetched,
+    KnownClient,
     OwnDetails,
     Request,
     Response,
@@ -20,6 +22,7 @@ from nym.wire.requests import (
 )
 
 ADDRESS = bytes(range(32))
+AT = NodeAddress("127.0.0.1", 1789)
 
 REQUESTS: list[tuple[bytes, Request]] = [
     (b"\x01" + ADDRESS + b"x", Send(ADDRESS, b"x")),
@@ -34,8 +37,8 @@ RESPONSES: list[tuple[Response, bytes]] = [
     (Fetched([]), b"\0\0"),
     (Fetched([b"", b"hello", b"\x01\0"]), b"\0\3\0\0\0\5\0\2hello\x01\0"),
     (ClientList([]), b""),
-    (ClientList([ADDRESS, ADDRESS]), ADDRESS + ADDRESS),
-    (OwnDetails(ADDRESS), ADDRESS),
+    (ClientList([KnownClient(ADDRESS), KnownClient(ADDRESS, b"p" * 32, AT)]), ADDRESS + ADDRESS),
+    (OwnDetails(KnownClient(ADDRESS)), ADDRESS),
 ]
 REFUSALS = [
     (b"", b"IncompleteDataError"),
@@ -44,10 +47,6 @@ REFUSALS = [
     (b"\x00", b"UnknownRequestError"),
     (b"\x05", b"UnknownRequestError"),
     (b"{", b"UnknownRequestError"),
-    (
-        b"\x01" + ADDRESS + bytes(976),
-        b"too long message. Sent 976 bytes while the maximum is 975",
-    ),
 ]
 
 

@@ -62,7 +62,13 @@ class Client:
             traffic.message_sending_average_delay,
             random,
         )
-        service = Service(address, self._outbox, inbox, lambda: self._refresher.topology)
+        service = Service(
+            address,
+            self._outbox,
+            inbox,
+            lambda: self._refresher.topology,
+            lambda: self._session.provider,
+        )
         self._socket = TcpSocket(service, config.socket.host, config.socket.port)
         self._watch = Watch(random)
 

@@ -9,14 +9,14 @@ import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from nym.errors import RequestError
 from nym.listening import listen
 from nym.service import Service
-from nym.wire import raw
-from nym.wire.requests import Response
+from nym.sockets.conversation import Conversation, FramedConversation, RawConversation
+from nym.wire.detection import RAW, UNDECIDED, detect
 
 MOST_CONNECTIONS = 64
 LONGEST_READ = 1 << 16
+DETECTION_TIME = 0.02  # seconds in which an old client writes a message after its length
 WRITE_TIMEOUT = 30.0  # seconds in which an application has to take its answer
 LINGER = 1.0
 
@@ -41,34 +41,54 @@ class TcpSocket:
     def _serve(self, connection: socket.socket, peer: Any) -> None:
         with connection:
             try:
-                while self._answer_one(connection):
-                    pass
+                self._converse(connection)
             except OSError as error:
                 log.debug("an application's connection ended: %s", error)
 
-    def _answer_one(self, connection: socket.socket) -> bool:
-        """Read one request, answer it; False when that was the last."""
-        connection.settimeout(None)
+    def _converse(self, connection: socket.socket) -> None:
         data = connection.recv(LONGEST_READ)
         if not data:
-            return False
-        response: Response | None = None
+            return
+        data, conversation = self._begin(connection, data)
         try:
-            response = self._service.answer(raw.decode_request(data))
-            answer = raw.encode_response(response)
-        except RequestError as error:
-            answer = raw.encode_error(error)
-        try:
-            connection.settimeout(WRITE_TIMEOUT)
-            connection.sendall(answer)
+            while data:
+                _write(connection, conversation.answer(data))
+                conversation.delivered()
+                if conversation.is_over:
+                    _close_politely(connection)
+                    return
+                data = connection.recv(LONGEST_READ)
+            _write(connection, conversation.rest())
         except (OSError, gevent.GreenletExit):
-            if response is not None:
-                self._service.take_back(response)
+            conversation.take_back()
             raise
-        if raw.ends_connection(data):
-            _close_politely(connection)
-            return False
-        return True
+
+    def _begin(self, connection: socket.socket, data: bytes) -> tuple[bytes, Conversation]:
+        """What was read to tell the dialect, and a conversation in it."""
+        dialect = detect(data, is_all=False)
+        if dialect is UNDECIDED:
+            more = _read_soon(connection)
+            data += more
+            dialect = detect(data, is_all=not more)
+        if dialect is RAW or dialect is UNDECIDED:
+            return data, RawConversation(self._service)
+        return data, FramedConversation(self._service, dialect)
+
+
+def _write(connection: socket.socket, answer: bytes) -> None:
+    connection.settimeout(WRITE_TIMEOUT)
+    connection.sendall(answer)
+    connection.settimeout(None)
+
+
+def _read_soon(connection: socket.socket) -> bytes:
+    connection.settimeout(DETECTION_TIME)
+    try:
+        return connection.recv(LONGEST_READ)
+    except TimeoutError:
+        return b""
+    finally:
+        connection.settimeout(None)
 
 
 def _close_politely(connection: socket.socket) -> None:

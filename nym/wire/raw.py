@@ -1,4 +1,4 @@
-"""Dialect 2, raw bytes: one read a request, one write an answer (docs/protocol/sockets.md).
+"""Raw bytes: one read a request, one write an answer (docs/protocol/sockets.md, "Raw bytes").
 
     send    01 | address 32 | message 1..975   -> ok
     fetch   02                                 -> count 2 | lengths 2 each | messages
@@ -10,7 +10,6 @@ Errors are plain text. Bytes behind a request of one byte are ignored, as the pu
 
 from nym.errors import (
     IncompleteDataError,
-    MessageTooLongError,
     RequestError,
     UnknownRequestError,
 )
@@ -21,13 +20,14 @@ from nym.wire.requests import (
     Details,
     Fetch,
     Fetched,
+    Flushed,
     OwnDetails,
     Request,
     Response,
     Send,
     Sent,
 )
-from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
+from nym.wire.sizes import ADDRESS_LENGTH
 
 LONGEST_REQUEST = 2048
 
@@ -65,10 +65,12 @@ def encode_response(response: Response) -> bytes:
             return b"ok"
         case Fetched(messages):
             return encode_messages(messages)
-        case ClientList(addresses):
-            return b"".join(addresses)
-        case OwnDetails(address):
-            return address
+        case ClientList(clients):
+            return b"".join(client.address for client in clients)
+        case OwnDetails(client):
+            return client.address
+        case Flushed():
+            return b""  # for exhaustiveness: the dialect has no flush
 
 
 def encode_error(error: RequestError) -> bytes:
@@ -80,6 +82,4 @@ def _decode_send(data: bytes) -> Send:
     recipient, message = data[1 : 1 + ADDRESS_LENGTH], data[1 + ADDRESS_LENGTH :]
     if not message:
         raise IncompleteDataError
-    if len(message) > LONGEST_MESSAGE:
-        raise MessageTooLongError(len(message), LONGEST_MESSAGE)
     return Send(recipient, message)

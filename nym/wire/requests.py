@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from nym.wire.addresses import NodeAddress
+
 
 class Send(NamedTuple):
     """Carry `message` to `recipient`, an address of 32 bytes."""
@@ -11,7 +13,9 @@ class Send(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Hand over all messages received so far."""
+    """Hand over the messages received so far: all, or as many as `most_bytes` have room for."""
+
+    most_bytes: int | None = None
 
 
 class Clients(NamedTuple):
@@ -19,10 +23,22 @@ class Clients(NamedTuple):
 
 
 class Details(NamedTuple):
-    """Say the own address."""
+    """Say who one is."""
 
 
-Request = Send | Fetch | Clients | Details
+class Flush(NamedTuple):
+    """Hand over the answers that were held back."""
+
+
+Request = Send | Fetch | Clients | Details | Flush
+
+
+class KnownClient(NamedTuple):
+    """A client's address, 32 bytes, and its provider: key and mixnet listener, where known."""
+
+    address: bytes
+    provider_key: bytes = b""
+    provider_address: NodeAddress | None = None
 
 
 class Sent(NamedTuple):
@@ -36,15 +52,19 @@ class Fetched(NamedTuple):
 
 
 class ClientList(NamedTuple):
-    """Addresses of 32 bytes."""
+    """All clients that the directory knows."""
 
-    addresses: list[bytes]
+    clients: list[KnownClient]
 
 
 class OwnDetails(NamedTuple):
-    """The own address, 32 bytes."""
+    """Oneself."""
 
-    address: bytes
+    client: KnownClient
 
 
-Response = Sent | Fetched | ClientList | OwnDetails
+class Flushed(NamedTuple):
+    """Whatever was held back is before this."""
+
+
+Response = Sent | Fetched | ClientList | OwnDetails | Flushed

@@ -1,0 +1,39 @@
+"""Which dialect a TCP connection speaks, by its first bytes (docs/protocol/sockets.md)."""
+
+import re
+from enum import Enum
+
+from nym.wire.framing import Framing
+
+
+class Raw(Enum):
+    """Dialect 2, which has no framing."""
+
+    RAW = "raw"
+
+
+RAW = Raw.RAW
+UNDECIDED = None
+# A length of 2 bytes, or the raw request for details: the old client writes a length apart from
+# its message, so only what follows shortly can tell.
+LONE_DETAILS = b"\x04"
+
+_RAW_REQUESTS = (1, 2, 3)
+_HTTP = re.compile(rb"[A-Z]{3,7} ")
+
+
+def detect(data: bytes, *, is_all: bool) -> Framing | Raw | None:
+    """The dialect of a connection whose first bytes are `data`; None for a lone 04 as yet.
+
+    `is_all` says that nothing else came for a while.
+    """
+    first = data[0]
+    if first == 0:
+        return Framing.FIXED
+    if first in _RAW_REQUESTS or (data == LONE_DETAILS and is_all):
+        return RAW
+    if data == LONE_DETAILS:
+        return UNDECIDED
+    if (first % 2 == 0 or first >= 0x80) and not _HTTP.match(data):
+        return Framing.VARINT
+    return RAW  # which refuses what it doesn't know

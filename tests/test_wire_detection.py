@@ -1,0 +1,44 @@
+"""The dialect of a connection, by its first bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.wire.detection import RAW, UNDECIDED, detect
+from nym.wire.framing import Framing
+
+
+@pytest.mark.parametrize(
+    ("data", "dialect"),
+    [
+        (b"\x00", Framing.FIXED),
+        (b"\x00\x00\x00\x00\x00\x00\x00\x02\x2a\x00", Framing.FIXED),
+        (b"\x01" + bytes(40), RAW),
+        (b"\x02", RAW),
+        (b"\x03", RAW),
+        (b"\x04", UNDECIDED),
+        (b"\x04\x2a\x00", Framing.VARINT),
+        (b"\x06", Framing.VARINT),
+        (b"\x7e", Framing.VARINT),
+        (b"\x80\x01", Framing.VARINT),
+        (b"\xff", Framing.VARINT),
+        (b"P", Framing.VARINT),
+        (b"POST / HTTP/1.1\r\n", RAW),
+        (b"HEAD /", RAW),
+        (b"OPTIONS * HTTP/1.1", RAW),
+        (b"GET /", RAW),
+        (b"\x05", RAW),
+        (b"{", RAW),
+    ],
+)
+def test_first_bytes(data: bytes, dialect: object) -> None:
+    assert detect(data, is_all=False) is dialect
+
+
+def test_a_lone_04_is_raw_when_nothing_follows() -> None:
+    assert detect(b"\x04", is_all=True) is RAW
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_every_beginning_has_a_dialect(data: bytes) -> None:
+    assert detect(data, is_all=True) is not UNDECIDED

@@ -1,0 +1,161 @@
+"""The messages of the framed dialect, against the published types."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.errors import BusyError, RequestError
+from nym.wire import mix_pb2
+from nym.wire.addresses import NodeAddress
+from nym.wire.framing import FrameBuffer, Framing, encode_frame
+from nym.wire.protobuf import decode_request, encode_error, encode_response
+from nym.wire.requests import (
+    ClientList,
+    Clients,
+    Details,
+    Fetch,
+    Fetched,
+    Flush,
+    Flushed,
+    KnownClient,
+    OwnDetails,
+    Request,
+    Response,
+    Send,
+    Sent,
+)
+
+ROOT = Path(__file__).parent.parent
+CASES: dict[str, dict[str, Any]] = {
+    case["name"]: case
+    for case in json.loads((ROOT / "tests" / "vectors" / "protobuf_frames.json").read_text())
+}
+ADDRESS = bytes.fromhex("c8cbced1d4d7dadde0e3e6e9eceff2f5f8fbfe0104070a0d101316191c1f2225")
+PROVIDER = bytes((7 * i) % 256 for i in range(32))
+
+
+def message(name: str) -> bytes:
+    (content,) = FrameBuffer(Framing.FIXED).feed(bytes.fromhex(CASES[name]["frame"]))
+    return content
+
+
+def without_layer(data: bytes) -> mix_pb2.Response:
+    """The published examples have a layer, which no provider of the network has."""
+    response = mix_pb2.Response.FromString(data)
+    for client in [*response.clients.clients, response.details.details]:
+        client.provider.ClearField("layer")
+    return response
+
+
+def test_the_set_has_cases() -> None:
+    assert len(CASES) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("request details", Details()),
+        ("request clients", Clients()),
+        ("request flush", Flush()),
+        ("request send", Send(ADDRESS, b"foomp")),
+    ],
+)
+def test_requests_as_published(name: str, request_: Request) -> None:
+    assert decode_request(message(name)) == request_
+
+
+def test_fetching_has_a_limit() -> None:
+    assert decode_request(message("request fetch")) == Fetch(1 << 20)
+
+
+def test_long_messages_are_passed_on() -> None:
+    request = decode_request(message("request send long"))
+    assert isinstance(request, Send)
+    assert len(request.message) == 800
+
+
+@pytest.mark.parametrize(
+    ("name", "response"),
+    [
+        ("response send", Sent()),
+        ("response fetch none", Fetched([])),
+        ("response fetch two", Fetched([b"foomp", bytes.fromhex("000102ff")])),
+        ("response flush", Flushed()),
+    ],
+)
+def test_responses_as_published(name: str, response: Response) -> None:
+    assert encode_response(response) == message(name)
+
+
+def test_exceptions_as_published() -> None:
+    assert encode_error(BusyError("something went wrong")) == message("response exception")
+
+
+def test_clients_and_details_as_published() -> None:
+    client = KnownClient(ADDRESS, PROVIDER, NodeAddress("10.0.0.9", 8085))
+    details = mix_pb2.Response.FromString(encode_response(OwnDetails(client)))
+    expected = without_layer(message("response details"))
+    assert details.details.details == expected.details.details
+
+    clients = mix_pb2.Response.FromString(encode_response(ClientList([client, client])))
+    first = clients.clients.clients[0]
+    assert (first.host, first.port) == ("0.0.0.0", "42")
+    assert first.provider == expected.details.details.provider
+    assert len(clients.clients.clients) == 2
+
+
+def test_who_knows_no_provider_says_none() -> None:
+    details = mix_pb2.Response.FromString(encode_response(OwnDetails(KnownClient(ADDRESS))))
+    assert not details.details.details.HasField("provider")
+    assert details.details.details.pub_key == ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (message("request empty"), "send, fetch, clients, details or flush was expected"),
+        (message("request send no recipient"), "recipient with a PubKey"),
+        (
+            mix_pb2.Request(
+                send=mix_pb2.Send(recipient=mix_pb2.Client(pub_key=b"short"))
+            ).SerializeToString(),
+            "5 bytes instead of 32",
+        ),
+        (b"\xff\xff", "a protobuf Request was expected"),
+    ],
+)
+def test_what_is_wrong_is_said(data: bytes, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        decode_request(data)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
+    try:
+        decode_request(data)
+    except RequestError as error:
+        assert encode_error(error)
+
+
+def test_frames_as_published() -> None:
+    for name in CASES:
+        assert encode_frame(Framing.FIXED, message(name)).hex() == CASES[name]["frame"]
+
+
+def test_the_generated_module_is_current(tmp_path: Path) -> None:
+    proto = ROOT / "nym" / "wire" / "mix.proto"
+    command = re.search(r"^// +python (.*)$", proto.read_text(), re.MULTILINE)
+    assert command is not None
+    arguments = command[1].replace("_out=.", f"_out={tmp_path}").split()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
+    made = sorted((tmp_path / "nym" / "wire").iterdir())
+    assert [path.name for path in made] == ["mix_pb2.py", "mix_pb2.pyi"]
+    for path in made:
+        assert path.read_text() == (ROOT / "nym" / "wire" / path.name).read_text()
