@@ -37,11 +37,18 @@ class ListenError(NymError):
 
 
 class RequestError(NymError):
-    """A local request that is refused; the text goes to the application."""
+    """A local request that is refused; the text goes to the application.
+
+    `code` is a word for programs, where the dialect has room for one.
+    """
+
+    code = "bad_request"
 
 
 class IncompleteDataError(RequestError):
     """A request that ends before it is complete."""
+
+    code = "incomplete"
 
     def __init__(self, missing: str = "") -> None:
         super().__init__("IncompleteDataError" + (f": {missing}" if missing else ""))
@@ -49,6 +56,8 @@ class IncompleteDataError(RequestError):
 
 class UnknownRequestError(RequestError):
     """A request of no known kind."""
+
+    code = "unknown_request"
 
     def __init__(self, expected: str = "") -> None:
         super().__init__("UnknownRequestError" + (f": {expected}" if expected else ""))
@@ -61,12 +70,16 @@ class FrameError(RequestError):
 class MessageTooLongError(RequestError):
     """A message that doesn't fit into one packet."""
 
+    code = "too_long"
+
     def __init__(self, length: int, maximum: int) -> None:
         super().__init__(f"too long message. Sent {length} bytes while the maximum is {maximum}")
 
 
 class NoTopologyError(RequestError):
     """Nothing is known of the network yet, or no route can be made of what is known."""
+
+    code = "no_network"
 
     exit_code = 4
 
@@ -76,6 +89,17 @@ class NoTopologyError(RequestError):
 
 class BusyError(RequestError):
     """The outbox is full."""
+
+    code = "busy"
+
+
+class NoSuchMessageError(RequestError):
+    """No message has this id, or it was acknowledged or fetched already."""
+
+    code = "no_such_message"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"no message with the id {message_id:.40} waits here")
 
 
 # What came from the network and isn't as it should be.

@@ -5,14 +5,19 @@ network fill them faster than the Poisson queue and the applications empty them.
 """
 
 import logging
+import os
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from nym.errors import BusyError
+from nym.wire.requests import Received
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
+MOST_OFFERED = 100  # unacknowledged messages of one subscriber
 ENVELOPE = 8  # bytes that an answer needs for a message at most, beside the message
 
 log = logging.getLogger(__name__)
@@ -35,14 +40,15 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def accept(self, outgoing: Outgoing) -> None:
-        """Take responsibility for a message. Raises BusyError where there is no room."""
+    def accept(self, outgoing: Outgoing) -> str:
+        """Take responsibility for a message; returns its id. Raises BusyError without room."""
         if len(self._waiting) >= MOST_MESSAGES or self._bytes + len(outgoing.message) > MOST_BYTES:
             raise BusyError(
                 f"busy: {len(self._waiting)} messages wait to be sent; try again in a while"
             )
         self._waiting.append(outgoing)
         self._bytes += len(outgoing.message)
+        return new_id()
 
     def take(self, is_routable: Callable[[Outgoing], bool]) -> Outgoing | None:
         """The oldest message that is routable now; it leaves the outbox."""
@@ -60,36 +66,102 @@ class Outbox:
 
 
 class Inbox:
-    """Received messages, oldest first. When it is full the newest are refused, and counted."""
+    """Received messages, oldest first. When it is full the newest are refused, and counted.
+
+    A message leaves when it is taken, or acknowledged by the subscriber that it was offered to.
+    While it is on offer nobody else gets it; when its subscriber goes, it is there for all again.
+    """
 
     def __init__(self) -> None:
-        self._messages: deque[bytes] = deque()
+        self._messages: dict[str, Received] = {}
         self._bytes = 0
+        self._offered: dict[str, Subscriber] = {}
+        self._subscribers: list[Subscriber] = []
         self.lost = 0
 
     def __len__(self) -> int:
         return len(self._messages)
 
     def deliver(self, message: bytes) -> None:
-        """Keep a message until it is taken."""
+        """Keep a message until it is taken or acknowledged."""
         if len(self._messages) >= MOST_MESSAGES or self._bytes + len(message) > MOST_BYTES:
             if not self.lost:
                 log.error("the inbox is full: new messages are lost until some are fetched")
             self.lost += 1
             return
-        self._messages.append(message)
-        self._bytes += len(message)
+        self._keep(Received(new_id(), message, time.time()))
+        self._notify()
 
-    def take(self, most_bytes: int | None = None) -> list[bytes]:
+    def take(self, most_bytes: int | None = None) -> list[Received]:
         """All messages, or the oldest that `most_bytes` have room for; they leave the inbox."""
-        taken: list[bytes] = []
+        taken: list[Received] = []
         room = self._bytes + ENVELOPE * len(self) if most_bytes is None else most_bytes
-        while self._messages and (room := room - len(self._messages[0]) - ENVELOPE) >= 0:
-            taken.append(self._messages.popleft())
-            self._bytes -= len(taken[-1])
+        for received in self._free():
+            room -= len(received.message) + ENVELOPE
+            if room < 0:
+                break
+            taken.append(received)
+        for received in taken:
+            self._drop(received.id)
         return taken
 
-    def give_back(self, messages: list[bytes]) -> None:
+    def give_back(self, messages: list[Received]) -> None:
         """Put messages that did not reach the application before all others."""
-        self._messages.extendleft(reversed(messages))
-        self._bytes += sum(map(len, messages))
+        later, self._messages, self._bytes = list(self._messages.values()), {}, 0
+        for received in [*messages, *later]:
+            self._keep(received)
+        self._notify()
+
+    def subscribe(self, notify: Callable[[], None]) -> "Subscriber":
+        """Somebody to whom messages are offered; `notify` is called when there may be some."""
+        subscriber = Subscriber(notify)
+        self._subscribers.append(subscriber)
+        return subscriber
+
+    def unsubscribe(self, subscriber: "Subscriber") -> None:
+        """What was offered to this one, and not acknowledged, is there for all again."""
+        self._subscribers.remove(subscriber)
+        self._offered = {id_: s for id_, s in self._offered.items() if s is not subscriber}
+        self._notify()
+
+    def offer(self, subscriber: "Subscriber") -> list[Received]:
+        """Messages for this subscriber, as long as it doesn't have too many unacknowledged."""
+        room = MOST_OFFERED - sum(s is subscriber for s in self._offered.values())
+        offered = list(islice(self._free(), max(0, room)))
+        self._offered.update((received.id, subscriber) for received in offered)
+        return offered
+
+    def acknowledge(self, message_id: str) -> bool:
+        """Drop a message; False if there is none with this id."""
+        if message_id not in self._messages:
+            return False
+        self._drop(message_id)
+        self._notify()  # there is room for another offer
+        return True
+
+    def _free(self) -> Iterator[Received]:
+        return (r for r in self._messages.values() if r.id not in self._offered)
+
+    def _keep(self, received: Received) -> None:
+        self._messages[received.id] = received
+        self._bytes += len(received.message)
+
+    def _drop(self, message_id: str) -> None:
+        self._bytes -= len(self._messages.pop(message_id).message)
+        self._offered.pop(message_id, None)
+
+    def _notify(self) -> None:
+        for subscriber in self._subscribers:
+            subscriber.notify()
+
+
+class Subscriber:
+    """Whom messages are offered to; an identity, and a way to wake it."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self.notify = notify
+
+
+def new_id() -> str:
+    """An id that no other message has."""
+    return os.urandom(8).hex()

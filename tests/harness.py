@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from nym.identity import Identity, generate_identity
 from nym.listening import listen
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
+from nym.wire.requests import Received
 
 PATIENCE = 30.0  # seconds until a test gives up; a passing one never waits for it
 FAST = TrafficSettings(
@@ -77,6 +78,11 @@ def serving_http(body: Callable[[], bytes], status: str = "200 OK") -> Iterator[
         yield f"http://{address}"
     finally:
         server.stop(timeout=0)
+
+
+def contents(messages: Iterable[Received]) -> list[bytes]:
+    """What is in them."""
+    return [received.message for received in messages]
 
 
 def free_port() -> int:

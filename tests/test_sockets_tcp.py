@@ -1,12 +1,16 @@
 """The TCP socket that applications talk to."""
 
+import base64
+import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from nym import store
 from nym.errors import ListenError
-from nym.service import Service
+from nym.service import Service, View
 from nym.sockets import tcp
 from nym.sockets.tcp import TcpSocket
 from nym.store import Inbox, Outbox
@@ -14,7 +18,8 @@ from nym.topology import ProviderNode, Topology
 from nym.wire import mix_pb2
 from nym.wire.addresses import NodeAddress
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from tests.harness import wait_until
+from nym.wire.keys import encode_base58
+from tests.harness import contents, wait_until
 
 OWN, OTHER = b"o" * 32, b"p" * 32
 AT = NodeAddress("127.0.0.1", 1)
@@ -25,7 +30,7 @@ class Served:
     def __init__(self) -> None:
         self.outbox, self.inbox = Outbox(), Inbox()
         self.topology: Topology | None = None
-        service = Service(OWN, self.outbox, self.inbox, lambda: self.topology, lambda: None)
+        service = Service(OWN, self.outbox, self.inbox, lambda: View(self.topology, None, False))
         self.socket = TcpSocket(service, "127.0.0.1", 0)
         self.port = self.socket.start()
 
@@ -80,7 +85,7 @@ def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None
             assert ask(connection, header) == b"UnknownRequestError"
             connection.sendall(body)  # browsers write the body apart
             assert connection.recv(100) == b""
-    assert served.inbox.take() == [b"private"]
+    assert contents(served.inbox.take()) == [b"private"]
     assert len(served.outbox) == 0
 
 
@@ -103,7 +108,7 @@ def test_messages_that_could_not_be_handed_over_stay(
         connection.sendall(b"\x02")
         wait_until(lambda: len(served.inbox) == 0)
         wait_until(lambda: len(served.inbox) == len(messages))  # nobody read the answer
-    assert served.inbox.take() == messages
+    assert contents(served.inbox.take()) == messages
 
 
 def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
@@ -120,7 +125,7 @@ def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
 
 def test_a_taken_port_is_said(served: Served) -> None:
     other = TcpSocket(
-        Service(OWN, Outbox(), Inbox(), lambda: None, lambda: None), "127.0.0.1", served.port
+        Service(OWN, Outbox(), Inbox(), lambda: View(None, None, False)), "127.0.0.1", served.port
     )
     with pytest.raises(ListenError, match=f"port {served.port}"):
         other.start()
@@ -261,3 +266,122 @@ def test_an_answer_is_never_longer_than_a_frame_may_be(served: Served) -> None:
                 answers += 1
                 received += mix_pb2.Response.FromString(frame).fetch.messages
     assert received == messages
+
+
+# JSON lines.
+
+
+class Lines:
+    """An application that speaks JSON."""
+
+    def __init__(self, served: Served) -> None:
+        self.connection = served.connect()
+        self._file = self.connection.makefile("rwb")
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.connection.close()
+
+    def say(self, **request: object) -> None:
+        self._file.write(json.dumps(request).encode() + b"\n")
+        self._file.flush()
+
+    def hear(self) -> Any:
+        return json.loads(self._file.readline())
+
+    def ask(self, **request: object) -> Any:
+        self.say(**request)
+        return self.hear()
+
+
+def test_a_script_needs_a_line_of_json(served: Served) -> None:
+    served.inbox.deliver(b"hello")
+    with Lines(served) as lines:
+        assert lines.ask(type="ownDetails") == {"type": "ownDetails", "address": encode_base58(OWN)}
+        assert lines.ask(type="getClients")["code"] == "no_network"
+        sent = lines.ask(type="send", recipient_address=encode_base58(OTHER), message="hi")
+        assert sent["type"] == "send"
+        assert lines.ask(type="send", recipient_address=encode_base58(OTHER), data="AAAA" * 400)[
+            "message"
+        ] == ("too long message. Sent 1200 bytes while the maximum is 975")
+        assert lines.ask(type="fetch") == {"type": "fetch", "messages": ["hello"]}
+        status = lines.ask(type="status")
+        assert (status["outbox"], status["inbox"], status["registered"]) == (1, 0, False)
+        assert lines.ask(type="nonsense")["code"] == "unknown_request"
+        assert lines.ask(type="ownDetails")["type"] == "ownDetails"
+
+
+def test_a_last_line_needs_no_end(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b'{"type":"ownDetails"}\n\n{"type":"ownDetails"}')
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(1000):
+            received += part
+    assert received.count(b"\n") == 2
+
+
+def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served) -> None:
+    served.inbox.deliver(b"before")
+    with Lines(served) as lines:
+        lines.say(type="ownDetails")
+        assert lines.hear()["type"] == "ownDetails"
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        before = lines.hear()
+        assert before["data"] == base64.b64encode(b"before").decode()
+        served.inbox.deliver(b"after")
+        after = lines.hear()
+        assert after["data"] == base64.b64encode(b"after").decode()
+        assert lines.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
+        assert lines.ask(type="ack", id=after["id"])["code"] == "no_such_message"
+        assert lines.ask(type="fetch") == {"type": "fetch", "messages": []}
+    with Lines(served) as lines:  # it goes, and comes back
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        assert lines.hear() == before
+        assert lines.ask(type="ack", id=before["id"])["type"] == "ack"
+    assert len(served.inbox) == 0
+
+
+def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "WRITE_TIMEOUT", 0.1)
+    monkeypatch.setattr(store, "MOST_OFFERED", 10_000)
+    with Lines(served) as lines:
+        lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        for _ in range(9000):
+            served.inbox.deliver(bytes(975))
+        wait_until(lambda: served.inbox._offered)
+        wait_until(lambda: not served.inbox._subscribers)
+    assert len(served.inbox) == 9000
+    assert len(served.inbox.take()) == 9000
+
+
+def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
+    with Lines(served) as one, Lines(served) as other:
+        for lines in (one, other):
+            assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        heard = []
+        for i in range(10):
+            served.inbox.deliver(b"%d" % i)
+        for lines in (one, other):
+            lines.connection.settimeout(0.2)
+            try:
+                while True:
+                    heard.append(lines.hear()["data"])
+            except TimeoutError:
+                continue
+    assert sorted(heard) == sorted(base64.b64encode(b"%d" % i).decode() for i in range(10))
+
+
+def test_an_endless_line_ends_the_connection(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"{" * ((1 << 20) + 1))
+        received = b""
+        while part := connection.recv(1000):
+            received += part
+    assert json.loads(received)["type"] == "error"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.wire.detection import RAW, UNDECIDED, detect
+from nym.wire.detection import UNDECIDED, Unframed, detect
 from nym.wire.framing import Framing
 
 
@@ -13,9 +13,9 @@ from nym.wire.framing import Framing
     [
         (b"\x00", Framing.FIXED),
         (b"\x00\x00\x00\x00\x00\x00\x00\x02\x2a\x00", Framing.FIXED),
-        (b"\x01" + bytes(40), RAW),
-        (b"\x02", RAW),
-        (b"\x03", RAW),
+        (b"\x01" + bytes(40), Unframed.RAW),
+        (b"\x02", Unframed.RAW),
+        (b"\x03", Unframed.RAW),
         (b"\x04", UNDECIDED),
         (b"\x04\x2a\x00", Framing.VARINT),
         (b"\x06", Framing.VARINT),
@@ -23,12 +23,12 @@ from nym.wire.framing import Framing
         (b"\x80\x01", Framing.VARINT),
         (b"\xff", Framing.VARINT),
         (b"P", Framing.VARINT),
-        (b"POST / HTTP/1.1\r\n", RAW),
-        (b"HEAD /", RAW),
-        (b"OPTIONS * HTTP/1.1", RAW),
-        (b"GET /", RAW),
-        (b"\x05", RAW),
-        (b"{", RAW),
+        (b"POST / HTTP/1.1\r\n", Unframed.RAW),
+        (b"HEAD /", Unframed.RAW),
+        (b"OPTIONS * HTTP/1.1", Unframed.RAW),
+        (b"GET /", Unframed.RAW),
+        (b"\x05", Unframed.RAW),
+        (b"{", Unframed.JSON),
     ],
 )
 def test_first_bytes(data: bytes, dialect: object) -> None:
@@ -36,7 +36,7 @@ def test_first_bytes(data: bytes, dialect: object) -> None:
 
 
 def test_a_lone_04_is_raw_when_nothing_follows() -> None:
-    assert detect(b"\x04", is_all=True) is RAW
+    assert detect(b"\x04", is_all=True) is Unframed.RAW
 
 
 @given(st.binary(min_size=1, max_size=20))

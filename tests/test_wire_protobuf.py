@@ -26,6 +26,7 @@ from nym.wire.requests import (
     Flushed,
     KnownClient,
     OwnDetails,
+    Received,
     Request,
     Response,
     Send,
@@ -84,9 +85,12 @@ def test_long_messages_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("name", "response"),
     [
-        ("response send", Sent()),
+        ("response send", Sent("id")),
         ("response fetch none", Fetched([])),
-        ("response fetch two", Fetched([b"foomp", bytes.fromhex("000102ff")])),
+        (
+            "response fetch two",
+            Fetched([Received("id", m, 0.0) for m in (b"foomp", b"\0\1\2\xff")]),
+        ),
         ("response flush", Flushed()),
     ],
 )

@@ -15,6 +15,7 @@ from nym.wire.requests import (
     Fetched,
     KnownClient,
     OwnDetails,
+    Received,
     Request,
     Response,
     Send,
@@ -33,9 +34,12 @@ REQUESTS: list[tuple[bytes, Request]] = [
     (b"\x02 and what the published client ignores", Fetch()),
 ]
 RESPONSES: list[tuple[Response, bytes]] = [
-    (Sent(), b"ok"),
+    (Sent("id"), b"ok"),
     (Fetched([]), b"\0\0"),
-    (Fetched([b"", b"hello", b"\x01\0"]), b"\0\3\0\0\0\5\0\2hello\x01\0"),
+    (
+        Fetched([Received("id", m, 0.0) for m in (b"", b"hello", b"\x01\0")]),
+        b"\0\3\0\0\0\5\0\2hello\x01\0",
+    ),
     (ClientList([]), b""),
     (ClientList([KnownClient(ADDRESS), KnownClient(ADDRESS, b"p" * 32, AT)]), ADDRESS + ADDRESS),
     (OwnDetails(KnownClient(ADDRESS)), ADDRESS),

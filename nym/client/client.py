@@ -14,7 +14,7 @@ from nym.client.session import ProviderSession
 from nym.client.watch import Watch
 from nym.config import Config
 from nym.identity import Identity
-from nym.service import Service
+from nym.service import Service, View
 from nym.sockets.tcp import TcpSocket
 from nym.store import Inbox, Outbox
 from nym.wire.keys import decode_base58
@@ -62,13 +62,7 @@ class Client:
             traffic.message_sending_average_delay,
             random,
         )
-        service = Service(
-            address,
-            self._outbox,
-            inbox,
-            lambda: self._refresher.topology,
-            lambda: self._session.provider,
-        )
+        service = Service(address, self._outbox, inbox, self._view)
         self._socket = TcpSocket(service, config.socket.host, config.socket.port)
         self._watch = Watch(random)
 
@@ -90,6 +84,10 @@ class Client:
         self._sender.stop()
         if self._outbox:
             log.warning("%d messages were accepted and not sent; they are lost", len(self._outbox))
+
+    def _view(self) -> View:
+        session = self._session
+        return View(self._refresher.topology, session.provider, session.registered.is_set())
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
         def wait_and_run() -> None:

@@ -6,11 +6,14 @@ they are `delivered`: what doesn't reach the application stays.
 
 from typing import Protocol
 
+from gevent.event import Event
+
 from nym.errors import FrameError, RequestError, UnknownRequestError
 from nym.service import Service
-from nym.wire import protobuf, raw
+from nym.store import Subscriber
+from nym.wire import json_lines, protobuf, raw
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from nym.wire.requests import Flushed, Response
+from nym.wire.requests import Flushed, Response, Subscribed
 
 # Framed answers wait for a flush until there are so many bytes of them.
 MOST_HELD = 4096
@@ -21,21 +24,30 @@ class Conversation(Protocol):
 
     is_over: bool  # nothing that follows would be understood
 
+    @property
+    def news(self) -> Event | None:
+        """Set when there is something to write unasked; None if there never is."""
+
     def answer(self, data: bytes) -> bytes:
         """What to write after `data` was read; maybe nothing yet."""
 
     def rest(self) -> bytes:
         """What is still to be written when nothing more will be read."""
 
-    def delivered(self) -> None:
-        """What was returned last has been written."""
+    def unasked(self) -> bytes:
+        """What to write without having been asked just now."""
 
-    def take_back(self) -> None:
+    def delivered(self) -> None:
+        """What `answer` or `rest` returned last has been written."""
+
+    def end(self) -> None:
         """Nothing more can be written: keep what was not delivered, or was held back."""
 
 
 class RawConversation:
     """Raw bytes: one read is one request, one write its answer."""
+
+    news = None
 
     def __init__(self, service: Service) -> None:
         self.is_over = False
@@ -55,11 +67,15 @@ class RawConversation:
         """See Conversation; nothing is ever held back."""
         return b""
 
+    def unasked(self) -> bytes:
+        """See Conversation."""
+        return b""
+
     def delivered(self) -> None:
         """See Conversation."""
         self._answered = None
 
-    def take_back(self) -> None:
+    def end(self) -> None:
         """See Conversation."""
         if self._answered is not None:
             self._service.take_back(self._answered)
@@ -67,6 +83,8 @@ class RawConversation:
 
 class FramedConversation:
     """Framed protobuf: answers wait for a flush, and leave with its answer in one write."""
+
+    news = None
 
     def __init__(self, service: Service, framing: Framing) -> None:
         self.is_over = False
@@ -96,6 +114,10 @@ class FramedConversation:
         self._is_flushed = True
         return bytes(self._held)
 
+    def unasked(self) -> bytes:
+        """See Conversation."""
+        return b""
+
     def delivered(self) -> None:
         """See Conversation."""
         if self._is_flushed:
@@ -103,7 +125,7 @@ class FramedConversation:
             self._answered.clear()
             self._is_flushed = False
 
-    def take_back(self) -> None:
+    def end(self) -> None:
         """See Conversation."""
         for response in reversed(self._answered):
             self._service.take_back(response)
@@ -124,3 +146,62 @@ class FramedConversation:
 
     def _say(self, message: bytes) -> None:
         self._held += encode_frame(self._framing, message)
+
+
+class JsonConversation:
+    """JSON lines: one line is one request, one line its answer; more come to who subscribed."""
+
+    def __init__(self, service: Service) -> None:
+        self.is_over = False
+        self.news = Event()
+        self._service = service
+        self._buffer = json_lines.LineBuffer()
+        self._answered: list[Response] = []
+        self._subscriber: Subscriber | None = None
+
+    def answer(self, data: bytes) -> bytes:
+        """See Conversation."""
+        try:
+            return b"".join(map(self._answer_one, self._buffer.feed(data)))
+        except FrameError as error:
+            self.is_over = True
+            return json_lines.encode_error(error)
+
+    def rest(self) -> bytes:
+        """See Conversation."""
+        line = self._buffer.rest()
+        return self._answer_one(line) if line.strip() else b""
+
+    def unasked(self) -> bytes:
+        """See Conversation."""
+        self.news.clear()
+        if self._subscriber is None:
+            return b""
+        return b"".join(
+            map(json_lines.encode_received, self._service.inbox.offer(self._subscriber))
+        )
+
+    def delivered(self) -> None:
+        """See Conversation."""
+        self._answered.clear()
+
+    def end(self) -> None:
+        """See Conversation."""
+        for response in reversed(self._answered):
+            self._service.take_back(response)
+        self._answered.clear()
+        if self._subscriber is not None:
+            self._service.inbox.unsubscribe(self._subscriber)
+            self._subscriber = None
+
+    def _answer_one(self, line: bytes) -> bytes:
+        try:
+            request, message_format = json_lines.decode_request(line)
+            response = self._service.answer(request)
+        except RequestError as error:
+            return json_lines.encode_error(error)
+        self._answered.append(response)
+        if isinstance(response, Subscribed) and self._subscriber is None:
+            self._subscriber = self._service.inbox.subscribe(self.news.set)
+            self.news.set()
+        return json_lines.encode_response(response, message_format)

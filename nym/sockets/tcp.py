@@ -6,13 +6,21 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
+from gevent.event import Event
+from gevent.lock import RLock
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from nym.listening import listen
 from nym.service import Service
-from nym.sockets.conversation import Conversation, FramedConversation, RawConversation
-from nym.wire.detection import RAW, UNDECIDED, detect
+from nym.sockets.conversation import (
+    Conversation,
+    FramedConversation,
+    JsonConversation,
+    RawConversation,
+)
+from nym.wire.detection import UNDECIDED, Unframed, detect
+from nym.wire.framing import Framing
 
 MOST_CONNECTIONS = 64
 LONGEST_READ = 1 << 16
@@ -50,18 +58,25 @@ class TcpSocket:
         if not data:
             return
         data, conversation = self._begin(connection, data)
+        turn = RLock()  # answers and what is said unasked don't mix within a line
+        news = conversation.news
+        teller = gevent.spawn(_tell, connection, turn, conversation, news) if news else None
         try:
             while data:
-                _write(connection, conversation.answer(data))
-                conversation.delivered()
+                with turn:
+                    _write(connection, conversation.answer(data))
+                    conversation.delivered()
                 if conversation.is_over:
                     _close_politely(connection)
                     return
                 data = connection.recv(LONGEST_READ)
-            _write(connection, conversation.rest())
-        except (OSError, gevent.GreenletExit):
-            conversation.take_back()
-            raise
+            with turn:
+                _write(connection, conversation.rest())
+                conversation.delivered()
+        finally:
+            if teller:
+                teller.kill()
+            conversation.end()
 
     def _begin(self, connection: socket.socket, data: bytes) -> tuple[bytes, Conversation]:
         """What was read to tell the dialect, and a conversation in it."""
@@ -70,15 +85,37 @@ class TcpSocket:
             more = _read_soon(connection)
             data += more
             dialect = detect(data, is_all=not more)
-        if dialect is RAW or dialect is UNDECIDED:
-            return data, RawConversation(self._service)
-        return data, FramedConversation(self._service, dialect)
+        if isinstance(dialect, Framing):
+            return data, FramedConversation(self._service, dialect)
+        if dialect is Unframed.JSON:
+            return data, JsonConversation(self._service)
+        return data, RawConversation(self._service)
+
+
+def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, news: Event) -> None:
+    try:
+        while True:
+            news.wait()
+            with turn:
+                _write(connection, conversation.unasked())
+    except OSError as error:
+        # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.
+        log.debug("a subscriber's connection ended: %s", error)
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _write(connection: socket.socket, answer: bytes) -> None:
-    connection.settimeout(WRITE_TIMEOUT)
-    connection.sendall(answer)
-    connection.settimeout(None)
+    # Not the socket's own time-out, which another greenlet's read would get, too.
+    timeout = gevent.Timeout.start_new(WRITE_TIMEOUT)
+    try:
+        connection.sendall(answer)
+    except gevent.Timeout as expired:
+        if expired is not timeout:
+            raise
+        raise TimeoutError("the application doesn't read") from None
+    finally:
+        timeout.close()
 
 
 def _read_soon(connection: socket.socket) -> bytes:

@@ -6,13 +6,13 @@ from enum import Enum
 from nym.wire.framing import Framing
 
 
-class Raw(Enum):
-    """Dialect 2, which has no framing."""
+class Unframed(Enum):
+    """The dialects without lengths."""
 
-    RAW = "raw"
+    RAW = "raw bytes"
+    JSON = "JSON lines"
 
 
-RAW = Raw.RAW
 UNDECIDED = None
 # A length of 2 bytes, or the raw request for details: the old client writes a length apart from
 # its message, so only what follows shortly can tell.
@@ -22,7 +22,7 @@ _RAW_REQUESTS = (1, 2, 3)
 _HTTP = re.compile(rb"[A-Z]{3,7} ")
 
 
-def detect(data: bytes, *, is_all: bool) -> Framing | Raw | None:
+def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:
     """The dialect of a connection whose first bytes are `data`; None for a lone 04 as yet.
 
     `is_all` says that nothing else came for a while.
@@ -31,9 +31,11 @@ def detect(data: bytes, *, is_all: bool) -> Framing | Raw | None:
     if first == 0:
         return Framing.FIXED
     if first in _RAW_REQUESTS or (data == LONE_DETAILS and is_all):
-        return RAW
+        return Unframed.RAW
+    if first == ord("{"):
+        return Unframed.JSON
     if data == LONE_DETAILS:
         return UNDECIDED
     if (first % 2 == 0 or first >= 0x80) and not _HTTP.match(data):
         return Framing.VARINT
-    return RAW  # which refuses what it doesn't know
+    return Unframed.RAW  # which refuses what it doesn't know

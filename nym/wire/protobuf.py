@@ -66,7 +66,7 @@ def encode_response(response: Response) -> bytes:
             message.send.SetInParent()
         case Fetched(messages):
             message.fetch.SetInParent()
-            message.fetch.messages.extend(messages)
+            message.fetch.messages.extend(received.message for received in messages)
         case ClientList(clients):
             message.clients.SetInParent()
             message.clients.clients.extend(_client(c, _NO_HOST, _NO_PORT) for c in clients)
@@ -74,6 +74,8 @@ def encode_response(response: Response) -> bytes:
             message.details.details.CopyFrom(_client(client, "", ""))
         case Flushed():
             message.flush.SetInParent()
+        case _:
+            raise TypeError(f"the framed dialect never asks for {type(response).__name__}")
     return message.SerializeToString(deterministic=True)
 
 

@@ -20,7 +20,6 @@ from nym.wire.requests import (
     Details,
     Fetch,
     Fetched,
-    Flushed,
     OwnDetails,
     Request,
     Response,
@@ -64,13 +63,12 @@ def encode_response(response: Response) -> bytes:
         case Sent():
             return b"ok"
         case Fetched(messages):
-            return encode_messages(messages)
+            return encode_messages([received.message for received in messages])
         case ClientList(clients):
             return b"".join(client.address for client in clients)
         case OwnDetails(client):
             return client.address
-        case Flushed():
-            return b""  # for exhaustiveness: the dialect has no flush
+    raise TypeError(f"the raw dialect never asks for {type(response).__name__}")
 
 
 def encode_error(error: RequestError) -> bytes:

@@ -30,7 +30,29 @@ class Flush(NamedTuple):
     """Hand over the answers that were held back."""
 
 
-Request = Send | Fetch | Clients | Details | Flush
+class Status(NamedTuple):
+    """Say how the client runs."""
+
+
+class Subscribe(NamedTuple):
+    """Hand over each message as it comes, until it is acknowledged."""
+
+
+class Acknowledge(NamedTuple):
+    """The message with this id was taken care of."""
+
+    id: str
+
+
+Request = Send | Fetch | Clients | Details | Flush | Status | Subscribe | Acknowledge
+
+
+class Received(NamedTuple):
+    """A message for the application: its id here, and when it came, in seconds since 1970."""
+
+    id: str
+    message: bytes
+    at: float
 
 
 class KnownClient(NamedTuple):
@@ -42,13 +64,15 @@ class KnownClient(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The message was accepted."""
+    """The message was accepted, under this id."""
+
+    id: str
 
 
 class Fetched(NamedTuple):
     """The messages, oldest first; they are gone from the inbox."""
 
-    messages: list[bytes]
+    messages: list[Received]
 
 
 class ClientList(NamedTuple):
@@ -67,4 +91,28 @@ class Flushed(NamedTuple):
     """Whatever was held back is before this."""
 
 
-Response = Sent | Fetched | ClientList | OwnDetails | Flushed
+class StatusReport(NamedTuple):
+    """How the client runs: addresses and keys in base58, times in seconds."""
+
+    address: str
+    provider: str | None
+    registered: bool
+    uptime: float
+    outbox: int
+    inbox: int
+    inbox_lost: int
+
+
+class Subscribed(NamedTuple):
+    """Messages follow."""
+
+
+class Acknowledged(NamedTuple):
+    """The message with this id is gone from the inbox."""
+
+    id: str
+
+
+Response = (
+    Sent | Fetched | ClientList | OwnDetails | Flushed | StatusReport | Subscribed | Acknowledged
+)

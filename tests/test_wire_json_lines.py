@@ -1,0 +1,241 @@
+"""JSON lines, against what the published client answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.errors import BusyError, FrameError, NoTopologyError, RequestError
+from nym.wire.json_lines import (
+    BASE64,
+    LONGEST_LINE,
+    TEXT,
+    LineBuffer,
+    decode_request,
+    encode_error,
+    encode_received,
+    encode_response,
+)
+from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.requests import (
+    Acknowledge,
+    Acknowledged,
+    ClientList,
+    Clients,
+    Details,
+    Fetch,
+    Fetched,
+    Flushed,
+    KnownClient,
+    OwnDetails,
+    Received,
+    Request,
+    Response,
+    Send,
+    Sent,
+    Status,
+    StatusReport,
+    Subscribe,
+    Subscribed,
+)
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "websocket_json.json").read_text())
+KEY = bytes(range(32))
+ADDRESS = encode_base58(KEY)
+
+
+def received(message: bytes) -> Received:
+    return Received("ab12", message, 1580000000.5)
+
+
+def test_the_set_has_cases() -> None:
+    assert len(VECTORS) >= 8
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["request"][:40])
+def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
+    expected = json.loads(case["response"])
+    try:
+        request, message_format = decode_request(case["request"].encode())
+    except RequestError as error:
+        assert expected["type"] == "error"
+        assert json.loads(encode_error(error))["type"] == "error"
+        return
+    response: Response
+    match request:
+        case Send():
+            response = Sent("ab12")
+        case Fetch():
+            messages = [received(m.encode()) for m in expected.get("messages", [])]
+            response = Fetched(messages)
+        case Clients():
+            response = ClientList([KnownClient(decode_base58(a)) for a in expected["clients"]])
+        case Details():
+            response = OwnDetails(KnownClient(decode_base58(expected["address"])))
+        case _:
+            pytest.fail(f"{request} is not published")
+    answer = json.loads(encode_response(response, message_format))
+    answer.pop("id", None)
+    if expected["type"] != "error":  # too long, say: for the service to tell
+        assert answer == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "request_", "message_format"),
+    [
+        (
+            {"type": "send", "recipient_address": ADDRESS, "message": "é"},
+            Send(KEY, b"\xc3\xa9"),
+            TEXT,
+        ),
+        (
+            {"type": "send", "recipient_address": ADDRESS, "data": "AAH/"},
+            Send(KEY, b"\0\1\xff"),
+            TEXT,
+        ),
+        (
+            {
+                "type": "send",
+                "recipient_address": ADDRESS,
+                "data": "",
+                "reliable": False,
+                "plain": True,
+            },
+            Send(KEY, b""),
+            TEXT,
+        ),
+        ({"type": "fetch"}, Fetch(), TEXT),
+        ({"type": "fetch", "format": "base64"}, Fetch(), BASE64),
+        ({"type": "getClients"}, Clients(), TEXT),
+        ({"type": "ownDetails"}, Details(), TEXT),
+        ({"type": "subscribe"}, Subscribe(), BASE64),
+        ({"type": "ack", "id": "ab12"}, Acknowledge("ab12"), TEXT),
+        ({"type": "status"}, Status(), TEXT),
+    ],
+)
+def test_requests(line: object, request_: Request, message_format: str) -> None:
+    assert decode_request(json.dumps(line).encode()) == (request_, message_format)
+
+
+@pytest.mark.parametrize(
+    ("response", "message_format", "line"),
+    [
+        (Sent("ab12"), TEXT, {"type": "send", "id": "ab12"}),
+        (
+            Fetched([received(b"hi"), received(b"\xff")]),
+            TEXT,
+            {"type": "fetch", "messages": ["hi", "\ufffd"]},
+        ),
+        (
+            Fetched([received(b"hi"), received(b"\xff")]),
+            BASE64,
+            {"type": "fetch", "messages": ["aGk=", "/w=="]},
+        ),
+        (ClientList([KnownClient(KEY)]), TEXT, {"type": "getClients", "clients": [ADDRESS]}),
+        (OwnDetails(KnownClient(KEY)), TEXT, {"type": "ownDetails", "address": ADDRESS}),
+        (Subscribed(), BASE64, {"type": "subscribe"}),
+        (Acknowledged("ab12"), TEXT, {"type": "ack", "id": "ab12"}),
+        (
+            StatusReport(ADDRESS, None, False, 1.5, 2, 3, 0),
+            TEXT,
+            {
+                "type": "status",
+                "address": ADDRESS,
+                "provider": None,
+                "registered": False,
+                "uptime": 1.5,
+                "outbox": 2,
+                "inbox": 3,
+                "inbox_lost": 0,
+            },
+        ),
+    ],
+)
+def test_responses(response: Response, message_format: str, line: object) -> None:
+    encoded = encode_response(response, message_format)
+    assert encoded.endswith(b"\n")
+    assert encoded.count(b"\n") == 1
+    assert json.loads(encoded) == line
+
+
+def test_what_json_never_asks_for() -> None:
+    with pytest.raises(TypeError):
+        encode_response(Flushed(), TEXT)
+
+
+def test_a_subscriber_gets_everything_about_a_message() -> None:
+    assert json.loads(encode_received(received(b"\xff"))) == {
+        "type": "message",
+        "id": "ab12",
+        "data": "/w==",
+        "sender": None,
+        "received": 1580000000.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("", "unknown_request", "JSON object"),
+        ("{", "unknown_request", "JSON object"),
+        ("[]", "unknown_request", "JSON object"),
+        ("[" * 100_000, "unknown_request", "JSON object"),
+        ("{}", "unknown_request", "send, fetch"),
+        ('{"type": []}', "unknown_request", "send, fetch"),
+        ('{"type": "send"}', "incomplete", "recipient_address is missing"),
+        ('{"type": "send", "recipient_address": 3}', "incomplete", "no text"),
+        ('{"type": "send", "recipient_address": "abc"}', "incomplete", "32 bytes"),
+        ('{"type": "send", "recipient_address": "A"}', "incomplete", "either message"),
+        ('{"type": "send", "recipient_address": "A", "message": 3}', "incomplete", "no text"),
+        ('{"type":"send","recipient_address":"A","message":"","data":""}', "incomplete", "either"),
+        ('{"type": "send", "recipient_address": "A", "data": "?"}', "incomplete", "not base64"),
+        ('{"type":"send","recipient_address":"A","message":"\\ud800"}', "incomplete", "half a"),
+        ('{"type":"send","recipient_address":"A","reliable":true}', "incomplete", "reliable"),
+        ('{"type":"send","recipient_address":"A","plain":false}', "incomplete", "plain"),
+        ('{"type": "fetch", "format": "hex"}', "incomplete", "base64 or text"),
+        ('{"type": "ack"}', "incomplete", "id is missing"),
+    ],
+)
+def test_what_is_wrong_is_said(line: str, code: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says) as caught:
+        decode_request(line.replace('"A"', f'"{ADDRESS}"').encode())
+    error = json.loads(encode_error(caught.value))
+    assert (error["type"], error["code"]) == ("error", code)
+
+
+def test_errors_have_codes() -> None:
+    assert json.loads(encode_error(BusyError("full"))) == {
+        "type": "error",
+        "message": "full",
+        "code": "busy",
+    }
+    assert json.loads(encode_error(NoTopologyError()))["code"] == "no_network"
+
+
+@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.data())
+def test_lines_come_out_however_they_are_cut(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    buffer, out = LineBuffer(), []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        out += buffer.feed(stream[:cut])
+        stream = stream[cut:]
+    assert out == [line for line in lines if line.strip()]
+    assert buffer.rest() == b""
+
+
+def test_a_line_without_end_is_refused() -> None:
+    buffer = LineBuffer()
+    assert buffer.feed(bytes(LONGEST_LINE)) == []
+    with pytest.raises(FrameError):
+        buffer.feed(b"x")
+
+
+@given(st.binary(max_size=100) | st.text(max_size=100).map(str.encode))
+def test_any_line_is_a_request_or_refused(line: bytes) -> None:
+    try:
+        decode_request(line)
+    except RequestError as error:
+        assert encode_error(error)
