@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 from nym import store
@@ -186,12 +187,16 @@ def test_who_never_flushes_gets_answers_when_enough_have_gathered(served: Served
     assert list(fetched.fetch.messages) == [bytes(900)] * 5
 
 
-def test_the_old_client_writes_a_length_apart(served: Served) -> None:
+def test_the_old_client_writes_a_length_apart(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "DETECTION_TIME", 10.0)
     with served.connect() as connection:
         for request in (DETAILS, FLUSH):  # each 2 bytes: a length of 04
             frame = framed(request, framing=Framing.VARINT)
             assert frame[:1] == b"\x04"
             connection.sendall(frame[:1])
+            gevent.sleep(0.05)  # so that they are two reads
             connection.sendall(frame[1:])
         details, _ = responses(connection.recv(1 << 16), Framing.VARINT)
     assert details.details.details.pub_key == OWN
@@ -359,6 +364,24 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
         wait_until(lambda: not served.inbox._subscribers)
     assert len(served.inbox) == 9000
     assert len(served.inbox.take()) == 9000
+
+
+def test_answers_and_messages_do_not_mix(served: Served) -> None:
+    clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(4000))
+    served.topology = TOPOLOGY._replace(
+        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+    )
+    with Lines(served) as lines:
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
+        for _ in range(40):
+            lines.say(type="getClients")  # 7 MB of answers, more than buffers hold
+        for i in range(50):
+            served.inbox.deliver(b"%d" % i)
+            gevent.sleep(0)
+        heard = [lines.hear()["type"] for _ in range(90)]
+    assert heard.count("getClients") == 40
+    assert heard.count("message") == 50
 
 
 def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
