@@ -90,6 +90,23 @@ def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None
     assert len(served.outbox) == 0
 
 
+def test_a_peer_that_goes_on_dripping_is_left(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "LINGER", 0.1)
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+
+        def drip() -> bool:
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        wait_until(drip, "the end of the connection")
+
+
 def test_an_answer_to_a_half_closed_connection(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(b"\x04")

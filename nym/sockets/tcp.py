@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -132,6 +133,7 @@ def _close_politely(connection: socket.socket) -> None:
     # Closing with bytes unread would reset the connection, and the answer with it.
     connection.shutdown(socket.SHUT_WR)
     connection.settimeout(LINGER)
+    give_up = time.monotonic() + LINGER
     with suppress(TimeoutError):
-        while connection.recv(LONGEST_READ):
+        while connection.recv(LONGEST_READ) and time.monotonic() < give_up:
             pass
