@@ -101,18 +101,9 @@ def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]
             raise UnreachableError(f"{address} can't be reached: {error}") from error
 
 
-@contextmanager
-def _deadline(peer: str, seconds: float) -> Iterator[None]:
+def _deadline(peer: str, seconds: float) -> gevent.Timeout:
     # Of the whole exchange: a socket's own time-out begins anew with each byte that drips in.
-    timeout = gevent.Timeout.start_new(seconds)
-    try:
-        yield
-    except gevent.Timeout as expired:
-        if expired is not timeout:
-            raise
-        raise UnreachableError(f"{peer} did not answer within {seconds:g} s") from None
-    finally:
-        timeout.close()
+    return gevent.Timeout(seconds, UnreachableError(f"{peer} did not answer within {seconds:g} s"))
 
 
 def _cause(error: BaseException) -> str:

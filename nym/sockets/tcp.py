@@ -108,15 +108,8 @@ def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, ne
 
 def _write(connection: socket.socket, answer: bytes) -> None:
     # Not the socket's own time-out, which another greenlet's read would get, too.
-    timeout = gevent.Timeout.start_new(WRITE_TIMEOUT)
-    try:
+    with gevent.Timeout(WRITE_TIMEOUT, TimeoutError("the application doesn't read")):
         connection.sendall(answer)
-    except gevent.Timeout as expired:
-        if expired is not timeout:
-            raise
-        raise TimeoutError("the application doesn't read") from None
-    finally:
-        timeout.close()
 
 
 def _read_soon(connection: socket.socket) -> bytes:
