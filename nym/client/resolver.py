@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import gevent
 from gevent.pool import Pool
 
-from nym.errors import RemoteFormatError, UnreachableError
 from nym.wire.addresses import NodeAddress, parse_numeric, split_host
 
 LIFETIME = 600.0  # seconds that an answer is used
@@ -49,7 +48,7 @@ class Resolver:
         pool.kill(block=False)
         failed = set()
         for host, lookup in lookups.items():
-            if isinstance(lookup.value, NodeAddress):
+            if lookup.value is not None:
                 self._known[host] = (lookup.value, now + LIFETIME)
             else:
                 failed.add(host)
@@ -58,18 +57,13 @@ class Resolver:
         self._failed = failed
 
 
-def _look_up(host: str) -> NodeAddress | UnreachableError:
+def _look_up(host: str) -> NodeAddress | None:
     name, port = split_host(host)
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return UnreachableError(f"{name} has no address: {error}")
+        log.debug("%s has no address: %s", name, error)
+        return None
     # IPv4 first: the nodes of 0.4 listen on one address, most of them on that one.
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    ip = str(found[0][4][0])
-    try:
-        return parse_numeric(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}") or UnreachableError(
-            f"{name} has the unusable address {ip}"
-        )
-    except RemoteFormatError as error:
-        return UnreachableError(str(error))
+    return NodeAddress(str(found[0][4][0]), port)
