@@ -6,12 +6,13 @@ in the log.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 import gevent
 
-from nym.errors import NymError
+from nym.errors import NymError, RemoteError
 from nym.timing import Backoff, Schedule
 
 FIRST_RESTART = 1.0
@@ -71,6 +72,16 @@ class Outage:
         self._what = what
         self._meanwhile = meanwhile
         self._down = False
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """A peer's failure inside becomes an outage, and goes no further."""
+        try:
+            yield
+        except RemoteError as error:
+            self.begins(error)
+        else:
+            self.ends()
 
     def begins(self, error: NymError) -> None:
         """It failed; the first time, that is said."""

@@ -10,7 +10,7 @@ import gevent
 
 from nym.client.transport import http_post, send_packet
 from nym.client.watch import Outage
-from nym.errors import RemoteError, RemoteFormatError
+from nym.errors import RemoteFormatError
 from nym.identity import Identity
 from nym.localnet.node import Node, Trace
 from nym.routes import NANOSECONDS
@@ -62,9 +62,5 @@ class LocalMixnode(Node):
             metric = Metric(self.identity.address, self._received, dict(self._sent))
             self._received = 0
             self._sent.clear()
-            try:
+            with self._metrics_outage.noted():
                 http_post(self._directory + "/api/metrics/mixes", encode_metric(metric))
-            except RemoteError as error:
-                self._metrics_outage.begins(error)
-            else:
-                self._metrics_outage.ends()

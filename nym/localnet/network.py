@@ -1,6 +1,5 @@
 """A whole network: a directory, layers of mixnodes, providers, wired and started together."""
 
-import logging
 from pathlib import Path
 
 from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
@@ -9,8 +8,6 @@ from nym.localnet.inboxes import FolderInboxes, MemoryInboxes
 from nym.localnet.mixnode import LocalMixnode
 from nym.localnet.node import Node, Trace
 from nym.localnet.provider import LocalProvider
-
-log = logging.getLogger(__name__)
 
 
 class Network:

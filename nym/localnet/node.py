@@ -91,12 +91,8 @@ class Node(ABC):
         while True:
             self.changed.wait(PRESENCE_PERIOD)
             self.changed.clear()
-            try:
+            with self._outage.noted():
                 self.announce()
-            except RemoteError as error:
-                self._outage.begins(error)
-            else:
-                self._outage.ends()
 
     def _serve_packets(self, connection: socket.socket, peer: Any) -> None:
         # One read is one packet; the answer comes, and the next packet is read, when this one has
