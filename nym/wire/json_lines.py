@@ -44,12 +44,16 @@ class LineBuffer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes. Raises FrameError for one that is too long."""
-        self._buffer += data
-        *lines, rest = self._buffer.split(b"\n")
-        if max(map(len, [*lines, rest])) > LONGEST_LINE:
-            raise FrameError(f"a line of more than {LONGEST_LINE} bytes")
-        self._buffer = rest
-        return [bytes(line) for line in lines if line.strip()]
+        # Only what is new is searched: a line may come byte by byte.
+        lines = []
+        for i, part in enumerate(data.split(b"\n")):
+            if i > 0:
+                lines.append(bytes(self._buffer))
+                self._buffer.clear()
+            self._buffer += part
+            if len(self._buffer) > LONGEST_LINE:
+                raise FrameError(f"a line of more than {LONGEST_LINE} bytes")
+        return [line for line in lines if line.strip()]
 
     def rest(self) -> bytes:
         """A last line without an end."""
