@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 from nym.errors import ConfigError
 from nym.files import write_file
+from nym.wire.addresses import UNIX
 from nym.wire.keys import decode_base58
+from nym.wire.origins import parse_origin
 
 CONFIG_FILE = "config.toml"
 DEFAULT_DIRECTORY_PORT = 8080
@@ -56,14 +58,15 @@ def check_port(value: int) -> None:
         raise ValueError("a port is a number from 0 to 65535")
 
 
-def _check_host(value: str) -> None:
-    if not value:
-        raise ValueError("a host is a name or an IP address")
+def check_host(value: str) -> None:
+    """Where a socket is. Raises ValueError."""
+    if value in ("", UNIX):
+        raise ValueError(f"a host is a name, an IP address, or {UNIX}PATH")
 
 
 def _check_origins(value: list[object]) -> None:
-    if not all(isinstance(origin, str) for origin in value):
-        raise ValueError('origins are texts such as "https://chat.example"')
+    for origin in value:
+        parse_origin(origin if isinstance(origin, str) else "")
 
 
 def _above_zero(value: float) -> None:
@@ -130,7 +133,9 @@ class ClientSettings:
 class SocketSettings:
     """The section [socket]."""
 
-    host: str = _setting("127.0.0.1", "where applications connect", _check_host)
+    host: str = _setting(
+        "127.0.0.1", "where applications connect; unix:PATH: a UNIX socket", check_host
+    )
     port: int = _setting(9001, "0: the system chooses", check_port)
     allowed_origins: list[str] = _setting(
         [], "web sites whose pages may use the WebSocket", _check_origins

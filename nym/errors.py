@@ -67,6 +67,14 @@ class FrameError(RequestError):
     """A frame whose length can't be believed: where the next one begins can't be told."""
 
 
+class HandshakeError(RequestError):
+    """An HTTP request that opens no WebSocket; `status` is the answer's."""
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class MessageTooLongError(RequestError):
     """A message that doesn't fit into one packet."""
 

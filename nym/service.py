@@ -59,8 +59,8 @@ class Service:
                 if len(message) > LONGEST_MESSAGE:
                     raise MessageTooLongError(len(message), LONGEST_MESSAGE)
                 return Sent(self._outbox.accept(Outgoing(recipient, message)))
-            case Fetch(most_bytes):
-                return Fetched(self.inbox.take(most_bytes))
+            case Fetch(most_bytes, size):
+                return Fetched(self.inbox.take(most_bytes, size))
             case Clients():
                 return ClientList(_known_clients(self._view().topology))
             case Details():

@@ -18,7 +18,6 @@ from nym.wire.requests import Received
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
 MOST_OFFERED = 100  # unacknowledged messages of one subscriber
-ENVELOPE = 8  # bytes that an answer needs for a message at most, beside the message
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +91,20 @@ class Inbox:
         self._keep(Received(new_id(), message, time.time()))
         self._notify()
 
-    def take(self, most_bytes: int | None = None) -> list[Received]:
-        """All messages, or the oldest that `most_bytes` have room for; they leave the inbox."""
+    def take(
+        self, most_bytes: int | None = None, size: Callable[[bytes], int] = len
+    ) -> list[Received]:
+        """All messages, or the oldest that `most_bytes` have room for; they leave the inbox.
+
+        `size` gives the bytes that a message takes.
+        """
         taken: list[Received] = []
-        room = self._bytes + ENVELOPE * len(self) if most_bytes is None else most_bytes
+        room = most_bytes
         for received in self._free():
-            room -= len(received.message) + ENVELOPE
-            if room < 0:
-                break
+            if room is not None:
+                room -= size(received.message)
+                if room < 0:
+                    break
             taken.append(received)
         for received in taken:
             self._drop(received.id)

@@ -21,6 +21,11 @@ from nym.client.client import Client
 from nym.config import ClientSettings, Config, SocketSettings, TrafficSettings
 from nym.identity import Identity, generate_identity
 from nym.listening import listen
+from nym.service import Service, View
+from nym.sockets.local import LocalSocket
+from nym.sockets.tcp import TcpSocket
+from nym.store import Inbox, Outbox
+from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
 from nym.wire.requests import Received
@@ -92,6 +97,45 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+OWN, OTHER = b"o" * 32, b"p" * 32
+_AT = NodeAddress("127.0.0.1", 1)
+TOPOLOGY = Topology((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
+
+
+class Served:
+    """A socket for applications in this process, and behind it a client without a network."""
+
+    def __init__(self, kind: type[LocalSocket], **settings: Any) -> None:
+        self.outbox, self.inbox = Outbox(), Inbox()
+        self.topology: Topology | None = None
+        self._service = Service(
+            OWN, self.outbox, self.inbox, lambda: View(self.topology, None, False)
+        )
+        self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))
+
+    def __enter__(self) -> "Served":
+        self.place = self.socket.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.stop()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert isinstance(self.place, int)
+        return self.place
+
+    def connect(self) -> socket.socket:
+        """An application's connection."""
+        if isinstance(self.place, int):
+            return socket.create_connection(("127.0.0.1", self.place), timeout=PATIENCE)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE)
+        connection.connect(str(self.place))
+        return connection
+
+
 class Application:
     """A client in this process, and a connection to its socket, as an application has one."""
 
@@ -111,10 +155,10 @@ class Application:
             socket=SocketSettings(port=0),
             traffic=traffic,
         )
-        self.client = Client(self.identity, config, revive)
-        self.connection = socket.create_connection(
-            ("127.0.0.1", self.client.listen()), timeout=PATIENCE
-        )
+        self.client = Client(self.identity, config, TcpSocket, revive)
+        port = self.client.listen()
+        assert isinstance(port, int)
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.client.start()
 
     def __enter__(self) -> "Application":

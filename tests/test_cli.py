@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nym import __version__
+from nym.cli import COMMANDS
 from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
@@ -28,6 +29,12 @@ BANNER = r"""
 
 """
 
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+QUESTION = b"\x81\x95\0\0\0\0" + b'{"type":"ownDetails"}'
+
 
 def folder(home: Path, name: str = "alice") -> Path:
     return home / "nym" / "clients" / name
@@ -41,7 +48,7 @@ def test_no_command(tmp_path: Path) -> None:
 def test_help_and_version(tmp_path: Path) -> None:
     code, out, err = run_program(tmp_path, "--help")
     assert (code, err) == (0, "")
-    for command in ("init", "tcpsocket", "localnet", "demo"):
+    for command in COMMANDS:
         assert f"nym-client {command}" in out
     assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
 
@@ -74,6 +81,12 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
         (["init", "--id", "a", "--directory", "x"], "--directory x: "),
         (["tcpsocket", "--id", "a", "--port", "x"], "--port x: a whole number from 0 to 65535"),
         (["tcpsocket"], "usage: nym-client tcpsocket"),
+        (["websocket"], "usage: nym-client websocket --id ID [--listen HOST]"),
+        (["websocket", "--id", "a", "--listen", "unix:"], "--listen unix:: a host is"),
+        (
+            ["tcpsocket", "--id", "a", "--listen", "unix:x", "-p", "1"],
+            "a UNIX socket has no --port",
+        ),
         (["localnet", "--layers", "5"], "--layers 5: a whole number from 1 to 4"),
         (["localnet", "--width", "0"], "--width 0: "),
         (["localnet", "--providers", "-1"], "--providers"),
@@ -187,22 +200,31 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"can't listen on 127.0.0.1, port {port}" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("command", "kind", "asks", "number"),
+    [
+        ("tcpsocket", "TCP socket", b'{"type":"ownDetails"}\n', signal.SIGINT),
+        ("tcpsocket", "TCP socket", b'{"type":"ownDetails"}\n', signal.SIGTERM),
+        ("websocket", "websocket", HANDSHAKE + QUESTION, signal.SIGTERM),
+    ],
+)
 def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
-    tmp_path: Path, number: int
+    tmp_path: Path, command: str, kind: str, asks: bytes, number: int
 ) -> None:
     network = Network()
     url = network.start()
     try:
         run_program(tmp_path, "init", "--id", "alice", "--directory", url)
-        with Program(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as program:
-            port = int(program.line(r"^Starting TCP socket on port: (\d+)$")[1])
+        with Program(tmp_path, command, "--id", "alice", "-p", "0") as program:
+            port = int(program.line(rf"^Starting {kind} on port: (\d+)$")[1])
             program.line("^Listening for messages...$")
             address = program.line("^Public key: (.*)$")[1]
             assert address == load_identity(folder(tmp_path)).address
             with socket.create_connection(("127.0.0.1", port)) as connection:
-                connection.sendall(b"\x04")
-                assert connection.recv(100) == load_identity(folder(tmp_path)).public_key
+                connection.sendall(asks)
+                received = b""
+                while address.encode() not in received:
+                    received += connection.recv(1000)
             code, out, err = program.end(number)
     finally:
         network.stop()
@@ -210,6 +232,26 @@ def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
     assert "Starting nym client" in err
     assert f'Using directory server: "{url}"' in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["tcpsocket", "websocket"])
+def test_a_unix_socket(tmp_path: Path, command: str) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    path = tmp_path / "alice.sock"
+    with serving_http(lambda: b"") as url:
+        arguments = ("--id", "alice", "--directory", url, "--listen", f"unix:{path}")
+        with Program(tmp_path, command, *arguments) as program:
+            assert program.line("^Starting .* on unix:(.*)$")[1] == str(path)
+            program.line("^Public key")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+            code, _, err = run_program(tmp_path, command, *arguments)
+            assert code == 1
+            assert f"unix:{path}: another program listens there" in err
+            code, _, err = program.end(signal.SIGTERM)
+    assert code == 0
+    assert "other machines" not in err
+    assert not path.exists()
 
 
 def test_a_folder_of_the_published_client_runs(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ from nym.errors import ConfigError
 def test_what_is_written_is_read_back_and_has_a_comment_for_each_key(tmp_path: Path) -> None:
     config = Config(
         client=ClientSettings(id="alice", directory="https://dir.example/nym"),
-        socket=SocketSettings(port=0, allowed_origins=["https://a.example", 'quo"te']),
+        socket=SocketSettings(
+            port=0, allowed_origins=["https://a.example", "https://b.example:8443"]
+        ),
     )
     save_config(config, tmp_path)
     assert load_config(tmp_path) == config

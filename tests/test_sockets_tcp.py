@@ -11,39 +11,19 @@ import pytest
 
 from nym import store
 from nym.errors import ListenError
-from nym.service import Service, View
+from nym.sockets import connection as moving
 from nym.sockets import tcp
 from nym.sockets.tcp import TcpSocket
-from nym.store import Inbox, Outbox
-from nym.topology import ProviderNode, Topology
 from nym.wire import mix_pb2
-from nym.wire.addresses import NodeAddress
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
-from tests.harness import contents, wait_until
-
-OWN, OTHER = b"o" * 32, b"p" * 32
-AT = NodeAddress("127.0.0.1", 1)
-TOPOLOGY = Topology((), (ProviderNode(AT, AT, bytes(32), frozenset({OWN, OTHER})),))
-
-
-class Served:
-    def __init__(self) -> None:
-        self.outbox, self.inbox = Outbox(), Inbox()
-        self.topology: Topology | None = None
-        service = Service(OWN, self.outbox, self.inbox, lambda: View(self.topology, None, False))
-        self.socket = TcpSocket(service, "127.0.0.1", 0)
-        self.port = self.socket.start()
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+from tests.harness import OTHER, OWN, TOPOLOGY, Served, contents, wait_until
 
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    served = Served()
-    yield served
-    served.socket.stop()
+    with Served(TcpSocket) as served:
+        yield served
 
 
 def ask(connection: socket.socket, request: bytes) -> bytes:
@@ -93,7 +73,7 @@ def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None
 def test_a_peer_that_goes_on_dripping_is_left(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tcp, "LINGER", 0.1)
+    monkeypatch.setattr(moving, "LINGER", 0.1)
     with served.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
 
@@ -118,7 +98,7 @@ def test_an_answer_to_a_half_closed_connection(served: Served) -> None:
 def test_messages_that_could_not_be_handed_over_stay(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tcp, "WRITE_TIMEOUT", 0.1)
+    monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     messages = [bytes([i % 256]) * 975 for i in range(9000)]
     for message in messages:
         served.inbox.deliver(message)
@@ -130,7 +110,7 @@ def test_messages_that_could_not_be_handed_over_stay(
 
 
 def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
-    connections = [served.connect() for _ in range(tcp.MOST_CONNECTIONS)]
+    connections = [served.connect() for _ in range(moving.MOST_CONNECTIONS)]
     for connection in connections:
         connection.sendall(b"\x04")
     for connection in connections:
@@ -142,11 +122,11 @@ def test_many_connections_do_not_disturb_each_other(served: Served) -> None:
 
 
 def test_a_taken_port_is_said(served: Served) -> None:
-    other = TcpSocket(
-        Service(OWN, Outbox(), Inbox(), lambda: View(None, None, False)), "127.0.0.1", served.port
-    )
-    with pytest.raises(ListenError, match=f"port {served.port}"):
-        other.start()
+    with (
+        pytest.raises(ListenError, match=f"port {served.port}.*--port"),
+        Served(TcpSocket, port=served.port),
+    ):
+        pytest.fail("two sockets on one port")
 
 
 # The framed dialect.
@@ -370,7 +350,7 @@ def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served
 def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tcp, "WRITE_TIMEOUT", 0.1)
+    monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     monkeypatch.setattr(store, "MOST_OFFERED", 10_000)
     with Lines(served) as lines:
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.wire.detection import UNDECIDED, Unframed, detect
+from nym.wire.detection import UNDECIDED, Unframed, detect, is_protobuf
 from nym.wire.framing import Framing
 
 
@@ -42,3 +42,20 @@ def test_a_lone_04_is_raw_when_nothing_follows() -> None:
 @given(st.binary(min_size=1, max_size=20))
 def test_every_beginning_has_a_dialect(data: bytes) -> None:
     assert detect(data, is_all=True) is not UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("body", "anywhere", "at_mix"),
+    [
+        ({"type": "fetch"}, False, False),
+        ({"type": "fetch", "fetch": {}}, False, False),
+        ({"fetch": {}}, True, True),
+        ({"send": None}, True, True),
+        ({"fetch": {}, "send": {}}, False, True),
+        ({"nonsense": {}}, False, True),
+        ({}, False, True),
+    ],
+)
+def test_a_message_tells_its_dialect(body: dict[str, object], anywhere: bool, at_mix: bool) -> None:
+    assert is_protobuf(body, is_mix=False) is anywhere
+    assert is_protobuf(body, is_mix=True) is at_mix

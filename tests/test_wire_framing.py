@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import FrameError
-from nym.wire.framing import LONGEST_MESSAGE, FrameBuffer, Framing, encode_frame
+from nym.wire.framing import FrameBuffer, Framing, encode_frame
+from nym.wire.sizes import LONGEST_FRAME
 
 framings = st.sampled_from(Framing)
 
@@ -17,7 +18,7 @@ HEADS = [
     (Framing.VARINT, 63, "7e"),
     (Framing.VARINT, 64, "8001"),
     (Framing.VARINT, 190, "fc02"),
-    (Framing.VARINT, LONGEST_MESSAGE, "80808001"),
+    (Framing.VARINT, LONGEST_FRAME, "80808001"),
 ]
 
 
@@ -53,11 +54,11 @@ def test_byte_by_byte(framing: Framing) -> None:
 @pytest.mark.parametrize(
     ("framing", "data"),
     [
-        (Framing.FIXED, (LONGEST_MESSAGE + 1).to_bytes(8, "big")),
+        (Framing.FIXED, (LONGEST_FRAME + 1).to_bytes(8, "big")),
         (Framing.FIXED, b"\xff" * 8),
         (Framing.VARINT, b"\x03"),  # -2
         (Framing.VARINT, b"\xff" * 10),
-        (Framing.VARINT, encode_frame(Framing.VARINT, bytes(LONGEST_MESSAGE + 1))[:5]),
+        (Framing.VARINT, encode_frame(Framing.VARINT, bytes(LONGEST_FRAME + 1))[:5]),
     ],
 )
 def test_lengths_that_cannot_be_believed(framing: Framing, data: bytes) -> None:

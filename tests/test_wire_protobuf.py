@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import BusyError, RequestError
-from nym.wire import mix_pb2
+from nym.wire import mix_pb2, protobuf
 from nym.wire.addresses import NodeAddress
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from nym.wire.protobuf import decode_request, encode_error, encode_response
+from nym.wire.protobuf import (
+    decode_json,
+    decode_request,
+    encode_error,
+    encode_error_json,
+    encode_response,
+    encode_response_json,
+)
 from nym.wire.requests import (
     ClientList,
     Clients,
@@ -32,12 +40,16 @@ from nym.wire.requests import (
     Send,
     Sent,
 )
+from nym.wire.sizes import LONGEST_FRAME
 
 ROOT = Path(__file__).parent.parent
 CASES: dict[str, dict[str, Any]] = {
     case["name"]: case
     for case in json.loads((ROOT / "tests" / "vectors" / "protobuf_frames.json").read_text())
 }
+NAMES = st.sampled_from(
+    ["send", "fetch", "recipient", "message", "pubKey", "provider", "layer", "id", "value"]
+)
 ADDRESS = bytes.fromhex("c8cbced1d4d7dadde0e3e6e9eceff2f5f8fbfe0104070a0d101316191c1f2225")
 PROVIDER = bytes((7 * i) % 256 for i in range(32))
 
@@ -72,8 +84,91 @@ def test_requests_as_published(name: str, request_: Request) -> None:
     assert decode_request(message(name)) == request_
 
 
-def test_fetching_has_a_limit() -> None:
-    assert decode_request(message("request fetch")) == Fetch(1 << 20)
+@given(st.lists(st.integers(0, 900), min_size=1, max_size=20))
+def test_a_fetch_knows_how_long_its_answer_gets(lengths: list[int]) -> None:
+    fetched = Fetched([Received("id", bytes(length), 0.0) for length in lengths])
+    for request, answer in (
+        (decode_request(message("request fetch")), encode_response(fetched)),
+        (decode_json({"fetch": {}}), encode_response_json(fetched)),
+    ):
+        assert isinstance(request, Fetch)
+        assert request.most_bytes is not None
+        taken = sum(request.size(received.message) for received in fetched.messages)
+        assert len(answer) <= LONGEST_FRAME - request.most_bytes + taken
+        assert taken <= len(answer) + 8 * len(lengths)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("request")])
+def test_requests_in_json_as_published(name: str) -> None:
+    try:
+        expected = decode_request(message(name))
+    except RequestError as error:
+        with pytest.raises(RequestError, match=re.escape(str(error))):
+            decode_json(CASES[name]["json"])
+        return
+    decoded = decode_json(CASES[name]["json"])
+    assert type(decoded) is type(expected)
+    if not isinstance(expected, Fetch):
+        assert decoded == expected
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("response")])
+def test_answers_in_json_as_published(name: str) -> None:
+    response = mix_pb2.Response.FromString(message(name))
+    assert json.loads(protobuf._json(response)) == CASES[name]["json"]
+
+
+def test_defaults_are_left_out_of_json() -> None:
+    assert encode_response_json(Fetched([])) == '{"fetch":{}}'
+    assert encode_response_json(Fetched([Received("id", b"\0\1\2\xff", 0.0)])) == (
+        '{"fetch":{"messages":["AAEC/w=="]}}'
+    )
+    address = b64encode(ADDRESS).decode()
+    assert json.loads(encode_response_json(OwnDetails(KnownClient(ADDRESS)))) == {
+        "details": {"details": {"id": urlsafe_b64encode(ADDRESS).decode(), "pubKey": address}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"fetch": {"all": True}}, 'no field named "all"'),
+        ({"nonsense": {}}, 'no field named "nonsense"'),
+        ({"fetch": {}, "details": {}}, "oneof"),
+        ({"send": {"message": "eA?="}}, "not base64"),
+        ({"send": None}, "was expected"),
+        ({"send": {"message": "eA==", "recipient": {"pubKey": "eA=="}}}, "1 bytes instead of 32"),
+        ({"send": 3}, "send"),
+        ({}, "was expected"),
+    ],
+)
+def test_what_is_wrong_in_json_is_said(body: dict[str, Any], says: str) -> None:
+    with pytest.raises(RequestError, match=says) as caught:
+        decode_json(body)
+    assert json.loads(encode_error_json(caught.value)) == {
+        "exception": {"error": str(caught.value)}
+    }
+
+
+def test_an_error_does_not_quote_all_of_it() -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_json({"é" * 3000: 1})
+    assert 0 < len(str(caught.value)) < 400
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(NAMES | st.text(max_size=5), json_values, max_size=3))
+def test_any_object_is_a_request_or_refused(body: dict[str, Any]) -> None:
+    try:
+        decode_json(body)
+    except RequestError as error:
+        assert encode_error_json(error)
 
 
 def test_long_messages_are_passed_on() -> None:

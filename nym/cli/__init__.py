@@ -3,7 +3,8 @@
 Usage:
   nym-client
   nym-client init --id ID [--provider KEY] [--directory URL] [--force]
-  nym-client tcpsocket --id ID [--port PORT] [--directory URL]
+  nym-client tcpsocket --id ID [--listen HOST] [--port PORT] [--directory URL]
+  nym-client websocket --id ID [--listen HOST] [--port PORT] [--directory URL]
   nym-client localnet [--port PORT] [--host IP] [--layers N] [--width N] [--providers N]
                       [--folder DIR]
   nym-client demo
@@ -13,6 +14,7 @@ Usage:
 Commands:
   init        make a client: its keys, its address, its config.toml
   tcpsocket   run a client; applications connect to it over TCP
+  websocket   run a client; applications connect to it with a WebSocket
   localnet    run a whole network on this machine
   demo        a local network and two clients that write to each other
 
@@ -22,8 +24,10 @@ Options:
   --directory URL     the network's directory; else the configured one
   --force             replace keys that are there; their address is lost
   -p PORT --port PORT
-                      port to listen on; 0: the system chooses. tcpsocket: the configured one,
+                      port to listen on; 0: the system chooses. A client: the configured one,
                       else 9001. localnet: the directory's, else 8080
+  --listen HOST       where applications connect, else as configured, else 127.0.0.1;
+                      unix:PATH: a UNIX socket, for this user alone
   --host IP           where the network listens, and can be reached [default: 127.0.0.1]
   --layers N          layers of mixnodes, 1 to 4 [default: 3]
   --width N           mixnodes in each layer [default: 1]
@@ -54,7 +58,8 @@ Options = Mapping[str, Any]
 
 COMMANDS = {
     "init": "nym.cli.init",
-    "tcpsocket": "nym.cli.tcpsocket",
+    "tcpsocket": "nym.cli.run",
+    "websocket": "nym.cli.run",
     "localnet": "nym.cli.localnet",
     "demo": "nym.cli.demo",
 }

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from random import SystemRandom
 
 from nym.client.cover import LoopCover
@@ -15,7 +16,7 @@ from nym.client.watch import Watch
 from nym.config import Config
 from nym.identity import Identity
 from nym.service import Service, View
-from nym.sockets.tcp import TcpSocket
+from nym.sockets.local import LocalSocket
 from nym.store import Inbox, Outbox
 from nym.wire.keys import decode_base58
 
@@ -23,10 +24,17 @@ log = logging.getLogger(__name__)
 
 
 class Client:
-    """One running client. `revive` may bring a directory up where nothing answers (Refresher)."""
+    """One running client, with one kind of `socket`.
+
+    `revive` may bring a directory up where nothing answers (Refresher).
+    """
 
     def __init__(
-        self, identity: Identity, config: Config, revive: Callable[[], bool] | None = None
+        self,
+        identity: Identity,
+        config: Config,
+        socket: type[LocalSocket],
+        revive: Callable[[], bool] | None = None,
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
         random = SystemRandom()
@@ -63,11 +71,11 @@ class Client:
             random,
         )
         service = Service(address, self._outbox, inbox, self._view)
-        self._socket = TcpSocket(service, config.socket.host, config.socket.port)
+        self._socket = socket(service, config.socket)
         self._watch = Watch(random)
 
-    def listen(self) -> int:
-        """Open the socket for applications; returns its port. Raises ListenError."""
+    def listen(self) -> int | Path:
+        """Open the socket for applications; returns its port, or path. Raises ListenError."""
         return self._socket.start()
 
     def start(self) -> None:

@@ -1,19 +1,24 @@
-"""What is said on one TCP connection, dialect by dialect; no bytes move here.
+"""What is said on one connection, dialect by dialect; no bytes move here.
 
-A conversation takes what was read and returns what is to be written. It remembers the answers until
-they are `delivered`: what doesn't reach the application stays.
+A conversation takes what was read and gives what is to be written, piece by piece: the next request
+is looked at when the answer to the one before has left, so answers don't pile up. It remembers them
+until they are `delivered`: what doesn't reach the application stays.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
 
 from gevent.event import Event
 
 from nym.errors import FrameError, RequestError, UnknownRequestError
 from nym.service import Service
 from nym.store import Subscriber
-from nym.wire import json_lines, protobuf, raw
+from nym.wire import json_objects, protobuf, raw
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
+from nym.wire.lines import LineBuffer
 from nym.wire.requests import Flushed, Request, Response, Subscribed
+from nym.wire.sizes import LONGEST_FRAME
 
 # Framed answers wait for a flush until there are so many bytes of them.
 MOST_HELD = 4096
@@ -31,8 +36,11 @@ class Conversation(ABC):
         self._answered: list[Response] = []
 
     @abstractmethod
-    def answer(self, data: bytes) -> bytes:
-        """What to write after `data` was read; maybe nothing yet."""
+    def answer(self, data: bytes) -> Iterator[bytes]:
+        """What to write after `data` was read; maybe nothing yet.
+
+        Each piece is written, and `delivered` called, before the next one is asked for.
+        """
 
     def rest(self) -> bytes:
         """What is still to be written when nothing more will be read."""
@@ -42,8 +50,12 @@ class Conversation(ABC):
         """What to write without having been asked just now."""
         return b""
 
+    def farewell(self) -> bytes:
+        """What to write when the client stops."""
+        return b""
+
     def delivered(self) -> None:
-        """What `answer` or `rest` returned last has been written."""
+        """What `answer` or `rest` gave last has been written."""
         self._answered.clear()
 
     def end(self) -> None:
@@ -62,13 +74,13 @@ class Conversation(ABC):
 class RawConversation(Conversation):
     """Raw bytes: one read is one request, one write its answer."""
 
-    def answer(self, data: bytes) -> bytes:
+    def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         self.is_over = raw.ends_connection(data)
         try:
-            return raw.encode_response(self._serve(raw.decode_request(data)))
+            yield raw.encode_response(self._serve(raw.decode_request(data)))
         except RequestError as error:
-            return raw.encode_error(error)
+            yield raw.encode_error(error)
 
 
 class FramedConversation(Conversation):
@@ -82,30 +94,30 @@ class FramedConversation(Conversation):
         self._is_flushed = False
         self._is_first = True
 
-    def answer(self, data: bytes) -> bytes:
+    def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         try:
             for message in self._buffer.feed(data):
                 self._answer_one(message)
                 if self.is_over:
                     break
+                # A flush that is on its way here leaves with what it flushes, if that is possible.
+                if len(self._held) >= LONGEST_FRAME:
+                    yield from self._let_go()
         except FrameError as error:
             self._say(protobuf.encode_error(error))
             self.is_over = True
-        self._is_flushed |= self.is_over or len(self._held) >= MOST_HELD
-        return bytes(self._held) if self._is_flushed else b""
+        if self._is_flushed or self.is_over or len(self._held) >= MOST_HELD:
+            yield from self._let_go()
 
     def rest(self) -> bytes:
         """See Conversation."""
-        self._is_flushed = True
         return bytes(self._held)
 
-    def delivered(self) -> None:
-        """See Conversation; what is held back was not written."""
-        if self._is_flushed:
-            super().delivered()
-            self._held.clear()
-            self._is_flushed = False
+    def _let_go(self) -> Iterator[bytes]:
+        yield bytes(self._held)
+        self._held.clear()
+        self._is_flushed = False
 
     def _answer_one(self, message: bytes) -> None:
         try:
@@ -124,35 +136,20 @@ class FramedConversation(Conversation):
 
 
 class JsonConversation(Conversation):
-    """JSON lines: one line is one request, one line its answer; more come to who subscribed."""
+    """JSON objects, one a request, one an answer; more come to who subscribed."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self.news = self._news = Event()
-        self._buffer = json_lines.LineBuffer()
         self._subscriber: Subscriber | None = None
-
-    def answer(self, data: bytes) -> bytes:
-        """See Conversation."""
-        try:
-            return b"".join(map(self._answer_one, self._buffer.feed(data)))
-        except FrameError as error:
-            self.is_over = True
-            return json_lines.encode_error(error)
-
-    def rest(self) -> bytes:
-        """See Conversation."""
-        line = self._buffer.rest()
-        return self._answer_one(line) if line.strip() else b""
 
     def unasked(self) -> bytes:
         """See Conversation."""
         self._news.clear()
-        if self._subscriber is None:
+        if self._subscriber is None or self.is_over:
             return b""
-        return b"".join(
-            map(json_lines.encode_received, self._service.inbox.offer(self._subscriber))
-        )
+        offered = self._service.inbox.offer(self._subscriber)
+        return b"".join(self._pack(json_objects.encode_received(received)) for received in offered)
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
@@ -161,13 +158,45 @@ class JsonConversation(Conversation):
             self._service.inbox.unsubscribe(self._subscriber)
             self._subscriber = None
 
-    def _answer_one(self, line: bytes) -> bytes:
-        try:
-            request, message_format = json_lines.decode_request(line)
-            response = self._serve(request)
-        except RequestError as error:
-            return json_lines.encode_error(error)
+    @abstractmethod
+    def _pack(self, text: str) -> bytes:
+        """What to write for one object."""
+
+    def _answer_object(self, body: dict[str, Any]) -> str:
+        request, message_format = json_objects.decode_request(body)
+        response = self._serve(request)
         if isinstance(response, Subscribed) and self._subscriber is None:
             self._subscriber = self._service.inbox.subscribe(self._news.set)
             self._news.set()
-        return json_lines.encode_response(response, message_format)
+        return json_objects.encode_response(response, message_format)
+
+
+class LinesConversation(JsonConversation):
+    """JSON objects in lines."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._buffer = LineBuffer()
+
+    def answer(self, data: bytes) -> Iterator[bytes]:
+        """See Conversation."""
+        try:
+            for line in self._buffer.feed(data):
+                yield self._answer_line(line)
+        except FrameError as error:
+            self.is_over = True
+            yield self._pack(json_objects.encode_error(error))
+
+    def rest(self) -> bytes:
+        """See Conversation."""
+        line = self._buffer.rest()
+        return self._answer_line(line) if line.strip() else b""
+
+    def _answer_line(self, line: bytes) -> bytes:
+        try:
+            return self._pack(self._answer_object(json_objects.parse(line)))
+        except RequestError as error:
+            return self._pack(json_objects.encode_error(error))
+
+    def _pack(self, text: str) -> bytes:
+        return text.encode() + b"\n"

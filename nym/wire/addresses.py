@@ -13,6 +13,8 @@ from typing import NamedTuple
 from nym.errors import RemoteFormatError
 from nym.wire.sizes import ADDRESS_LENGTH
 
+UNIX = "unix:"  # goes before the path of a UNIX socket, where a host is expected
+
 _FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] = {
     4: ipaddress.IPv4Address,
     6: ipaddress.IPv6Address,

@@ -1,9 +1,14 @@
-"""Which dialect a TCP connection speaks, by its first bytes (docs/protocol/sockets.md)."""
+"""Which dialect is spoken (docs/protocol/sockets.md).
+
+A TCP connection keeps to the dialect of its first bytes; on a WebSocket each message tells its own.
+"""
 
 import re
 from enum import Enum
+from typing import Any
 
 from nym.wire.framing import Framing
+from nym.wire.protobuf import REQUESTS
 
 
 class Unframed(Enum):
@@ -39,3 +44,11 @@ def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:
     if (first % 2 == 0 or first >= 0x80) and not _HTTP.match(data):
         return Framing.VARINT
     return Unframed.RAW  # which refuses what it doesn't know
+
+
+def is_protobuf(body: dict[str, Any], *, is_mix: bool) -> bool:
+    """Whether a JSON object on a WebSocket is a protobuf request; else it is one with a type.
+
+    `is_mix` says that the WebSocket is /mix, where the published Go client has nothing else.
+    """
+    return "type" not in body and (is_mix or (len(body) == 1 and body.keys() <= REQUESTS))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from enum import Enum
 
 from nym.errors import FrameError
+from nym.wire.sizes import LONGEST_FRAME
 
-LONGEST_MESSAGE = 1 << 20
 _FIXED_LENGTH = 8
 _LONGEST_VARINT = 10
 
@@ -45,8 +45,8 @@ class FrameBuffer:
         self._buffer += data
         while (head := self._head()) is not None:
             begin, length = head
-            if not 0 <= length <= LONGEST_MESSAGE:
-                raise FrameError(f"a frame of {length} bytes; the maximum is {LONGEST_MESSAGE}")
+            if not 0 <= length <= LONGEST_FRAME:
+                raise FrameError(f"a frame of {length} bytes; the maximum is {LONGEST_FRAME}")
             if len(self._buffer) < begin + length:
                 return
             message = bytes(self._buffer[begin : begin + length])

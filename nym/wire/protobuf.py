@@ -1,15 +1,20 @@
 """mix.proto's messages, from and to what all dialects ask and answer.
 
-docs/protocol/sockets.md, "Framed protobuf".
+As bytes (docs/protocol/sockets.md, "Framed protobuf") and in proto3's JSON mapping ("Protobuf over
+WebSocket").
 """
 
 import base64
+import json
+import re
+from collections.abc import Callable
+from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire import mix_pb2
-from nym.wire.framing import LONGEST_MESSAGE
 from nym.wire.requests import (
     ClientList,
     Clients,
@@ -25,14 +30,12 @@ from nym.wire.requests import (
     Send,
     Sent,
 )
-from nym.wire.sizes import ADDRESS_LENGTH
+from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_FRAME
 
-_EMPTY_REQUESTS: dict[str, Request] = {
-    "fetch": Fetch(LONGEST_MESSAGE),
-    "clients": Clients(),
-    "details": Details(),
-    "flush": Flush(),
-}
+REQUESTS = frozenset(field.name for field in mix_pb2.Request.DESCRIPTOR.fields)
+_FETCHED, _MESSAGE = 32, 8  # bytes around the messages of an answer, and around each, at most
+# Python's decoder passes over what isn't.
+_BASE64 = re.compile("[A-Za-z0-9+/_-]*={0,2}")
 # What the published client says of a client of whose listener nobody knows.
 _NO_HOST, _NO_PORT = "0.0.0.0", "42"  # noqa: S104
 
@@ -43,23 +46,69 @@ def decode_request(data: bytes) -> Request:
         request = mix_pb2.Request.FromString(data)
     except DecodeError as error:
         raise UnknownRequestError("a protobuf Request was expected") from error
-    kind = request.WhichOneof("value")
-    if kind is None:
-        raise UnknownRequestError("send, fetch, clients, details or flush was expected")
-    if kind != "send":
-        return _EMPTY_REQUESTS[kind]
-    recipient = request.send.recipient.pub_key
+    return _request(request, _size)
+
+
+def decode_json(body: dict[str, Any]) -> Request:
+    """The request in a JSON object. Raises a RequestError, whose text is for the application."""
+    try:
+        request = json_format.ParseDict(body, mix_pb2.Request())
+    except json_format.ParseError as error:
+        raise UnknownRequestError(
+            f"a protobuf Request was expected, as JSON: {error!s:.200}"
+        ) from error
+    if request.HasField("send") and not _BASE64.fullmatch(body["send"].get("message") or ""):
+        raise IncompleteDataError("the message to send is not base64")
+    return _request(request, _json_size)
+
+
+def encode_response(response: Response) -> bytes:
+    """The message with an answer."""
+    return _response(response).SerializeToString(deterministic=True)
+
+
+def encode_response_json(response: Response) -> str:
+    """The JSON object with an answer."""
+    return _json(_response(response))
+
+
+def encode_error(error: RequestError) -> bytes:
+    """The message with an error's text."""
+    return _failure(error).SerializeToString()
+
+
+def encode_error_json(error: RequestError) -> str:
+    """The JSON object with an error's text."""
+    return _json(_failure(error))
+
+
+def _request(request: mix_pb2.Request, size: Callable[[bytes], int]) -> Request:
+    match request.WhichOneof("value"):
+        case "send":
+            return _send(request.send)
+        case "fetch":
+            return Fetch(LONGEST_FRAME - _FETCHED, size)
+        case "clients":
+            return Clients()
+        case "details":
+            return Details()
+        case "flush":
+            return Flush()
+    raise UnknownRequestError("send, fetch, clients, details or flush was expected")
+
+
+def _send(send: mix_pb2.Send) -> Send:
+    recipient = send.recipient.pub_key
     if not recipient:
         raise IncompleteDataError("send needs a recipient with a PubKey")
     if len(recipient) != ADDRESS_LENGTH:
         raise IncompleteDataError(
             f"the recipient's PubKey has {len(recipient)} bytes instead of {ADDRESS_LENGTH}"
         )
-    return Send(recipient, request.send.message)
+    return Send(recipient, send.message)
 
 
-def encode_response(response: Response) -> bytes:
-    """The message with an answer."""
+def _response(response: Response) -> mix_pb2.Response:
     message = mix_pb2.Response()
     match response:
         case Sent():
@@ -75,13 +124,12 @@ def encode_response(response: Response) -> bytes:
         case Flushed():
             message.flush.SetInParent()
         case _:
-            raise TypeError(f"the framed dialect never asks for {type(response).__name__}")
-    return message.SerializeToString(deterministic=True)
+            raise TypeError(f"protobuf never asks for {type(response).__name__}")
+    return message
 
 
-def encode_error(error: RequestError) -> bytes:
-    """The message with an error's text."""
-    return mix_pb2.Response(exception=mix_pb2.Failure(error=str(error))).SerializeToString()
+def _failure(error: RequestError) -> mix_pb2.Response:
+    return mix_pb2.Response(exception=mix_pb2.Failure(error=str(error)))
 
 
 def _client(client: KnownClient, host: str, port: str) -> mix_pb2.Client:
@@ -100,3 +148,15 @@ def _client(client: KnownClient, host: str, port: str) -> mix_pb2.Client:
 
 def _id(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).decode("ascii")
+
+
+def _json(message: mix_pb2.Response) -> str:
+    return json.dumps(json_format.MessageToDict(message), separators=(",", ":"))
+
+
+def _size(message: bytes) -> int:
+    return len(message) + _MESSAGE
+
+
+def _json_size(message: bytes) -> int:
+    return len(base64.b64encode(message)) + _MESSAGE

@@ -1,5 +1,6 @@
 """What a local application can ask for, and what it gets, whatever the dialect."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nym.wire.addresses import NodeAddress
@@ -13,9 +14,13 @@ class Send(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Hand over the messages received so far: all, or as many as `most_bytes` have room for."""
+    """Hand over the messages received so far: all, or as many as `most_bytes` have room for.
+
+    `size` gives the bytes that a message takes in the answer.
+    """
 
     most_bytes: int | None = None
+    size: Callable[[bytes], int] = len
 
 
 class Clients(NamedTuple):

@@ -1,7 +1,8 @@
-"""`tcpsocket`: run a client, with a TCP socket for applications."""
+"""`tcpsocket` and `websocket`: run a client, with a socket for applications."""
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.banner import banner
@@ -14,11 +15,14 @@ from nym.config import (
     LEVELS,
     Config,
     check_directory,
+    check_host,
     load_config,
 )
+from nym.errors import UsageError
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
-from nym.wire.addresses import is_loopback
+from nym.sockets.local import LocalSocket
+from nym.wire.addresses import UNIX, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +39,16 @@ def execute(options: Options) -> int:
     # Only where nobody named a directory may one come up by itself.
     is_default = not options["--directory"] and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
-    client = Client(identity, config, embedded.revive if is_default else None)
-    port = client.listen()
-    say(f"Starting TCP socket on port: {port}")
+    socket = _socket(options)
+    client = Client(identity, config, socket, embedded.revive if is_default else None)
+    place = client.listen()
+    where = f"{UNIX}{place}" if isinstance(place, Path) else f"port: {place}"
+    say(f"Starting {socket.kind} on {where}")
     say("Listening for messages...")
     say(f"Public key: {identity.address}")
     log.info("Starting nym client")
     log.info('Using directory server: "%s"', config.client.directory)
-    if not is_loopback(config.socket.host):
+    if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
             "%s can be reached from other machines, and asks for no password: whoever connects "
             "can read and send messages",
@@ -57,7 +63,23 @@ def execute(options: Options) -> int:
     return run_until(stop, end)
 
 
+def _socket(options: Options) -> type[LocalSocket]:
+    # Each imported when needed: neither waits for what the other one loads.
+    if options["websocket"]:
+        from nym.sockets.http import WebSocket
+
+        return WebSocket
+    from nym.sockets.tcp import TcpSocket
+
+    return TcpSocket
+
+
 def _with_options(config: Config, options: Options) -> Config:
+    if options["--listen"]:
+        host = checked("--listen", options["--listen"], check_host)
+        config = replace(config, socket=replace(config.socket, host=host))
+        if options["--port"] and host.startswith(UNIX):
+            raise UsageError(f"--listen {host}: a UNIX socket has no --port")
     if options["--port"]:
         port = number("--port", options["--port"], 0, 65535)
         config = replace(config, socket=replace(config.socket, port=port))

@@ -1,4 +1,4 @@
-"""JSON lines, against what the published client answers."""
+"""JSON objects, against what the published client answers."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.errors import BusyError, FrameError, NoTopologyError, RequestError
-from nym.wire.json_lines import (
+from nym.errors import BusyError, NoTopologyError, RequestError
+from nym.wire.json_objects import (
     BASE64,
-    LONGEST_LINE,
     TEXT,
-    LineBuffer,
     decode_request,
     encode_error,
     encode_received,
     encode_response,
+    parse,
 )
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.requests import (
@@ -40,6 +39,7 @@ from nym.wire.requests import (
     Subscribe,
     Subscribed,
 )
+from nym.wire.sizes import LONGEST_FRAME
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "websocket_json.json").read_text())
 KEY = bytes(range(32))
@@ -58,7 +58,7 @@ def test_the_set_has_cases() -> None:
 def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
     expected = json.loads(case["response"])
     try:
-        request, message_format = decode_request(case["request"].encode())
+        request, message_format = decode_request(parse(case["request"].encode()))
     except RequestError as error:
         assert expected["type"] == "error"
         assert json.loads(encode_error(error))["type"] == "error"
@@ -106,8 +106,6 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
             Send(KEY, b""),
             TEXT,
         ),
-        ({"type": "fetch"}, Fetch(), TEXT),
-        ({"type": "fetch", "format": "base64"}, Fetch(), BASE64),
         ({"type": "getClients"}, Clients(), TEXT),
         ({"type": "ownDetails"}, Details(), TEXT),
         ({"type": "subscribe"}, Subscribe(), BASE64),
@@ -116,7 +114,25 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
     ],
 )
 def test_requests(line: object, request_: Request, message_format: str) -> None:
-    assert decode_request(json.dumps(line).encode()) == (request_, message_format)
+    assert decode_request(parse(json.dumps(line).encode())) == (request_, message_format)
+
+
+@pytest.mark.parametrize(
+    ("line", "message_format"),
+    [({"type": "fetch"}, TEXT), ({"type": "fetch", "format": "base64"}, BASE64)],
+)
+@given(kinds=st.lists(st.sampled_from([b"a", b"\0", b"\xff", "é".encode()]), min_size=1))
+def test_a_fetch_knows_how_long_its_answer_gets(
+    line: dict[str, str], message_format: str, kinds: list[bytes]
+) -> None:
+    request, format_ = decode_request(line)
+    assert isinstance(request, Fetch)
+    assert request.most_bytes is not None
+    assert format_ == message_format
+    messages = [received(kind * 200) for kind in kinds]
+    answer = encode_response(Fetched(messages), format_)
+    taken = sum(request.size(message.message) for message in messages)
+    assert len(answer) <= LONGEST_FRAME - request.most_bytes + taken <= len(answer) + 1
 
 
 @pytest.mark.parametrize(
@@ -155,8 +171,7 @@ def test_requests(line: object, request_: Request, message_format: str) -> None:
 )
 def test_responses(response: Response, message_format: str, line: object) -> None:
     encoded = encode_response(response, message_format)
-    assert encoded.endswith(b"\n")
-    assert encoded.count(b"\n") == 1
+    assert "\n" not in encoded
     assert json.loads(encoded) == line
 
 
@@ -191,7 +206,11 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
         ('{"type": "send", "recipient_address": "A", "message": 3}', "incomplete", "no text"),
         ('{"type":"send","recipient_address":"A","message":"","data":""}', "incomplete", "either"),
         ('{"type": "send", "recipient_address": "A", "data": "?"}', "incomplete", "not base64"),
-        ('{"type":"send","recipient_address":"A","message":"\\ud800"}', "incomplete", "half a"),
+        (
+            '{"type":"send","recipient_address":"A","message":"\\ud800"}',
+            "unknown_request",
+            "half a",
+        ),
         ('{"type":"send","recipient_address":"A","reliable":true}', "incomplete", "reliable"),
         ('{"type":"send","recipient_address":"A","plain":false}', "incomplete", "plain"),
         ('{"type": "fetch", "format": "hex"}', "incomplete", "base64 or text"),
@@ -200,7 +219,7 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
 )
 def test_what_is_wrong_is_said(line: str, code: str, says: str) -> None:
     with pytest.raises(RequestError, match=says) as caught:
-        decode_request(line.replace('"A"', f'"{ADDRESS}"').encode())
+        decode_request(parse(line.replace('"A"', f'"{ADDRESS}"').encode()))
     error = json.loads(encode_error(caught.value))
     assert (error["type"], error["code"]) == ("error", code)
 
@@ -214,28 +233,9 @@ def test_errors_have_codes() -> None:
     assert json.loads(encode_error(NoTopologyError()))["code"] == "no_network"
 
 
-@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.data())
-def test_lines_come_out_however_they_are_cut(lines: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(line + b"\n" for line in lines)
-    buffer, out = LineBuffer(), []
-    while stream:
-        cut = data.draw(st.integers(1, len(stream)))
-        out += buffer.feed(stream[:cut])
-        stream = stream[cut:]
-    assert out == [line for line in lines if line.strip()]
-    assert buffer.rest() == b""
-
-
-def test_a_line_without_end_is_refused() -> None:
-    buffer = LineBuffer()
-    assert buffer.feed(bytes(LONGEST_LINE)) == []
-    with pytest.raises(FrameError):
-        buffer.feed(b"x")
-
-
 @given(st.binary(max_size=100) | st.text(max_size=100).map(str.encode))
 def test_any_line_is_a_request_or_refused(line: bytes) -> None:
     try:
-        decode_request(line)
+        decode_request(parse(line))
     except RequestError as error:
         assert encode_error(error)

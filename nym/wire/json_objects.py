@@ -1,6 +1,6 @@
-"""JSON, one object a line (docs/protocol/sockets.md, "JSON lines").
+"""One JSON object a request, one an answer (docs/protocol/sockets.md, "JSON objects").
 
-The published client's requests and answers, with additions: ids, binary messages as base64,
+Those of the published client's WebSocket, with additions: ids, binary messages as base64,
 subscriptions.
 """
 
@@ -9,7 +9,7 @@ import binascii
 import json
 from typing import Any
 
-from nym.errors import FrameError, IncompleteDataError, RequestError, UnknownRequestError
+from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.requests import (
     Acknowledge,
@@ -30,52 +30,38 @@ from nym.wire.requests import (
     Subscribe,
     Subscribed,
 )
+from nym.wire.sizes import LONGEST_FRAME
 
-LONGEST_LINE = 1 << 20
 BASE64, TEXT = "base64", "text"
 _TYPES = ("send", "fetch", "getClients", "ownDetails", "subscribe", "ack", "status")
 
 
-class LineBuffer:
-    """Bytes in, as they come; lines out, as they are complete. Empty ones are passed over."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes. Raises FrameError for one that is too long."""
-        # Only what is new is searched: a line may come byte by byte.
-        lines = []
-        for i, part in enumerate(data.split(b"\n")):
-            if i > 0:
-                lines.append(bytes(self._buffer))
-                self._buffer.clear()
-            self._buffer += part
-            if len(self._buffer) > LONGEST_LINE:
-                raise FrameError(f"a line of more than {LONGEST_LINE} bytes")
-        return [line for line in lines if line.strip()]
-
-    def rest(self) -> bytes:
-        """A last line without an end."""
-        return bytes(self._buffer)
-
-
-def decode_request(line: bytes) -> tuple[Request, str]:
-    """(the request, how messages in the answer are to be written: BASE64 or TEXT).
-
-    Raises a RequestError, whose text is for the application.
-    """
+def parse(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line or a message. Raises UnknownRequestError."""
     try:
-        body = json.loads(line)
+        body = json.loads(line.decode())
+        # An escape can be half a character, which no text that leaves here can have.
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UnknownRequestError("a text has half a character in it") from error
     except (ValueError, RecursionError) as error:
         raise UnknownRequestError(f"a JSON object was expected: {error}") from error
     if not isinstance(body, dict):
         raise UnknownRequestError("a JSON object was expected")
+    return body
+
+
+def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
+    """(the request, how messages in the answer are to be written: BASE64 or TEXT).
+
+    Raises a RequestError, whose text is for the application.
+    """
     match body.get("type"):
         case "send":
             return _decode_send(body), TEXT
         case "fetch":
-            return Fetch(), _format(body)
+            message_format = _format(body)
+            return Fetch(LONGEST_FRAME - _FETCHED, _SIZES[message_format]), message_format
         case "getClients":
             return Clients(), TEXT
         case "ownDetails":
@@ -89,44 +75,44 @@ def decode_request(line: bytes) -> tuple[Request, str]:
     raise UnknownRequestError(f"type is one of {', '.join(_TYPES)}")
 
 
-def encode_response(response: Response, message_format: str) -> bytes:
-    """The answer's line."""
+def encode_response(response: Response, message_format: str) -> str:
+    """The answer."""
     match response:
         case Sent(message_id):
-            return _line({"type": "send", "id": message_id})
+            return _object({"type": "send", "id": message_id})
         case Fetched(messages):
-            written = [_written(received, message_format) for received in messages]
-            return _line({"type": "fetch", "messages": written})
+            written = [_written(received.message, message_format) for received in messages]
+            return _object({"type": "fetch", "messages": written})
         case ClientList(clients):
             listed = [encode_base58(client.address) for client in clients]
-            return _line({"type": "getClients", "clients": listed})
+            return _object({"type": "getClients", "clients": listed})
         case OwnDetails(client):
-            return _line({"type": "ownDetails", "address": encode_base58(client.address)})
+            return _object({"type": "ownDetails", "address": encode_base58(client.address)})
         case Subscribed():
-            return _line({"type": "subscribe"})
+            return _object({"type": "subscribe"})
         case Acknowledged(message_id):
-            return _line({"type": "ack", "id": message_id})
+            return _object({"type": "ack", "id": message_id})
         case StatusReport():
-            return _line({"type": "status", **response._asdict()})
+            return _object({"type": "status", **response._asdict()})
     raise TypeError(f"JSON never asks for {type(response).__name__}")
 
 
-def encode_received(received: Received) -> bytes:
-    """The line that brings a subscriber a message. Nobody knows who sent it."""
-    return _line(
+def encode_received(received: Received) -> str:
+    """What brings a subscriber a message. Nobody knows who sent it."""
+    return _object(
         {
             "type": "message",
             "id": received.id,
-            "data": _written(received, BASE64),
+            "data": _written(received.message, BASE64),
             "sender": None,
             "received": received.at,
         }
     )
 
 
-def encode_error(error: RequestError) -> bytes:
-    """The line with an error."""
-    return _line({"type": "error", "message": str(error), "code": error.code})
+def encode_error(error: RequestError) -> str:
+    """An error."""
+    return _object({"type": "error", "message": str(error), "code": error.code})
 
 
 def _decode_send(body: dict[str, Any]) -> Send:
@@ -144,8 +130,6 @@ def _decode_send(body: dict[str, Any]) -> Send:
         if "message" in body:
             return Send(recipient, _text(body, "message").encode())
         return Send(recipient, base64.b64decode(_text(body, "data"), validate=True))
-    except UnicodeEncodeError as error:
-        raise IncompleteDataError("message: it has half a character in it") from error
     except (binascii.Error, ValueError) as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
 
@@ -164,11 +148,23 @@ def _text(body: dict[str, Any], name: str) -> str:
     return value
 
 
-def _written(received: Received, message_format: str) -> str:
+def _written(message: bytes, message_format: str) -> str:
     if message_format == BASE64:
-        return base64.b64encode(received.message).decode("ascii")
-    return received.message.decode("utf-8", "replace")
+        return base64.b64encode(message).decode("ascii")
+    return message.decode("utf-8", "replace")
 
 
-def _line(body: dict[str, Any]) -> bytes:
-    return json.dumps(body).encode() + b"\n"
+def _base64_size(message: bytes) -> int:
+    return len(base64.b64encode(message)) + len('"",')
+
+
+def _text_size(message: bytes) -> int:
+    return len(json.dumps(_written(message, TEXT))) + len(",")
+
+
+_SIZES = {BASE64: _base64_size, TEXT: _text_size}
+_FETCHED = len('{"type":"fetch","messages":[]}')
+
+
+def _object(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))
