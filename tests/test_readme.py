@@ -23,16 +23,15 @@ def test_the_first_session(tmp_path: Path) -> None:
         with Program(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as client:
             port = client.line(r"^Starting TCP socket on port: (\d+)$")[1]
             ran = subprocess.run(
-                [sys.executable, "-c", script.replace("9001", port)],
+                [sys.executable, "-c", script, port],
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,
                 check=True,
             )
-    printed = ran.stdout.splitlines()
-    assert printed == ["b'ok'", r"b'\x00\x01\x00\nHello, me!'"]
-    for line in printed:
-        assert f"`{line}`" in README
+    own, message = ran.stdout.splitlines()
+    assert own.startswith("I am ")
+    assert f"`{message}`" in README
 
 
 def test_every_command_is_in_it() -> None:

@@ -1,0 +1,134 @@
+"""The examples run, each against the program, and stand in the documents as they are."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.harness import PATIENCE, Program, run_program
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "sockets.md"]
+# Behind the mark of a file in a document stands that file.
+INCLUDED = re.compile(r"<!-- (examples/\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
+
+
+class Running(NamedTuple):
+    """A client's ports for applications."""
+
+    tcpsocket: str
+    websocket: str
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    with Program(home, "localnet", "-p", "0") as network:
+        url = network.line(r"^directory +(http.*)$")[1]
+        for command in Running._fields:
+            run_program(home, "init", "--id", command, "--directory", url)
+            config = home / "nym" / "clients" / command / "config.toml"
+            config.write_text(
+                re.sub(
+                    r"^(average_packet|fetch_message)_delay = .*",
+                    r"\1_delay = 0.01",
+                    config.read_text(),
+                    flags=re.MULTILINE,
+                )
+            )
+        with (
+            Program(home, "tcpsocket", "--id", "tcpsocket", "-p", "0") as tcp,
+            Program(home, "websocket", "--id", "websocket", "-p", "0") as web,
+        ):
+            yield Running(*(program.line(r"on port: (\d+)$")[1] for program in (tcp, web)))
+
+
+def run(*command: str | Path, folder: Path = ROOT) -> str:
+    """What a command prints, which has to work."""
+    ran = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def says_hello(printed: str, language: str) -> None:
+    own, *messages = printed.splitlines()
+    assert re.fullmatch(r"I am [\w=-]{40,44}", own)
+    assert messages == [f"Hello from {language}!"]
+
+
+def test_python(running: Running) -> None:
+    says_hello(run(sys.executable, EXAMPLES / "hello.py", running.tcpsocket), "Python")
+
+
+@pytest.mark.skipif(not (shutil.which("nc") and shutil.which("jq")), reason="needs nc and jq")
+def test_shell(running: Running) -> None:
+    says_hello(run(EXAMPLES / "hello.sh", running.tcpsocket), "a shell")
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
+def test_go(running: Running, tmp_path: Path) -> None:
+    run("go", "vet", "./...", folder=EXAMPLES / "go")
+    run("go", "build", "-o", tmp_path / "hello", ".", folder=EXAMPLES / "go")
+    says_hello(run(tmp_path / "hello", running.tcpsocket), "Go")
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
+def test_the_go_types_are_current(tmp_path: Path) -> None:
+    plugin = tmp_path / "protoc-gen-go"
+    run(
+        "go",
+        "build",
+        "-o",
+        plugin,
+        "google.golang.org/protobuf/cmd/protoc-gen-go",
+        folder=EXAMPLES / "go",
+    )
+    source = (EXAMPLES / "go" / "main.go").read_text()
+    command = re.search(r"^//go:generate protoc (.*)$", source, re.MULTILINE)
+    assert command is not None
+    arguments = command[1].replace("-I../..", "-I.").replace("_out=.", f"_out={tmp_path}").split()
+    run(sys.executable, "-m", "grpc_tools.protoc", f"--plugin={plugin}", *arguments)
+    made = (tmp_path / "mix" / "mix.pb.go").read_text()
+    assert made == (EXAMPLES / "go" / "mix" / "mix.pb.go").read_text()
+
+
+def has_websocket(node: str | None) -> bool:
+    if node is None or not shutil.which("npm"):
+        return False
+    probe = [node, "--experimental-websocket", "-e", ""]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(
+    not has_websocket(shutil.which("node")), reason="needs Node 20.10 or newer, and npm"
+)
+def test_typescript(running: Running, tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("node_modules")
+    folder = shutil.copytree(EXAMPLES / "typescript", tmp_path / "typescript", ignore=ignored)
+    run("npm", "ci", "--no-audit", "--no-fund", folder=folder)
+    run("npm", "run", "build", folder=folder)
+    printed = run("node", "--experimental-websocket", folder / "hello.js", running.websocket)
+    says_hello(printed, "TypeScript")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_show_the_examples_as_they_are(document: Path) -> None:
+    shown = INCLUDED.findall(document.read_text())
+    assert shown
+    for name, text in shown:
+        assert text == (ROOT / name).read_text()
+
+
+def test_every_example_is_shown() -> None:
+    shown = {name for name, _ in INCLUDED.findall((ROOT / "docs" / "sockets.md").read_text())}
+    assert shown == {
+        f"examples/{name}" for name in ("hello.py", "hello.sh", "go/main.go", "typescript/hello.ts")
+    }
