@@ -1,0 +1,1 @@
+"""Inputs that nobody would send, and many of them."""
