@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,6 +144,7 @@ def responses(data: bytes, framing: Framing = Framing.FIXED) -> list[mix_pb2.Res
 NOTHING = mix_pb2.Nothing()
 DETAILS = mix_pb2.Request(details=NOTHING)
 FETCH = mix_pb2.Request(fetch=NOTHING)
+CLIENTS = mix_pb2.Request(clients=NOTHING)
 FLUSH = mix_pb2.Request(flush=NOTHING)
 
 
@@ -170,6 +172,45 @@ def test_answers_wait_for_the_flush_and_leave_in_one_write(
     assert sent.WhichOneof("value") == "send"
     assert list(fetched.fetch.messages) == [b"hello"]
     assert flushed.WhichOneof("value") == "flush"
+
+
+def test_what_follows_a_flush_waits_for_the_next_one(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(framed(DETAILS, FLUSH, DETAILS, DETAILS))
+        assert len(responses(connection.recv(1 << 16))) == 2
+        connection.sendall(framed(FLUSH))
+        assert len(responses(connection.recv(1 << 16))) == 3
+
+
+def test_many_answers_before_a_flush_leave_with_it(served: Served) -> None:
+    clients = frozenset(bytes([i]) * 32 for i in range(200))
+    served.topology = TOPOLOGY._replace(
+        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+    )
+    with served.connect() as connection:
+        connection.sendall(framed(CLIENTS, DETAILS, FLUSH))
+        listed, details, flushed = responses(connection.recv(1 << 20))
+    assert len(listed.clients.clients) == 200
+    assert details.details.details.pub_key == OWN
+    assert flushed.WhichOneof("value") == "flush"
+
+
+def test_answers_do_not_pile_up(served: Served) -> None:
+    clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(2000))
+    served.topology = TOPOLOGY._replace(
+        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+    )
+    received = 0
+    tracemalloc.start()
+    with served.connect() as connection:
+        connection.sendall(framed(*[CLIENTS] * 50))  # one read, with 15 MB of answers
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(1 << 16):
+            received += len(part)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert received > 10e6
+    assert peak < 8e6
 
 
 def test_who_never_flushes_gets_answers_when_enough_have_gathered(served: Served) -> None:

@@ -101,13 +101,13 @@ class FramedConversation(Conversation):
                 self._answer_one(message)
                 if self.is_over:
                     break
-                # A flush that is on its way here leaves with what it flushes, if that is possible.
-                if len(self._held) >= LONGEST_FRAME:
+                # A flush that was read with them leaves with its answers, unless they are too many.
+                if self._is_flushed or len(self._held) >= LONGEST_FRAME:
                     yield from self._let_go()
         except FrameError as error:
             self._say(protobuf.encode_error(error))
             self.is_over = True
-        if self._is_flushed or self.is_over or len(self._held) >= MOST_HELD:
+        if self.is_over or len(self._held) >= MOST_HELD:
             yield from self._let_go()
 
     def rest(self) -> bytes:
