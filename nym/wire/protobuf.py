@@ -34,7 +34,6 @@ from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_FRAME
 
 REQUESTS = frozenset(field.name for field in mix_pb2.Request.DESCRIPTOR.fields)
 _FETCHED, _MESSAGE = 32, 8  # bytes around the messages of an answer, and around each, at most
-# Python's decoder passes over what isn't.
 _BASE64 = re.compile("[A-Za-z0-9+/_-]*={0,2}")
 # What the published client says of a client of whose listener nobody knows.
 _NO_HOST, _NO_PORT = "0.0.0.0", "42"  # noqa: S104
@@ -57,8 +56,8 @@ def decode_json(body: dict[str, Any]) -> Request:
         raise UnknownRequestError(
             f"a protobuf Request was expected, as JSON: {error!s:.200}"
         ) from error
-    if request.HasField("send") and not _BASE64.fullmatch(body["send"].get("message") or ""):
-        raise IncompleteDataError("the message to send is not base64")
+    if request.HasField("send"):
+        _check_base64(body["send"])
     return _request(request, _json_size)
 
 
@@ -95,6 +94,13 @@ def _request(request: mix_pb2.Request, size: Callable[[bytes], int]) -> Request:
         case "flush":
             return Flush()
     raise UnknownRequestError("send, fetch, clients, details or flush was expected")
+
+
+def _check_base64(send: Any) -> None:
+    # The library's decoder passes over whatever isn't, and takes an empty list for an object.
+    message = (send.get("message") or "") if isinstance(send, dict) else None
+    if not isinstance(message, str) or not _BASE64.fullmatch(message):
+        raise IncompleteDataError("send takes an object with a message, in base64")
 
 
 def _send(send: mix_pb2.Send) -> Send:
