@@ -14,9 +14,13 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
+from nym.config import SocketSettings
+from nym.errors import HandshakeError
+from nym.service import Service, View
 from nym.sockets import connection as moving
 from nym.sockets import http
 from nym.sockets.http import WebSocket
+from nym.store import Inbox, Outbox
 from nym.wire import mix_pb2
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_FRAME
@@ -136,6 +140,7 @@ def test_protobuf_in_json(served: Served) -> None:
         assert application.ask(fetch={}) == {"fetch": {"messages": ["AP8="]}}
         assert application.ask(fetch={}) == {"fetch": {}}
         assert "nonsense" in application.ask(nonsense={})["exception"]["error"]
+        assert application.ask(type="nonsense")["code"] == "unknown_request"
         application.protocol.send_text(b"no JSON")
         application.flush()
         assert "JSON" in application.hear()["exception"]["error"]
@@ -334,7 +339,12 @@ def test_a_client_that_stops_says_so(served: Served) -> None:
     with Application(served) as application:
         assert application.ask(type="ownDetails") == DETAILS
         served.socket.stop()
-        assert application.closed() == 1001
+        said = b""
+        while part := application.connection.recv(1000):
+            said += part
+        assert said == Frame(Opcode.CLOSE, struct.pack("!H", 1001) + b"the client stops").serialize(
+            mask=False
+        )
 
 
 # Who may talk.
@@ -371,6 +381,20 @@ def test_a_web_site_that_is_listed_may() -> None:
         with Application(served, origin="https://chat.example") as application:
             assert application.ask(type="ownDetails") == DETAILS
         assert refused(served, origin="https://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [("nym.lan:9001", True), ("10.1.2.3:9001", True), ("10.1.2.4", False), ("lan", False)],
+)
+def test_what_it_was_told_to_listen_on_is_its_own(host: str, is_own: bool) -> None:
+    service = Service(OWN, Outbox(), Inbox(), lambda: View(None, None, False))
+    web = WebSocket(service, SocketSettings(host="nym.lan"))
+    if is_own:
+        web.check_caller({"host": host}, "10.1.2.3")
+    else:
+        with pytest.raises(HandshakeError, match="Host"):
+            web.check_caller({"host": host}, "10.1.2.3")
 
 
 def test_every_address_that_it_listens_on_is_its_own() -> None:

@@ -64,7 +64,7 @@ class WebSocket(LocalSocket):
             if name.startswith(("HTTP_", "CONTENT_"))
         }
         try:
-            self._check_caller(headers, handler.own_address())
+            self.check_caller(headers, handler.own_address())
             answer, frames = open_websocket(
                 environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], headers
             )
@@ -76,7 +76,8 @@ class WebSocket(LocalSocket):
         )
         return []
 
-    def _check_caller(self, headers: dict[str, str], own_address: str) -> None:
+    def check_caller(self, headers: dict[str, str], own_address: str) -> None:
+        """Raises HandshakeError for who may not talk; the connection ends at `own_address`."""
         host, origin = headers.get("host"), headers.get("origin")
         if host is None:
             raise HandshakeError(BAD_REQUEST, "a request has a Host")
