@@ -3,7 +3,6 @@
 docs/protocol/sockets.md, "WebSocket".
 """
 
-import errno
 import io
 import logging
 from typing import Any
@@ -94,11 +93,8 @@ class WebSocket(LocalSocket):
 class _Handler(WSGIHandler):
     """gevent's, with an end to its patience, limits, and a way out of HTTP."""
 
-    # Somebody who is too slow is no error of ours.
-    ignored_socket_errors = (*WSGIHandler.ignored_socket_errors, errno.ETIMEDOUT)
-
     def handle(self) -> None:
-        slow = TimeoutError(errno.ETIMEDOUT, f"no request within {HANDSHAKE_TIME:g} s")
+        slow = TimeoutError(f"no request within {HANDSHAKE_TIME:g} s")
         try:
             with gevent.Timeout(HANDSHAKE_TIME, slow) as self._patience:
                 super().handle()
