@@ -5,6 +5,7 @@ import json
 import socket
 import tracemalloc
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import gevent
@@ -61,9 +62,15 @@ def test_more_than_a_request_can_be_ends_the_connection_after_its_answer(served:
 
 def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None:
     served.inbox.deliver(b"private")
-    for body in (b"\x02", b"\x01" + OTHER + b"forged"):
+    frame = framed(send(b"forged"), FETCH, FLUSH, framing=Framing.VARINT)
+    for method, body in product(
+        # Under a name of its own that it let point here, a page can choose the method, too: this
+        # one would be a frame, with another one behind it in the rest of the head.
+        (b"POST", b"2", b"!", b"`*.z*" + b"A" * 42 + b"xA"),
+        (b"\x02", b"\x01" + OTHER + b"forged", frame, b'\n{"type":"fetch"}\n'),
+    ):
         with served.connect() as connection:
-            header = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            header = b"%s / HTTP/1.1\r\nHost: evil.example\r\n\r\n" % method
             assert ask(connection, header) == b"UnknownRequestError"
             connection.sendall(body)  # browsers write the body apart
             assert connection.recv(100) == b""

@@ -24,7 +24,9 @@ UNDECIDED = None
 LONE_DETAILS = b"\x04"
 
 _RAW_REQUESTS = (1, 2, 3)
-_HTTP = re.compile(rb"[A-Z]{3,7} ")
+# A page can choose the method of a request, or its first bytes; a frame's second byte is a tag, and
+# of the tags that go with such a length none is printable.
+_HTTP = re.compile(rb"[!-~][ -~]")
 
 
 def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:

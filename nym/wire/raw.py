@@ -50,11 +50,11 @@ def decode_request(data: bytes) -> Request:
 def ends_connection(data: bytes) -> bool:
     """Whether no other request may follow this one on its connection.
 
-    Behind an overlong one, nobody can tell where the next begins. One that begins with a letter is
-    most likely a web page's: a browser can be made to connect here, and bytes that the page chose
-    follow its headers; they must not be read as requests.
+    Behind an overlong one, nobody can tell where the next begins. One that begins with a printable
+    byte is most likely a web page's: a browser can be made to connect here, with a method and a
+    body that the page chose; they must not be read as requests.
     """
-    return len(data) > LONGEST_REQUEST or data[:1].isalpha()
+    return len(data) > LONGEST_REQUEST or b"!" <= data[:1] <= b"~"
 
 
 def encode_response(response: Response) -> bytes:
