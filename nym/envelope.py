@@ -1,0 +1,292 @@
+"""What goes inside a packet when sealing is on (docs/protocol/envelope.md).
+
+Cover, a fragment of a message, an acknowledgement: each is filled to the same length and sealed for
+its recipient with libsodium's sealed box. The provider that keeps it sees 975 bytes, and nothing in
+them tells one kind from another.
+
+Rules: bytes in, values out. Identifiers are the caller's, and the one thing drawn here is the key
+that a sealed box is made with, by libsodium. What is read is held to the same checks as what is
+written, and must encode to the very bytes that it was read from. Nothing that a stranger sends
+makes `open` raise.
+"""
+
+import ctypes
+import hmac
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from struct import Struct
+from typing import NamedTuple
+
+import pysodium
+
+from nym import sphinx
+from nym.errors import GroupElementError, LengthError, MessageTooLongError
+from nym.identity import Identity
+from nym.wire.sizes import ADDRESS_LENGTH, KEY_LENGTH, LONGEST_MESSAGE, LONGEST_SEALED
+
+VERSION = 1
+ID_LENGTH = 16
+
+_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT = range(1, 5)
+_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT)
+_FRAGMENT = Struct(f">{ID_LENGTH}sHHH")  # message, index, count, length
+_RUN = Struct(f">{ID_LENGTH}sHH")  # message, first, last
+_HEAD_LENGTH = 2  # version, kind
+_AUTHENTICATOR_LENGTH = 16
+_PLAINTEXT_LENGTH: int = LONGEST_MESSAGE - pysodium.crypto_box_SEALBYTES
+_BODY_LENGTH = _PLAINTEXT_LENGTH - _HEAD_LENGTH
+_AUTHENTICATED_LENGTH = _BODY_LENGTH - _AUTHENTICATOR_LENGTH  # of sender and body
+
+ANONYMOUS_CAPACITY = _BODY_LENGTH - _FRAGMENT.size
+RELIABLE_CAPACITY = _AUTHENTICATED_LENGTH - ADDRESS_LENGTH - _FRAGMENT.size
+MOST_RUNS = (_AUTHENTICATED_LENGTH - ADDRESS_LENGTH - 1) // _RUN.size
+_PEERS = 256  # whose keys are kept
+_ONE = (1).to_bytes(KEY_LENGTH, "little")
+
+
+class Cover(NamedTuple):
+    """A loop's: a message to oneself, told from others' by its `id`, 16 bytes."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)  # a tuple has methods called index and count
+class Fragment:
+    """Number `index` of the `count` pieces of a message; `sender` is None for an anonymous one."""
+
+    message_id: bytes
+    index: int
+    count: int
+    data: bytes
+    sender: bytes | None = None
+
+
+class Run(NamedTuple):
+    """Fragments of one message, from `first` to `last` inclusive."""
+
+    message_id: bytes
+    first: int
+    last: int
+
+
+class Acknowledgement(NamedTuple):
+    """What `sender` has safely received."""
+
+    runs: tuple[Run, ...]
+    sender: bytes
+
+
+class Unreadable(NamedTuple):
+    """Sealed for us, but nothing that the protocol knows, or forged; `reason` is for a log."""
+
+    reason: str
+
+
+Content = Cover | Fragment | Acknowledgement
+
+
+def is_sealable(address: bytes) -> bool:
+    """Whether anything can be sealed to this address: it has 32 bytes, and isn't of low order."""
+    try:
+        sphinx.multiply(_ONE, address)
+    except (GroupElementError, LengthError):
+        return False
+    return True
+
+
+def fragment_count(length: int, *, reliable: bool) -> int:
+    """How many fragments a message of `length` bytes has; an empty one has one.
+
+    Raises MessageTooLongError.
+    """
+    if length > LONGEST_SEALED:
+        raise MessageTooLongError(length, LONGEST_SEALED)
+    return _count(length, RELIABLE_CAPACITY if reliable else ANONYMOUS_CAPACITY)
+
+
+def fragment(
+    message: bytes, message_id: bytes, index: int, sender: bytes | None = None
+) -> Fragment:
+    """Number `index` of the message's fragments ("Fragments"). Raises MessageTooLongError."""
+    count = fragment_count(len(message), reliable=sender is not None)
+    start = index * _capacity(sender)
+    return Fragment(message_id, index, count, message[start : start + _capacity(sender)], sender)
+
+
+class Envelopes:
+    """Seals what one client sends, and opens what it is sent."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._private_key = identity.private_key
+        self._address = identity.public_key
+        # One product a peer, not one an envelope.
+        self._pair_key = lru_cache(_PEERS)(self._derive_pair_key)
+
+    def seal(self, content: Content, recipient: bytes) -> bytes:
+        """The envelope, 975 bytes, that `recipient` alone can open.
+
+        Raises GroupElementError or LengthError for a recipient that nothing can be sealed to,
+        ValueError for content that no recipient would accept, or that names another sender than us.
+        """
+        _check(content)
+        if not isinstance(content, Cover) and content.sender not in (None, self._address):
+            raise ValueError("nobody can authenticate what another sends")
+        if len(recipient) != ADDRESS_LENGTH:
+            raise LengthError(f"an address has {ADDRESS_LENGTH} bytes, not {len(recipient)}")
+        try:
+            sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient), recipient)
+        except ValueError as error:
+            raise GroupElementError("nothing can be sealed to this address") from error
+        return sealed
+
+    def open(self, data: bytes) -> Content | Unreadable | None:
+        """What was sealed for us; None for what is no envelope, or another's ("Opening")."""
+        plaintext = self._unseal(data)
+        if plaintext is None:
+            return None
+        try:
+            return self._read(plaintext)
+        except ValueError as error:
+            return Unreadable(str(error))
+
+    def _unseal(self, data: bytes) -> bytes | None:
+        if len(data) != LONGEST_MESSAGE:
+            return None
+        ephemeral, box = data[:KEY_LENGTH], data[KEY_LENGTH:]
+        # The nonce needn't be secret or random: the ephemeral key, so the box's, is used once.
+        nonce = blake2b(
+            ephemeral + self._address, digest_size=pysodium.crypto_box_NONCEBYTES
+        ).digest()
+        try:
+            key = _box_key(self._private_key, ephemeral)
+            plaintext: bytes = pysodium.crypto_box_open_afternm(box, nonce, key)
+        except ValueError:  # a GroupElementError is one
+            return None
+        return plaintext
+
+    def _write(self, content: Content, recipient: bytes) -> bytes:
+        kind, body = _encode(content)
+        head = bytes([VERSION, kind])
+        if kind in _AUTHENTICATED:
+            body = body.ljust(_AUTHENTICATED_LENGTH, b"\0")
+            head += self._authenticator(recipient, recipient, head + body)
+        return (head + body).ljust(_PLAINTEXT_LENGTH, b"\0")
+
+    def _read(self, plaintext: bytes) -> Content:
+        head, body = plaintext[:_HEAD_LENGTH], plaintext[_HEAD_LENGTH:]
+        version, kind = head
+        if version != VERSION:
+            raise ValueError(f"version {version} is not known")
+        if kind in _AUTHENTICATED:
+            given, body = body[:_AUTHENTICATOR_LENGTH], body[_AUTHENTICATOR_LENGTH:]
+            expected = self._authenticator(body[:ADDRESS_LENGTH], self._address, head + body)
+            if not hmac.compare_digest(given, expected):
+                raise ValueError("the authenticator is wrong")
+        content = _decode(kind, body)
+        _check(content)
+        if _encode(content)[1].ljust(len(body), b"\0") != body:
+            raise ValueError("a length is wrong, or the padding isn't zero")
+        return content
+
+    def _authenticator(self, peer: bytes, recipient: bytes, text: bytes) -> bytes:
+        # Both ends have the same key, so what says who speaks to whom is inside: the recipient
+        # here, the sender at its place in the text, which has one length whatever is in it.
+        return blake2b(
+            recipient + text,
+            digest_size=_AUTHENTICATOR_LENGTH,
+            key=self._pair_key(peer),
+            person=b"nym-envelope-mac",
+        ).digest()
+
+    def _derive_pair_key(self, peer: bytes) -> bytes:
+        # Zero, which everybody would know, is never hashed: a peer of low order has no product.
+        product = sphinx.multiply(self._private_key, peer)
+        return blake2b(product, digest_size=KEY_LENGTH, person=b"nym-envelope-key").digest()
+
+
+def _box_key(private_key: bytes, ephemeral: bytes) -> bytes:
+    # crypto_box's key, for a private key that isn't clamped: the sealer computed ephemeral secret
+    # times our address, and private key times ephemeral key is that same point, up to its sign,
+    # which its u-coordinate doesn't show. HSalsa20 makes a uniform key of it.
+    product = sphinx.multiply(private_key, ephemeral)
+    key = ctypes.create_string_buffer(KEY_LENGTH)
+    pysodium.sodium.crypto_core_hsalsa20(key, bytes(16), product, None)
+    return key.raw
+
+
+def _encode(content: Content) -> tuple[int, bytes]:
+    """(kind, what stands behind the authenticator, or the kind where there is none)."""
+    match content:
+        case Cover(loop_id):
+            return _COVER, loop_id
+        case Fragment(message_id, index, count, data, sender):
+            body = _FRAGMENT.pack(message_id, index, count, len(data)) + data
+            return (_ANONYMOUS, body) if sender is None else (_RELIABLE, sender + body)
+        case Acknowledgement(runs, sender):
+            packed = b"".join(_RUN.pack(*run) for run in runs)
+            return _ACKNOWLEDGEMENT, sender + bytes([len(runs)]) + packed
+
+
+def _decode(kind: int, body: bytes) -> Content:
+    """What `_encode` made, and perhaps more: the caller compares."""
+    if kind == _COVER:
+        return Cover(body[:ID_LENGTH])
+    if kind == _ANONYMOUS:
+        return _decode_fragment(body, None)
+    sender, body = body[:ADDRESS_LENGTH], body[ADDRESS_LENGTH:]
+    if kind == _RELIABLE:
+        return _decode_fragment(body, sender)
+    if kind == _ACKNOWLEDGEMENT:
+        packed = body[1 : 1 + min(body[0], MOST_RUNS) * _RUN.size]
+        return Acknowledgement(tuple(Run(*run) for run in _RUN.iter_unpack(packed)), sender)
+    raise ValueError(f"kind {kind} is not known")
+
+
+def _decode_fragment(body: bytes, sender: bytes | None) -> Fragment:
+    message_id, index, count, length = _FRAGMENT.unpack_from(body)
+    data = body[_FRAGMENT.size : _FRAGMENT.size + length]
+    return Fragment(message_id, index, count, data, sender)
+
+
+def _check(content: Content) -> None:
+    """Raises ValueError for what may neither be sealed nor be believed."""
+    match content:
+        case Cover(loop_id):
+            _check_id(loop_id)
+        case Fragment():
+            _check_fragment(content)
+        case Acknowledgement(runs):
+            if not 1 <= len(runs) <= MOST_RUNS:
+                raise ValueError(f"an acknowledgement has 1 to {MOST_RUNS} runs, not {len(runs)}")
+            for run in runs:
+                _check_id(run.message_id)
+                if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, RELIABLE_CAPACITY):
+                    raise ValueError(f"fragments {run.first} to {run.last} are no run")
+
+
+def _check_fragment(piece: Fragment) -> None:
+    _check_id(piece.message_id)
+    capacity = _capacity(piece.sender)
+    if not 0 <= piece.index < piece.count <= _count(LONGEST_SEALED, capacity):
+        raise ValueError(f"no message has fragment {piece.index} of {piece.count}")
+    # The last fragment tells how long the message is, which must need just as many.
+    end = piece.index * capacity + len(piece.data)
+    if piece.index < piece.count - 1:
+        if len(piece.data) != capacity:
+            raise ValueError("a fragment that isn't the last is not full")
+    elif end > LONGEST_SEALED or _count(end, capacity) != piece.count:
+        raise ValueError(f"{len(piece.data)} bytes can't be the last of {piece.count} fragments")
+
+
+def _check_id(value: bytes) -> None:
+    if len(value) != ID_LENGTH:
+        raise ValueError(f"an identifier has {ID_LENGTH} bytes, not {len(value)}")
+
+
+def _capacity(sender: bytes | None) -> int:
+    return ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
+
+
+def _count(length: int, capacity: int) -> int:
+    return max(1, -(-length // capacity))

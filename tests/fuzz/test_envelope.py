@@ -1,0 +1,88 @@
+"""Plaintexts that nobody would seal: each is content in its one form, or unreadable."""
+
+import random
+from hashlib import blake2b
+
+import pysodium
+import pytest
+
+from nym import sphinx
+from nym.envelope import Acknowledgement, Content, Cover, Envelopes, Run, Unreadable, fragment
+from nym.identity import generate_identity
+
+INPUTS = 10_000
+PLAINTEXT = 927
+L = 2**252 + 27742317777372353535851937790883648493
+CLAMPED_ONE = (8 * (L - pow(8, -1, L))).to_bytes(32, "little")  # minus one, modulo l
+ALICE, BOB = generate_identity(), generate_identity()
+FROM_ALICE, FROM_BOB = Envelopes(ALICE), Envelopes(BOB)
+PAIR_KEY = blake2b(
+    sphinx.multiply(ALICE.private_key, BOB.public_key), digest_size=32, person=b"nym-envelope-key"
+).digest()
+MESSAGE = bytes(range(1, 256)) * 10
+CONTENTS: list[Content] = [
+    Cover(bytes(range(16))),
+    *(
+        fragment(message, bytes(16), index, sender)
+        for message, indices in ((b"", [0]), (b"hello", [0]), (MESSAGE, [0, 1, 2]))
+        for index in indices
+        for sender in (None, ALICE.public_key)
+    ),
+    Acknowledgement((Run(bytes(16), 0, 0),), ALICE.public_key),
+    Acknowledgement(tuple(Run(bytes([i]) * 16, i, 9 * i) for i in range(43)), ALICE.public_key),
+]
+
+
+def seal(plaintext: bytes) -> bytes:
+    sealed: bytes = pysodium.crypto_box_seal(plaintext, BOB.public_key)
+    return sealed
+
+
+def unseal(envelope: bytes) -> bytes:
+    """Bob's plaintext. libsodium clamps a private key, so it gets the product, and one."""
+    product = sphinx.multiply(BOB.private_key, envelope[:32])
+    nonce = blake2b(envelope[:32] + BOB.public_key, digest_size=24).digest()
+    opened: bytes = pysodium.crypto_box_open(envelope[32:], nonce, product, CLAMPED_ONE)
+    return opened
+
+
+def mutated(plaintext: bytes, chance: random.Random) -> bytes:
+    """Some bytes of the fields changed; perhaps one of the padding."""
+    changed = bytearray(plaintext)
+    for _ in range(chance.randrange(4)):
+        at = chance.choice([chance.randrange(80), chance.randrange(PLAINTEXT), PLAINTEXT - 1])
+        changed[at] = chance.choice([0, 1, 2, 3, 4, 43, 255, chance.randrange(256)])
+    return bytes(changed)
+
+
+def authenticated(plaintext: bytes) -> bytes:
+    text = plaintext[:2] + plaintext[18:]
+    made = blake2b(
+        BOB.public_key + text, digest_size=16, key=PAIR_KEY, person=b"nym-envelope-mac"
+    ).digest()
+    return plaintext[:2] + made + plaintext[18:]
+
+
+@pytest.mark.parametrize("by_alice", [False, True], ids=["by anybody", "by a peer"])
+def test_what_opens_has_one_form(by_alice: bool) -> None:
+    chance = random.Random(by_alice)
+    plaintexts = [unseal(FROM_ALICE.seal(c, BOB.public_key)) for c in CONTENTS]
+    read = 0
+    for _ in range(INPUTS):
+        plaintext = mutated(chance.choice(plaintexts), chance)
+        if by_alice and plaintext[1] in (3, 4):
+            plaintext = authenticated(plaintext)
+        opened = FROM_BOB.open(seal(plaintext))
+        assert opened is not None
+        if not isinstance(opened, Unreadable):
+            read += 1
+            assert unseal(FROM_ALICE.seal(opened, BOB.public_key)) == plaintext
+    assert INPUTS // 4 < read < INPUTS * 3 // 4
+
+
+def test_noise_is_unreadable() -> None:
+    chance = random.Random(1)
+    for _ in range(INPUTS):
+        plaintext = chance.choice([b"", b"\1", b"\1\2", b"\1\3", b"\1\4"])
+        plaintext += chance.randbytes(PLAINTEXT - len(plaintext))
+        assert isinstance(FROM_BOB.open(seal(plaintext)), Unreadable)
