@@ -1,0 +1,498 @@
+"""What is said of mixnodes, in a simulated network over simulated days."""
+
+import pickle
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import pairwise
+from math import comb, exp
+from random import Random
+
+import pytest
+
+from nym.health import (
+    LOSSY,
+    MEMORY,
+    MOST_IN_FLIGHT,
+    REFUSING,
+    THRESHOLD,
+    Health,
+    log_likelihood_ratio,
+)
+from nym.topology import Mix
+from nym.wire.addresses import NodeAddress
+
+PATIENCE = 25.0
+RATE = 4.0
+MINUTE, HOUR = 60.0, 3600.0
+
+
+def layer_of(number: int, size: int) -> list[Mix]:
+    return [Mix(NodeAddress(f"10.0.{number}.{i}", 1789), bytes([number, i])) for i in range(size)]
+
+
+class Network:
+    """A client's loops through three layers, some of which `dropping` nodes and bad lines lose.
+
+    `loss` is of all loops alike, `outages` are times when everything is lost, `convicted` is what
+    `health` came to avoid and when.
+    """
+
+    def __init__(self, seed: int, size: int = 10, loss: float = 0.0) -> None:
+        self.health = Health(PATIENCE)
+        self.layers = [layer_of(number, size) for number in range(3)]
+        self.loss = loss
+        self.dropping: dict[bytes, float] = {}
+        self.outages: Iterator[tuple[float, float]] = iter(())
+        self.convicted: list[tuple[float, bytes]] = []
+        self.now = 0.0
+        self.sent = self.lost = 0
+        self._random = Random(seed)
+        self._arrivals: list[tuple[float, bytes]] = []
+        self._avoided: frozenset[bytes] = frozenset()
+        self._usable = [[node.public_key for node in layer] for layer in self.layers]
+
+    def run(self, seconds: float, until_avoided: bytes | None = None) -> None:
+        random, health, end = self._random, self.health, self.now + seconds
+        start_of_outage, end_of_outage = next(self.outages, (end, end))
+        while self.now < end and until_avoided not in self._avoided:
+            self.now = now = self.now + random.expovariate(RATE)
+            while self._arrivals and self._arrivals[0][0] <= now:
+                health.returned(heappop(self._arrivals)[1], now)
+            self._choose_nodes()
+            route = [layer[int(random.random() * len(layer))] for layer in self._usable]
+            self.sent += 1
+            loop = self.sent.to_bytes(4, "big")
+            health.sent(loop, route, now)
+            if now >= end_of_outage:
+                start_of_outage, end_of_outage = next(self.outages, (end, end))
+            if now >= start_of_outage or self._is_lost(route):
+                self.lost += 1
+            else:
+                travel = random.gammavariate(4.5, 0.1) + 0.4 * random.random()
+                heappush(self._arrivals, (now + travel, loop))
+
+    def _is_lost(self, route: list[bytes]) -> bool:
+        if self.loss and self._random.random() < self.loss:
+            return True
+        return bool(self.dropping) and any(
+            self._random.random() < self.dropping.get(node, 0.0) for node in route
+        )
+
+    def _choose_nodes(self) -> None:
+        avoided = self.health.avoided(self.now)
+        if avoided != self._avoided:
+            self.convicted += [(self.now, node) for node in avoided - self._avoided]
+            self._avoided = avoided
+            self._usable = [
+                [node.public_key for node in self.health.usable(layer, self.now)]
+                for layer in self.layers
+            ]
+
+
+def convict(seed: int, share: float, loss: float = 0.0) -> float:
+    """After how many seconds a node that drops this share of its packets is avoided."""
+    network, node = Network(seed, loss=loss), bytes([seed % 3, seed % 10])
+    network.run(MINUTE + 0.37 * seed)
+    network.dropping, onset = {node: share}, network.now
+    network.run(HOUR, until_avoided=node)
+    assert [found for _, found in network.convicted] == [node]
+    return network.now - onset
+
+
+# ---- bad nodes are found
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.02, 0.1])
+def test_a_dead_node_is_found_within_two_minutes(loss: float) -> None:
+    assert max(convict(seed, 1.0, loss) for seed in range(30)) < 2 * MINUTE
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.02])
+def test_a_node_that_drops_half_is_found_within_three_minutes(loss: float) -> None:
+    assert max(convict(seed, 0.5, loss) for seed in range(60)) < 3 * MINUTE
+
+
+def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -> None:
+    times = [convict(seed, 0.3) for seed in range(100)]
+    assert sum(time < 3 * MINUTE for time in times) >= 85
+    assert max(times) < 10 * MINUTE
+
+
+def test_several_bad_nodes_are_found() -> None:
+    network = Network(7)
+    network.dropping = {bytes([n, i]): 1.0 for n in range(3) for i in range(3)}
+    network.run(5 * MINUTE)
+    assert {node for _, node in network.convicted} == network.dropping.keys()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_dead_node_in_a_small_network_is_found(size: int) -> None:
+    network = Network(8, size)
+    network.dropping = {b"\x01\x01": 1.0}
+    network.run(2 * MINUTE)
+    assert network.health.avoided(network.now) == {b"\x01\x01"}
+
+
+# ---- good ones are left alone
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.02, 0.1, 0.3])
+def test_nobody_is_avoided_in_a_hundred_hours_of_a_sound_or_lossy_network(loss: float) -> None:
+    network = Network(1, loss=loss)
+    network.run(25 * HOUR)
+    assert network.convicted == []
+    assert network.health.loss() == pytest.approx(loss, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_nobody_is_avoided_in_a_small_lossy_network(size: int) -> None:
+    network = Network(2, size, loss=0.2)
+    network.run(5 * HOUR)
+    assert network.convicted == []
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2, 0.1])
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_bad_nodes_are_not_taken_out_on_good_ones(share: float, loss: float) -> None:
+    network = Network(3, loss=loss)
+    network.dropping = {bytes([n, 4]): share for n in range(3)}
+    network.run(3 * HOUR)
+    assert {node for _, node in network.convicted} <= network.dropping.keys()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_more_bad_nodes_than_may_be_left_out_are_not_taken_out_on_good_ones(share: float) -> None:
+    network = Network(4)
+    network.dropping = {bytes([1, i]): share for i in range(8)}
+    network.run(3 * HOUR)
+    assert {node for _, node in network.convicted} == network.dropping.keys()
+
+
+@pytest.mark.parametrize(
+    ("length", "gap"), [(2 * MINUTE, 5 * MINUTE), (40.0, MINUTE), (5.0, 20.0), (0.5, 3.0)]
+)
+def test_outages_are_blamed_on_nobody(length: float, gap: float) -> None:
+    network, random = Network(5), Random(6)
+
+    def outages() -> Iterator[tuple[float, float]]:
+        time = 0.0
+        while True:
+            time += random.expovariate(1 / gap)
+            yield time, time + length
+            time += length
+
+    network.outages = outages()
+    network.run(5 * HOUR)
+    assert network.convicted == []
+    assert network.lost > 0.1 * network.sent
+
+
+# ---- the evidence of one epoch
+
+
+@pytest.mark.parametrize(
+    ("uses", "losses", "other_uses", "other_losses", "least", "most"),
+    [
+        (6, 6, 54, 0, 10.0, 20.0),
+        (6, 3, 54, 0, 4.0, 10.0),
+        (6, 1, 54, 0, 0.5, 2.0),
+        (6, 0, 54, 0, -3.0, -1.0),
+        (6, 1, 54, 9, -2.0, 0.0),
+        (6, 6, 54, 54, 0.0, 0.0),
+        (6, 5, 54, 54, -1.0, 0.0),
+        (60, 60, 0, 0, 0.0, 0.0),
+        (60, 0, 0, 0, 0.0, 0.0),
+        (59, 59, 1, 0, 0.0, 1.0),
+    ],
+)
+def test_evidence(
+    uses: int, losses: int, other_uses: int, other_losses: int, least: float, most: float
+) -> None:
+    assert least <= log_likelihood_ratio(uses, losses, other_uses, other_losses) <= most
+
+
+@pytest.mark.parametrize("uses", [2, 6, 20, 30, 45, 59])
+@pytest.mark.parametrize("loss", [0.001, 0.02, 0.1, 0.3, 0.6, 0.9])
+def test_a_good_node_expects_no_evidence_against_it(uses: int, loss: float) -> None:
+    def chance(losses: int, of: int) -> float:
+        return comb(of, losses) * loss**losses * (1 - loss) ** (of - losses)
+
+    others = 60 - uses
+    expected = sum(
+        chance(losses, uses)
+        * chance(other_losses, others)
+        * exp(min(THRESHOLD / 2, log_likelihood_ratio(uses, losses, others, other_losses)))
+        for losses in range(uses + 1)
+        for other_losses in range(others + 1)
+    )
+    assert expected < 1.2
+
+
+def test_one_epoch_convicts_nobody() -> None:
+    network = Network(9, size=2)
+    network.dropping = {b"\x00\x00": 1.0}
+    network.run(15.0)
+    network.dropping = {}
+    network.run(5 * MINUTE)
+    assert network.convicted == []
+
+
+# ---- another chance
+
+
+def test_a_node_gets_another_chance_and_is_found_sooner_if_it_is_still_bad() -> None:
+    network, node, first_time = Network(10), b"\x02\x07", LOSSY[0]
+    network.dropping = {node: 1.0}
+    network.run(10 * HOUR)
+    assert {found for _, found in network.convicted} == {node}
+    times = [time for time, _ in network.convicted]
+    gaps = [after - before for before, after in pairwise(times)]
+    for number, gap in enumerate(gaps):
+        avoided_for = min(LOSSY[1], first_time * 2**number)
+        assert avoided_for + PATIENCE < gap < avoided_for + 65.0
+    assert len(gaps) == 6
+
+
+def test_a_node_that_is_good_again_is_used_again() -> None:
+    network, node = Network(11), b"\x02\x07"
+    network.dropping = {node: 1.0}
+    network.run(HOUR, until_avoided=node)
+    network.dropping, found = {}, network.now
+    assert node in network.health.avoided(found + LOSSY[0] - 1)
+    assert network.health.avoided(found + LOSSY[0]) == frozenset()
+    network.run(HOUR)
+    assert network.convicted == [(found, node)]
+
+
+def test_a_lossy_network_does_not_spoil_the_other_chance() -> None:
+    for seed in range(20):
+        network, node = Network(seed, loss=0.1), b"\x00\x03"
+        network.dropping = {node: 1.0}
+        network.run(HOUR, until_avoided=node)
+        network.dropping = {}
+        network.run(LOSSY[0] + 5 * MINUTE)
+        assert len(network.convicted) == 1
+
+
+@pytest.mark.parametrize(("good_for", "times"), [(0.8, 2), (1.1, 1)])
+def test_good_behaviour_makes_it_forgotten(good_for: float, times: int) -> None:
+    network, node = Network(12), b"\x02\x07"
+    network.dropping = {node: 1.0}
+    network.run(HOUR, until_avoided=node)
+    network.dropping = {}
+    network.run(LOSSY[0] * (1 + good_for))
+    network.dropping = {node: 1.0}
+    network.run(HOUR, until_avoided=node)
+    end = network.now + times * LOSSY[0]
+    assert len(network.convicted) == 2
+    assert node in network.health.avoided(end - 1)
+    assert node not in network.health.avoided(end)
+
+
+# ---- the half of a layer
+
+
+def refuse(health: Health, nodes: list[bytes], now: float, witness: bytes) -> None:
+    for node in nodes:
+        for _ in range(2):
+            health.refused(node, now)
+            health.accepted(witness, now)
+
+
+@pytest.mark.parametrize(("size", "bad", "used"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (10, 9, 5)])
+def test_at_most_half_of_a_layer_is_left_out(size: int, bad: int, used: int) -> None:
+    health, layer = Health(PATIENCE), layer_of(0, size)
+    for i, node in enumerate(layer[:bad]):
+        refuse(health, [node.public_key], 0.1 * i, b"another")
+    assert health.avoided(1.0) == {node.public_key for node in layer[:bad]}
+    # Those whose time is over first come back in.
+    assert health.usable(layer, 1.0) == layer[: bad - size // 2] + layer[bad:]
+    assert len(health.usable(layer, 1.0)) == used
+    assert health.usable(layer_of(1, size), 1.0) == layer_of(1, size)
+
+
+def test_few_avoided_nodes_are_all_left_out() -> None:
+    health, layer = Health(PATIENCE), layer_of(0, 10)
+    refuse(health, [layer[2].public_key, layer[3].public_key], 0.0, layer[0].public_key)
+    assert health.usable(layer, 1.0) == layer[:2] + layer[4:]
+    assert health.usable(layer, REFUSING[0]) == layer
+
+
+# ---- refusals
+
+
+def test_a_node_that_refuses_twice_while_another_accepts_is_avoided_for_a_while() -> None:
+    health = Health(PATIENCE)
+    health.accepted(b"good", 0.0)
+    health.refused(b"bad", 1.0)
+    health.accepted(b"good", 1.5)
+    assert health.avoided(1.5) == frozenset()
+    health.refused(b"bad", 2.0)
+    assert health.avoided(2.0) == health.avoided(2.0 + REFUSING[0] - 0.1) == {b"bad"}
+    assert health.avoided(2.0 + REFUSING[0]) == frozenset()
+
+
+def test_the_time_doubles_while_it_refuses_up_to_ten_minutes() -> None:
+    health, now, times = Health(PATIENCE), 0.0, []
+    refuse(health, [b"bad"], now, b"good")
+    for _ in range(7):
+        start = now
+        while b"bad" in health.avoided(now):
+            now += 1.0
+        times.append(now - start)
+        health.refused(b"bad", now)
+        health.accepted(b"good", now)
+    assert times == [30, 60, 120, 240, 480, 600, 600]
+
+
+def test_what_was_refused_before_it_was_avoided_does_not_double_the_time() -> None:
+    health = Health(PATIENCE)
+    for _ in range(5):
+        refuse(health, [b"bad"], 0.0, b"good")
+    assert health.avoided(REFUSING[0]) == frozenset()
+
+
+def test_one_packet_taken_makes_refusals_forgotten() -> None:
+    health = Health(PATIENCE)
+    refuse(health, [b"bad"], 0.0, b"good")
+    health.accepted(b"bad", 10.0)
+    assert health.avoided(10.0) == frozenset()
+    health.refused(b"bad", 11.0)
+    health.accepted(b"good", 12.0)
+    assert health.avoided(12.0) == frozenset()
+    health.refused(b"bad", 13.0)
+    assert health.avoided(13.0 + REFUSING[0]) == frozenset()
+
+
+def test_when_all_refuse_nobody_is_blamed() -> None:
+    health, nodes = Health(PATIENCE), [bytes([i]) for i in range(10)]
+    for node in nodes:
+        health.accepted(node, 0.0)
+    for i in range(100):
+        health.refused(nodes[i * 7 % 10], float(i))
+    assert health.avoided(100.0) == frozenset()
+    for node in nodes:
+        health.accepted(node, 101.0)
+    assert health.avoided(101.0) == frozenset()
+
+
+def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
+    health, nodes = Health(PATIENCE), [bytes([i]) for i in range(10)]
+    for node in nodes:
+        health.refused(node, 0.0)
+    health.accepted(nodes[0], 1.0)
+    for node in nodes[1:]:
+        health.refused(node, 2.0)
+    assert len(health.avoided(2.0)) <= 1
+
+
+# ---- bookkeeping
+
+
+def test_only_loops_that_are_waited_for_return() -> None:
+    health = Health(PATIENCE)
+    health.sent(b"loop", [b"a", b"b", b"c"], 0.0)
+    assert not health.returned(b"unknown", 1.0)
+    assert health.returned(b"loop", 1.0)
+    assert not health.returned(b"loop", 1.0)
+
+
+def test_a_loop_under_way_is_counted_once() -> None:
+    health = Health(PATIENCE)
+    for _ in range(60):
+        health.sent(b"loop", [b"a", b"b", b"c"], 0.0)
+    health.avoided(PATIENCE + 1)
+    assert health.loss() == 0.0
+
+
+def test_a_suspicion_lasts_from_one_slow_epoch_to_the_next() -> None:
+    health, random = Health(PATIENCE), Random(15)
+    for hour in range(4):
+        for i in range(60):
+            now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
+            route = [bytes([n, random.randrange(10)]) for n in range(3)]
+            health.sent(loop, route, now)
+            if b"\x01\x05" not in route:
+                health.returned(loop, now + 1)
+    assert health.avoided(4 * HOUR) == {b"\x01\x05"}
+
+
+def fill_epoch(health: Health, start: float, returning: int, delay: float = 1.0) -> None:
+    for i in range(60):
+        health.sent(b"%d at %f" % (i, start), [b"a", b"b", b"c"], start)
+    for i in range(returning):
+        assert health.returned(b"%d at %f" % (i, start), start + delay)
+
+
+def test_the_loss_is_that_of_the_last_loops_judged() -> None:
+    health = Health(PATIENCE)
+    assert health.loss() == 0.0
+    fill_epoch(health, 0.0, 45)
+    health.avoided(PATIENCE)
+    assert health.loss() == 0.0
+    health.avoided(PATIENCE + 1)
+    assert health.loss() == 0.25
+    for i in range(9):
+        fill_epoch(health, 100.0 * (i + 1), 60)
+    health.avoided(1000.0)
+    assert health.loss() == 0.0
+
+
+def test_an_epoch_is_judged_as_soon_as_all_of_it_is_back() -> None:
+    health = Health(PATIENCE)
+    fill_epoch(health, 0.0, 0)
+    health.avoided(PATIENCE + 1)
+    assert health.loss() == 1.0
+    fill_epoch(health, 100.0, 60)
+    health.avoided(101.0)
+    assert health.loss() == 0.5
+
+
+def test_a_loop_that_comes_too_late_was_lost() -> None:
+    health = Health(PATIENCE)
+    fill_epoch(health, 0.0, 30, PATIENCE + 1)
+    health.avoided(PATIENCE + 1)
+    assert health.loss() == 1.0
+    assert not health.returned(b"59 at 0.000000", PATIENCE + 2)
+
+
+def test_an_interruption_makes_what_is_under_way_forgotten() -> None:
+    health = Health(PATIENCE)
+    fill_epoch(health, 0.0, 30)
+    health.interrupted()
+    assert not health.returned(b"59 at 0.000000", 2.0)
+    health.avoided(100.0)
+    assert health.loss() == 0.0
+
+
+def test_interruptions_keep_a_node_from_blame() -> None:
+    network = Network(13)
+    network.dropping = {b"\x00\x01": 1.0}
+    for _ in range(60):
+        network.run(20.0)
+        network.health.interrupted()
+    assert network.convicted == []
+
+
+def test_memory_is_bounded() -> None:
+    health, random, sizes = Health(PATIENCE), Random(14), []
+    for day in range(5):
+        for i in range(6000):
+            now = day * (MEMORY + 1) + i * 0.01
+            route = [random.randbytes(32) for _ in range(3)]
+            loop = random.randbytes(16)
+            health.sent(loop, route, now)
+            if i % 2:
+                health.returned(loop, now)
+            if i % 20 == 0:
+                refuse(health, route[:1], now, b"good")
+        sizes.append(len(pickle.dumps(health)))
+    assert max(sizes[2:]) < sizes[1] * 1.05
+
+
+def test_no_more_than_so_many_loops_are_waited_for() -> None:
+    health = Health(PATIENCE)
+    loops = [i.to_bytes(4, "big") for i in range(MOST_IN_FLIGHT + 10)]
+    for loop in loops:
+        health.sent(loop, [b"a", b"b", b"c"], 0.0)
+    assert [health.returned(loop, 1.0) for loop in loops] == [True] * MOST_IN_FLIGHT + [False] * 10
