@@ -79,12 +79,8 @@ def _zero_or_more(value: float) -> None:
         raise ValueError("seconds, from 0 to 1000000")
 
 
-def _only_false(what: str) -> Check:
-    def check(value: bool) -> None:
-        if value:
-            raise ValueError(f"{what} does not exist yet in this version; only false will do")
-
-    return check
+def _no_check(value: object) -> None:
+    """Any value of the right type will do."""
 
 
 def _check_level(value: str) -> None:
@@ -125,7 +121,7 @@ class ClientSettings:
     reliable: bool = _setting(
         False,
         "true: acknowledged, which tells recipients who sent",
-        _only_false("reliable delivery"),
+        _no_check,
     )
 
 
@@ -164,9 +160,9 @@ class PrivacySettings:
     """The section [privacy]."""
 
     seal: bool = _setting(
-        False,
-        "false: plain messages, as the published 0.4 client sends and reads them",
-        _only_false("the sealed envelope"),
+        True,
+        "false: plain messages, for recipients that run the published 0.4 client",
+        _no_check,
     )
 
 
@@ -235,7 +231,11 @@ def parse_config(text: str, name: str = CONFIG_FILE) -> Config:
             except ValueError as error:
                 raise refuse(f"{key} = {_toml(value)}: {error}", section, key) from error
         sections[section] = kind(**table)
-    return Config(**sections)
+    config = Config(**sections)
+    if config.client.reliable and not config.privacy.seal:
+        reason = "reliable = true takes sealed messages; privacy.seal is false"
+        raise refuse(reason, "client", "reliable")
+    return config
 
 
 def format_config(config: Config) -> str:

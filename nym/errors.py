@@ -33,6 +33,15 @@ class ListenError(NymError):
     """A port can't be listened on."""
 
 
+class FolderInUseError(NymError):
+    """Two clients can't share one folder."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"another nym-client runs with {folder}; stop that one first, or use another --id"
+        )
+
+
 # What a local application asked for, and why it can't be had.
 
 
@@ -84,6 +93,15 @@ class MessageTooLongError(RequestError):
         super().__init__(f"too long message. Sent {length} bytes while the maximum is {maximum}")
 
 
+class BadRecipientError(RequestError):
+    """An address that is nobody's: a group element of low order, which has no private key."""
+
+    code = "bad_recipient"
+
+    def __init__(self) -> None:
+        super().__init__("the recipient's address is nobody's: no client can have it")
+
+
 class NoTopologyError(RequestError):
     """Nothing is known of the network yet, or no route can be made of what is known."""
 
@@ -99,6 +117,12 @@ class BusyError(RequestError):
     """The outbox is full."""
 
     code = "busy"
+
+
+class StoreError(RequestError):
+    """What must last can't be written, or read: the disk is full, or fails."""
+
+    code = "storage"
 
 
 class NoSuchMessageError(RequestError):

@@ -1,5 +1,6 @@
 """A packet's way: one random mixnode of each layer, then the recipient's provider."""
 
+from collections.abc import Sequence
 from random import Random
 
 from nym.sphinx import Hop
@@ -21,10 +22,10 @@ def recipient_provider(topology: Topology, recipient: bytes) -> ProviderNode | N
 
 
 def random_route(
-    topology: Topology, provider: ProviderNode, average_delay: float, random: Random
+    layers: Sequence[Sequence[Mix]], provider: ProviderNode, average_delay: float, random: Random
 ) -> tuple[NodeAddress, list[Hop]]:
     """(the first hop's address, the hops), with a delay for each hop around `average_delay` s."""
-    mixnodes = [random.choice(layer) for layer in topology.layers]
+    mixnodes = [random.choice(layer) for layer in layers]
     nodes: list[Mix | ProviderNode] = [*mixnodes, provider]
     hops = [
         Hop(

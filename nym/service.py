@@ -1,11 +1,20 @@
 """Answers one local request, whatever dialect it came in."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from nym.errors import MessageTooLongError, NoSuchMessageError, NoTopologyError
-from nym.store import Inbox, Outbox, Outgoing
+from nym.envelope import is_sealable
+from nym.errors import (
+    BadRecipientError,
+    IncompleteDataError,
+    MessageTooLongError,
+    NoSuchMessageError,
+    NoTopologyError,
+    RequestError,
+)
+from nym.store.inbox import Inbox
+from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
 from nym.wire.requests import (
@@ -29,7 +38,7 @@ from nym.wire.requests import (
     Subscribe,
     Subscribed,
 )
-from nym.wire.sizes import LONGEST_MESSAGE
+from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
 
 class View(NamedTuple):
@@ -38,29 +47,40 @@ class View(NamedTuple):
     topology: Topology | None
     provider: ProviderNode | None
     is_registered: bool
+    partial: int = 0  # messages of which fragments are missing
+    partial_lost: int = 0  # of those, given up
+    loss: float = 0.0  # share of loops that did not come back
+    avoided_nodes: int = 0
 
 
 class Service:
     """What a client does for the applications beside it."""
 
     def __init__(
-        self, address: bytes, outbox: Outbox, inbox: Inbox, view: Callable[[], View]
+        self,
+        address: bytes,
+        outbox: Outbox,
+        inbox: Inbox,
+        view: Callable[[], View],
+        manner: Manner,
     ) -> None:
         self.inbox = inbox
         self._address = address
         self._outbox = outbox
         self._view = view
+        self._manner = manner  # of messages that ask for none
         self._started = time.monotonic()
 
     def answer(self, request: Request) -> Response:
         """Do what is asked. Raises a RequestError, whose text is for the application."""
         match request:
-            case Send(recipient, message):
-                if len(message) > LONGEST_MESSAGE:
-                    raise MessageTooLongError(len(message), LONGEST_MESSAGE)
-                return Sent(self._outbox.accept(Outgoing(recipient, message)))
-            case Fetch(most_bytes, size):
-                return Fetched(self.inbox.take(most_bytes, size))
+            case Send():
+                (outcome,) = self.send([request])
+                if isinstance(outcome, RequestError):
+                    raise outcome
+                return outcome
+            case Fetch():
+                return Fetched(self.inbox.take(*request))
             case Clients():
                 return ClientList(_known_clients(self._view().topology))
             case Details():
@@ -76,10 +96,56 @@ class Service:
                     raise NoSuchMessageError(message_id)
                 return Acknowledged(message_id)
 
+    def send(self, requests: Iterable[Send]) -> list[Sent | RequestError]:
+        """Accept messages: when this returns they are on disk, by one commit, but for errors."""
+        outcomes: list[Outgoing | RequestError] = []
+        for request in requests:
+            try:
+                outcomes.append(self._outgoing(request))
+            except RequestError as error:
+                outcomes.append(error)
+        failures = iter(self._outbox.accept([o for o in outcomes if isinstance(o, Outgoing)]))
+        return [
+            outcome if isinstance(outcome, RequestError) else next(failures) or Sent(outcome.id)
+            for outcome in outcomes
+        ]
+
+    def delivered(self, response: Response) -> None:
+        """An answer reached the application: what was in it is the application's now."""
+        if isinstance(response, Fetched):
+            self.inbox.handed_over(response.messages)
+
     def take_back(self, response: Response) -> None:
         """An answer that did not reach the application: keep what was in it."""
         if isinstance(response, Fetched):
             self.inbox.give_back(response.messages)
+
+    def _outgoing(self, request: Send) -> Outgoing:
+        manner = self._manner_of(request)
+        longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
+        if len(request.message) > longest:
+            raise MessageTooLongError(len(request.message), longest)
+        if manner is not Manner.PLAIN and not is_sealable(request.recipient):
+            raise BadRecipientError
+        return Outgoing(new_id(), request.recipient, request.message, manner)
+
+    def _manner_of(self, request: Send) -> Manner:
+        match request.is_plain, request.is_reliable:
+            case True, True:
+                raise IncompleteDataError(
+                    "a plain message can't be reliable: nobody would acknowledge it"
+                )
+            case True, _:
+                return Manner.PLAIN
+            case _, True:
+                return Manner.RELIABLE
+            case False, False:
+                return Manner.SEALED
+            case False, None:
+                return max(self._manner, Manner.SEALED)
+            case None, False:
+                return min(self._manner, Manner.SEALED)
+        return self._manner
 
     def _status(self) -> StatusReport:
         view = self._view()
@@ -91,6 +157,11 @@ class Service:
             outbox=len(self._outbox),
             inbox=len(self.inbox),
             inbox_lost=self.inbox.lost,
+            partial=view.partial,
+            partial_lost=view.partial_lost,
+            failed=self._outbox.failed,
+            loss=round(view.loss, 4),
+            avoided_nodes=view.avoided_nodes,
         )
 
 

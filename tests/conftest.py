@@ -9,3 +9,17 @@ monkey.patch_socket()
 monkey.patch_ssl()
 monkey.patch_select()
 monkey.patch_time()
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+from nym.store.journal import Journal  # noqa: E402
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path, bytes(32))
+    yield journal
+    journal.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gevent
@@ -18,13 +19,16 @@ from gevent.pywsgi import WSGIServer
 from gevent.server import StreamServer
 
 from nym.client.client import Client
-from nym.config import ClientSettings, Config, SocketSettings, TrafficSettings
+from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
+from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.listening import listen
 from nym.service import Service, View
 from nym.sockets.local import LocalSocket
 from nym.sockets.tcp import TcpSocket
-from nym.store import Inbox, Outbox
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outbox
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
@@ -106,19 +110,34 @@ class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
     def __init__(self, kind: type[LocalSocket], **settings: Any) -> None:
-        self.outbox, self.inbox = Outbox(), Inbox()
+        self.folder = TemporaryDirectory()
+        self.journal = Journal(Path(self.folder.name), bytes(32))
+        self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
         self.topology: Topology | None = None
         self._service = Service(
-            OWN, self.outbox, self.inbox, lambda: View(self.topology, None, False)
+            OWN,
+            self.outbox,
+            self.inbox,
+            lambda: View(self.topology, None, False),
+            Manner.SEALED,
         )
         self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))
 
     def __enter__(self) -> "Served":
-        self.place = self.socket.start()
+        try:
+            self.place = self.socket.start()
+        except NymError:
+            self._clean_up()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.socket.stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
 
     @property
     def port(self) -> int:
@@ -146,16 +165,21 @@ class Application:
         traffic: TrafficSettings = FAST,
         identity: Identity | None = None,
         revive: Callable[[], bool] | None = None,
+        folder: Path | None = None,
+        seal: bool = True,
         **settings: Any,
     ) -> None:
+        self._own_folder = TemporaryDirectory()
         self.identity = identity or generate_identity()
         self.address = self.identity.public_key
         config = Config(
             client=replace(ClientSettings(id="test", directory=directory), **settings),
             socket=SocketSettings(port=0),
             traffic=traffic,
+            privacy=PrivacySettings(seal=seal),
         )
-        self.client = Client(self.identity, config, TcpSocket, revive)
+        self.folder = folder or Path(self._own_folder.name)
+        self.client = Client(self.identity, config, self.folder, TcpSocket, revive)
         port = self.client.listen()
         assert isinstance(port, int)
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -167,6 +191,7 @@ class Application:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
         self.client.stop()
+        self._own_folder.cleanup()
 
     def ask(self, request: bytes) -> bytes:
         """One raw request, one answer."""

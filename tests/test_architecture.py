@@ -25,7 +25,15 @@ FLOORS = [
     {"nym.wire", "nym.store", "nym.config", "nym.listening"},
     {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
 ]
-NO_IO = ["nym.wire", "nym.topology", "nym.routes", "nym.timing", "nym.sphinx"]
+NO_IO = [
+    "nym.wire",
+    "nym.topology",
+    "nym.routes",
+    "nym.timing",
+    "nym.sphinx",
+    "nym.envelope",
+    "nym.health",
+]
 IO = {"socket", "gevent", "select", "asyncio", "requests", "threading", "os", "time", "secrets"}
 
 

@@ -247,6 +247,10 @@ def test_a_unix_socket(tmp_path: Path, command: str) -> None:
                 connection.connect(str(path))
             code, _, err = run_program(tmp_path, command, *arguments)
             assert code == 1
+            assert "another nym-client runs with" in err
+            run_program(tmp_path, "init", "--id", "bob")
+            code, _, err = run_program(tmp_path, command, "--id", "bob", *arguments[2:])
+            assert code == 1
             assert f"unix:{path}: another program listens there" in err
             code, _, err = program.end(signal.SIGTERM)
     assert code == 0

@@ -56,7 +56,8 @@ def test_the_contract_of_the_design() -> None:
     assert traffic.average_packet_delay == 0.1
     assert traffic.message_sending_average_delay == traffic.loop_cover_traffic_average_delay == 0.5
     assert (traffic.fetch_message_delay, traffic.topology_refresh_rate) == (0.4, 10)
-    assert config.privacy.seal is False
+    assert config.privacy.seal is True
+    assert config.client.reliable is False
     assert config.logging.level == "info"
 
 
@@ -77,8 +78,7 @@ def test_the_contract_of_the_design() -> None:
         ("[client]\nid = ''\n[socket]\nport = 1", 2, "an id"),
         ("[client]\ndirectory = 'ftp://x'", 2, "such as http"),
         ("[client]\nprovider = 'abc'", 2, "32 bytes"),
-        ("[client]\nreliable = true", 2, "does not exist yet"),
-        ("[privacy]\nseal = true", 2, "does not exist yet"),
+        ("[privacy]\nseal = false\n[client]\nreliable = true", 4, "sealed"),
         ("[logging]\nlevel = 'loud'", 2, "debug, info"),
         ("[client\n", 1, "TOML"),
     ],

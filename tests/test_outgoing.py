@@ -8,22 +8,29 @@ from statistics import fmean
 import gevent
 import pytest
 
+from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import LoopCover
+from nym.client.delivery import Delivery, Recipient, Reliable, Unacknowledged
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.envelope import Envelopes
 from nym.errors import NoTopologyError
+from nym.health import Health
 from nym.identity import generate_identity
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, process_packet
-from nym.store import Outbox, Outgoing
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.state import State
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
 from tests.harness import free_port, serving, wait_until
 
-OWN, OTHER = b"o" * 32, b"p" * 32
+OWN_IDENTITY, OTHER_IDENTITY = generate_identity(), generate_identity()
+OWN, OTHER = OWN_IDENTITY.public_key, OTHER_IDENTITY.public_key
 MIXNODES = [generate_identity() for _ in range(3)]
 PROVIDER = generate_identity()
 DELAY = 0.1
@@ -32,7 +39,9 @@ DELAY = 0.1
 class Setup:
     """The sending half of a client, and a node of layer 1 that keeps what it gets."""
 
-    def __init__(self, first_hops: list[NodeAddress]) -> None:
+    def __init__(
+        self, journal: Journal, first_hops: list[NodeAddress], *, is_sealed: bool = False
+    ) -> None:
         at = NodeAddress("127.0.0.1", 1)
         layers = [
             [Mix(address, MIXNODES[0].public_key) for address in first_hops],
@@ -40,13 +49,46 @@ class Setup:
         ]
         provider = ProviderNode(at, at, PROVIDER.public_key, frozenset())
         self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
-        self.session = ProviderSession(OWN, None, 600)
+        self.session = ProviderSession(OWN, None, 600, State(journal))
         self.session.follow(self.topology)
         random = Random(1)
-        self.packets = PacketMaker(OWN, lambda: self.topology, self.session, DELAY, random)
-        self.outbox, self.sender = Outbox(), Sender()
-        self.cover = LoopCover(OWN, self.packets, self.sender, 0.5, random)
-        self.queue = OutgoingQueue(self.outbox, self.packets, self.sender, self.cover, 0.5, random)
+        self.health = Health(20.0)
+        self.packets = PacketMaker(
+            OWN,
+            lambda: self.topology,
+            self.session,
+            Envelopes(OWN_IDENTITY),
+            self.health,
+            DELAY,
+            random,
+        )
+        self.outbox, self.sender = Outbox(journal), Sender(self.health)
+        self.cover = LoopCover(
+            OWN, self.packets, self.sender, self.health, 0.5, random, is_sealed=is_sealed
+        )
+        self.acknowledgements = Acknowledgements(OWN, 0.0)
+        self.queue = OutgoingQueue(
+            self.outbox,
+            self.acknowledgements,
+            self.begin,
+            self.packets,
+            self.sender,
+            self.cover,
+            0.5,
+            random,
+        )
+
+    def begin(
+        self, outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
+    ) -> Delivery:
+        if outgoing.manner is Manner.RELIABLE:
+            return Reliable(outgoing, progress, recipient, OWN, 0.05, now)
+        return Unacknowledged(outgoing, progress, self.health.loss)
+
+    def accept(self, recipient: bytes, message: bytes, manner: Manner = Manner.PLAIN) -> str:
+        outgoing = Outgoing(new_id(), recipient, message, manner)
+        assert self.outbox.accept([outgoing]) == [None]
+        return outgoing.id
 
 
 class Node:
@@ -81,14 +123,14 @@ def node() -> Node:
 
 
 @pytest.fixture
-def setup(node: Node) -> Iterator[Setup]:
+def setup(node: Node, journal: Journal) -> Iterator[Setup]:
     with serving(node.take) as address:
-        yield Setup([address])
+        yield Setup(journal, [address])
 
 
 def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -> None:
     for message in (b"one", b"two"):
-        setup.outbox.accept(Outgoing(OTHER, message))
+        setup.accept(OTHER, message)
     for _ in range(5):
         setup.queue.tick()
         setup.cover.tick()
@@ -97,8 +139,8 @@ def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -
     assert sorted(contents) == sorted([(OTHER, b"one"), (OTHER, b"two"), *[(OWN, LOOP_COVER)] * 8])
 
 
-def test_cover_and_messages_are_delayed_alike() -> None:
-    setup = Setup([NodeAddress("127.0.0.1", 1)])
+def test_cover_and_messages_are_delayed_alike(journal: Journal) -> None:
+    setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     means = []
     for recipient, message in ((OWN, LOOP_COVER), (OTHER, b"hello")):
         made = [setup.packets.make(recipient, message).packet for _ in range(400)]
@@ -109,7 +151,7 @@ def test_cover_and_messages_are_delayed_alike() -> None:
 
 
 def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: Node) -> None:
-    setup.outbox.accept(Outgoing(OTHER, b"later"))
+    setup.accept(OTHER, b"later")
     topology, setup.topology = setup.topology, None
     for _ in range(3):
         setup.queue.tick()
@@ -123,12 +165,14 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
     assert node.unwrapped()[0][1].message() == b"later"
 
 
-def test_a_message_that_no_node_took_goes_out_again(node: Node) -> None:
+def test_a_message_that_no_node_took_goes_out_again(journal: Journal, node: Node) -> None:
     with serving(node.take) as address:
-        setup = Setup([NodeAddress("127.0.0.1", free_port()) for _ in range(2)] + [address])
+        setup = Setup(
+            journal, [NodeAddress("127.0.0.1", free_port()) for _ in range(2)] + [address]
+        )
         messages = [b"%d" % i for i in range(20)]
         for message in messages:
-            setup.outbox.accept(Outgoing(OTHER, message))
+            setup.accept(OTHER, message)
 
         def all_arrived() -> bool:
             setup.queue.tick()
@@ -142,8 +186,8 @@ def test_a_message_that_no_node_took_goes_out_again(node: Node) -> None:
         assert sorted(m for m in finals if m != LOOP_COVER) == sorted(messages)
 
 
-def test_own_packets_go_to_the_own_provider_whatever_the_directory_says() -> None:
-    setup = Setup([NodeAddress("127.0.0.1", 1)])
+def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal: Journal) -> None:
+    setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     assert setup.topology is not None
     other = setup.topology.providers[0]._replace(public_key=MIXNODES[0].public_key)
     setup.topology = setup.topology._replace(providers=(other, *setup.topology.providers))
@@ -153,9 +197,9 @@ def test_own_packets_go_to_the_own_provider_whatever_the_directory_says() -> Non
         assert unwrap(setup.packets.make(OWN, b"x").packet)[1].destination == OWN
 
 
-def test_routes_are_drawn_anew_for_each_packet() -> None:
+def test_routes_are_drawn_anew_for_each_packet(journal: Journal) -> None:
     hops = [NodeAddress("127.0.0.1", port) for port in range(1, 6)]
-    setup = Setup(hops)
+    setup = Setup(journal, hops)
     made = [setup.packets.make(OTHER, b"x") for _ in range(100)]
     assert {addressed.first_hop for addressed in made} == set(hops)
     alphas = {addressed.packet[:32] for addressed in made}
@@ -165,17 +209,19 @@ def test_routes_are_drawn_anew_for_each_packet() -> None:
     assert decode_address(forward.address) == NodeAddress("127.0.0.1", 1)
 
 
-def test_stopping_gives_back_what_was_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_gives_back_what_was_not_handed_over(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nym.client.sender.LONGEST_END", 0.05)
-    setup = Setup([NodeAddress("192.0.2.1", 9)])  # nobody answers there, ever
+    setup = Setup(journal, [NodeAddress("192.0.2.1", 9)])  # nobody answers there, ever
 
     def hang(*_: object) -> None:
         gevent.sleep(60)
 
     monkeypatch.setattr("nym.client.sender.send_packet", hang)
-    setup.outbox.accept(Outgoing(OTHER, b"under way"))
+    setup.accept(OTHER, b"under way")
     setup.queue.tick()
     gevent.sleep(0.01)
-    assert len(setup.outbox) == 0
     setup.sender.stop()
     assert len(setup.outbox) == 1
+    monkeypatch.undo()

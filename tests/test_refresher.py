@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -10,6 +11,8 @@ import pytest
 
 from nym.client.refresher import LONGEST_RETRY, Refresher
 from nym.client.resolver import Resolver
+from nym.store.journal import Journal
+from nym.store.state import State
 from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, serving_http
@@ -17,18 +20,28 @@ from tests.harness import free_port, serving_http
 TOPOLOGY = (Path(__file__).parent / "vectors" / "topology_2020.json").read_bytes()
 
 
-def refresher(url: str, followed: list[Topology] | None = None) -> Refresher:
-    followed = [] if followed is None else followed
-    return Refresher(url, 10.0, Random(1), followed.append, None)
+class Setup:
+    """Makes refreshers over one folder, as one start after another does."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.state = State(journal)
+        self.followed: list[Topology] = []
+
+    def __call__(self, url: str, revive: Callable[[], bool] | None = None) -> Refresher:
+        return Refresher(url, 10.0, Random(1), self.followed.append, revive, self.state)
 
 
-def test_it_asks_again_after_the_period() -> None:
-    followed: list[Topology] = []
+@pytest.fixture
+def refresher(journal: Journal) -> Setup:
+    return Setup(journal)
+
+
+def test_it_asks_again_after_the_period(refresher: Setup) -> None:
     with serving_http(lambda: TOPOLOGY) as url:
-        refreshing = refresher(url + "/", followed)
+        refreshing = refresher(url + "/")
         assert refreshing.tick() == 10.0
     assert refreshing.topology is not None
-    assert followed == [refreshing.topology]
+    assert refresher.followed == [refreshing.topology]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +54,9 @@ def test_it_asks_again_after_the_period() -> None:
         json.dumps({**json.loads(TOPOLOGY), "mixProviderNodes": []}).encode(),
     ],
 )
-def test_the_last_good_view_stays(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_last_good_view_stays(
+    refresher: Setup, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     answers = [TOPOLOGY]
     with serving_http(lambda: answers[-1]) as url:
@@ -58,13 +73,13 @@ def test_the_last_good_view_stays(answer: bytes, caplog: pytest.LogCaptureFixtur
     assert "works again" in caplog.text
 
 
-def test_a_directory_that_is_away_from_the_start() -> None:
+def test_a_directory_that_is_away_from_the_start(refresher: Setup) -> None:
     refreshing = refresher(f"http://127.0.0.1:{free_port()}")
     assert 0 < refreshing.tick() < 1
     assert refreshing.topology is None
 
 
-def test_only_a_directory_that_does_not_answer_is_revived() -> None:
+def test_only_a_directory_that_does_not_answer_is_revived(refresher: Setup) -> None:
     revived = []
 
     def revive() -> bool:
@@ -72,12 +87,12 @@ def test_only_a_directory_that_does_not_answer_is_revived() -> None:
         return len(revived) == 1
 
     nowhere = f"http://127.0.0.1:{free_port()}"
-    refreshing = Refresher(nowhere, 10.0, Random(1), lambda topology: None, revive)
+    refreshing = refresher(nowhere, revive)
     assert refreshing.tick() == 0.0
     assert refreshing.tick() > 0.0
     assert len(revived) == 2
     with serving_http(lambda: b"another program") as url:
-        Refresher(url, 10.0, Random(1), lambda topology: None, revive).tick()
+        refresher(url, revive).tick()
     assert len(revived) == 2
 
 
@@ -106,3 +121,52 @@ def test_a_name_that_stops_resolving_keeps_its_address(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     assert resolver.resolve({"localhost:1"}) == before
     assert resolver.resolve(set()) == {}
+
+
+def test_without_a_directory_the_last_starts_network_will_do(
+    refresher: Setup, journal: Journal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving_http(lambda: TOPOLOGY) as url:
+        first = refresher(url)
+        first.tick()
+    journal.close()
+    reopened = Journal(tmp_path, bytes(32))
+    again = Setup(reopened)
+    nowhere = again(f"http://127.0.0.1:{free_port()}")
+    for _ in range(3):
+        nowhere.tick()
+    assert nowhere.topology == first.topology
+    assert again.followed == [first.topology]
+    assert caplog.text.count("going on with the network as it was") == 1
+    reopened.close()
+
+
+def test_whoever_follows_hears_of_the_last_starts_network_first(refresher: Setup) -> None:
+    with serving_http(lambda: TOPOLOGY) as url:
+        first = refresher(url)
+        first.tick()
+        refresher.followed.clear()
+        refresher(url).tick()
+    assert refresher.followed == [first.topology, first.topology]
+
+
+def test_a_kept_network_that_is_damaged_is_none(refresher: Setup) -> None:
+    refresher.state.set("topology", b"garbage")
+    nowhere = refresher(f"http://127.0.0.1:{free_port()}")
+    nowhere.tick()
+    assert nowhere.topology is None
+
+
+def test_only_a_network_that_has_changed_is_kept_and_not_often(refresher: Setup) -> None:
+    body = json.loads(TOPOLOGY)
+    with serving_http(lambda: json.dumps(body).encode()) as url:
+        refreshing = refresher(url)
+        refreshing.tick()
+        kept = refresher.state.get("topology")
+        body["mixNodes"][0]["lastSeen"] += 1
+        refreshing.tick()
+        body["mixProviderNodes"][0]["registeredClients"] = []
+        refreshing.tick()
+        assert refresher.state.get("topology") == kept
+        refresher(url).tick()
+        assert refresher.state.get("topology") != kept

@@ -31,7 +31,7 @@ TOPOLOGY = Topology(LAYERS, (NEAR, FAR))
 
 
 def test_a_route_has_one_node_of_each_layer_then_the_provider() -> None:
-    first, hops = random_route(TOPOLOGY, FAR, 0.1, Random(1))
+    first, hops = random_route(LAYERS, FAR, 0.1, Random(1))
     ports = [decode_address(hop.address).port for hop in hops]
     assert [port // 10 for port in ports] == [1, 2, 3, 5]
     assert first == address(ports[0])
@@ -40,7 +40,7 @@ def test_a_route_has_one_node_of_each_layer_then_the_provider() -> None:
 
 def test_every_node_of_a_layer_is_taken_as_often() -> None:
     random = Random(2)
-    routes = [random_route(TOPOLOGY, FAR, 0.1, random)[1] for _ in range(6000)]
+    routes = [random_route(LAYERS, FAR, 0.1, random)[1] for _ in range(6000)]
     for layer, nodes in enumerate(LAYERS):
         taken = Counter(decode_address(route[layer].address) for route in routes)
         assert set(taken) == {node.address for node in nodes}
@@ -53,7 +53,7 @@ def test_delays_are_exponential() -> None:
     delays = [
         hop.delay / NANOSECONDS
         for _ in range(5000)
-        for hop in random_route(TOPOLOGY, FAR, 0.1, random)[1]
+        for hop in random_route(LAYERS, FAR, 0.1, random)[1]
     ]
     assert abs(fmean(delays) - 0.1) < 0.004
     above = sum(delay > 0.1 for delay in delays) / len(delays)
@@ -61,7 +61,7 @@ def test_delays_are_exponential() -> None:
 
 
 def test_delays_can_be_none() -> None:
-    assert {hop.delay for hop in random_route(TOPOLOGY, FAR, 0.0, Random(4))[1]} == {0}
+    assert {hop.delay for hop in random_route(LAYERS, FAR, 0.0, Random(4))[1]} == {0}
 
 
 def test_a_recipient_is_looked_up_at_its_provider() -> None:

@@ -8,12 +8,19 @@ from random import Random
 import pytest
 
 from nym.client import session as session_module
+from nym.client.acknowledgements import Acknowledgements
+from nym.client.assembly import Assembly
 from nym.client.poller import Poller
+from nym.client.receiver import Receiver
 from nym.client.session import ProviderSession
+from nym.envelope import Envelopes
+from nym.health import Health
 from nym.identity import generate_identity
 from nym.localnet.inboxes import MemoryInboxes
 from nym.localnet.provider import LocalProvider
-from nym.store import Inbox
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.state import State
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import (
@@ -55,21 +62,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_a_client_keeps_its_provider_and_clients_spread() -> None:
+def test_a_client_keeps_its_provider_and_clients_spread(journal: Journal) -> None:
     providers = [node(i, i) for i in range(1, 5)]
     chosen = set()
     for number in range(40):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE)
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
         session.follow(network(*providers))
-        again = ProviderSession(bytes([number]) * 32, None, PATIENCE)
+        again = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
         again.follow(network(*reversed(providers)))
         assert session.provider == again.provider
         chosen.add(session.provider)
     assert chosen == set(providers)
 
 
-def test_a_preferred_provider_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE)
+def test_a_preferred_provider_is_waited_for(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, State(journal))
     for _ in range(3):
         session.follow(network(node(1)))
     assert session.provider is None
@@ -79,8 +88,8 @@ def test_a_preferred_provider_is_waited_for(caplog: pytest.LogCaptureFixture) ->
     assert session.provider == node(2)
 
 
-def test_a_provider_with_a_new_key_is_followed_by_its_address() -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE)
+def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
     session.follow(network(node(1, 7)))
     session.follow(network(node(2, 8), node(3, 7)))
     assert session.provider == node(3, 7)
@@ -88,8 +97,8 @@ def test_a_provider_with_a_new_key_is_followed_by_its_address() -> None:
     assert session.provider == node(3, 9), "its key says more than its address"
 
 
-def test_another_provider_is_taken_when_patience_ends(clock: Clock) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE)
+def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: Clock) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
     session.follow(network(node(1, 7)))
     clock.now += PATIENCE - 1
     session.follow(network(node(2, 8)))
@@ -99,8 +108,8 @@ def test_another_provider_is_taken_when_patience_ends(clock: Clock) -> None:
     assert session.provider == node(2, 8)
 
 
-def test_in_another_network_another_provider_is_taken_at_once() -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE)
+def test_in_another_network_another_provider_is_taken_at_once(journal: Journal) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
     session.follow(network(node(1, 7), mixnode=b"a" * 32))
     session.follow(network(node(2, 8), mixnode=b"a" * 32))
     assert session.provider == node(1, 7)
@@ -111,12 +120,27 @@ def test_in_another_network_another_provider_is_taken_at_once() -> None:
 class Setup:
     """A poller, and what it works with."""
 
-    def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
-        self.session = ProviderSession(ADDRESS, None, PATIENCE)
+        self.session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
         self.session.follow(network(node(1, client_port)))
-        self.inbox = Inbox()
-        self.poller = Poller(self.session, self.inbox, 0.4, Random(1))
+        self.inbox = Inbox(journal)
+        self.poller = poller(self.session, journal, self.inbox)
+
+
+def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = None) -> Poller:
+    inbox = Inbox(journal) if inbox is None else inbox
+    health = Health(20.0)
+    receiver = Receiver(
+        Envelopes(generate_identity()),
+        journal,
+        inbox,
+        Assembly(journal, inbox, 0.0),
+        Acknowledgements(ADDRESS, 1.0),
+        health,
+        lambda *_: None,
+    )
+    return Poller(session, receiver, health, 0.4, Random(1))
 
 
 @pytest.fixture
@@ -129,9 +153,9 @@ def provider() -> Iterator[LocalProvider]:
 
 
 def test_it_registers_then_pulls_and_keeps_only_messages(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setup = Setup(provider.client_address.port, monkeypatch)
+    setup = Setup(provider.client_address.port, monkeypatch, journal)
     setup.poller.tick()
     assert setup.session.registered.is_set()
     for message in (b"hello", LOOP_COVER, DUMMY, b""):
@@ -141,10 +165,13 @@ def test_it_registers_then_pulls_and_keeps_only_messages(
 
 
 def test_a_provider_that_forgot_the_client_is_registered_at_again(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal,
+    provider: LocalProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    setup = Setup(provider.client_address.port, monkeypatch)
+    setup = Setup(provider.client_address.port, monkeypatch, journal)
     setup.poller.tick()
     provider.identity, provider._inboxes = generate_identity(), MemoryInboxes()
     setup.poller.tick()
@@ -156,9 +183,9 @@ def test_a_provider_that_forgot_the_client_is_registered_at_again(
 
 
 def test_a_provider_that_is_away_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    setup = Setup(free_port(), monkeypatch)
+    setup = Setup(free_port(), monkeypatch, journal)
     for _ in range(5):
         setup.poller.tick()
     assert not setup.session.registered.is_set()
@@ -166,36 +193,36 @@ def test_a_provider_that_is_away_is_said_once(
 
 
 def test_before_the_first_registration_another_provider_is_tried(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     alive = node(9, provider.client_address.port)
     dead = [node(number, free_port()) for number in range(1, 6)]
     for number in range(4):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE)
-        poller = Poller(session, Inbox(), 0.4, Random(1))
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
+        polling = poller(session, journal)
         for _ in range(len(dead) + 1):
             session.follow(network(*dead, alive))
-            poller.tick()
+            polling.tick()
         assert session.provider == alive
         assert session.registered.is_set()
 
 
 def test_a_preferred_provider_is_not_left_for_a_reachable_one(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
-    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE)
+    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE, State(journal))
     session.follow(network(preferred, alive))
-    poller = Poller(session, Inbox(), 0.4, Random(1))
+    polling = poller(session, journal)
     for _ in range(3):
-        poller.tick()
+        polling.tick()
     assert session.provider == preferred
     assert not session.registered.is_set()
 
 
-def test_registering_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registering_backs_off(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
 
     def refuse(connection: socket.socket) -> None:
@@ -203,11 +230,11 @@ def test_registering_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.sendall(REFUSED)
 
     with serving(refuse) as address:
-        setup = Setup(address.port, monkeypatch)
+        setup = Setup(address.port, monkeypatch, journal)
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 60.0)
-        poller = Poller(setup.session, setup.inbox, 0.4, Random(1))
+        polling = poller(setup.session, journal)
         for _ in range(5):
-            poller.tick()
+            polling.tick()
     assert attempts == [Register(ADDRESS).encode()]
 
 
@@ -224,14 +251,14 @@ def test_registering_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_answers_that_are_not_as_they_should_be(
-    monkeypatch: pytest.MonkeyPatch, answer: bytes, received: list[bytes]
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, answer: bytes, received: list[bytes]
 ) -> None:
     def serve(connection: socket.socket) -> None:
         request = decode_request(connection.recv(100))
         connection.sendall(bytes(32) if isinstance(request, Register) else answer)
 
     with serving(serve) as address:
-        setup = Setup(address.port, monkeypatch)
+        setup = Setup(address.port, monkeypatch, journal)
         for _ in range(2):
             setup.poller.tick()
     assert contents(setup.inbox.take()) == received

@@ -11,11 +11,12 @@ from typing import Any
 import gevent
 import pytest
 
-from nym import store
 from nym.errors import ListenError
 from nym.sockets import connection as moving
 from nym.sockets import tcp
 from nym.sockets.tcp import TcpSocket
+from nym.store import inbox as inbox_module
+from nym.wire import lines as lines_module
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
@@ -47,8 +48,7 @@ def test_every_request_is_answered_on_one_connection(served: Served) -> None:
         assert ask(connection, b"\x09") == b"UnknownRequestError"
         assert b"Sent 976 bytes" in ask(connection, b"\x01" + OTHER + bytes(976))
         assert ask(connection, b"\x04") == OWN
-    outgoing = served.outbox.take(lambda waiting: True)
-    assert outgoing is not None
+    ((outgoing, _),) = served.outbox.arrivals()
     assert (outgoing.recipient, outgoing.message) == (OTHER, b"hi")
 
 
@@ -155,9 +155,9 @@ CLIENTS = mix_pb2.Request(clients=NOTHING)
 FLUSH = mix_pb2.Request(flush=NOTHING)
 
 
-def send(message: bytes) -> mix_pb2.Request:
+def send(message: bytes, address_length: int = 32) -> mix_pb2.Request:
     return mix_pb2.Request(
-        send=mix_pb2.Send(message=message, recipient=mix_pb2.Client(pub_key=OTHER))
+        send=mix_pb2.Send(message=message, recipient=mix_pb2.Client(pub_key=OTHER[:address_length]))
     )
 
 
@@ -257,12 +257,12 @@ def test_byte_by_byte(served: Served) -> None:
 
 def test_a_wrong_request_is_answered_and_the_next_one_too(served: Served) -> None:
     with served.connect() as connection:
-        connection.sendall(framed(DETAILS, send(bytes(976)), mix_pb2.Request(), DETAILS, FLUSH))
+        connection.sendall(framed(DETAILS, send(b"", 31), mix_pb2.Request(), DETAILS, FLUSH))
         answers = responses(connection.recv(1 << 16))
     assert [answer.WhichOneof("value") for answer in answers] == [
         *("details", "exception", "exception", "details", "flush")
     ]
-    assert "Sent 976 bytes" in answers[1].exception.error
+    assert "31 bytes instead of 32" in answers[1].exception.error
     assert "was expected" in answers[2].exception.error
 
 
@@ -354,9 +354,16 @@ def test_a_script_needs_a_line_of_json(served: Served) -> None:
         assert lines.ask(type="getClients")["code"] == "no_network"
         sent = lines.ask(type="send", recipient_address=encode_base58(OTHER), message="hi")
         assert sent["type"] == "send"
-        assert lines.ask(type="send", recipient_address=encode_base58(OTHER), data="AAAA" * 400)[
-            "message"
-        ] == ("too long message. Sent 1200 bytes while the maximum is 975")
+        to_bob = {"type": "send", "recipient_address": encode_base58(OTHER)}
+        too_long = {**to_bob, "data": "AAAA" * 400, "plain": True}
+        assert lines.ask(**too_long)["message"] == (
+            "too long message. Sent 1200 bytes while the maximum is 975"
+        )
+        assert lines.ask(**too_long, reliable=True)["code"] == "incomplete"
+        nobody = encode_base58(bytes(32))
+        assert lines.ask(**{**to_bob, "recipient_address": nobody}, message="hi")["code"] == (
+            "bad_recipient"
+        )
         assert lines.ask(type="fetch") == {"type": "fetch", "messages": ["hello"]}
         status = lines.ask(type="status")
         assert (status["outbox"], status["inbox"], status["registered"]) == (1, 0, False)
@@ -399,7 +406,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
-    monkeypatch.setattr(store, "MOST_OFFERED", 10_000)
+    monkeypatch.setattr(inbox_module, "MOST_OFFERED", 10_000)
     with Lines(served) as lines:
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
@@ -446,7 +453,10 @@ def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
     assert sorted(heard) == sorted(base64.b64encode(b"%d" % i).decode() for i in range(10))
 
 
-def test_an_endless_line_ends_the_connection(served: Served) -> None:
+def test_an_endless_line_ends_the_connection(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines_module, "LONGEST_LINE", 1 << 20)
     with served.connect() as connection:
         connection.sendall(b"{" * ((1 << 20) + 1))
         received = b""

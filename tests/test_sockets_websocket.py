@@ -20,7 +20,9 @@ from nym.service import Service, View
 from nym.sockets import connection as moving
 from nym.sockets import http
 from nym.sockets.http import WebSocket
-from nym.store import Inbox, Outbox
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outbox
 from nym.wire import mix_pb2
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_FRAME
@@ -119,8 +121,7 @@ def test_every_request_is_answered_on_any_path(served: Served) -> None:
         application.flush()
         assert application.hear()["type"] == "error"
         assert application.ask(type="ownDetails") == DETAILS
-    outgoing = served.outbox.take(lambda waiting: True)
-    assert outgoing is not None
+    ((outgoing, _),) = served.outbox.arrivals()
     assert (outgoing.recipient, outgoing.message) == (OTHER, "hi ☃".encode())
 
 
@@ -388,8 +389,11 @@ def test_a_web_site_that_is_listed_may() -> None:
     ("host", "is_own"),
     [("nym.lan:9001", True), ("10.1.2.3:9001", True), ("10.1.2.4", False), ("lan", False)],
 )
-def test_what_it_was_told_to_listen_on_is_its_own(host: str, is_own: bool) -> None:
-    service = Service(OWN, Outbox(), Inbox(), lambda: View(None, None, False))
+def test_what_it_was_told_to_listen_on_is_its_own(
+    journal: Journal, host: str, is_own: bool
+) -> None:
+    inbox, outbox = Inbox(journal), Outbox(journal)
+    service = Service(OWN, outbox, inbox, lambda: View(None, None, False), Manner.SEALED)
     web = WebSocket(service, SocketSettings(host="nym.lan"))
     if is_own:
         web.check_caller({"host": host}, "10.1.2.3")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nym.errors import FrameError
 from nym.wire.lines import LineBuffer
-from nym.wire.sizes import LONGEST_FRAME
+from nym.wire.sizes import LONGEST_LINE
 
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.data())
@@ -23,6 +23,6 @@ def test_lines_come_out_however_they_are_cut(lines: list[bytes], data: st.DataOb
 
 def test_a_line_without_end_is_refused() -> None:
     buffer = LineBuffer()
-    assert buffer.feed(bytes(LONGEST_FRAME)) == []
+    assert buffer.feed(bytes(LONGEST_LINE)) == []
     with pytest.raises(FrameError):
         buffer.feed(b"x")

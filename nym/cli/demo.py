@@ -1,7 +1,8 @@
 """`demo`: a local network, two clients in processes of their own, one message each way.
 
 The network runs in this process, so all of its nodes can compare notes: that is how the demo knows
-the routes. The clients tell nobody, and of a real network nobody sees all nodes.
+the routes, together with the recipients' keys. The clients tell nobody, and of a real network
+nobody sees all nodes.
 """
 
 import os
@@ -26,6 +27,7 @@ from nym.cli.init import make_client
 from nym.client.refresher import TOPOLOGY_PATH
 from nym.client.transport import http_get
 from nym.config import ClientSettings, Config
+from nym.envelope import Envelopes, Fragment
 from nym.errors import NymError, UnreachableError
 from nym.identity import Identity
 from nym.localnet.network import Network
@@ -63,12 +65,18 @@ class Observer:
         """Note a packet."""
         self._sightings.append(Sighting(time.monotonic(), node, packet, unwrapped))
 
-    def route(self, message: bytes) -> list[Sighting]:
-        """Every hop of the packet that carried `message`, in order."""
+    def route(self, message: bytes, recipient: Identity) -> list[Sighting]:
+        """Every hop of the packet that carried `message`, in order.
+
+        The nodes alone could not tell: it takes the recipient's key.
+        """
+        envelopes = Envelopes(recipient)
         last = next(
             seen
             for seen in self._sightings
-            if isinstance(seen.unwrapped, Final) and seen.unwrapped.message() == message
+            if isinstance(seen.unwrapped, Final)
+            and isinstance(fragment := envelopes.open(seen.unwrapped.message()), Fragment)
+            and fragment.data == message
         )
         route = [last]
         while before := self._sender_of(route[0].packet):
@@ -196,7 +204,8 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
     arrived: dict[bytes, float] = {}
     _wait(lambda: _fetch(letters, arrived))
     for sender, recipient, text in letters:
-        _show(network, sender, recipient, text, sent[text], observer.route(text), arrived[text])
+        route = observer.route(text, recipient.identity)
+        _show(network, sender, recipient, text, sent[text], route, arrived[text])
 
 
 def _registered(url: str) -> set[bytes]:

@@ -40,7 +40,7 @@ def execute(options: Options) -> int:
     is_default = not options["--directory"] and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
     socket = _socket(options)
-    client = Client(identity, config, socket, embedded.revive if is_default else None)
+    client = Client(identity, config, folder, socket, embedded.revive if is_default else None)
     place = client.listen()
     where = f"{UNIX}{place}" if isinstance(place, Path) else f"port: {place}"
     say(f"Starting {socket.kind} on {where}")

@@ -1,38 +1,50 @@
 """The composition root: builds every part of a client, wires them, starts and stops them."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 
+from nym.client.acknowledgements import Acknowledgements
+from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
+from nym.client.delivery import Delivery, Recipient, Reliable, Unacknowledged
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
+from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.watch import Watch
-from nym.config import Config
+from nym.config import Config, TrafficSettings
+from nym.envelope import Envelopes
+from nym.health import Health
 from nym.identity import Identity
 from nym.service import Service, View
 from nym.sockets.local import LocalSocket
-from nym.store import Inbox, Outbox
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outbox, Outgoing
+from nym.store.state import State
 from nym.wire.keys import decode_base58
 
 log = logging.getLogger(__name__)
 
 
 class Client:
-    """One running client, with one kind of `socket`.
+    """One running client, with one kind of `socket`; what it has to remember is in `folder`.
 
-    `revive` may bring a directory up where nothing answers (Refresher).
+    `revive` may bring a directory up where nothing answers (Refresher). Raises StoreError,
+    FolderInUseError.
     """
 
     def __init__(
         self,
         identity: Identity,
         config: Config,
+        folder: Path,
         socket: type[LocalSocket],
         revive: Callable[[], bool] | None = None,
     ) -> None:
@@ -40,37 +52,72 @@ class Client:
         random = SystemRandom()
         traffic, address = config.traffic, identity.public_key
         preferred = decode_base58(config.client.provider) if config.client.provider else None
+        self._health = health = Health(_loop_patience(traffic))
+        envelopes = Envelopes(identity)
 
-        self._outbox, inbox = Outbox(), Inbox()
-        self._session = ProviderSession(address, preferred, config.client.provider_patience)
+        self._journal = Journal(folder, identity.private_key)
+        state = State(self._journal)
+        self._outbox, inbox = Outbox(self._journal), Inbox(self._journal)
+        self._session = ProviderSession(address, preferred, config.client.provider_patience, state)
         self._refresher = Refresher(
             config.client.directory,
             traffic.topology_refresh_rate,
             random,
             self._session.follow,
             revive,
+            state,
         )
-        self._poller = Poller(self._session, inbox, traffic.fetch_message_delay, random)
-        self._sender = Sender()
         packets = PacketMaker(
             address,
             lambda: self._refresher.topology,
             self._session,
+            envelopes,
+            health,
             traffic.average_packet_delay,
             random,
         )
+        self._sender = Sender(health)
         self._cover = LoopCover(
-            address, packets, self._sender, traffic.loop_cover_traffic_average_delay, random
+            address,
+            packets,
+            self._sender,
+            health,
+            traffic.loop_cover_traffic_average_delay,
+            random,
+            is_sealed=config.privacy.seal,
         )
+        acknowledgements = Acknowledgements(address, 2 * traffic.message_sending_average_delay)
+
+        def begin(
+            outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
+        ) -> Delivery:
+            if outgoing.manner is Manner.RELIABLE:
+                wait = _first_wait(traffic)
+                return Reliable(outgoing, progress, recipient, address, wait, now)
+            return Unacknowledged(outgoing, progress, health.loss)
+
         self._outgoing = OutgoingQueue(
             self._outbox,
+            acknowledgements,
+            begin,
             packets,
             self._sender,
             self._cover,
             traffic.message_sending_average_delay,
             random,
         )
-        service = Service(address, self._outbox, inbox, self._view)
+        self._assembly = Assembly(self._journal, inbox, time.monotonic())
+        receiver = Receiver(
+            envelopes,
+            self._journal,
+            inbox,
+            self._assembly,
+            acknowledgements,
+            health,
+            self._outgoing.acknowledged,
+        )
+        self._poller = Poller(self._session, receiver, health, traffic.fetch_message_delay, random)
+        service = Service(address, self._outbox, inbox, self._view, _manner(config))
         self._socket = socket(service, config.socket)
         self._watch = Watch(random)
 
@@ -82,20 +129,30 @@ class Client:
         """Start all that happens by itself; the two streams begin with the first registration."""
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
+        self._watch.start("former providers' poller", self._poller.run_former)
         self._watch.start("loop cover stream", self._after_registration(self._cover.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
     def stop(self) -> None:
-        """End everything; what was accepted and not sent yet is lost, and that is said."""
+        """End everything; what was accepted and not sent yet waits for the next start."""
         self._socket.stop()
+        self._poller.stop()
         self._watch.stop()
         self._sender.stop()
+        self._journal.close()
         if self._outbox:
-            log.warning("%d messages were accepted and not sent; they are lost", len(self._outbox))
+            log.info("%d messages wait for the next start to be sent", len(self._outbox))
 
     def _view(self) -> View:
-        session = self._session
-        return View(self._refresher.topology, session.provider, session.registered.is_set())
+        return View(
+            self._refresher.topology,
+            self._session.provider,
+            self._session.registered.is_set(),
+            len(self._assembly),
+            self._assembly.given_up,
+            self._health.loss(),
+            len(self._health.avoided(time.monotonic())),
+        )
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
         def wait_and_run() -> None:
@@ -103,3 +160,23 @@ class Client:
             run()
 
         return wait_and_run
+
+
+def _manner(config: Config) -> Manner:
+    if not config.privacy.seal:
+        return Manner.PLAIN
+    return Manner.RELIABLE if config.client.reliable else Manner.SEALED
+
+
+def _first_wait(traffic: TrafficSettings) -> float:
+    """Seconds until an acknowledgement is missed: twice what one takes, at the same rates."""
+    return (
+        10 * traffic.message_sending_average_delay
+        + 4 * traffic.fetch_message_delay
+        + 20 * traffic.average_packet_delay
+    )
+
+
+def _loop_patience(traffic: TrafficSettings) -> float:
+    """Seconds until a loop is missed: far more than delays and pulls take together."""
+    return max(10.0, 20 * traffic.fetch_message_delay + 100 * traffic.average_packet_delay)

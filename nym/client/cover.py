@@ -1,11 +1,18 @@
-"""The loop cover stream: messages to oneself, at moments that depend on nothing."""
+"""The loop cover stream: messages to oneself, at moments that depend on nothing.
 
+Sealed, each has an id of its own: which of them come back says how the network does. Plain ones
+have one text, the published client's, and say nothing.
+"""
+
+import os
 import time
 from random import Random
 
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.watch import run_schedule
+from nym.envelope import ID_LENGTH, Cover
+from nym.health import Health
 from nym.timing import Poisson
 from nym.wire.provider import LOOP_COVER
 
@@ -14,13 +21,23 @@ class LoopCover:
     """One cover message a tick, `mean` seconds apart on average."""
 
     def __init__(
-        self, own_address: bytes, packets: PacketMaker, sender: Sender, mean: float, random: Random
+        self,
+        own_address: bytes,
+        packets: PacketMaker,
+        sender: Sender,
+        health: Health,
+        mean: float,
+        random: Random,
+        *,
+        is_sealed: bool,
     ) -> None:
         self._own_address = own_address
         self._packets = packets
         self._sender = sender
+        self._health = health
         self._mean = mean
         self._random = random
+        self._is_sealed = is_sealed
 
     def run(self) -> None:
         """Send cover for ever."""
@@ -28,5 +45,13 @@ class LoopCover:
 
     def tick(self) -> None:
         """Send one cover message, if there is a network to send it through."""
-        if self._packets.is_routable(self._own_address):
+        if not self._packets.is_routable(self._own_address):
+            return
+        if not self._is_sealed:
             self._sender.send(self._packets.make(self._own_address, LOOP_COVER))
+            return
+        loop = os.urandom(ID_LENGTH)
+        addressed = self._packets.make(self._own_address, Cover(loop))
+        self._sender.send(
+            addressed, taken=lambda: self._health.sent(loop, addressed.route, time.monotonic())
+        )

@@ -1,11 +1,14 @@
-"""The one way to a packet: where the recipient fetches, a route there, Sphinx."""
+"""The one way to a packet: an envelope, where the recipient fetches, a route there, Sphinx."""
 
+import time
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
 from nym.client.session import ProviderSession
+from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
+from nym.health import Health
 from nym.routes import random_route, recipient_provider
 from nym.sphinx import create_packet
 from nym.topology import ProviderNode, Topology
@@ -13,10 +16,11 @@ from nym.wire.addresses import NodeAddress
 
 
 class Addressed(NamedTuple):
-    """A packet, and the mixnode to hand it to."""
+    """A packet, the mixnode to hand it to, and the keys of all mixnodes of its route."""
 
     first_hop: NodeAddress
     packet: bytes
+    route: tuple[bytes, ...]
 
 
 class PacketMaker:
@@ -27,12 +31,16 @@ class PacketMaker:
         own_address: bytes,
         topology: Callable[[], Topology | None],
         session: ProviderSession,
+        envelopes: Envelopes,
+        health: Health,
         average_delay: float,
         random: Random,
     ) -> None:
         self._own_address = own_address
         self._topology = topology
         self._session = session
+        self._envelopes = envelopes
+        self._health = health
         self._average_delay = average_delay
         self._random = random
 
@@ -40,13 +48,21 @@ class PacketMaker:
         """Whether a packet to `recipient` can be made now."""
         return self._provider(recipient) is not None
 
-    def make(self, recipient: bytes, message: bytes) -> Addressed:
-        """A packet with `message`, at most 975 bytes. Raises NoTopologyError."""
+    def make(self, recipient: bytes, content: Content | bytes) -> Addressed:
+        """A packet with `content` in an envelope, or with a plain message of at most 975 bytes.
+
+        Raises NoTopologyError.
+        """
         topology, provider = self._topology(), self._provider(recipient)
         if topology is None or provider is None:
             raise NoTopologyError
-        first_hop, hops = random_route(topology, provider, self._average_delay, self._random)
-        return Addressed(first_hop, create_packet(message, hops, recipient))
+        if not isinstance(content, bytes):
+            content = self._envelopes.seal(content, recipient)
+        now = time.monotonic()
+        layers = [self._health.usable(layer, now) for layer in topology.layers]
+        first_hop, hops = random_route(layers, provider, self._average_delay, self._random)
+        route = tuple(hop.public_key for hop in hops[:-1])
+        return Addressed(first_hop, create_packet(content, hops, recipient), route)
 
     def _provider(self, recipient: bytes) -> ProviderNode | None:
         topology = self._topology()

@@ -4,49 +4,96 @@ import logging
 import time
 from random import Random
 
+from gevent.lock import RLock
+
+from nym.client.receiver import Receiver
+from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.client.watch import Outage, run_schedule
-from nym.errors import ProviderRefusedError, RemoteError
-from nym.store import Inbox
+from nym.errors import RemoteError, StoreError
+from nym.health import Health
 from nym.timing import Backoff, Fixed
-from nym.wire.provider import is_cover
+from nym.wire.keys import encode_base58
+from nym.wire.provider import DUMMY, MESSAGES_A_PULL
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
+FORMER = 10  # a former provider is asked once in so many periods
+LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
+LONGEST_BACKLOG = 5.0  # seconds of nothing but full answers; then late loops aren't lost ones
 
 log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Brings what waits at the provider into the inbox, every `period` seconds."""
+    """Brings what waits at the provider to the receiver, every `period` seconds.
+
+    As long as what came last is not on disk, nothing more is pulled.
+    """
 
     def __init__(
-        self, session: ProviderSession, inbox: Inbox, period: float, random: Random
+        self,
+        session: ProviderSession,
+        receiver: Receiver,
+        health: Health,
+        period: float,
+        random: Random,
     ) -> None:
         self._session = session
-        self._inbox = inbox
+        self._receiver = receiver
+        self._health = health
         self._period = period
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._next_registration = 0.0
         self._outage = Outage(log, "provider")
+        self._drained = time.monotonic()
+        self._ticked = time.monotonic()
+        # A pull is not ended before what it brought is kept.
+        self._turn, self._former_turn = RLock(), RLock()
 
     def run(self) -> None:
         """Pull for ever, from the moment there is a provider."""
         self._session.chosen.wait()
         run_schedule(Fixed(self._period, time.monotonic()), self.tick)
 
+    def run_former(self) -> None:
+        """Ask providers that were left, more rarely, for ever."""
+        run_schedule(Fixed(FORMER * self._period, time.monotonic()), self.tick_former)
+
+    def stop(self) -> None:
+        """Begin no other pulls, and wait for those under way: their messages are nowhere else."""
+        for turn in (self._turn, self._former_turn):
+            turn.acquire(timeout=LAST_PULL)
+
     def tick(self) -> None:
         """One pull, or one attempt to register."""
+        now = time.monotonic()
+        if now - self._ticked > LONGEST_BACKLOG + self._period:
+            self._health.interrupted()  # the process stood still
+        self._ticked = now
         try:
+            self._receiver.settle()
             if self._session.has_token:
                 self._pull()
-            elif time.monotonic() >= self._next_registration:
+            elif now >= self._next_registration:
                 self._register()
-        except ProviderRefusedError as error:
-            self._session.forget_token()
-            self._outage.begins(error)
         except RemoteError as error:
+            self._health.interrupted()
             self._outage.begins(error)
+        except StoreError as error:
+            # What came last is in memory; the journal has said why it can't be written.
+            self._health.interrupted()
+            log.debug("no pulls: %s", error)
+
+    def tick_former(self) -> None:
+        """One pull from each provider that was left and is there again."""
+        for registration in self._session.former():
+            try:
+                self._receiver.settle()
+                self._pull_former(registration)
+            except (RemoteError, StoreError) as error:
+                name = encode_base58(registration.node.public_key)
+                log.debug("former provider %s: %s", name, error)
 
     def _register(self) -> None:
         self._next_registration = time.monotonic() + self._backoff.wait()
@@ -54,9 +101,22 @@ class Poller:
         self._outage.ends()
 
     def _pull(self) -> None:
-        messages = self._session.pull()
+        with self._turn:
+            messages = self._session.pull()
+            self._receiver.take(messages)
+            self._receiver.settle()
         self._outage.ends()
         self._backoff.reset()
-        for message in messages:
-            if not is_cover(message):
-                self._inbox.deliver(message)
+        now = time.monotonic()
+        if len(messages) < MESSAGES_A_PULL or DUMMY in messages:
+            self._drained = now
+        elif now - self._drained > LONGEST_BACKLOG:
+            self._health.interrupted()
+
+    def _pull_former(self, registration: Registration) -> None:
+        if registration.token is None:
+            registration.register()
+            self._session.remember()
+        with self._former_turn:
+            self._receiver.take(registration.pull())
+            self._receiver.settle()

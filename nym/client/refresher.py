@@ -1,6 +1,10 @@
-"""Keeps the client's view of the network up to date; the last one stays when no new one comes."""
+"""Keeps the client's view of the network up to date.
+
+The last one stays when no new one comes, also from one start to the next.
+"""
 
 import logging
+import time
 from collections.abc import Callable
 from random import Random
 
@@ -10,6 +14,7 @@ from nym.client.resolver import Resolver
 from nym.client.transport import http_get
 from nym.client.watch import Outage
 from nym.errors import RemoteError, RemoteFormatError, UnreachableError
+from nym.store.state import State
 from nym.timing import Backoff
 from nym.topology import Topology, build_topology, hosts
 from nym.wire.directory import parse_topology
@@ -17,6 +22,8 @@ from nym.wire.directory import parse_topology
 TOPOLOGY_PATH = "/api/presence/topology"
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
+KEEP_EVERY = 60.0  # seconds between topologies that are kept for the next start
+_STATE = "topology"
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +42,16 @@ class Refresher:
         random: Random,
         follow: Callable[[Topology], None],
         revive: Callable[[], bool] | None,
+        state: State,
     ) -> None:
         self.topology: Topology | None = None
         self._url = directory.rstrip("/") + TOPOLOGY_PATH
         self._period = period
         self._follow = follow
         self._revive = revive
+        self._state = state
+        self._kept: Topology | None = None
+        self._kept_at = -KEEP_EVERY
         self._resolver = Resolver()
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._outage = Outage(log, "directory")
@@ -58,6 +69,9 @@ class Refresher:
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
             self._outage.begins(error)
+            if self.topology is None and (last := self._last()):
+                log.warning("going on with the network as it was before this start")
+                self._use(last)
             return self._backoff.wait()
         self._outage.ends()
         self._backoff.reset()
@@ -65,15 +79,39 @@ class Refresher:
 
     def _refresh(self) -> None:
         try:
-            records = parse_topology(http_get(self._url))
+            body = http_get(self._url)
+            records = parse_topology(body)
         except RemoteFormatError as error:
             raise RemoteFormatError(f"no Nym directory at {self._url}: {error}") from error
         topology = build_topology(records, self._resolver.resolve(hosts(records)))
-        self.topology = topology
-        self._follow(topology)
+        if self.topology is None and (last := self._last()):
+            self._follow(last)  # whoever chose a node then has to know whether this is its network
+        self._use(topology)
+        self._keep(topology, body)
         log.debug(
             "the network has layers of %s mixnodes, and %d providers; %d records were unreadable",
             [len(layer) for layer in topology.layers],
             len(topology.providers),
             records.skipped,
         )
+
+    def _use(self, topology: Topology) -> None:
+        self.topology = topology
+        self._follow(topology)
+
+    def _keep(self, topology: Topology, body: bytes) -> None:
+        now = time.monotonic()
+        if topology != self._kept and now - self._kept_at >= KEEP_EVERY:
+            self._kept, self._kept_at = topology, now
+            self._state.set(_STATE, body)
+
+    def _last(self) -> Topology | None:
+        body = self._state.get(_STATE)
+        if body is None:
+            return None
+        try:
+            records = parse_topology(body)
+            return build_topology(records, self._resolver.resolve(hosts(records)))
+        except RemoteError as error:
+            log.debug("the last start's network can't be used: %s", error)
+            return None

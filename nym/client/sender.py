@@ -1,6 +1,7 @@
 """Hands packets to the first mixnode, each in a greenlet of its own: a slow node holds up none."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import gevent
@@ -10,6 +11,7 @@ from nym.client.packets import Addressed
 from nym.client.transport import send_packet
 from nym.client.watch import Outage
 from nym.errors import UnreachableError
+from nym.health import Health
 
 MOST_AT_ONCE = 256
 LONGEST_END = 1.0  # seconds
@@ -17,35 +19,48 @@ LONGEST_END = 1.0  # seconds
 log = logging.getLogger(__name__)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Sender:
     """All packets of the client leave here, whatever they carry."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health) -> None:
+        self._health = health
         self._pool = Pool(MOST_AT_ONCE)
         self._outages: dict[str, Outage] = {}
 
-    def send(self, addressed: Addressed, failed: Callable[[], None] | None = None) -> None:
-        """Hand over a packet, soon; `failed` is called where the node did not take it."""
-        self._pool.spawn(self._hand_over, addressed, failed)
+    def send(
+        self,
+        addressed: Addressed,
+        taken: Callable[[], None] = _do_nothing,
+        refused: Callable[[], None] = _do_nothing,
+    ) -> None:
+        """Hand over a packet, soon; one of the two is called when the node took it, or did not."""
+        self._pool.spawn(self._hand_over, addressed, taken, refused)
 
     def stop(self) -> None:
         """Let what is under way end, but not for long."""
         self._pool.join(LONGEST_END)
         self._pool.kill()
 
-    def _hand_over(self, addressed: Addressed, failed: Callable[[], None] | None) -> None:
+    def _hand_over(
+        self, addressed: Addressed, taken: Callable[[], None], refused: Callable[[], None]
+    ) -> None:
         node = str(addressed.first_hop)
         try:
             send_packet(addressed.first_hop, addressed.packet)
         except gevent.GreenletExit:
-            if failed:
-                failed()
+            refused()
             raise
         except UnreachableError as error:
             outage = Outage(log, f"mixnode {node}", "messages take another route")
             self._outages.setdefault(node, outage).begins(error)
-            if failed:
-                failed()
+            self._health.refused(addressed.route[0], time.monotonic())
+            refused()
         else:
+            self._health.accepted(addressed.route[0], time.monotonic())
+            taken()
             if node in self._outages:
                 self._outages.pop(node).ends()

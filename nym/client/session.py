@@ -1,23 +1,24 @@
-"""The client at its provider: which one, under which token (docs/protocol/provider.md)."""
+"""Which provider the client uses, and which ones it used (docs/protocol/provider.md)."""
 
 import hashlib
+import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from gevent.event import Event
 
-from nym.client.transport import exchange
-from nym.errors import UnreachableError
+from nym.client.registration import Registration
+from nym.errors import RemoteError, UnreachableError
+from nym.store.state import State
 from nym.topology import ProviderNode, Topology
-from nym.wire.keys import encode_base58
-from nym.wire.provider import (
-    LONGEST_ANSWER,
-    TOKEN_LENGTH,
-    Pull,
-    Register,
-    decode_messages,
-    decode_token,
-)
+from nym.wire.addresses import NodeAddress
+from nym.wire.keys import decode_base58, encode_base58
+
+MOST_FORMER = 8
+_STATE = "providers"
 
 log = logging.getLogger(__name__)
 
@@ -26,84 +27,127 @@ class ProviderSession:
     """Follows one provider through its restarts and, after `patience` seconds, to another.
 
     `preferred`, a provider's key, is never left for another. Where no node of the last topology
-    is left, it is another network: there is nobody to be patient with.
+    is left, it is another network: there is nobody to be patient with. Providers that were left
+    are remembered, since messages may wait there.
     """
 
-    def __init__(self, address: bytes, preferred: bytes | None, patience: float) -> None:
-        self.provider: ProviderNode | None = None
+    def __init__(
+        self, address: bytes, preferred: bytes | None, patience: float, state: State
+    ) -> None:
         self.chosen = Event()  # set once there is a provider, for good
         self.registered = Event()  # set at the first registration, for good
         self._address = address
         self._preferred = preferred
         self._patience = patience
-        self._token: bytes | None = None
-        self._last_seen = 0.0
+        self._state = state
+        self._current: Registration | None = None
+        self._former: list[Registration] = []
+        self._listed = self._answered = time.monotonic()  # when it was so last
         self._topology: Topology | None = None
         self._network: frozenset[bytes] = frozenset()  # keys of all its nodes
         self._unreachable: set[bytes] = set()
         self._missed = False
+        self._restore()
+
+    @property
+    def provider(self) -> ProviderNode | None:
+        """The provider that is used, once there is one."""
+        return self._current.node if self._current and self.chosen.is_set() else None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether pulls make sense."""
+        return self._current is not None and self._current.token is not None
 
     def follow(self, topology: Topology) -> None:
         """Look for the provider in a new topology, and for another one where it must be."""
         keys = topology.public_keys()
         is_same_network = not keys.isdisjoint(self._network)
         self._topology, self._network = topology, keys
-        chosen = self._choose(topology, is_same_network=is_same_network)
-        if chosen is None:
-            if not self._missed:
-                log.warning("%s is not in the directory; waiting for it", self._name())
-            self._missed = True
-            return
-        self._missed = False
-        self._last_seen = time.monotonic()
-        self._use(chosen)
+        for registration in self._former:
+            if node := _same(topology, registration.node):
+                registration.follow(node)
+        self._choose(topology, is_same_network=is_same_network)
 
-    @property
-    def has_token(self) -> bool:
-        """Whether pulls make sense."""
-        return self._token is not None
+    def former(self) -> list[Registration]:
+        """Providers that were left, and are in the directory now."""
+        topology = self._topology
+        return [r for r in self._former if topology and _same(topology, r.node)]
 
     def register(self) -> None:
-        """Ask for a token. Raises RemoteError; a provider must be known."""
-        provider = self._known_provider()
-        request = Register(self._address).encode()
+        """Ask for a token. Raises RemoteError; a provider must have been chosen."""
+        current = self._known()
         try:
-            answer = exchange(provider.client_address, request, TOKEN_LENGTH + 1)
+            with self._heard():
+                current.register()
         except UnreachableError:
-            self._try_another(provider)
+            self._try_another(current.node)
             raise
-        self._token = decode_token(answer)
         self.registered.set()
-        log.info("registered at provider %s", encode_base58(provider.public_key))
-
-    def forget_token(self) -> None:
-        """The provider doesn't know it: it was started anew."""
-        self._token = None
+        self.remember()
 
     def pull(self) -> list[bytes]:
         """What waited, dummies and loops included. Raises RemoteError; there must be a token."""
-        request = Pull(self._address, self._token or b"").encode()
-        answer = exchange(self._known_provider().client_address, request, LONGEST_ANSWER)
-        return decode_messages(answer)
+        try:
+            with self._heard():
+                return self._known().pull()
+        except UnreachableError:
+            if self._topology is not None:
+                self._choose(self._topology, is_same_network=True)
+            raise
 
-    def _choose(self, topology: Topology, *, is_same_network: bool) -> ProviderNode | None:
+    def remember(self) -> None:
+        """Keep providers and tokens for the next start."""
+        kept = [r for r in (self._current, *self._former) if r is not None]
+        self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
+
+    def _restore(self) -> None:
+        kept = json.loads(self._state.get(_STATE) or b"[]")
+        registrations = [_from_json(self._address, fields) for fields in kept]
+        if registrations:
+            self._current, *self._former = registrations
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Notes that the provider is there, whatever it says."""
+        try:
+            yield
+        except UnreachableError:
+            raise
+        except RemoteError:
+            self._answered = time.monotonic()
+            raise
+        self._answered = time.monotonic()
+
+    def _choose(self, topology: Topology, *, is_same_network: bool) -> None:
+        now = time.monotonic()
         if self._preferred is not None:
-            return topology.provider(self._preferred)
-        if self.provider is None:
-            return self._nearest(topology)
-        same = topology.provider(self.provider.public_key) or next(
-            # A provider of 0.4 has a new key after each start.
-            (n for n in topology.providers if n.client_address == self.provider.client_address),
-            None,
-        )
-        is_given_up = time.monotonic() - self._last_seen > self._patience or not is_same_network
-        return self._nearest(topology) if same is None and is_given_up else same
+            chosen = topology.provider(self._preferred)
+        elif self._current is None:
+            chosen = self._nearest(topology)
+        else:
+            chosen = _same(topology, self._current.node)
+            if chosen is not None:
+                self._listed = now
+            missing = now - min(self._listed, self._answered)
+            if not is_same_network and chosen is None:
+                chosen = self._nearest(topology)
+            elif missing > self._patience:
+                self._unreachable.add(self._current.node.public_key)
+                chosen = self._nearest(topology)
+        if chosen is not None:
+            self._missed = False
+            self._use(chosen)
+        elif not self._missed:
+            self._missed = True
+            log.warning("%s is not in the directory; waiting for it", self._name())
 
     def _nearest(self, topology: Topology) -> ProviderNode:
-        # The same one at every start, and another one for another client: nothing to remember.
-        reachable = [n for n in topology.providers if n.public_key not in self._unreachable]
+        # Spread over all clients, another one for each.
+        if self._unreachable.issuperset(node.public_key for node in topology.providers):
+            self._unreachable.clear()
         return min(
-            reachable or topology.providers,
+            (node for node in topology.providers if node.public_key not in self._unreachable),
             key=lambda node: hashlib.blake2b(self._address + node.public_key).digest(),
         )
 
@@ -112,22 +156,72 @@ class ProviderSession:
         if self._topology is None or self._preferred is not None or self.registered.is_set():
             return
         self._unreachable.add(provider.public_key)
-        if self._unreachable.issuperset(n.public_key for n in self._topology.providers):
-            self._unreachable.clear()
+        self._current = None
         self._use(self._nearest(self._topology))
 
     def _use(self, chosen: ProviderNode) -> None:
-        if self.provider is None or chosen.public_key != self.provider.public_key:
+        current = self._current
+        if current is not None and _is_same(current.node, chosen):
+            current.follow(chosen)
+        else:
             log.info("using provider %s", encode_base58(chosen.public_key))
-            self._token = None
-        self.provider = chosen
+            self._leave(current)
+            again = next((r for r in self._former if _is_same(r.node, chosen)), None)
+            if again:
+                self._former.remove(again)
+                again.follow(chosen)
+            self._current = again or Registration(self._address, chosen)
+            self._listed = self._answered = time.monotonic()
+            self.remember()
         self.chosen.set()
+        if self.has_token:
+            self.registered.set()
 
-    def _known_provider(self) -> ProviderNode:
-        if self.provider is None:
+    def _leave(self, current: Registration | None) -> None:
+        if current is None:
+            return
+        log.warning(
+            "provider %s is gone; what waits there is fetched when it returns",
+            encode_base58(current.node.public_key),
+        )
+        self._former = [current, *self._former][:MOST_FORMER]
+
+    def _known(self) -> Registration:
+        if self._current is None:
             raise AssertionError("no provider was chosen yet")
-        return self.provider
+        return self._current
 
     def _name(self) -> str:
-        key = self._preferred or (self.provider.public_key if self.provider else b"")
+        key = self._preferred or (self._current.node.public_key if self._current else b"")
         return f"provider {encode_base58(key)}"
+
+
+def _same(topology: Topology, node: ProviderNode) -> ProviderNode | None:
+    """The same provider in a topology: by its key, else by its address, as 0.4 renews keys."""
+    return topology.provider(node.public_key) or next(
+        (other for other in topology.providers if other.client_address == node.client_address), None
+    )
+
+
+def _is_same(node: ProviderNode, other: ProviderNode) -> bool:
+    return node.public_key == other.public_key or node.client_address == other.client_address
+
+
+def _to_json(registration: Registration) -> dict[str, Any]:
+    node = registration.node
+    return {
+        "key": encode_base58(node.public_key),
+        "address": list(node.address),
+        "client_address": list(node.client_address),
+        "token": registration.token and registration.token.hex(),
+    }
+
+
+def _from_json(address: bytes, fields: dict[str, Any]) -> Registration:
+    node = ProviderNode(
+        NodeAddress(*fields["address"]),
+        NodeAddress(*fields["client_address"]),
+        decode_base58(fields["key"]),
+        frozenset(),
+    )
+    return Registration(address, node, fields["token"] and bytes.fromhex(fields["token"]))

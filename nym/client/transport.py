@@ -1,5 +1,6 @@
 """Bytes over TCP and HTTP, each exchange with a limit on its length and a time for all of it."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ TIMEOUT = 10.0  # seconds, for a whole exchange
 PACKET_TIMEOUT = 5.0
 LONGEST_HTTP_ANSWER = 16 << 20
 _CHUNK = 1 << 16
+
+log = logging.getLogger(__name__)
 
 
 def send_packet(address: NodeAddress, packet: bytes) -> None:
@@ -32,23 +35,30 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
 def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
     """One request, the writing half shut down, and the answer: at most `longest` bytes of it.
 
-    Raises UnreachableError.
+    An answer that breaks off, or doesn't end, is what there is of it: a provider has deleted it
+    already. Raises UnreachableError where there is nothing.
     """
-    with _connection(address, TIMEOUT) as connection:
-        connection.sendall(request)
-        with suppress(OSError):  # a peer that has hung up already may have answered before
-            connection.shutdown(socket.SHUT_WR)
-        return read_to_end(connection, longest)
+    answer = bytearray()
+    try:
+        with _connection(address, TIMEOUT) as connection:
+            connection.sendall(request)
+            with suppress(OSError):  # a peer that has hung up already may have answered before
+                connection.shutdown(socket.SHUT_WR)
+            for chunk in read_to_end(connection, longest):
+                answer += chunk
+    except UnreachableError as error:
+        if not answer:
+            raise
+        log.debug("an answer of which only %d bytes came: %s", len(answer), error)
+    return bytes(answer)
 
 
-def read_to_end(connection: socket.socket, longest: int) -> bytes:
+def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
     """What comes until the peer shuts down, or until there are `longest` bytes."""
-    chunks: list[bytes] = []
     missing = longest
     while missing and (chunk := connection.recv(min(missing, _CHUNK))):
-        chunks.append(chunk)
         missing -= len(chunk)
-    return b"".join(chunks)
+        yield chunk
 
 
 def http_get(url: str) -> bytes:

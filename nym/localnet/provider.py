@@ -68,7 +68,8 @@ class LocalProvider(Node):
         with connection:
             try:
                 connection.settimeout(IDLE_TIMEOUT)
-                connection.sendall(self._answer(read_to_end(connection, LONGEST_REQUEST + 1)))
+                request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
+                connection.sendall(self._answer(request))
             except OSError as error:
                 log.debug("%s lost a client's connection: %s", self.client_address, error)
 

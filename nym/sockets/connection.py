@@ -66,7 +66,8 @@ def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, ne
         while True:
             news.wait()
             with turn:
-                write(connection, conversation.unasked())
+                for piece in conversation.unasked():
+                    write(connection, piece)
     except OSError as error:
         # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.
         log.debug("a subscriber's connection ended: %s", error)

@@ -6,22 +6,36 @@ until they are `delivered`: what doesn't reach the application stays.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from gevent.event import Event
 
 from nym.errors import FrameError, RequestError, UnknownRequestError
 from nym.service import Service
-from nym.store import Subscriber
+from nym.store.inbox import Subscriber
 from nym.wire import json_objects, protobuf, raw
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.lines import LineBuffer
-from nym.wire.requests import Flushed, Request, Response, Subscribed
+from nym.wire.requests import Flushed, Request, Response, Send, Subscribed
 from nym.wire.sizes import LONGEST_FRAME
 
 # Framed answers wait for a flush until there are so many bytes of them.
 MOST_HELD = 4096
+
+
+class Asked(NamedTuple):
+    """A request, and how either kind of answer to it is written."""
+
+    request: Request
+    encode: Callable[[Response], bytes]
+    encode_error: Callable[[RequestError], bytes]
+
+
+# What is said in its turn without asking the service.
+Remark = Callable[[], bytes]
 
 
 class Conversation(ABC):
@@ -46,9 +60,9 @@ class Conversation(ABC):
         """What is still to be written when nothing more will be read."""
         return b""
 
-    def unasked(self) -> bytes:
-        """What to write without having been asked just now."""
-        return b""
+    def unasked(self) -> Iterator[bytes]:
+        """What to write without having been asked just now, piece by piece."""
+        return iter(())
 
     def farewell(self) -> bytes:
         """What to write when the client stops."""
@@ -56,6 +70,8 @@ class Conversation(ABC):
 
     def delivered(self) -> None:
         """What `answer` or `rest` gave last has been written."""
+        for response in self._answered:
+            self._service.delivered(response)
         self._answered.clear()
 
     def end(self) -> None:
@@ -64,11 +80,36 @@ class Conversation(ABC):
             self._service.take_back(response)
         self._answered.clear()
 
-    def _serve(self, request: Request) -> Response:
-        """The answer, remembered until it is delivered. Raises a RequestError."""
-        response = self._service.answer(request)
+    def _serve(self, asked: Iterable[Asked | Remark]) -> Iterator[bytes]:
+        """Answer one after the other; sends that follow each other are accepted together.
+
+        Answers are remembered until they are delivered.
+        """
+        for is_send, group in groupby(asked, _is_send):
+            if is_send:
+                yield self._accept([one for one in group if isinstance(one, Asked)])
+            else:
+                for one in group:
+                    yield self._answer_one(one) if isinstance(one, Asked) else one()
+
+    def _accept(self, sends: list[Asked]) -> bytes:
+        outcomes = self._service.send(one.request for one in sends if isinstance(one.request, Send))
+        return b"".join(
+            one.encode_error(outcome) if isinstance(outcome, RequestError) else one.encode(outcome)
+            for one, outcome in zip(sends, outcomes, strict=True)
+        )
+
+    def _answer_one(self, asked: Asked) -> bytes:
+        try:
+            response = self._service.answer(asked.request)
+        except RequestError as error:
+            return asked.encode_error(error)
         self._answered.append(response)
-        return response
+        return asked.encode(response)
+
+
+def _is_send(asked: Asked | Remark) -> bool:
+    return isinstance(asked, Asked) and isinstance(asked.request, Send)
 
 
 class RawConversation(Conversation):
@@ -77,10 +118,13 @@ class RawConversation(Conversation):
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         self.is_over = raw.ends_connection(data)
+        return self._serve([self._asked(data)])
+
+    def _asked(self, data: bytes) -> Asked | Remark:
         try:
-            yield raw.encode_response(self._serve(raw.decode_request(data)))
+            return Asked(raw.decode_request(data), raw.encode_response, raw.encode_error)
         except RequestError as error:
-            yield raw.encode_error(error)
+            return partial(raw.encode_error, error)
 
 
 class FramedConversation(Conversation):
@@ -96,17 +140,11 @@ class FramedConversation(Conversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        try:
-            for message in self._buffer.feed(data):
-                self._answer_one(message)
-                if self.is_over:
-                    break
-                # A flush that was read with them leaves with its answers, unless they are too many.
-                if self._is_flushed or len(self._held) >= LONGEST_FRAME:
-                    yield from self._let_go()
-        except FrameError as error:
-            self._say(protobuf.encode_error(error))
-            self.is_over = True
+        for piece in self._serve(self._asked(data)):
+            self._held += piece
+            # A flush that was read with them leaves with its answers, unless they are too many.
+            if self._is_flushed or len(self._held) >= LONGEST_FRAME:
+                yield from self._let_go()
         if self.is_over or len(self._held) >= MOST_HELD:
             yield from self._let_go()
 
@@ -119,20 +157,32 @@ class FramedConversation(Conversation):
         self._held.clear()
         self._is_flushed = False
 
-    def _answer_one(self, message: bytes) -> None:
+    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
         try:
-            response = self._serve(protobuf.decode_request(message))
+            for message in self._buffer.feed(data):
+                yield self._asked_frame(message)
+                if self.is_over:
+                    return
+        except FrameError as error:
+            self.is_over = True
+            yield partial(self._encode_error, error)
+
+    def _asked_frame(self, message: bytes) -> Asked | Remark:
+        is_first, self._is_first = self._is_first, False
+        try:
+            request = protobuf.decode_request(message)
         except RequestError as error:
             # If not even the first message is one, this was never a frame.
-            self.is_over = self._is_first and isinstance(error, UnknownRequestError)
-            self._say(protobuf.encode_error(error))
-        else:
-            self._say(protobuf.encode_response(response))
-            self._is_flushed |= isinstance(response, Flushed)
-        self._is_first = False
+            self.is_over = is_first and isinstance(error, UnknownRequestError)
+            return partial(self._encode_error, error)
+        return Asked(request, self._encode, self._encode_error)
 
-    def _say(self, message: bytes) -> None:
-        self._held += encode_frame(self._framing, message)
+    def _encode(self, response: Response) -> bytes:
+        self._is_flushed |= isinstance(response, Flushed)
+        return encode_frame(self._framing, protobuf.encode_response(response))
+
+    def _encode_error(self, error: RequestError) -> bytes:
+        return encode_frame(self._framing, protobuf.encode_error(error))
 
 
 class JsonConversation(Conversation):
@@ -143,13 +193,12 @@ class JsonConversation(Conversation):
         self.news = self._news = Event()
         self._subscriber: Subscriber | None = None
 
-    def unasked(self) -> bytes:
+    def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
         self._news.clear()
-        if self._subscriber is None or self.is_over:
-            return b""
-        offered = self._service.inbox.offer(self._subscriber)
-        return b"".join(self._pack(json_objects.encode_received(received)) for received in offered)
+        if self._subscriber is not None and not self.is_over:
+            for received in self._service.inbox.offer(self._subscriber):
+                yield self._pack(json_objects.encode_received(received))
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
@@ -162,13 +211,19 @@ class JsonConversation(Conversation):
     def _pack(self, text: str) -> bytes:
         """What to write for one object."""
 
-    def _answer_object(self, body: dict[str, Any]) -> str:
+    def _asked_object(self, body: dict[str, Any]) -> Asked:
+        """What a JSON object asks for. Raises a RequestError."""
         request, message_format = json_objects.decode_request(body)
-        response = self._serve(request)
+        return Asked(request, partial(self._encode, message_format), self._encode_error)
+
+    def _encode(self, message_format: str, response: Response) -> bytes:
         if isinstance(response, Subscribed) and self._subscriber is None:
             self._subscriber = self._service.inbox.subscribe(self._news.set)
             self._news.set()
-        return json_objects.encode_response(response, message_format)
+        return self._pack(json_objects.encode_response(response, message_format))
+
+    def _encode_error(self, error: RequestError) -> bytes:
+        return self._pack(json_objects.encode_error(error))
 
 
 class LinesConversation(JsonConversation):
@@ -180,23 +235,26 @@ class LinesConversation(JsonConversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        try:
-            for line in self._buffer.feed(data):
-                yield self._answer_line(line)
-        except FrameError as error:
-            self.is_over = True
-            yield self._pack(json_objects.encode_error(error))
+        return self._serve(self._asked(data))
 
     def rest(self) -> bytes:
         """See Conversation."""
         line = self._buffer.rest()
-        return self._answer_line(line) if line.strip() else b""
+        return b"".join(self._serve([self._asked_line(line)])) if line.strip() else b""
 
-    def _answer_line(self, line: bytes) -> bytes:
+    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
         try:
-            return self._pack(self._answer_object(json_objects.parse(line)))
+            for line in self._buffer.feed(data):
+                yield self._asked_line(line)
+        except FrameError as error:
+            self.is_over = True
+            yield partial(self._encode_error, error)
+
+    def _asked_line(self, line: bytes) -> Asked | Remark:
+        try:
+            return self._asked_object(json_objects.parse(line))
         except RequestError as error:
-            return self._pack(json_objects.encode_error(error))
+            return partial(self._encode_error, error)
 
     def _pack(self, text: str) -> bytes:
         return text.encode() + b"\n"

@@ -1,17 +1,19 @@
 """What is said on a WebSocket once it is open (docs/protocol/sockets.md, "WebSocket")."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from wsproto.connection import Connection
-from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
+from wsproto.connection import Connection, ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 
 from nym.errors import RequestError
 from nym.service import Service
-from nym.sockets.conversation import JsonConversation
+from nym.sockets.conversation import Asked, JsonConversation, Remark
 from nym.wire import json_objects, protobuf
 from nym.wire.detection import is_protobuf
+from nym.wire.requests import Response
 from nym.wire.sizes import LONGEST_FRAME
 
 MIX = "/mix"  # the one path where binary messages are understood
@@ -29,58 +31,75 @@ class WebSocketConversation(JsonConversation):
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         self._frames.receive_data(data)
-        for event in self._frames.events():
-            match event:
-                case Message():
-                    yield from self._take(event)
-                case Ping():
-                    yield self._frames.send(event.response())
-                case CloseConnection():  # the other side's, or what broke the protocol
-                    yield self._close(event)
-            if self.is_over:
-                return
+        return self._serve(self._asked())
 
     def farewell(self) -> bytes:
         """See Conversation."""
         going = CloseConnection(CloseReason.GOING_AWAY, "the client stops")
         return b"" if self.is_over else self._close(going)
 
-    def _take(self, part: Message[Any]) -> Iterator[bytes]:
+    def _asked(self) -> Iterator[Asked | Remark]:
+        for event in self._frames.events():
+            match event:
+                case Message():
+                    yield from self._take(event)
+                case Ping():
+                    yield partial(self._send, event.response())
+                case CloseConnection():  # the other side's, or what broke the protocol
+                    yield partial(self._close, event)
+            if self.is_over:
+                return
+
+    def _take(self, part: Message[Any]) -> Iterator[Asked | Remark]:
         is_text = isinstance(part, TextMessage)
         if not (is_text or self._is_mix):
             reason = f"binary messages are understood at {MIX} only"
-            yield self._close(CloseConnection(CloseReason.UNSUPPORTED_DATA, reason))
+            yield partial(self._close, CloseConnection(CloseReason.UNSUPPORTED_DATA, reason))
             return
         self._message += part.data.encode() if is_text else part.data
         if len(self._message) > LONGEST_FRAME:
             reason = f"a message of more than {LONGEST_FRAME} bytes"
-            yield self._close(CloseConnection(CloseReason.MESSAGE_TOO_BIG, reason))
+            yield partial(self._close, CloseConnection(CloseReason.MESSAGE_TOO_BIG, reason))
         elif part.message_finished:
             message, self._message = bytes(self._message), bytearray()
-            yield self._answer_text(message) if is_text else self._answer_binary(message)
+            yield self._asked_text(message) if is_text else self._asked_binary(message)
 
-    def _answer_binary(self, message: bytes) -> bytes:
+    def _asked_binary(self, message: bytes) -> Asked | Remark:
+        def encode_error(error: RequestError) -> bytes:
+            return self._send(BytesMessage(protobuf.encode_error(error)))
+
+        def encode(response: Response) -> bytes:
+            return self._send(BytesMessage(protobuf.encode_response(response)))
+
         try:
-            answer = protobuf.encode_response(self._serve(protobuf.decode_request(message)))
+            return Asked(protobuf.decode_request(message), encode, encode_error)
         except RequestError as error:
-            answer = protobuf.encode_error(error)
-        return self._frames.send(BytesMessage(answer))
+            return partial(encode_error, error)
 
-    def _answer_text(self, message: bytes) -> bytes:
-        encode_error = protobuf.encode_error_json if self._is_mix else json_objects.encode_error
+    def _asked_text(self, message: bytes) -> Asked | Remark:
+        encode_error = self._encode_mix_error if self._is_mix else self._encode_error
         try:
             body = json_objects.parse(message)
             if not is_protobuf(body, is_mix=self._is_mix):
-                encode_error = json_objects.encode_error
-                return self._pack(self._answer_object(body))
-            encode_error = protobuf.encode_error_json
-            response = self._serve(protobuf.decode_json(body))
-            return self._pack(protobuf.encode_response_json(response))
+                encode_error = self._encode_error
+                return self._asked_object(body)
+            encode_error = self._encode_mix_error
+            return Asked(protobuf.decode_json(body), self._encode_mix, encode_error)
         except RequestError as error:
-            return self._pack(encode_error(error))
+            return partial(encode_error, error)
+
+    def _encode_mix(self, response: Response) -> bytes:
+        return self._pack(protobuf.encode_response_json(response))
+
+    def _encode_mix_error(self, error: RequestError) -> bytes:
+        return self._pack(protobuf.encode_error_json(error))
 
     def _pack(self, text: str) -> bytes:
-        return self._frames.send(TextMessage(text))
+        return self._send(TextMessage(text))
+
+    def _send(self, event: Event) -> bytes:
+        # Who has closed already doesn't wait for an answer.
+        return self._frames.send(event) if self._frames.state is ConnectionState.OPEN else b""
 
     def _close(self, event: CloseConnection) -> bytes:
         self.is_over = True

@@ -40,8 +40,9 @@ def parse(line: bytes) -> dict[str, Any]:
     """The JSON object in a line or a message. Raises UnknownRequestError."""
     try:
         body = json.loads(line.decode())
-        # An escape can be half a character, which no text that leaves here can have.
-        json.dumps(body, ensure_ascii=False).encode()
+        if b"\\u" in line:
+            # An escape can be half a character, which no text that leaves here can have.
+            json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise UnknownRequestError("a text has half a character in it") from error
     except (ValueError, RecursionError) as error:
@@ -98,13 +99,13 @@ def encode_response(response: Response, message_format: str) -> str:
 
 
 def encode_received(received: Received) -> str:
-    """What brings a subscriber a message. Nobody knows who sent it."""
+    """What brings a subscriber a message."""
     return _object(
         {
             "type": "message",
             "id": received.id,
             "data": _written(received.message, BASE64),
-            "sender": None,
+            "sender": received.sender and encode_base58(received.sender),
             "received": received.at,
         }
     )
@@ -116,10 +117,7 @@ def encode_error(error: RequestError) -> str:
 
 
 def _decode_send(body: dict[str, Any]) -> Send:
-    if body.get("reliable", False) is not False:
-        raise IncompleteDataError("reliable: only false will do, it does not exist yet")
-    if body.get("plain", True) is not True:
-        raise IncompleteDataError("plain: only true will do, sealed messages do not exist yet")
+    is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
     try:
         recipient = decode_base58(_text(body, "recipient_address"))
     except ValueError as error:
@@ -128,10 +126,12 @@ def _decode_send(body: dict[str, Any]) -> Send:
         raise IncompleteDataError("send takes either message, a text, or data, base64")
     try:
         if "message" in body:
-            return Send(recipient, _text(body, "message").encode())
-        return Send(recipient, base64.b64decode(_text(body, "data"), validate=True))
+            message = _text(body, "message").encode()
+        else:
+            message = base64.b64decode(_text(body, "data"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
+    return Send(recipient, message, is_plain, is_reliable)
 
 
 def _format(body: dict[str, Any]) -> str:
@@ -139,6 +139,13 @@ def _format(body: dict[str, Any]) -> str:
     if message_format not in (BASE64, TEXT):
         raise IncompleteDataError(f"format is {BASE64} or {TEXT}")
     return message_format
+
+
+def _flag(body: dict[str, Any], name: str) -> bool | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise IncompleteDataError(f"{name} is true or false")
+    return value
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -1,7 +1,7 @@
 """Lines of text, each with a request or an answer (docs/protocol/sockets.md, "JSON lines")."""
 
 from nym.errors import FrameError
-from nym.wire.sizes import LONGEST_FRAME
+from nym.wire.sizes import LONGEST_LINE
 
 
 class LineBuffer:
@@ -19,8 +19,8 @@ class LineBuffer:
                 lines.append(bytes(self._buffer))
                 self._buffer.clear()
             self._buffer += part
-            if len(self._buffer) > LONGEST_FRAME:
-                raise FrameError(f"a line of more than {LONGEST_FRAME} bytes")
+            if len(self._buffer) > LONGEST_LINE:
+                raise FrameError(f"a line of more than {LONGEST_LINE} bytes")
         return [line for line in lines if line.strip()]
 
     def rest(self) -> bytes:

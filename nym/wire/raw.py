@@ -10,6 +10,7 @@ Errors are plain text. Bytes behind a request of one byte are ignored, as the pu
 
 from nym.errors import (
     IncompleteDataError,
+    MessageTooLongError,
     RequestError,
     UnknownRequestError,
 )
@@ -26,9 +27,10 @@ from nym.wire.requests import (
     Send,
     Sent,
 )
-from nym.wire.sizes import ADDRESS_LENGTH
+from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
 LONGEST_REQUEST = 2048
+_LONGEST_FETCHED = 0xFFFF  # lengths have two bytes
 
 
 def decode_request(data: bytes) -> Request:
@@ -39,7 +41,7 @@ def decode_request(data: bytes) -> Request:
         case 1:
             return _decode_send(data)
         case 2:
-            return Fetch()
+            return Fetch(longest=_LONGEST_FETCHED)
         case 3:
             return Clients()
         case 4:
@@ -80,4 +82,7 @@ def _decode_send(data: bytes) -> Send:
     recipient, message = data[1 : 1 + ADDRESS_LENGTH], data[1 + ADDRESS_LENGTH :]
     if not message:
         raise IncompleteDataError
+    # One read is one request: of a longer message, nobody could tell whether it is whole.
+    if len(message) > LONGEST_MESSAGE:
+        raise MessageTooLongError(len(message), LONGEST_MESSAGE)
     return Send(recipient, message)

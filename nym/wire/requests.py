@@ -7,20 +7,28 @@ from nym.wire.addresses import NodeAddress
 
 
 class Send(NamedTuple):
-    """Carry `message` to `recipient`, an address of 32 bytes."""
+    """Carry `message` to `recipient`, an address of 32 bytes.
+
+    `is_plain`: as the published client does. `is_reliable`: until it is acknowledged. None: as
+    configured.
+    """
 
     recipient: bytes
     message: bytes
+    is_plain: bool | None = None
+    is_reliable: bool | None = None
 
 
 class Fetch(NamedTuple):
     """Hand over the messages received so far: all, or as many as `most_bytes` have room for.
 
-    `size` gives the bytes that a message takes in the answer.
+    `size` gives the bytes that a message takes in the answer; those of more than `longest` bytes
+    have no form in this dialect, and stay.
     """
 
     most_bytes: int | None = None
     size: Callable[[bytes], int] = len
+    longest: int | None = None
 
 
 class Clients(NamedTuple):
@@ -53,11 +61,15 @@ Request = Send | Fetch | Clients | Details | Flush | Status | Subscribe | Acknow
 
 
 class Received(NamedTuple):
-    """A message for the application: its id here, and when it came, in seconds since 1970."""
+    """A message for the application: its id here, and when it came, in seconds since 1970.
+
+    `sender`, an address, is known of reliable messages only.
+    """
 
     id: str
     message: bytes
     at: float
+    sender: bytes | None = None
 
 
 class KnownClient(NamedTuple):
@@ -97,7 +109,12 @@ class Flushed(NamedTuple):
 
 
 class StatusReport(NamedTuple):
-    """How the client runs: addresses and keys in base58, times in seconds."""
+    """How the client runs: addresses and keys in base58, times in seconds.
+
+    `outbox` and `inbox` wait to be sent, or acknowledged, and to be fetched; `partial` are
+    messages of which fragments are missing. `failed` are ids of reliable messages that were given
+    up. `loss` is the share of one's own loops that did not come back lately.
+    """
 
     address: str
     provider: str | None
@@ -106,6 +123,11 @@ class StatusReport(NamedTuple):
     outbox: int
     inbox: int
     inbox_lost: int
+    partial: int
+    partial_lost: int
+    failed: list[str]
+    loss: float
+    avoided_nodes: int
 
 
 class Subscribed(NamedTuple):

@@ -1,114 +1,87 @@
-"""What the client holds: messages that wait to be sent, and messages that wait to be fetched.
-
-Both live in memory and end with the process; they have limits, since local applications and the
-network fill them faster than the Poisson queue and the applications empty them.
-"""
+"""Messages that came and wait for an application, in memory and on disk."""
 
 import logging
 import os
+import struct
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
-from nym.errors import BusyError
+from nym.store.journal import Journal
 from nym.wire.requests import Received
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
 MOST_OFFERED = 100  # unacknowledged messages of one subscriber
 
+_KIND = "received"
+_HEAD = struct.Struct(">dB")  # when it came, the length of the sender's address
+
 log = logging.getLogger(__name__)
-
-
-class Outgoing(NamedTuple):
-    """A message that was accepted and not sent yet."""
-
-    recipient: bytes
-    message: bytes
-
-
-class Outbox:
-    """First in, first out, but for messages that can't be routed yet: those are stepped over."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Outgoing] = deque()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def accept(self, outgoing: Outgoing) -> str:
-        """Take responsibility for a message; returns its id. Raises BusyError without room."""
-        if len(self._waiting) >= MOST_MESSAGES or self._bytes + len(outgoing.message) > MOST_BYTES:
-            raise BusyError(
-                f"busy: {len(self._waiting)} messages wait to be sent; try again in a while"
-            )
-        self._waiting.append(outgoing)
-        self._bytes += len(outgoing.message)
-        return new_id()
-
-    def take(self, is_routable: Callable[[Outgoing], bool]) -> Outgoing | None:
-        """The oldest message that is routable now; it leaves the outbox."""
-        for position, outgoing in enumerate(self._waiting):
-            if is_routable(outgoing):
-                del self._waiting[position]
-                self._bytes -= len(outgoing.message)
-                return outgoing
-        return None
-
-    def give_back(self, outgoing: Outgoing) -> None:
-        """Put a message that could not be sent before all others, whatever the limits."""
-        self._waiting.appendleft(outgoing)
-        self._bytes += len(outgoing.message)
 
 
 class Inbox:
     """Received messages, oldest first. When it is full the newest are refused, and counted.
 
-    A message leaves when it is taken, or acknowledged by the subscriber that it was offered to.
+    A message leaves when an application has taken it, or acknowledged it after it was offered one.
     While it is on offer nobody else gets it; when its subscriber goes, it is there for all again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._messages: dict[str, Received] = {}
         self._bytes = 0
         self._offered: dict[str, Subscriber] = {}
         self._subscribers: list[Subscriber] = []
         self.lost = 0
+        for entry_id, body in journal.take(_KIND):
+            self._keep(_decode(entry_id, body))
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def deliver(self, message: bytes) -> None:
-        """Keep a message until it is taken or acknowledged."""
+    def deliver(self, message: bytes, sender: bytes | None = None) -> bool:
+        """Keep a message; it is on disk with the journal's next flush. False without room."""
         if len(self._messages) >= MOST_MESSAGES or self._bytes + len(message) > MOST_BYTES:
             if not self.lost:
                 log.error("the inbox is full: new messages are lost until some are fetched")
             self.lost += 1
-            return
-        self._keep(Received(new_id(), message, time.time()))
+            return False
+        received = Received(os.urandom(8).hex(), message, time.time(), sender)
+        self._keep(received)
+        self._journal.put(_KIND, received.id, _encode(received))
         self._notify()
+        return True
 
     def take(
-        self, most_bytes: int | None = None, size: Callable[[bytes], int] = len
+        self,
+        most_bytes: int | None = None,
+        size: Callable[[bytes], int] = len,
+        longest: int | None = None,
     ) -> list[Received]:
-        """All messages, or the oldest that `most_bytes` have room for; they leave the inbox.
+        """All messages, or the oldest that `most_bytes` have room for, and at least one.
 
-        `size` gives the bytes that a message takes.
+        `size` gives the bytes that a message takes; those of more than `longest` bytes are passed
+        over. What is taken has to be `handed_over` or given back.
         """
         taken: list[Received] = []
         room = most_bytes
         for received in self._free():
+            if longest is not None and len(received.message) > longest:
+                continue
             if room is not None:
                 room -= size(received.message)
-                if room < 0:
+                if room < 0 and taken:
                     break
             taken.append(received)
         for received in taken:
-            self._drop(received.id)
+            self._remove(received.id)
         return taken
+
+    def handed_over(self, messages: Iterable[Received]) -> None:
+        """The application has what it took."""
+        for received in messages:
+            self._journal.drop(_KIND, received.id)
 
     def give_back(self, messages: list[Received]) -> None:
         """Put messages that did not reach the application before all others."""
@@ -137,11 +110,16 @@ class Inbox:
         return offered
 
     def acknowledge(self, message_id: str) -> bool:
-        """Drop a message; False if there is none with this id."""
+        """Drop a message, on disk, too; False if there is none with this id.
+
+        Raises StoreError if the disk doesn't have it yet.
+        """
         if message_id not in self._messages:
             return False
-        self._drop(message_id)
+        self._remove(message_id)
+        self._journal.drop(_KIND, message_id)
         self._notify()  # there is room for another offer
+        self._journal.flush()
         return True
 
     def _free(self) -> Iterator[Received]:
@@ -151,7 +129,7 @@ class Inbox:
         self._messages[received.id] = received
         self._bytes += len(received.message)
 
-    def _drop(self, message_id: str) -> None:
+    def _remove(self, message_id: str) -> None:
         self._bytes -= len(self._messages.pop(message_id).message)
         self._offered.pop(message_id, None)
 
@@ -167,6 +145,12 @@ class Subscriber:
         self.notify = notify
 
 
-def new_id() -> str:
-    """An id that no other message has."""
-    return os.urandom(8).hex()
+def _encode(received: Received) -> bytes:
+    sender = received.sender or b""
+    return _HEAD.pack(received.at, len(sender)) + sender + received.message
+
+
+def _decode(entry_id: str, body: bytes) -> Received:
+    at, length = _HEAD.unpack_from(body)
+    start = _HEAD.size + length
+    return Received(entry_id, body[start:], at, body[_HEAD.size : start] or None)

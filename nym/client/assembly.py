@@ -1,0 +1,176 @@
+"""Messages from fragments: in any order, each fragment once, each message once.
+
+Strangers decide what comes here, so all of it has limits. Where there are too many messages
+begun, the one of which least has come makes room, the longest untouched among those; one of which
+nothing new comes for PATIENCE seconds is given up.
+"""
+
+import logging
+from collections import OrderedDict
+from hashlib import blake2b
+from struct import Struct
+from typing import NamedTuple
+
+from nym.envelope import Fragment, Run
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+
+MOST_PARTIAL = 1000  # messages
+MOST_BYTES = 64 << 20
+MOST_SEEN = 50_000  # ids of complete messages that are remembered
+PATIENCE = 86_400.0
+
+_FRAGMENT, _SEEN = "fragment", "seen"
+_HEAD = Struct(">HHBB")  # index, count, length of message id, of sender
+
+log = logging.getLogger(__name__)
+
+
+class _Key(NamedTuple):
+    """What makes a message one: no sender can use another's ids."""
+
+    sender: bytes
+    message_id: bytes
+
+    @property
+    def name(self) -> str:
+        # Names are not sealed on disk. The message's id, which is random, hides the sender's.
+        return blake2b(self.message_id + self.sender, digest_size=16).hexdigest()
+
+
+class _Partial:
+    """Pieces of a message, and the runs that they make up."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pieces: dict[int, bytes] = {}
+        self.size = 0
+        self.touched = 0.0
+        self._last_of: dict[int, int] = {}  # of each run, by its first
+        self._first_of: dict[int, int] = {}  # of each run, by its last
+
+    def keep(self, index: int, data: bytes, now: float) -> tuple[int, int]:
+        """Add a piece; returns (first, last) of the run that it is in now."""
+        self.pieces[index] = data
+        self.size += len(data)
+        self.touched = now
+        first, last = self._first_of.pop(index - 1, index), self._last_of.pop(index + 1, index)
+        self._last_of[first], self._first_of[last] = last, first
+        return first, last
+
+
+class Assembly:
+    """Puts fragments together, and delivers complete messages to the inbox."""
+
+    def __init__(self, journal: Journal, inbox: Inbox, now: float) -> None:
+        self._journal = journal
+        self._inbox = inbox
+        self._partial: OrderedDict[_Key, _Partial] = OrderedDict()  # the last touched at the end
+        self._bytes = 0
+        self._seen = dict.fromkeys(name for name, _ in journal.take(_SEEN))
+        self.given_up = 0
+        for _, body in journal.take(_FRAGMENT):
+            fragment = _decode(body)
+            self._keep(_key(fragment), fragment, now)
+
+    def __len__(self) -> int:
+        return len(self._partial)
+
+    def add(self, fragment: Fragment, now: float) -> Run | None:
+        """Keep a fragment, and deliver the message that it completes.
+
+        Returns the run of fragments around it that is there, on disk with the journal's next
+        flush; None where there is no room for it.
+        """
+        key, index, count = _key(fragment), fragment.index, fragment.count
+        everything = Run(fragment.message_id, 0, count - 1)
+        if key.name in self._seen:
+            return everything
+        partial = self._partial.get(key)
+        if partial and partial.count != count:
+            log.debug("a fragment that contradicts those before it was dropped")
+            return None
+        have = len(partial.pieces) if partial else 0
+        is_new = not partial or index not in partial.pieces
+        if is_new and have + 1 == count:
+            return everything if self._complete(key, fragment) else None
+        if not is_new:
+            return Run(fragment.message_id, index, index)
+        self._make_room(key, len(fragment.data))
+        first, last = self._keep(key, fragment, now)
+        self._journal.put(_FRAGMENT, f"{key.name} {index}", _encode(fragment))
+        return Run(fragment.message_id, first, last)
+
+    def expire(self, now: float) -> None:
+        """Give up messages of which nothing has come for too long."""
+        while self._partial:
+            key, partial = next(iter(self._partial.items()))
+            if now - partial.touched <= PATIENCE:
+                return
+            self._give_up(key, "nothing more of it came")
+
+    def _complete(self, key: _Key, last: Fragment) -> bool:
+        partial = self._partial.get(key)
+        pieces = {**partial.pieces, last.index: last.data} if partial else {last.index: last.data}
+        message = b"".join(pieces[i] for i in range(last.count))
+        if not self._inbox.deliver(message, last.sender):
+            return False
+        self._forget(key)
+        self._seen[key.name] = None
+        self._journal.put(_SEEN, key.name, b"")
+        if len(self._seen) > MOST_SEEN:
+            oldest = next(iter(self._seen))
+            del self._seen[oldest]
+            self._journal.drop(_SEEN, oldest)
+        return True
+
+    def _keep(self, key: _Key, fragment: Fragment, now: float) -> tuple[int, int]:
+        partial = self._partial.setdefault(key, _Partial(fragment.count))
+        self._partial.move_to_end(key)
+        self._bytes += len(fragment.data)
+        return partial.keep(fragment.index, fragment.data, now)
+
+    def _make_room(self, key: _Key, size: int) -> None:
+        while self._bytes + size > MOST_BYTES or (
+            key not in self._partial and len(self._partial) >= MOST_PARTIAL
+        ):
+            others = (other for other in self._partial if other != key)
+            least = min(others, key=lambda other: self._partial[other].size)
+            self._give_up(least, "too many others were begun")
+
+    def _give_up(self, key: _Key, why: str) -> None:
+        partial = self._partial[key]
+        log.warning(
+            "a message of %d fragments is given up with %d of them: %s",
+            partial.count,
+            len(partial.pieces),
+            why,
+        )
+        self.given_up += 1
+        self._forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        partial = self._partial.pop(key, None)
+        if partial is None:
+            return
+        self._bytes -= partial.size
+        for index in partial.pieces:
+            self._journal.drop(_FRAGMENT, f"{key.name} {index}")
+
+
+def _key(fragment: Fragment) -> _Key:
+    return _Key(fragment.sender or b"", fragment.message_id)
+
+
+def _encode(fragment: Fragment) -> bytes:
+    key = _key(fragment)
+    head = _HEAD.pack(fragment.index, fragment.count, len(key.message_id), len(key.sender))
+    return head + key.message_id + key.sender + fragment.data
+
+
+def _decode(body: bytes) -> Fragment:
+    index, count, id_length, sender_length = _HEAD.unpack_from(body)
+    sender_at = _HEAD.size + id_length
+    data_at = sender_at + sender_length
+    message_id, sender = body[_HEAD.size : sender_at], body[sender_at:data_at]
+    return Fragment(message_id, index, count, body[data_at:], sender or None)

@@ -1,0 +1,228 @@
+"""One message's way out: which fragment is due, what became of it, and when it is over.
+
+An unacknowledged message is handed over fragment by fragment, in as many copies as it takes to
+arrive. A reliable one is sent until each fragment is acknowledged, or nothing has happened for
+DEADLINE seconds. Clock readings are passed in.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nym.envelope import Content, Run, fragment, fragment_count
+from nym.store.outbox import Manner, Outgoing
+
+MOST_COPIES = 4
+ACCEPTABLE_LOSS = 0.001  # of unacknowledged messages
+DEADLINE = 3600.0  # seconds without any progress
+WINDOW = 64  # fragments of a message that wait for their acknowledgement
+MOST_DOUBLINGS = 3  # of the wait for an acknowledgement, as long as others come
+LONGEST_WAIT = 120.0  # seconds until a fragment is sent again
+_NOTE_EVERY = 64  # fragments
+
+
+class Delivery(ABC):
+    """What is left to be sent of one message."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self.id = outgoing.id
+        self.recipient = outgoing.recipient
+        self._outgoing = outgoing
+        is_reliable = outgoing.manner is Manner.RELIABLE
+        self.count = (
+            1
+            if outgoing.manner is Manner.PLAIN
+            else fragment_count(len(outgoing.message), reliable=is_reliable)
+        )
+
+    @abstractmethod
+    def content(self, index: int) -> Content | bytes:
+        """What the packet with this fragment carries."""
+
+    @abstractmethod
+    def next(self, now: float) -> int | None:
+        """The index of the fragment to send now, if any; it is `taken` or `refused` later."""
+
+    @abstractmethod
+    def taken(self, index: int, now: float) -> bytes | None:
+        """A mixnode took the fragment; returns the progress when it should be noted."""
+
+    @abstractmethod
+    def refused(self, index: int) -> None:
+        """No mixnode took the fragment."""
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether nothing is left to be sent."""
+
+
+class Unacknowledged(Delivery):
+    """A plain message, sent once, or an anonymous one, sent in copies."""
+
+    def __init__(self, outgoing: Outgoing, progress: bytes, loss: Callable[[], float]) -> None:
+        super().__init__(outgoing)
+        self._is_plain = outgoing.manner is Manner.PLAIN
+        self._loss = loss
+        self._copies = 0  # decided when the first fragment leaves
+        self._next = int.from_bytes(progress, "big")  # fragments of all copies, one after another
+        self._again: deque[int] = deque()
+        self._under_way = 0
+
+    def content(self, index: int) -> Content | bytes:
+        """See Delivery."""
+        if self._is_plain:
+            return self._outgoing.message
+        return fragment(self._outgoing.message, bytes.fromhex(self.id), index)
+
+    def next(self, now: float) -> int | None:
+        """See Delivery."""
+        if not self._copies:
+            self._copies = 1 if self._is_plain else copies(self._loss(), self.count)
+        if self._again:
+            self._under_way += 1
+            return self._again.popleft()
+        if self._next >= self.count * self._copies:
+            return None
+        self._under_way += 1
+        self._next += 1
+        return (self._next - 1) % self.count
+
+    def taken(self, index: int, now: float) -> bytes | None:
+        """See Delivery."""
+        self._under_way -= 1
+        if self._next % _NOTE_EVERY or self.is_done:
+            return None
+        # What is under way now may be lost with the process: it is sent again after a start.
+        left = self._under_way + len(self._again)
+        return max(0, self._next - left).to_bytes(4, "big")
+
+    def refused(self, index: int) -> None:
+        """See Delivery."""
+        self._under_way -= 1
+        self._again.append(index)
+
+    @property
+    def is_done(self) -> bool:
+        """See Delivery."""
+        is_sent = self._next >= self.count * max(self._copies, 1)
+        return is_sent and not self._under_way and not self._again
+
+
+class Recipient:
+    """Somebody who acknowledges what is sent, or is silent."""
+
+    def __init__(self) -> None:
+        self.deliveries: deque[Delivery] = deque()
+        self.heard = -math.inf  # when an acknowledgement came last
+
+
+class _Attempt(NamedTuple):
+    """How often a fragment was sent, and when last; in the future while it is under way."""
+
+    number: int
+    at: float
+
+
+class Reliable(Delivery):
+    """A message whose fragments are sent until the recipient has acknowledged them."""
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        progress: bytes,
+        recipient: Recipient,
+        own_address: bytes,
+        first_wait: float,
+        now: float,
+    ) -> None:
+        super().__init__(outgoing)
+        self._recipient = recipient
+        self._own_address = own_address
+        self._first_wait = first_wait
+        self._since = now
+        self._acknowledged = bytearray(progress or bytes((self.count + 7) // 8))
+        self._fresh = deque(i for i in range(self.count) if not self._has(i))
+        self._left = len(self._fresh)
+        self._attempts: dict[int, _Attempt] = {}  # of fragments that aren't acknowledged
+        self._first_attempt = math.inf
+
+    def content(self, index: int) -> Content:
+        """See Delivery."""
+        message_id = bytes.fromhex(self.id)
+        return fragment(self._outgoing.message, message_id, index, self._own_address)
+
+    def next(self, now: float) -> int | None:
+        """See Delivery."""
+        index = min(self._attempts, key=self._due, default=None)
+        if index is None or self._due(index) > now:
+            if not self._fresh or len(self._attempts) >= WINDOW:
+                return None
+            index = self._fresh.popleft()
+        number, _ = self._attempts.get(index, _Attempt(0, now))
+        self._attempts[index] = _Attempt(number, math.inf)
+        return index
+
+    def taken(self, index: int, now: float) -> bytes | None:
+        """See Delivery."""
+        if index in self._attempts:
+            number = self._attempts[index].number
+            if not number:
+                self._since = now
+            self._first_attempt = min(self._first_attempt, now)
+            self._attempts[index] = _Attempt(number + 1, now)
+        return None
+
+    def refused(self, index: int) -> None:
+        """See Delivery."""
+        if index in self._attempts:
+            self._attempts[index] = _Attempt(self._attempts[index].number, -math.inf)
+
+    def acknowledge(self, run: Run, now: float) -> bytes | None:
+        """The recipient has these fragments; returns the progress if there was any."""
+        left = self._left
+        for index in range(run.first, min(run.last, self.count - 1) + 1):
+            if not self._has(index):
+                self._acknowledged[index // 8] |= 1 << index % 8
+                self._left -= 1
+                self._attempts.pop(index, None)
+        if self._left == left:
+            return None
+        if self._fresh and run.first <= self._fresh[-1]:
+            self._fresh = deque(i for i in self._fresh if not self._has(i))
+        self._since = now
+        return bytes(self._acknowledged)
+
+    def has_failed(self, now: float, *, is_routable: bool) -> bool:
+        """Whether nothing has happened for too long, though it was tried, or never could be."""
+        return now - self._since > DEADLINE and (bool(self._attempts) or not is_routable)
+
+    @property
+    def is_done(self) -> bool:
+        """See Delivery."""
+        return not self._left
+
+    def _due(self, index: int) -> float:
+        number, at = self._attempts[index]
+        wait = self._first_wait * float(1 << min(max(number - 1, 0), MOST_DOUBLINGS))
+        # To wait as long as nothing was heard doubles the time between attempts.
+        silence = at - max(self._recipient.heard, self._first_attempt) if number else 0.0
+        return at + min(LONGEST_WAIT, max(wait, silence))
+
+    def _has(self, index: int) -> bool:
+        return bool(self._acknowledged[index // 8] >> index % 8 & 1)
+
+
+def copies(loss: float, count: int) -> int:
+    """How often each of `count` fragments is sent, for ACCEPTABLE_LOSS of messages not to arrive.
+
+    `loss` is the share of packets that is lost, 0 to 1.
+    """
+    acceptable = ACCEPTABLE_LOSS / count
+    if loss <= acceptable:
+        return 1
+    if loss >= 1:
+        return MOST_COPIES
+    return min(MOST_COPIES, math.ceil(math.log(acceptable) / math.log(loss)))

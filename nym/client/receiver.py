@@ -1,0 +1,71 @@
+"""What a pull brought: opened, kept, and handed to whom it concerns.
+
+Nothing of it has an effect outside before the disk has it: the provider has deleted it already.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from nym.client.acknowledgements import Acknowledgements
+from nym.client.assembly import Assembly
+from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
+from nym.health import Health
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.wire.provider import is_cover
+
+log = logging.getLogger(__name__)
+
+
+class Receiver:
+    """Sorts what comes in."""
+
+    def __init__(
+        self,
+        envelopes: Envelopes,
+        journal: Journal,
+        inbox: Inbox,
+        assembly: Assembly,
+        acknowledgements: Acknowledgements,
+        health: Health,
+        acknowledged: Callable[[Acknowledgement, float], None],
+    ) -> None:
+        self._envelopes = envelopes
+        self._journal = journal
+        self._inbox = inbox
+        self._assembly = assembly
+        self._acknowledgements = acknowledgements
+        self._health = health
+        self._acknowledged = acknowledged
+        self._owed: list[tuple[bytes, Run]] = []
+
+    def settle(self) -> None:
+        """What came is on disk when this returns, and will be acknowledged. Raises StoreError."""
+        self._journal.flush()
+        for sender, run in self._owed:
+            self._acknowledgements.add(sender, run, time.monotonic())
+        self._owed.clear()
+
+    def take(self, messages: list[bytes]) -> None:
+        """Keep what is in these messages; they have to be settled then."""
+        now = time.monotonic()
+        for message in messages:
+            if not is_cover(message):
+                self._sort(message, now)
+        self._assembly.expire(now)
+
+    def _sort(self, message: bytes, now: float) -> None:
+        match self._envelopes.open(message):
+            case None:
+                self._inbox.deliver(message)
+            case Cover(loop):
+                self._health.returned(loop, now)
+            case Fragment() as fragment:
+                run = self._assembly.add(fragment, now)
+                if run is not None and fragment.sender is not None:
+                    self._owed.append((fragment.sender, run))
+            case Acknowledgement() as acknowledgement:
+                self._acknowledged(acknowledgement, now)
+            case Unreadable(reason):
+                log.debug("an envelope was dropped: %s", reason)
