@@ -100,7 +100,7 @@ class Health:
 
     def refused(self, node: bytes, now: float) -> None:
         """`node` did not take a packet as a first hop."""
-        # If this node had taken that last packet, its refusal would be forgotten.
+        # Another node took it: had this one, then its earlier refusal would be forgotten.
         if node in self._refused_at and self._last_was_accepted:
             self._refusing.begin(node, now)
         self._last_was_accepted = False
@@ -171,7 +171,9 @@ class Health:
         lost = [loop for loop in loops if not loop.is_back]
         uses = Counter(chain.from_iterable(loop.route for loop in loops))
         losses = Counter(chain.from_iterable(loop.route for loop in lost))
-        for node in uses.keys() & (losses.keys() | self._scores.keys()):
+        for node in uses:
+            if node not in losses and node not in self._scores:
+                continue
             evidence = log_likelihood_ratio(
                 uses[node], losses[node], len(loops) - uses[node], len(lost) - losses[node]
             )

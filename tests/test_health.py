@@ -405,16 +405,17 @@ def test_a_loop_under_way_is_counted_once() -> None:
     assert health.loss() == 0.0
 
 
-def test_a_suspicion_lasts_from_one_slow_epoch_to_the_next() -> None:
-    health, random = Health(PATIENCE), Random(15)
-    for hour in range(4):
+def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
+    health, random, convicted = Health(PATIENCE), Random(15), set[bytes]()
+    for hour in range(6):
         for i in range(60):
             now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
-            route = [bytes([n, random.randrange(10)]) for n in range(3)]
+            route = [bytes([n, random.randrange(10) + hour % 2 * 10]) for n in range(3)]
             health.sent(loop, route, now)
             if b"\x01\x05" not in route:
                 health.returned(loop, now + 1)
-    assert health.avoided(4 * HOUR) == {b"\x01\x05"}
+            convicted |= health.avoided(now)
+    assert convicted == {b"\x01\x05"}
 
 
 def fill_epoch(health: Health, start: float, returning: int, delay: float = 1.0) -> None:
@@ -474,20 +475,24 @@ def test_interruptions_keep_a_node_from_blame() -> None:
     assert network.convicted == []
 
 
-def test_memory_is_bounded() -> None:
+def test_nodes_that_left_the_network_are_forgotten() -> None:
     health, random, sizes = Health(PATIENCE), Random(14), []
     for day in range(5):
-        for i in range(6000):
-            now = day * (MEMORY + 1) + i * 0.01
-            route = [random.randbytes(32) for _ in range(3)]
-            loop = random.randbytes(16)
-            health.sent(loop, route, now)
+        for i in range(3000):
+            now, loop = day * (MEMORY + 1) + i * 0.01, random.randbytes(16)
+            health.sent(loop, [random.randbytes(32) for _ in range(3)], now)
             if i % 2:
                 health.returned(loop, now)
-            if i % 20 == 0:
-                refuse(health, route[:1], now, b"good")
         sizes.append(len(pickle.dumps(health)))
     assert max(sizes[2:]) < sizes[1] * 1.05
+
+
+def test_refusing_nodes_that_left_the_network_are_forgotten() -> None:
+    health, random, sizes = Health(PATIENCE), Random(16), []
+    for day in range(5):
+        refuse(health, [random.randbytes(32) for _ in range(300)], day * (MEMORY + 1), b"good")
+        sizes.append(len(pickle.dumps(health)))
+    assert max(sizes) < sizes[0] * 1.05
 
 
 def test_no_more_than_so_many_loops_are_waited_for() -> None:
