@@ -24,6 +24,7 @@ CONFIG_FILE = "config.toml"
 DEFAULT_DIRECTORY_PORT = 8080
 DEFAULT_DIRECTORY = f"http://127.0.0.1:{DEFAULT_DIRECTORY_PORT}"
 LONGEST_ID = 100
+NEEDS_SEAL = "acknowledgements take sealed messages, and privacy.seal is false"
 _LONGEST_FILE = 1 << 20
 
 Check = Callable[[Any], None]
@@ -233,8 +234,7 @@ def parse_config(text: str, name: str = CONFIG_FILE) -> Config:
         sections[section] = kind(**table)
     config = Config(**sections)
     if config.client.reliable and not config.privacy.seal:
-        reason = "reliable = true takes sealed messages; privacy.seal is false"
-        raise refuse(reason, "client", "reliable")
+        raise refuse(f"reliable = true: {NEEDS_SEAL}", "client", "reliable")
     return config
 
 

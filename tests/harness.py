@@ -1,5 +1,7 @@
 """What tests of running parts share: servers that do as told, clients, programs, waiting."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -8,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +25,7 @@ from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, 
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.listening import listen
+from nym.localnet.network import Network
 from nym.service import Service, View
 from nym.sockets.local import LocalSocket
 from nym.sockets.tcp import TcpSocket
@@ -31,6 +34,7 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
+from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
 from nym.wire.requests import Received
 
@@ -87,6 +91,16 @@ def serving_http(body: Callable[[], bytes], status: str = "200 OK") -> Iterator[
         yield f"http://{address}"
     finally:
         server.stop(timeout=0)
+
+
+@contextmanager
+def running(network: Network) -> Iterator[Network]:
+    """A network that runs for a while."""
+    network.start()
+    try:
+        yield network
+    finally:
+        network.stop()
 
 
 def contents(messages: Iterable[Received]) -> list[bytes]:
@@ -155,6 +169,61 @@ class Served:
         return connection
 
 
+class Lines:
+    """An application that speaks JSON, a line each."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._file = connection.makefile("rwb")
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what was not written yet, to a peer that is gone
+            self._file.close()
+        self.connection.close()
+
+    def say(self, **request: object) -> None:
+        """One request."""
+        self._file.write(json.dumps(request).encode() + b"\n")
+        self._file.flush()
+
+    def hear(self) -> Any:
+        """The next line."""
+        return json.loads(self._file.readline())
+
+    def ask(self, **request: object) -> Any:
+        """One request, one answer."""
+        self.say(**request)
+        return self.hear()
+
+    def send(self, recipient: bytes, message: bytes, **flags: bool) -> str:
+        """Send, and expect it to be accepted; returns the message's id."""
+        answer = self.ask(
+            type="send",
+            recipient_address=encode_base58(recipient),
+            data=base64.b64encode(message).decode(),
+            **flags,
+        )
+        assert answer["type"] == "send", answer
+        return str(answer["id"])
+
+    def receive(self) -> Received:
+        """The next message of a subscription, acknowledged."""
+        while (line := self.hear())["type"] != "message":
+            # An acknowledgement is answered so where the disk fails just then.
+            assert line["type"] in ("ack", "subscribe") or line["code"] == "storage", line
+        self.say(type="ack", id=line["id"])
+        return self.read(line)
+
+    @staticmethod
+    def read(line: dict[str, Any]) -> Received:
+        """The message of a line."""
+        sender = line["sender"] and decode_base58(line["sender"])
+        return Received(line["id"], base64.b64decode(line["data"]), line["received"], sender)
+
+
 class Application:
     """A client in this process, and a connection to its socket, as an application has one."""
 
@@ -192,6 +261,11 @@ class Application:
         self.connection.close()
         self.client.stop()
         self._own_folder.cleanup()
+
+    def lines(self) -> Lines:
+        """Another connection, that speaks JSON."""
+        port = self.connection.getpeername()[1]
+        return Lines(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
 
     def ask(self, request: bytes) -> bytes:
         """One raw request, one answer."""

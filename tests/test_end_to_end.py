@@ -2,8 +2,8 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from nym.wire.directory import (
     encode_topology_2019,
 )
 from nym.wire.sizes import LONGEST_MESSAGE, PACKET_LENGTH
-from tests.harness import Application, free_port, serving, serving_http, wait_until
+from tests.harness import Application, free_port, running, serving, serving_http, wait_until
 
 AWKWARD = [
     b"x",
@@ -33,15 +33,6 @@ AWKWARD = [
     b"\x01" * LONGEST_MESSAGE,
     bytes(range(256)) * 3,
 ]
-
-
-@contextmanager
-def running(network: Network) -> Iterator[Network]:
-    network.start()
-    try:
-        yield network
-    finally:
-        network.stop()
 
 
 def converse(alice: Application, bob: Application, messages: list[bytes]) -> None:

@@ -6,7 +6,6 @@ import socket
 import tracemalloc
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import gevent
 import pytest
@@ -20,7 +19,7 @@ from nym.wire import lines as lines_module
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
-from tests.harness import OTHER, OWN, TOPOLOGY, Served, contents, wait_until
+from tests.harness import OTHER, OWN, TOPOLOGY, Lines, Served, contents, wait_until
 
 
 @pytest.fixture
@@ -321,35 +320,9 @@ def test_an_answer_is_never_longer_than_a_frame_may_be(served: Served) -> None:
 # JSON lines.
 
 
-class Lines:
-    """An application that speaks JSON."""
-
-    def __init__(self, served: Served) -> None:
-        self.connection = served.connect()
-        self._file = self.connection.makefile("rwb")
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self.connection.close()
-
-    def say(self, **request: object) -> None:
-        self._file.write(json.dumps(request).encode() + b"\n")
-        self._file.flush()
-
-    def hear(self) -> Any:
-        return json.loads(self._file.readline())
-
-    def ask(self, **request: object) -> Any:
-        self.say(**request)
-        return self.hear()
-
-
 def test_a_script_needs_a_line_of_json(served: Served) -> None:
     served.inbox.deliver(b"hello")
-    with Lines(served) as lines:
+    with Lines(served.connect()) as lines:
         assert lines.ask(type="ownDetails") == {"type": "ownDetails", "address": encode_base58(OWN)}
         assert lines.ask(type="getClients")["code"] == "no_network"
         sent = lines.ask(type="send", recipient_address=encode_base58(OTHER), message="hi")
@@ -383,7 +356,7 @@ def test_a_last_line_needs_no_end(served: Served) -> None:
 
 def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served) -> None:
     served.inbox.deliver(b"before")
-    with Lines(served) as lines:
+    with Lines(served.connect()) as lines:
         lines.say(type="ownDetails")
         assert lines.hear()["type"] == "ownDetails"
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
@@ -395,7 +368,7 @@ def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served
         assert lines.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
         assert lines.ask(type="ack", id=after["id"])["code"] == "no_such_message"
         assert lines.ask(type="fetch") == {"type": "fetch", "messages": []}
-    with Lines(served) as lines:  # it goes, and comes back
+    with Lines(served.connect()) as lines:  # it goes, and comes back
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         assert lines.hear() == before
         assert lines.ask(type="ack", id=before["id"])["type"] == "ack"
@@ -407,7 +380,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
 ) -> None:
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     monkeypatch.setattr(inbox_module, "MOST_OFFERED", 10_000)
-    with Lines(served) as lines:
+    with Lines(served.connect()) as lines:
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         for _ in range(9000):
@@ -423,7 +396,7 @@ def test_answers_and_messages_do_not_mix(served: Served) -> None:
     served.topology = TOPOLOGY._replace(
         providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
     )
-    with Lines(served) as lines:
+    with Lines(served.connect()) as lines:
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
         for _ in range(40):
@@ -437,7 +410,7 @@ def test_answers_and_messages_do_not_mix(served: Served) -> None:
 
 
 def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
-    with Lines(served) as one, Lines(served) as other:
+    with Lines(served.connect()) as one, Lines(served.connect()) as other:
         for lines in (one, other):
             assert lines.ask(type="subscribe") == {"type": "subscribe"}
         heard = []

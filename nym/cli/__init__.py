@@ -3,8 +3,8 @@
 Usage:
   nym-client
   nym-client init --id ID [--provider KEY] [--directory URL] [--force]
-  nym-client tcpsocket --id ID [--listen HOST] [--port PORT] [--directory URL]
-  nym-client websocket --id ID [--listen HOST] [--port PORT] [--directory URL]
+  nym-client tcpsocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
+  nym-client websocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
   nym-client localnet [--port PORT] [--host IP] [--layers N] [--width N] [--providers N]
                       [--folder DIR]
   nym-client demo
@@ -28,6 +28,8 @@ Options:
                       else 9001. localnet: the directory's, else 8080
   --listen HOST       where applications connect, else as configured, else 127.0.0.1;
                       unix:PATH: a UNIX socket, for this user alone
+  --reliable          messages are sent until they are acknowledged, unless they ask not to be;
+                      tells their recipients who sent them
   --host IP           where the network listens, and can be reached [default: 127.0.0.1]
   --layers N          layers of mixnodes, 1 to 4 [default: 3]
   --width N           mixnodes in each layer [default: 1]

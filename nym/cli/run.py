@@ -13,6 +13,7 @@ from nym.config import (
     DEFAULT_DIRECTORY,
     DEFAULT_DIRECTORY_PORT,
     LEVELS,
+    NEEDS_SEAL,
     Config,
     check_directory,
     check_host,
@@ -86,4 +87,8 @@ def _with_options(config: Config, options: Options) -> Config:
     if options["--directory"]:
         directory = checked("--directory", options["--directory"], check_directory)
         config = replace(config, client=replace(config.client, directory=directory))
+    if options["--reliable"]:
+        if not config.privacy.seal:
+            raise UsageError(f"--reliable: {NEEDS_SEAL}")
+        config = replace(config, client=replace(config.client, reliable=True))
     return config

@@ -20,7 +20,8 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 FORMER = 10  # a former provider is asked once in so many periods
 LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
-LONGEST_BACKLOG = 5.0  # seconds of nothing but full answers; then late loops aren't lost ones
+# Without an answer that has room, late loops aren't lost ones: so many seconds, or periods.
+LONGEST_BACKLOG = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,6 @@ class Poller:
         self._next_registration = 0.0
         self._outage = Outage(log, "provider")
         self._drained = time.monotonic()
-        self._ticked = time.monotonic()
         # A pull is not ended before what it brought is kept.
         self._turn, self._former_turn = RLock(), RLock()
 
@@ -68,9 +68,8 @@ class Poller:
     def tick(self) -> None:
         """One pull, or one attempt to register."""
         now = time.monotonic()
-        if now - self._ticked > LONGEST_BACKLOG + self._period:
-            self._health.interrupted()  # the process stood still
-        self._ticked = now
+        if now - self._drained > LONGEST_BACKLOG * max(1.0, self._period):
+            self._health.interrupted()
         try:
             self._receiver.settle()
             if self._session.has_token:
@@ -78,11 +77,9 @@ class Poller:
             elif now >= self._next_registration:
                 self._register()
         except RemoteError as error:
-            self._health.interrupted()
             self._outage.begins(error)
         except StoreError as error:
             # What came last is in memory; the journal has said why it can't be written.
-            self._health.interrupted()
             log.debug("no pulls: %s", error)
 
     def tick_former(self) -> None:
@@ -107,11 +104,8 @@ class Poller:
             self._receiver.settle()
         self._outage.ends()
         self._backoff.reset()
-        now = time.monotonic()
         if len(messages) < MESSAGES_A_PULL or DUMMY in messages:
-            self._drained = now
-        elif now - self._drained > LONGEST_BACKLOG:
-            self._health.interrupted()
+            self._drained = time.monotonic()
 
     def _pull_former(self, registration: Registration) -> None:
         if registration.token is None:

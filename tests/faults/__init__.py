@@ -1,0 +1,1 @@
+"""I/O that fails, and processes that are killed."""

@@ -1,0 +1,197 @@
+"""Makes the client's own I/O fail: its sockets, by what they are connected to, its disk, its clock.
+
+Only the process of the test is touched; the network of these tests runs in another one.
+"""
+
+import os
+import socket
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import gevent
+import gevent.socket
+import pytest
+
+# Methods of a socket, by what they do.
+OPERATIONS = {
+    "connect": "connect",
+    "send": "send",
+    "sendall": "send",
+    "recv": "receive",
+    "recv_into": "receive",
+    "shutdown": "shut down",
+}
+CHUNK = 4096
+
+Call = Callable[[], Any]
+Fault = Callable[["Call", "Buffer | None"], Any]
+
+
+class Buffer:
+    """Where a read puts its bytes: returned, or into a buffer of the caller's."""
+
+    def __init__(self, method: str, arguments: tuple[Any, ...]) -> None:
+        self._into = arguments[0] if method == "recv_into" else None
+
+    def put(self, data: bytes) -> Any:
+        """What the method returns."""
+        if self._into is None:
+            return data
+        with memoryview(self._into).cast("B") as view:
+            data = data[: len(view)]
+            view[: len(data)] = data
+        return len(data)
+
+    def taken(self, result: Any) -> bytes:
+        """What the method has read."""
+        return bytes(self._into[:result]) if self._into is not None else bytes(result)
+
+
+def refuse(call: Call, buffer: Buffer | None) -> Any:
+    """Nobody is there."""
+    raise ConnectionRefusedError("refused by the test")
+
+
+def reset(call: Call, buffer: Buffer | None) -> Any:
+    """The peer breaks off."""
+    raise ConnectionResetError("reset by the test")
+
+
+def hang(call: Call, buffer: Buffer | None) -> Any:
+    """Nothing happens any more."""
+    gevent.sleep(3600)
+
+
+def end(call: Call, buffer: Buffer | None) -> Any:
+    """Nothing more comes."""
+    assert buffer
+    return buffer.put(b"")
+
+
+def shorten(call: Call, buffer: Buffer | None) -> Any:
+    """Half of what comes does not."""
+    assert buffer
+    data = buffer.taken(call())
+    return buffer.put(data[: len(data) // 2])
+
+
+def garble(call: Call, buffer: Buffer | None) -> Any:
+    """Something else comes."""
+    assert buffer
+    return buffer.put(os.urandom(len(buffer.taken(call()))))
+
+
+def drip(call: Call, buffer: Buffer | None) -> Any:
+    """Bytes come one by one, for ever."""
+    assert buffer
+    gevent.sleep(0.05)
+    return buffer.put(b"\0")
+
+
+FAULTS: dict[str, list[Fault]] = {
+    "connect": [refuse, reset, hang],
+    "send": [reset, hang],
+    "receive": [reset, hang, end, shorten, garble, drip],
+    "shut down": [reset],
+}
+
+
+class Sockets:
+    """Stands before all connections to the `ports` of a part of the network."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: Counter[tuple[str, str]] = Counter()  # by (part, operation)
+        self.parts: dict[int, str] = {}  # by port
+        self._armed: tuple[str, str, Fault] | None = None
+        for method, operation in OPERATIONS.items():
+            original = getattr(gevent.socket.socket, method)
+            wrapped = self._wrapped(original, method, operation)
+            monkeypatch.setattr(gevent.socket.socket, method, wrapped)
+
+    def arm(self, part: str, operation: str, fault: Fault) -> None:
+        """From now on, this fails."""
+        self._armed = (part, operation, fault)
+
+    def disarm(self) -> None:
+        """From now on, everything works."""
+        self._armed = None
+
+    def was_called_since(self, before: int, part: str, operation: str) -> bool:
+        """Whether the fault has been met twice since there were `before` calls."""
+        return self.calls[part, operation] > before + 1
+
+    def _wrapped(self, original: Any, method: str, operation: str) -> Any:
+        def wrapped(connection: Any, *arguments: Any, **more: Any) -> Any:
+            def call() -> Any:
+                return original(connection, *arguments, **more)
+
+            part = self._part(connection, arguments if method == "connect" else ())
+            if part is None:
+                return call()
+            self.calls[part, operation] += 1
+            if self._armed and self._armed[:2] == (part, operation):
+                buffer = Buffer(method, arguments) if operation == "receive" else None
+                return self._armed[2](call, buffer)
+            return call()
+
+        return wrapped
+
+    def _part(self, connection: Any, arguments: tuple[Any, ...]) -> str | None:
+        if connection.family != socket.AF_INET:
+            return None
+        try:
+            peer = arguments[0] if arguments else connection.getpeername()
+        except OSError:
+            return None
+        return self.parts.get(peer[1])
+
+
+class Disk(sqlite3.Connection):
+    """A database in which `failures` statements fail, from number `fails_at` on."""
+
+    statements: ClassVar[int]
+    fails_at: ClassVar[int]
+    failures: ClassVar[int]
+    error: ClassVar[sqlite3.Error]
+
+    @classmethod
+    def install(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Use it for every journal; nothing fails yet."""
+        cls.statements, cls.fails_at, cls.failures = 0, 0, 0
+        connect = sqlite3.connect
+
+        def faulty(*arguments: Any, **more: Any) -> sqlite3.Connection:
+            return connect(*arguments, **more, factory=cls)
+
+        monkeypatch.setattr(sqlite3, "connect", faulty)
+
+    @classmethod
+    def fail(cls, at: int, failures: int, error: sqlite3.Error) -> None:
+        """Let statements fail, `at` from now, and the next ones."""
+        cls.statements, cls.fails_at, cls.failures, cls.error = 0, at, failures, error
+
+    def execute(self, *arguments: Any) -> Any:
+        """See sqlite3."""
+        cls = type(self)
+        cls.statements += 1
+        if cls.failures and cls.statements >= cls.fails_at:
+            cls.failures -= 1
+            raise cls.error
+        return super().execute(*arguments)
+
+
+class Clock:
+    """Both clocks of the system, which can jump."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.offset = 0.0
+        self._now, self._monotonic = time.time, time.monotonic
+        monkeypatch.setattr(time, "time", lambda: self._now() + self.offset)
+        monkeypatch.setattr(time, "monotonic", self.monotonic)
+
+    def monotonic(self) -> float:
+        """It never runs backwards, but can jump: a machine that slept."""
+        return self._monotonic() + max(0.0, self.offset)

@@ -1,0 +1,171 @@
+"""Every I/O point of a client fails in turn; once that ends, everything accepted is delivered."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import gevent
+import pytest
+
+from nym.client.refresher import TOPOLOGY_PATH
+from nym.client.transport import http_get
+from nym.wire.addresses import parse_numeric
+from nym.wire.directory import parse_topology
+from nym.wire.keys import encode_base58
+from tests.faults.injection import FAULTS, Clock, Disk, Sockets
+from tests.harness import Application, Program, wait_until
+
+LASTS = 0.6  # seconds that a fault lasts; longer than the time-outs below
+POINTS = [
+    (part, operation, fault)
+    for part in ("directory", "provider", "mixnode")
+    for operation, faults in FAULTS.items()
+    for fault in faults
+    if (part, operation)
+    not in {("mixnode", "receive"), ("mixnode", "shut down"), ("directory", "shut down")}
+]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
+    for name, value in {
+        "nym.client.transport.TIMEOUT": 0.2,
+        "nym.client.transport.PACKET_TIMEOUT": 0.2,
+        "nym.client.poller.FIRST_RETRY": 0.1,
+        "nym.client.poller.LONGEST_RETRY": 0.2,
+        "nym.client.refresher.FIRST_RETRY": 0.1,
+        "nym.client.refresher.LONGEST_RETRY": 0.2,
+        "nym.store.journal.RETRY": 0.05,
+    }.items():
+        monkeypatch.setattr(name, value)
+    return Sockets(monkeypatch)
+
+
+def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
+    """A network in a process of its own; its ports are noted in `sockets`."""
+    program = stack.enter_context(
+        Program(home, "localnet", "--port", "0", "--width", "2", "--providers", "1")
+    )
+    url = program.line(r"(http://[0-9.:]+)")[1]
+    sockets.parts[int(url.rpartition(":")[2])] = "directory"
+
+    def ports() -> bool:
+        records = parse_topology(http_get(url + TOPOLOGY_PATH))
+        for node in records.mixnodes:
+            sockets.parts[_port(node.host)] = "mixnode"
+        for provider in records.providers:
+            sockets.parts[_port(provider.client_listener)] = "provider"
+        return len(sockets.parts) == 1 + 6 + 1
+
+    wait_until(ports)
+    return url
+
+
+def _port(host: str) -> int:
+    address = parse_numeric(host)
+    assert address
+    return address.port
+
+
+class Pair:
+    """Alice writes to Bob, who is subscribed."""
+
+    def __init__(self, stack: ExitStack, url: str) -> None:
+        self.alice, self.bob = (stack.enter_context(Application(url)) for _ in range(2))
+        self.sending, self.receiving = (
+            stack.enter_context(application.lines()) for application in (self.alice, self.bob)
+        )
+        self.receiving.say(type="subscribe")
+        self.accepted: Counter[bytes] = Counter()
+        self.received: Counter[bytes] = Counter()
+
+    def send(self, count: int = 3, size: int = 100, **flags: bool) -> None:
+        for _ in range(count):
+            message = os.urandom(size)
+            self.sending.send(self.bob.address, message, **flags)
+            self.accepted[message] += 1
+
+    def check(self) -> None:
+        """Everything has arrived, once, and nothing else."""
+        while self.received.total() < self.accepted.total():
+            self.received[self.receiving.receive().message] += 1
+        assert self.received == self.accepted
+        wait_until(lambda: len(self.alice.client._outbox) == 0, "the last acknowledgement")
+
+
+def test_every_socket_point_in_turn(stack: ExitStack, sockets: Sockets, tmp_path: Path) -> None:
+    pair = Pair(stack, local_network(stack, tmp_path, sockets))
+    pair.send(reliable=True)
+    pair.check()
+    for part, operation, fault in POINTS:
+        before = sockets.calls[part, operation]
+        sockets.arm(part, operation, fault)
+        pair.send(reliable=True)
+        pair.send(1, 2000, reliable=True)
+        called = partial(sockets.was_called_since, before, part, operation)
+        wait_until(called, f"{part} {operation}")
+        gevent.sleep(LASTS)
+        sockets.disarm()
+        pair.send(1, reliable=True)
+        pair.check()
+    assert set(sockets.calls) >= {(part, operation) for part, operation, _ in POINTS}
+
+
+@pytest.mark.parametrize("error", ["database or disk is full", "disk I/O error"])
+def test_every_statement_of_the_database_in_turn(
+    stack: ExitStack,
+    sockets: Sockets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+) -> None:
+    Disk.install(monkeypatch)
+    pair = Pair(stack, local_network(stack, tmp_path, sockets))
+    pair.send()
+    pair.check()
+    for at in range(1, 25):
+        Disk.fail(at, 3, sqlite3.OperationalError(error))
+        wait_until(lambda: _send_until_failing(pair))
+        pair.check()
+
+
+def _send_until_failing(pair: Pair) -> bool:
+    """Send messages, of which some may be refused, until the failures are over."""
+    message = os.urandom(1500)
+    answer = pair.sending.ask(
+        type="send",
+        recipient_address=encode_base58(pair.bob.address),
+        message=message.hex(),
+        reliable=True,
+    )
+    assert answer["type"] == "send" or answer["code"] == "storage"
+    if answer["type"] == "send":
+        pair.accepted[message.hex().encode()] += 1
+    return Disk.failures == 0
+
+
+@pytest.mark.parametrize("jump", [86_400.0 * 365, -86_400.0 * 365, 1800.0])
+def test_clocks_that_jump(
+    stack: ExitStack,
+    sockets: Sockets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: float,
+) -> None:
+    pair = Pair(stack, local_network(stack, tmp_path, sockets))
+    clock = Clock(monkeypatch)
+    pair.send(reliable=True)
+    pair.send()
+    clock.offset = jump
+    pair.send()
+    pair.check()

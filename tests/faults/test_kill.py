@@ -1,0 +1,169 @@
+"""kill -9 at random moments: nothing that was accepted is lost, nothing acknowledged comes again.
+
+The sleeps are these moments; nothing is hoped from them.
+"""
+
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import gevent
+import pytest
+
+from nym.config import TrafficSettings, load_config, save_config
+from nym.identity import load_identity
+from tests.harness import (
+    PATIENCE,
+    Application,
+    Lines,
+    Program,
+    free_port,
+    run_program,
+    wait_until,
+)
+
+KILLS = 50  # in each of the four tests
+LONGEST_LIFE = 0.4  # seconds after a client has begun to listen
+# Everything is brought in faster than it is sent, also by a client that lives half of the time.
+TRAFFIC = TrafficSettings(
+    average_packet_delay=0.01,
+    message_sending_average_delay=0.03,
+    loop_cover_traffic_average_delay=0.2,
+    fetch_message_delay=0.02,
+    topology_refresh_rate=0.2,
+)
+GONE = (OSError, ValueError)  # of a connection whose other end was killed
+
+
+class Victim:
+    """A client in a process of its own that is killed again and again."""
+
+    def __init__(self, home: Path, directory: str) -> None:
+        run_program(home, "init", "--id", "victim", "--directory", directory)
+        folder = home / "nym" / "clients" / "victim"
+        save_config(replace(load_config(folder), traffic=TRAFFIC), folder)
+        self.address = load_identity(folder).public_key
+        self._home = home
+        self._at = ("127.0.0.1", free_port())
+        self._program: Program | None = None
+
+    def start(self) -> Lines:
+        """Start it, and connect to it."""
+        port = str(self._at[1])
+        self._program = Program(self._home, "tcpsocket", "--id", "victim", "--port", port)
+        self._program.line("^Public key")
+        return Lines(socket.create_connection(self._at, timeout=PATIENCE))
+
+    def kill(self) -> None:
+        """Kill it."""
+        assert self._program
+        self._program.__exit__()
+
+
+class Mailbox:
+    """An application that receives, connection after connection."""
+
+    def __init__(self) -> None:
+        self.received: Counter[bytes] = Counter()
+        self.acknowledged: set[bytes] = set()
+        self.again: list[bytes] = []  # though their acknowledgement was answered
+
+    def subscribe(self, lines: Lines) -> None:
+        """Take and acknowledge messages, until the connection ends."""
+        offered: dict[str, bytes] = {}
+        with suppress(*GONE):
+            lines.say(type="subscribe")
+            while True:
+                line = lines.hear()
+                if line["type"] == "message":
+                    message = lines.read(line)
+                    offered[message.id] = message.message
+                    self.received[message.message] += 1
+                    if message.message in self.acknowledged:
+                        self.again.append(message.message)
+                    lines.say(type="ack", id=message.id)
+                elif line["type"] == "ack":
+                    self.acknowledged.add(offered[line["id"]])
+
+    def fetch(self, lines: Lines) -> None:
+        """Fetch messages, until the connection ends."""
+        with suppress(*GONE):
+            while True:
+                fetched = lines.ask(type="fetch", format="text")["messages"]
+                self.received.update(message.encode() for message in fetched)
+                gevent.sleep(0.02)
+
+
+class Writer:
+    """An application that sends without pause."""
+
+    def __init__(self, recipient: bytes, **flags: bool) -> None:
+        self.accepted: set[bytes] = set()
+        self._recipient, self._flags = recipient, flags
+
+    def send(self, lines: Lines) -> None:
+        """Send messages of one fragment and of several, until the connection ends."""
+        with suppress(*GONE):
+            while True:
+                size = random.choice((10, 10, 10, 700))
+                message = os.urandom(size).hex().encode()
+                lines.send(self._recipient, message, **self._flags)
+                self.accepted.add(message)
+                gevent.sleep(random.expovariate(10))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[str]:
+    """Of a network in a process of its own, which doesn't wait when a client is started."""
+    with Program(tmp_path, "localnet", "--port", "0") as network:
+        yield network.line("^directory +(.*)$")[1]
+
+
+def torment(victim: Victim, work: object) -> None:
+    """Start the client, let it work, kill it, KILLS times."""
+    for _ in range(KILLS):
+        lines = victim.start()
+        working = gevent.spawn(work, lines)  # type: ignore[call-overload]
+        gevent.sleep(random.uniform(0, LONGEST_LIFE))
+        victim.kill()
+        working.join(PATIENCE)
+        assert working.successful(), working.exception
+        lines.__exit__()
+
+
+@pytest.mark.parametrize("is_reliable", [True, False])
+def test_a_killed_sender_loses_nothing(directory: str, tmp_path: Path, is_reliable: bool) -> None:
+    victim, mailbox = Victim(tmp_path, directory), Mailbox()
+    with ExitStack() as stack:
+        bob = stack.enter_context(Application(directory, traffic=TRAFFIC))
+        reading = gevent.spawn(mailbox.subscribe, stack.enter_context(bob.lines()))
+        stack.callback(reading.kill)
+        writer = Writer(bob.address, reliable=is_reliable)
+        torment(victim, writer.send)
+        victim.start()
+        stack.callback(victim.kill)
+        wait_until(lambda: mailbox.received.keys() >= writer.accepted, "the arrival of everything")
+    assert set(mailbox.received.values()) == {1}
+    assert len(writer.accepted) > KILLS / 2
+
+
+@pytest.mark.parametrize("take", [Mailbox.subscribe, Mailbox.fetch])
+def test_a_killed_recipient_loses_nothing(directory: str, tmp_path: Path, take: object) -> None:
+    victim, mailbox = Victim(tmp_path, directory), Mailbox()
+    with ExitStack() as stack:
+        alice = stack.enter_context(Application(directory, traffic=TRAFFIC))
+        writer = Writer(victim.address, reliable=True)
+        writing = gevent.spawn(writer.send, stack.enter_context(alice.lines()))
+        torment(victim, lambda lines: take(mailbox, lines))  # type: ignore[operator]
+        writing.kill()
+        reading = gevent.spawn(take, mailbox, victim.start())  # type: ignore[call-overload]
+        stack.callback(victim.kill)
+        stack.callback(reading.kill)
+        wait_until(lambda: mailbox.received.keys() >= writer.accepted, "the arrival of everything")
+    assert mailbox.again == []
+    assert len(writer.accepted) > KILLS / 2
