@@ -1,6 +1,8 @@
 """The two streams: what a packet carries can't be told from when, where and how slowly it goes."""
 
+import os
 import socket
+import time
 from collections.abc import Iterator
 from random import Random
 from statistics import fmean
@@ -15,10 +17,10 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
-from nym.envelope import Envelopes
+from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run
 from nym.errors import NoTopologyError
 from nym.health import Health
-from nym.identity import generate_identity
+from nym.identity import Identity, generate_identity
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, process_packet
 from nym.store.journal import Journal
@@ -66,6 +68,7 @@ class Setup:
         self.cover = LoopCover(
             OWN, self.packets, self.sender, self.health, 0.5, random, is_sealed=is_sealed
         )
+        self.loss = 0.0
         self.acknowledgements = Acknowledgements(OWN, 0.0)
         self.queue = OutgoingQueue(
             self.outbox,
@@ -83,7 +86,7 @@ class Setup:
     ) -> Delivery:
         if outgoing.manner is Manner.RELIABLE:
             return Reliable(outgoing, progress, recipient, OWN, 0.05, now)
-        return Unacknowledged(outgoing, progress, self.health.loss)
+        return Unacknowledged(outgoing, progress, lambda: self.loss)
 
     def accept(self, recipient: bytes, message: bytes, manner: Manner = Manner.PLAIN) -> str:
         outgoing = Outgoing(new_id(), recipient, message, manner)
@@ -225,3 +228,84 @@ def test_stopping_gives_back_what_was_not_handed_over(
     setup.sender.stop()
     assert len(setup.outbox) == 1
     monkeypatch.undo()
+
+
+@pytest.fixture
+def sealing(node: Node, journal: Journal) -> Iterator[Setup]:
+    with serving(node.take) as address:
+        yield Setup(journal, [address], is_sealed=True)
+
+
+def sealed(node: Node, count: int, recipient: Identity = OTHER_IDENTITY) -> list[object]:
+    """What is in the first `count` packets, as far as `recipient` can open it."""
+    wait_until(lambda: len(node.packets) >= count)
+    envelopes = [final.message() for _, final in node.unwrapped()]
+    assert {len(envelope) for envelope in envelopes} == {975}
+    opened = map(Envelopes(recipient).open, envelopes)
+    return [content for content in opened if content is not None]
+
+
+def test_sealed_cover_is_known_when_it_returns(sealing: Setup, node: Node) -> None:
+    for _ in range(3):
+        sealing.cover.tick()
+    loops = sealed(node, 3, OWN_IDENTITY)
+    assert len({loop.id for loop in loops if isinstance(loop, Cover)}) == 3
+    for loop in loops:
+        assert isinstance(loop, Cover)
+        assert sealing.health.returned(loop.id, time.monotonic())
+        assert not sealing.health.returned(loop.id, time.monotonic())
+
+
+def test_long_messages_and_silent_recipients_hold_up_nobody(sealing: Setup, node: Node) -> None:
+    third = generate_identity()
+    sealing.accept(OTHER, bytes(50_000), Manner.SEALED)
+    sealing.accept(OTHER, b"short", Manner.RELIABLE)
+    sealing.accept(third.public_key, b"to a third", Manner.SEALED)
+    for _ in range(4):
+        sealing.queue.tick()
+    fragments = sealed(node, 4)
+    assert [f.data for f in sealed(node, 4, third) if isinstance(f, Fragment)] == [b"to a third"]
+    short = [f for f in fragments if isinstance(f, Fragment) and f.count == 1]
+    assert [(f.data, f.sender) for f in short] == [(b"short", OWN)]
+
+
+def test_acknowledgements_go_first_and_never_twice_in_a_row(sealing: Setup, node: Node) -> None:
+    for i in range(3):
+        run = Run(bytes([i]) * 16, 0, 0)
+        sealing.acknowledgements.add(OTHER, run, time.monotonic())
+        for _ in range(50):  # more than fit into one envelope
+            more = Run(os.urandom(16), 0, 0)
+            sealing.acknowledgements.add(OTHER, more, time.monotonic())
+    for _ in range(3):
+        sealing.accept(OTHER, b"hello", Manner.SEALED)
+    kinds = []
+    for i in range(6):
+        sealing.queue.tick()
+        kinds.append(type(sealed(node, i + 1)[-1]))
+    assert kinds == [Acknowledgement, Fragment] * 3
+
+
+def test_only_the_recipient_can_acknowledge(sealing: Setup, node: Node) -> None:
+    message_id = sealing.accept(OTHER, b"hello", Manner.RELIABLE)
+    sealing.queue.tick()
+    run = Run(bytes.fromhex(message_id), 0, 0)
+    sealing.queue.acknowledged(Acknowledgement((run,), OWN), time.monotonic())
+    sealing.queue.acknowledged(
+        Acknowledgement((run._replace(message_id=bytes(16)),), OTHER), time.monotonic()
+    )
+    assert len(sealing.outbox) == 1
+    sealing.queue.acknowledged(Acknowledgement((run,), OTHER), time.monotonic())
+    assert len(sealing.outbox) == 0
+    sealed(node, 1)  # its packet is on its way, and taken, when nobody waits for it any more
+    assert len(sealing.outbox) == 0
+
+
+def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None:
+    sealing.loss = 0.05
+    sealing.accept(OTHER, b"hello", Manner.SEALED)
+    for _ in range(4):
+        sealing.queue.tick()
+    fragments = sealed(node, 4)
+    assert len(fragments) == 3  # three copies, and cover
+    assert len(set(fragments)) == 1
+    wait_until(lambda: len(sealing.outbox) == 0)

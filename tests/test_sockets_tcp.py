@@ -436,3 +436,90 @@ def test_an_endless_line_ends_the_connection(
         while part := connection.recv(1000):
             received += part
     assert json.loads(received)["type"] == "error"
+
+
+def commits(served: Served) -> list[str]:
+    """Filled with a COMMIT for each time that the disk is waited for."""
+    seen: list[str] = []
+    served.journal._connection.set_trace_callback(
+        lambda statement: seen.append(statement) if statement == "COMMIT" else None
+    )
+    return seen
+
+
+def test_a_thousand_sends_are_not_a_thousand_commits(served: Served) -> None:
+    seen = commits(served)
+    send_line = json.dumps(
+        {"type": "send", "recipient_address": encode_base58(OTHER), "message": "hi"}
+    )
+    with Lines(served.connect()) as lines:
+        lines.connection.sendall(f"{send_line}\n".encode() * 1000)
+        answers = [lines.hear() for _ in range(1000)]
+    assert {answer["type"] for answer in answers} == {"send"}
+    assert len({answer["id"] for answer in answers}) == len(served.outbox) == 1000
+    assert len(seen) < 50
+
+
+def test_sends_that_are_read_together_are_answered_one_by_one(served: Served) -> None:
+    with served.connect() as connection:
+        requests = [send(b"one"), send(b"two", 31), send(b"three"), DETAILS, send(b"four"), FLUSH]
+        connection.sendall(framed(*requests))
+        answers = responses(connection.recv(1 << 16))
+    assert [answer.WhichOneof("value") for answer in answers] == [
+        *("send", "exception", "send", "details", "send", "flush")
+    ]
+    assert [outgoing.message for outgoing, _ in served.outbox.arrivals()] == [
+        *(b"one", b"three", b"four")
+    ]
+
+
+def test_a_full_disk_is_said_and_what_waits_is_kept(served: Served) -> None:
+    served.inbox.deliver(b"kept")
+    served.journal.flush()
+    served.journal._connection.execute("PRAGMA max_page_count = 1")
+    with Lines(served.connect()) as lines:
+        request = {"type": "send", "recipient_address": encode_base58(OTHER)}
+        refused = lines.ask(**request, message="x" * 100_000)
+        assert refused["code"] == "storage"
+        assert "disk is full" in refused["message"]
+        assert lines.ask(type="fetch")["messages"] == ["kept"]
+        assert lines.ask(type="status")["outbox"] == 0
+
+
+def test_what_was_fetched_is_gone_from_the_disk_when_it_was_written(served: Served) -> None:
+    served.inbox.deliver(b"hello")
+    with Lines(served.connect()) as lines:
+        assert lines.ask(type="fetch")["messages"] == ["hello"]
+        lines.ask(type="ownDetails")
+        served.journal.flush()
+    entries = served.journal._connection.execute("SELECT count(*) FROM entry").fetchone()
+    assert entries == (0,)
+
+
+def test_long_messages_come_and_go(served: Served) -> None:
+    message = bytes(range(256)) * (1 << 16)
+    with Lines(served.connect()) as lines:
+        lines.send(OTHER, message)
+        ((outgoing, _),) = served.outbox.arrivals()
+        assert outgoing.message == message
+        too_long = {"type": "send", "recipient_address": encode_base58(OTHER)}
+        answer = lines.ask(**too_long, data=base64.b64encode(message + b"x").decode())
+        assert answer["code"] == "too_long"
+        served.inbox.deliver(message)
+        fetched = lines.ask(type="fetch", format="base64")["messages"]
+        assert [base64.b64decode(one) for one in fetched] == [message]
+        served.inbox.deliver(message)
+        lines.say(type="subscribe")
+        assert lines.receive().message == message
+
+
+def test_the_raw_dialect_leaves_what_its_lengths_cannot_say(served: Served) -> None:
+    for size in (65_536, 65_535, 1):
+        served.inbox.deliver(bytes(size))
+    with served.connect() as connection:
+        connection.sendall(b"\x02")
+        received = b""
+        while len(received) < 2 + 4 + 65_535 + 1:
+            received += connection.recv(1 << 17)
+        assert received[:6] == b"\0\2\xff\xff\0\1"
+    assert len(served.inbox) == 1

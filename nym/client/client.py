@@ -127,6 +127,8 @@ class Client:
 
     def start(self) -> None:
         """Start all that happens by itself; the two streams begin with the first registration."""
+        if self._outbox:
+            log.info("%d messages wait to be sent", len(self._outbox))
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("former providers' poller", self._poller.run_former)
