@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import sphinx
+from benchmarks import sphinx, store
 
-BENCHMARKS = {"sphinx": sphinx}
+BENCHMARKS = {"sphinx": sphinx, "store": store}
 
 
 def main() -> None:

@@ -1,18 +1,33 @@
 """The benchmarks run, and show what they should."""
 
+from collections.abc import Callable
+
 import pytest
 
-from benchmarks import measure, sphinx
+from benchmarks import measure, sphinx, store
+from benchmarks.measure import Row
 
 
-def test_sphinx(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("run", "what"),
+    [
+        (
+            sphinx.run,
+            [*(f"create a packet, {hops} hops" for hops in range(1, 6)), "process a hop"],
+        ),
+        (
+            store.run,
+            ["accept and end 1 message", "accept and end 100 messages", "seal a fragment"],
+        ),
+    ],
+)
+def test_benchmarks(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[], list[Row]], what: list[str]
+) -> None:
     monkeypatch.setattr(measure, "ROUNDS", 3)
     monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
-    rows = sphinx.run()
-    assert [row.what for row in rows] == [
-        *(f"create a packet, {hops} hops" for hops in range(1, 6)),
-        "process a hop",
-    ]
+    rows = run()
+    assert [row.what for row in rows] == what
     for row in rows:
         # No bounds: on a busy machine three short rounds say nothing.
         assert min(row.us, row.yardstick_us, row.ratio) > 0

@@ -51,7 +51,7 @@ class Setup:
         ]
         provider = ProviderNode(at, at, PROVIDER.public_key, frozenset())
         self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
-        self.session = ProviderSession(OWN, None, 600, State(journal))
+        self.session = ProviderSession(OWN, None, 600, State(journal), lambda: True)
         self.session.follow(self.topology)
         random = Random(1)
         self.health = Health(20.0)

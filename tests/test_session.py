@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.session import ProviderSession
 from nym.envelope import Envelopes
+from nym.errors import UnreachableError
 from nym.health import Health
 from nym.identity import generate_identity
 from nym.localnet.inboxes import MemoryInboxes
@@ -55,6 +57,10 @@ class Clock:
         return self.now
 
 
+def online() -> bool:
+    return True
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
@@ -66,9 +72,9 @@ def test_a_client_keeps_its_provider_and_clients_spread(journal: Journal) -> Non
     providers = [node(i, i) for i in range(1, 5)]
     chosen = set()
     for number in range(40):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
         session.follow(network(*providers))
-        again = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
+        again = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
         again.follow(network(*reversed(providers)))
         assert session.provider == again.provider
         chosen.add(session.provider)
@@ -78,7 +84,7 @@ def test_a_client_keeps_its_provider_and_clients_spread(journal: Journal) -> Non
 def test_a_preferred_provider_is_waited_for(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, State(journal))
+    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, State(journal), online)
     for _ in range(3):
         session.follow(network(node(1)))
     assert session.provider is None
@@ -89,7 +95,7 @@ def test_a_preferred_provider_is_waited_for(
 
 
 def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     session.follow(network(node(2, 8), node(3, 7)))
     assert session.provider == node(3, 7)
@@ -98,7 +104,7 @@ def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) 
 
 
 def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: Clock) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     clock.now += PATIENCE - 1
     session.follow(network(node(2, 8)))
@@ -109,7 +115,7 @@ def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: C
 
 
 def test_in_another_network_another_provider_is_taken_at_once(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7), mixnode=b"a" * 32))
     session.follow(network(node(2, 8), mixnode=b"a" * 32))
     assert session.provider == node(1, 7)
@@ -122,7 +128,7 @@ class Setup:
 
     def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
-        self.session = ProviderSession(ADDRESS, None, PATIENCE, State(journal))
+        self.session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
         self.session.follow(network(node(1, client_port)))
         self.inbox = Inbox(journal)
         self.poller = poller(self.session, journal, self.inbox)
@@ -199,7 +205,7 @@ def test_before_the_first_registration_another_provider_is_tried(
     alive = node(9, provider.client_address.port)
     dead = [node(number, free_port()) for number in range(1, 6)]
     for number in range(4):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal))
+        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
         polling = poller(session, journal)
         for _ in range(len(dead) + 1):
             session.follow(network(*dead, alive))
@@ -213,7 +219,7 @@ def test_a_preferred_provider_is_not_left_for_a_reachable_one(
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
-    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE, State(journal))
+    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE, State(journal), online)
     session.follow(network(preferred, alive))
     polling = poller(session, journal)
     for _ in range(3):
@@ -262,3 +268,101 @@ def test_answers_that_are_not_as_they_should_be(
         for _ in range(2):
             setup.poller.tick()
     assert contents(setup.inbox.take()) == received
+
+
+def test_provider_token_and_former_providers_are_known_at_the_next_start(
+    journal: Journal, tmp_path: Path, clock: Clock, provider: LocalProvider
+) -> None:
+    here = node(1, provider.client_address.port)
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session.follow(network(node(9, 7)))
+    clock.now += PATIENCE + 1
+    session.follow(network(here))
+    session.register()
+    journal.close()
+    reopened = Journal(tmp_path, bytes(32))
+    again = ProviderSession(ADDRESS, None, PATIENCE, State(reopened), online)
+    assert again.provider is None, "not before it is in a topology"
+    again.follow(network(node(2, 8), here, node(9, 7)))
+    assert again.provider == here
+    assert again.registered.is_set()
+    assert again.pull() == [DUMMY] * 5
+    assert [registration.node for registration in again.former()] == [node(9, 7)]
+    reopened.close()
+
+
+def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
+    journal: Journal, clock: Clock, provider: LocalProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = provider.client_address.port
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    first = node(1, port)
+    session.follow(network(first))
+    session.register()
+    provider.stop()
+    both = network(first, node(2, 8))
+    for _ in range(2):
+        clock.now += PATIENCE / 2
+        session.follow(both)
+        with pytest.raises(UnreachableError):
+            session.pull()
+        assert session.provider == first
+    clock.now += 1
+    with pytest.raises(UnreachableError):
+        session.pull()
+    assert session.provider == node(2, 8)
+    assert not session.has_token
+    assert [registration.node for registration in session.former()] == [first]
+    assert "is gone; what waits there" in caplog.text
+
+
+def test_without_a_line_of_our_own_no_provider_is_blamed(
+    journal: Journal, clock: Clock, provider: LocalProvider
+) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), lambda: False)
+    first = node(1, provider.client_address.port)
+    session.follow(network(first))
+    session.register()
+    provider.stop()
+    for _ in range(5):
+        clock.now += PATIENCE
+        with pytest.raises(UnreachableError):
+            session.pull()
+        session.follow(network(first, node(2, 8)))
+    assert session.provider == first
+
+
+def test_going_back_to_a_former_provider_takes_its_token_along(
+    journal: Journal, clock: Clock, provider: LocalProvider
+) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    first, second = node(1, provider.client_address.port), node(2, 8)
+    session.follow(network(first))
+    session.register()
+    for there in (second, first):
+        clock.now += PATIENCE + 1
+        session.follow(network(there))
+        assert session.provider == there
+    assert session.has_token
+    assert session.pull() == [DUMMY] * 5
+    assert len(session._former) == 1
+
+
+def test_former_providers_are_asked_and_registered_at_again(
+    journal: Journal, clock: Clock, provider: LocalProvider
+) -> None:
+    inbox = Inbox(journal)
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    first = node(1, provider.client_address.port)
+    session.follow(network(first))
+    polling = poller(session, journal, inbox)
+    polling.tick()
+    clock.now += PATIENCE + 1
+    session.follow(network(node(2, 8)))
+    provider._inboxes.put(ADDRESS, b"waited there")
+    polling.tick_former()
+    assert contents(inbox.take()) == [], "it is not in the directory"
+    provider.identity = generate_identity()
+    session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
+    polling.tick_former()
+    assert contents(inbox.take()) == [b"waited there"]

@@ -58,7 +58,10 @@ class Client:
         self._journal = Journal(folder, identity.private_key)
         state = State(self._journal)
         self._outbox, inbox = Outbox(self._journal), Inbox(self._journal)
-        self._session = ProviderSession(address, preferred, config.client.provider_patience, state)
+        self._sender = Sender(health)
+        self._session = ProviderSession(
+            address, preferred, config.client.provider_patience, state, self._sender.is_online
+        )
         self._refresher = Refresher(
             config.client.directory,
             traffic.topology_refresh_rate,
@@ -76,7 +79,6 @@ class Client:
             traffic.average_packet_delay,
             random,
         )
-        self._sender = Sender(health)
         self._cover = LoopCover(
             address,
             packets,

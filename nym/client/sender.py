@@ -15,6 +15,7 @@ from nym.health import Health
 
 MOST_AT_ONCE = 256
 LONGEST_END = 1.0  # seconds
+ONLINE = 30.0  # seconds after a packet was taken
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Sender:
 
     def __init__(self, health: Health) -> None:
         self._health = health
+        self._last_taken = -ONLINE
         self._pool = Pool(MOST_AT_ONCE)
         self._outages: dict[str, Outage] = {}
 
@@ -39,6 +41,10 @@ class Sender:
     ) -> None:
         """Hand over a packet, soon; one of the two is called when the node took it, or did not."""
         self._pool.spawn(self._hand_over, addressed, taken, refused)
+
+    def is_online(self) -> bool:
+        """Whether a node took a packet lately: what doesn't answer is not our own line then."""
+        return time.monotonic() - self._last_taken < ONLINE
 
     def stop(self) -> None:
         """Let what is under way end, but not for long."""
@@ -60,6 +66,7 @@ class Sender:
             self._health.refused(addressed.route[0], time.monotonic())
             refused()
         else:
+            self._last_taken = time.monotonic()
             self._health.accepted(addressed.route[0], time.monotonic())
             taken()
             if node in self._outages:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,12 +27,18 @@ class ProviderSession:
     """Follows one provider through its restarts and, after `patience` seconds, to another.
 
     `preferred`, a provider's key, is never left for another. Where no node of the last topology
-    is left, it is another network: there is nobody to be patient with. Providers that were left
-    are remembered, since messages may wait there.
+    is left, it is another network: there is nobody to be patient with. Without `is_online`, that it
+    doesn't answer says nothing of a provider. Providers that were left are remembered, since
+    messages may wait there.
     """
 
     def __init__(
-        self, address: bytes, preferred: bytes | None, patience: float, state: State
+        self,
+        address: bytes,
+        preferred: bytes | None,
+        patience: float,
+        state: State,
+        is_online: Callable[[], bool],
     ) -> None:
         self.chosen = Event()  # set once there is a provider, for good
         self.registered = Event()  # set at the first registration, for good
@@ -40,6 +46,7 @@ class ProviderSession:
         self._preferred = preferred
         self._patience = patience
         self._state = state
+        self._is_online = is_online
         self._current: Registration | None = None
         self._former: list[Registration] = []
         self._listed = self._answered = time.monotonic()  # when it was so last
@@ -81,19 +88,19 @@ class ProviderSession:
             with self._heard():
                 current.register()
         except UnreachableError:
-            self._try_another(current.node)
+            self._doubt(current)
             raise
         self.registered.set()
         self.remember()
 
     def pull(self) -> list[bytes]:
         """What waited, dummies and loops included. Raises RemoteError; there must be a token."""
+        current = self._known()
         try:
             with self._heard():
-                return self._known().pull()
+                return current.pull()
         except UnreachableError:
-            if self._topology is not None:
-                self._choose(self._topology, is_same_network=True)
+            self._doubt(current)
             raise
 
     def remember(self) -> None:
@@ -151,13 +158,19 @@ class ProviderSession:
             key=lambda node: hashlib.blake2b(self._address + node.public_key).digest(),
         )
 
-    def _try_another(self, provider: ProviderNode) -> None:
-        # Nothing waits yet at a provider that this client never registered at.
-        if self._topology is None or self._preferred is not None or self.registered.is_set():
+    def _doubt(self, current: Registration) -> None:
+        """The provider didn't answer."""
+        if self._topology is None or self._preferred is not None:
             return
-        self._unreachable.add(provider.public_key)
-        self._current = None
-        self._use(self._nearest(self._topology))
+        if self.registered.is_set():
+            if not self._is_online():
+                self._answered = time.monotonic()
+            self._choose(self._topology, is_same_network=True)
+        else:
+            # Nothing waits yet at a provider that this client never registered at.
+            self._unreachable.add(current.node.public_key)
+            self._current = None
+            self._use(self._nearest(self._topology))
 
     def _use(self, chosen: ProviderNode) -> None:
         current = self._current
