@@ -65,8 +65,8 @@ class Service:
         manner: Manner,
     ) -> None:
         self.inbox = inbox
+        self.outbox = outbox
         self._address = address
-        self._outbox = outbox
         self._view = view
         self._manner = manner  # of messages that ask for none
         self._started = time.monotonic()
@@ -104,7 +104,7 @@ class Service:
                 outcomes.append(self._outgoing(request))
             except RequestError as error:
                 outcomes.append(error)
-        failures = iter(self._outbox.accept([o for o in outcomes if isinstance(o, Outgoing)]))
+        failures = iter(self.outbox.accept([o for o in outcomes if isinstance(o, Outgoing)]))
         return [
             outcome if isinstance(outcome, RequestError) else next(failures) or Sent(outcome.id)
             for outcome in outcomes
@@ -154,12 +154,12 @@ class Service:
             provider=encode_base58(view.provider.public_key) if view.provider else None,
             registered=view.is_registered,
             uptime=round(time.monotonic() - self._started, 3),
-            outbox=len(self._outbox),
+            outbox=len(self.outbox),
             inbox=len(self.inbox),
             inbox_lost=self.inbox.lost,
             partial=view.partial,
             partial_lost=view.partial_lost,
-            failed=self._outbox.failed,
+            failed=self.outbox.failed,
             loss=round(view.loss, 4),
             avoided_nodes=view.avoided_nodes,
         )

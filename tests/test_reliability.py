@@ -160,8 +160,9 @@ def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
     monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.1)
     network = stack.enter_context(running(Network()))
     alice = stack.enter_context(Application(network.url))
-    with alice.lines() as lines:
+    with alice.lines() as lines, subscribed(stack, alice) as subscriber:
         message_id = lines.send(b"x" * 32, b"to nobody", reliable=True)
+        assert subscriber.hear() == {"type": "failed", "id": message_id}
         wait_until(lambda: lines.ask(type="status")["failed"] == [message_id])
         assert lines.ask(type="status")["outbox"] == 0
     assert message_id in caplog.text

@@ -6,6 +6,7 @@ until they are `delivered`: what doesn't reach the application stays.
 """
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
@@ -192,19 +193,24 @@ class JsonConversation(Conversation):
         super().__init__(service)
         self.news = self._news = Event()
         self._subscriber: Subscriber | None = None
+        self._failed: deque[str] = deque()
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
         self._news.clear()
-        if self._subscriber is not None and not self.is_over:
-            for received in self._service.inbox.offer(self._subscriber):
-                yield self._pack(json_objects.encode_received(received))
+        if self._subscriber is None or self.is_over:
+            return
+        while self._failed:
+            yield self._pack(json_objects.encode_failed(self._failed.popleft()))
+        for received in self._service.inbox.offer(self._subscriber):
+            yield self._pack(json_objects.encode_received(received))
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
         super().end()
         if self._subscriber is not None:
             self._service.inbox.unsubscribe(self._subscriber)
+            self._service.outbox.unwatch(self._hear_of_failure)
             self._subscriber = None
 
     @abstractmethod
@@ -219,11 +225,16 @@ class JsonConversation(Conversation):
     def _encode(self, message_format: str, response: Response) -> bytes:
         if isinstance(response, Subscribed) and self._subscriber is None:
             self._subscriber = self._service.inbox.subscribe(self._news.set)
+            self._service.outbox.watch(self._hear_of_failure)
             self._news.set()
         return self._pack(json_objects.encode_response(response, message_format))
 
     def _encode_error(self, error: RequestError) -> bytes:
         return self._pack(json_objects.encode_error(error))
+
+    def _hear_of_failure(self, message_id: str) -> None:
+        self._failed.append(message_id)
+        self._news.set()
 
 
 class LinesConversation(JsonConversation):

@@ -22,6 +22,7 @@ from typing import NamedTuple, cast
 import gevent
 import pysodium
 from gevent.event import AsyncResult
+from gevent.threadpool import ThreadPool
 
 from nym.errors import FolderInUseError, StoreError
 from nym.files import FILE_MODE
@@ -79,6 +80,7 @@ class Journal:
         self._loaded: dict[str, list[tuple[str, bytes]]] = {}
         self._connection = self._open()
         self._next = _Round()
+        self._thread = ThreadPool(1)  # of its own: slow lookups of names can't hold it up
         self._writer: gevent.Greenlet[[], None] | None = None
         self._is_failing = False
 
@@ -117,6 +119,7 @@ class Journal:
             log.error("%s; the last %d changes are lost", error, len(self._next.due))  # noqa: TRY400
         if self._writer:
             self._writer.kill()
+        self._thread.kill()
         self._connection.close()
 
     def _wait(self) -> _Outcome:
@@ -133,10 +136,9 @@ class Journal:
         return self._writer is not None and not self._writer.dead
 
     def _write_rounds(self) -> None:
-        pool = gevent.get_hub().threadpool
         while self._next.is_wanted:
             this, self._next = self._next, _Round()
-            outcome = pool.apply(self._commit, (this.due, this.asked))
+            outcome = self._thread.apply(self._commit, (this.due, this.asked))
             self._say(outcome.due or outcome.asked)
             if outcome.due:
                 self._next.due = this.due + self._next.due

@@ -6,7 +6,7 @@ or have failed.
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -47,6 +47,7 @@ class Outbox:
         self._messages: dict[str, Outgoing] = {}
         self._bytes = 0
         self._arrived: deque[Outgoing] = deque()
+        self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take(_PROGRESS))
         self._failed = dict.fromkeys(entry_id for entry_id, _ in journal.take(_FAILED))
         for entry_id, body in journal.take(_MESSAGE):
@@ -102,12 +103,22 @@ class Outbox:
     def give_up(self, message_id: str) -> None:
         """The message will not arrive; its id is remembered."""
         self.done(message_id)
+        for watcher in self._watchers:
+            watcher(message_id)
         self._failed[message_id] = None
         self._journal.put(_FAILED, message_id, b"")
         while len(self._failed) > MOST_FAILED:
             oldest = next(iter(self._failed))
             del self._failed[oldest]
             self._journal.drop(_FAILED, oldest)
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Call `watcher` with the id of each message that is given up from now on."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[str], None]) -> None:
+        """Call it no more."""
+        self._watchers.remove(watcher)
 
     def _has_room(self, outgoing: Outgoing) -> bool:
         return len(self) < MOST_MESSAGES and self._bytes + len(outgoing.message) <= MOST_BYTES

@@ -111,6 +111,11 @@ def encode_received(received: Received) -> str:
     )
 
 
+def encode_failed(message_id: str) -> str:
+    """What tells a subscriber that a reliable message was given up."""
+    return _object({"type": "failed", "id": message_id})
+
+
 def encode_error(error: RequestError) -> str:
     """An error."""
     return _object({"type": "error", "message": str(error), "code": error.code})
