@@ -272,10 +272,10 @@ def test_long_messages_and_silent_recipients_hold_up_nobody(sealing: Setup, node
 def test_acknowledgements_go_first_and_never_twice_in_a_row(sealing: Setup, node: Node) -> None:
     for i in range(3):
         run = Run(bytes([i]) * 16, 0, 0)
-        sealing.acknowledgements.add(OTHER, run, time.monotonic())
+        sealing.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)
         for _ in range(50):  # more than fit into one envelope
             more = Run(os.urandom(16), 0, 0)
-            sealing.acknowledgements.add(OTHER, more, time.monotonic())
+            sealing.acknowledgements.add(OTHER, more, time.monotonic(), is_complete=True)
     for _ in range(3):
         sealing.accept(OTHER, b"hello", Manner.SEALED)
     kinds = []

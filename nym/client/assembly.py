@@ -58,6 +58,13 @@ class _Partial:
         self._last_of[first], self._first_of[last] = last, first
         return first, last
 
+    def run(self, index: int) -> tuple[int, int]:
+        """(first, last) of the run that this piece is in."""
+        first = index
+        while first not in self._last_of:
+            first -= 1
+        return first, self._last_of[first]
+
 
 class Assembly:
     """Puts fragments together, and delivers complete messages to the inbox."""
@@ -90,12 +97,10 @@ class Assembly:
         if partial and partial.count != count:
             log.debug("a fragment that contradicts those before it was dropped")
             return None
-        have = len(partial.pieces) if partial else 0
-        is_new = not partial or index not in partial.pieces
-        if is_new and have + 1 == count:
+        if partial and index in partial.pieces:
+            return Run(fragment.message_id, *partial.run(index))
+        if count == (len(partial.pieces) + 1 if partial else 1):
             return everything if self._complete(key, fragment) else None
-        if not is_new:
-            return Run(fragment.message_id, index, index)
         self._make_room(key, len(fragment.data))
         first, last = self._keep(key, fragment, now)
         self._journal.put(_FRAGMENT, f"{key.name} {index}", _encode(fragment))

@@ -175,7 +175,7 @@ def _manner(config: Config) -> Manner:
 def _first_wait(traffic: TrafficSettings) -> float:
     """Seconds until an acknowledgement is missed: twice what one takes, at the same rates."""
     return (
-        10 * traffic.message_sending_average_delay
+        16 * traffic.message_sending_average_delay
         + 4 * traffic.fetch_message_delay
         + 20 * traffic.average_packet_delay
     )

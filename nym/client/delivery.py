@@ -43,7 +43,7 @@ class Delivery(ABC):
 
     @abstractmethod
     def next(self, now: float) -> int | None:
-        """The index of the fragment to send now, if any; it is `taken` or `refused` later."""
+        """The fragment to send now, if any, as a number; it is `taken` or `refused` later."""
 
     @abstractmethod
     def taken(self, index: int, now: float) -> bytes | None:
@@ -67,47 +67,52 @@ class Unacknowledged(Delivery):
         self._is_plain = outgoing.manner is Manner.PLAIN
         self._loss = loss
         self._copies = 0  # decided when the first fragment leaves
-        self._next = int.from_bytes(progress, "big")  # fragments of all copies, one after another
+        self._next = int.from_bytes(progress, "big")  # copies are numbered one after another
         self._again: deque[int] = deque()
-        self._under_way = 0
+        self._under_way: set[int] = set()
+        self._taken = 0  # since the start
 
     def content(self, index: int) -> Content | bytes:
         """See Delivery."""
         if self._is_plain:
             return self._outgoing.message
-        return fragment(self._outgoing.message, bytes.fromhex(self.id), index)
+        return fragment(self._outgoing.message, bytes.fromhex(self.id), index % self.count)
 
     def next(self, now: float) -> int | None:
         """See Delivery."""
         if not self._copies:
-            self._copies = 1 if self._is_plain else copies(self._loss(), self.count)
+            enough = 1 if self._is_plain else copies(self._loss(), self.count)
+            # A copy that was begun before a restart is ended, however little is lost by now.
+            self._copies = max(enough, self._next // self.count + 1)
         if self._again:
-            self._under_way += 1
-            return self._again.popleft()
-        if self._next >= self.count * self._copies:
+            index = self._again.popleft()
+        elif self._next < self.count * self._copies:
+            index = self._next
+            self._next += 1
+        else:
             return None
-        self._under_way += 1
-        self._next += 1
-        return (self._next - 1) % self.count
+        self._under_way.add(index)
+        return index
 
     def taken(self, index: int, now: float) -> bytes | None:
         """See Delivery."""
-        self._under_way -= 1
-        if self._next % _NOTE_EVERY or self.is_done:
+        self._under_way.remove(index)
+        self._taken += 1
+        if self._taken % _NOTE_EVERY or self.is_done:
             return None
-        # What is under way now may be lost with the process: it is sent again after a start.
-        left = self._under_way + len(self._again)
-        return max(0, self._next - left).to_bytes(4, "big")
+        # What is under way now may be lost with the process: after a start it is sent again, and
+        # all that follows it.
+        return min([self._next, *self._under_way, *self._again]).to_bytes(4, "big")
 
     def refused(self, index: int) -> None:
         """See Delivery."""
-        self._under_way -= 1
+        self._under_way.remove(index)
         self._again.append(index)
 
     @property
     def is_done(self) -> bool:
         """See Delivery."""
-        is_sent = self._next >= self.count * max(self._copies, 1)
+        is_sent = 0 < self.count * self._copies <= self._next
         return is_sent and not self._under_way and not self._again
 
 
@@ -161,6 +166,7 @@ class Reliable(Delivery):
             if not self._fresh or len(self._attempts) >= WINDOW:
                 return None
             index = self._fresh.popleft()
+            self._since = now  # until then it waited for its turn
         number, _ = self._attempts.get(index, _Attempt(0, now))
         self._attempts[index] = _Attempt(number, math.inf)
         return index
@@ -209,7 +215,7 @@ class Reliable(Delivery):
         wait = self._first_wait * float(1 << min(max(number - 1, 0), MOST_DOUBLINGS))
         # To wait as long as nothing was heard doubles the time between attempts.
         silence = at - max(self._recipient.heard, self._first_attempt) if number else 0.0
-        return at + min(LONGEST_WAIT, max(wait, silence))
+        return at + max(self._first_wait, min(LONGEST_WAIT, max(wait, silence)))
 
     def _has(self, index: int) -> bool:
         return bool(self._acknowledged[index // 8] >> index % 8 & 1)

@@ -110,7 +110,7 @@ class OutgoingQueue:
 
     def _owe(self, recipient: bytes, acknowledgement: Acknowledgement) -> None:
         for run in acknowledgement.runs:
-            self._acknowledgements.add(recipient, run, time.monotonic())
+            self._acknowledgements.add(recipient, run, time.monotonic(), is_complete=True)
 
     def _send_fragment(self, now: float) -> bool:
         due = self._next(now)

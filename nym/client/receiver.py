@@ -10,6 +10,7 @@ from collections.abc import Callable
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
+from nym.errors import StoreError
 from nym.health import Health
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -38,14 +39,22 @@ class Receiver:
         self._acknowledgements = acknowledgements
         self._health = health
         self._acknowledged = acknowledged
-        self._owed: list[tuple[bytes, Run]] = []
+        self._owed: list[tuple[Fragment, Run]] = []
 
     def settle(self) -> None:
         """What came is on disk when this returns, and will be acknowledged. Raises StoreError."""
-        self._journal.flush()
-        for sender, run in self._owed:
-            self._acknowledgements.add(sender, run, time.monotonic())
-        self._owed.clear()
+        owed, self._owed = self._owed, []  # more may come while the disk is waited for
+        try:
+            self._journal.flush()
+        except StoreError:
+            self._owed = owed + self._owed
+            raise
+        for fragment, run in owed:
+            if fragment.sender is not None:
+                is_complete = run.last - run.first + 1 == fragment.count
+                self._acknowledgements.add(
+                    fragment.sender, run, time.monotonic(), is_complete=is_complete
+                )
 
     def take(self, messages: list[bytes]) -> None:
         """Keep what is in these messages; they have to be settled then."""
@@ -63,8 +72,8 @@ class Receiver:
                 self._health.returned(loop, now)
             case Fragment() as fragment:
                 run = self._assembly.add(fragment, now)
-                if run is not None and fragment.sender is not None:
-                    self._owed.append((fragment.sender, run))
+                if run is not None:
+                    self._owed.append((fragment, run))
             case Acknowledgement() as acknowledgement:
                 self._acknowledged(acknowledgement, now)
             case Unreadable(reason):
