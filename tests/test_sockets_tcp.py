@@ -441,7 +441,7 @@ def test_an_endless_line_ends_the_connection(
 def commits(served: Served) -> list[str]:
     """Filled with a COMMIT for each time that the disk is waited for."""
     seen: list[str] = []
-    served.journal._connection.set_trace_callback(
+    served.journal._database._connection.set_trace_callback(
         lambda statement: seen.append(statement) if statement == "COMMIT" else None
     )
     return seen
@@ -476,7 +476,7 @@ def test_sends_that_are_read_together_are_answered_one_by_one(served: Served) ->
 def test_a_full_disk_is_said_and_what_waits_is_kept(served: Served) -> None:
     served.inbox.deliver(b"kept")
     served.journal.flush()
-    served.journal._connection.execute("PRAGMA max_page_count = 1")
+    served.journal._database._connection.execute("PRAGMA max_page_count = 1")
     with Lines(served.connect()) as lines:
         request = {"type": "send", "recipient_address": encode_base58(OTHER)}
         refused = lines.ask(**request, message="x" * 100_000)
@@ -492,7 +492,7 @@ def test_what_was_fetched_is_gone_from_the_disk_when_it_was_written(served: Serv
         assert lines.ask(type="fetch")["messages"] == ["hello"]
         lines.ask(type="ownDetails")
         served.journal.flush()
-    entries = served.journal._connection.execute("SELECT count(*) FROM entry").fetchone()
+    entries = served.journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
     assert entries == (0,)
 
 

@@ -47,7 +47,7 @@ def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
 
 def test_many_at_once_take_one_commit(outbox: Outbox, journal: Journal) -> None:
     commits: list[str] = []
-    journal._connection.set_trace_callback(
+    journal._database._connection.set_trace_callback(
         lambda statement: commits.append(statement) if statement == "COMMIT" else None
     )
     senders = [gevent.spawn(outbox.accept, messages(*[b"x"] * 100)) for _ in range(20)]
@@ -75,13 +75,13 @@ def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
 ) -> None:
     first = messages(b"first")
     outbox.accept(first)
-    fill(journal._connection)
+    fill(journal._database._connection)
     outcomes = outbox.accept(messages(bytes(1 << 20), b"small"))
     assert [type(outcome) for outcome in outcomes] == [StoreError, StoreError]
     assert "disk is full" in str(outcomes[0])
     assert len(outbox) == 1
     assert outbox.arrivals() == [(first[0], b"")]
-    fill(journal._connection, 1 << 30)
+    fill(journal._database._connection, 1 << 30)
     assert outbox.accept(messages(b"second")) == [None]
     assert len(reopened(journal, tmp_path)) == 2
 

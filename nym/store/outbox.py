@@ -11,7 +11,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from nym.errors import BusyError, StoreError
-from nym.store.journal import Change, Journal
+from nym.store.database import Change
+from nym.store.journal import Journal
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
