@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nym.envelope import Content, Run, fragment, fragment_count
+from nym.envelope import Fragment, Run, fragment, fragment_count
 from nym.store.outbox import Manner, Outgoing
 
 MOST_COPIES = 4
@@ -38,7 +38,7 @@ class Delivery(ABC):
         )
 
     @abstractmethod
-    def content(self, index: int) -> Content | bytes:
+    def content(self, index: int) -> Fragment | bytes:
         """What the packet with this fragment carries."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Unacknowledged(Delivery):
         self._under_way: set[int] = set()
         self._taken = 0  # since the start
 
-    def content(self, index: int) -> Content | bytes:
+    def content(self, index: int) -> Fragment | bytes:
         """See Delivery."""
         if self._is_plain:
             return self._outgoing.message
@@ -154,7 +154,7 @@ class Reliable(Delivery):
         self._attempts: dict[int, _Attempt] = {}  # of fragments that aren't acknowledged
         self._first_attempt = math.inf
 
-    def content(self, index: int) -> Content:
+    def content(self, index: int) -> Fragment:
         """See Delivery."""
         message_id = bytes.fromhex(self.id)
         return fragment(self._outgoing.message, message_id, index, self._own_address)

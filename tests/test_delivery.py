@@ -1,0 +1,643 @@
+"""Deliveries: every fragment leaves, as often as it has to, and none is missing after a start."""
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable
+from itertools import count, pairwise
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nym.client.acknowledgements import Acknowledgements
+from nym.client.assembly import Assembly
+from nym.client.delivery import (
+    ACCEPTABLE_LOSS,
+    DEADLINE,
+    LONGEST_WAIT,
+    MOST_COPIES,
+    WINDOW,
+    Recipient,
+    Reliable,
+    Unacknowledged,
+    copies,
+)
+from nym.envelope import ANONYMOUS_CAPACITY, RELIABLE_CAPACITY, Acknowledgement, Fragment, Run
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outgoing, new_id
+from nym.wire.sizes import LONGEST_SEALED
+
+ALICE, BOB = b"a" * 32, b"b" * 32
+FIRST_WAIT = 10.0
+CAPACITY = {Manner.SEALED: ANONYMOUS_CAPACITY, Manner.RELIABLE: RELIABLE_CAPACITY}
+
+
+def outgoing(fragments: int, manner: Manner) -> Outgoing:
+    """A message to Bob of so many fragments, all different."""
+    message = Random(1).randbytes(fragments * CAPACITY[manner] - 1)
+    return Outgoing(new_id(), BOB, message, manner)
+
+
+# What nobody acknowledges.
+
+
+def unacknowledged(
+    fragments: int, loss: float = 0.0, progress: bytes = b"", message: Outgoing | None = None
+) -> Unacknowledged:
+    message = message or outgoing(fragments, Manner.SEALED)
+    return Unacknowledged(message, progress, lambda: loss)
+
+
+def all_left(delivery: Unacknowledged | Reliable, now: float = 0.0) -> list[int]:
+    """What leaves now, of which nothing is taken yet."""
+    return list(iter(lambda: delivery.next(now), None))
+
+
+@pytest.mark.parametrize("fragments", [1, 3, 100])
+@pytest.mark.parametrize("loss", [0.0, 0.01, 0.9])
+def test_every_fragment_leaves_in_as_many_copies_as_it_takes_one_copy_after_another(
+    fragments: int, loss: float
+) -> None:
+    message = outgoing(fragments, Manner.SEALED)
+    delivery = unacknowledged(fragments, loss, message=message)
+    pieces = [delivery.content(index) for index in all_left(delivery)]
+    enough = copies(loss, fragments)
+    assert len(pieces) == enough * fragments
+    assert pieces == pieces[:fragments] * enough
+    assert b"".join(p.data for p in pieces[:fragments] if isinstance(p, Fragment)) == (
+        message.message
+    )
+    heads = [(p.message_id.hex(), p.index, p.count, p.sender) for p in pieces[:fragments]]  # type: ignore[union-attr]
+    assert heads == [(message.id, i, fragments, None) for i in range(fragments)]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("message", [b"", b"hello", bytes(975)])
+def test_a_plain_message_is_one_packet_the_bytes_themselves_whatever_is_lost(
+    message: bytes, loss: float
+) -> None:
+    delivery = unacknowledged(1, loss, message=Outgoing(new_id(), BOB, message, Manner.PLAIN))
+    (index,) = all_left(delivery)
+    assert delivery.content(index) == message
+    assert not delivery.is_done
+    delivery.refused(index)
+    assert all_left(delivery) == [index]
+    assert delivery.taken(index, 0.0) is None
+    assert delivery.is_done
+    assert all_left(delivery) == []
+
+
+def test_an_empty_message_is_one_fragment() -> None:
+    delivery = unacknowledged(1, message=Outgoing(new_id(), BOB, b"", Manner.SEALED))
+    (content,) = (delivery.content(index) for index in all_left(delivery))
+    assert isinstance(content, Fragment)
+    assert (content.index, content.count, content.data) == (0, 1, b"")
+
+
+def test_what_was_refused_goes_before_what_is_new() -> None:
+    delivery = unacknowledged(4)
+    first, second = delivery.next(0.0), delivery.next(0.0)
+    assert first is not None
+    assert second is not None
+    delivery.refused(second)
+    delivery.refused(first)
+    left = [delivery.content(index) for index in all_left(delivery)]
+    assert [piece.index for piece in left if isinstance(piece, Fragment)] == [1, 0, 2, 3]
+
+
+def test_nothing_is_done_before_the_last_fragment_was_taken() -> None:
+    delivery = unacknowledged(2, 0.01)
+    assert not delivery.is_done
+    *others, last = all_left(delivery)
+    for index in others:
+        assert not delivery.is_done
+        delivery.taken(index, 0.0)
+    delivery.refused(last)
+    assert not delivery.is_done
+    assert delivery.next(0.0) == last
+    delivery.taken(last, 0.0)
+    assert delivery.is_done
+
+
+def test_copies_are_counted_by_the_loss_at_the_time_of_the_first_fragment() -> None:
+    loss = 0.9
+    delivery = Unacknowledged(outgoing(3, Manner.SEALED), b"", lambda: loss)
+    loss = 0.0
+    delivery.next(0.0)
+    loss = 0.9
+    assert len(all_left(delivery)) == 2
+
+
+def test_progress_is_noted_every_64_fragments_and_not_at_the_end() -> None:
+    delivery = unacknowledged(192)
+    notes = [delivery.taken(index, 0.0) for index in all_left(delivery)]
+    assert [i for i, note in enumerate(notes, 1) if note is not None] == [64, 128]
+
+
+def test_a_start_goes_on_where_progress_was_noted() -> None:
+    message = outgoing(100, Manner.SEALED)
+    delivery = unacknowledged(100, message=message)
+    progress = b""
+    for _ in range(70):
+        index = delivery.next(0.0)
+        assert index is not None
+        progress = delivery.taken(index, 0.0) or progress
+    again = unacknowledged(100, 0.0, progress, message)
+    assert not again.is_done
+    left = [again.content(index) for index in all_left(again)]
+    assert left == [delivery.content(index) for index in range(64, 100)]
+
+
+def test_what_was_under_way_for_long_is_sent_again_after_a_start() -> None:
+    delivery = unacknowledged(100)
+    slow, refused, *others = all_left(delivery)
+    delivery.refused(refused)
+    progress = [delivery.taken(index, 0.0) for index in others][63]
+    assert progress is not None
+    assert {slow, refused} <= set(all_left(unacknowledged(100, 0.0, progress)))
+
+
+def taken_in_any_order(
+    delivery: Unacknowledged, random: Random, steps: float
+) -> tuple[Counter[int], bytes]:
+    """(how often each fragment was taken within so many steps, the progress noted last)."""
+    under_way: list[int] = []
+    taken, progress = Counter[int](), b""
+    while steps > 0 and not delivery.is_done:
+        steps -= 1
+        index = delivery.next(0.0) if random.random() < 0.6 else None
+        if index is not None:
+            under_way.append(index)
+        elif under_way:
+            index = under_way.pop(random.randrange(len(under_way)))
+            if random.random() < 0.2:
+                delivery.refused(index)
+                continue
+            piece = delivery.content(index)
+            assert isinstance(piece, Fragment)
+            taken[piece.index] += 1
+            progress = delivery.taken(index, 0.0) or progress
+    return taken, progress
+
+
+losses = st.sampled_from([0.0, 0.001, 0.1, 0.9])
+
+
+@settings(deadline=None)
+@given(st.integers(1, 150), losses, st.lists(losses), st.booleans(), st.integers().map(Random))
+def test_nothing_is_missing_whatever_is_slow_refused_or_cut_off_by_a_start(
+    fragments: int, loss: float, later: list[float], is_same: bool, random: Random
+) -> None:
+    message = outgoing(fragments, Manner.SEALED)
+    delivery = unacknowledged(fragments, loss, message=message)
+    taken, progress = taken_in_any_order(delivery, random, 4 * fragments)
+    losses_now = [loss] * len(later) if is_same else later
+    steps = [*[4.0 * fragments] * len(later), math.inf]
+    for loss_now, limit in zip([*losses_now, loss], steps, strict=True):
+        if delivery.is_done:
+            break
+        delivery = unacknowledged(fragments, loss_now, progress, message)
+        more, note = taken_in_any_order(delivery, random, limit)
+        taken, progress = taken + more, note or progress
+    assert delivery.is_done
+    assert set(taken) == set(range(fragments))
+    if is_same:
+        assert min(taken.values()) >= copies(loss, fragments)
+
+
+def arrival(loss: float, number: int, fragments: int) -> float:
+    """The probability that all fragments arrive, of each of which so many copies are sent."""
+    lost = loss**number
+    return 0.0 if lost >= 1 else math.exp(fragments * math.log1p(-lost))
+
+
+@given(st.floats(0, 1), st.integers(1, 18580))
+def test_copies_are_enough_where_four_are_and_no_more_than_it_takes(
+    loss: float, fragments: int
+) -> None:
+    number = copies(loss, fragments)
+    assert number in range(1, MOST_COPIES + 1)
+    if arrival(loss, MOST_COPIES, fragments) >= 1 - ACCEPTABLE_LOSS:
+        assert arrival(loss, number, fragments) >= 1 - ACCEPTABLE_LOSS - 1e-9
+    if number > 1:
+        assert arrival(loss, number - 1, fragments) < 1 - ACCEPTABLE_LOSS + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("loss", "fragments", "expected"),
+    [(0, 18580, 1), (0.001, 1, 1), (0.001, 2, 2), (0.03, 1, 2), (0.1, 1, 3), (0.1, 10, 4)],
+)
+def test_copies_as_one_would_reckon_them(loss: float, fragments: int, expected: int) -> None:
+    assert copies(loss, fragments) == expected
+
+
+@pytest.mark.parametrize("loss", [0.5, 1.0])
+def test_there_are_never_more_than_four_copies(loss: float) -> None:
+    assert copies(loss, 1000) == 4
+
+
+# What is acknowledged.
+
+
+class Sending:
+    """A reliable message from Alice to Bob, and a clock that is set by hand."""
+
+    def __init__(
+        self, fragments: int, first_wait: float = FIRST_WAIT, recipient: Recipient | None = None
+    ) -> None:
+        self.recipient = recipient or Recipient()
+        self.message = outgoing(fragments, Manner.RELIABLE)
+        self.first_wait = first_wait
+        self.delivery = self.started(b"")
+
+    def started(self, progress: bytes, now: float = 0.0) -> Reliable:
+        """The delivery as of a start."""
+        return Reliable(self.message, progress, self.recipient, ALICE, self.first_wait, now)
+
+    def run(self, first: int, last: int) -> Run:
+        return Run(bytes.fromhex(self.message.id), first, last)
+
+    def acknowledge(self, first: int, last: int, now: float = 0.0) -> bytes | None:
+        return self.delivery.acknowledge(self.run(first, last), now)
+
+    def send(self, now: float = 0.0) -> list[int]:
+        """What leaves now, and is taken at once."""
+        left = all_left(self.delivery, now)
+        for index in left:
+            assert self.delivery.taken(index, now) is None
+        return left
+
+    def times(self, until: float, *, is_heard: bool = False) -> list[float]:
+        """When something leaves, of a single fragment."""
+        times = []
+        for quarter in range(int(4 * until)):
+            now = quarter / 4
+            if is_heard:
+                self.recipient.heard = now
+            if self.send(now):
+                times.append(now)
+        return times
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+def test_the_fragments_are_the_message_and_say_whose_it_is() -> None:
+    sending = Sending(3)
+    pieces = [sending.delivery.content(index) for index in sending.send()]
+    assert b"".join(piece.data for piece in pieces) == sending.message.message
+    heads = [(p.message_id.hex(), p.index, p.count, p.sender) for p in pieces]
+    assert heads == [(sending.message.id, i, 3, ALICE) for i in range(3)]
+
+
+def test_no_more_than_a_window_waits_for_acknowledgement() -> None:
+    sending = Sending(2 * WINDOW)
+    assert sending.send() == list(range(WINDOW))
+    assert WINDOW == 64
+    sending.acknowledge(10, 19)
+    assert sending.send() == list(range(WINDOW, WINDOW + 10))
+
+
+def test_what_is_under_way_or_refused_counts_for_the_window() -> None:
+    sending = Sending(2 * WINDOW)
+    under_way = all_left(sending.delivery)
+    assert len(under_way) == WINDOW
+    sending.delivery.refused(0)
+    sending.delivery.refused(1)
+    assert all_left(sending.delivery) == [0, 1]
+
+
+def test_nothing_is_sent_again_before_the_first_wait_is_over() -> None:
+    sending = Sending(3)
+    assert sending.send(5.0) == [0, 1, 2]
+    assert sending.send(5.0 + FIRST_WAIT - 0.01) == []
+    assert sending.send(5.0 + FIRST_WAIT) == [0, 1, 2]
+
+
+def test_what_waited_longest_goes_again_first_and_before_what_is_new() -> None:
+    sending = Sending(5)
+    for now in (0.0, 1.0, 2.0):
+        index = sending.delivery.next(now)
+        assert index == int(now)
+        sending.delivery.taken(index, 2.0 - now)
+    assert [sending.delivery.next(FIRST_WAIT + 1.0) for _ in range(4)] == [2, 1, 3, 4]
+
+
+def test_while_the_recipient_is_silent_waits_double_up_to_the_longest() -> None:
+    times = Sending(1, first_wait=1.0).times(1000.0)
+    waits = gaps(times)
+    assert waits[:4] == [1, 2, 4, 8]
+    for shorter, longer in pairwise(waits[:8]):
+        assert 1.8 * shorter <= longer <= 2 * shorter
+    assert set(waits[8:]) == {LONGEST_WAIT}
+    assert max(waits) == LONGEST_WAIT
+
+
+def test_while_the_recipient_is_heard_a_wait_is_at_most_eight_first_ones() -> None:
+    times = Sending(1, first_wait=1.0).times(200.0, is_heard=True)
+    assert gaps(times) == [1, 2, 4, *[8] * 24]
+
+
+def test_waits_double_from_the_moment_on_when_the_recipient_fell_silent() -> None:
+    sending = Sending(1, first_wait=1.0)
+    sending.times(40.0, is_heard=True)
+    waits = gaps(sending.times(400.0)[1:])
+    assert waits[-1] == LONGEST_WAIT
+    assert 8 < waits[0] <= 32
+
+
+def test_a_new_message_to_somebody_silent_is_not_kept_waiting_by_the_silence_before_it() -> None:
+    recipient = Recipient()
+    recipient.heard = -1000.0
+    times = Sending(1, first_wait=1.0, recipient=recipient).times(8.0)
+    assert gaps(times) == [1, 2, 4]
+
+
+def test_a_new_fragment_in_a_long_silence_waits_as_long_as_that() -> None:
+    sending = Sending(WINDOW + 1, first_wait=1.0)
+    assert sending.send(0.0) == list(range(WINDOW))
+    sending.acknowledge(0, 0, now=0.0)
+    assert sending.delivery.next(20.0) == 1
+    for index in (1, *all_left(sending.delivery, 20.0)):
+        sending.delivery.taken(index, 20.0)
+    assert sending.send(39.0) == []
+    assert WINDOW in sending.send(40.0)
+
+
+def test_where_an_acknowledgement_takes_longer_than_the_longest_wait_it_is_waited_for() -> None:
+    times = Sending(1, first_wait=300.0).times(1000.0)
+    assert gaps(times) == [300, 300, 300]
+
+
+def test_what_was_refused_goes_again_at_once_and_as_if_it_had_not_been_sent() -> None:
+    sending = Sending(WINDOW)
+    for index in all_left(sending.delivery):
+        if index == 5:
+            sending.delivery.refused(index)
+        else:
+            sending.delivery.taken(index, 0.0)
+    assert sending.send(0.0) == [5]
+    assert len(sending.send(FIRST_WAIT)) == WINDOW
+    assert sending.delivery.next(3 * FIRST_WAIT) == 0
+    sending.delivery.refused(0)
+    assert sending.delivery.next(3 * FIRST_WAIT) == 0
+
+
+def test_what_is_under_way_is_not_sent_a_second_time() -> None:
+    sending = Sending(2)
+    assert all_left(sending.delivery) == [0, 1]
+    assert all_left(sending.delivery, 1e6) == []
+    sending.delivery.taken(0, 0.0)
+    assert all_left(sending.delivery, FIRST_WAIT) == [0]
+
+
+@pytest.mark.parametrize(
+    ("runs", "left"),
+    [
+        ([(0, 19)], []),
+        ([(0, 0)], list(range(1, 20))),
+        ([(19, 19)], list(range(19))),
+        ([(3, 7), (5, 9), (3, 7)], [*range(3), *range(10, 20)]),
+        ([(15, 19622)], list(range(15))),
+        ([(20, 19622)], list(range(20))),
+        ([(0, 19622)], []),
+        ([(1, 6), (8, 15), (17, 18)], [0, 7, 16, 19]),
+    ],
+)
+@pytest.mark.parametrize("when", ["never sent", "under way", "taken"])
+def test_what_is_acknowledged_is_not_sent_again(
+    runs: list[tuple[int, int]], left: list[int], when: str
+) -> None:
+    sending = Sending(20)
+    under_way = [] if when == "never sent" else all_left(sending.delivery)
+    if when == "taken":
+        for index in under_way:
+            sending.delivery.taken(index, 0.0)
+    for first, last in runs:
+        sending.acknowledge(first, last)
+    if when == "under way":
+        for index in under_way[::2]:
+            sending.delivery.taken(index, 0.0)
+        for index in under_way[1::2]:
+            sending.delivery.refused(index)
+    assert sorted(all_left(sending.delivery, 1e6)) == left
+    assert sending.delivery.is_done == (not left)
+
+
+def test_only_what_is_new_counts_as_progress() -> None:
+    sending = Sending(20)
+    assert sending.acknowledge(0, 9) is not None
+    for first, last in ((0, 9), (3, 4), (20, 30)):
+        assert sending.acknowledge(first, last) is None
+    assert sending.acknowledge(9, 10) is not None
+
+
+runs = st.tuples(st.integers(0, 210), st.integers(0, 210)).map(sorted)
+
+
+@given(st.integers(1, 200), st.lists(runs, max_size=20), st.integers(0, 80))
+def test_after_a_start_just_what_is_missing_is_sent(
+    fragments: int, acknowledged: list[list[int]], sent: int
+) -> None:
+    sending = Sending(fragments)
+    for _ in range(sent):
+        sending.delivery.next(0.0)
+    progress, have = b"", set[int]()
+    for first, last in acknowledged:
+        progress = sending.acknowledge(first, last) or progress
+        have |= set(range(first, min(last + 1, fragments)))
+    missing = [index for index in range(fragments) if index not in have]
+    assert sending.delivery.is_done == (not missing)
+    again = sending.started(progress)
+    assert again.is_done == (not missing)
+    sent_now = all_left(again)
+    assert sent_now == missing[:WINDOW]
+    if missing:
+        again.acknowledge(sending.run(0, fragments), 0.0)
+        assert again.is_done
+
+
+def test_the_longest_message_has_its_progress_too() -> None:
+    message = Outgoing(new_id(), BOB, bytes(LONGEST_SEALED), Manner.RELIABLE)
+    delivery = Reliable(message, b"", Recipient(), ALICE, FIRST_WAIT, 0.0)
+    progress = delivery.acknowledge(Run(bytes(16), 0, delivery.count - 2), 0.0)
+    assert progress is not None
+    again = Reliable(message, progress, Recipient(), ALICE, FIRST_WAIT, 0.0)
+    assert all_left(again) == [delivery.count - 1]
+    assert b"".join([again.content(0).data, again.content(again.count - 1).data]) == bytes(
+        RELIABLE_CAPACITY + LONGEST_SEALED % RELIABLE_CAPACITY
+    )
+
+
+def failed_at(sending: Sending, now: float, *, is_routable: bool = True) -> bool:
+    return sending.delivery.has_failed(now, is_routable=is_routable)
+
+
+def test_a_message_of_which_nothing_is_acknowledged_fails_after_the_deadline() -> None:
+    sending = Sending(1)
+    sending.times(DEADLINE)
+    assert not failed_at(sending, DEADLINE)
+    assert failed_at(sending, DEADLINE + 1)
+
+
+def test_a_message_that_no_mixnode_takes_fails_after_the_deadline() -> None:
+    sending = Sending(1)
+    for now in range(0, int(DEADLINE), 10):
+        assert sending.delivery.next(now) == 0
+        sending.delivery.refused(0)
+    assert not failed_at(sending, DEADLINE)
+    assert failed_at(sending, DEADLINE + 1)
+
+
+def test_every_acknowledgement_of_something_new_puts_the_deadline_off() -> None:
+    sending = Sending(WINDOW + 1)
+    sending.send()
+    sending.acknowledge(3, 7, now=DEADLINE)
+    assert not failed_at(sending, 2 * DEADLINE)
+    sending.acknowledge(3, 7, now=2 * DEADLINE)
+    assert failed_at(sending, 2 * DEADLINE + 1)
+
+
+def test_every_fragment_that_is_taken_for_the_first_time_puts_the_deadline_off() -> None:
+    sending = Sending(2)
+    sending.delivery.taken(sending.delivery.next(0.0) or 0, 0.0)
+    under_way = all_left(sending.delivery, 1.0)
+    assert under_way == [1]
+    sending.delivery.taken(1, DEADLINE)
+    assert not failed_at(sending, 2 * DEADLINE)
+    sending.send(2 * DEADLINE)
+    assert failed_at(sending, 2 * DEADLINE + 1)
+
+
+def test_a_message_that_waits_for_its_turn_has_not_failed() -> None:
+    sending = Sending(WINDOW + 1)
+    assert not failed_at(sending, 100 * DEADLINE)
+    sending.send()
+    sending.acknowledge(0, WINDOW - 1)
+    assert not failed_at(sending, 100 * DEADLINE)
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_message_has_its_hour_once_its_turn_comes(*, is_refused: bool) -> None:
+    sending = Sending(1)
+    sending.delivery.next(2 * DEADLINE)
+    if is_refused:
+        sending.delivery.refused(0)
+    assert not failed_at(sending, 3 * DEADLINE)
+    assert failed_at(sending, 3 * DEADLINE + 1)
+
+
+def test_a_message_that_cannot_be_routed_fails_after_the_deadline_though_it_never_was_sent() -> (
+    None
+):
+    sending = Sending(1)
+    assert not failed_at(sending, DEADLINE, is_routable=False)
+    assert failed_at(sending, DEADLINE + 1, is_routable=False)
+    sending.delivery = sending.started(b"", now=DEADLINE)
+    assert not failed_at(sending, 2 * DEADLINE, is_routable=False)
+
+
+# Both ends, and what is between them.
+
+
+class Network:
+    """Alice and Bob, who send a packet every half second each, and what is lost between them."""
+
+    def __init__(self, sending: Sending, journal: Journal, loss: float) -> None:
+        self.sending = sending
+        self.inbox = Inbox(journal)
+        self.sent = self.answered = 0
+        self.now = 0.0
+        self.progress = b""
+        self._assembly = Assembly(journal, self.inbox, 0.0)
+        self._acknowledgements = Acknowledgements(BOB, 1.0)
+        self._loss = loss
+        self._random = Random(1)
+        self._numbers = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._tick_alice()
+        self._tick_bob()
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Let things happen until the message is acknowledged as a whole."""
+        while not self.sending.delivery.is_done and not until():
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+            assert not self.sending.delivery.has_failed(self.now, is_routable=True)
+
+    def restart(self) -> None:
+        """Alice goes on with what she noted."""
+        self.sending.recipient = Recipient()
+        self.sending.delivery = self.sending.started(self.progress, self.now)
+
+    def _after(self, seconds: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._numbers), event))
+
+    def _carry(self, event: Callable[[], None]) -> None:
+        if self._random.random() >= self._loss:
+            self._after(self._random.expovariate(0.5), event)
+
+    def _tick_alice(self) -> None:
+        self._after(0.5, self._tick_alice)
+        delivery = self.sending.delivery
+        index = delivery.next(self.now)
+        if index is None:
+            return
+        if self._random.random() < 0.05:
+            self._after(1.0, lambda: delivery.refused(index))
+            return
+        self.sent += 1
+        self._after(0.1, lambda: self._taken(delivery, index))
+        self._carry(lambda: self._receive(delivery.content(index)))
+
+    def _taken(self, delivery: Reliable, index: int) -> None:
+        assert delivery.taken(index, self.now) is None
+
+    def _receive(self, piece: Fragment) -> None:
+        run = self._assembly.add(piece, self.now)
+        assert run is not None
+        is_complete = run.last - run.first + 1 == piece.count
+        self._acknowledgements.add(ALICE, run, self.now, is_complete=is_complete)
+
+    def _tick_bob(self) -> None:
+        self._after(0.5, self._tick_bob)
+        due = self._acknowledgements.next(self.now, lambda sender: True)
+        if due is not None:
+            self.answered += 1
+            self._carry(lambda: self._hear(due[1]))
+
+    def _hear(self, acknowledgement: Acknowledgement) -> None:
+        self.sending.recipient.heard = self.now
+        for run in acknowledgement.runs:
+            self.progress = self.sending.delivery.acknowledge(run, self.now) or self.progress
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("fragments", [1, 64, 65, 1000])
+def test_a_message_arrives_once_and_whole_through_loss_both_ways(
+    fragments: int, loss: float, journal: Journal
+) -> None:
+    network = Network(Sending(fragments), journal, loss)
+    network.run()
+    (received,) = network.inbox.take()
+    assert (received.message, received.sender) == (network.sending.message.message, ALICE)
+    needed = fragments / (1 - loss)  # if no acknowledgement were lost
+    assert network.sent <= 1.5 * needed + 10
+    assert network.answered <= network.sent
+
+
+def test_a_message_arrives_though_its_sender_is_started_anew_again_and_again(
+    journal: Journal,
+) -> None:
+    network = Network(Sending(300), journal, 0.3)
+    for minute in range(1, 5):
+        network.run(until=lambda: network.now >= 60 * minute)  # noqa: B023
+        network.restart()
+    network.run()
+    (received,) = network.inbox.take()
+    assert received.message == network.sending.message.message
+    assert network.sent <= 1.5 * 300 / 0.7 + 4 * WINDOW
