@@ -203,6 +203,9 @@ def test_without_room_in_the_inbox_a_message_is_not_acknowledged_and_may_come_ag
     pieces = cut(bytes(size), ALICE)
     monkeypatch.setattr(inbox_module, "MOST_MESSAGES", 0)
     assert setup.add(*pieces)[-1] is None
+    assert setup.inbox.lost == 0
+    assert setup.add(*cut(b"anonymous")) == [None]
+    assert setup.inbox.lost == 1
     monkeypatch.undo()
     assert setup.add(pieces[-1]) == runs(pieces, (0, len(pieces) - 1))
     assert contents(setup.inbox.take()) == [bytes(size)]

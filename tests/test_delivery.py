@@ -184,27 +184,28 @@ def taken_in_any_order(
 
 
 losses = st.sampled_from([0.0, 0.001, 0.1, 0.9])
+at_starts = st.lists(losses, min_size=1) | st.tuples(losses, st.integers(1, 5)).map(
+    lambda drawn: [drawn[0]] * drawn[1]
+)
 
 
 @settings(deadline=None)
-@given(st.integers(1, 150), losses, st.lists(losses), st.booleans(), st.integers().map(Random))
+@given(st.integers(1, 150), at_starts, st.integers().map(Random))
 def test_nothing_is_missing_whatever_is_slow_refused_or_cut_off_by_a_start(
-    fragments: int, loss: float, later: list[float], is_same: bool, random: Random
+    fragments: int, at_starts: list[float], random: Random
 ) -> None:
     message = outgoing(fragments, Manner.SEALED)
-    delivery = unacknowledged(fragments, loss, message=message)
-    taken, progress = taken_in_any_order(delivery, random, 4 * fragments)
-    losses_now = [loss] * len(later) if is_same else later
-    steps = [*[4.0 * fragments] * len(later), math.inf]
-    for loss_now, limit in zip([*losses_now, loss], steps, strict=True):
+    taken, progress = Counter[int](), b""
+    for starts_left, loss in zip(reversed(range(len(at_starts))), at_starts, strict=True):
+        delivery = unacknowledged(fragments, loss, progress, message)
+        steps = 4 * fragments if starts_left else math.inf
+        more, note = taken_in_any_order(delivery, random, steps)
+        taken, progress = taken + more, note or progress
         if delivery.is_done:
             break
-        delivery = unacknowledged(fragments, loss_now, progress, message)
-        more, note = taken_in_any_order(delivery, random, limit)
-        taken, progress = taken + more, note or progress
     assert delivery.is_done
     assert set(taken) == set(range(fragments))
-    if is_same:
+    if len(set(at_starts)) == 1:
         assert min(taken.values()) >= copies(loss, fragments)
 
 

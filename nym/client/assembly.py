@@ -118,6 +118,9 @@ class Assembly:
         partial = self._partial.get(key)
         pieces = {**partial.pieces, last.index: last.data} if partial else {last.index: last.data}
         message = b"".join(pieces[i] for i in range(last.count))
+        # A reliable one comes again when there is room; of others, the loss is counted.
+        if last.sender is not None and not self._inbox.has_room(len(message)):
+            return False
         if not self._inbox.deliver(message, last.sender):
             return False
         self._forget(key)

@@ -42,7 +42,7 @@ class Inbox:
 
     def deliver(self, message: bytes, sender: bytes | None = None) -> bool:
         """Keep a message; it is on disk with the journal's next flush. False without room."""
-        if len(self._messages) >= MOST_MESSAGES or self._bytes + len(message) > MOST_BYTES:
+        if not self.has_room(len(message)):
             if not self.lost:
                 log.error("the inbox is full: new messages are lost until some are fetched")
             self.lost += 1
@@ -52,6 +52,10 @@ class Inbox:
         self._journal.put(_KIND, received.id, _encode(received))
         self._notify()
         return True
+
+    def has_room(self, length: int) -> bool:
+        """Whether a message of so many bytes can be kept."""
+        return len(self._messages) < MOST_MESSAGES and self._bytes + length <= MOST_BYTES
 
     def take(
         self,
