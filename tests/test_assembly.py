@@ -1,211 +1,407 @@
-"""Messages from fragments: in any order, once, and no more than there is room for."""
+"""Assembly: every message comes out once and whole, whatever strangers send, also after a start."""
 
-import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.client import assembly as assembly_module
 from nym.client.assembly import PATIENCE, Assembly
-from nym.envelope import ANONYMOUS_CAPACITY, Fragment, Run, fragment, fragment_count
+from nym.envelope import RELIABLE_CAPACITY, Fragment, fragment, fragment_count
 from nym.store import inbox as inbox_module
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from tests.harness import contents
 
 ALICE, BOB = b"a" * 32, b"b" * 32
-FULL = ANONYMOUS_CAPACITY
 
 
-class Setup:
-    """An assembly, and where its messages go."""
+def pieces(number: int, message_id: bytes, sender: bytes | None = ALICE) -> list[Fragment]:
+    """All fragments of a message that no other id or sender has."""
+    length = number * RELIABLE_CAPACITY - 10
+    message = Random(message_id + (sender or b"")).randbytes(length)
+    count = fragment_count(length, reliable=sender is not None)
+    return [fragment(message, message_id, index, sender) for index in range(count)]
 
-    def __init__(self, journal: Journal, now: float = 0.0) -> None:
+
+def whole(fragments: list[Fragment]) -> bytes:
+    return b"".join(piece.data for piece in fragments)
+
+
+class Receiving:
+    """An assembly, its inbox, and the folder that outlasts them."""
+
+    def __init__(self, journal: Journal, folder: Path) -> None:
+        self._folder = folder
+        self._begin(journal, 0.0)
+
+    def _begin(self, journal: Journal, now: float) -> None:
         self.journal = journal
         self.inbox = Inbox(journal)
         self.assembly = Assembly(journal, self.inbox, now)
 
-    def add(self, *fragments: Fragment, now: float = 0.0) -> list[Run | None]:
-        return [self.assembly.add(fragment, now) for fragment in fragments]
-
-    def reopened(self, folder: Path, now: float = 0.0) -> "Setup":
-        """What the next start finds."""
+    def restart(self, now: float = 0.0) -> None:
+        """Stop, and start again."""
         self.journal.close()
-        return Setup(Journal(folder, bytes(32)), now)
+        self._begin(Journal(self._folder, bytes(32)), now)
+
+    def add(self, *fragments: Fragment, now: float = 0.0) -> list[tuple[int, int] | None]:
+        """(first, last) of what is there around each."""
+        runs = [self.assembly.add(piece, now) for piece in fragments]
+        for piece, run in zip(fragments, runs, strict=True):
+            assert run is None or run.message_id == piece.message_id
+        return [run and (run.first, run.last) for run in runs]
+
+    def take(self) -> list[bytes]:
+        """What came out."""
+        taken = self.inbox.take()
+        self.inbox.handed_over(taken)
+        return contents(taken)
+
+    def on_disk(self, kind: str) -> list[str]:
+        """The names of entries."""
+        self.journal.flush()
+        rows = self.journal._database._connection.execute(
+            "SELECT id FROM entry WHERE kind = ? ORDER BY position", (kind,)
+        )
+        return [entry_id for (entry_id,) in rows]
 
 
 @pytest.fixture
-def setup(journal: Journal) -> Setup:
-    return Setup(journal)
+def receiving(journal: Journal, tmp_path: Path) -> Iterator[Receiving]:
+    receiving = Receiving(journal, tmp_path)
+    yield receiving
+    receiving.journal.close()
 
 
-def cut(message: bytes, sender: bytes | None = None, message_id: bytes = b"") -> list[Fragment]:
-    message_id = message_id or os.urandom(16)
-    count = fragment_count(len(message), reliable=sender is not None)
-    return [fragment(message, message_id, i, sender) for i in range(count)]
+@contextmanager
+def fresh() -> Iterator[Receiving]:
+    """One for each example of a property."""
+    with TemporaryDirectory() as name:
+        receiving = Receiving(Journal(Path(name), bytes(32)), Path(name))
+        try:
+            yield receiving
+        finally:
+            receiving.journal.close()
 
 
-def runs(pieces: list[Fragment], *ends: tuple[int, int]) -> list[Run]:
-    return [Run(pieces[0].message_id, first, last) for first, last in ends]
+ONE, TWO, THREE, FOUR = (bytes([i]) * 16 for i in range(1, 5))
+
+messages = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([ONE, TWO]), st.sampled_from([None, ALICE, BOB])),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda message: message[1:],
+)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(0, 5 * FULL), min_size=1, max_size=4), st.randoms())
-def test_in_any_order_each_message_comes_once_and_whole(
-    journal: Journal, sizes: list[int], random: Callable[..., float]
+@settings(deadline=None, max_examples=60)
+@given(messages, st.integers(1, 3), st.sampled_from([0.0, 0.3]), st.integers(0, 3), st.data())
+def test_every_message_comes_out_once_and_whole_in_any_order_with_losses_and_starts_between(
+    drawn: list[tuple[int, bytes, bytes | None]],
+    copies: int,
+    loss: float,
+    starts: int,
+    data: st.DataObject,
 ) -> None:
-    setup = Setup(journal)
-    messages = [(os.urandom(size), random.choice((None, ALICE, BOB))) for size in sizes]  # type: ignore[attr-defined]
-    pieces = [piece for message, sender in messages for piece in cut(message, sender)]
-    pieces += random.sample(pieces, len(pieces) // 2)  # type: ignore[attr-defined]
-    random.shuffle(pieces)  # type: ignore[attr-defined]
-    have: dict[bytes, set[int]] = {}
-    for piece in pieces:
-        here = have.setdefault(piece.message_id, set())
-        here.add(piece.index)
-        (run,) = setup.add(piece)
-        assert run is not None
-        assert run.first <= piece.index <= run.last
-        assert here >= set(range(run.first, run.last + 1))
-        assert not here & {run.first - 1, run.last + 1}, "it could say more"
-    received = [(r.message, r.sender) for r in setup.inbox.take()]
-    assert sorted(received, key=repr) == sorted(messages, key=repr)
-    assert len(setup.assembly) == 0
+    random = Random(data.draw(st.integers()))
+    sent = [pieces(*message) for message in drawn]
+    steps: list[Fragment | None] = [
+        piece for message in sent for piece in message * copies if random.random() >= loss
+    ]
+    steps += [None] * starts
+    random.shuffle(steps)
+    have: dict[tuple[bytes | None, bytes], set[int]] = {}
+    with fresh() as receiving:
+        for piece in steps:
+            if piece is None:
+                receiving.restart()
+                continue
+            there = have.setdefault((piece.sender, piece.message_id), set())
+            there.add(piece.index)
+            assert receiving.add(piece) == [run_around(piece.index, there)]
+        came = receiving.inbox.take()
+        complete = [m for m in sent if len(have.get((m[0].sender, m[0].message_id), ())) == len(m)]
+        expected = [(m[0].sender, whole(m)) for m in complete]
+        assert sorted((r.sender or b"", r.message) for r in came) == sorted(
+            (sender or b"", message) for sender, message in expected
+        )
+        assert len(receiving.assembly) == len(have) - len(complete)
+        assert receiving.assembly.given_up == 0
 
 
-def test_the_run_around_a_fragment_is_what_is_acknowledged(setup: Setup) -> None:
-    pieces = cut(bytes(6 * FULL), message_id=b"m" * 16)
-    order = [pieces[i] for i in (0, 2, 4, 3, 2, 1, 5, 3)]
-    assert setup.add(*order) == runs(
-        pieces, (0, 0), (2, 2), (4, 4), (2, 4), (2, 4), (0, 4), (0, 5), (0, 5)
-    )
+def run_around(index: int, there: set[int]) -> tuple[int, int]:
+    first = last = index
+    while first - 1 in there:
+        first -= 1
+    while last + 1 in there:
+        last += 1
+    return first, last
 
 
-def test_half_a_message_and_what_was_delivered_are_known_at_the_next_start(
-    setup: Setup, tmp_path: Path
+def test_an_anonymous_message_has_no_sender_and_a_reliable_one_its_own(
+    receiving: Receiving,
 ) -> None:
-    half, whole = cut(bytes(3 * FULL), ALICE), cut(b"whole")
-    setup.add(*half[:2], *whole)
-    again = setup.reopened(tmp_path)
-    assert contents(again.inbox.take()) == [b"whole"]
-    assert again.add(*whole) == runs(whole, (0, 0))
-    again.add(*half)
-    (received,) = again.inbox.take()
-    assert (received.message, received.sender) == (bytes(3 * FULL), ALICE)
-    third = again.reopened(tmp_path)
-    assert third.add(half[0]) == runs(half, (0, len(half) - 1))
-    assert len(third.assembly) == 0
+    receiving.add(*pieces(2, ONE, None), *pieces(2, ONE, ALICE), *pieces(1, ONE, BOB))
+    assert [received.sender for received in receiving.inbox.take()] == [None, ALICE, BOB]
 
 
-def test_what_is_done_with_is_gone_from_the_disk(setup: Setup) -> None:
-    setup.add(*cut(bytes(3 * FULL)))
-    setup.journal.flush()
-    kinds = setup.journal._database._connection.execute("SELECT kind FROM entry").fetchall()
-    assert sorted(kinds) == [("received",), ("seen",)]
+def test_an_empty_message_is_one_too(receiving: Receiving) -> None:
+    assert receiving.add(Fragment(ONE, 0, 1, b"", ALICE)) == [(0, 0)]
+    assert receiving.take() == [b""]
 
 
-def test_names_on_the_disk_tell_neither_senders_nor_messages(setup: Setup) -> None:
-    pieces = cut(bytes(3 * FULL), ALICE)
-    setup.add(pieces[0], *cut(b"whole", BOB))
-    setup.journal.flush()
-    rows = setup.journal._database._connection.execute("SELECT id, body FROM entry").fetchall()
-    everything = b"".join(name.encode() + body for name, body in rows)
-    for secret in (ALICE, BOB, pieces[0].message_id, b"whole"):
+def test_a_message_of_a_thousand_fragments_comes_out_whole(receiving: Receiving) -> None:
+    sent = pieces(1000, ONE)
+    shuffled = Random(1).sample(sent, len(sent))
+    assert receiving.add(*shuffled)[-1] == (0, 999)
+    assert receiving.take() == [whole(sent)]
+
+
+def test_a_fragment_that_contradicts_those_before_it_is_dropped(receiving: Receiving) -> None:
+    sent, other = pieces(3, ONE), pieces(2, ONE)
+    receiving.add(sent[0])
+    assert receiving.add(other[1], other[0]) == [None, None]
+    receiving.restart()
+    assert receiving.add(other[1]) == [None]
+    assert receiving.add(*sent[1:]) == [(0, 1), (0, 2)]
+    assert receiving.take() == [whole(sent)]
+
+
+def test_the_first_copy_of_a_fragment_counts(receiving: Receiving) -> None:
+    sent, forged = pieces(2, ONE, None), Fragment(ONE, 0, 2, bytes(903))
+    receiving.add(sent[0], forged, sent[1])
+    assert receiving.take() == [whole(sent)]
+
+
+def test_what_was_delivered_is_acknowledged_again_and_not_delivered(receiving: Receiving) -> None:
+    sent = pieces(3, ONE)
+    receiving.add(*sent)
+    assert receiving.take() == [whole(sent)]
+    for _ in range(2):
+        assert receiving.add(*sent) == [(0, 2)] * 3
+        assert receiving.take() == []
+        assert len(receiving.assembly) == 0
+        receiving.restart()
+
+
+def test_what_comes_again_says_all_that_is_there_around_it(receiving: Receiving) -> None:
+    sent = pieces(8, ONE)
+    receiving.add(*(sent[i] for i in (1, 2, 3, 5, 6)))
+    again = [(1, 3), (1, 3), (1, 3), (5, 6), (5, 6)]
+    for _ in range(2):
+        assert receiving.add(*(sent[i] for i in (1, 2, 3, 5, 6))) == again
+        receiving.restart()
+    assert receiving.add(sent[4], sent[2]) == [(1, 6), (1, 6)]
+
+
+def test_a_complete_message_leaves_nothing_on_disk_but_that_it_was_seen(
+    receiving: Receiving,
+) -> None:
+    sent = pieces(3, ONE)
+    receiving.add(*sent[:2])
+    assert len(receiving.on_disk("fragment")) == 2
+    receiving.add(sent[2])
+    assert receiving.on_disk("fragment") == []
+    assert len(receiving.on_disk("seen")) == 1
+    assert len(receiving.on_disk("received")) == 1
+
+
+def test_whenever_it_is_killed_a_message_comes_out_once(
+    receiving: Receiving, tmp_path: Path
+) -> None:
+    sent = pieces(3, ONE)
+    for number in range(len(sent) + 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for path in tmp_path.glob("client.db*"):
+            shutil.copy(path, folder)  # what is on disk, and the rest is lost
+        killed = Receiving(Journal(folder, bytes(32)), folder)
+        killed.add(*sent)
+        assert killed.take() == [whole(sent)]
+        killed.journal.close()
+        receiving.journal.flush()
+        receiving.add(*sent[number : number + 1])
+
+
+def test_the_disk_tells_neither_senders_nor_ids_nor_messages(receiving: Receiving) -> None:
+    begun = [pieces(3, ONE, sender)[0] for sender in (None, ALICE)]
+    ended = [pieces(1, TWO, sender)[0] for sender in (None, BOB)]
+    receiving.add(*begun, *ended)
+    receiving.journal.flush()
+    connection = receiving.journal._database._connection
+    rows = connection.execute("SELECT kind, id, body FROM entry").fetchall()
+    assert sorted(kind for kind, _, _ in rows) == ["fragment"] * 2 + ["received"] * 2 + ["seen"] * 2
+    everything = b" ".join(name.encode() + b" " + body for _, name, body in rows)
+    data = (piece.data[:32] for piece in begun + ended)
+    for secret in (ALICE, BOB, ONE, TWO, *data):
         assert secret not in everything
         assert secret.hex().encode() not in everything
 
 
-def test_an_id_belongs_to_its_sender(setup: Setup) -> None:
-    same = b"m" * 16
-    first, second = cut(b"1", ALICE, same), cut(b"2", BOB, same)
-    setup.add(*first, *second, *cut(b"3", None, same))
-    received = {(r.message, r.sender) for r in setup.inbox.take()}
-    assert received == {(b"1", ALICE), (b"2", BOB), (b"3", None)}
+def test_one_senders_names_have_nothing_in_common(receiving: Receiving) -> None:
+    for message_id in (ONE, TWO, THREE):
+        receiving.add(pieces(2, message_id)[0])
+    names = [name.split()[0] for name in receiving.on_disk("fragment")]
+    assert [len(name) for name in names] == [32, 32, 32]
+    assert len({name[:8] for name in names}) == 3
+    assert len({name[-8:] for name in names}) == 3
 
 
-def test_a_fragment_that_contradicts_the_others_is_dropped(setup: Setup) -> None:
-    same = b"m" * 16
-    good, bad = cut(bytes(2 * FULL), None, same), cut(b"x" * (3 * FULL), None, same)
-    assert setup.add(good[0], bad[1], good[1]) == [
-        *runs(good, (0, 0)),
-        None,
-        *runs(good, (0, 1)),
-    ]
-    assert contents(setup.inbox.take()) == [bytes(2 * FULL)]
+# Limits.
 
 
-def test_the_least_begun_makes_room_the_longest_untouched_first(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_message_of_which_least_has_come_makes_room(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 3)
+    one, two, three, four = (pieces(4, message_id) for message_id in (ONE, TWO, THREE, FOUR))
+    receiving.add(*one[:2], *two[:1], *three[:2])
+    assert receiving.add(four[0]) == [(0, 0)]
+    assert (len(receiving.assembly), receiving.assembly.given_up) == (3, 1)
+    assert "4 fragments is given up with 1 of them: too many" in caplog.text
+    receiving.restart()
+    receiving.add(*one[2:], *two[1:], *three[2:], *four[1:])
+    assert receiving.take() == [whole(one), whole(three), whole(four)]
+
+
+def test_among_equals_the_one_that_was_touched_longest_ago_makes_room(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 2)
-    much, old, new = (cut(bytes(4 * FULL)) for _ in range(3))
-    setup.add(old[0], now=1.0)
-    setup.add(*much[:2], now=0.0)
-    setup.add(new[0], now=2.0)
-    assert setup.assembly.given_up == 1
-    assert "too many others" in caplog.text
-    setup.add(*new[1:], *much[2:])
-    assert contents(setup.inbox.take()) == [bytes(4 * FULL)] * 2
-    setup.add(*old[1:])
-    assert len(setup.assembly) == 1
+    one, two, three = (pieces(3, message_id) for message_id in (ONE, TWO, THREE))
+    receiving.add(one[0], two[0], two[1], one[1])
+    receiving.restart()
+    receiving.add(three[0], one[2])
+    assert receiving.take() == [whole(one)]
+    assert receiving.assembly.given_up == 1
 
 
-def test_bytes_are_limited_too(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_BYTES", 3 * FULL)
-    first, second = cut(bytes(4 * FULL)), cut(bytes(4 * FULL))
-    setup.add(*first[:2], *second[:2])
-    assert (len(setup.assembly), setup.assembly.given_up) == (1, 1)
-    setup.add(*second[2:])
-    assert contents(setup.inbox.take()) == [bytes(4 * FULL)]
+def test_what_goes_on_or_is_complete_needs_no_place_of_anothers(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 2)
+    one, two, three = pieces(3, ONE), pieces(3, TWO), pieces(1, THREE)
+    receiving.add(one[0], two[0], one[1], two[1], *three)
+    assert receiving.assembly.given_up == 0
+    receiving.add(one[2], two[2])
+    assert receiving.take() == [whole(three), whole(one), whole(two)]
 
 
-def test_of_ids_that_were_seen_the_oldest_is_forgotten(
-    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_pieces_together_have_their_limit_too_also_after_a_start(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly_module, "MOST_BYTES", 5 * RELIABLE_CAPACITY)
+    one, two, three = (pieces(4, message_id) for message_id in (ONE, TWO, THREE))
+    receiving.add(*one[:3], *two[:2])
+    receiving.restart()
+    assert receiving.assembly.given_up == 0
+    assert receiving.add(three[0]) == [(0, 0)]
+    assert (len(receiving.assembly), receiving.assembly.given_up) == (2, 1)
+    receiving.add(one[3])
+    assert receiving.take() == [whole(one)]
+
+
+def test_a_message_that_grows_gives_up_others_and_never_itself(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly_module, "MOST_BYTES", 5 * RELIABLE_CAPACITY)
+    one, two = pieces(6, ONE), pieces(4, TWO)
+    receiving.add(one[0], *two[:3], one[1])
+    receiving.add(*one[2:5])
+    assert (len(receiving.assembly), receiving.assembly.given_up) == (1, 1)
+    receiving.add(one[5])
+    assert receiving.take() == [whole(one)]
+
+
+def test_what_was_completed_or_given_up_has_its_room_back(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly_module, "MOST_BYTES", 3 * RELIABLE_CAPACITY)
+    for number in range(5):
+        receiving.add(*pieces(4, bytes([number]) * 16))
+    for number in range(5, 10):
+        receiving.add(*pieces(4, bytes([number]) * 16)[:3], now=1.0)
+        receiving.assembly.expire(2.0 + PATIENCE)
+    assert receiving.assembly.given_up == 5
+    receiving.add(*pieces(4, ONE)[:3])
+    assert receiving.assembly.given_up == 5
+
+
+def test_ids_of_delivered_messages_are_forgotten_when_there_are_too_many(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assembly_module, "MOST_SEEN", 2)
-    messages = [cut(bytes([i])) for i in range(3)]
-    for pieces in messages:
-        setup.add(*pieces)
-    setup.inbox.handed_over(setup.inbox.take())
-    again = setup.reopened(tmp_path)
-    for pieces in reversed(messages):
-        again.add(*pieces)
-    assert contents(again.inbox.take()) == [b"\0"]
+    sent = [pieces(1, message_id) for message_id in (ONE, TWO, THREE)]
+    receiving.add(*sent[0], *sent[1], *sent[2])
+    for _ in range(2):
+        receiving.take()
+        receiving.add(*sent[1], *sent[2])
+        assert receiving.take() == []
+        assert len(receiving.on_disk("seen")) == 2
+        receiving.restart()
+    receiving.add(*sent[0])
+    assert receiving.take() == [whole(sent[0])]
+    assert receiving.add(*sent[2]) == [(0, 0)]
+    assert receiving.take() == []
 
 
-def test_what_does_not_go_on_is_given_up(setup: Setup, tmp_path: Path) -> None:
-    slow, dead = cut(bytes(3 * FULL)), cut(bytes(3 * FULL))
-    setup.add(slow[0], dead[0], now=0.0)
-    setup.add(slow[1], now=PATIENCE)
-    setup.assembly.expire(PATIENCE)
-    assert len(setup.assembly) == 2
-    setup.assembly.expire(PATIENCE + 1)
-    assert (len(setup.assembly), setup.assembly.given_up) == (1, 1)
-    setup.add(slow[2])
-    assert contents(setup.inbox.take()) == [bytes(3 * FULL)]
-    assert len(setup.reopened(tmp_path).assembly) == 0
-
-
-def test_patience_begins_anew_with_each_start(setup: Setup, tmp_path: Path) -> None:
-    setup.add(cut(bytes(2 * FULL))[0], now=0.0)
-    again = setup.reopened(tmp_path, now=10 * PATIENCE)
-    again.assembly.expire(11 * PATIENCE)
-    assert len(again.assembly) == 1
-
-
-@pytest.mark.parametrize("size", [1, 3 * FULL])
-def test_without_room_in_the_inbox_a_message_is_not_acknowledged_and_may_come_again(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, size: int
+def test_a_message_of_which_nothing_new_comes_is_given_up(
+    receiving: Receiving, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pieces = cut(bytes(size), ALICE)
-    monkeypatch.setattr(inbox_module, "MOST_MESSAGES", 0)
-    assert setup.add(*pieces)[-1] is None
-    assert setup.inbox.lost == 0
-    assert setup.add(*cut(b"anonymous")) == [None]
-    assert setup.inbox.lost == 1
-    monkeypatch.undo()
-    assert setup.add(pieces[-1]) == runs(pieces, (0, len(pieces) - 1))
-    assert contents(setup.inbox.take()) == [bytes(size)]
+    one, two = pieces(3, ONE), pieces(3, TWO)
+    receiving.add(one[0], two[0], now=0.0)
+    receiving.add(one[0], two[1], now=10.0)
+    receiving.assembly.expire(PATIENCE)
+    assert len(receiving.assembly) == 2
+    receiving.assembly.expire(PATIENCE + 1)
+    assert (len(receiving.assembly), receiving.assembly.given_up) == (1, 1)
+    assert "3 fragments is given up with 1 of them: nothing more" in caplog.text
+    assert len(receiving.on_disk("fragment")) == 2
+    receiving.assembly.expire(PATIENCE + 11)
+    assert (len(receiving.assembly), receiving.assembly.given_up) == (0, 2)
+    assert receiving.on_disk("fragment") == []
+    receiving.add(*one)
+    assert receiving.take() == [whole(one)]
+
+
+def test_after_a_start_patience_begins_anew(receiving: Receiving) -> None:
+    receiving.add(pieces(3, ONE)[0], now=0.0)
+    receiving.restart(now=100.0)
+    receiving.assembly.expire(100.0 + PATIENCE)
+    assert len(receiving.assembly) == 1
+    receiving.assembly.expire(101.0 + PATIENCE)
+    assert len(receiving.assembly) == 0
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("sender", [None, ALICE])
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_while_the_inbox_is_full_a_message_is_not_complete(
+    receiving: Receiving,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    sender: bytes | None,
+    *,
+    is_restarted: bool,
+) -> None:
+    sent = pieces(number, ONE, sender)
+    everything = (0, len(sent) - 1)
+    with monkeypatch.context() as limits:
+        limits.setattr(inbox_module, "MOST_MESSAGES", 0)
+        receiving.add(*sent[:-1])
+        assert receiving.add(sent[-1], sent[-1]) == [None, None]
+        # A reliable one comes again, since nobody acknowledges it; others are lost.
+        assert receiving.inbox.lost == (2 if sender is None else 0)
+        assert receiving.on_disk("seen") == []
+    if is_restarted:
+        receiving.restart()
+    assert receiving.take() == []
+    assert receiving.add(sent[-1], sent[-1]) == [everything] * 2
+    assert receiving.take() == [whole(sent)]

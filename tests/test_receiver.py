@@ -1,46 +1,52 @@
 """What a pull brought goes where it belongs, and is on disk before anything is said of it."""
 
 import time
+from random import Random
 
+import gevent
+import pysodium
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nym.client.acknowledgements import Acknowledgements
+from nym.client import assembly as assembly_module
+from nym.client.acknowledgements import MORE, Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.receiver import Receiver
-from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run
+from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, fragment
 from nym.errors import StoreError
 from nym.health import Health
 from nym.identity import generate_identity
+from nym.store import inbox as inbox_module
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.wire.provider import DUMMY, LOOP_COVER
 from tests.harness import contents
 
-OWN, ALICE = generate_identity(), generate_identity()
+OWN, ALICE, BOB = (generate_identity() for _ in range(3))
 ID = b"m" * 16
 
 
 class Setup:
     """A receiver, and all that it hands to."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, delay: float = 0.0) -> None:
         self.inbox, self.health = Inbox(journal), Health(20.0)
-        self.owed = Acknowledgements(OWN.public_key, 0.0)
+        self.owed = Acknowledgements(OWN.public_key, delay)
+        self.assembly = Assembly(journal, self.inbox, time.monotonic())
         self.acknowledged: list[Acknowledgement] = []
         self.receiver = Receiver(
             Envelopes(OWN),
             journal,
             self.inbox,
-            Assembly(journal, self.inbox, time.monotonic()),
+            self.assembly,
             self.owed,
             self.health,
             lambda acknowledgement, now: self.acknowledged.append(acknowledgement),
         )
 
-    def said(self) -> Acknowledgement | None:
-        due = self.owed.next(time.monotonic() + 1.0, lambda sender: True)
+    def said(self, after: float = 1.0) -> Acknowledgement | None:
+        due = self.owed.next(time.monotonic() + after, lambda sender: True)
         return due and due[1]
 
 
@@ -53,8 +59,14 @@ def sealed(content: Fragment | Acknowledgement | Cover) -> bytes:
     return Envelopes(ALICE).seal(content, OWN.public_key)
 
 
+def pieces(message: bytes) -> list[bytes]:
+    """The envelopes of a reliable message of three fragments."""
+    return [sealed(fragment(message, ID, index, ALICE.public_key)) for index in range(3)]
+
+
 def test_what_is_no_envelope_is_delivered_as_it_came(setup: Setup) -> None:
-    plain = [b"from a published client", b"", bytes(975)]
+    to_another = Envelopes(ALICE).seal(Fragment(ID, 0, 1, b""), BOB.public_key)
+    plain = [b"from a published client", b"", bytes(975), to_another]
     setup.receiver.take([DUMMY, plain[0], LOOP_COVER, *plain[1:], DUMMY])
     assert contents(setup.inbox.take()) == plain
 
@@ -86,6 +98,94 @@ def test_nothing_is_acknowledged_before_the_disk_has_it(
     assert setup.said() is not None
 
 
+def test_the_disk_being_full_costs_no_acknowledgement(
+    setup: Setup, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.journal.RETRY", 0.01)
+    journal.flush()
+    database = journal._database._connection
+    database.execute("PRAGMA max_page_count = 1")
+    for number in range(3):
+        name = bytes([number]) * 16
+        setup.receiver.take([sealed(Fragment(name, 0, 1, bytes(800), ALICE.public_key))])
+        setup.receiver.take([bytes(5000)])
+        with pytest.raises(StoreError):
+            setup.receiver.settle()
+    database.execute("PRAGMA max_page_count = 10000")
+    setup.receiver.settle()
+    said = setup.said()
+    assert said is not None
+    assert [run.message_id[0] for run in said.runs] == [0, 1, 2]
+    setup.receiver.settle()
+    assert setup.said() is None
+
+
+def test_what_comes_while_the_disk_is_waited_for_is_not_acknowledged_with_the_rest(
+    setup: Setup, journal: Journal
+) -> None:
+    first, second = (Fragment(name * 16, 0, 1, b"", ALICE.public_key) for name in (b"1", b"2"))
+
+    def pull() -> None:
+        setup.receiver.take([sealed(first)])
+        setup.receiver.settle()
+
+    round_before = journal._next
+    pulling = gevent.spawn(pull)
+    while journal._next is round_before:  # until it is being written
+        gevent.sleep(0)
+    setup.receiver.take([sealed(second)])
+    pulling.join()
+    assert setup.said() == Acknowledgement((Run(first.message_id, 0, 0),), OWN.public_key)
+    assert setup.said() is None
+    setup.receiver.settle()
+    assert setup.said() == Acknowledgement((Run(second.message_id, 0, 0),), OWN.public_key)
+
+
+def test_a_part_of_a_message_is_acknowledged_later_than_all_of_it(journal: Journal) -> None:
+    setup = Setup(journal, delay=100.0)
+    first, *others = pieces(bytes(2000))
+    setup.receiver.take([first])
+    setup.receiver.settle()
+    assert setup.said(after=100.0 * (MORE - 1)) is None
+    setup.receiver.take(others)
+    setup.receiver.settle()
+    assert setup.said(after=99.0) is None
+    assert setup.said(after=100.0) == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
+
+
+def test_a_message_that_comes_again_is_acknowledged_again_and_not_delivered(setup: Setup) -> None:
+    for _ in range(2):
+        setup.receiver.take(pieces(bytes(2000)))
+        setup.receiver.settle()
+        assert setup.said() == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
+    assert contents(setup.inbox.take()) == [bytes(2000)]
+
+
+def test_what_the_inbox_has_no_room_for_is_not_acknowledged(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, last = pieces(bytes(2000))
+    with monkeypatch.context() as limits:
+        limits.setattr(inbox_module, "MOST_MESSAGES", 0)
+        setup.receiver.take([first, second, last])
+        setup.receiver.settle()
+        assert setup.said() == Acknowledgement((Run(ID, 0, 1),), OWN.public_key)
+    setup.receiver.take([last])
+    setup.receiver.settle()
+    assert setup.said() == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
+    assert contents(setup.inbox.take()) == [bytes(2000)]
+
+
+def test_what_does_not_go_on_is_given_up_whatever_comes(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.receiver.take(pieces(bytes(2000))[:1])
+    assert len(setup.assembly) == 1
+    monkeypatch.setattr(assembly_module, "PATIENCE", -1.0)
+    setup.receiver.take([])
+    assert (len(setup.assembly), setup.assembly.given_up) == (0, 1)
+
+
 def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:
     now = time.monotonic()
     setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
@@ -106,8 +206,52 @@ def test_what_was_sealed_for_us_and_makes_no_sense_is_dropped(setup: Setup) -> N
     assert setup.said() is None
 
 
+def test_what_a_later_version_sends_is_dropped(setup: Setup) -> None:
+    for plaintext in (b"\2\1", b"\1\7", b"\1\1" + bytes(16) + b"\1"):
+        padded = plaintext.ljust(927, b"\0")
+        setup.receiver.take([pysodium.crypto_box_seal(padded, OWN.public_key)])
+    assert contents(setup.inbox.take()) == []
+    assert setup.acknowledged == []
+
+
+def test_cover_of_others_takes_the_place_of_no_loop(setup: Setup) -> None:
+    now = time.monotonic()
+    setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
+    setup.receiver.take([sealed(Cover(b"not ours" * 2))])
+    assert setup.health.returned(b"own loop" * 2, now)
+    assert contents(setup.inbox.take()) == []
+
+
+def noise(seed: int) -> bytes:
+    """As long as an envelope."""
+    return Random(seed).randbytes(975)
+
+
+ENVELOPES = [
+    sealed(Cover(ID)),
+    sealed(Fragment(ID, 0, 1, b"x")),
+    sealed(Fragment(ID, 0, 1, b"x", ALICE.public_key)),
+    sealed(Acknowledgement((Run(ID, 0, 3),), ALICE.public_key)),
+]
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.binary(max_size=1100), max_size=5))
+@given(st.sampled_from(ENVELOPES), st.integers(0, 975 * 8 - 1), st.integers(-1, 1))
+def test_a_damaged_envelope_is_noise_and_never_raises(
+    journal: Journal, envelope: bytes, bit: int, longer: int
+) -> None:
+    setup = Setup(journal)
+    damaged = bytearray(envelope)
+    damaged[bit // 8] ^= 1 << bit % 8
+    cut = bytes(damaged)[: 975 + longer] + bytes(max(0, longer))
+    setup.receiver.take([cut])
+    setup.receiver.settle()
+    assert contents(setup.inbox.take()) == [cut]
+    assert (setup.said(), setup.acknowledged, len(setup.assembly)) == (None, [], 0)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(max_size=1100) | st.integers().map(noise), max_size=5))
 def test_random_bytes_are_messages_and_never_raise(journal: Journal, messages: list[bytes]) -> None:
     setup = Setup(journal)
     setup.receiver.take(messages)

@@ -329,7 +329,7 @@ def test_without_a_line_of_our_own_no_provider_is_blamed(
         with pytest.raises(UnreachableError):
             session.pull()
         session.follow(network(first, node(2, 8)))
-    assert session.provider == first
+        assert session.provider == first
 
 
 def test_going_back_to_a_former_provider_takes_its_token_along(

@@ -49,6 +49,8 @@ def test_what_was_acknowledged_is_gone_at_once(
     inbox.deliver(b"1")
     (one,) = inbox.offer(inbox.subscribe(nobody))
     assert inbox.acknowledge(one.id)
+    entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
+    assert entries == (0,)
     assert reopened(journal, tmp_path).take() == []
 
 

@@ -10,7 +10,7 @@ from nym.errors import StoreError
 from nym.store import journal as journal_module
 from nym.store.database import Change
 from nym.store.journal import Journal
-from tests.harness import wait_until
+from tests.harness import PATIENCE, wait_until
 
 KEY = bytes(32)
 
@@ -75,14 +75,16 @@ def test_what_has_to_be_written_is_tried_until_it_is(
 
 
 def test_what_was_asked_for_and_does_not_fit_keeps_nothing_else_from_the_disk(
-    journal: Journal, tmp_path: Path
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(journal_module, "RETRY", 3600.0)
     journal.write([Change("a", "1", bytes(1 << 16))])
     journal._database._connection.execute("PRAGMA max_page_count = 1")
     journal.drop("a", "1")
     with pytest.raises(StoreError):
         journal.write([Change("a", "2", bytes(1 << 20))])
-    journal.flush()
+    with gevent.Timeout(PATIENCE):
+        journal.flush()
     again = reopen(journal, tmp_path)
     assert again.take("a") == []
     again.close()

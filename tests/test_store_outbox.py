@@ -45,6 +45,16 @@ def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
     assert again.arrivals() == [(accepted[1], b""), (accepted[2], b"half")]
 
 
+def test_of_what_is_done_nothing_is_left(outbox: Outbox, journal: Journal) -> None:
+    (outgoing,) = messages(bytes(5000))
+    outbox.accept([outgoing])
+    outbox.note(outgoing.id, b"half")
+    outbox.done(outgoing.id)
+    journal.flush()
+    entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
+    assert entries == (0,)
+
+
 def test_many_at_once_take_one_commit(outbox: Outbox, journal: Journal) -> None:
     commits: list[str] = []
     journal._database._connection.set_trace_callback(

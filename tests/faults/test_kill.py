@@ -22,7 +22,6 @@ from tests.harness import (
     Application,
     Lines,
     Program,
-    free_port,
     run_program,
     wait_until,
 )
@@ -49,15 +48,13 @@ class Victim:
         save_config(replace(load_config(folder), traffic=TRAFFIC), folder)
         self.address = load_identity(folder).public_key
         self._home = home
-        self._at = ("127.0.0.1", free_port())
         self._program: Program | None = None
 
     def start(self) -> Lines:
         """Start it, and connect to it."""
-        port = str(self._at[1])
-        self._program = Program(self._home, "tcpsocket", "--id", "victim", "--port", port)
-        self._program.line("^Public key")
-        return Lines(socket.create_connection(self._at, timeout=PATIENCE))
+        self._program = Program(self._home, "tcpsocket", "--id", "victim", "--port", "0")
+        port = int(self._program.line("^Starting TCP socket on port: (.*)$")[1])
+        return Lines(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
 
     def kill(self) -> None:
         """Kill it."""
