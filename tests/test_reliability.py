@@ -180,6 +180,31 @@ def test_a_node_that_drops_packets_is_avoided(
         wait_until(lambda: lines.ask(type="status")["avoided_nodes"])
     (avoided,) = alice.client._health.avoided(time.monotonic())
     assert avoided == bad.identity.public_key
+    # Sooner or later what was on its way there has arrived, and nothing follows.
+    seen = Counter[NodeAddress]()
+
+    def note(node: NodeAddress, packet: Forward | Final) -> bool:
+        seen[node] += 1
+        return False
+
+    def is_passed_by() -> bool:
+        if sum(seen.values()) < 200:
+            return False
+        is_used = seen[bad.address] > 0
+        seen.clear()
+        return not is_used
+
+    weather.is_lost = note
+    wait_until(is_passed_by)
+
+
+def test_a_first_hop_that_refuses_is_avoided(stack: ExitStack) -> None:
+    network = stack.enter_context(running(Network(width=2)))
+    dead = next(node for node in network.mixnodes if node.layer == 1)
+    dead._mixnet.close()
+    alice = stack.enter_context(Application(network.url))
+    wait_until(lambda: alice.client._health.avoided(time.monotonic()))
+    assert alice.client._health.avoided(time.monotonic()) == {dead.identity.public_key}
 
 
 def test_provider_token_and_network_are_kept(tmp_path: Path, stack: ExitStack) -> None:
