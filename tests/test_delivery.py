@@ -151,13 +151,37 @@ def test_a_start_goes_on_where_progress_was_noted() -> None:
     assert left == [delivery.content(index) for index in range(64, 100)]
 
 
-def test_what_was_under_way_for_long_is_sent_again_after_a_start() -> None:
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_what_was_refused_or_under_way_for_long_is_sent_again_after_a_start(
+    *, is_refused: bool
+) -> None:
     delivery = unacknowledged(100)
-    slow, refused, *others = all_left(delivery)
-    delivery.refused(refused)
-    progress = [delivery.taken(index, 0.0) for index in others][63]
+    first, second, *others = all_left(delivery)
+    assert delivery.taken(first, 0.0) is None
+    if is_refused:
+        delivery.refused(second)
+    progress = [delivery.taken(index, 0.0) for index in others][62]
     assert progress is not None
-    assert {slow, refused} <= set(all_left(unacknowledged(100, 0.0, progress)))
+    assert all_left(unacknowledged(100, 0.0, progress)) == list(range(second, 100))
+
+
+@pytest.mark.parametrize(("fragments", "ends"), [(64, 128), (100, 100), (20, 80)])
+def test_a_start_ends_the_copy_that_was_begun_though_nothing_is_lost_by_then(
+    fragments: int, ends: int
+) -> None:
+    delivery = unacknowledged(fragments, 0.9)
+    progress = b""
+    while not progress:
+        index = delivery.next(0.0)
+        assert index is not None
+        progress = delivery.taken(index, 0.0) or b""
+    again = unacknowledged(fragments, 0.0, progress)
+    left = all_left(again)
+    assert left == list(range(64, ends))
+    for index in left:
+        assert not again.is_done
+        again.taken(index, 0.0)
+    assert again.is_done
 
 
 def taken_in_any_order(
