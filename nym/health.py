@@ -52,9 +52,14 @@ REFUSING = (30.0, 600.0)
 # Seconds after which the last that was heard of a node is forgotten.
 MEMORY = 24 * 3600.0
 
-# Loops that the share of losses is taken from, and loops that are waited for at a time.
+# Loops that the share of losses is taken from, at most and at least, and loops that are waited for
+# at a time.
 RECENT = 500
+LEAST = 20
 MOST_IN_FLIGHT = 5000
+
+# The part of the patience after which a loop is usually back: it counts as lost until it is.
+USUAL = 1 / 3
 
 
 class Health:
@@ -113,9 +118,10 @@ class Health:
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 
-    def loss(self) -> float:
-        """The share of lost loops among the last ones judged; 0.0 while none is."""
-        return sum(self._recent_losses) / max(1, len(self._recent_losses))
+    def loss(self, now: float) -> float | None:
+        """The share of lost loops among the last ones; None while there are too few to say."""
+        recent = [*self._recent_losses, *self._losses_under_way(now)][-RECENT:]
+        return sum(recent) / len(recent) if len(recent) >= LEAST else None
 
     def avoided(self, now: float) -> frozenset[bytes]:
         """The nodes that routes should leave out for now; `usable` keeps that within bounds."""
@@ -128,6 +134,12 @@ class Health:
         avoided.sort(key=until.__getitem__, reverse=True)
         left_out = set(avoided[: len(layer) // 2])
         return [node for node in layer if node.public_key not in left_out]
+
+    def _losses_under_way(self, now: float) -> Iterator[bool]:
+        """Whether loops of epochs that aren't judged yet are lost, as far as that shows."""
+        for loop in chain.from_iterable(self._epochs):
+            if now - loop.sent_at > self._patience * USUAL:
+                yield not loop.is_back
 
     def _avoided_until(self, now: float) -> dict[bytes, float]:
         self._judge_settled(now)

@@ -49,7 +49,7 @@ class View(NamedTuple):
     is_registered: bool
     partial: int = 0  # messages of which fragments are missing
     partial_lost: int = 0  # of those, given up
-    loss: float = 0.0  # share of loops that did not come back
+    loss: float | None = None  # share of loops that did not come back, once that is known
     avoided_nodes: int = 0
 
 
@@ -160,7 +160,7 @@ class Service:
             partial=view.partial,
             partial_lost=view.partial_lost,
             failed=self.outbox.failed,
-            loss=round(view.loss, 4),
+            loss=None if view.loss is None else round(view.loss, 4),
             avoided_nodes=view.avoided_nodes,
         )
 

@@ -108,6 +108,13 @@ def contents(messages: Iterable[Received]) -> list[bytes]:
     return [received.message for received in messages]
 
 
+def deliver(inbox: Inbox, message: bytes, sender: bytes | None = None) -> bool:
+    """A message came in, and is on disk; False if there was no room."""
+    is_kept = inbox.deliver(message, sender)
+    inbox.settle()
+    return is_kept
+
+
 def free_port() -> int:
     """A port on which nothing listens."""
     with socket.socket() as probe:
@@ -152,6 +159,11 @@ class Served:
     def _clean_up(self) -> None:
         self.journal.close()
         self.folder.cleanup()
+
+    def deliver(self, *messages: bytes) -> None:
+        """Messages came in."""
+        assert all(self.inbox.deliver(message) for message in messages)
+        self.inbox.settle()
 
     @property
     def port(self) -> int:

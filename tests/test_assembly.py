@@ -17,6 +17,7 @@ from nym.envelope import RELIABLE_CAPACITY, Fragment, fragment, fragment_count
 from nym.store import inbox as inbox_module
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
+from nym.wire.requests import Received
 from tests.harness import contents
 
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -60,9 +61,14 @@ class Receiving:
 
     def take(self) -> list[bytes]:
         """What came out."""
-        taken = self.inbox.take()
+        taken = self.came()
         self.inbox.handed_over(taken)
         return contents(taken)
+
+    def came(self) -> list[Received]:
+        """What came out, and who sent it."""
+        self.inbox.settle()
+        return self.inbox.take()
 
     def on_disk(self, kind: str) -> list[str]:
         """The names of entries."""
@@ -126,7 +132,7 @@ def test_every_message_comes_out_once_and_whole_in_any_order_with_losses_and_sta
             there = have.setdefault((piece.sender, piece.message_id), set())
             there.add(piece.index)
             assert receiving.add(piece) == [run_around(piece.index, there)]
-        came = receiving.inbox.take()
+        came = receiving.came()
         complete = [m for m in sent if len(have.get((m[0].sender, m[0].message_id), ())) == len(m)]
         expected = [(m[0].sender, whole(m)) for m in complete]
         assert sorted((r.sender or b"", r.message) for r in came) == sorted(
@@ -149,7 +155,7 @@ def test_an_anonymous_message_has_no_sender_and_a_reliable_one_its_own(
     receiving: Receiving,
 ) -> None:
     receiving.add(*pieces(2, ONE, None), *pieces(2, ONE, ALICE), *pieces(1, ONE, BOB))
-    assert [received.sender for received in receiving.inbox.take()] == [None, ALICE, BOB]
+    assert [received.sender for received in receiving.came()] == [None, ALICE, BOB]
 
 
 def test_an_empty_message_is_one_too(receiving: Receiving) -> None:

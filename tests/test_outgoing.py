@@ -68,7 +68,7 @@ class Setup:
         self.cover = LoopCover(
             OWN, self.packets, self.sender, self.health, 0.5, random, is_sealed=is_sealed
         )
-        self.loss = 0.0
+        self.loss: float | None = 0.0
         self.acknowledgements = Acknowledgements(OWN, 0.0)
         self.queue = OutgoingQueue(
             self.outbox,
@@ -310,3 +310,18 @@ def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None
     assert len(fragments) == 3  # three copies, and cover
     assert len(set(fragments)) == 1
     wait_until(lambda: len(sealing.outbox) == 0)
+
+
+def test_a_message_ends_when_it_shows_that_its_copies_were_enough(
+    sealing: Setup, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.0)
+    sealing.loss = None
+    sealing.accept(OTHER, b"hello", Manner.SEALED)
+    for _ in range(3):
+        sealing.queue.tick()
+    assert len(sealed(node, 3)) == 1
+    assert len(sealing.outbox) == 1
+    sealing.loss = 0.0
+    sealing.queue.tick()
+    assert len(sealing.outbox) == 0

@@ -37,7 +37,6 @@ class Setup:
         self.acknowledged: list[Acknowledgement] = []
         self.receiver = Receiver(
             Envelopes(OWN),
-            journal,
             self.inbox,
             self.assembly,
             self.owed,
@@ -68,6 +67,7 @@ def test_what_is_no_envelope_is_delivered_as_it_came(setup: Setup) -> None:
     to_another = Envelopes(ALICE).seal(Fragment(ID, 0, 1, b""), BOB.public_key)
     plain = [b"from a published client", b"", bytes(975), to_another]
     setup.receiver.take([DUMMY, plain[0], LOOP_COVER, *plain[1:], DUMMY])
+    setup.receiver.settle()
     assert contents(setup.inbox.take()) == plain
 
 
@@ -255,5 +255,6 @@ def test_a_damaged_envelope_is_noise_and_never_raises(
 def test_random_bytes_are_messages_and_never_raise(journal: Journal, messages: list[bytes]) -> None:
     setup = Setup(journal)
     setup.receiver.take(messages)
+    setup.receiver.settle()
     expected = [m for m in messages if m not in (DUMMY, LOOP_COVER)]
     assert contents(setup.inbox.take()) == expected

@@ -62,6 +62,11 @@ def subscribed(stack: ExitStack, application: Application) -> Lines:
     return lines
 
 
+def deliveries(application: Application) -> list[delivery.Reliable]:
+    queue = application.client._outgoing
+    return [d for d in queue._deliveries.values() if isinstance(d, delivery.Reliable)]
+
+
 def test_what_was_accepted_goes_out_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:
     (tmp_path / "alice").mkdir()
     port = free_port()
@@ -75,6 +80,24 @@ def test_what_was_accepted_goes_out_at_the_next_start(tmp_path: Path, stack: Exi
     with Application(url, folder=tmp_path / "alice", identity=identity) as alice:
         assert sorted(alice.receive(5)) == sorted([b"0", b"1", b"2", b"3", bytes(5000)])
         wait_until(lambda: len(alice.client._outbox) == 0)
+
+
+def test_a_message_arrives_though_its_recipient_lost_its_folder_meanwhile(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    network = stack.enter_context(running(Network()))
+    alice = stack.enter_context(Application(network.url, traffic=FASTER))
+    message = os.urandom(LONG)
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+    with Application(network.url, folder=tmp_path / "before", traffic=FASTER) as bob:
+        with alice.lines() as lines:
+            lines.send(bob.address, message, reliable=True)
+        wait_until(lambda: any(d._left < d.count / 2 for d in deliveries(alice)))
+        identity = bob.identity
+    again = Application(network.url, folder=tmp_path / "after", identity=identity, traffic=FASTER)
+    assert subscribed(stack, stack.enter_context(again)).receive().message == message
+    wait_until(lambda: len(alice.client._outbox) == 0)
 
 
 def test_what_was_received_is_there_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:
@@ -104,6 +127,22 @@ def test_reliable_messages_arrive_through_loss(stack: ExitStack, weather: Weathe
     assert {r.sender for r in received} == {alice.address}
     wait_until(lambda: len(alice.client._outbox) == 0, "an acknowledgement of everything")
     assert alice.client._outbox.failed == []
+
+
+def test_anonymous_messages_arrive_through_loss_also_those_sent_at_once(
+    stack: ExitStack, weather: Weather
+) -> None:
+    weather.is_lost = at_providers(0.3)
+    network = stack.enter_context(running(Network(trace=weather)))
+    alice, bob = (stack.enter_context(Application(network.url, traffic=FASTER)) for _ in range(2))
+    messages = {b"%d" % i for i in range(150)}
+    with alice.lines() as sending:
+        for message in messages:
+            sending.send(bob.address, message)
+    wait_until(lambda: len(alice.client._outbox) == 0)
+    received = bob.receive(145)  # 0.3 ** 4 of 150 would be one
+    assert set(received) <= messages
+    assert len(set(received)) == len(received)
 
 
 @pytest.mark.parametrize("is_reliable", [True, False])
@@ -157,6 +196,7 @@ def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(delivery, "DEADLINE", 0.5)
+    monkeypatch.setattr(delivery, "LEAST_TURNS", 1)
     monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.1)
     network = stack.enter_context(running(Network()))
     alice = stack.enter_context(Application(network.url))

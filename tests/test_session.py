@@ -123,6 +123,37 @@ def test_in_another_network_another_provider_is_taken_at_once(journal: Journal) 
     assert session.provider == node(3, 9)
 
 
+def test_a_provider_that_is_alone_is_asked_too_while_ours_is_missed(
+    journal: Journal, clock: Clock, provider: LocalProvider
+) -> None:
+    inbox = Inbox(journal)
+    ours, lone = node(1, 7), node(2, provider.client_address.port)
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    polling = poller(session, journal, inbox)
+    session.follow(network(ours))
+    session.follow(network(node(3, 8), lone))
+    assert session.others() == []
+    for _ in range(2):
+        session.follow(network(lone))
+    polling.tick_others()
+    provider._inboxes.put(ADDRESS, b"sent there meanwhile")
+    polling.tick_others()
+    assert contents(inbox.take()) == [b"sent there meanwhile"]
+    assert session.provider == ours
+    clock.now += PATIENCE + 1
+    session.follow(network(lone))
+    assert session.provider == lone
+    assert session.has_token
+    assert [other.node for other in session._others] == [ours]
+
+
+def test_no_other_than_the_preferred_provider_is_asked(journal: Journal) -> None:
+    session = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, State(journal), online)
+    session.follow(network(node(1, 7)))
+    session.follow(network(node(2, 8)))
+    assert session.others() == []
+
+
 class Setup:
     """A poller, and what it works with."""
 
@@ -139,7 +170,6 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
     health = Health(20.0)
     receiver = Receiver(
         Envelopes(generate_identity()),
-        journal,
         inbox,
         Assembly(journal, inbox, 0.0),
         Acknowledgements(ADDRESS, 1.0),
@@ -287,7 +317,7 @@ def test_provider_token_and_former_providers_are_known_at_the_next_start(
     assert again.provider == here
     assert again.registered.is_set()
     assert again.pull() == [DUMMY] * 5
-    assert [registration.node for registration in again.former()] == [node(9, 7)]
+    assert [registration.node for registration in again.others()] == [node(9, 7)]
     reopened.close()
 
 
@@ -312,7 +342,7 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
         session.pull()
     assert session.provider == node(2, 8)
     assert not session.has_token
-    assert [registration.node for registration in session.former()] == [first]
+    assert [registration.node for registration in session.others()] == [first]
     assert "is gone; what waits there" in caplog.text
 
 
@@ -345,7 +375,7 @@ def test_going_back_to_a_former_provider_takes_its_token_along(
         assert session.provider == there
     assert session.has_token
     assert session.pull() == [DUMMY] * 5
-    assert len(session._former) == 1
+    assert len(session._others) == 1
 
 
 def test_former_providers_are_asked_and_registered_at_again(
@@ -360,9 +390,9 @@ def test_former_providers_are_asked_and_registered_at_again(
     clock.now += PATIENCE + 1
     session.follow(network(node(2, 8)))
     provider._inboxes.put(ADDRESS, b"waited there")
-    polling.tick_former()
+    polling.tick_others()
     assert contents(inbox.take()) == [], "it is not in the directory"
     provider.identity = generate_identity()
     session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
-    polling.tick_former()
+    polling.tick_others()
     assert contents(inbox.take()) == [b"waited there"]

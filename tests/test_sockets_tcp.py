@@ -34,7 +34,7 @@ def ask(connection: socket.socket, request: bytes) -> bytes:
 
 
 def test_every_request_is_answered_on_one_connection(served: Served) -> None:
-    served.inbox.deliver(b"hello")
+    served.deliver(b"hello")
     with served.connect() as connection:
         assert ask(connection, b"\x04") == OWN
         assert ask(connection, b"\x03") == b"Invalid network topology"
@@ -60,7 +60,7 @@ def test_more_than_a_request_can_be_ends_the_connection_after_its_answer(served:
 
 
 def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None:
-    served.inbox.deliver(b"private")
+    served.deliver(b"private")
     frame = framed(send(b"forged"), FETCH, FLUSH, framing=Framing.VARINT)
     for method, body in product(
         # Under a name of its own that it let point here, a page can choose the method, too: this
@@ -108,7 +108,7 @@ def test_messages_that_could_not_be_handed_over_stay(
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     messages = [bytes([i % 256]) * 975 for i in range(9000)]
     for message in messages:
-        served.inbox.deliver(message)
+        served.deliver(message)
     with served.connect() as connection:
         connection.sendall(b"\x02")
         wait_until(lambda: len(served.inbox) == 0)
@@ -164,7 +164,7 @@ def send(message: bytes, address_length: int = 32) -> mix_pb2.Request:
 def test_answers_wait_for_the_flush_and_leave_in_one_write(
     served: Served, framing: Framing
 ) -> None:
-    served.inbox.deliver(b"hello")
+    served.deliver(b"hello")
     with served.connect() as connection:
         connection.sendall(framed(DETAILS, send(b"hi"), FETCH, framing=framing))
         wait_until(lambda: len(served.outbox) == 1)
@@ -221,7 +221,7 @@ def test_answers_do_not_pile_up(served: Served) -> None:
 
 def test_who_never_flushes_gets_answers_when_enough_have_gathered(served: Served) -> None:
     for _ in range(5):
-        served.inbox.deliver(bytes(900))
+        served.deliver(bytes(900))
     with served.connect() as connection:
         connection.sendall(framed(FETCH))
         received = b""
@@ -287,7 +287,7 @@ def test_where_a_length_cannot_be_trusted_the_connection_ends(served: Served, da
 
 
 def test_what_was_held_back_when_a_connection_ends_stays(served: Served) -> None:
-    served.inbox.deliver(b"one")
+    served.deliver(b"one")
     with served.connect() as connection:
         connection.sendall(framed(FETCH))
         wait_until(lambda: len(served.inbox) == 0)
@@ -304,7 +304,7 @@ def test_what_was_held_back_when_a_connection_ends_stays(served: Served) -> None
 def test_an_answer_is_never_longer_than_a_frame_may_be(served: Served) -> None:
     messages = [bytes([i % 256]) * 975 for i in range(2500)]
     for message in messages:
-        served.inbox.deliver(message)
+        served.deliver(message)
     received: list[bytes] = []
     with served.connect() as connection:
         buffer = FrameBuffer(Framing.FIXED)
@@ -321,7 +321,7 @@ def test_an_answer_is_never_longer_than_a_frame_may_be(served: Served) -> None:
 
 
 def test_a_script_needs_a_line_of_json(served: Served) -> None:
-    served.inbox.deliver(b"hello")
+    served.deliver(b"hello")
     with Lines(served.connect()) as lines:
         assert lines.ask(type="ownDetails") == {"type": "ownDetails", "address": encode_base58(OWN)}
         assert lines.ask(type="getClients")["code"] == "no_network"
@@ -355,14 +355,14 @@ def test_a_last_line_needs_no_end(served: Served) -> None:
 
 
 def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served) -> None:
-    served.inbox.deliver(b"before")
+    served.deliver(b"before")
     with Lines(served.connect()) as lines:
         lines.say(type="ownDetails")
         assert lines.hear()["type"] == "ownDetails"
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         before = lines.hear()
         assert before["data"] == base64.b64encode(b"before").decode()
-        served.inbox.deliver(b"after")
+        served.deliver(b"after")
         after = lines.hear()
         assert after["data"] == base64.b64encode(b"after").decode()
         assert lines.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
@@ -383,8 +383,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
     with Lines(served.connect()) as lines:
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
-        for _ in range(9000):
-            served.inbox.deliver(bytes(975))
+        served.deliver(*[bytes(975)] * 9000)
         wait_until(lambda: served.inbox._offered)
         wait_until(lambda: not served.inbox._subscribers)
     assert len(served.inbox) == 9000
@@ -402,7 +401,7 @@ def test_answers_and_messages_do_not_mix(served: Served) -> None:
         for _ in range(40):
             lines.say(type="getClients")  # 7 MB of answers, more than buffers hold
         for i in range(50):
-            served.inbox.deliver(b"%d" % i)
+            served.deliver(b"%d" % i)
             gevent.sleep(0)
         heard = [lines.hear()["type"] for _ in range(90)]
     assert heard.count("getClients") == 40
@@ -415,7 +414,7 @@ def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
             assert lines.ask(type="subscribe") == {"type": "subscribe"}
         heard = []
         for i in range(10):
-            served.inbox.deliver(b"%d" % i)
+            served.deliver(b"%d" % i)
         for lines in (one, other):
             lines.connection.settimeout(0.2)
             try:
@@ -474,7 +473,7 @@ def test_sends_that_are_read_together_are_answered_one_by_one(served: Served) ->
 
 
 def test_a_full_disk_is_said_and_what_waits_is_kept(served: Served) -> None:
-    served.inbox.deliver(b"kept")
+    served.deliver(b"kept")
     served.journal.flush()
     served.journal._database._connection.execute("PRAGMA max_page_count = 1")
     with Lines(served.connect()) as lines:
@@ -487,7 +486,7 @@ def test_a_full_disk_is_said_and_what_waits_is_kept(served: Served) -> None:
 
 
 def test_what_was_fetched_is_gone_from_the_disk_when_it_was_written(served: Served) -> None:
-    served.inbox.deliver(b"hello")
+    served.deliver(b"hello")
     with Lines(served.connect()) as lines:
         assert lines.ask(type="fetch")["messages"] == ["hello"]
         lines.ask(type="ownDetails")
@@ -505,17 +504,17 @@ def test_long_messages_come_and_go(served: Served) -> None:
         too_long = {"type": "send", "recipient_address": encode_base58(OTHER)}
         answer = lines.ask(**too_long, data=base64.b64encode(message + b"x").decode())
         assert answer["code"] == "too_long"
-        served.inbox.deliver(message)
+        served.deliver(message)
         fetched = lines.ask(type="fetch", format="base64")["messages"]
         assert [base64.b64decode(one) for one in fetched] == [message]
-        served.inbox.deliver(message)
+        served.deliver(message)
         lines.say(type="subscribe")
         assert lines.receive().message == message
 
 
 def test_the_raw_dialect_leaves_what_its_lengths_cannot_say(served: Served) -> None:
     for size in (65_536, 65_535, 1):
-        served.inbox.deliver(bytes(size))
+        served.deliver(bytes(size))
     with served.connect() as connection:
         connection.sendall(b"\x02")
         received = b""

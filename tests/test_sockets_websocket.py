@@ -100,7 +100,7 @@ def served() -> Iterator[Served]:
 
 
 def test_every_request_is_answered_on_any_path(served: Served) -> None:
-    served.inbox.deliver(b"hello")
+    served.deliver(b"hello")
     for path in ("/", "/mix", "/any/other?path"):
         with Application(served, path) as application:
             assert application.response.status_code == 101
@@ -126,7 +126,7 @@ def test_every_request_is_answered_on_any_path(served: Served) -> None:
 
 
 def test_protobuf_in_json(served: Served) -> None:
-    served.inbox.deliver(b"\0\xff")
+    served.deliver(b"\0\xff")
     key = base64.b64encode(OTHER).decode()
     for path in ("/mix", "/"):
         with Application(served, path) as application:
@@ -149,7 +149,7 @@ def test_protobuf_in_json(served: Served) -> None:
 
 
 def test_protobuf_in_binary_messages(served: Served) -> None:
-    served.inbox.deliver(b"\0\xff")
+    served.deliver(b"\0\xff")
 
     def ask(data: bytes) -> mix_pb2.Response:
         application.protocol.send_binary(data)
@@ -170,12 +170,12 @@ def test_protobuf_in_binary_messages(served: Served) -> None:
 
 
 def test_a_subscriber_gets_messages_as_they_come(served: Served) -> None:
-    served.inbox.deliver(b"before")
+    served.deliver(b"before")
     with Application(served) as application:
         assert application.ask(type="subscribe") == {"type": "subscribe"}
         before = application.hear()
         assert before["data"] == base64.b64encode(b"before").decode()
-        served.inbox.deliver(b"after")
+        served.deliver(b"after")
         after = application.hear()
         assert application.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
     with Application(served) as application:
@@ -188,7 +188,7 @@ def test_a_subscriber_gets_messages_as_they_come(served: Served) -> None:
 def test_a_fetch_gives_what_a_message_has_room_for(served: Served) -> None:
     messages = [bytes([i % 256]) * 975 for i in range(2500)]
     for message in messages:
-        served.inbox.deliver(message)
+        served.deliver(message)
     received: list[bytes] = []
     with Application(served) as application:
         while len(received) < len(messages):
@@ -205,7 +205,7 @@ def test_messages_that_could_not_be_handed_over_stay(
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     messages = [bytes([i % 256]) * 975 for i in range(9000)]
     for message in messages:
-        served.inbox.deliver(message)
+        served.deliver(message)
     with Application(served) as application:
         for _ in range(20):
             application.say(type="fetch")

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import gevent
 import pytest
 
+from nym.errors import StoreError
 from nym.store import inbox as inbox_module
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
-from tests.harness import contents
+from tests.harness import contents, deliver
 
 
 @pytest.fixture
@@ -24,8 +26,8 @@ def reopened(journal: Journal, folder: Path) -> Inbox:
 def test_what_came_is_there_at_the_next_start(
     inbox: Inbox, journal: Journal, tmp_path: Path
 ) -> None:
-    assert inbox.deliver(b"1")
-    assert inbox.deliver(b"2", b"s" * 32)
+    assert deliver(inbox, b"1")
+    assert deliver(inbox, b"2", b"s" * 32)
     offered = inbox.offer(inbox.subscribe(nobody))
     assert inbox.take() == []
     assert reopened(journal, tmp_path).take() == offered
@@ -36,7 +38,7 @@ def test_what_was_taken_stays_until_it_is_handed_over(
     inbox: Inbox, journal: Journal, tmp_path: Path
 ) -> None:
     for message in (b"1", b"2", b"3"):
-        inbox.deliver(message)
+        deliver(inbox, message)
     one, _ = inbox.take(2)
     inbox.handed_over([one])
     again = reopened(journal, tmp_path)
@@ -46,7 +48,7 @@ def test_what_was_taken_stays_until_it_is_handed_over(
 def test_what_was_acknowledged_is_gone_at_once(
     inbox: Inbox, journal: Journal, tmp_path: Path
 ) -> None:
-    inbox.deliver(b"1")
+    deliver(inbox, b"1")
     (one,) = inbox.offer(inbox.subscribe(nobody))
     assert inbox.acknowledge(one.id)
     entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
@@ -54,22 +56,56 @@ def test_what_was_acknowledged_is_gone_at_once(
     assert reopened(journal, tmp_path).take() == []
 
 
+def test_nobody_gets_a_message_before_it_is_on_disk(
+    inbox: Inbox, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.journal.RETRY", 0.01)
+    journal.flush()
+    database, calls = journal._database._connection, list[int]()
+    subscriber = inbox.subscribe(lambda: calls.append(1))
+    database.execute("PRAGMA max_page_count = 1")
+    assert inbox.deliver(bytes(5000))
+    with pytest.raises(StoreError):
+        inbox.settle()
+    assert inbox.deliver(b"2")
+    assert (inbox.take(), inbox.offer(subscriber), calls, len(inbox)) == ([], [], [], 2)
+    database.execute("PRAGMA max_page_count = 10000")
+    inbox.settle()
+    assert calls
+    assert contents(inbox.offer(subscriber)) == [bytes(5000), b"2"]
+
+
+def test_what_comes_while_others_are_written_waits_for_its_own_turn(
+    inbox: Inbox, journal: Journal
+) -> None:
+    assert inbox.deliver(b"1")
+    round_before = journal._next
+    settling = gevent.spawn(inbox.settle)
+    while journal._next is round_before:  # until it is being written
+        gevent.sleep(0)
+    assert inbox.deliver(b"2")
+    settling.join()
+    assert contents(inbox.take()) == [b"1"]
+    inbox.settle()
+    assert contents(inbox.take()) == [b"2"]
+
+
 @pytest.mark.parametrize(("limit", "value"), [("MOST_MESSAGES", 1), ("MOST_BYTES", 10)])
 def test_when_it_is_full_the_oldest_are_kept_and_losses_counted(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     monkeypatch.setattr(inbox_module, limit, value)
-    assert [inbox.deliver(bytes([i] * 6)) for i in range(3)] == [True, False, False]
+    assert [deliver(inbox, bytes([i] * 6)) for i in range(3)] == [True, False, False]
     assert contents(inbox.take()) == [bytes(6)]
     assert inbox.lost == 2
-    assert inbox.deliver(bytes(6))
+    assert deliver(inbox, bytes(6))
 
 
 def test_an_inbox_keeps_order_and_what_was_not_taken(inbox: Inbox) -> None:
     for message in (b"1", b"2"):
-        inbox.deliver(message)
+        deliver(inbox, message)
     taken = inbox.take()
-    inbox.deliver(b"3")
+    deliver(inbox, b"3")
     inbox.give_back(taken)
     assert contents(inbox.take()) == [b"1", b"2", b"3"]
     assert contents(inbox.take()) == []
@@ -82,7 +118,7 @@ def nobody() -> None:
 def test_what_is_offered_is_nobody_elses_until_its_subscriber_goes(inbox: Inbox) -> None:
     woken: list[int] = []
     first, second = inbox.subscribe(lambda: woken.append(1)), inbox.subscribe(nobody)
-    inbox.deliver(b"1")
+    deliver(inbox, b"1")
     assert woken
     offered = inbox.offer(first)
     assert contents(offered) == [b"1"]
@@ -94,8 +130,8 @@ def test_what_is_offered_is_nobody_elses_until_its_subscriber_goes(inbox: Inbox)
 
 def test_what_is_acknowledged_is_gone_for_good(inbox: Inbox) -> None:
     subscriber = inbox.subscribe(nobody)
-    inbox.deliver(b"1")
-    inbox.deliver(b"2")
+    deliver(inbox, b"1")
+    deliver(inbox, b"2")
     one, two = inbox.offer(subscriber)
     assert inbox.acknowledge(one.id)
     assert not inbox.acknowledge(one.id)
@@ -112,7 +148,7 @@ def test_offers_stop_where_nothing_is_acknowledged(
     woken: list[int] = []
     subscriber = inbox.subscribe(lambda: woken.append(1))
     for message in (b"1", b"2", b"3"):
-        inbox.deliver(message)
+        deliver(inbox, message)
     one, _ = inbox.offer(subscriber)
     assert inbox.offer(subscriber) == []
     woken.clear()
@@ -123,21 +159,21 @@ def test_offers_stop_where_nothing_is_acknowledged(
 
 def test_taking_no_more_than_there_is_room_for(inbox: Inbox) -> None:
     for message in (bytes(10), bytes(20), bytes(30)):
-        inbox.deliver(message)
+        deliver(inbox, message)
     assert contents(inbox.take(30)) == [bytes(10), bytes(20)]
-    inbox.deliver(bytes(40))
+    deliver(inbox, bytes(40))
     assert contents(inbox.take(70, lambda message: 1 + len(message))) == [bytes(30)]
 
 
 def test_one_message_is_taken_however_little_room_there_is(inbox: Inbox) -> None:
     for message in (bytes(10), bytes(20)):
-        inbox.deliver(message)
+        deliver(inbox, message)
     assert contents(inbox.take(5)) == [bytes(10)]
     assert contents(inbox.take(5)) == [bytes(20)]
 
 
 def test_what_is_too_long_for_a_dialect_is_passed_over(inbox: Inbox) -> None:
     for message in (bytes(10), bytes(20), bytes(5)):
-        inbox.deliver(message)
+        deliver(inbox, message)
     assert contents(inbox.take(longest=10)) == [bytes(10), bytes(5)]
     assert contents(inbox.take()) == [bytes(20)]

@@ -29,6 +29,7 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing
 from nym.store.state import State
 from nym.wire.keys import decode_base58
+from nym.wire.provider import MESSAGES_A_PULL
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +91,17 @@ class Client:
         )
         acknowledgements = Acknowledgements(address, 2 * traffic.message_sending_average_delay)
 
+        def loss() -> float | None:
+            # Plain loops, which all look alike, tell nothing, now or later.
+            return health.loss(time.monotonic()) if config.privacy.seal else 0.0
+
         def begin(
             outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
         ) -> Delivery:
             if outgoing.manner is Manner.RELIABLE:
                 wait = _first_wait(traffic)
                 return Reliable(outgoing, progress, recipient, address, wait, now)
-            return Unacknowledged(outgoing, progress, health.loss)
+            return Unacknowledged(outgoing, progress, loss)
 
         self._outgoing = OutgoingQueue(
             self._outbox,
@@ -111,14 +116,13 @@ class Client:
         self._assembly = Assembly(self._journal, inbox, time.monotonic())
         receiver = Receiver(
             envelopes,
-            self._journal,
             inbox,
             self._assembly,
             acknowledgements,
             health,
             self._outgoing.acknowledged,
         )
-        self._poller = Poller(self._session, receiver, health, traffic.fetch_message_delay, random)
+        self._poller = Poller(self._session, receiver, health, _pull_period(traffic), random)
         service = Service(address, self._outbox, inbox, self._view, _manner(config))
         self._socket = socket(service, config.socket)
         self._watch = Watch(random)
@@ -133,7 +137,7 @@ class Client:
             log.info("%d messages wait to be sent", len(self._outbox))
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
-        self._watch.start("former providers' poller", self._poller.run_former)
+        self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("loop cover stream", self._after_registration(self._cover.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
@@ -154,7 +158,7 @@ class Client:
             self._session.registered.is_set(),
             len(self._assembly),
             self._assembly.given_up,
-            self._health.loss(),
+            self._health.loss(time.monotonic()),
             len(self._health.avoided(time.monotonic())),
         )
 
@@ -170,6 +174,25 @@ def _manner(config: Config) -> Manner:
     if not config.privacy.seal:
         return Manner.PLAIN
     return Manner.RELIABLE if config.client.reliable else Manner.SEALED
+
+
+def _pull_period(traffic: TrafficSettings) -> float:
+    """Seconds between pulls: as configured, or less where they would bring less than comes.
+
+    What comes is at least one's own cover; there is room for a quarter more.
+    """
+    cover = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
+    longest = MESSAGES_A_PULL / (1.25 * cover)
+    if traffic.fetch_message_delay <= longest:
+        return traffic.fetch_message_delay
+    log.warning(
+        "at these rates %.1f loops come back in a second; pulls every %g s would bring fewer, so "
+        "there is one every %.3f s",
+        cover,
+        traffic.fetch_message_delay,
+        longest,
+    )
+    return longest
 
 
 def _first_wait(traffic: TrafficSettings) -> float:

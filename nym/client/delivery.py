@@ -1,8 +1,8 @@
 """One message's way out: which fragment is due, what became of it, and when it is over.
 
 An unacknowledged message is handed over fragment by fragment, in as many copies as it takes to
-arrive. A reliable one is sent until each fragment is acknowledged, or nothing has happened for
-DEADLINE seconds. Clock readings are passed in.
+arrive. A reliable one is sent until the recipient says that it has all of it, or nothing has
+happened for DEADLINE seconds. Clock readings are passed in.
 """
 
 import math
@@ -17,6 +17,7 @@ from nym.store.outbox import Manner, Outgoing
 MOST_COPIES = 4
 ACCEPTABLE_LOSS = 0.001  # of unacknowledged messages
 DEADLINE = 3600.0  # seconds without any progress
+LEAST_TURNS = 16  # of one fragment before its message is given up: they may be far between
 WINDOW = 64  # fragments of a message that wait for their acknowledgement
 MOST_DOUBLINGS = 3  # of the wait for an acknowledgement, as long as others come
 LONGEST_WAIT = 120.0  # seconds until a fragment is sent again
@@ -58,15 +59,24 @@ class Delivery(ABC):
     def is_done(self) -> bool:
         """Whether nothing is left to be sent."""
 
+    def has_failed(self, now: float, *, is_routable: bool) -> bool:
+        """Whether it has to be given up; what waits for no answer never has."""
+        return False
+
 
 class Unacknowledged(Delivery):
-    """A plain message, sent once, or an anonymous one, sent in copies."""
+    """A plain message, sent once, or an anonymous one, sent in copies.
 
-    def __init__(self, outgoing: Outgoing, progress: bytes, loss: Callable[[], float]) -> None:
+    `loss` is the share of packets that is lost; None as long as nobody knows, when a message goes
+    out once and waits for what will be known.
+    """
+
+    def __init__(
+        self, outgoing: Outgoing, progress: bytes, loss: Callable[[], float | None]
+    ) -> None:
         super().__init__(outgoing)
         self._is_plain = outgoing.manner is Manner.PLAIN
         self._loss = loss
-        self._copies = 0  # decided when the first fragment leaves
         self._next = int.from_bytes(progress, "big")  # copies are numbered one after another
         self._again: deque[int] = deque()
         self._under_way: set[int] = set()
@@ -80,13 +90,9 @@ class Unacknowledged(Delivery):
 
     def next(self, now: float) -> int | None:
         """See Delivery."""
-        if not self._copies:
-            enough = 1 if self._is_plain else copies(self._loss(), self.count)
-            # A copy that was begun before a restart is ended, however little is lost by now.
-            self._copies = max(enough, self._next // self.count + 1)
         if self._again:
             index = self._again.popleft()
-        elif self._next < self.count * self._copies:
+        elif not self._is_between_copies or self._are_enough() is False:
             index = self._next
             self._next += 1
         else:
@@ -112,8 +118,19 @@ class Unacknowledged(Delivery):
     @property
     def is_done(self) -> bool:
         """See Delivery."""
-        is_sent = 0 < self.count * self._copies <= self._next
-        return is_sent and not self._under_way and not self._again
+        is_idle = not self._under_way and not self._again
+        return is_idle and self._is_between_copies and self._are_enough() is True
+
+    @property
+    def _is_between_copies(self) -> bool:
+        return self._next > 0 and self._next % self.count == 0
+
+    def _are_enough(self) -> bool | None:
+        """Whether the copies that were begun are all that it takes, if anybody knows."""
+        if self._is_plain:
+            return True
+        loss = self._loss()
+        return None if loss is None else self._next >= self.count * copies(loss, self.count)
 
 
 class Recipient:
@@ -124,15 +141,25 @@ class Recipient:
         self.heard = -math.inf  # when an acknowledgement came last
 
 
-class _Attempt(NamedTuple):
-    """How often a fragment was sent, and when last; in the future while it is under way."""
+class _Attempts(NamedTuple):
+    """How often a fragment had its turn, how often it was taken, and when last.
 
-    number: int
+    Where it was never taken, that is when it had its first turn.
+    """
+
+    turns: int
+    taken: int
     at: float
+    is_under_way: bool
 
 
 class Reliable(Delivery):
-    """A message whose fragments are sent until the recipient has acknowledged them."""
+    """A message whose fragments are sent until the recipient has acknowledged them.
+
+    Who completes a message acknowledges it whole. Where parts were acknowledged that together are
+    everything, but never the whole, the recipient has given up some of them meanwhile: all of
+    them are sent again.
+    """
 
     def __init__(
         self,
@@ -147,12 +174,17 @@ class Reliable(Delivery):
         self._recipient = recipient
         self._own_address = own_address
         self._first_wait = first_wait
-        self._since = now
-        self._acknowledged = bytearray(progress or bytes((self.count + 7) // 8))
-        self._fresh = deque(i for i in range(self.count) if not self._has(i))
-        self._left = len(self._fresh)
-        self._attempts: dict[int, _Attempt] = {}  # of fragments that aren't acknowledged
+        self._attempts: dict[int, _Attempts] = {}  # of fragments that aren't acknowledged
         self._first_attempt = math.inf
+        self._is_complete = False
+        self._begin(progress or bytes((self.count + 7) // 8), now)
+
+    def _begin(self, acknowledged: bytes, now: float) -> None:
+        """Send all that isn't in `acknowledged`, a bit each."""
+        self._acknowledged = bytearray(acknowledged)
+        self._fresh: deque[int] = deque(i for i in range(self.count) if not self._has(i))
+        self._left = len(self._fresh)
+        self._since = now
 
     def content(self, index: int) -> Fragment:
         """See Delivery."""
@@ -167,24 +199,24 @@ class Reliable(Delivery):
                 return None
             index = self._fresh.popleft()
             self._since = now  # until then it waited for its turn
-        number, _ = self._attempts.get(index, _Attempt(0, now))
-        self._attempts[index] = _Attempt(number, math.inf)
+        last = self._attempts.get(index, _Attempts(0, 0, now, is_under_way=False))
+        self._attempts[index] = last._replace(turns=last.turns + 1, is_under_way=True)
         return index
 
     def taken(self, index: int, now: float) -> bytes | None:
         """See Delivery."""
         if index in self._attempts:
-            number = self._attempts[index].number
-            if not number:
+            turns, taken, _, _ = self._attempts[index]
+            if not taken:
                 self._since = now
             self._first_attempt = min(self._first_attempt, now)
-            self._attempts[index] = _Attempt(number + 1, now)
+            self._attempts[index] = _Attempts(turns, taken + 1, now, is_under_way=False)
         return None
 
     def refused(self, index: int) -> None:
         """See Delivery."""
         if index in self._attempts:
-            self._attempts[index] = _Attempt(self._attempts[index].number, -math.inf)
+            self._attempts[index] = self._attempts[index]._replace(is_under_way=False)
 
     def acknowledge(self, run: Run, now: float) -> bytes | None:
         """The recipient has these fragments; returns the progress if there was any."""
@@ -194,27 +226,35 @@ class Reliable(Delivery):
                 self._acknowledged[index // 8] |= 1 << index % 8
                 self._left -= 1
                 self._attempts.pop(index, None)
+        self._is_complete |= run.first == 0 and run.last >= self.count - 1
         if self._left == left:
             return None
         if self._fresh and run.first <= self._fresh[-1]:
             self._fresh = deque(i for i in self._fresh if not self._has(i))
         self._since = now
+        if not self._left and not self._is_complete:
+            self._begin(bytes(len(self._acknowledged)), now)
         return bytes(self._acknowledged)
 
     def has_failed(self, now: float, *, is_routable: bool) -> bool:
         """Whether nothing has happened for too long, though it was tried, or never could be."""
-        return now - self._since > DEADLINE and (bool(self._attempts) or not is_routable)
+        turns = max((attempts.turns for attempts in self._attempts.values()), default=0)
+        return now - self._since > DEADLINE and (turns >= LEAST_TURNS or not is_routable)
 
     @property
     def is_done(self) -> bool:
         """See Delivery."""
-        return not self._left
+        return self._is_complete
 
     def _due(self, index: int) -> float:
-        number, at = self._attempts[index]
-        wait = self._first_wait * float(1 << min(max(number - 1, 0), MOST_DOUBLINGS))
+        _, taken, at, is_under_way = self._attempts[index]
+        if is_under_way:
+            return math.inf
+        if not taken:
+            return at
+        wait = self._first_wait * float(1 << min(taken - 1, MOST_DOUBLINGS))
         # To wait as long as nothing was heard doubles the time between attempts.
-        silence = at - max(self._recipient.heard, self._first_attempt) if number else 0.0
+        silence = at - max(self._recipient.heard, self._first_attempt)
         return at + max(self._first_wait, min(LONGEST_WAIT, max(wait, silence)))
 
     def _has(self, index: int) -> bool:

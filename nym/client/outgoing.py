@@ -22,7 +22,7 @@ from nym.envelope import Acknowledgement
 from nym.store.outbox import Outbox, Outgoing
 from nym.timing import Poisson
 
-SWEEP = 5.0  # seconds between looks for messages that have failed
+SWEEP = 5.0  # seconds between looks for messages that are over without another packet
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,11 @@ class OutgoingQueue:
 
     def _sweep(self, now: float) -> None:
         for delivery in list(self._deliveries.values()):
-            if not isinstance(delivery, Reliable):
-                continue
             is_routable = self._packets.is_routable(delivery.recipient)
-            if delivery.has_failed(now, is_routable=is_routable):
+            if delivery.is_done:  # the copies that left turned out to be enough
+                self._outbox.done(delivery.id)
+                self._remove(delivery)
+            elif delivery.has_failed(now, is_routable=is_routable):
                 log.error("message %s was not acknowledged in time: given up", delivery.id)
                 self._outbox.give_up(delivery.id)
                 self._remove(delivery)

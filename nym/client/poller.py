@@ -18,7 +18,7 @@ from nym.wire.provider import DUMMY, MESSAGES_A_PULL
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
-FORMER = 10  # a former provider is asked once in so many periods
+OTHERS = 10  # other providers are asked once in so many periods
 LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
 # Without an answer that has room, late loops aren't lost ones: so many seconds, or periods.
 LONGEST_BACKLOG = 5.0
@@ -49,20 +49,20 @@ class Poller:
         self._outage = Outage(log, "provider")
         self._drained = time.monotonic()
         # A pull is not ended before what it brought is kept.
-        self._turn, self._former_turn = RLock(), RLock()
+        self._turn, self._others_turn = RLock(), RLock()
 
     def run(self) -> None:
         """Pull for ever, from the moment there is a provider."""
         self._session.chosen.wait()
         run_schedule(Fixed(self._period, time.monotonic()), self.tick)
 
-    def run_former(self) -> None:
+    def run_others(self) -> None:
         """Ask providers that were left, more rarely, for ever."""
-        run_schedule(Fixed(FORMER * self._period, time.monotonic()), self.tick_former)
+        run_schedule(Fixed(OTHERS * self._period, time.monotonic()), self.tick_others)
 
     def stop(self) -> None:
         """Begin no other pulls, and wait for those under way: their messages are nowhere else."""
-        for turn in (self._turn, self._former_turn):
+        for turn in (self._turn, self._others_turn):
             turn.acquire(timeout=LAST_PULL)
 
     def tick(self) -> None:
@@ -82,15 +82,15 @@ class Poller:
             # What came last is in memory; the journal has said why it can't be written.
             log.debug("no pulls: %s", error)
 
-    def tick_former(self) -> None:
+    def tick_others(self) -> None:
         """One pull from each provider that was left and is there again."""
-        for registration in self._session.former():
+        for registration in self._session.others():
             try:
                 self._receiver.settle()
-                self._pull_former(registration)
+                self._pull_other(registration)
             except (RemoteError, StoreError) as error:
                 name = encode_base58(registration.node.public_key)
-                log.debug("former provider %s: %s", name, error)
+                log.debug("other provider %s: %s", name, error)
 
     def _register(self) -> None:
         self._next_registration = time.monotonic() + self._backoff.wait()
@@ -107,10 +107,10 @@ class Poller:
         if len(messages) < MESSAGES_A_PULL or DUMMY in messages:
             self._drained = time.monotonic()
 
-    def _pull_former(self, registration: Registration) -> None:
+    def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:
             registration.register()
             self._session.remember()
-        with self._former_turn:
+        with self._others_turn:
             self._receiver.take(registration.pull())
             self._receiver.settle()

@@ -13,7 +13,6 @@ from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unrea
 from nym.errors import StoreError
 from nym.health import Health
 from nym.store.inbox import Inbox
-from nym.store.journal import Journal
 from nym.wire.provider import is_cover
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,6 @@ class Receiver:
     def __init__(
         self,
         envelopes: Envelopes,
-        journal: Journal,
         inbox: Inbox,
         assembly: Assembly,
         acknowledgements: Acknowledgements,
@@ -33,7 +31,6 @@ class Receiver:
         acknowledged: Callable[[Acknowledgement, float], None],
     ) -> None:
         self._envelopes = envelopes
-        self._journal = journal
         self._inbox = inbox
         self._assembly = assembly
         self._acknowledgements = acknowledgements
@@ -45,7 +42,7 @@ class Receiver:
         """What came is on disk when this returns, and will be acknowledged. Raises StoreError."""
         owed, self._owed = self._owed, []  # more may come while the disk is waited for
         try:
-            self._journal.flush()
+            self._inbox.settle()
         except StoreError:
             self._owed = owed + self._owed
             raise

@@ -1,4 +1,4 @@
-"""Which provider the client uses, and which ones it used (docs/protocol/provider.md)."""
+"""Which provider the client uses, and where else messages may wait (docs/protocol/provider.md)."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 
-MOST_FORMER = 8
+MOST_OTHERS = 8
 _STATE = "providers"
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ class ProviderSession:
 
     `preferred`, a provider's key, is never left for another. Where no node of the last topology
     is left, it is another network: there is nobody to be patient with. Without `is_online`, that it
-    doesn't answer says nothing of a provider. Providers that were left are remembered, since
-    messages may wait there.
+    doesn't answer says nothing of a provider. Messages may also wait at others: at those that were
+    left, and at one that is alone in the directory while this one is missed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ProviderSession:
         self._state = state
         self._is_online = is_online
         self._current: Registration | None = None
-        self._former: list[Registration] = []
+        self._others: list[Registration] = []
         self._listed = self._answered = time.monotonic()  # when it was so last
         self._topology: Topology | None = None
         self._network: frozenset[bytes] = frozenset()  # keys of all its nodes
@@ -71,15 +71,16 @@ class ProviderSession:
         keys = topology.public_keys()
         is_same_network = not keys.isdisjoint(self._network)
         self._topology, self._network = topology, keys
-        for registration in self._former:
+        for registration in self._others:
             if node := _same(topology, registration.node):
                 registration.follow(node)
         self._choose(topology, is_same_network=is_same_network)
+        self._watch_lone(topology)
 
-    def former(self) -> list[Registration]:
-        """Providers that were left, and are in the directory now."""
+    def others(self) -> list[Registration]:
+        """Other providers at which messages may wait, of those that are in the directory now."""
         topology = self._topology
-        return [r for r in self._former if topology and _same(topology, r.node)]
+        return [r for r in self._others if topology and _same(topology, r.node)]
 
     def register(self) -> None:
         """Ask for a token. Raises RemoteError; a provider must have been chosen."""
@@ -105,14 +106,14 @@ class ProviderSession:
 
     def remember(self) -> None:
         """Keep providers and tokens for the next start."""
-        kept = [r for r in (self._current, *self._former) if r is not None]
+        kept = [r for r in (self._current, *self._others) if r is not None]
         self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
 
     def _restore(self) -> None:
         kept = json.loads(self._state.get(_STATE) or b"[]")
         registrations = [_from_json(self._address, fields) for fields in kept]
         if registrations:
-            self._current, *self._former = registrations
+            self._current, *self._others = registrations
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
@@ -149,6 +150,15 @@ class ProviderSession:
             self._missed = True
             log.warning("%s is not in the directory; waiting for it", self._name())
 
+    def _watch_lone(self, topology: Topology) -> None:
+        """A lone provider gets everybody's messages: ours, too, while we wait for another one."""
+        lone, *more = topology.providers
+        is_ours = self._current is not None and _is_same(self._current.node, lone)
+        if more or is_ours or self._preferred is not None:
+            return
+        if not any(_is_same(other.node, lone) for other in self._others):
+            self._remember_other(Registration(self._address, lone))
+
     def _nearest(self, topology: Topology) -> ProviderNode:
         # Spread over all clients, another one for each.
         if self._unreachable.issuperset(node.public_key for node in topology.providers):
@@ -179,9 +189,9 @@ class ProviderSession:
         else:
             log.info("using provider %s", encode_base58(chosen.public_key))
             self._leave(current)
-            again = next((r for r in self._former if _is_same(r.node, chosen)), None)
+            again = next((r for r in self._others if _is_same(r.node, chosen)), None)
             if again:
-                self._former.remove(again)
+                self._others.remove(again)
                 again.follow(chosen)
             self._current = again or Registration(self._address, chosen)
             self._listed = self._answered = time.monotonic()
@@ -197,7 +207,10 @@ class ProviderSession:
             "provider %s is gone; what waits there is fetched when it returns",
             encode_base58(current.node.public_key),
         )
-        self._former = [current, *self._former][:MOST_FORMER]
+        self._remember_other(current)
+
+    def _remember_other(self, registration: Registration) -> None:
+        self._others = [registration, *self._others][:MOST_OTHERS]
 
     def _known(self) -> Registration:
         if self._current is None:

@@ -23,13 +23,15 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Received messages, oldest first. When it is full the newest are refused, and counted.
 
-    A message leaves when an application has taken it, or acknowledged it after it was offered one.
-    While it is on offer nobody else gets it; when its subscriber goes, it is there for all again.
+    A message is there for applications once it is on disk. It leaves when one of them has taken it,
+    or acknowledged it after it was offered. While it is on offer nobody else gets it; when its
+    subscriber goes, it is there for all again.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._messages: dict[str, Received] = {}
+        self._arrived: dict[str, Received] = {}  # and perhaps not on disk yet
         self._bytes = 0
         self._offered: dict[str, Subscriber] = {}
         self._subscribers: list[Subscriber] = []
@@ -38,24 +40,37 @@ class Inbox:
             self._keep(_decode(entry_id, body))
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._messages) + len(self._arrived)
 
     def deliver(self, message: bytes, sender: bytes | None = None) -> bool:
-        """Keep a message; it is on disk with the journal's next flush. False without room."""
+        """Keep a message, which has to be settled then. False without room."""
         if not self.has_room(len(message)):
             if not self.lost:
                 log.error("the inbox is full: new messages are lost until some are fetched")
             self.lost += 1
             return False
         received = Received(os.urandom(8).hex(), message, time.time(), sender)
-        self._keep(received)
+        self._arrived[received.id] = received
+        self._bytes += len(message)
         self._journal.put(_KIND, received.id, _encode(received))
-        self._notify()
         return True
+
+    def settle(self) -> None:
+        """What was delivered, and all else in the journal, is on disk when this returns.
+
+        Raises StoreError if the disk doesn't take it now; it has to be settled again.
+        """
+        arrived = list(self._arrived)  # more may come while the disk is waited for
+        self._journal.flush()
+        for message_id in arrived:
+            if received := self._arrived.pop(message_id, None):
+                self._messages[message_id] = received
+        if arrived:
+            self._notify()
 
     def has_room(self, length: int) -> bool:
         """Whether a message of so many bytes can be kept."""
-        return len(self._messages) < MOST_MESSAGES and self._bytes + length <= MOST_BYTES
+        return len(self) < MOST_MESSAGES and self._bytes + length <= MOST_BYTES
 
     def take(
         self,
@@ -89,9 +104,10 @@ class Inbox:
 
     def give_back(self, messages: list[Received]) -> None:
         """Put messages that did not reach the application before all others."""
-        later, self._messages, self._bytes = list(self._messages.values()), {}, 0
-        for received in [*messages, *later]:
+        later, self._messages = self._messages, {}
+        for received in messages:
             self._keep(received)
+        self._messages |= later
         self._notify()
 
     def subscribe(self, notify: Callable[[], None]) -> "Subscriber":

@@ -113,7 +113,8 @@ class StatusReport(NamedTuple):
 
     `outbox` and `inbox` wait to be sent, or acknowledged, and to be fetched; `partial` are
     messages of which fragments are missing. `failed` are ids of reliable messages that were given
-    up. `loss` is the share of one's own loops that did not come back lately.
+    up. `loss` is the share of one's own loops that did not come back lately, None while too few
+    were sent to say.
     """
 
     address: str
@@ -126,7 +127,7 @@ class StatusReport(NamedTuple):
     partial: int
     partial_lost: int
     failed: list[str]
-    loss: float
+    loss: float | None
     avoided_nodes: int
 
 
