@@ -32,6 +32,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import log
+from statistics import median
 from typing import NamedTuple
 
 from nym.topology import Mix
@@ -62,6 +63,14 @@ MOST_IN_FLIGHT = 5000
 USUAL = 1 / 3
 
 
+class Avoided(NamedTuple):
+    """A node that is left out, and for how long still."""
+
+    node: bytes
+    why: str
+    seconds: float
+
+
 class Health:
     """What is known of the mixnodes. A loop that takes longer than `patience` seconds is lost."""
 
@@ -75,9 +84,13 @@ class Health:
         self._refused_at: dict[bytes, float] = {}
         self._last_was_accepted = False
         self._refusing = _Avoidance(*REFUSING)
+        self._times: deque[float] = deque(maxlen=RECENT)
+        self.loops_sent = 0
+        self.loops_returned = 0
 
     def sent(self, loop: bytes, route: Sequence[bytes], now: float) -> None:
         """A loop was taken by its first hop; `route` is the public keys of its mixnodes."""
+        self.loops_sent += 1
         self._judge_settled(now)
         if loop in self._in_flight or len(self._in_flight) >= MOST_IN_FLIGHT:
             return
@@ -91,6 +104,8 @@ class Health:
         known = self._in_flight.pop(loop, None)
         if known is None:
             return False
+        self.loops_returned += 1
+        self._times.append(now - known.sent_at)
         known.is_back = now - known.sent_at <= self._patience
         return True
 
@@ -122,6 +137,19 @@ class Health:
         """The share of lost loops among the last ones; None while there are too few to say."""
         recent = [*self._recent_losses, *self._losses_under_way(now)][-RECENT:]
         return sum(recent) / len(recent) if len(recent) >= LEAST else None
+
+    def loop_time(self) -> float | None:
+        """The median of how long the last loops took, in seconds; None while too few came back."""
+        return median(self._times) if len(self._times) >= LEAST else None
+
+    def avoidances(self, now: float) -> list[Avoided]:
+        """The nodes that are avoided, why, and for how many seconds more."""
+        self._judge_settled(now)
+        return [
+            Avoided(node, why, end - now)
+            for why, avoidance in (("drops packets", self._lossy), ("refuses", self._refusing))
+            for node, end in avoidance.until(now).items()
+        ]
 
     def avoided(self, now: float) -> frozenset[bytes]:
         """The nodes that routes should leave out for now; `usable` keeps that within bounds."""

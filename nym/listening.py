@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gevent.server import StreamServer
@@ -16,6 +18,9 @@ _HINTS = {
     errno.EACCES: "; another port can be chosen with --port",
     errno.EADDRNOTAVAIL: "; this machine doesn't have that address",
 }
+
+
+_LONGEST_UNIX = 107  # bytes: sun_path has 108, with a zero at the end
 
 
 def listen(server: StreamServer) -> NodeAddress:
@@ -34,6 +39,22 @@ def listen(server: StreamServer) -> NodeAddress:
 def listening_address(server: StreamServer) -> NodeAddress:
     """Where a started server listens."""
     return NodeAddress(str(server.server_host), int(server.server_port or 0))
+
+
+@contextmanager
+def unix_address(path: Path) -> Iterator[str]:
+    """`path` in a form that a UNIX socket takes: their names are short, folders may be deep.
+
+    Raises OSError.
+    """
+    if len(os.fsencode(path)) <= _LONGEST_UNIX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 class UnixListener:
@@ -61,20 +82,21 @@ class UnixListener:
             self._path.unlink(missing_ok=True)
 
     def _bind(self) -> None:
-        try:
-            self.socket.bind(str(self._path))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            self._remove_left_over()
-            self.socket.bind(str(self._path))
+        with unix_address(self._path) as address:
+            try:
+                self.socket.bind(address)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                self._remove_left_over(address)
+                self.socket.bind(address)
 
-    def _remove_left_over(self) -> None:
+    def _remove_left_over(self, address: str) -> None:
         if not stat.S_ISSOCK(self._path.lstat().st_mode):
             raise FileExistsError(errno.EEXIST, "a file is there that is no socket")
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)
-            if probe.connect_ex(str(self._path)) != errno.ECONNREFUSED:
+            if probe.connect_ex(address) != errno.ECONNREFUSED:
                 raise OSError(errno.EADDRINUSE, "another program listens there")
         self._path.unlink()
 

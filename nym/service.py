@@ -1,9 +1,10 @@
 """Answers one local request, whatever dialect it came in."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from nym import __version__
 from nym.envelope import is_sealable
 from nym.errors import (
     BadRecipientError,
@@ -13,6 +14,7 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
+from nym.health import Avoided
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
@@ -20,6 +22,7 @@ from nym.wire.keys import encode_base58
 from nym.wire.requests import (
     Acknowledge,
     Acknowledged,
+    AvoidedNode,
     ClientList,
     Clients,
     Details,
@@ -28,11 +31,14 @@ from nym.wire.requests import (
     Flush,
     Flushed,
     KnownClient,
+    MessageProgress,
     OwnDetails,
+    Progress,
     Request,
     Response,
     Send,
     Sent,
+    State,
     Status,
     StatusReport,
     Subscribe,
@@ -49,8 +55,13 @@ class View(NamedTuple):
     is_registered: bool
     partial: int = 0  # messages of which fragments are missing
     partial_lost: int = 0  # of those, given up
-    loss: float | None = None  # share of loops that did not come back, once that is known
-    avoided_nodes: int = 0
+    packets_real: int = 0
+    packets_cover: int = 0
+    loops_sent: int = 0
+    loops_returned: int = 0
+    loop_time: float | None = None
+    loss: float | None = None
+    avoided: Sequence[Avoided] = ()
 
 
 class Service:
@@ -62,12 +73,14 @@ class Service:
         outbox: Outbox,
         inbox: Inbox,
         view: Callable[[], View],
+        progress: Callable[[str], tuple[int, int] | None],
         manner: Manner,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
         self._address = address
         self._view = view
+        self._progress = progress
         self._manner = manner  # of messages that ask for none
         self._started = time.monotonic()
 
@@ -89,8 +102,10 @@ class Service:
                 return Flushed()
             case Status():
                 return self._status()
-            case Subscribe():
-                return Subscribed()
+            case Subscribe(window):
+                return Subscribed(window)
+            case Progress(message_id):
+                return self._progress_of(message_id)
             case Acknowledge(message_id):
                 if not self.inbox.acknowledge(message_id):
                     raise NoSuchMessageError(message_id)
@@ -147,9 +162,18 @@ class Service:
                 return min(self._manner, Manner.SEALED)
         return self._manner
 
+    def _progress_of(self, message_id: str) -> MessageProgress:
+        if message_id in self.outbox:
+            return MessageProgress(message_id, "waiting", *(self._progress(message_id) or ()))
+        return MessageProgress(
+            message_id, "failed" if self.outbox.has_failed(message_id) else "done"
+        )
+
     def _status(self) -> StatusReport:
         view = self._view()
         return StatusReport(
+            version=__version__,
+            state=_state(view),
             address=encode_base58(self._address),
             provider=encode_base58(view.provider.public_key) if view.provider else None,
             registered=view.is_registered,
@@ -160,9 +184,27 @@ class Service:
             partial=view.partial,
             partial_lost=view.partial_lost,
             failed=self.outbox.failed,
-            loss=None if view.loss is None else round(view.loss, 4),
-            avoided_nodes=view.avoided_nodes,
+            packets_real=view.packets_real,
+            packets_cover=view.packets_cover,
+            loops_sent=view.loops_sent,
+            loops_returned=view.loops_returned,
+            loop_time=_rounded(view.loop_time),
+            loss=_rounded(view.loss),
+            avoided_nodes=[
+                AvoidedNode(key=encode_base58(node), why=why, seconds=round(seconds, 1))
+                for node, why, seconds in view.avoided
+            ],
         )
+
+
+def _state(view: View) -> State:
+    if view.topology is None:
+        return "waiting_for_directory"
+    return "running" if view.is_registered else "waiting_for_provider"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

@@ -140,6 +140,7 @@ class Served:
             self.outbox,
             self.inbox,
             lambda: View(self.topology, None, False),
+            lambda message_id: None,
             Manner.SEALED,
         )
         self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))

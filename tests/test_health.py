@@ -454,6 +454,27 @@ def test_the_loss_is_known_before_loops_are_judged_and_corrected_by_those_that_a
     assert health.loss(PATIENCE + 1) == 4 / LEAST
 
 
+def test_the_time_of_loops_is_the_median_of_those_that_came_back() -> None:
+    health = Health(PATIENCE)
+    for i in range(LEAST):
+        assert health.loop_time() is None
+        health.sent(b"%d" % i, [], 0.0)
+        health.returned(b"%d" % i, float(i))
+    assert health.loop_time() == (LEAST - 1) / 2
+    assert (health.loops_sent, health.loops_returned) == (LEAST, LEAST)
+
+
+def test_why_a_node_is_avoided_and_for_how_long() -> None:
+    network, node = Network(4), b"\x01\x04"
+    network.dropping = {node: 1.0}
+    network.run(HOUR, until_avoided=node)
+    for _ in range(2):
+        network.health.refused(b"refusing", network.now)
+        network.health.accepted(b"another", network.now)
+    reasons = {a.node: (a.why, round(a.seconds)) for a in network.health.avoidances(network.now)}
+    assert reasons == {node: ("drops packets", LOSSY[0]), b"refusing": ("refuses", REFUSING[0])}
+
+
 def test_the_loss_is_that_of_the_latest_loops_judged_or_not() -> None:
     health = Health(PATIENCE)
     for i in range(9):

@@ -14,7 +14,6 @@ from nym.errors import ListenError
 from nym.sockets import connection as moving
 from nym.sockets import tcp
 from nym.sockets.tcp import TcpSocket
-from nym.store import inbox as inbox_module
 from nym.wire import lines as lines_module
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
@@ -379,15 +378,14 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
-    monkeypatch.setattr(inbox_module, "MOST_OFFERED", 10_000)
     with Lines(served.connect()) as lines:
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
-        served.deliver(*[bytes(975)] * 9000)
+        served.deliver(*[bytes(100_000)] * 100)
         wait_until(lambda: served.inbox._offered)
         wait_until(lambda: not served.inbox._subscribers)
-    assert len(served.inbox) == 9000
-    assert len(served.inbox.take()) == 9000
+    assert len(served.inbox) == 100
+    assert len(served.inbox.take()) == 100
 
 
 def test_answers_and_messages_do_not_mix(served: Served) -> None:

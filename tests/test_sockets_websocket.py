@@ -393,7 +393,8 @@ def test_what_it_was_told_to_listen_on_is_its_own(
     journal: Journal, host: str, is_own: bool
 ) -> None:
     inbox, outbox = Inbox(journal), Outbox(journal)
-    service = Service(OWN, outbox, inbox, lambda: View(None, None, False), Manner.SEALED)
+    view = View(None, None, False)
+    service = Service(OWN, outbox, inbox, lambda: view, lambda _: None, Manner.SEALED)
     web = WebSocket(service, SocketSettings(host="nym.lan"))
     if is_own:
         web.check_caller({"host": host}, "10.1.2.3")

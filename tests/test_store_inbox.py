@@ -141,12 +141,9 @@ def test_what_is_acknowledged_is_gone_for_good(inbox: Inbox) -> None:
     assert len(inbox) == 0
 
 
-def test_offers_stop_where_nothing_is_acknowledged(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inbox_module, "MOST_OFFERED", 2)
+def test_offers_stop_where_nothing_is_acknowledged(inbox: Inbox) -> None:
     woken: list[int] = []
-    subscriber = inbox.subscribe(lambda: woken.append(1))
+    subscriber = inbox.subscribe(lambda: woken.append(1), window=2)
     for message in (b"1", b"2", b"3"):
         deliver(inbox, message)
     one, _ = inbox.offer(subscriber)

@@ -23,6 +23,7 @@ from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
 from nym.service import Service, View
+from nym.sockets.control import ControlSocket
 from nym.sockets.local import LocalSocket
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -123,13 +124,21 @@ class Client:
             self._outgoing.acknowledged,
         )
         self._poller = Poller(self._session, receiver, health, _pull_period(traffic), random)
-        service = Service(address, self._outbox, inbox, self._view, _manner(config))
+        service = Service(
+            address, self._outbox, inbox, self._view, self._outgoing.progress, _manner(config)
+        )
         self._socket = socket(service, config.socket)
+        self._control = ControlSocket(service, folder)
         self._watch = Watch(random)
 
     def listen(self) -> int | Path:
-        """Open the socket for applications; returns its port, or path. Raises ListenError."""
-        return self._socket.start()
+        """Open the sockets; returns the port, or path, of the one for applications.
+
+        Raises ListenError.
+        """
+        place = self._socket.start()
+        self._control.start()
+        return place
 
     def start(self) -> None:
         """Start all that happens by itself; the two streams begin with the first registration."""
@@ -144,6 +153,7 @@ class Client:
     def stop(self) -> None:
         """End everything; what was accepted and not sent yet waits for the next start."""
         self._socket.stop()
+        self._control.stop()
         self._poller.stop()
         self._watch.stop()
         self._sender.stop()
@@ -152,14 +162,20 @@ class Client:
             log.info("%d messages wait for the next start to be sent", len(self._outbox))
 
     def _view(self) -> View:
+        now = time.monotonic()
         return View(
             self._refresher.topology,
             self._session.provider,
             self._session.registered.is_set(),
             len(self._assembly),
             self._assembly.given_up,
-            self._health.loss(time.monotonic()),
-            len(self._health.avoided(time.monotonic())),
+            self._outgoing.sent,
+            self._cover.sent,
+            self._health.loops_sent,
+            self._health.loops_returned,
+            self._health.loop_time(),
+            self._health.loss(now),
+            self._health.avoidances(now),
         )
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:

@@ -38,6 +38,7 @@ class LoopCover:
         self._mean = mean
         self._random = random
         self._is_sealed = is_sealed
+        self.sent = 0
 
     def run(self) -> None:
         """Send cover for ever."""
@@ -48,10 +49,16 @@ class LoopCover:
         if not self._packets.is_routable(self._own_address):
             return
         if not self._is_sealed:
-            self._sender.send(self._packets.make(self._own_address, LOOP_COVER))
+            self._sender.send(self._packets.make(self._own_address, LOOP_COVER), self._count)
             return
         loop = os.urandom(ID_LENGTH)
         addressed = self._packets.make(self._own_address, Cover(loop))
-        self._sender.send(
-            addressed, taken=lambda: self._health.sent(loop, addressed.route, time.monotonic())
-        )
+
+        def taken() -> None:
+            self._count()
+            self._health.sent(loop, addressed.route, time.monotonic())
+
+        self._sender.send(addressed, taken)
+
+    def _count(self) -> None:
+        self.sent += 1

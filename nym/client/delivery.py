@@ -56,6 +56,11 @@ class Delivery(ABC):
 
     @property
     @abstractmethod
+    def left(self) -> int:
+        """Fragments that are still to be taken by a mixnode, or to be acknowledged."""
+
+    @property
+    @abstractmethod
     def is_done(self) -> bool:
         """Whether nothing is left to be sent."""
 
@@ -114,6 +119,12 @@ class Unacknowledged(Delivery):
         """See Delivery."""
         self._under_way.remove(index)
         self._again.append(index)
+
+    @property
+    def left(self) -> int:
+        """See Delivery; of the first copy."""
+        pending = sum(index < self.count for index in (*self._under_way, *self._again))
+        return max(0, self.count - self._next) + pending
 
     @property
     def is_done(self) -> bool:
@@ -240,6 +251,11 @@ class Reliable(Delivery):
         """Whether nothing has happened for too long, though it was tried, or never could be."""
         turns = max((attempts.turns for attempts in self._attempts.values()), default=0)
         return now - self._since > DEADLINE and (turns >= LEAST_TURNS or not is_routable)
+
+    @property
+    def left(self) -> int:
+        """See Delivery."""
+        return self._left
 
     @property
     def is_done(self) -> bool:

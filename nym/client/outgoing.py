@@ -55,6 +55,7 @@ class OutgoingQueue:
             [self._acknowledge, self._send_fragment]
         )
         self._swept = 0.0
+        self.sent = 0  # packets that carried something
 
     def run(self) -> None:
         """Send for ever."""
@@ -69,6 +70,11 @@ class OutgoingQueue:
             self._sweep(now)
         if not any(turn(now) for turn in tuple(self._turns)):
             self._cover.tick()
+
+    def progress(self, message_id: str) -> tuple[int, int] | None:
+        """(fragments that are left, all) of a message that is on its way."""
+        delivery = self._deliveries.get(message_id)
+        return (delivery.left, delivery.count) if delivery else None
 
     def acknowledged(self, acknowledgement: Acknowledgement, now: float) -> None:
         """Somebody says what has arrived: of theirs, and of nobody else's."""
@@ -104,6 +110,7 @@ class OutgoingQueue:
         recipient, acknowledgement = due
         self._sender.send(
             self._packets.make(recipient, acknowledgement),
+            taken=self._count,
             refused=partial(self._owe, recipient, acknowledgement),
         )
         self._pass_turn(self._acknowledge)
@@ -122,7 +129,7 @@ class OutgoingQueue:
         # new packet on a new route.
         self._sender.send(
             self._packets.make(delivery.recipient, delivery.content(index)),
-            taken=lambda: self._note(delivery, delivery.taken(index, time.monotonic())),
+            taken=lambda: self._taken(delivery, index),
             refused=lambda: delivery.refused(index),
         )
         self._pass_turn(self._send_fragment)
@@ -140,6 +147,13 @@ class OutgoingQueue:
                     self._recipients.move_to_end(address)
                     return delivery, index
         return None
+
+    def _taken(self, delivery: Delivery, index: int) -> None:
+        self._count()
+        self._note(delivery, delivery.taken(index, time.monotonic()))
+
+    def _count(self) -> None:
+        self.sent += 1
 
     def _note(self, delivery: Delivery, progress: bytes | None) -> None:
         if delivery.id not in self._deliveries:

@@ -224,7 +224,7 @@ class JsonConversation(Conversation):
 
     def _encode(self, message_format: str, response: Response) -> bytes:
         if isinstance(response, Subscribed) and self._subscriber is None:
-            self._subscriber = self._service.inbox.subscribe(self._news.set)
+            self._subscriber = self._service.inbox.subscribe(self._news.set, response.window)
             self._service.outbox.watch(self._hear_of_failure)
             self._news.set()
         return self._pack(json_objects.encode_response(response, message_format))

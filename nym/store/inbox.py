@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from nym.store.journal import Journal
-from nym.wire.requests import Received
+from nym.wire.requests import MOST_OFFERED, Received
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
-MOST_OFFERED = 100  # unacknowledged messages of one subscriber
 
 _KIND = "received"
 _HEAD = struct.Struct(">dB")  # when it came, the length of the sender's address
@@ -110,9 +109,12 @@ class Inbox:
         self._messages |= later
         self._notify()
 
-    def subscribe(self, notify: Callable[[], None]) -> "Subscriber":
-        """Somebody to whom messages are offered; `notify` is called when there may be some."""
-        subscriber = Subscriber(notify)
+    def subscribe(self, notify: Callable[[], None], window: int = MOST_OFFERED) -> "Subscriber":
+        """Somebody to whom messages are offered, at most `window` that aren't acknowledged.
+
+        `notify` is called when there may be some.
+        """
+        subscriber = Subscriber(notify, window)
         self._subscribers.append(subscriber)
         return subscriber
 
@@ -124,7 +126,7 @@ class Inbox:
 
     def offer(self, subscriber: "Subscriber") -> list[Received]:
         """Messages for this subscriber, as long as it doesn't have too many unacknowledged."""
-        room = MOST_OFFERED - sum(s is subscriber for s in self._offered.values())
+        room = subscriber.window - sum(s is subscriber for s in self._offered.values())
         offered = list(islice(self._free(), max(0, room)))
         self._offered.update((received.id, subscriber) for received in offered)
         return offered
@@ -161,8 +163,9 @@ class Inbox:
 class Subscriber:
     """Whom messages are offered to; an identity, and a way to wake it."""
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[], None], window: int) -> None:
         self.notify = notify
+        self.window = window
 
 
 def _encode(received: Received) -> bytes:

@@ -59,6 +59,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._messages
+
+    def has_failed(self, message_id: str) -> bool:
+        """Whether the message was given up."""
+        return message_id in self._failed
+
     @property
     def failed(self) -> list[str]:
         """Ids of messages that were given up, oldest first."""

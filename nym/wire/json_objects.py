@@ -12,6 +12,7 @@ from typing import Any
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.requests import (
+    MOST_OFFERED,
     Acknowledge,
     Acknowledged,
     ClientList,
@@ -19,7 +20,9 @@ from nym.wire.requests import (
     Details,
     Fetch,
     Fetched,
+    MessageProgress,
     OwnDetails,
+    Progress,
     Received,
     Request,
     Response,
@@ -33,7 +36,7 @@ from nym.wire.requests import (
 from nym.wire.sizes import LONGEST_FRAME
 
 BASE64, TEXT = "base64", "text"
-_TYPES = ("send", "fetch", "getClients", "ownDetails", "subscribe", "ack", "status")
+_TYPES = ("send", "fetch", "getClients", "ownDetails", "subscribe", "ack", "status", "progress")
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -68,11 +71,13 @@ def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
         case "ownDetails":
             return Details(), TEXT
         case "subscribe":
-            return Subscribe(), BASE64
+            return Subscribe(_window(body)), BASE64
         case "ack":
             return Acknowledge(_text(body, "id")), TEXT
         case "status":
             return Status(), TEXT
+        case "progress":
+            return Progress(_text(body, "id")), TEXT
     raise UnknownRequestError(f"type is one of {', '.join(_TYPES)}")
 
 
@@ -93,6 +98,8 @@ def encode_response(response: Response, message_format: str) -> str:
             return _object({"type": "subscribe"})
         case Acknowledged(message_id):
             return _object({"type": "ack", "id": message_id})
+        case MessageProgress():
+            return _object({"type": "progress", **response._asdict()})
         case StatusReport():
             return _object({"type": "status", **response._asdict()})
     raise TypeError(f"JSON never asks for {type(response).__name__}")
@@ -150,6 +157,13 @@ def _flag(body: dict[str, Any], name: str) -> bool | None:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
         raise IncompleteDataError(f"{name} is true or false")
+    return value
+
+
+def _window(body: dict[str, Any]) -> int:
+    value = body.get("window", MOST_OFFERED)
+    if type(value) is not int or not 1 <= value <= MOST_OFFERED:
+        raise IncompleteDataError(f"window is a number from 1 to {MOST_OFFERED}")
     return value
 
 

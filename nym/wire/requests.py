@@ -1,9 +1,11 @@
 """What a local application can ask for, and what it gets, whatever the dialect."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from nym.wire.addresses import NodeAddress
+
+MOST_OFFERED = 100  # unacknowledged messages of one subscriber
 
 
 class Send(NamedTuple):
@@ -48,7 +50,9 @@ class Status(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Hand over each message as it comes, until it is acknowledged."""
+    """Hand over each message as it comes, `window` of them ahead of their acknowledgements."""
+
+    window: int = MOST_OFFERED
 
 
 class Acknowledge(NamedTuple):
@@ -57,7 +61,13 @@ class Acknowledge(NamedTuple):
     id: str
 
 
-Request = Send | Fetch | Clients | Details | Flush | Status | Subscribe | Acknowledge
+class Progress(NamedTuple):
+    """Say how far the message with this id has come."""
+
+    id: str
+
+
+Request = Send | Fetch | Clients | Details | Flush | Status | Subscribe | Acknowledge | Progress
 
 
 class Received(NamedTuple):
@@ -108,15 +118,29 @@ class Flushed(NamedTuple):
     """Whatever was held back is before this."""
 
 
+State = Literal["waiting_for_directory", "waiting_for_provider", "running"]
+
+
+class AvoidedNode(TypedDict):
+    """A mixnode that routes leave out for so many seconds more; its key in base58."""
+
+    key: str
+    why: str
+    seconds: float
+
+
 class StatusReport(NamedTuple):
     """How the client runs: addresses and keys in base58, times in seconds.
 
     `outbox` and `inbox` wait to be sent, or acknowledged, and to be fetched; `partial` are
     messages of which fragments are missing. `failed` are ids of reliable messages that were given
-    up. `loss` is the share of one's own loops that did not come back lately, None while too few
-    were sent to say.
+    up. `packets_real` and `packets_cover` were handed to a mixnode since the start. `loop_time` is
+    the median of the last loops, `loss` the share of them that did not come back; both are None
+    while too few were sent to say.
     """
 
+    version: str
+    state: State
     address: str
     provider: str | None
     registered: bool
@@ -127,12 +151,19 @@ class StatusReport(NamedTuple):
     partial: int
     partial_lost: int
     failed: list[str]
+    packets_real: int
+    packets_cover: int
+    loops_sent: int
+    loops_returned: int
+    loop_time: float | None
     loss: float | None
-    avoided_nodes: int
+    avoided_nodes: list[AvoidedNode]
 
 
 class Subscribed(NamedTuple):
     """Messages follow."""
+
+    window: int = MOST_OFFERED
 
 
 class Acknowledged(NamedTuple):
@@ -141,6 +172,27 @@ class Acknowledged(NamedTuple):
     id: str
 
 
+class MessageProgress(NamedTuple):
+    """How far a message has come: of its `fragments`, `left` are still to be sent.
+
+    Of a reliable one, to be acknowledged. `done`: nothing is left to be done, or no message with
+    this id was ever accepted. Both numbers are 0 where they aren't known.
+    """
+
+    id: str
+    state: Literal["waiting", "done", "failed"]
+    left: int = 0
+    fragments: int = 0
+
+
 Response = (
-    Sent | Fetched | ClientList | OwnDetails | Flushed | StatusReport | Subscribed | Acknowledged
+    Sent
+    | Fetched
+    | ClientList
+    | OwnDetails
+    | Flushed
+    | StatusReport
+    | Subscribed
+    | Acknowledged
+    | MessageProgress
 )
