@@ -14,9 +14,9 @@ NANOSECONDS = 10**9
 def recipient_provider(topology: Topology, recipient: bytes) -> ProviderNode | None:
     """Where `recipient` fetches its messages; None while the directory doesn't say.
 
-    A lone provider needs no saying.
+    A lone provider needs no saying, but for clients of another one that is away.
     """
-    if len(topology.providers) == 1:
+    if len(topology.providers) == 1 and recipient not in topology.missed:
         return topology.providers[0]
     return next((node for node in topology.providers if recipient in node.clients), None)
 

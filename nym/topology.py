@@ -7,6 +7,7 @@ host is known as an IP address, and its key is a group element to share secrets 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from nym.errors import GroupElementError, UnusableNetworkError
@@ -15,6 +16,8 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, Records
 
 PROTOCOL_VERSION = "0.4.0"
+
+MOST_MISSED = 1 << 17
 
 # Semantic Versioning 2.0.0, section 2 and on: three numbers, pre-release, build.
 _IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
@@ -41,14 +44,28 @@ class ProviderNode(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """Layers 1..L, each with one mixnode or more, and one provider or more."""
+    """Layers 1..L, each with one mixnode or more, and one provider or more.
+
+    `missed` are clients of providers that were there before, who are nowhere now.
+    """
 
     layers: tuple[tuple[Mix, ...], ...]
     providers: tuple[ProviderNode, ...]
+    missed: frozenset[bytes] = frozenset()
 
     def provider(self, public_key: bytes) -> ProviderNode | None:
         """The provider with this key."""
         return next((node for node in self.providers if node.public_key == public_key), None)
+
+    def after(self, before: "Topology | None") -> "Topology":
+        """With the clients that are missed here, of those that `before` had or missed."""
+        if before is None:
+            return self
+        here = {node.public_key for node in self.providers}
+        gone = (node.clients for node in before.providers if node.public_key not in here)
+        listed = frozenset().union(*(node.clients for node in self.providers))
+        missed = before.missed.union(*gone) - listed
+        return self._replace(missed=frozenset(islice(missed, MOST_MISSED)))
 
     def public_keys(self) -> frozenset[bytes]:
         """The keys of all nodes."""

@@ -20,7 +20,7 @@ from nym.identity import generate_identity
 from nym.store import inbox as inbox_module
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
-from nym.wire.provider import DUMMY, LOOP_COVER
+from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
 from tests.harness import contents
 
 OWN, ALICE, BOB = (generate_identity() for _ in range(3))
@@ -66,14 +66,21 @@ def pieces(message: bytes) -> list[bytes]:
 def test_what_is_no_envelope_is_delivered_as_it_came(setup: Setup) -> None:
     to_another = Envelopes(ALICE).seal(Fragment(ID, 0, 1, b""), BOB.public_key)
     plain = [b"from a published client", b"", bytes(975), to_another]
-    setup.receiver.take([DUMMY, plain[0], LOOP_COVER, *plain[1:], DUMMY])
+    setup.receiver.take(Pulled([DUMMY, plain[0], LOOP_COVER, *plain[1:], DUMMY]))
     setup.receiver.settle()
     assert contents(setup.inbox.take()) == plain
 
 
+def test_where_lengths_contradict_each_other_what_is_sealed_is_kept(setup: Setup) -> None:
+    seal = sealed(Fragment(ID, 0, 1, b"sealed"))
+    setup.receiver.take(Pulled([b"half a mess", seal, b"age"], is_sound=False))
+    setup.receiver.settle()
+    assert contents(setup.inbox.take()) == [b"sealed"]
+
+
 def test_fragments_become_messages_and_only_reliable_ones_are_acknowledged(setup: Setup) -> None:
     reliable = Fragment(ID, 0, 1, b"reliable", ALICE.public_key)
-    setup.receiver.take([sealed(Fragment(ID, 0, 1, b"anonymous")), sealed(reliable)])
+    setup.receiver.take(Pulled([sealed(Fragment(ID, 0, 1, b"anonymous")), sealed(reliable)]))
     setup.receiver.settle()
     received = [(r.message, r.sender) for r in setup.inbox.take()]
     assert received == [(b"anonymous", None), (b"reliable", ALICE.public_key)]
@@ -88,7 +95,9 @@ def test_nothing_is_acknowledged_before_the_disk_has_it(
     journal.flush()
     database = journal._database._connection
     database.execute("PRAGMA max_page_count = 1")
-    setup.receiver.take([sealed(Fragment(ID, 0, 1, bytes(800), ALICE.public_key)), bytes(5000)])
+    setup.receiver.take(
+        Pulled([sealed(Fragment(ID, 0, 1, bytes(800), ALICE.public_key)), bytes(5000)])
+    )
     for _ in range(2):
         with pytest.raises(StoreError):
             setup.receiver.settle()
@@ -107,8 +116,8 @@ def test_the_disk_being_full_costs_no_acknowledgement(
     database.execute("PRAGMA max_page_count = 1")
     for number in range(3):
         name = bytes([number]) * 16
-        setup.receiver.take([sealed(Fragment(name, 0, 1, bytes(800), ALICE.public_key))])
-        setup.receiver.take([bytes(5000)])
+        setup.receiver.take(Pulled([sealed(Fragment(name, 0, 1, bytes(800), ALICE.public_key))]))
+        setup.receiver.take(Pulled([bytes(5000)]))
         with pytest.raises(StoreError):
             setup.receiver.settle()
     database.execute("PRAGMA max_page_count = 10000")
@@ -126,14 +135,14 @@ def test_what_comes_while_the_disk_is_waited_for_is_not_acknowledged_with_the_re
     first, second = (Fragment(name * 16, 0, 1, b"", ALICE.public_key) for name in (b"1", b"2"))
 
     def pull() -> None:
-        setup.receiver.take([sealed(first)])
+        setup.receiver.take(Pulled([sealed(first)]))
         setup.receiver.settle()
 
     round_before = journal._next
     pulling = gevent.spawn(pull)
     while journal._next is round_before:  # until it is being written
         gevent.sleep(0)
-    setup.receiver.take([sealed(second)])
+    setup.receiver.take(Pulled([sealed(second)]))
     pulling.join()
     assert setup.said() == Acknowledgement((Run(first.message_id, 0, 0),), OWN.public_key)
     assert setup.said() is None
@@ -144,10 +153,10 @@ def test_what_comes_while_the_disk_is_waited_for_is_not_acknowledged_with_the_re
 def test_a_part_of_a_message_is_acknowledged_later_than_all_of_it(journal: Journal) -> None:
     setup = Setup(journal, delay=100.0)
     first, *others = pieces(bytes(2000))
-    setup.receiver.take([first])
+    setup.receiver.take(Pulled([first]))
     setup.receiver.settle()
     assert setup.said(after=100.0 * (MORE - 1)) is None
-    setup.receiver.take(others)
+    setup.receiver.take(Pulled(others))
     setup.receiver.settle()
     assert setup.said(after=99.0) is None
     assert setup.said(after=100.0) == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
@@ -155,7 +164,7 @@ def test_a_part_of_a_message_is_acknowledged_later_than_all_of_it(journal: Journ
 
 def test_a_message_that_comes_again_is_acknowledged_again_and_not_delivered(setup: Setup) -> None:
     for _ in range(2):
-        setup.receiver.take(pieces(bytes(2000)))
+        setup.receiver.take(Pulled(pieces(bytes(2000))))
         setup.receiver.settle()
         assert setup.said() == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
     assert contents(setup.inbox.take()) == [bytes(2000)]
@@ -167,10 +176,10 @@ def test_what_the_inbox_has_no_room_for_is_not_acknowledged(
     first, second, last = pieces(bytes(2000))
     with monkeypatch.context() as limits:
         limits.setattr(inbox_module, "MOST_MESSAGES", 0)
-        setup.receiver.take([first, second, last])
+        setup.receiver.take(Pulled([first, second, last]))
         setup.receiver.settle()
         assert setup.said() == Acknowledgement((Run(ID, 0, 1),), OWN.public_key)
-    setup.receiver.take([last])
+    setup.receiver.take(Pulled([last]))
     setup.receiver.settle()
     assert setup.said() == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
     assert contents(setup.inbox.take()) == [bytes(2000)]
@@ -179,10 +188,10 @@ def test_what_the_inbox_has_no_room_for_is_not_acknowledged(
 def test_what_does_not_go_on_is_given_up_whatever_comes(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setup.receiver.take(pieces(bytes(2000))[:1])
+    setup.receiver.take(Pulled(pieces(bytes(2000))[:1]))
     assert len(setup.assembly) == 1
     monkeypatch.setattr(assembly_module, "PATIENCE", -1.0)
-    setup.receiver.take([])
+    setup.receiver.take(Pulled([]))
     assert (len(setup.assembly), setup.assembly.given_up) == (0, 1)
 
 
@@ -190,7 +199,9 @@ def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:
     now = time.monotonic()
     setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
     said = Acknowledgement((Run(ID, 0, 3),), ALICE.public_key)
-    setup.receiver.take([sealed(Cover(b"own loop" * 2)), sealed(Cover(bytes(16))), sealed(said)])
+    setup.receiver.take(
+        Pulled([sealed(Cover(b"own loop" * 2)), sealed(Cover(bytes(16))), sealed(said)])
+    )
     assert setup.acknowledged == [said]
     assert not setup.health.returned(b"own loop" * 2, now), "it is back already"
     assert contents(setup.inbox.take()) == []
@@ -200,7 +211,7 @@ def test_what_was_sealed_for_us_and_makes_no_sense_is_dropped(setup: Setup) -> N
     mallory = Envelopes(generate_identity())
     mallory._address = ALICE.public_key
     forged = Fragment(ID, 0, 1, b"as if from Alice", ALICE.public_key)
-    setup.receiver.take([mallory.seal(forged, OWN.public_key)])
+    setup.receiver.take(Pulled([mallory.seal(forged, OWN.public_key)]))
     assert contents(setup.inbox.take()) == []
     setup.receiver.settle()
     assert setup.said() is None
@@ -209,7 +220,7 @@ def test_what_was_sealed_for_us_and_makes_no_sense_is_dropped(setup: Setup) -> N
 def test_what_a_later_version_sends_is_dropped(setup: Setup) -> None:
     for plaintext in (b"\2\1", b"\1\7", b"\1\1" + bytes(16) + b"\1"):
         padded = plaintext.ljust(927, b"\0")
-        setup.receiver.take([pysodium.crypto_box_seal(padded, OWN.public_key)])
+        setup.receiver.take(Pulled([pysodium.crypto_box_seal(padded, OWN.public_key)]))
     assert contents(setup.inbox.take()) == []
     assert setup.acknowledged == []
 
@@ -217,7 +228,7 @@ def test_what_a_later_version_sends_is_dropped(setup: Setup) -> None:
 def test_cover_of_others_takes_the_place_of_no_loop(setup: Setup) -> None:
     now = time.monotonic()
     setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
-    setup.receiver.take([sealed(Cover(b"not ours" * 2))])
+    setup.receiver.take(Pulled([sealed(Cover(b"not ours" * 2))]))
     assert setup.health.returned(b"own loop" * 2, now)
     assert contents(setup.inbox.take()) == []
 
@@ -244,7 +255,7 @@ def test_a_damaged_envelope_is_noise_and_never_raises(
     damaged = bytearray(envelope)
     damaged[bit // 8] ^= 1 << bit % 8
     cut = bytes(damaged)[: 975 + longer] + bytes(max(0, longer))
-    setup.receiver.take([cut])
+    setup.receiver.take(Pulled([cut]))
     setup.receiver.settle()
     assert contents(setup.inbox.take()) == [cut]
     assert (setup.said(), setup.acknowledged, len(setup.assembly)) == (None, [], 0)
@@ -254,7 +265,7 @@ def test_a_damaged_envelope_is_noise_and_never_raises(
 @given(st.lists(st.binary(max_size=1100) | st.integers().map(noise), max_size=5))
 def test_random_bytes_are_messages_and_never_raise(journal: Journal, messages: list[bytes]) -> None:
     setup = Setup(journal)
-    setup.receiver.take(messages)
+    setup.receiver.take(Pulled(messages))
     setup.receiver.settle()
     expected = [m for m in messages if m not in (DUMMY, LOOP_COVER)]
     assert contents(setup.inbox.take()) == expected

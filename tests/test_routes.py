@@ -69,5 +69,18 @@ def test_a_recipient_is_looked_up_at_its_provider() -> None:
     assert recipient_provider(TOPOLOGY, b"x" * 32) is None
 
 
+def test_clients_of_a_provider_that_is_away_are_not_looked_for_at_the_lone_one() -> None:
+    alone = Topology(LAYERS, (NEAR,)).after(TOPOLOGY)
+    assert recipient_provider(alone, CLIENT) is None
+    assert recipient_provider(alone, b"x" * 32) == NEAR
+    still_alone = alone._replace(missed=frozenset()).after(alone)
+    assert recipient_provider(still_alone, CLIENT) is None
+    moved = provider(41, CLIENT)
+    assert recipient_provider(Topology(LAYERS, (moved,)).after(still_alone), CLIENT) == moved
+    renewed = FAR._replace(public_key=b"new key" + bytes(25), clients=frozenset())
+    assert recipient_provider(Topology(LAYERS, (renewed,)).after(TOPOLOGY), CLIENT) is None
+    assert TOPOLOGY.after(still_alone).missed == frozenset()
+
+
 def test_a_lone_provider_has_all_recipients() -> None:
     assert recipient_provider(Topology(LAYERS, (NEAR,)), b"x" * 32) == NEAR

@@ -5,6 +5,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,4 +136,169 @@ def test_a_folder_that_cannot_be_used_is_an_error_with_a_name(tmp_path: Path) ->
         Journal(tmp_path / "missing", KEY)
     (tmp_path / "client.db").mkdir()
     with pytest.raises(StoreError, match=r"client\.db can't be"):
+        Journal(tmp_path, KEY)
+
+
+def entries(journal: Journal) -> list[tuple[str, bytes]]:
+    return journal.take("a")
+
+
+def filled(journal: Journal, count: int) -> None:
+    journal.write([Change("a", f"{i:03}", bytes(700)) for i in range(count)])
+
+
+def pages(path: Path) -> list[int]:
+    """Where pages with entries begin: leaves of the table's tree."""
+    content = path.read_bytes()
+    return [at for at in range(0, len(content), 4096) if at and content[at] == 0x0D]
+
+
+@pytest.mark.parametrize("which", [0, 10, -1])
+def test_a_damaged_page_costs_its_own_entries(journal: Journal, tmp_path: Path, which: int) -> None:
+    filled(journal, 200)
+    journal.close()
+    path = tmp_path / "client.db"
+    content = bytearray(path.read_bytes())
+    content[pages(path)[which]] = 0xFF
+    path.write_bytes(content)
+    again = Journal(tmp_path, KEY)
+    there = entries(again)
+    again.close()
+    assert 200 - 6 <= len(there) < 200
+    assert there == sorted(there)
+    assert len(damaged(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("at", [44, 60, 95])
+def test_a_damaged_head_is_damage_and_no_reason_not_to_start(
+    journal: Journal, tmp_path: Path, at: int
+) -> None:
+    filled(journal, 5)
+    journal.close()
+    path = tmp_path / "client.db"
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = b"\xee" * 4
+    path.write_bytes(content)
+    again = Journal(tmp_path, KEY)
+    again.write([Change("a", "new", b"")])
+    again.close()
+    assert at == 95 or len(damaged(tmp_path)) == 1
+
+
+def test_an_index_that_lies_is_damage(journal: Journal, tmp_path: Path) -> None:
+    filled(journal, 5)
+    journal.close()
+    path = tmp_path / "client.db"
+    content = bytearray(path.read_bytes())
+    index = next(at for at in range(0, len(content), 4096) if content[at] == 0x0A)
+    content[content.index(b"003", index)] ^= 1
+    path.write_bytes(content)
+    again = Journal(tmp_path, KEY)
+    assert len(entries(again)) == 5
+    again.drop("a", "003")
+    again.flush()
+    again.close()
+    assert [entry_id for entry_id, _ in entries(Journal(tmp_path, KEY))] == [
+        "000",
+        "001",
+        "002",
+        "004",
+    ]
+    assert len(damaged(tmp_path)) == 1
+
+
+def test_a_name_that_is_no_text_is_one_entrys_damage(journal: Journal, tmp_path: Path) -> None:
+    filled(journal, 3)
+    journal._database._connection.execute(
+        "UPDATE entry SET id = CAST(x'ff' AS TEXT) WHERE id = '001'"
+    )
+    journal._database._connection.commit()
+    again = reopen(journal, tmp_path)
+    assert [entry_id for entry_id, _ in entries(again)] == ["000", "002"]
+    again.close()
+
+
+def test_an_empty_file_is_said_to_be_one(
+    journal: Journal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.close()
+    (tmp_path / "client.db").write_bytes(b"")
+    Journal(tmp_path, KEY).close()
+    assert "it is empty" in caplog.text
+
+
+# A disk without room: a file system of one's own, or as much of one as SQLite may use.
+
+
+class SmallDisk:
+    """A disk with room for so many bytes, of which others take some."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._other = folder / "others"
+
+    def fill(self) -> None:
+        with self._other.open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1024))
+
+    def empty(self) -> None:
+        self._other.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can be made by root only")
+    yield SmallDisk(mounted)
+    subprocess.run(["umount", "-l", str(mounted)], check=True)  # noqa: S607
+
+
+def test_what_has_to_be_noted_is_noted_on_a_full_disk_and_nothing_else(disk: SmallDisk) -> None:
+    journal = Journal(disk.folder, KEY)
+    filled(journal, 5)
+    disk.fill()
+    with pytest.raises(StoreError):
+        journal.write([Change("a", "asked", bytes(300_000))])
+    for i in range(20):
+        journal.put("a", f"due {i}", bytes(700))
+        journal.flush()
+    with pytest.raises(StoreError, match="no room"):
+        journal.check_room()
+    with pytest.raises(StoreError, match="no room"):
+        journal.write([Change("a", "asked", b"")])
+    journal.close()
+    full = Journal(disk.folder, KEY)
+    assert len(entries(full)) == 25
+    with pytest.raises(StoreError, match="no room"):
+        full.check_room()
+    full.close()
+    disk.empty()
+    roomy = Journal(disk.folder, KEY)
+    roomy.check_room()
+    roomy.write([Change("a", "asked", b"")])
+    assert len(entries(roomy)) == 25
+    roomy.close()
+
+
+def test_its_own_log_does_not_fill_a_small_disk(disk: SmallDisk) -> None:
+    journal = Journal(disk.folder, KEY)
+    for i in range(500):
+        journal.write([Change("a", str(i), bytes(2000))])
+        journal.drop("a", str(i))
+    journal.flush()
+    sizes = {path.name: path.stat().st_size for path in disk.folder.iterdir()}
+    assert sum(sizes.values()) < 1 << 20, sizes
+    journal.close()
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "client.db").mkdir()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(StoreError, match="can't be written by this user"):
         Journal(tmp_path, KEY)

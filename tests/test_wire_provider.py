@@ -14,8 +14,10 @@ from nym.wire.provider import (
     MESSAGES_A_PULL,
     REFUSED,
     Pull,
+    Pulled,
     Register,
     decode_messages,
+    decode_pull,
     decode_request,
     decode_token,
     encode_messages,
@@ -50,15 +52,15 @@ def test_pulling_as_published() -> None:
     assert Pull(CLIENT, token).encode() == request("pull_three")
     assert decode_request(request("pull_three")) == Pull(CLIENT, token)
     messages = [bytes.fromhex(message) for message in CASES["pull_three"]["messages"]]
-    assert decode_messages(response("pull_three")) == messages
+    assert decode_pull(response("pull_three")) == Pulled(messages, is_drained=DUMMY in messages)
     assert encode_messages(messages) == response("pull_three")
-    assert decode_messages(response("pull_empty")) == [DUMMY] * MESSAGES_A_PULL
+    assert decode_pull(response("pull_empty")) == Pulled([DUMMY] * MESSAGES_A_PULL, True)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if response(name) == REFUSED])
 def test_refusals_as_published(name: str) -> None:
     with pytest.raises(ProviderRefusedError):
-        decode_messages(response(name))
+        decode_pull(response(name))
     with pytest.raises(ProviderRefusedError):
         decode_token(response(name))
     if name not in ("pull_bad_token", "wrong_address"):  # those are well-formed
@@ -86,9 +88,35 @@ def test_an_answer_that_is_cut_yields_what_is_there_whole(
     assert sum(map(len, decoded)) <= len(cut)
 
 
+ANSWER = encode_messages([b"one", b"two", b"three", b"four", b"five"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "messages", "is_drained", "is_sound"),
+    [
+        (ANSWER, 5, False, True),
+        (encode_messages([b"one", DUMMY]), 2, True, True),
+        (encode_messages([b"one"]), 1, True, True),
+        (ANSWER[:-1], 4, False, True),  # cut short
+        (encode_messages([b"one", DUMMY])[:-1], 1, False, True),
+        (ANSWER + b"!", 5, False, False),
+        (b"\0\0" + ANSWER, 0, False, False),
+        (b"\0\1\0\3" + ANSWER[4:], 1, False, False),
+        (b"\0\5\xff\xff" + ANSWER[4:], 0, False, False),
+        (encode_messages([bytes(975)]), 1, True, True),
+        (encode_messages([bytes(976)]), 1, False, False),
+    ],
+)
+def test_whether_an_answer_can_be_believed_and_whether_more_waits(
+    answer: bytes, messages: int, is_drained: bool, is_sound: bool
+) -> None:
+    pulled = decode_pull(answer)
+    assert (len(pulled.messages), *pulled[1:]) == (messages, is_drained, is_sound)
+
+
 @given(st.binary(max_size=200))
 def test_any_answer_is_understood_or_refused(data: bytes) -> None:
-    for decode in (decode_messages, decode_token, decode_request):
+    for decode in (decode_messages, decode_pull, decode_token, decode_request):
         try:
             decode(data)
         except RemoteError as error:

@@ -123,7 +123,14 @@ class Client:
             health,
             self._outgoing.acknowledged,
         )
-        self._poller = Poller(self._session, receiver, health, _pull_period(traffic), random)
+        self._poller = Poller(
+            self._session,
+            receiver,
+            self._journal.check_room,
+            health,
+            _pull_period(traffic),
+            random,
+        )
         service = Service(
             address, self._outbox, inbox, self._view, self._outgoing.progress, _manner(config)
         )

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from random import Random
 
 from gevent.lock import RLock
@@ -14,7 +15,6 @@ from nym.errors import RemoteError, StoreError
 from nym.health import Health
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
-from nym.wire.provider import DUMMY, MESSAGES_A_PULL
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -29,19 +29,22 @@ log = logging.getLogger(__name__)
 class Poller:
     """Brings what waits at the provider to the receiver, every `period` seconds.
 
-    As long as what came last is not on disk, nothing more is pulled.
+    As long as what came last is not on disk, or the disk has no room (`check_room`, which raises
+    StoreError then), nothing more is pulled.
     """
 
     def __init__(
         self,
         session: ProviderSession,
         receiver: Receiver,
+        check_room: Callable[[], None],
         health: Health,
         period: float,
         random: Random,
     ) -> None:
         self._session = session
         self._receiver = receiver
+        self._check_room = check_room
         self._health = health
         self._period = period
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
@@ -71,7 +74,7 @@ class Poller:
         if now - self._drained > LONGEST_BACKLOG * max(1.0, self._period):
             self._health.interrupted()
         try:
-            self._receiver.settle()
+            self._prepare()
             if self._session.has_token:
                 self._pull()
             elif now >= self._next_registration:
@@ -79,18 +82,23 @@ class Poller:
         except RemoteError as error:
             self._outage.begins(error)
         except StoreError as error:
-            # What came last is in memory; the journal has said why it can't be written.
+            # The journal has said what is the matter with the disk.
             log.debug("no pulls: %s", error)
 
     def tick_others(self) -> None:
         """One pull from each provider that was left and is there again."""
         for registration in self._session.others():
             try:
-                self._receiver.settle()
+                self._prepare()
                 self._pull_other(registration)
             except (RemoteError, StoreError) as error:
                 name = encode_base58(registration.node.public_key)
                 log.debug("other provider %s: %s", name, error)
+
+    def _prepare(self) -> None:
+        """What came last is safe, and there is room for more. Raises StoreError."""
+        self._receiver.settle()
+        self._check_room()
 
     def _register(self) -> None:
         self._next_registration = time.monotonic() + self._backoff.wait()
@@ -99,12 +107,12 @@ class Poller:
 
     def _pull(self) -> None:
         with self._turn:
-            messages = self._session.pull()
-            self._receiver.take(messages)
+            pulled = self._session.pull()
+            self._receiver.take(pulled)
             self._receiver.settle()
         self._outage.ends()
         self._backoff.reset()
-        if len(messages) < MESSAGES_A_PULL or DUMMY in messages:
+        if pulled.is_drained:
             self._drained = time.monotonic()
 
     def _pull_other(self, registration: Registration) -> None:

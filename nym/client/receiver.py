@@ -13,7 +13,7 @@ from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unrea
 from nym.errors import StoreError
 from nym.health import Health
 from nym.store.inbox import Inbox
-from nym.wire.provider import is_cover
+from nym.wire.provider import Pulled, is_cover
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +53,21 @@ class Receiver:
                     fragment.sender, run, time.monotonic(), is_complete=is_complete
                 )
 
-    def take(self, messages: list[bytes]) -> None:
+    def take(self, pulled: Pulled) -> None:
         """Keep what is in these messages; they have to be settled then."""
         now = time.monotonic()
-        for message in messages:
+        if not pulled.is_sound:
+            log.warning("the provider's answer contradicts itself: what has no seal is dropped")
+        for message in pulled.messages:
             if not is_cover(message):
-                self._sort(message, now)
+                self._sort(message, now, is_sound=pulled.is_sound)
         self._assembly.expire(now)
 
-    def _sort(self, message: bytes, now: float) -> None:
+    def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:
         match self._envelopes.open(message):
             case None:
-                self._inbox.deliver(message)
+                if is_sound:
+                    self._inbox.deliver(message)
             case Cover(loop):
                 self._health.returned(loop, now)
             case Fragment() as fragment:

@@ -85,7 +85,7 @@ class Refresher:
             raise RemoteFormatError(f"no Nym directory at {self._url}: {error}") from error
         topology = build_topology(records, self._resolver.resolve(hosts(records)))
         if self.topology is None and (last := self._last()):
-            self._follow(last)  # whoever chose a node then has to know whether this is its network
+            self._use(last)  # whoever chose a node then has to know whether this is its network
         self._use(topology)
         self._keep(topology, body)
         log.debug(
@@ -96,8 +96,8 @@ class Refresher:
         )
 
     def _use(self, topology: Topology) -> None:
-        self.topology = topology
-        self._follow(topology)
+        self.topology = topology.after(self.topology)
+        self._follow(self.topology)
 
     def _keep(self, topology: Topology, body: bytes) -> None:
         now = time.monotonic()

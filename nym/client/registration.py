@@ -10,8 +10,9 @@ from nym.wire.provider import (
     LONGEST_ANSWER,
     TOKEN_LENGTH,
     Pull,
+    Pulled,
     Register,
-    decode_messages,
+    decode_pull,
     decode_token,
 )
 
@@ -39,15 +40,15 @@ class Registration:
         self.token = decode_token(answer)
         log.info("registered at provider %s", encode_base58(self.node.public_key))
 
-    def pull(self) -> list[bytes]:
-        """What waited, dummies and loops included. Raises RemoteError; there must be a token.
+    def pull(self) -> Pulled:
+        """What waited. Raises RemoteError; there must be a token.
 
         Where the provider refuses the token, it is forgotten: the provider was started anew.
         """
         request = Pull(self._address, self.token or b"").encode()
         answer = exchange(self.node.client_address, request, LONGEST_ANSWER)
         try:
-            return decode_messages(answer)
+            return decode_pull(answer)
         except ProviderRefusedError:
             self.token = None
             raise

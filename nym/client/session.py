@@ -16,6 +16,7 @@ from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.provider import Pulled
 
 MOST_OTHERS = 8
 _STATE = "providers"
@@ -94,8 +95,8 @@ class ProviderSession:
         self.registered.set()
         self.remember()
 
-    def pull(self) -> list[bytes]:
-        """What waited, dummies and loops included. Raises RemoteError; there must be a token."""
+    def pull(self) -> Pulled:
+        """What waited. Raises RemoteError; there must be a token."""
         current = self._known()
         try:
             with self._heard():

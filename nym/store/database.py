@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -19,12 +19,29 @@ import pysodium
 
 from nym.errors import FolderInUseError, StoreError
 from nym.files import FILE_MODE
+from nym.store.reserve import Reserve
+from nym.store.salvage import readable
 
 FILE = "client.db"
 _FORMAT = 1
+_LATEST = 1000  # no version that will ever be; more is damage
 _NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
+# Of the write-ahead log: small, so that it doesn't fill a small disk by itself.
+_PAGES = 100
+_PAGE = 4096
+
+# What is wrong with the machine or with us; everything else that SQLite says of a file is damage.
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_SURROUNDINGS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    None,
+}
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +65,52 @@ class Database:
         self.path = folder / FILE
         self.entries: dict[str, list[tuple[str, bytes]]] = {}
         self._key = blake2b(key=private_key, person=b"nym client.db", digest_size=32).digest()
+        self._reserve = Reserve(folder)
         self._connection = self._open()
+        if error := self.lack():
+            log.error("%s; no messages are accepted or fetched before there is room", error)
 
-    def transact(self, changes: Iterable[Change]) -> StoreError | None:
+    @property
+    def is_short(self) -> bool:
+        """Whether the disk had no room lately."""
+        return not self._reserve.is_held
+
+    def lack(self) -> StoreError | None:
+        """What speaks against beginning anything new: no room on the disk."""
+        try:
+            self._reserve.hold()
+        except OSError as error:
+            return StoreError(f"{self.path.parent} has no room: {error.strerror}")
+        return None
+
+    def transact(self, changes: Sequence[Change], *, has_to_be: bool = False) -> StoreError | None:
         """Make all changes, on disk, or none; returns what went wrong.
 
-        It may run in another thread, whose pool would print what is raised in it.
+        The reserve is for what `has_to_be`. It may run in another thread, whose pool would print
+        what is raised in it.
         """
         try:
-            with self._connection:
-                for change in changes:
-                    self._apply(change)
-        except sqlite3.Error as error:
+            try:
+                self._make(changes)
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_FULL:
+                    raise
+                if has_to_be:
+                    self._reserve.give_up()
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._make(changes)
+        except (sqlite3.Error, OSError) as error:
             return StoreError(f"{self.path} can't be written: {error}")
         return None
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def _make(self, changes: Sequence[Change]) -> None:
+        with self._connection:
+            for change in changes:
+                self._apply(change)
 
     def _apply(self, change: Change) -> None:
         key = (change.kind, change.id)
@@ -79,62 +124,81 @@ class Database:
             )
 
     def _open(self) -> sqlite3.Connection:
-        connection = self._connect()
+        connection = None
         try:
+            connection = self._connect()
             self._load(connection)
         except _DamageError as damage:
-            connection.close()
+            if connection:
+                connection.close()
             return self._begin_anew(str(damage))
         return connection
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            with suppress(FileExistsError):
+            try:
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+            except FileExistsError:
+                if self.path.stat().st_size == 0:
+                    raise _DamageError("it is empty") from None
             return sqlite3.connect(self.path, timeout=0, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{self.path} can't be opened: {error}") from error
+            raise StoreError(f"{self.path} can't be opened: {self._reason(error)}") from error
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Lock it, and read all entries. Raises _DamageError; what could be read is there then."""
         try:
             self._prepare(connection)
-            rows = connection.execute("SELECT kind, id, body FROM entry ORDER BY position")
+            rows, damage = readable(connection)
             unreadable = sum(not self._keep(*row) for row in rows)
-            (check,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if damage:
+                raise damage
+            (check,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its extension
-            if code == sqlite3.SQLITE_BUSY:
+            if _code(error) in _BUSY:
                 raise FolderInUseError(self.path.parent) from error
-            if code in _DAMAGE:
-                raise _DamageError(error) from error
-            raise StoreError(f"{self.path} can't be used: {error}") from error
+            if _code(error) in _SURROUNDINGS:
+                raise StoreError(f"{self.path} can't be used: {self._reason(error)}") from error
+            raise _DamageError(error) from error
         if unreadable:
             raise _DamageError(f"{unreadable} entries are not of this client, or were changed")
-        if check != "ok":
-            raise _DamageError(check)
+        if check != b"ok":
+            raise _DamageError(check.decode("utf-8", "replace"))
 
-    def _keep(self, kind: str, entry_id: str, sealed: bytes) -> bool:
+    def _reason(self, error: Exception) -> str:
+        if not os.access(self.path.parent, os.W_OK):
+            return f"the folder {self.path.parent} can't be written by this user"
+        return str(error)
+
+    def _keep(self, kind: bytes, entry_id: bytes, sealed: bytes) -> bool:
         try:
-            body = self._unseal(kind, entry_id, sealed)
-        except (ValueError, TypeError):
+            name, entry = kind.decode(), entry_id.decode()
+            body = self._unseal(name, entry, sealed)
+        except (ValueError, TypeError, AttributeError):
             return False
-        self.entries.setdefault(kind, []).append((entry_id, body))
+        self.entries.setdefault(name, []).append((entry, body))
         return True
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Nothing here writes to a file that is as it should be: the disk may be full.
+        connection.text_factory = bytes  # what isn't UTF-8 is one entry's damage
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_PAGES * _PAGE}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not 0 <= version <= _LATEST:
+            raise _DamageError(f"no program has the format {version}")
         if version > _FORMAT:
             raise StoreError(f"{self.path} was made by a newer version of the program")
         connection.execute("BEGIN EXCLUSIVE")  # the lock, from now on
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
-            "id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
-        )
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        if version == 0:
+            connection.execute(
+                "CREATE TABLE entry (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
+                "id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
+            )
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
         connection.commit()
 
     def _set_aside(self) -> Path:
@@ -163,9 +227,11 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} can't be begun: {error}") from error
         failure = self.transact(
-            Change(kind, entry_id, body)
-            for kind, entries in self.entries.items()
-            for entry_id, body in entries
+            [
+                Change(kind, entry_id, body)
+                for kind, entries in self.entries.items()
+                for entry_id, body in entries
+            ]
         )
         if failure:
             raise failure
@@ -189,6 +255,12 @@ class Database:
             sealed, what, nonce, self._key
         )
         return opened
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """What SQLite says that it is, without its extension."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code and code & 0xFF
 
 
 class _DamageError(Exception):

@@ -5,7 +5,8 @@ thousand messages that come together cost one fsync, and no greenlet waits for a
 doesn't depend on.
 
 A change is either asked for, and refused when the disk has no room (`write`), or follows from
-something that has happened already, and is tried until it succeeds (`put`, `drop`).
+something that has happened already, and is tried until it succeeds (`put`, `drop`). There is a
+reserve for the second kind.
 """
 
 import logging
@@ -85,6 +86,11 @@ class Journal:
         if self._is_writing() and (error := self._wait().due):
             raise error
 
+    def check_room(self) -> None:
+        """Raises StoreError where the disk has no room for anything that isn't due already."""
+        if self._database.is_short and (error := self._wait().asked):
+            raise error
+
     def close(self) -> None:
         """Write what is left, and let go of the file."""
         try:
@@ -121,11 +127,13 @@ class Journal:
                 gevent.sleep(RETRY)
 
     def _commit(self, due: list[Change], asked: list[Change]) -> _Outcome:
-        together = self._database.transact([*due, *asked])
-        if together and due and asked:
-            # What was asked for may be what doesn't fit.
-            return _Outcome(self._database.transact(due), together)
-        return _Outcome(together if due else None, together if asked else None)
+        refusal = self._database.lack()
+        if refusal is None:
+            refusal = self._database.transact([*due, *asked])
+            if refusal is None:
+                return _Outcome()
+        # What was asked for may be what doesn't fit.
+        return _Outcome(self._database.transact(due, has_to_be=True), refusal)
 
     def _say(self, error: StoreError | None) -> None:
         if error and not self._is_failing:

@@ -8,7 +8,7 @@ anything that is refused                             -> bad foomp
 from typing import NamedTuple
 
 from nym.errors import ProviderRefusedError, RemoteFormatError
-from nym.wire.sizes import ADDRESS_LENGTH
+from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
 TOKEN_LENGTH = 32
 REFUSED = b"bad foomp"
@@ -68,24 +68,55 @@ def encode_messages(messages: list[bytes]) -> bytes:
     return len(messages).to_bytes(2, "big") + lengths + b"".join(messages)
 
 
-def decode_messages(data: bytes) -> list[bytes]:
-    """The messages of a pull's answer. Raises ProviderRefusedError, RemoteFormatError.
+class Pulled(NamedTuple):
+    """What a pull brought, dummies and loops included.
+
+    `is_drained`: nothing else waited. Unless it `is_sound`, its lengths contradict each other:
+    where a message begins and ends is a guess.
+    """
+
+    messages: list[bytes]
+    is_drained: bool = False
+    is_sound: bool = True
+
+
+def decode_pull(data: bytes) -> Pulled:
+    """A pull's answer. Raises ProviderRefusedError, RemoteFormatError.
 
     An answer that is cut short still yields the messages that are there whole: the provider has
     deleted them already.
     """
     _check_refusal(data)
-    count = int.from_bytes(data[:2], "big")
-    start = 2 + 2 * count
-    if len(data) < max(start, 2):
-        raise RemoteFormatError(f"a pull answer of {len(data)} bytes, too short for its lengths")
+    lengths, start = _decode_lengths(data)
+    messages = _cut(data, lengths, start)
+    missing = start + sum(lengths) - len(data)
+    is_sound = missing >= 0 and max(lengths, default=0) <= LONGEST_MESSAGE
+    is_full = len(messages) >= MESSAGES_A_PULL and DUMMY not in messages
+    return Pulled(messages, missing == 0 and is_sound and not is_full, is_sound)
+
+
+def decode_messages(data: bytes) -> list[bytes]:
+    """The messages of a raw fetch's answer. Raises RemoteFormatError."""
+    lengths, start = _decode_lengths(data)
+    return _cut(data, lengths, start)
+
+
+def _decode_lengths(data: bytes) -> tuple[list[int], int]:
+    """(the lengths that it names, where the first message begins)."""
+    start = 2 + 2 * int.from_bytes(data[:2], "big")
+    if len(data) < start:
+        raise RemoteFormatError(f"an answer of {len(data)} bytes, too short for its lengths")
+    return [int.from_bytes(data[i : i + 2], "big") for i in range(2, start, 2)], start
+
+
+def _cut(data: bytes, lengths: list[int], start: int) -> list[bytes]:
+    """The messages that are there whole."""
     messages = []
-    for i in range(2, start, 2):
-        end = start + int.from_bytes(data[i : i + 2], "big")
-        if end > len(data):
+    for length in lengths:
+        if start + length > len(data):
             break
-        messages.append(data[start:end])
-        start = end
+        messages.append(data[start : start + length])
+        start += length
     return messages
 
 
