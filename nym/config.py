@@ -9,7 +9,7 @@ import logging
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,10 +47,15 @@ def check_directory(value: str) -> None:
         raise ValueError("a directory's address has a host, a port and a path, nothing else")
 
 
+def check_key(value: str) -> None:
+    """A key in base58. Raises ValueError."""
+    decode_base58(value)
+
+
 def check_provider(value: str) -> None:
     """A key in base58, or nothing. Raises ValueError."""
     if value:
-        decode_base58(value)
+        check_key(value)
 
 
 def check_port(value: int) -> None:
@@ -89,6 +94,12 @@ def _check_level(value: str) -> None:
         raise ValueError(f"a level is one of {', '.join(LEVELS)}")
 
 
+def _check_format(value: str) -> None:
+    if value not in FORMATS:
+        raise ValueError(f"a format is one of {', '.join(FORMATS)}")
+
+
+FORMATS = ("text", "json")
 NOTES = {"traffic": "  # seconds; means of exponential distributions, the last two fixed"}
 LEVELS = {
     "debug": logging.DEBUG,
@@ -172,6 +183,7 @@ class LoggingSettings:
     """The section [logging]."""
 
     level: str = _setting("info", "debug, info, warning or error", _check_level)
+    format: str = _setting("text", "text, or json: an object a line", _check_format)
 
 
 @dataclass(frozen=True)
@@ -187,15 +199,46 @@ class Config:
 
 def load_config(folder: Path) -> Config:
     """The settings in `folder`; the defaults where it has no file. Raises ConfigError."""
-    path = folder / CONFIG_FILE
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_FILE).decode()
-    except FileNotFoundError:
+    text = _read(folder)
+    if text is None:
         return Config(client=ClientSettings(id=folder.name))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from error
-    return parse_config(text, str(path))
+    return parse_config(text, str(folder / CONFIG_FILE))
+
+
+def settings_in_file(folder: Path) -> frozenset[str]:
+    """The keys, such as "socket.port", that config.toml has. Raises ConfigError."""
+    text = _read(folder) or ""
+    parse_config(text, str(folder / CONFIG_FILE))
+    return frozenset(
+        f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table
+    )
+
+
+def change_setting(folder: Path, name: str, value: str) -> None:
+    """Set one key of config.toml, and leave all else, comments too, as it is.
+
+    `value` is as in the file; of texts, the quotes may be left out. Raises ConfigError.
+    """
+    import tomlkit  # seldom needed, and slow to load
+
+    text = _read(folder)
+    document = tomlkit.parse(format_config(load_config(folder)) if text is None else text)
+    section, _, key = name.partition(".")
+    kind = _kinds().get(section, {}).get(key)
+    if kind is None:
+        names = [f"{section}.{key}" for section, keys in _kinds().items() for key in keys]
+        raise ConfigError(f"there is no setting {name}; there are {_names(dict.fromkeys(names))}")
+    table = document.setdefault(section, tomlkit.table())
+    try:
+        table[key] = value if kind is str else tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} = {value}: it must be {_KINDS[kind]}") from error
+    changed = tomlkit.dumps(document)
+    parse_config(changed, f"{name} = {value}")
+    try:
+        write_file(folder / CONFIG_FILE, changed.encode())
+    except OSError as error:
+        raise ConfigError(f"{folder / CONFIG_FILE} can't be written: {error.strerror}") from error
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -238,6 +281,15 @@ def parse_config(text: str, name: str = CONFIG_FILE) -> Config:
     return config
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """The value of each setting, by its key, such as "socket.port"."""
+    return {
+        f"{section}.{key}": value
+        for section, values in asdict(config).items()
+        for key, value in values.items()
+    }
+
+
 def format_config(config: Config) -> str:
     """The file's text, with a comment behind each key."""
     lines = []
@@ -249,6 +301,30 @@ def format_config(config: Config) -> str:
             lines.append(f"{pair:<46} # {setting.metadata['comment']}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _read(folder: Path) -> str | None:
+    """The file's text; None where there is none. Raises ConfigError."""
+    path = folder / CONFIG_FILE
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST_FILE).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from error
+
+
+def _kinds() -> dict[str, dict[str, type]]:
+    """Which type each setting has, by section and name."""
+    defaults = Config()
+    return {
+        section.name: {
+            setting.name: type(getattr(getattr(defaults, section.name), setting.name))
+            for setting in fields(getattr(defaults, section.name))
+        }
+        for section in fields(Config)
+    }
 
 
 def _checked(value: Any, setting: Any) -> Any:

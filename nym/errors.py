@@ -33,6 +33,16 @@ class ListenError(NymError):
     """A port can't be listened on."""
 
 
+class NotRunningError(NymError):
+    """The client that a command would talk to doesn't run, or went away."""
+
+    exit_code = 3
+
+
+class ContactError(NymError):
+    """A name that is nobody's, or can't be given."""
+
+
 class FolderInUseError(NymError):
     """Two clients can't share one folder."""
 

@@ -31,7 +31,7 @@ hence at most half of a layer is left out, whatever the evidence.
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import log
+from math import inf, log
 from statistics import median
 from typing import NamedTuple
 
@@ -59,7 +59,8 @@ RECENT = 500
 LEAST = 20
 MOST_IN_FLIGHT = 5000
 
-# The part of the patience after which a loop is usually back: it counts as lost until it is.
+# The part of the patience after which a loop is usually back. If it isn't, though nothing waits at
+# the provider, it counts as lost until it is.
 USUAL = 1 / 3
 
 
@@ -84,6 +85,7 @@ class Health:
         self._refused_at: dict[bytes, float] = {}
         self._last_was_accepted = False
         self._refusing = _Avoidance(*REFUSING)
+        self._drained_at = -inf
         self._times: deque[float] = deque(maxlen=RECENT)
         self.loops_sent = 0
         self.loops_returned = 0
@@ -133,9 +135,13 @@ class Health:
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 
-    def loss(self, now: float) -> float | None:
+    def drained(self, now: float) -> None:
+        """Nothing waits at the provider: what is not back now is on its way, or lost."""
+        self._drained_at = now
+
+    def loss(self) -> float | None:
         """The share of lost loops among the last ones; None while there are too few to say."""
-        recent = [*self._recent_losses, *self._losses_under_way(now)][-RECENT:]
+        recent = [*self._recent_losses, *self._losses_under_way()][-RECENT:]
         return sum(recent) / len(recent) if len(recent) >= LEAST else None
 
     def loop_time(self) -> float | None:
@@ -163,10 +169,10 @@ class Health:
         left_out = set(avoided[: len(layer) // 2])
         return [node for node in layer if node.public_key not in left_out]
 
-    def _losses_under_way(self, now: float) -> Iterator[bool]:
+    def _losses_under_way(self) -> Iterator[bool]:
         """Whether loops of epochs that aren't judged yet are lost, as far as that shows."""
         for loop in chain.from_iterable(self._epochs):
-            if now - loop.sent_at > self._patience * USUAL:
+            if self._drained_at - loop.sent_at > self._patience * USUAL:
                 yield not loop.is_back
 
     def _avoided_until(self, now: float) -> dict[bytes, float]:

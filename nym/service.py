@@ -81,7 +81,7 @@ class Service:
         self._address = address
         self._view = view
         self._progress = progress
-        self._manner = manner  # of messages that ask for none
+        self.manner = manner  # of messages that ask for none
         self._started = time.monotonic()
 
     def answer(self, request: Request) -> Response:
@@ -102,8 +102,8 @@ class Service:
                 return Flushed()
             case Status():
                 return self._status()
-            case Subscribe(window):
-                return Subscribed(window)
+            case Subscribe():
+                return Subscribed(*request)
             case Progress(message_id):
                 return self._progress_of(message_id)
             case Acknowledge(message_id):
@@ -157,10 +157,10 @@ class Service:
             case False, False:
                 return Manner.SEALED
             case False, None:
-                return max(self._manner, Manner.SEALED)
+                return max(self.manner, Manner.SEALED)
             case None, False:
-                return min(self._manner, Manner.SEALED)
-        return self._manner
+                return min(self.manner, Manner.SEALED)
+        return self.manner
 
     def _progress_of(self, message_id: str) -> MessageProgress:
         if message_id in self.outbox:

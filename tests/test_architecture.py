@@ -22,7 +22,7 @@ FLOORS = [
     {"nym.sockets"},
     {"nym.service", "nym.routes", "nym.health", "nym.envelope"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
-    {"nym.wire", "nym.store", "nym.config", "nym.listening"},
+    {"nym.wire", "nym.store", "nym.config", "nym.contacts", "nym.listening"},
     {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
 ]
 NO_IO = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nym import __version__
-from nym.cli import COMMANDS
+from nym.cli.usage import COMMANDS
 from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
@@ -49,14 +49,18 @@ def test_help_and_version(tmp_path: Path) -> None:
     code, out, err = run_program(tmp_path, "--help")
     assert (code, err) == (0, "")
     for command in COMMANDS:
-        assert f"nym-client {command}" in out
+        assert f"  {command} " in out
     assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
 
 
 def test_help_behind_a_command(tmp_path: Path) -> None:
-    whole = run_program(tmp_path, "--help")
-    assert run_program(tmp_path, "init", "--help") == whole
-    assert run_program(tmp_path, "-h") == whole
+    assert run_program(tmp_path, "-h") == run_program(tmp_path, "--help")
+    for name, command in COMMANDS.items():
+        assert run_program(tmp_path, name, "--help") == (0, command.text, "")
+        assert run_program(tmp_path, "-h", name)[1] == command.text
+        assert re.search(rf"Examples:\n.*nym-client {name}", command.text, re.DOTALL)
+        assert f"  nym-client {name}" in command.usage
+        assert "--help" in command.options
 
 
 def test_a_reader_that_stops(tmp_path: Path) -> None:
@@ -64,7 +68,7 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
         assert program.process.stdout is not None
         assert program.process.stderr is not None
         program.process.stdout.close()
-        assert program.process.wait(PATIENCE) == 1
+        assert program.process.wait(PATIENCE) == -signal.SIGPIPE
         assert program.process.stderr.read() == b""
         program.process.stdout = None
 
@@ -72,7 +76,16 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nonsense"], 'no command "nonsense"'),
+        (["nonsense"], 'no command "nonsense"; there are init, tcpsocket'),
+        (["sned"], 'no command "sned"; did you mean send?'),
+        (
+            ["send", "--id", "a", "--relaible", "b"],
+            "no option --relaible; did you mean --reliable?",
+        ),
+        (["config", "show"], "usage: nym-client config show --id ID"),
+        (["completion", "csh"], "usage: nym-client completion (bash | zsh | fish)"),
+        (["receive", "--id", "a", "--count", "0"], "--count 0: a whole number from 1 to"),
+        (["contacts", "add", "a", "b"], "ADDRESS b: a key has 32 bytes"),
         (["--nonsense"], "--help"),
         (["init"], "usage: nym-client init --id ID"),
         (["init", "--id"], "usage: nym-client init"),

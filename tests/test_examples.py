@@ -14,9 +14,9 @@ from tests.harness import PATIENCE, Program, run_program
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "sockets.md"]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("sockets", "shell"))]
 # Behind the mark of a file in a document stands that file.
-INCLUDED = re.compile(r"<!-- (examples/\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
+INCLUDED = re.compile(r"<!-- ((?:examples|tests/cli)/\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 
 
 class Running(NamedTuple):

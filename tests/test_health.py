@@ -144,7 +144,7 @@ def test_nobody_is_avoided_in_a_hundred_hours_of_a_sound_or_lossy_network(loss: 
     network = Network(1, loss=loss)
     network.run(25 * HOUR)
     assert network.convicted == []
-    assert network.health.loss(network.now) == pytest.approx(loss, abs=0.06)
+    assert network.health.loss() == pytest.approx(loss, abs=0.06)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
@@ -404,7 +404,7 @@ def test_a_loop_under_way_is_counted_once() -> None:
     health = Health(PATIENCE)
     for _ in range(60):
         health.sent(b"loop", [b"a", b"b", b"c"], 0.0)
-    assert health.loss(PATIENCE) is None
+    assert health.loss() is None
 
 
 def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
@@ -431,11 +431,16 @@ def test_the_loss_is_that_of_the_last_loops_judged() -> None:
     health = Health(PATIENCE)
     fill_epoch(health, 0.0, 45)
     health.avoided(PATIENCE + 1)
-    assert health.loss(PATIENCE + 1) == 0.25
+    assert health.loss() == 0.25
     for i in range(9):
         fill_epoch(health, 100.0 * (i + 1), 60)
     health.avoided(1000.0)
-    assert health.loss(1000.0) == 0.0
+    assert health.loss() == 0.0
+
+
+def loss_when_drained(health: Health, now: float) -> float | None:
+    health.drained(now)
+    return health.loss()
 
 
 def test_the_loss_is_known_before_loops_are_judged_and_corrected_by_those_that_are_late() -> None:
@@ -443,15 +448,26 @@ def test_the_loss_is_known_before_loops_are_judged_and_corrected_by_those_that_a
     for i in range(LEAST):
         health.sent(b"%d" % i, [], float(i) / 10)
     first_due, all_due = PATIENCE * USUAL + 0.01, PATIENCE * USUAL + LEAST / 10
-    assert health.loss(first_due) is None
-    assert health.loss(all_due) == 1.0
+    assert loss_when_drained(health, first_due) is None
+    assert loss_when_drained(health, all_due) == 1.0
     for i in range(5, LEAST):
         health.returned(b"%d" % i, all_due)
-    assert health.loss(all_due) == 5 / LEAST
+    assert health.loss() == 5 / LEAST
     health.returned(b"0", PATIENCE - 1)
-    assert health.loss(PATIENCE - 1) == 4 / LEAST
+    assert health.loss() == 4 / LEAST
     health.returned(b"1", PATIENCE + 1)
-    assert health.loss(PATIENCE + 1) == 4 / LEAST
+    assert health.loss() == 4 / LEAST
+
+
+def test_what_may_still_wait_at_the_provider_is_not_lost() -> None:
+    health = Health(PATIENCE)
+    for i in range(LEAST):
+        health.sent(b"%d" % i, [], 1.0)
+    assert health.loss() is None
+    assert loss_when_drained(health, 2.0) is None
+    for i in range(LEAST):
+        health.returned(b"%d" % i, PATIENCE)
+    assert loss_when_drained(health, PATIENCE) == 0.0
 
 
 def test_the_time_of_loops_is_the_median_of_those_that_came_back() -> None:
@@ -480,25 +496,25 @@ def test_the_loss_is_that_of_the_latest_loops_judged_or_not() -> None:
     for i in range(9):
         fill_epoch(health, 100.0 * i, 60)
     fill_epoch(health, 900.0, 0)
-    assert health.loss(901.0) == 0.0
-    assert health.loss(900.0 + PATIENCE - 1) == 60 / RECENT
+    assert loss_when_drained(health, 901.0) == 0.0
+    assert loss_when_drained(health, 900.0 + PATIENCE - 1) == 60 / RECENT
 
 
 def test_an_epoch_is_judged_as_soon_as_all_of_it_is_back() -> None:
     health = Health(PATIENCE)
     fill_epoch(health, 0.0, 0)
     health.avoided(PATIENCE + 1)
-    assert health.loss(100.0) == 1.0
+    assert health.loss() == 1.0
     fill_epoch(health, 100.0, 60)
     health.avoided(101.0)
-    assert health.loss(101.0) == 0.5
+    assert health.loss() == 0.5
 
 
 def test_a_loop_that_comes_too_late_was_lost() -> None:
     health = Health(PATIENCE)
     fill_epoch(health, 0.0, 30, PATIENCE + 1)
     health.avoided(PATIENCE + 1)
-    assert health.loss(PATIENCE + 1) == 1.0
+    assert health.loss() == 1.0
     assert not health.returned(b"59 at 0.000000", PATIENCE + 2)
 
 
@@ -508,7 +524,7 @@ def test_an_interruption_makes_what_is_under_way_forgotten() -> None:
     health.interrupted()
     assert not health.returned(b"59 at 0.000000", 2.0)
     health.avoided(100.0)
-    assert health.loss(100.0) is None
+    assert health.loss() is None
 
 
 def test_interruptions_keep_a_node_from_blame() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nym.cli import COMMANDS
+from nym.cli.usage import COMMANDS
 from tests.harness import PATIENCE, Program, run_program
 
 ROOT = Path(__file__).parent.parent

@@ -388,6 +388,30 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
     assert len(served.inbox.take()) == 100
 
 
+def test_who_does_not_follow_hears_when_there_is_no_more(served: Served) -> None:
+    with Lines(served.connect()) as lines, Lines(served.connect()) as other:
+        assert lines.ask(type="subscribe", follow=False) == {"type": "subscribe"}
+        assert lines.hear() == {"type": "end"}
+        served.deliver(b"1", b"2")
+        assert [lines.receive().message for _ in range(2)] == [b"1", b"2"]
+        served.deliver(b"3", b"4")
+        assert lines.receive().message == b"3"
+        assert other.ask(type="subscribe", follow=False, window=1) == {"type": "subscribe"}
+        assert other.hear() == {"type": "end"}, "the rest is on offer to somebody else"
+
+
+def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served) -> None:
+    served.deliver(b"1", b"2", b"3")
+    with Lines(served.connect()) as lines:
+        assert lines.ask(type="subscribe", follow=False, window=1) == {"type": "subscribe"}
+        heard = []
+        while (said := lines.hear())["type"] != "end":
+            heard.append(said["type"])
+            if said["type"] == "message":
+                lines.say(type="ack", id=said["id"])
+    assert heard == ["message", "ack"] * 3
+
+
 def test_answers_and_messages_do_not_mix(served: Served) -> None:
     clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(4000))
     served.topology = TOPOLOGY._replace(

@@ -1,117 +1,106 @@
-"""Send messages through a Nym 0.4 mix network: nobody on the way learns who talks to whom.
+"""The command line: what it means, and how it ends."""
 
-Usage:
-  nym-client
-  nym-client init --id ID [--provider KEY] [--directory URL] [--force]
-  nym-client tcpsocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
-  nym-client websocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
-  nym-client localnet [--port PORT] [--host IP] [--layers N] [--width N] [--providers N]
-                      [--folder DIR]
-  nym-client demo
-  nym-client --help
-  nym-client --version
-
-Commands:
-  init        make a client: its keys, its address, its config.toml
-  tcpsocket   run a client; applications connect to it over TCP
-  websocket   run a client; applications connect to it with a WebSocket
-  localnet    run a whole network on this machine
-  demo        a local network and two clients that write to each other
-
-Options:
-  --id ID             the client's name on this machine
-  --provider KEY      the provider to use, its key in base58; else one is chosen
-  --directory URL     the network's directory; else the configured one
-  --force             replace keys that are there; their address is lost
-  -p PORT --port PORT
-                      port to listen on; 0: the system chooses. A client: the configured one,
-                      else 9001. localnet: the directory's, else 8080
-  --listen HOST       where applications connect, else as configured, else 127.0.0.1;
-                      unix:PATH: a UNIX socket, for this user alone
-  --reliable          messages are sent until they are acknowledged, unless they ask not to be;
-                      tells their recipients who sent them
-  --host IP           where the network listens, and can be reached [default: 127.0.0.1]
-  --layers N          layers of mixnodes, 1 to 4 [default: 3]
-  --width N           mixnodes in each layer [default: 1]
-  --providers N       providers [default: 1]
-  --folder DIR        keep keys and undelivered messages here; else they end with the network
-  --help              show this
-  --version           show the version
-
-Examples:
-  nym-client demo
-  nym-client init --id alice
-  nym-client tcpsocket --id alice --port 9001
-"""
-
+import difflib
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 import docopt
+import gevent
 
 from nym import __version__
 from nym.cli.banner import banner
+from nym.cli.output import say
+from nym.cli.usage import COMMANDS, overview
 from nym.errors import NymError, UsageError
 
 Options = Mapping[str, Any]
 
-COMMANDS = {
-    "init": "nym.cli.init",
-    "tcpsocket": "nym.cli.run",
-    "websocket": "nym.cli.run",
-    "localnet": "nym.cli.localnet",
-    "demo": "nym.cli.demo",
-}
+_HELP = {"--help", "-h"}
 
 
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
+    gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
     try:
-        if not {"--help", "-h"}.isdisjoint(arguments):  # behind a command, too
-            print(__doc__, end="")
-            return 0
-        return _dispatch(_parse(arguments))
+        return _run(arguments)
     except NymError as error:
         print(f"nym-client: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Nobody reads on; the interpreter is not to try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Nobody reads on. That ends a program as it ends every other one, by now in good order.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - no traceback is for users
+        from nym.cli import crash
+
+        print(f"nym-client: {crash.describe(error)}", file=sys.stderr)
+        return 1
 
 
-def _parse(arguments: list[str]) -> Options:
+def _run(arguments: list[str]) -> int:
+    name = _command(arguments)
+    if name is None:
+        return _without_command(arguments)
+    command = COMMANDS[name]
+    if not _HELP.isdisjoint(arguments):
+        say(command.text.rstrip("\n"))
+        return 0
     try:
-        return docopt.docopt(__doc__ or "", arguments, default_help=False)
+        options = docopt.docopt(command.text, arguments, default_help=False)
     except docopt.DocoptExit as error:
-        raise UsageError(_misuse(arguments)) from error
+        raise UsageError(_misuse(name, arguments)) from error
+    # Imported when needed: --help doesn't wait for the network code.
+    carry_out: Callable[[Options], int] = getattr(import_module(command.module), command.function)
+    return carry_out(options)
 
 
-def _misuse(arguments: list[str]) -> str:
-    command = next((word for word in arguments if not word.startswith("-")), "")
-    if command not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        return f'there is no command "{command}"; there are {known}\nmore with: nym-client --help'
-    # Its part of the text above: from its name to the next one's.
-    usage = f"  nym-client {command}" + (__doc__ or "").split(f"  nym-client {command}", 1)[1]
-    usage = " ".join(usage.split("\n  nym-client ", 1)[0].split())
+def _command(arguments: list[str]) -> str | None:
+    """The command's name: the first word, or the first that is one behind options."""
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in COMMANDS:
+            raise UsageError(_unknown(arguments[0]))
+        return arguments[0]
+    return next((word for word in arguments if word in COMMANDS), None)
+
+
+def _without_command(arguments: list[str]) -> int:
+    if not arguments:
+        say(banner())
+        say("usage: --help to see available options.")
+    elif not _HELP.isdisjoint(arguments):
+        say(overview().rstrip("\n"))
+    elif arguments == ["--version"]:
+        say(f"nym-client {__version__}")
+    else:
+        raise UsageError(
+            f"a command is missing in: {' '.join(arguments)}\nmore with: nym-client --help"
+        )
+    return 0
+
+
+def _unknown(word: str) -> str:
+    known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return f'there is no command "{word}"{known}\nmore with: nym-client --help'
+
+
+def _misuse(name: str, arguments: list[str]) -> str:
+    usage = " ".join(COMMANDS[name].usage.split())
+    known = {option.rstrip("=") for option in COMMANDS[name].options}
+    for word in arguments:
+        option = word.split("=", 1)[0]
+        # docopt takes what an option begins with for the option.
+        if option.startswith("--") and not any(k.startswith(option) for k in known):
+            return f"{name} has no option {option}{_suggestion(option, known)}\nusage: {usage}"
     return f"these arguments don't fit: {' '.join(arguments)}\nusage: {usage}"
 
 
-def _dispatch(options: Options) -> int:
-    if options["--version"]:
-        print(f"nym-client {__version__}")
-        return 0
-    for command, module in COMMANDS.items():
-        if options[command]:
-            # Imported when needed: --help doesn't wait for the network code.
-            execute: Callable[[Options], int] = import_module(module).execute
-            return execute(options)
-    print(banner())
-    print("usage: --help to see available options.")
-    return 0
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,25 +1,14 @@
-"""What the commands that keep running share: a log, and an orderly end."""
+"""What the commands that keep running share: signals, and an orderly end."""
 
-import logging
 import signal
-import sys
 from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
 
+from nym.cli.notify import notify
+
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-
-
-def set_up_log(level: int) -> None:
-    """One line an event, on standard error."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-    )
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def stop_event() -> Event:
@@ -30,15 +19,11 @@ def stop_event() -> Event:
     return stop
 
 
-def say(line: str) -> None:
-    """A line on standard output, at once, for those who wait for it."""
-    print(line, flush=True)
-
-
 def run_until(stop: Event, end: Callable[[], None]) -> int:
     """Wait for the end, then do it; returns the exit code."""
     try:
         stop.wait()
     finally:
+        notify("STOPPING=1")
         end()
     return 0

@@ -13,17 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import gevent
 
 from nym.cli import Options
-from nym.cli.daemon import say
 from nym.cli.init import make_client
+from nym.cli.output import say
 from nym.client.refresher import TOPOLOGY_PATH
 from nym.client.transport import http_get
 from nym.config import ClientSettings, Config
@@ -100,10 +99,8 @@ class Peer:
     def __init__(self, name: str, directory: str, home: Path) -> None:
         self.name = name
         folder = home / "nym" / "clients" / name
-        with redirect_stdout(StringIO()):  # a demo of messages, not of files
-            self.identity: Identity = make_client(
-                folder, Config(client=ClientSettings(id=name, directory=directory))
-            )
+        config = Config(client=ClientSettings(id=name, directory=directory))
+        self.identity: Identity = make_client(folder, config)
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -147,7 +144,7 @@ class Peer:
             return self._process.wait()
 
 
-def execute(options: Options) -> int:
+def demo(options: Options) -> int:
     """Run the demo; returns 0 only if both messages arrived."""
     # Clients are ended, and their folder removed, when this process is told to end, too.
     end = partial(gevent.kill, gevent.getcurrent(), SystemExit(143))

@@ -6,6 +6,7 @@ from pathlib import Path
 from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.options import checked, client_folder
+from nym.cli.output import say
 from nym.config import (
     Config,
     check_directory,
@@ -17,7 +18,7 @@ from nym.errors import ConfigError, IdentityError
 from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
 
 
-def execute(options: Options) -> int:
+def init(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
     try:
@@ -36,23 +37,23 @@ def _init(folder: Path, options: Options) -> int:
         directory = checked("--directory", options["--directory"], check_directory)
         settings = replace(settings, directory=directory)
 
-    print(banner())
-    print("Initialising client...")
-    identity = make_client(folder, replace(config, client=settings), force=options["--force"])
-    print("Client configuration completed.")
-    print(f"Address: {identity.address}")
-    return 0
-
-
-def make_client(folder: Path, config: Config, *, force: bool = False) -> Identity:
-    """New keys in `folder`, and `config` in its config.toml. Raises IdentityError, OSError."""
-    if has_identity(folder) and not force:
+    if has_identity(folder) and not options["--force"]:
         raise IdentityError(
             f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '
             "another --id, or --force to replace its keys, and with them its address"
         )
+    say(banner())
+    say("Initialising client...")
+    say(f'Writing keypairs to "{folder}"...')
+    identity = make_client(folder, replace(config, client=settings))
+    say("Client configuration completed.")
+    say(f"Address: {identity.address}")
+    return 0
+
+
+def make_client(folder: Path, config: Config) -> Identity:
+    """New keys in `folder`, and `config` in its config.toml. Raises OSError."""
     identity = generate_identity()
-    print(f'Writing keypairs to "{folder}"...')
     save_identity(identity, folder)
     save_config(config, folder)
     return identity

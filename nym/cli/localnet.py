@@ -1,13 +1,14 @@
 """`localnet`: a whole network on this machine."""
 
 import ipaddress
-import logging
 from pathlib import Path
 
 from nym.cli import Options
-from nym.cli.daemon import run_until, say, set_up_log, stop_event
+from nym.cli.daemon import run_until, stop_event
+from nym.cli.log import set_up_log
 from nym.cli.options import number
-from nym.config import DEFAULT_DIRECTORY_PORT
+from nym.cli.output import say
+from nym.config import DEFAULT_DIRECTORY_PORT, LoggingSettings
 from nym.errors import UsageError
 from nym.localnet.network import Network
 from nym.wire.directory import MOST_LAYERS
@@ -15,10 +16,10 @@ from nym.wire.directory import MOST_LAYERS
 MOST_NODES = 100  # of a layer, and of providers
 
 
-def execute(options: Options) -> int:
+def localnet(options: Options) -> int:
     """Run until a signal comes."""
     stop = stop_event()
-    set_up_log(logging.INFO)
+    set_up_log(LoggingSettings())
     folder = options["--folder"]
     port = options["--port"] or str(DEFAULT_DIRECTORY_PORT)
     network = Network(

@@ -1,25 +1,32 @@
 """`tcpsocket` and `websocket`: run a client, with a socket for applications."""
 
 import logging
+import signal
 from dataclasses import replace
 from pathlib import Path
 
+import gevent
+
 from nym.cli import Options
 from nym.cli.banner import banner
-from nym.cli.daemon import run_until, say, set_up_log, stop_event
+from nym.cli.control import existing_folder
+from nym.cli.daemon import run_until, stop_event
+from nym.cli.log import set_up_log
+from nym.cli.notify import feed_watchdog, notify, reloading
 from nym.cli.options import checked, client_folder, number, nym_folder
-from nym.client.client import Client
+from nym.cli.output import say
+from nym.client.client import RELOADABLE, Client
 from nym.config import (
     DEFAULT_DIRECTORY,
     DEFAULT_DIRECTORY_PORT,
-    LEVELS,
     NEEDS_SEAL,
     Config,
     check_directory,
     check_host,
     load_config,
+    settings_of,
 )
-from nym.errors import UsageError
+from nym.errors import NymError, UsageError
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.sockets.local import LocalSocket
@@ -28,25 +35,40 @@ from nym.wire.addresses import UNIX, is_loopback
 log = logging.getLogger(__name__)
 
 
-def execute(options: Options) -> int:
-    """Run until a signal comes."""
+def tcpsocket(options: Options) -> int:
+    """Run a client with a TCP socket."""
+    from nym.sockets.tcp import TcpSocket  # neither command waits for what the other one loads
+
+    return _run(options, TcpSocket)
+
+
+def websocket(options: Options) -> int:
+    """Run a client with a WebSocket."""
+    from nym.sockets.http import WebSocket
+
+    return _run(options, WebSocket)
+
+
+def _run(options: Options, kind: type[LocalSocket]) -> int:
+    """Until a signal comes."""
     stop = stop_event()
-    folder = client_folder(options["--id"])
-    config = _with_options(load_config(folder), options)
-    set_up_log(LEVELS[config.logging.level])
-    say(banner())
+    config = _with_options(load_config(client_folder(options["--id"])), options)
+    folder = existing_folder(options["--id"])
+    set_up_log(config.logging)
+    if not options["--quiet"]:
+        say(banner())
     identity = load_identity(folder)
 
     # Only where nobody named a directory may one come up by itself.
     is_default = not options["--directory"] and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
-    socket = _socket(options)
-    client = Client(identity, config, folder, socket, embedded.revive if is_default else None)
+    client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
     place = client.listen()
     where = f"{UNIX}{place}" if isinstance(place, Path) else f"port: {place}"
-    say(f"Starting {socket.kind} on {where}")
-    say("Listening for messages...")
-    say(f"Public key: {identity.address}")
+    if not options["--quiet"]:
+        say(f"Starting {kind.kind} on {where}")
+        say("Listening for messages...")
+        say(f"Public key: {identity.address}")
     log.info("Starting nym client")
     log.info('Using directory server: "%s"', config.client.directory)
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
@@ -56,6 +78,10 @@ def execute(options: Options) -> int:
             config.socket.host,
         )
     client.start()
+    notify("READY=1", f"STATUS={kind.kind} on {where}")
+    feed_watchdog()
+    reloader = _Reloader(client, folder, options, config)
+    gevent.signal_handler(signal.SIGHUP, reloader.reload)
 
     def end() -> None:
         client.stop()
@@ -64,15 +90,37 @@ def execute(options: Options) -> int:
     return run_until(stop, end)
 
 
-def _socket(options: Options) -> type[LocalSocket]:
-    # Each imported when needed: neither waits for what the other one loads.
-    if options["websocket"]:
-        from nym.sockets.http import WebSocket
+class _Reloader:
+    """Takes over what has changed in config.toml and can change while the client runs."""
 
-        return WebSocket
-    from nym.sockets.tcp import TcpSocket
+    def __init__(self, client: Client, folder: Path, options: Options, config: Config) -> None:
+        self._client = client
+        self._folder = folder
+        self._options = options
+        self._config = config
 
-    return TcpSocket
+    def reload(self) -> None:
+        """Read it again; a file with a mistake in it changes nothing."""
+        reloading(self._reload)
+
+    def _reload(self) -> None:
+        try:
+            config = _with_options(load_config(self._folder), self._options)
+        except NymError as error:
+            log.error("the settings stay as they were: %s", error)  # noqa: TRY400
+            return
+        before, now = settings_of(self._config), settings_of(config)
+        changed = {key for key, value in now.items() if value != before[key]}
+        self._client.reload(config)
+        set_up_log(config.logging)
+        for key in sorted(changed & RELOADABLE):
+            log.info("%s is %s now", key, now[key])
+        for key in sorted(changed - RELOADABLE):
+            log.warning("%s has changed, which takes a restart", key)
+        if not changed:
+            log.info("no setting has changed")
+        # What takes a restart is still to be said at the next reload.
+        self._config = config if changed <= RELOADABLE else self._config
 
 
 def _with_options(config: Config, options: Options) -> Config:
@@ -87,6 +135,9 @@ def _with_options(config: Config, options: Options) -> Config:
     if options["--directory"]:
         directory = checked("--directory", options["--directory"], check_directory)
         config = replace(config, client=replace(config.client, directory=directory))
+    level = "warning" if options["--quiet"] else "debug" if options["--verbose"] else None
+    if level:
+        config = replace(config, logging=replace(config.logging, level=level))
     if options["--reliable"]:
         if not config.privacy.seal:
             raise UsageError(f"--reliable: {NEEDS_SEAL}")

@@ -32,11 +32,24 @@ from nym.store.state import State
 from nym.wire.keys import decode_base58
 from nym.wire.provider import MESSAGES_A_PULL
 
+# What `reload` takes over; the log's settings are the caller's.
+RELOADABLE = frozenset(
+    {
+        "client.provider_patience",
+        "client.reliable",
+        "socket.allowed_origins",
+        "logging.level",
+        "logging.format",
+    }
+)
+
 log = logging.getLogger(__name__)
 
 
 class Client:
-    """One running client, with one kind of `socket`; what it has to remember is in `folder`.
+    """One running client, with one kind of `socket` for applications, or none.
+
+    What it has to remember is in `folder`.
 
     `revive` may bring a directory up where nothing answers (Refresher). Raises StoreError,
     FolderInUseError.
@@ -47,7 +60,7 @@ class Client:
         identity: Identity,
         config: Config,
         folder: Path,
-        socket: type[LocalSocket],
+        socket: type[LocalSocket] | None,
         revive: Callable[[], bool] | None = None,
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
@@ -94,7 +107,7 @@ class Client:
 
         def loss() -> float | None:
             # Plain loops, which all look alike, tell nothing, now or later.
-            return health.loss(time.monotonic()) if config.privacy.seal else 0.0
+            return health.loss() if config.privacy.seal else 0.0
 
         def begin(
             outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
@@ -131,19 +144,19 @@ class Client:
             _pull_period(traffic),
             random,
         )
-        service = Service(
+        self._service = Service(
             address, self._outbox, inbox, self._view, self._outgoing.progress, _manner(config)
         )
-        self._socket = socket(service, config.socket)
-        self._control = ControlSocket(service, folder)
+        self._socket = socket(self._service, config.socket) if socket else None
+        self._control = ControlSocket(self._service, folder)
         self._watch = Watch(random)
 
-    def listen(self) -> int | Path:
-        """Open the sockets; returns the port, or path, of the one for applications.
+    def listen(self) -> int | Path | None:
+        """Open the sockets; returns the port, or path, of the one for applications, if any.
 
         Raises ListenError.
         """
-        place = self._socket.start()
+        place = self._socket.start() if self._socket else None
         self._control.start()
         return place
 
@@ -157,9 +170,17 @@ class Client:
         self._watch.start("loop cover stream", self._after_registration(self._cover.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
+    def reload(self, config: Config) -> None:
+        """Go on with what of the settings can change while it runs (RELOADABLE)."""
+        self._service.manner = _manner(config)
+        self._session.patience = config.client.provider_patience
+        if self._socket:
+            self._socket.reload(config.socket)
+
     def stop(self) -> None:
         """End everything; what was accepted and not sent yet waits for the next start."""
-        self._socket.stop()
+        if self._socket:
+            self._socket.stop()
         self._control.stop()
         self._poller.stop()
         self._watch.stop()
@@ -181,7 +202,7 @@ class Client:
             self._health.loops_sent,
             self._health.loops_returned,
             self._health.loop_time(),
-            self._health.loss(now),
+            self._health.loss(),
             self._health.avoidances(now),
         )
 

@@ -114,6 +114,7 @@ class Poller:
         self._backoff.reset()
         if pulled.is_drained:
             self._drained = time.monotonic()
+            self._health.drained(self._drained)
 
     def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:

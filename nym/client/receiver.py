@@ -36,6 +36,7 @@ class Receiver:
         self._acknowledgements = acknowledgements
         self._health = health
         self._acknowledged = acknowledged
+        self._contradicted = logging.WARNING  # said loudly once
         self._owed: list[tuple[Fragment, Run]] = []
 
     def settle(self) -> None:
@@ -57,7 +58,8 @@ class Receiver:
         """Keep what is in these messages; they have to be settled then."""
         now = time.monotonic()
         if not pulled.is_sound:
-            log.warning("the provider's answer contradicts itself: what has no seal is dropped")
+            level, self._contradicted = self._contradicted, logging.DEBUG
+            log.log(level, "the provider's answer contradicts itself: what has no seal is dropped")
         for message in pulled.messages:
             if not is_cover(message):
                 self._sort(message, now, is_sound=pulled.is_sound)

@@ -45,7 +45,7 @@ class ProviderSession:
         self.registered = Event()  # set at the first registration, for good
         self._address = address
         self._preferred = preferred
-        self._patience = patience
+        self.patience = patience
         self._state = state
         self._is_online = is_online
         self._current: Registration | None = None
@@ -141,7 +141,7 @@ class ProviderSession:
             missing = now - min(self._listed, self._answered)
             if not is_same_network and chosen is None:
                 chosen = self._nearest(topology)
-            elif missing > self._patience:
+            elif missing > self.patience:
                 self._unreachable.add(self._current.node.public_key)
                 chosen = self._nearest(topology)
         if chosen is not None:

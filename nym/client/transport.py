@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import gevent
@@ -72,6 +73,15 @@ def http_get(url: str) -> bytes:
             if len(body) > LONGEST_HTTP_ANSWER:
                 raise RemoteFormatError(f"more than {LONGEST_HTTP_ANSWER} bytes")
         return body
+
+
+def http_clock(url: str) -> float | None:
+    """The time at an HTTP server, in seconds since 1970, if it tells. Raises UnreachableError."""
+    with _http("GET", url, None) as answer:
+        try:
+            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
 
 
 def http_post(url: str, body: bytes) -> None:

@@ -193,6 +193,7 @@ class JsonConversation(Conversation):
         super().__init__(service)
         self.news = self._news = Event()
         self._subscriber: Subscriber | None = None
+        self._follows = True
         self._failed: deque[str] = deque()
 
     def unasked(self) -> Iterator[bytes]:
@@ -204,6 +205,9 @@ class JsonConversation(Conversation):
             yield self._pack(json_objects.encode_failed(self._failed.popleft()))
         for received in self._service.inbox.offer(self._subscriber):
             yield self._pack(json_objects.encode_received(received))
+        if not self._follows and self._service.inbox.is_drained(self._subscriber):
+            self._follows = True  # by which it is said once
+            yield self._pack(json_objects.encode_end())
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
@@ -225,6 +229,7 @@ class JsonConversation(Conversation):
     def _encode(self, message_format: str, response: Response) -> bytes:
         if isinstance(response, Subscribed) and self._subscriber is None:
             self._subscriber = self._service.inbox.subscribe(self._news.set, response.window)
+            self._follows = response.follows
             self._service.outbox.watch(self._hear_of_failure)
             self._news.set()
         return self._pack(json_objects.encode_response(response, message_format))

@@ -11,15 +11,13 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from nym.config import SocketSettings
 from nym.errors import HandshakeError
-from nym.service import Service
 from nym.sockets.connection import MOST_CONNECTIONS, converse, write
 from nym.sockets.conversation import Conversation
 from nym.sockets.local import LocalSocket, Place
 from nym.sockets.websocket import WebSocketConversation
 from nym.wire.handshake import BAD_REQUEST, FORBIDDEN, VERSION, open_websocket
-from nym.wire.origins import is_own_host, is_welcome, parse_origin
+from nym.wire.origins import Origin, is_own_host, is_welcome, parse_origin
 
 HANDSHAKE_TIME = 10.0  # seconds in which a request has to be complete, and its answer read
 LONGEST_HEAD = 1 << 14  # bytes of all headers together
@@ -40,9 +38,9 @@ class WebSocket(LocalSocket):
 
     kind = "websocket"
 
-    def __init__(self, service: Service, settings: SocketSettings) -> None:
-        super().__init__(service, settings)
-        self._allowed_origins = frozenset(map(parse_origin, settings.allowed_origins))
+    @property
+    def _allowed_origins(self) -> frozenset[Origin]:
+        return frozenset(map(parse_origin, self._settings.allowed_origins))
 
     def _make_server(self, place: Place) -> WSGIServer:
         return WSGIServer(

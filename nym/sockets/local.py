@@ -2,6 +2,7 @@
 
 import socket
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,6 +41,10 @@ class LocalSocket(ABC):
             return path
         self._server = self._make_server((host, self._settings.port))
         return listen(self._server).port
+
+    def reload(self, settings: SocketSettings) -> None:
+        """Take over `settings`, as far as they can change while it listens."""
+        self._settings = replace(settings, host=self._settings.host, port=self._settings.port)
 
     def stop(self) -> None:
         """Stop listening, and end all connections."""

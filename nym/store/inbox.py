@@ -131,6 +131,10 @@ class Inbox:
         self._offered.update((received.id, subscriber) for received in offered)
         return offered
 
+    def is_drained(self, subscriber: "Subscriber") -> bool:
+        """Whether there is nothing to offer to this one, and nothing on offer."""
+        return subscriber not in self._offered.values() and not any(True for _ in self._free())
+
     def acknowledge(self, message_id: str) -> bool:
         """Drop a message, on disk, too; False if there is none with this id.
 

@@ -71,7 +71,8 @@ def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
         case "ownDetails":
             return Details(), TEXT
         case "subscribe":
-            return Subscribe(_window(body)), BASE64
+            follows = _flag(body, "follow")
+            return Subscribe(_window(body), follows is not False), BASE64
         case "ack":
             return Acknowledge(_text(body, "id")), TEXT
         case "status":
@@ -116,6 +117,11 @@ def encode_received(received: Received) -> str:
             "received": received.at,
         }
     )
+
+
+def encode_end() -> str:
+    """What tells a subscriber who doesn't follow that no more messages wait."""
+    return _object({"type": "end"})
 
 
 def encode_failed(message_id: str) -> str:

@@ -21,7 +21,11 @@ def decode_base58(text: str) -> bytes:
     """32 bytes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a key in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
-    return _checked(base58.b58decode(text))
+    try:
+        key = base58.b58decode(text)
+    except ValueError as error:
+        raise ValueError("a key in base58 has letters and digits, but no 0, O, I and l") from error
+    return _checked(key)
 
 
 def encode_base64(key: bytes) -> str:

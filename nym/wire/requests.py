@@ -50,9 +50,13 @@ class Status(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Hand over each message as it comes, `window` of them ahead of their acknowledgements."""
+    """Hand over each message as it comes, `window` of them ahead of their acknowledgements.
+
+    Unless it `follows`, that is said when there are no more.
+    """
 
     window: int = MOST_OFFERED
+    follows: bool = True
 
 
 class Acknowledge(NamedTuple):
@@ -164,6 +168,7 @@ class Subscribed(NamedTuple):
     """Messages follow."""
 
     window: int = MOST_OFFERED
+    follows: bool = True
 
 
 class Acknowledged(NamedTuple):

@@ -1,0 +1,186 @@
+"""`check`: everything that a client needs, tried in turn, with advice about what is missing."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gevent
+
+from nym.cli import Options
+from nym.cli.control import Control, control, existing_folder
+from nym.cli.output import say
+from nym.cli.progress import duration
+from nym.client.client import Client
+from nym.client.refresher import TOPOLOGY_PATH
+from nym.client.resolver import Resolver
+from nym.client.transport import http_clock, http_get
+from nym.config import DEFAULT_DIRECTORY, Config, load_config
+from nym.errors import NotRunningError, NymError, RemoteError, UnreachableError
+from nym.identity import Identity, load_identity
+from nym.topology import build_topology, hosts
+from nym.wire.directory import parse_topology
+
+PATIENCE = 30.0  # seconds for the provider, and for a loop
+LOOK = 0.1
+MOST_OFF = 300.0  # seconds that the clock may be
+
+
+class Finding(NamedTuple):
+    """What one check found; `advice` where something is to be done, `code` what it ends with."""
+
+    check: str
+    found: str
+    advice: str = ""
+    code: int = 0
+
+
+def check(options: Options) -> int:
+    """Check, print as it goes, and end with the code of the first thing that failed."""
+    findings = []
+    for finding in _findings(options["--id"]):
+        findings.append(finding)
+        if not options["--json"]:
+            _show(finding)
+    if options["--json"]:
+        say(json.dumps([_object(finding) for finding in findings]))
+    return next((finding.code for finding in findings if finding.code), 0)
+
+
+def _show(finding: Finding) -> None:
+    word = "FAIL" if finding.code else "ok"
+    say(f"{word:<6}{finding.check:<11}{finding.found}")
+    if finding.advice:
+        say(f"{'':17}{finding.advice}")
+
+
+def _object(finding: Finding) -> dict[str, Any]:
+    check, found, advice, code = finding
+    return {"check": check, "ok": not code, "found": found, "advice": advice or None}
+
+
+def _findings(client_id: str) -> Iterator[Finding]:
+    """One check after the other, as long as what follows makes sense."""
+    folder = existing_folder(client_id)
+    yield _check_folder(folder)
+    try:
+        config, identity = load_config(folder), load_identity(folder)
+    except NymError as error:
+        yield Finding("settings", str(error), "", error.exit_code)
+        return
+    yield Finding("settings", f"all in order; the address is {identity.address}")
+    directory = _check_directory(client_id, config)
+    yield directory
+    if directory.code:
+        return
+    yield _check_clock(config)
+    try:
+        with _running(client_id, folder, identity, config) as (client, how):
+            yield how
+            yield from _check_traffic(client)
+    except NymError as error:
+        yield Finding("client", str(error), "", error.exit_code)
+
+
+def _check_folder(folder: Path) -> Finding:
+    open_to_others = [
+        path for path in (folder, *sorted(folder.iterdir())) if path.lstat().st_mode & 0o077
+    ]
+    if not open_to_others:
+        return Finding("folder", f"{folder}, for this user alone")
+    names = " ".join(str(path) for path in open_to_others)
+    return Finding(
+        "folder", f"others may use {names}", f"close it to them with: chmod go= {names}", 5
+    )
+
+
+def _check_directory(client_id: str, config: Config) -> Finding:
+    url = config.client.directory
+    try:
+        records = parse_topology(http_get(url.rstrip("/") + TOPOLOGY_PATH))
+        topology = build_topology(records, Resolver().resolve(hosts(records)))
+    except RemoteError as error:
+        advice = (
+            f"name the network's with: nym-client config set --id {client_id} client.directory URL"
+        )
+        if url == DEFAULT_DIRECTORY and isinstance(error, UnreachableError):
+            advice = (
+                "a client that is started brings a local network up there by itself; for another "
+                f"one, {advice}"
+            )
+        return Finding("directory", str(error), advice, error.exit_code)
+    layers = ", ".join(str(len(layer)) for layer in topology.layers)
+    providers = len(topology.providers)
+    return Finding(
+        "directory",
+        f"{url}: layers of {layers} mixnodes, {providers} provider{'s' * (providers > 1)}",
+    )
+
+
+def _check_clock(config: Config) -> Finding:
+    # The client needs none; TLS does, and people who read when a message came.
+    there = http_clock(config.client.directory.rstrip("/") + TOPOLOGY_PATH)
+    if there is None:
+        return Finding("clock", "the directory doesn't tell the time")
+    off = abs(time.time() - there)
+    if off <= MOST_OFF:
+        return Finding("clock", "as at the directory")
+    return Finding("clock", f"{duration(off)} off the directory's", "set this machine's clock", 1)
+
+
+@contextmanager
+def _running(
+    client_id: str, folder: Path, identity: Identity, config: Config
+) -> Iterator[tuple[Control, Finding]]:
+    """The client that runs, else one for as long as this takes: nothing of it is lost."""
+    try:
+        with control(client_id) as client:
+            yield client, Finding("client", "it runs")
+            return
+    except NotRunningError:
+        pass
+    passing = Client(identity, config, folder, None)
+    try:
+        passing.listen()
+        passing.start()
+        with control(client_id) as client:
+            yield client, Finding("client", "it doesn't run; one runs for this check")
+    finally:
+        passing.stop()
+
+
+def _check_traffic(client: Control) -> Iterator[Finding]:
+    status = _wait(client, lambda status: status["registered"])
+    if not status["registered"]:
+        yield Finding(
+            "provider",
+            f"{status['provider'] or 'none'}: no registration within {duration(PATIENCE)}",
+            "the client's log says why",
+            4,
+        )
+        return
+    yield Finding("provider", f"registered at {status['provider']}")
+    before = status["loops_returned"]
+    status = _wait(client, lambda status: status["loops_returned"] > before)
+    if status["loops_returned"] > before:
+        yield Finding("loop", "a message to oneself came back through the network")
+        return
+    sent = status["loops_sent"]
+    yield Finding(
+        "loop",
+        f"of {sent} messages to oneself none came back within {duration(PATIENCE)}",
+        "mixnodes of the network drop packets, or can't reach each other or the provider"
+        if sent
+        else "no mixnode of the first layer takes packets: is there a firewall on the way?",
+        4,
+    )
+
+
+def _wait(client: Control, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The status, when it is enough, or when patience ends."""
+    give_up = time.monotonic() + PATIENCE
+    while not is_enough(status := client.ask(type="status")) and time.monotonic() < give_up:
+        gevent.sleep(LOOK)
+    return status

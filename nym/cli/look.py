@@ -1,0 +1,104 @@
+"""`status`, `clients`, `address`: what there is to be seen of a client."""
+
+import io
+import json
+import sys
+import time
+from typing import Any
+
+from nym.cli import Options
+from nym.cli.control import control, existing_folder
+from nym.cli.options import nym_folder
+from nym.cli.output import say
+from nym.cli.progress import duration
+from nym.contacts import Contacts
+from nym.identity import load_identity
+from nym.wire.keys import decode_base58
+
+PERIOD = 1.0  # seconds between looks
+_STATES = {
+    "running": "running",
+    "waiting_for_directory": "waiting for the directory",
+    "waiting_for_provider": "waiting for the provider",
+}
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+def status(options: Options) -> int:
+    """How the client runs, once or again and again."""
+    with control(options["--id"]) as client:
+        while True:
+            report = client.ask(type="status")
+            if options["--json"]:
+                say(json.dumps(report))
+                return 0
+            table = "\n".join(
+                f"{name:<12}{value}" for name, value in _rows(options["--id"], report)
+            )
+            if not options["--watch"]:
+                say(table)
+                return 0
+            # Elsewhere than on a terminal that can be cleared, one table below the other.
+            say(f"{_CLEAR}{table}" if sys.stdout.isatty() else f"{table}\n")
+            time.sleep(PERIOD)
+
+
+def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What people want to know, with names for it."""
+    sent, returned = report["loops_sent"], report["loops_returned"]
+    loops = f"{sent} sent, {returned} returned"
+    if report["loss"] is not None:
+        loops += f"; {report['loss']:.1%} lost lately"
+    if report["loop_time"] is not None:
+        loops += f", median {report['loop_time']:.2f} s"
+    rows = [
+        ("client", f"{client_id}, {_STATES[report['state']]} for {duration(report['uptime'])}"),
+        ("address", report["address"]),
+        ("provider", report["provider"] or "none yet"),
+        ("to send", _messages(report["outbox"])),
+        ("to fetch", _messages(report["inbox"], (report["inbox_lost"], "lost for want of room"))),
+        ("partial", _messages(report["partial"], (report["partial_lost"], "given up"))),
+        ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
+        ("loops", loops),
+        ("failed", ", ".join(report["failed"]) or "none"),
+    ]
+    avoided = [
+        f"{node['key']} {node['why']}, {duration(node['seconds'])} more"
+        for node in report["avoided_nodes"]
+    ]
+    return rows + [("avoided", node) for node in avoided or ["no nodes"]]
+
+
+def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
+    text = f"{count} message{'' if count == 1 else 's'}"
+    return f"{text}; {lost[0]} {lost[1]}" if lost[0] else text
+
+
+def clients(options: Options) -> int:
+    """The addresses that the directory knows."""
+    contacts = Contacts(nym_folder())
+    with control(options["--id"]) as client:
+        addresses = client.ask(type="getClients")["clients"]
+    known = [(listed, contacts.name_of(decode_base58(listed))) for listed in addresses]
+    if options["--json"]:
+        say(json.dumps([{"address": listed, "contact": name} for listed, name in known]))
+        return 0
+    for listed, name in known:
+        say(f"{listed}  {name}" if name else listed)
+    return 0
+
+
+def address(options: Options) -> int:
+    """The own address, which needs no running client."""
+    own = load_identity(existing_folder(options["--id"])).address
+    if options["--json"]:
+        say(json.dumps({"address": own}))
+    elif options["--qr"]:
+        import segno  # slow to load, and seldom used
+
+        code = io.StringIO()
+        segno.make(own, micro=False).terminal(out=code, compact=True)
+        say(f"{code.getvalue()}{own}")
+    else:
+        say(own)
+    return 0

@@ -1,0 +1,44 @@
+"""What a service manager is told: sd_notify(3), datagrams to a socket that it names.
+
+The libraries for it are unmaintained, or need libsystemd; the protocol is three lines.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+
+import gevent
+
+
+def notify(*states: str) -> None:
+    """Tell it, if there is one that listens."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if not place.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        datagrams.sendto("\n".join(states).encode(), place.replace("@", "\0", 1))
+
+
+def reloading(work: Callable[[], None]) -> None:
+    """Do `work` as a reload: begun and ended where the manager sees it."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    try:
+        work()
+    finally:
+        notify("READY=1")
+
+
+def feed_watchdog() -> None:
+    """Say again and again that greenlets run, if the manager wants to hear it."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    # A frozen program is the child of what unpacked it, which is whom the manager started.
+    ours = {str(os.getpid()), str(os.getppid()), ""}
+    if microseconds.isdigit() and os.environ.get("WATCHDOG_PID", "") in ours:
+        gevent.spawn(_feed, int(microseconds) / 2e6)
+
+
+def _feed(seconds: float) -> None:
+    while True:
+        notify("WATCHDOG=1")
+        gevent.sleep(seconds)

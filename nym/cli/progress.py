@@ -1,0 +1,32 @@
+"""How long things take, as people read it, and a bar for what takes long.
+
+Shown on a terminal only: standard error of a script has errors, nothing else.
+"""
+
+import os
+import sys
+from typing import Never
+
+from tqdm import tqdm
+
+
+def is_shown() -> bool:
+    """Whether somebody looks at standard error, on a terminal that can move back in a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def bar(total: int) -> "tqdm[Never]":
+    """A bar over so many bytes, with rate and time left."""
+    return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=not is_shown())
+
+
+def duration(seconds: float) -> str:
+    """Such as 45 s, 12 min, 3 h 5 min, 2 d 4 h."""
+    minutes, hours, days = (int(seconds // size) for size in (60, 3600, 86_400))
+    if not minutes:
+        return f"{seconds:.0f} s"
+    if not hours:
+        return f"{minutes} min"
+    if not days:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

@@ -1,0 +1,70 @@
+"""`receive`: messages from the running client to standard output, each until it is written."""
+
+import base64
+import json
+import sys
+from typing import Any
+
+from nym.cli import Options
+from nym.cli.control import control
+from nym.cli.options import number, nym_folder
+from nym.cli.output import write
+from nym.contacts import Contacts
+from nym.wire.keys import decode_base58
+
+MOST = 10**8
+
+
+def receive(options: Options) -> int:
+    """Write messages, and acknowledge each when it is written."""
+    count = number("--count", options["--count"], 1, MOST) if options["--count"] else None
+    writer = _Writer(options)
+    with control(options["--id"]) as client:
+        # One at a time: as long as nobody reads here, the client writes nothing either.
+        waits = bool(options["--follow"] or count)
+        client.ask(type="subscribe", window=1, follow=waits)
+        acknowledged = 0
+        while acknowledged != count:
+            said = client.hear()
+            match said["type"]:
+                case "message":
+                    writer.write(said)
+                    client.say(type="ack", id=said["id"])
+                case "ack":
+                    acknowledged += 1
+                case "failed":
+                    print(f"message {said['id']} was not acknowledged: given up", file=sys.stderr)
+                case "end":
+                    break
+    return 0
+
+
+class _Writer:
+    """Puts messages on standard output in the form that is asked for."""
+
+    def __init__(self, options: Options) -> None:
+        self._is_json = options["--json"]
+        self._is_lines = options["--lines"] or (sys.stdout.isatty() and not options["--json"])
+        self._contacts = Contacts(nym_folder())
+
+    def write(self, said: dict[str, Any]) -> None:
+        """All of a message. Raises OutputError, BrokenPipeError: then it stays with the client."""
+        message = base64.b64decode(said["data"])
+        data = self._object(said, message) if self._is_json else message
+        write(data + b"\n" if self._is_lines or self._is_json else data)
+
+    def _object(self, said: dict[str, Any], message: bytes) -> bytes:
+        sender = said["sender"]
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            text = None
+        fields = {
+            "id": said["id"],
+            "received": said["received"],
+            "sender": sender,
+            "contact": sender and self._contacts.name_of(decode_base58(sender)),
+            "data": said["data"],
+            "text": text,
+        }
+        return json.dumps(fields, ensure_ascii=False).encode()

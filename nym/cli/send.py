@@ -1,0 +1,186 @@
+"""`send`: a message from a file or a pipe, or one a line, to the running client."""
+
+import base64
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+from nym.cli import Options
+from nym.cli.control import Control, RefusedError, control
+from nym.cli.options import client_folder, nym_folder
+from nym.cli.output import say
+from nym.cli.progress import bar, duration, is_shown
+from nym.config import load_config
+from nym.contacts import Contacts
+from nym.envelope import fragment_count
+from nym.errors import NymError, UsageError
+from nym.wire.keys import encode_base58
+from nym.wire.sizes import LONGEST_SEALED
+
+MOST_AT_ONCE = 64  # messages that are handed over together
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds until a full outbox is tried again
+LOOK = 0.2  # seconds between looks for an acknowledgement
+WORTH_SAYING = 10.0  # seconds that a message takes
+
+
+class SendError(NymError):
+    """A message that can't be read, wasn't accepted, or did not arrive."""
+
+
+def send(options: Options) -> int:
+    """Hand over everything, and wait for acknowledgements where that is asked for."""
+    manner = _manner(options)
+    with ExitStack() as stack:
+        client = stack.enter_context(control(options["--id"]))
+        source = _open(options["FILE"], stack)
+        if options["--lines"]:
+            batches = _lines(source)
+        else:
+            message = _read_message(source)
+            _announce(message, options)
+            batches = iter([[message]])
+        outbox = _Outbox(client, manner)
+        for batch in batches:
+            for message_id in outbox.accept(batch):
+                if options["--json"]:
+                    say(json.dumps({"id": message_id}))
+        if options["--wait"]:
+            _wait(client, outbox.accepted)
+    return 0
+
+
+def _manner(options: Options) -> dict[str, Any]:
+    contact = Contacts(nym_folder()).find(options["TO"])
+    is_plain = options["--plain"] or contact.is_plain
+    is_reliable = options["--reliable"] or options["--wait"]
+    if is_plain and is_reliable:
+        raise UsageError(
+            "who runs the published client acknowledges nothing: --plain, and contacts that were "
+            "added with it, go without --reliable and --wait"
+        )
+    manner: dict[str, Any] = {"recipient_address": encode_base58(contact.address)}
+    if is_plain:
+        manner["plain"] = True
+    if is_reliable:
+        manner["reliable"] = True
+    return manner
+
+
+def _open(name: str | None, stack: ExitStack) -> BinaryIO:
+    if name not in (None, "-"):
+        try:
+            return stack.enter_context(open(name, "rb"))
+        except OSError as error:
+            raise SendError(f"{name} can't be read: {error.strerror}") from error
+    if sys.stdin.isatty():
+        print("type the message; Ctrl-D at the beginning of a line ends it", file=sys.stderr)
+    return sys.stdin.buffer
+
+
+def _read_message(source: BinaryIO) -> bytes:
+    message = source.read(LONGEST_SEALED + 1)
+    if len(message) > LONGEST_SEALED:
+        raise SendError(
+            f"this is longer than a message can be, {LONGEST_SEALED >> 20} MiB, and nothing of it "
+            "was sent; split cuts it into pieces"
+        )
+    return message
+
+
+def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
+    """The lines that are there already together, so that the client writes them in one go."""
+    rest, count = b"", 0
+    while more := source.read1(1 << 16):  # type: ignore[attr-defined]
+        *lines, rest = (rest + more).split(b"\n")
+        for start in range(0, len(lines), MOST_AT_ONCE):
+            yield lines[start : start + MOST_AT_ONCE]
+        count += len(lines)
+        if len(rest) > LONGEST_SEALED:
+            raise SendError(
+                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; "
+                f"the {count} lines before it were accepted"
+            )
+    if rest:
+        yield [rest]
+
+
+def _announce(message: bytes, options: Options) -> None:
+    """Say beforehand what takes long: cover traffic sets the pace, and nothing hurries it."""
+    if options["--plain"] or not is_shown():
+        return
+    traffic = load_config(client_folder(options["--id"])).traffic
+    packets = fragment_count(len(message), reliable=options["--reliable"] or options["--wait"])
+    seconds = packets * traffic.message_sending_average_delay
+    if seconds >= WORTH_SAYING:
+        print(
+            f"{len(message)} bytes are {packets} packets; at the pace of the cover traffic they "
+            f"take {duration(seconds)} or more",
+            file=sys.stderr,
+        )
+
+
+class _Outbox:
+    """The client's, which may be full: then what it has no room for waits here, in order."""
+
+    def __init__(self, client: Control, manner: dict[str, Any]) -> None:
+        self._client = client
+        self._manner = manner
+        self._wait = 0.0
+        self.accepted: list[tuple[str, int]] = []  # (id, length)
+
+    def accept(self, messages: list[bytes]) -> Iterator[str]:
+        """The ids under which the client accepted them, as it does. Raises SendError."""
+        while messages:
+            for message in messages:
+                data = base64.b64encode(message).decode()
+                self._client.say(type="send", data=data, **self._manner)
+            waiting = []
+            for message, answer in [(message, self._client.outcome()) for message in messages]:
+                if not isinstance(answer, RefusedError):
+                    self.accepted.append((answer["id"], len(message)))
+                    yield answer["id"]
+                elif answer.code == "busy":
+                    waiting.append(message)
+                else:
+                    raise self._failure(answer)
+            messages = waiting
+            if messages:
+                self._pause()
+            else:
+                self._wait = 0.0
+
+    def _pause(self) -> None:
+        if not self._wait:
+            print("the client's outbox is full; waiting for room", file=sys.stderr)
+        self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
+        time.sleep(self._wait)
+
+    def _failure(self, error: RefusedError) -> RefusedError | SendError:
+        if not self.accepted:
+            return error
+        return SendError(f"{error}; the {len(self.accepted)} messages before it were accepted")
+
+
+def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
+    """Until everything was acknowledged. Raises SendError for what was given up."""
+    failed = []
+    with bar(sum(length for _, length in accepted)) as shown:
+        for message_id, length in accepted:
+            done = 0
+            while (progress := client.ask(type="progress", id=message_id))["state"] == "waiting":
+                if fragments := progress["fragments"]:
+                    now_done = length * (fragments - progress["left"]) // fragments
+                    shown.update(now_done - done)
+                    done = now_done
+                time.sleep(LOOK)
+            shown.update(length - done)
+            if progress["state"] == "failed":
+                failed.append(message_id)
+    if failed:
+        raise SendError(
+            f"{len(failed)} of {len(accepted)} messages were not acknowledged and are given up: "
+            f"{', '.join(failed)}"
+        )

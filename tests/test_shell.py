@@ -1,0 +1,328 @@
+"""Pipes, signals and terminals: what scripts do with the commands, and what may not be lost."""
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from nym.contacts import FILE, Contact, Contacts
+from nym.errors import ConfigError, ContactError
+from nym.localnet.network import Network
+from nym.store import outbox as outbox_module
+from nym.wire.keys import encode_base58
+from tests.harness import PATIENCE, Application, Program, run_program, running, wait_until
+from tests.test_reliability import FASTER
+
+PROGRAM = f"{sys.executable} -m nym"
+
+
+class Shell:
+    """Clients alice and bob in this process, and a shell whose commands talk to them."""
+
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.home = home
+        network = stack.enter_context(running(Network()))
+        for name in ("alice", "bob"):
+            folder = home / "nym" / "clients" / name
+            folder.mkdir(parents=True)
+            client = Application(network.url, folder=folder, traffic=FASTER)
+            setattr(self, name, stack.enter_context(client))
+        contacts = Contacts(home / "nym")
+        contacts.add("bob", Contact(self.bob.address))
+
+    alice: Application
+    bob: Application
+
+    def run(self, command: str, data: bytes = b"", **environment: str) -> tuple[int, bytes, bytes]:
+        """(exit code, standard output, standard error) of a command for bash."""
+        # In a thread: the clients go on meanwhile.
+        ran: subprocess.CompletedProcess[bytes] = gevent.get_hub().threadpool.apply(
+            subprocess.run,
+            (["bash", "-o", "pipefail", "-c", command.replace("nym-client", PROGRAM)],),
+            {
+                "input": data,
+                "capture_output": True,
+                "env": self._environment() | environment,
+                "timeout": PATIENCE,
+                "check": False,
+            },
+        )
+        return ran.returncode, ran.stdout, ran.stderr
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": os.getcwd()}
+
+    def on_terminal(self, command: str, data: bytes, term: str) -> str:
+        """What a command, fed through a pipe, shows on a terminal."""
+        here, there = pty.openpty()
+        fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+        reading = gevent.get_hub().threadpool.spawn(_read_all, here)
+        with os.fdopen(there, "wb") as shown:
+            gevent.get_hub().threadpool.apply(
+                subprocess.run,
+                (["bash", "-c", command.replace("nym-client", PROGRAM)],),
+                {
+                    "input": data,
+                    "stdout": subprocess.DEVNULL,
+                    "stderr": shown,
+                    "env": self._environment() | {"TERM": term},
+                    "timeout": PATIENCE,
+                    "check": True,
+                },
+            )
+        return bytes(reading.get() or b"").decode()
+
+
+def _read_all(terminal: int) -> bytearray:
+    shown = bytearray()
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # the other side is closed
+            return shown
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with ExitStack() as stack:
+        yield Shell(tmp_path, stack)
+
+
+@pytest.mark.parametrize("options", ["", "--reliable", "--wait"])
+def test_any_bytes_go_through_pipes(shell: Shell, options: str) -> None:
+    data = os.urandom(1 << (20 if not options else 17))
+    assert shell.run(f"cat | nym-client send --id alice {options} bob", data) == (0, b"", b"")
+    code, out, err = shell.run("nym-client receive --id bob --count 1 | cat")
+    assert (code, err) == (0, b"")
+    assert out == data
+
+
+def test_many_senders_at_once(shell: Shell) -> None:
+    command = 'seq 40 | xargs -P8 -I{} sh -c "echo {} | nym-client send --id alice bob"'
+    assert shell.run(command) == (0, b"", b"")
+    code, out, _ = shell.run("nym-client receive --id bob --count 40")
+    assert code == 0
+    assert sorted(map(int, out.split())) == list(range(1, 41))
+
+
+def test_a_reader_that_stops_loses_nothing(shell: Shell) -> None:
+    sent = [os.urandom(100_000).hex().encode() for _ in range(3)]
+    for message in sent:
+        shell.run("nym-client send --id alice bob", message)
+    wait_until(lambda: len(shell.bob.client._service.inbox) == 3)
+    for _ in range(3):
+        # More than a pipe holds: the writer meets a closed one in the middle of a message.
+        code, out, err = shell.run("nym-client receive --id bob --follow | head -c 100")
+        assert (code, len(out), err) == (141, 100, b"")
+    code, out, err = shell.run("nym-client receive --id bob --count 3 --lines")
+    assert (code, err) == (0, b"")
+    assert sorted(out.splitlines()) == sorted(sent)
+
+
+def test_a_reader_that_is_slow_holds_up_nothing_but_itself(shell: Shell) -> None:
+    for i in range(5):
+        shell.run("nym-client send --id alice bob", bytes([i]) * 50_000)
+    wait_until(lambda: len(shell.bob.client._service.inbox) == 5)
+    reading = gevent.spawn(shell.run, "nym-client receive --id bob --count 5 | (sleep 1; cat)")
+    assert shell.run("nym-client status --id bob --json")[0] == 0
+    _, out, _ = reading.get()
+    assert len(out) == 5 * 50_000
+
+
+def test_lines_wait_for_room(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_MESSAGES", 5)
+    code, _, err = shell.run("seq 12 | nym-client send --id alice --lines bob")
+    assert code == 0
+    assert b"waiting for room" in err
+    code, out, _ = shell.run("nym-client receive --id bob --count 12 --lines")
+    assert sorted(map(int, out.split())) == list(range(1, 13))
+
+
+def test_a_line_that_is_too_long_is_refused_and_those_before_it_are_not(shell: Shell) -> None:
+    code, _, err = shell.run(
+        "(echo one; echo two; head -c 17000000 /dev/zero) | nym-client send --id alice --lines bob"
+    )
+    assert code == 1
+    assert b"line 3 is longer than a message can be" in err
+    assert b"the 2 lines before it were accepted" in err
+    assert sorted(shell.bob.receive(2)) == [b"one", b"two"]
+
+
+def test_a_message_that_is_too_long_is_refused_whole(shell: Shell) -> None:
+    code, _, err = shell.run("head -c 17000000 /dev/zero | nym-client send --id alice bob")
+    assert (code, b"nothing of it was sent" in err) == (1, True)
+    assert len(shell.alice.client._outbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("timeout 1 nym-client receive --id bob --follow", 124),
+        ("timeout --preserve-status 1 nym-client receive --id bob --follow", 143),
+        ("timeout --preserve-status -s INT 1 nym-client receive --id bob --follow", 130),
+        ("timeout --preserve-status -s INT 1 nym-client status --id bob --watch > /dev/null", 130),
+    ],
+)
+def test_signals_end_commands_as_they_end_others(shell: Shell, command: str, code: int) -> None:
+    ended, _, err = shell.run(command)
+    assert (ended, err) == (code, b"")
+
+
+def test_an_object_a_line_has_all_about_a_message(shell: Shell) -> None:
+    Contacts(shell.home / "nym").add("alice", Contact(shell.alice.address))
+    shell.run("nym-client send --id alice --reliable bob", "naïve\n\0".encode())
+    shell.run("nym-client send --id alice bob", b"\xff")
+    _, out, _ = shell.run("nym-client receive --id bob --count 2 --json")
+    first, second = sorted(map(json.loads, out.splitlines()), key=lambda one: str(one["text"]))
+    assert first["text"] is None
+    assert first["data"] == "/w=="
+    assert (first["sender"], first["contact"]) == (None, None)
+    assert second["text"] == "naïve\n\0"
+    assert (second["sender"], second["contact"]) == (encode_base58(shell.alice.address), "alice")
+    assert second["received"] == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize(("term", "is_shown"), [("xterm", True), ("dumb", False)])
+def test_long_work_is_shown_on_terminals_that_can(shell: Shell, term: str, is_shown: bool) -> None:
+    command = "nym-client send --id alice --wait bob"
+    shown = shell.on_terminal(command, os.urandom(30_000), term)
+    assert ("100%" in shown) is is_shown
+    assert ("packets; at the pace of the cover traffic" in shown) is is_shown
+    assert "\x1b[3" not in shown  # no colours, whatever NO_COLOR says
+
+
+def test_what_is_given_up_is_said_with_its_id(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.delivery.DEADLINE", 0.3)
+    monkeypatch.setattr("nym.client.delivery.LEAST_TURNS", 1)
+    monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.1)
+    nobody = encode_base58(b"x" * 32)
+    code, out, err = shell.run(f"echo hello | nym-client send --id alice --wait --json {nobody}")
+    assert code == 1
+    assert json.loads(out)["id"].encode() in err
+    assert b"1 of 1 messages were not acknowledged" in err
+
+
+def test_a_client_that_stops_is_said_to_have(shell: Shell) -> None:
+    waiting = gevent.spawn(shell.run, "nym-client receive --id bob --follow")
+    wait_until(lambda: shell.bob.client._service.inbox._subscribers)
+    shell.bob.client.stop()
+    code, _, err = waiting.get()
+    assert code == 3
+    assert b'the client "bob" has stopped' in err
+
+
+def test_the_socket_is_its_owners_also_under_a_long_name(tmp_path: Path) -> None:
+    home = tmp_path / ("deep" * 20)
+    name = "n" * 90
+    run_program(home, "init", "--id", name, umask=0)
+    arguments = ("tcpsocket", "--id", name, "-p", "0", "--directory", "http://127.0.0.1:9")
+    with Program(home, *arguments, umask=0) as program:
+        program.line("^Public key")
+        for path in (home / "nym" / "clients" / name).iterdir():
+            assert not path.lstat().st_mode & 0o077, path
+        code, out, _ = run_program(home, "status", "--id", name, "--json")
+        assert (code, json.loads(out)["state"]) == (0, "waiting_for_directory")
+        code, _, err = run_program(home, "clients", "--id", name)
+        assert (code, err) == (4, "nym-client: Invalid network topology\n")
+
+
+def test_check_says_what_to_do(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice", "--directory", "http://127.0.0.1:9")
+    folder = tmp_path / "nym" / "clients" / "alice"
+    (folder / "config.toml").chmod(0o644)
+    code, out, err = run_program(tmp_path, "check", "--id", "alice", "--json")
+    assert (code, err) == (5, "")
+    found: list[dict[str, Any]] = json.loads(out)
+    by_check = {one["check"]: one for one in found}
+    assert not by_check["folder"]["ok"]
+    assert "chmod go=" in by_check["folder"]["advice"]
+    assert by_check["settings"]["ok"]
+    assert not by_check["directory"]["ok"]
+    assert "config set --id alice client.directory URL" in by_check["directory"]["advice"]
+    (folder / "config.toml").write_text("[client]\nid = 3\n")
+    code, out, _ = run_program(tmp_path, "check", "--id", "alice")
+    assert code == 5
+    assert "FAIL  settings" in out
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_completions_are_understood_by_their_shells(tmp_path: Path, shell_name: str) -> None:
+    _, out, _ = run_program(tmp_path, "completion", shell_name)
+    try:
+        ran = subprocess.run([shell_name, "-n"], input=out.encode(), capture_output=True)
+    except FileNotFoundError:
+        pytest.skip(f"{shell_name} isn't installed")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    run_program(tmp_path, "init", "--id", "alice")
+    (tmp_path / "completion").write_text(run_program(tmp_path, "completion", "bash")[1])
+    script = (
+        f"source {tmp_path}/completion; "
+        'try() { COMP_WORDS=(nym-client "$@"); COMP_CWORD=$#; _nym_client; '
+        "echo ${COMPREPLY[@]}; }; "
+        "try se; try send --w; try send --id ''; try config s; try completion z"
+    )
+    ran = subprocess.run(
+        ["bash", "-c", script],  # noqa: S607
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.splitlines() == ["send", "--wait", "alice", "show set", "zsh"]
+
+
+# Contacts, as the commands keep them.
+
+
+def test_contacts_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
+    Contacts(tmp_path / "nym").add("bob", Contact(b"b" * 32, is_plain=True))
+    path = tmp_path / "nym" / FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = Contacts(tmp_path / "nym")
+    assert again.find("bob") == Contact(b"b" * 32, is_plain=True)
+    assert again.find(encode_base58(b"c" * 32)) == Contact(b"c" * 32)
+    assert again.name_of(b"b" * 32) == "bob"
+    assert again.name_of(b"c" * 32) is None
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", ".", "x" * 101, encode_base58(b"b" * 32)])
+def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ContactError, match="can't be a name"):
+        Contacts(tmp_path).add(name, Contact(b"b" * 32))
+
+
+def test_a_name_is_never_taken_from_its_address_by_the_way(tmp_path: Path) -> None:
+    contacts = Contacts(tmp_path)
+    contacts.add("bob", Contact(b"b" * 32))
+    contacts.add("bob", Contact(b"b" * 32, is_plain=True))
+    with pytest.raises(ContactError, match="nym-client contacts remove bob"):
+        contacts.add("bob", Contact(b"c" * 32))
+    contacts.remove("bob")
+    with pytest.raises(ContactError, match='no contact is called "bob"'):
+        contacts.remove("bob")
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "bob = 3", "[bob]", "[bob]\naddress = 3", '[bob]\naddress = "x"', "\xff"]
+)
+def test_a_damaged_file_of_contacts_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text, encoding="latin-1")
+    with pytest.raises(ConfigError, match="can't be read"):
+        Contacts(tmp_path)

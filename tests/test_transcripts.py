@@ -1,0 +1,108 @@
+"""The command line as transcripts, tests/cli/*.txt: what a person types, and what comes.
+
+A line that begins with "$ " is typed into one shell; below it stands what is printed, on both
+streams, and the exit code in brackets unless it is 0. <word> stands for whatever is there without
+white space, ... for any lines; what stands behind an empty line is prose. A command that ends with
+& runs on, and the next one is typed when its client can be reached. NYM_CLIENT names another
+program than the checkout.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PATIENCE, Program
+
+FOLDER = Path(__file__).parent / "cli"
+TRANSCRIPTS = sorted(FOLDER.glob("*.txt"))
+PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
+_MARK = "@@@ "
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Program(tmp_path_factory.mktemp("network"), "localnet", "--port", "0") as network:
+        yield network.line(r"^directory +(http.*)$")[1]
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """(what is typed, what is expected) of each."""
+    pairs: list[tuple[str, str]] = []
+    is_output = False
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            pairs.append((line.removeprefix("$ "), ""))
+            is_output = True
+        elif not line:
+            is_output = False
+        elif is_output:
+            command, expected = pairs[-1]
+            pairs[-1] = (command, f"{expected}{line}\n")
+    return pairs
+
+
+def script(typed: list[str]) -> str:
+    """For bash: each command, then a mark, and its exit code."""
+    lines = []
+    for command in typed:
+        lines.append(f"{{ {command}\n}}" + (" > /dev/null" if command.endswith("&") else ""))
+        lines.append(f'echo "{_MARK}$?"')
+        if command.endswith("&") and (client := re.search(r"--id (\S+)", command)):
+            lines.append(f"until nym-client status --id {client[1]} &> /dev/null; do :; done")
+    return "exec 2>&1\n" + "\n".join(lines) + "\nkill $(jobs -p) 2> /dev/null; wait\n"
+
+
+def pattern(expected: str) -> re.Pattern[str]:
+    """What the output has to match."""
+    lines = [
+        "(?:.*\n)*?" if line == "..." else re.sub("<[a-z]+>", r"\\S+?", re.escape(line)) + "\n"
+        for line in expected.splitlines()
+    ]
+    return re.compile("".join(lines))
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "nym-client"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {PROGRAM} "$@"\n')
+    program.chmod(0o755)
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(FOLDER.parent.parent),
+        "DIRECTORY": directory,
+        "LANG": "C.UTF-8",
+    }
+    pairs = commands(transcript.read_text())
+    ran = subprocess.run(
+        ["bash", "-c", script([command for command, _ in pairs])],  # noqa: S607
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    outputs = re.split(rf"^{_MARK}(\d+)\n", ran.stdout, flags=re.MULTILINE)
+    for (command, expected), output, code in zip(pairs, outputs[::2], outputs[1::2], strict=False):
+        shown = output + (f"[{code}]\n" if code != "0" else "")
+        assert pattern(expected).fullmatch(shown), f"$ {command}\n{shown}\nexpected:\n{expected}"
+    assert len(outputs) == 2 * len(pairs) + 1, ran.stdout
+
+
+def test_there_are_transcripts() -> None:
+    assert len(TRANSCRIPTS) >= 5
+    assert all(len(commands(path.read_text())) >= 5 for path in TRANSCRIPTS)
+
+
+def test_a_transcript_that_is_wrong_is_found() -> None:
+    assert not pattern("one\n").fullmatch("two\n")
+    assert not pattern("key <key>\n").fullmatch("key\n")
+    assert pattern("a\n...\nz <n>\n").fullmatch("a\nb\nc\nz 9\n")
