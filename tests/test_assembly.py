@@ -76,7 +76,7 @@ class Receiving:
         rows = self.journal._database._connection.execute(
             "SELECT id FROM entry WHERE kind = ? ORDER BY position", (kind,)
         )
-        return [entry_id for (entry_id,) in rows]
+        return [entry_id.decode() for (entry_id,) in rows]
 
 
 @pytest.fixture
@@ -243,8 +243,9 @@ def test_the_disk_tells_neither_senders_nor_ids_nor_messages(receiving: Receivin
     receiving.journal.flush()
     connection = receiving.journal._database._connection
     rows = connection.execute("SELECT kind, id, body FROM entry").fetchall()
-    assert sorted(kind for kind, _, _ in rows) == ["fragment"] * 2 + ["received"] * 2 + ["seen"] * 2
-    everything = b" ".join(name.encode() + b" " + body for _, name, body in rows)
+    kinds = sorted(kind.decode() for kind, _, _ in rows)
+    assert kinds == ["fragment"] * 2 + ["received"] * 2 + ["seen"] * 2
+    everything = b" ".join(name + b" " + body for _, name, body in rows)
     data = (piece.data[:32] for piece in begun + ended)
     for secret in (ALICE, BOB, ONE, TWO, *data):
         assert secret not in everything

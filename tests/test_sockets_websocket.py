@@ -187,8 +187,7 @@ def test_a_subscriber_gets_messages_as_they_come(served: Served) -> None:
 
 def test_a_fetch_gives_what_a_message_has_room_for(served: Served) -> None:
     messages = [bytes([i % 256]) * 975 for i in range(2500)]
-    for message in messages:
-        served.deliver(message)
+    served.deliver(*messages)
     received: list[bytes] = []
     with Application(served) as application:
         while len(received) < len(messages):
@@ -204,8 +203,7 @@ def test_messages_that_could_not_be_handed_over_stay(
 ) -> None:
     monkeypatch.setattr(moving, "WRITE_TIMEOUT", 0.1)
     messages = [bytes([i % 256]) * 975 for i in range(9000)]
-    for message in messages:
-        served.deliver(message)
+    served.deliver(*messages)
     with Application(served) as application:
         for _ in range(20):
             application.say(type="fetch")
