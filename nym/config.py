@@ -230,8 +230,8 @@ def change_setting(folder: Path, name: str, value: str) -> None:
         raise ConfigError(f"there is no setting {name}; there are {_names(dict.fromkeys(names))}")
     table = document.setdefault(section, tomlkit.table())
     try:
-        table[key] = value if kind is str else tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError as error:
+        table[key] = value if kind is str else _value(value)
+    except ValueError as error:
         raise ConfigError(f"{name} = {value}: it must be {_KINDS[kind]}") from error
     changed = tomlkit.dumps(document)
     parse_config(changed, f"{name} = {value}")
@@ -313,6 +313,14 @@ def _read(folder: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from error
+
+
+def _value(text: str) -> Any:
+    """What stands behind a key. Raises ValueError."""
+    read = tomllib.loads(f"value = {text}")
+    if len(read) > 1:
+        raise ValueError("more than a value")
+    return read["value"]
 
 
 def _kinds() -> dict[str, dict[str, type]]:

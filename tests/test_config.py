@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.config import (
+    CONFIG_FILE,
     ClientSettings,
     Config,
     SocketSettings,
+    change_setting,
     check_directory,
     check_id,
     format_config,
     load_config,
     parse_config,
     save_config,
+    settings_in_file,
 )
 from nym.errors import ConfigError
 
@@ -116,3 +119,63 @@ def test_what_is_no_id(bad: str) -> None:
 def test_what_is_no_directory(bad: str) -> None:
     with pytest.raises(ValueError, match=r"directory|[Pp]ort"):
         check_directory(bad)
+
+
+OWN = """\
+# mine
+[socket]
+port = 9001   # as ever
+
+[client]
+id = "alice"
+"""
+
+
+def test_a_setting_is_changed_and_all_else_left_alone(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_FILE).write_text(OWN)
+    change_setting(tmp_path, "socket.port", "9100")
+    change_setting(tmp_path, "traffic.fetch_message_delay", "1")
+    change_setting(tmp_path, "client.directory", "http://127.0.0.1:1")
+    text = (tmp_path / CONFIG_FILE).read_text()
+    assert text.startswith("# mine\n[socket]\nport = 9100   # as ever\n")
+    config = load_config(tmp_path)
+    assert config.traffic.fetch_message_delay == 1.0
+    assert config.client.directory == "http://127.0.0.1:1"
+    assert settings_in_file(tmp_path) == {
+        "socket.port",
+        "client.id",
+        "client.directory",
+        "traffic.fetch_message_delay",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("socket.port", "99999", "from 0 to 65535"),
+        ("socket.port", "x", "a whole number"),
+        ("socket.port", "1\n[x]", "a whole number"),
+        ("client.reliable", "yes", "true or false"),
+        ("traffic.fetch_message_delay", "0", "more than 0"),
+        ("socket.allowed_origins", "https://chat.example", "a list"),
+        ("client.provider", "l", "a key in base58"),
+        ("socket", "1", "there is no setting socket; there are client.id"),
+        ("socket.x", "1", "there is no setting"),
+        ("", "", "there is no setting"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_changes_nothing(
+    tmp_path: Path, name: str, value: str, says: str
+) -> None:
+    (tmp_path / CONFIG_FILE).write_text(OWN)
+    with pytest.raises(ConfigError, match=says):
+        change_setting(tmp_path, name, value)
+    assert (tmp_path / CONFIG_FILE).read_text() == OWN
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_setting_is_changed_also_where_there_was_none(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / CONFIG_FILE).write_text(text)
+    change_setting(tmp_path, "socket.port", "1")
+    assert load_config(tmp_path).socket.port == 1

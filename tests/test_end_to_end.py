@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nym.client.client import pull_period
+from nym.config import TrafficSettings
 from nym.identity import generate_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.localnet.inboxes import MemoryInboxes
@@ -262,3 +264,18 @@ def test_one_more_application_does_not_disturb(tmp_path: Path) -> None:
             socket.create_connection(("127.0.0.1", port)).close()
         alice.send(alice.address, b"to myself")
         assert alice.receive(1) == [b"to myself"]
+
+
+@pytest.mark.parametrize(
+    ("traffic", "period"),
+    [
+        (TrafficSettings(), 0.4),
+        (TrafficSettings(fetch_message_delay=1.0), 1.0),
+        (TrafficSettings(message_sending_average_delay=0.02), 5 / (1.25 * 52)),
+    ],
+)
+def test_pulls_bring_at_least_the_own_loops(
+    traffic: TrafficSettings, period: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert pull_period(traffic) == pytest.approx(period)
+    assert ("pulls every" in caplog.text) == (period != traffic.fetch_message_delay)

@@ -409,6 +409,10 @@ def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served)
             heard.append(said["type"])
             if said["type"] == "message":
                 lines.say(type="ack", id=said["id"])
+        served.deliver(b"4")
+        assert lines.receive().message == b"4"
+        assert lines.ask(type="status")["type"] == "ack"
+        assert lines.hear()["type"] == "status", "that there is no more is said once"
     assert heard == ["message", "ack"] * 3
 
 

@@ -141,7 +141,7 @@ class Client:
             receiver,
             self._journal.check_room,
             health,
-            _pull_period(traffic),
+            pull_period(traffic),
             random,
         )
         self._service = Service(
@@ -220,7 +220,7 @@ def _manner(config: Config) -> Manner:
     return Manner.RELIABLE if config.client.reliable else Manner.SEALED
 
 
-def _pull_period(traffic: TrafficSettings) -> float:
+def pull_period(traffic: TrafficSettings) -> float:
     """Seconds between pulls: as configured, or less where they would bring less than comes.
 
     What comes is at least one's own cover; there is room for a quarter more.
