@@ -24,6 +24,7 @@ CONFIG_FILE = "config.toml"
 DEFAULT_DIRECTORY_PORT = 8080
 DEFAULT_DIRECTORY = f"http://127.0.0.1:{DEFAULT_DIRECTORY_PORT}"
 LONGEST_ID = 100
+LONGEST_NAME = 255  # bytes, of a folder
 NEEDS_SEAL = "acknowledgements take sealed messages, and privacy.seal is false"
 _LONGEST_FILE = 1 << 20
 
@@ -34,12 +35,16 @@ def check_id(value: str) -> None:
     """An id names a folder. Raises ValueError."""
     if value in (".", "..") or not 0 < len(value) <= LONGEST_ID or value.startswith("-"):
         raise ValueError(f"an id has 1 to {LONGEST_ID} characters and doesn't begin with -")
+    if len(value.encode(errors="replace")) > LONGEST_NAME:
+        raise ValueError(f"an id has at most {LONGEST_NAME} bytes")
     if not value.isprintable() or "/" in value:
         raise ValueError("an id is the name of a folder: no / and no control characters")
 
 
 def check_directory(value: str) -> None:
     """An HTTP address. Raises ValueError."""
+    if not value.isprintable() or " " in value:
+        raise ValueError("an address has no white space and no control characters")
     url = urlsplit(value)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError(f"a directory is an address such as {DEFAULT_DIRECTORY}")
@@ -66,7 +71,7 @@ def check_port(value: int) -> None:
 
 def check_host(value: str) -> None:
     """Where a socket is. Raises ValueError."""
-    if value in ("", UNIX):
+    if value in ("", UNIX) or not value.isprintable():
         raise ValueError(f"a host is a name, an IP address, or {UNIX}PATH")
 
 
@@ -221,18 +226,17 @@ def change_setting(folder: Path, name: str, value: str) -> None:
     """
     import tomlkit  # seldom needed, and slow to load
 
-    text = _read(folder)
-    document = tomlkit.parse(format_config(load_config(folder)) if text is None else text)
+    config, text = load_config(folder), _read(folder)
+    document = tomlkit.parse(format_config(config) if text is None else text.removeprefix("\ufeff"))
     section, _, key = name.partition(".")
-    kind = _kinds().get(section, {}).get(key)
-    if kind is None:
-        names = [f"{section}.{key}" for section, keys in _kinds().items() for key in keys]
-        raise ConfigError(f"there is no setting {name}; there are {_names(dict.fromkeys(names))}")
+    setting = next((s for s in _settings(config, section) if s.name == key), None)
+    if setting is None:
+        raise ConfigError(f"there is no setting {name}; there are {_names(settings_of(config))}")
     table = document.setdefault(section, tomlkit.table())
     try:
-        table[key] = value if kind is str else _value(value)
+        table[key] = _checked(_value(value, setting), setting)
     except ValueError as error:
-        raise ConfigError(f"{name} = {value}: it must be {_KINDS[kind]}") from error
+        raise ConfigError(f"{name} = {value}: {error}") from error
     changed = tomlkit.dumps(document)
     parse_config(changed, f"{name} = {value}")
     try:
@@ -311,32 +315,36 @@ def _read(folder: Path) -> str | None:
             return file.read(_LONGEST_FILE).decode()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: {error.reason}") from error
 
 
-def _value(text: str) -> Any:
-    """What stands behind a key. Raises ValueError."""
-    read = tomllib.loads(f"value = {text}")
-    if len(read) > 1:
-        raise ValueError("more than a value")
+def _settings(config: Config, section: str) -> tuple[Any, ...]:
+    settings = getattr(config, section, None)
+    return fields(settings) if settings else ()
+
+
+def _value(text: str, setting: Any) -> Any:
+    """What stands behind a key; a text may be without its quotes. Raises ValueError."""
+    if setting.default.__class__ is str and not text.startswith(('"', "'")):
+        return text
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        read = {}
+    if len(read) != 1:
+        raise ValueError(f"it must be {_KINDS[_kind(setting)]}")
     return read["value"]
 
 
-def _kinds() -> dict[str, dict[str, type]]:
-    """Which type each setting has, by section and name."""
-    defaults = Config()
-    return {
-        section.name: {
-            setting.name: type(getattr(getattr(defaults, section.name), setting.name))
-            for setting in fields(getattr(defaults, section.name))
-        }
-        for section in fields(Config)
-    }
+def _kind(setting: Any) -> type:
+    return type(setting.default if setting.default_factory is MISSING else [])
 
 
 def _checked(value: Any, setting: Any) -> Any:
-    kind = type(setting.default if setting.default_factory is MISSING else [])
+    kind = _kind(setting)
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:

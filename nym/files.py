@@ -17,6 +17,7 @@ def make_folder(path: Path) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Put `content` at `path`, all of it or nothing, and on the disk before this returns."""
+    path = path.resolve()  # a link stays one
     partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:

@@ -86,6 +86,7 @@ class Health:
         self._last_was_accepted = False
         self._refusing = _Avoidance(*REFUSING)
         self._drained_at = -inf
+        self.is_interrupted = False
         self._times: deque[float] = deque(maxlen=RECENT)
         self.loops_sent = 0
         self.loops_returned = 0
@@ -117,6 +118,7 @@ class Health:
         Loops that are back already are forgotten as well, with their epoch: without those that are
         still under way they would make the network look better than it is.
         """
+        self.is_interrupted = True
         self._in_flight.clear()
         self._epochs.clear()
 
@@ -137,10 +139,16 @@ class Health:
 
     def drained(self, now: float) -> None:
         """Nothing waits at the provider: what is not back now is on its way, or lost."""
+        self.is_interrupted = False
         self._drained_at = now
 
     def loss(self) -> float | None:
-        """The share of lost loops among the last ones; None while there are too few to say."""
+        """The share of lost loops among the last ones.
+
+        None while there are too few to say, or what came back since is not known.
+        """
+        if self.is_interrupted:
+            return None
         recent = [*self._recent_losses, *self._losses_under_way()][-RECENT:]
         return sum(recent) / len(recent) if len(recent) >= LEAST else None
 

@@ -53,6 +53,7 @@ class View(NamedTuple):
     topology: Topology | None
     provider: ProviderNode | None
     is_registered: bool
+    is_served: bool = True  # what waits at the provider comes from there
     partial: int = 0  # messages of which fragments are missing
     partial_lost: int = 0  # of those, given up
     packets_real: int = 0
@@ -200,7 +201,7 @@ class Service:
 def _state(view: View) -> State:
     if view.topology is None:
         return "waiting_for_directory"
-    return "running" if view.is_registered else "waiting_for_provider"
+    return "running" if view.is_registered and view.is_served else "waiting_for_provider"
 
 
 def _rounded(value: float | None) -> float | None:

@@ -459,6 +459,16 @@ def test_the_loss_is_known_before_loops_are_judged_and_corrected_by_those_that_a
     assert health.loss() == 4 / LEAST
 
 
+def test_while_nothing_is_known_of_what_came_back_no_loss_is_claimed() -> None:
+    health = Health(PATIENCE)
+    fill_epoch(health, 0.0, 60)
+    health.avoided(2.0)
+    assert health.loss() == 0.0
+    health.interrupted()
+    assert health.loss() is None
+    assert loss_when_drained(health, 9.0) == 0.0
+
+
 def test_what_may_still_wait_at_the_provider_is_not_lost() -> None:
     health = Health(PATIENCE)
     for i in range(LEAST):

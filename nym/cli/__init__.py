@@ -3,7 +3,6 @@
 import difflib
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
@@ -13,7 +12,7 @@ import gevent
 
 from nym import __version__
 from nym.cli.banner import banner
-from nym.cli.output import say
+from nym.cli.output import complain, occupy_closed_streams, say
 from nym.cli.usage import COMMANDS, overview
 from nym.errors import NymError, UsageError
 
@@ -24,11 +23,12 @@ _HELP = {"--help", "-h"}
 
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
+    occupy_closed_streams()
     gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
     try:
         return _run(arguments)
     except NymError as error:
-        print(f"nym-client: {error}", file=sys.stderr)
+        complain(f"nym-client: {error}")
         return error.exit_code
     except BrokenPipeError:
         # Nobody reads on. That ends a program as it ends every other one, by now in good order.
@@ -40,16 +40,19 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - no traceback is for users
         from nym.cli import crash
 
-        print(f"nym-client: {crash.describe(error)}", file=sys.stderr)
+        complain(f"nym-client: {crash.describe(error)}")
         return 1
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     name = _command(arguments)
     if name is None:
         return _without_command(arguments)
     command = COMMANDS[name]
-    if not _HELP.isdisjoint(arguments):
+    options_end = arguments.index("--") if "--" in arguments else len(arguments)
+    if not _HELP.isdisjoint(arguments[:options_end]):
         say(command.text.rstrip("\n"))
         return 0
     try:
@@ -91,14 +94,30 @@ def _unknown(word: str) -> str:
 
 
 def _misuse(name: str, arguments: list[str]) -> str:
-    usage = " ".join(COMMANDS[name].usage.split())
-    known = {option.rstrip("=") for option in COMMANDS[name].options}
-    for word in arguments:
-        option = word.split("=", 1)[0]
+    command = COMMANDS[name]
+    usage = "; or: ".join(" ".join(form.split()) for form in command.forms)
+    return f"{_mistake(name, arguments)}\nusage: {usage}"
+
+
+def _mistake(name: str, arguments: list[str]) -> str:
+    """What is wrong with a command line that docopt doesn't understand, as far as that shows."""
+    command = COMMANDS[name]
+    known = {option.rstrip("=") for option in command.options}
+    given = [word.split("=", 1)[0] for word in arguments if word.startswith("--") and word != "--"]
+    for option in given:
         # docopt takes what an option begins with for the option.
-        if option.startswith("--") and not any(k.startswith(option) for k in known):
-            return f"{name} has no option {option}{_suggestion(option, known)}\nusage: {usage}"
-    return f"these arguments don't fit: {' '.join(arguments)}\nusage: {usage}"
+        if not any(k.startswith(option) for k in known):
+            return f"{name} has no option {option}{_suggestion(option, known)}"
+        if given.count(option) > 1:
+            return f"{option} is given more than once"
+    if "--id ID" in command.usage and "--id" not in given:
+        return "--id ID is missing: which client?"
+    if f"{arguments[-1]}=" in command.options:
+        return f"{arguments[-1]} is without its value"
+    word = next((word for word in arguments[arguments.index(name) + 1 :]), "")
+    if command.words and word not in command.words:
+        return f"{name} does {', '.join(command.words)}{_suggestion(word, command.words)}"
+    return f"these arguments don't fit: {' '.join(arguments)}"
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

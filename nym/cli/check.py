@@ -1,6 +1,7 @@
 """`check`: everything that a client needs, tried in turn, with advice about what is missing."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,12 +86,17 @@ def _findings(client_id: str) -> Iterator[Finding]:
 
 
 def _check_folder(folder: Path) -> Finding:
+    try:
+        everything = (folder, *sorted(folder.iterdir()))
+    except OSError as error:
+        found = f"{folder} can't be read: {error.strerror}"
+        return Finding("folder", found, "it has to belong to this user", 5)
     open_to_others = [
-        path for path in (folder, *sorted(folder.iterdir())) if path.lstat().st_mode & 0o077
+        path for path in everything if not path.is_symlink() and path.lstat().st_mode & 0o077
     ]
     if not open_to_others:
         return Finding("folder", f"{folder}, for this user alone")
-    names = " ".join(str(path) for path in open_to_others)
+    names = shlex.join(str(path) for path in open_to_others)
     return Finding(
         "folder", f"others may use {names}", f"close it to them with: chmod go= {names}", 5
     )
@@ -102,9 +108,8 @@ def _check_directory(client_id: str, config: Config) -> Finding:
         records = parse_topology(http_get(url.rstrip("/") + TOPOLOGY_PATH))
         topology = build_topology(records, Resolver().resolve(hosts(records)))
     except RemoteError as error:
-        advice = (
-            f"name the network's with: nym-client config set --id {client_id} client.directory URL"
-        )
+        name = shlex.quote(client_id)
+        advice = f"name the network's: nym-client config set --id {name} client.directory URL"
         if url == DEFAULT_DIRECTORY and isinstance(error, UnreachableError):
             advice = (
                 "a client that is started brings a local network up there by itself; for another "

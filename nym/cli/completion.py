@@ -37,7 +37,7 @@ complete -o default -F _nym_client nym-client
 
 
 def _zsh() -> str:
-    commands = "\n".join(f"    '{name}:{_quoted(c.summary)}'" for name, c in COMMANDS.items())
+    commands = "\n".join(f"    '{name}:{_zsh_quoted(c.summary)}'" for name, c in COMMANDS.items())
     cases = "".join(
         f"    {name})\n      _arguments {' '.join(_zsh_arguments(name, command))} ;;\n"
         for name, command in COMMANDS.items()
@@ -71,7 +71,7 @@ def _zsh_arguments(name: str, command: Command) -> list[str]:
     for option, what in command.options.items():
         flag = option.rstrip("=")
         value = f":value:{actions.get(flag, '')}" if option.endswith("=") else ""
-        arguments.append(f"'{flag}[{_quoted(what)}]{value}'")
+        arguments.append(f"'{flag}[{_zsh_quoted(what)}]{value}'")
     if command.words:
         arguments.append(f"'1:word:({' '.join(command.words)})'")
     if name == "send":
@@ -89,13 +89,13 @@ def _fish() -> str:
         f"{complete} -f",
     ]
     for name, command in COMMANDS.items():
-        summary = _quoted(command.summary)
+        summary = _fish_quoted(command.summary)
         lines.append(f"{complete} -n __fish_use_subcommand -a {name} -d '{summary}'")
         this = f"{complete} -n '__fish_seen_subcommand_from {name}'"
         for option, what in command.options.items():
             flag = option.strip("-=")
             value = " -x -a '(__nym_client_ids)'" if flag == "id" else " -r" * option.endswith("=")
-            lines.append(f"{this} -l {flag}{value} -d '{_quoted(what)}'")
+            lines.append(f"{this} -l {flag}{value} -d '{_fish_quoted(what)}'")
         if command.words:
             lines.append(f"{this} -a '{' '.join(command.words)}'")
     lines.append(f'{complete} -n "__fish_seen_subcommand_from send" -F -a "({_CONTACTS})"')
@@ -106,9 +106,15 @@ def _words(command: Command) -> list[str]:
     return [*command.words, *(option.rstrip("=") for option in command.options)]
 
 
-def _quoted(text: str) -> str:
-    """For single quotes, and without what zsh gives a meaning there."""
-    return text.replace("'", "").replace("[", "(").replace("]", ")").replace(":", " -")
+def _zsh_quoted(text: str) -> str:
+    """For single quotes, where brackets and colons have a meaning, too."""
+    for character in "[]:":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("'", "'\\''")
+
+
+def _fish_quoted(text: str) -> str:
+    return text.replace("'", "\\'")
 
 
 _SHELLS = {"bash": _bash, "zsh": _zsh, "fish": _fish}

@@ -31,5 +31,7 @@ def _list(contacts: Contacts, *, is_json: bool) -> None:
     if is_json:
         say(json.dumps(known))
         return
+    width = max((len(name) for name in contacts.known), default=0)
     for contact in known:
-        say(f"{contact['name']:<16}{contact['address']}{'  plain' if contact['plain'] else ''}")
+        plain = "  plain" if contact["plain"] else ""
+        say(f"{contact['name']:<{width}}  {contact['address']}{plain}")

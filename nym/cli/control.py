@@ -1,6 +1,7 @@
 """The running client, as the commands beside it see it: JSON objects in lines, over its socket."""
 
 import json
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from nym.cli.options import client_folder
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError
 from nym.listening import unix_address
 from nym.sockets.control import FILE
+
+PATIENCE = 30.0  # seconds for an answer
 
 
 class RefusedError(NymError):
@@ -49,6 +52,10 @@ class Control:
         """The next object, or the refusal in it. Raises NotRunningError."""
         try:
             line = self._file.readline()
+        except TimeoutError as error:
+            raise NotRunningError(
+                f'the client "{self._client_id}" does not answer; has it too many connections?'
+            ) from error
         except OSError as error:
             raise self._gone() from error
         if not line.endswith(b"\n"):
@@ -57,9 +64,12 @@ class Control:
         return RefusedError(answer) if answer["type"] == "error" else answer
 
     def ask(self, **request: object) -> dict[str, Any]:
-        """One request, and its answer."""
+        """One request, and its answer, within PATIENCE seconds."""
+        self._connection.settimeout(PATIENCE)
         self.say(**request)
-        return self.hear()
+        answer = self.hear()
+        self._connection.settimeout(None)
+        return answer
 
     def close(self) -> None:
         """Hang up."""
@@ -84,7 +94,7 @@ def control(client_id: str) -> Iterator[Control]:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunningError(
                 f'the client "{client_id}" doesn\'t run; start it with: '
-                f"nym-client tcpsocket --id {client_id}"
+                f"nym-client tcpsocket --id {shlex.quote(client_id)}"
             ) from error
         except OSError as error:
             raise ConfigError(f"{folder / FILE} can't be used: {error.strerror}") from error
@@ -98,7 +108,11 @@ def control(client_id: str) -> Iterator[Control]:
 def existing_folder(client_id: str) -> Path:
     """The folder of a client that was made. Raises IdentityError."""
     folder = client_folder(client_id)
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
+    if not is_there:
         try:
             others = sorted(other.name for other in folder.parent.iterdir() if other.is_dir())
         except OSError:
@@ -106,6 +120,6 @@ def existing_folder(client_id: str) -> Path:
         there = f" (there are: {', '.join(others)})" if others else ""
         raise IdentityError(
             f'there is no client "{client_id}"{there}; make it with: '
-            f"nym-client init --id {client_id}"
+            f"nym-client init --id {shlex.quote(client_id)}"
         )
     return folder

@@ -15,6 +15,7 @@ from nym.config import (
     save_config,
 )
 from nym.errors import ConfigError, IdentityError
+from nym.files import make_folder
 from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
 
 
@@ -30,10 +31,10 @@ def init(options: Options) -> int:
 def _init(folder: Path, options: Options) -> int:
     config = load_config(folder)
     settings = replace(config.client, id=options["--id"])
-    if options["--provider"]:
+    if options["--provider"] is not None:
         provider = checked("--provider", options["--provider"], check_provider)
         settings = replace(settings, provider=provider)
-    if options["--directory"]:
+    if options["--directory"] is not None:
         directory = checked("--directory", options["--directory"], check_directory)
         settings = replace(settings, directory=directory)
 
@@ -54,8 +55,9 @@ def _init(folder: Path, options: Options) -> int:
 def make_client(folder: Path, config: Config) -> Identity:
     """New keys in `folder`, and `config` in its config.toml. Raises OSError."""
     identity = generate_identity()
+    make_folder(folder)
+    save_config(config, folder)  # first: it can be refused, and keys are not to be left alone then
     save_identity(identity, folder)
-    save_config(config, folder)
     return identity
 
 

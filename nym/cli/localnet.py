@@ -9,7 +9,7 @@ from nym.cli.log import set_up_log
 from nym.cli.options import number
 from nym.cli.output import say
 from nym.config import DEFAULT_DIRECTORY_PORT, LoggingSettings
-from nym.errors import UsageError
+from nym.errors import ConfigError, UsageError
 from nym.localnet.network import Network
 from nym.wire.directory import MOST_LAYERS
 
@@ -20,17 +20,7 @@ def localnet(options: Options) -> int:
     """Run until a signal comes."""
     stop = stop_event()
     set_up_log(LoggingSettings())
-    folder = options["--folder"]
-    port = options["--port"] or str(DEFAULT_DIRECTORY_PORT)
-    network = Network(
-        host=_host(options["--host"]),
-        port=number("--port", port, 0, 65535),
-        layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
-        width=number("--width", options["--width"], 1, MOST_NODES),
-        providers=number("--providers", options["--providers"], 1, MOST_NODES),
-        folder=Path(folder) if folder else None,
-    )
-    url = network.start()
+    network, url = _start(options)
     for mixnode in network.mixnodes:
         address = f"{mixnode.address!s:21}"
         say(f"mixnode    layer {mixnode.layer}   {address} {mixnode.identity.address}")
@@ -40,6 +30,22 @@ def localnet(options: Options) -> int:
         say(f"           clients   {provider.client_address}")
     say(f"directory            {url}")
     return run_until(stop, network.stop)
+
+
+def _start(options: Options) -> tuple[Network, str]:
+    folder, port = options["--folder"], options["--port"]
+    network = Network(
+        host=_host(options["--host"]),
+        port=DEFAULT_DIRECTORY_PORT if port is None else number("--port", port, 0, 65535),
+        layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
+        width=number("--width", options["--width"], 1, MOST_NODES),
+        providers=number("--providers", options["--providers"], 1, MOST_NODES),
+        folder=Path(folder) if folder else None,
+    )
+    try:
+        return network, network.start()
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
 
 
 def _host(text: str) -> str:

@@ -10,7 +10,7 @@ from nym.cli import Options
 from nym.cli.control import control, existing_folder
 from nym.cli.options import nym_folder
 from nym.cli.output import say
-from nym.cli.progress import duration
+from nym.cli.progress import duration, is_terminal
 from nym.contacts import Contacts
 from nym.identity import load_identity
 from nym.wire.keys import decode_base58
@@ -39,7 +39,7 @@ def status(options: Options) -> int:
                 say(table)
                 return 0
             # Elsewhere than on a terminal that can be cleared, one table below the other.
-            say(f"{_CLEAR}{table}" if sys.stdout.isatty() else f"{table}\n")
+            say(f"{_CLEAR}{table}" if is_terminal(sys.stdout) else f"{table}\n")
             time.sleep(PERIOD)
 
 

@@ -41,6 +41,7 @@ def checked(name: str, value: Value, check: Callable[[Value], None]) -> Value:
 
 def number(name: str, text: str, lowest: int, highest: int) -> int:
     """A whole number within limits. Raises UsageError."""
-    if not (text.isascii() and text.isdigit() and lowest <= int(text[:9]) <= highest):
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    if not (is_number and lowest <= int(text) <= highest):
         raise UsageError(f"{name} {text}: a whole number from {lowest} to {highest}")
     return int(text)

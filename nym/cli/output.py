@@ -1,6 +1,7 @@
 """Standard output, where data goes; everything else goes to standard error."""
 
 import os
+import select
 import sys
 
 from nym.errors import NymError
@@ -17,12 +18,37 @@ def say(line: str) -> None:
 
 def write(data: bytes) -> None:
     """All of it, now. Raises OutputError; BrokenPipeError where nobody reads."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
     # Not by way of sys.stdout: with PYTHONUNBUFFERED it writes as much as fits, and no more.
     left = memoryview(data)
     try:
         while left:
-            left = left[os.write(sys.stdout.fileno(), left) :]
+            left = left[_write_some(sys.stdout.fileno(), left) :]
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(f"standard output can't be written: {error.strerror}") from error
+
+
+def complain(text: str) -> None:
+    """A line for people, on standard error, if there is one."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def occupy_closed_streams() -> None:
+    """Put nothing where a standard stream was closed, lest a socket gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+
+
+def _write_some(file: int, data: memoryview) -> int:
+    try:
+        return os.write(file, data)
+    except BlockingIOError:  # whoever made the pipe wanted it so
+        select.select([], [file], [])
+        return 0

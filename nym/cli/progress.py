@@ -5,14 +5,19 @@ Shown on a terminal only: standard error of a script has errors, nothing else.
 
 import os
 import sys
-from typing import Never
+from typing import Never, TextIO
 
 from tqdm import tqdm
 
 
 def is_shown() -> bool:
-    """Whether somebody looks at standard error, on a terminal that can move back in a line."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether somebody looks at standard error while it works."""
+    return is_terminal(sys.stderr)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether it is a terminal on which what was written can be replaced."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def bar(total: int) -> "tqdm[Never]":

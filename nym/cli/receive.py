@@ -8,7 +8,7 @@ from typing import Any
 from nym.cli import Options
 from nym.cli.control import control
 from nym.cli.options import number, nym_folder
-from nym.cli.output import write
+from nym.cli.output import complain, write
 from nym.contacts import Contacts
 from nym.wire.keys import decode_base58
 
@@ -17,7 +17,7 @@ MOST = 10**8
 
 def receive(options: Options) -> int:
     """Write messages, and acknowledge each when it is written."""
-    count = number("--count", options["--count"], 1, MOST) if options["--count"] else None
+    count = None if options["--count"] is None else number("--count", options["--count"], 1, MOST)
     writer = _Writer(options)
     with control(options["--id"]) as client:
         # One at a time: as long as nobody reads here, the client writes nothing either.
@@ -33,7 +33,7 @@ def receive(options: Options) -> int:
                 case "ack":
                     acknowledged += 1
                 case "failed":
-                    print(f"message {said['id']} was not acknowledged: given up", file=sys.stderr)
+                    complain(f"message {said['id']} was not acknowledged: given up")
                 case "end":
                     break
     return 0
@@ -44,7 +44,9 @@ class _Writer:
 
     def __init__(self, options: Options) -> None:
         self._is_json = options["--json"]
-        self._is_lines = options["--lines"] or (sys.stdout.isatty() and not options["--json"])
+        self._is_lines = options["--lines"] or (
+            sys.stdout is not None and sys.stdout.isatty() and not options["--json"]
+        )
         self._contacts = Contacts(nym_folder())
 
     def write(self, said: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def _run(options: Options, kind: type[LocalSocket]) -> int:
     identity = load_identity(folder)
 
     # Only where nobody named a directory may one come up by itself.
-    is_default = not options["--directory"] and config.client.directory == DEFAULT_DIRECTORY
+    is_default = options["--directory"] is None and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
     client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
     place = client.listen()
@@ -124,15 +124,15 @@ class _Reloader:
 
 
 def _with_options(config: Config, options: Options) -> Config:
-    if options["--listen"]:
+    if options["--listen"] is not None:
         host = checked("--listen", options["--listen"], check_host)
         config = replace(config, socket=replace(config.socket, host=host))
-        if options["--port"] and host.startswith(UNIX):
+        if options["--port"] is not None and host.startswith(UNIX):
             raise UsageError(f"--listen {host}: a UNIX socket has no --port")
-    if options["--port"]:
+    if options["--port"] is not None:
         port = number("--port", options["--port"], 0, 65535)
         config = replace(config, socket=replace(config.socket, port=port))
-    if options["--directory"]:
+    if options["--directory"] is not None:
         directory = checked("--directory", options["--directory"], check_directory)
         config = replace(config, client=replace(config.client, directory=directory))
     level = "warning" if options["--quiet"] else "debug" if options["--verbose"] else None

@@ -5,13 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from nym.cli import Options
 from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import client_folder, nym_folder
-from nym.cli.output import say
+from nym.cli.output import complain, say
 from nym.cli.progress import bar, duration, is_shown
 from nym.config import load_config
 from nym.contacts import Contacts
@@ -23,6 +23,7 @@ from nym.wire.sizes import LONGEST_SEALED
 MOST_AT_ONCE = 64  # messages that are handed over together
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds until a full outbox is tried again
 LOOK = 0.2  # seconds between looks for an acknowledgement
+MOST_NAMED = 10  # refused lines
 WORTH_SAYING = 10.0  # seconds that a message takes
 
 
@@ -47,6 +48,9 @@ def send(options: Options) -> int:
             for message_id in outbox.accept(batch):
                 if options["--json"]:
                     say(json.dumps({"id": message_id}))
+            if any(why.code == "storage" for _, why in outbox.refused):
+                break
+        outbox.check()
         if options["--wait"]:
             _wait(client, outbox.accepted)
     return 0
@@ -75,13 +79,16 @@ def _open(name: str | None, stack: ExitStack) -> BinaryIO:
             return stack.enter_context(open(name, "rb"))
         except OSError as error:
             raise SendError(f"{name} can't be read: {error.strerror}") from error
+    if sys.stdin is None:
+        raise SendError("standard input is closed, and no file is named")
     if sys.stdin.isatty():
-        print("type the message; Ctrl-D at the beginning of a line ends it", file=sys.stderr)
+        complain("type the message; Ctrl-D at the beginning of a line ends it")
     return sys.stdin.buffer
 
 
 def _read_message(source: BinaryIO) -> bytes:
-    message = source.read(LONGEST_SEALED + 1)
+    with _reading():
+        message = source.read(LONGEST_SEALED + 1)
     if len(message) > LONGEST_SEALED:
         raise SendError(
             f"this is longer than a message can be, {LONGEST_SEALED >> 20} MiB, and nothing of it "
@@ -90,18 +97,32 @@ def _read_message(source: BinaryIO) -> bytes:
     return message
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SendError(f"what is to be sent can't be read: {error.strerror}") from error
+
+
+def _read_some(source: BinaryIO) -> bytes:
+    with _reading():
+        some: bytes = source.read1(1 << 16)  # type: ignore[attr-defined]
+    return some
+
+
 def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
     """The lines that are there already together, so that the client writes them in one go."""
     rest, count = b"", 0
-    while more := source.read1(1 << 16):  # type: ignore[attr-defined]
+    while more := _read_some(source):
         *lines, rest = (rest + more).split(b"\n")
         for start in range(0, len(lines), MOST_AT_ONCE):
             yield lines[start : start + MOST_AT_ONCE]
         count += len(lines)
         if len(rest) > LONGEST_SEALED:
             raise SendError(
-                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; "
-                f"the {count} lines before it were accepted"
+                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; it "
+                "was not sent, nor what follows it"
             )
     if rest:
         yield [rest]
@@ -115,53 +136,68 @@ def _announce(message: bytes, options: Options) -> None:
     packets = fragment_count(len(message), reliable=options["--reliable"] or options["--wait"])
     seconds = packets * traffic.message_sending_average_delay
     if seconds >= WORTH_SAYING:
-        print(
+        complain(
             f"{len(message)} bytes are {packets} packets; at the pace of the cover traffic they "
-            f"take {duration(seconds)} or more",
-            file=sys.stderr,
+            f"take {duration(seconds)} or more"
         )
 
 
 class _Outbox:
-    """The client's, which may be full: then what it has no room for waits here, in order."""
+    """The client's, which may be full: then what it has no room for waits here, in order.
+
+    A refused line stops nothing: the others were handed over with it.
+    """
 
     def __init__(self, client: Control, manner: dict[str, Any]) -> None:
         self._client = client
         self._manner = manner
         self._wait = 0.0
+        self._read = 0
         self.accepted: list[tuple[str, int]] = []  # (id, length)
+        self.refused: list[tuple[int, RefusedError]] = []  # (which one, counted from 1, why)
 
     def accept(self, messages: list[bytes]) -> Iterator[str]:
-        """The ids under which the client accepted them, as it does. Raises SendError."""
-        while messages:
-            for message in messages:
+        """The ids under which the client accepted them, as it does."""
+        waiting = list(enumerate(messages, self._read + 1))
+        self._read += len(messages)
+        while waiting:
+            for _, message in waiting:
                 data = base64.b64encode(message).decode()
                 self._client.say(type="send", data=data, **self._manner)
+            answered = [(number, message, self._client.outcome()) for number, message in waiting]
             waiting = []
-            for message, answer in [(message, self._client.outcome()) for message in messages]:
+            for number, message, answer in answered:
                 if not isinstance(answer, RefusedError):
                     self.accepted.append((answer["id"], len(message)))
                     yield answer["id"]
                 elif answer.code == "busy":
-                    waiting.append(message)
+                    waiting.append((number, message))
                 else:
-                    raise self._failure(answer)
-            messages = waiting
-            if messages:
-                self._pause()
-            else:
-                self._wait = 0.0
+                    self.refused.append((number, answer))
+            self._pause(is_full=bool(waiting))
 
-    def _pause(self) -> None:
+    def check(self) -> None:
+        """Raises RefusedError or SendError where something was refused."""
+        if not self.refused:
+            return
+        number, why = self.refused[0]
+        if self._read == 1:
+            raise why
+        which = ", ".join(str(number) for number, _ in self.refused[:MOST_NAMED])
+        more = ", ..." if len(self.refused) > MOST_NAMED else ""
+        raise SendError(
+            f"of {self._read} lines these were refused, the others accepted: {which}{more}. "
+            f"Line {number}: {why}"
+        )
+
+    def _pause(self, *, is_full: bool) -> None:
+        if not is_full:
+            self._wait = 0.0
+            return
         if not self._wait:
-            print("the client's outbox is full; waiting for room", file=sys.stderr)
+            complain("the client's outbox is full; waiting for room")
         self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
         time.sleep(self._wait)
-
-    def _failure(self, error: RefusedError) -> RefusedError | SendError:
-        if not self.accepted:
-            return error
-        return SendError(f"{error}; the {len(self.accepted)} messages before it were accepted")
 
 
 def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:

@@ -28,6 +28,12 @@ class Command(NamedTuple):
         return self.text.split("Usage:\n", 1)[1].split("\n\n", 1)[0]
 
     @property
+    def forms(self) -> list[str]:
+        """Each of them."""
+        forms = re.split(r"^  (?=nym-client )", self.usage, flags=re.MULTILINE)
+        return [form for form in forms if form]
+
+    @property
     def words(self) -> list[str]:
         """The words that may follow its name: commands of its own, or what it is about."""
         forms = re.findall(r"^  nym-client \S+ ([a-z]+|\(.*\))", self.usage, re.MULTILINE)
@@ -120,7 +126,7 @@ It is on the client's disk when the command ends; it leaves at moments that the 
 Where the client has no room for more, the command waits until there is.
 
 Usage:
-  nym-client send --id ID [--lines] [--reliable | --plain] [--wait] [--json] TO [FILE]
+  nym-client send --id ID [--lines] [--reliable | --plain] [--wait] [--json] [--] TO [FILE]
 
 Arguments:
   TO          an address, or the name of a contact
@@ -226,7 +232,7 @@ Examples:
         """Give names to addresses; they can be used wherever an address is.
 
 Usage:
-  nym-client contacts add [--plain] NAME ADDRESS
+  nym-client contacts add [--plain] [--] NAME ADDRESS
   nym-client contacts remove NAME
   nym-client contacts list [--json]
 
@@ -266,7 +272,7 @@ Examples:
 
 Usage:
   nym-client config show --id ID [--json]
-  nym-client config set --id ID KEY VALUE
+  nym-client config set --id ID [--] KEY VALUE
 
 Arguments:
   KEY         a section and a name in it, such as socket.port

@@ -195,6 +195,7 @@ class Client:
             self._refresher.topology,
             self._session.provider,
             self._session.registered.is_set(),
+            not self._health.is_interrupted,
             len(self._assembly),
             self._assembly.given_up,
             self._outgoing.sent,

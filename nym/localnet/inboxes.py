@@ -1,11 +1,12 @@
 """What a provider keeps for its clients: in memory, or in a folder, one file a message."""
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Protocol
 
 from nym.errors import RemoteFormatError
-from nym.files import make_folder, write_file
+from nym.files import make_folder
 from nym.wire.keys import decode_base58, encode_base58
 
 MOST_CLIENTS = 10_000
@@ -65,45 +66,57 @@ class MemoryInboxes:
 
 
 class FolderInboxes:
-    """A folder a client, named by its address in base58; a file a message."""
+    """A folder a client, named by its address in base58; a file a message.
+
+    What is in them is read once; after that it is known.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         make_folder(folder)
+        self._waiting: dict[bytes, deque[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                # A name that begins with a dot is a file that was being written.
+                messages = sorted(p for p in path.iterdir() if p.name[0] != ".")
+                self._waiting[decode_base58(path.name)] = deque(messages)
 
     def clients(self) -> list[bytes]:
         """See Inboxes."""
-        return [
-            decode_base58(path.name) for path in sorted(self._folder.iterdir()) if path.is_dir()
-        ]
+        return list(self._waiting)
 
     def open(self, client: bytes) -> None:
         """See Inboxes."""
-        path = self._path(client)
-        if not path.is_dir() and len(self.clients()) >= MOST_CLIENTS:
+        if client in self._waiting:
+            return
+        if len(self._waiting) >= MOST_CLIENTS:
             raise RemoteFormatError(f"there are {MOST_CLIENTS} clients already")
-        make_folder(path)
+        make_folder(self._folder / encode_base58(client))
+        self._waiting[client] = deque()
 
     def put(self, client: bytes, message: bytes) -> None:
         """See Inboxes."""
-        if len(self._waiting(client)) >= MOST_MESSAGES:
+        waiting = self._inbox(client)
+        if len(waiting) >= MOST_MESSAGES:
             raise RemoteFormatError("a message to a client whose inbox is full")
-        write_file(self._path(client) / f"{time.time_ns():020}", message)
+        path = self._folder / encode_base58(client) / f"{time.time_ns():020}"
+        partial = path.with_name(f".{path.name}")
+        partial.write_bytes(message)
+        partial.rename(path)
+        waiting.append(path)
 
     def take(self, client: bytes, most: int) -> list[bytes]:
         """See Inboxes."""
-        messages = []
-        for path in self._waiting(client)[:most]:
+        waiting = self._inbox(client)
+        messages: list[bytes] = []
+        while waiting and len(messages) < most:
+            path = waiting.popleft()
             messages.append(path.read_bytes())
             path.unlink()
         return messages
 
-    def _path(self, client: bytes) -> Path:
-        return self._folder / encode_base58(client)
-
-    def _waiting(self, client: bytes) -> list[Path]:
-        # A name that begins with a dot is a file that is being written.
+    def _inbox(self, client: bytes) -> deque[Path]:
         try:
-            return sorted(p for p in self._path(client).iterdir() if p.name[0] != ".")
-        except FileNotFoundError as error:
+            return self._waiting[client]
+        except KeyError as error:
             raise RemoteFormatError("a client that is not registered here") from error
