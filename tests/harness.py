@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import gevent
 from gevent.pywsgi import WSGIServer
@@ -314,12 +314,19 @@ class Application:
 class Program:
     """The program in a process of its own, with a home of its own."""
 
-    command = (sys.executable, "-m", "nym")
+    command: tuple[str, ...] = (sys.executable, "-m", "nym")
 
-    def __init__(self, home: Path, *arguments: str, umask: int = 0o022) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        umask: int = 0o022,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        own = {"XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.getcwd()}
         self.process = subprocess.Popen(
             [*self.command, *arguments],
-            env={**os.environ, "XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.getcwd()},
+            env={**os.environ, **own, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -335,8 +342,14 @@ class Program:
 
     def line(self, pattern: str) -> re.Match[str]:
         """Read standard output up to a line that matches."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        return self._find(self.process.stdout, pattern)
+
+    def logged(self, pattern: str) -> re.Match[str]:
+        """Read standard error up to a line that matches."""
+        return self._find(self.process.stderr, pattern)
+
+    def _find(self, stream: IO[bytes] | None, pattern: str) -> re.Match[str]:
+        for line in stream or ():
             if match := re.search(pattern, line.decode()):
                 return match
         raise AssertionError(f"no line like {pattern!r}; {self.end()}")

@@ -37,7 +37,9 @@ def _report(error: BaseException) -> Iterator[str]:
     yield f"nym-client {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield f"command: {next(iter(sys.argv[1:]), '')}"
     cause: BaseException | None = error
-    while cause is not None:
+    told: set[int] = set()  # two errors can be each other's cause
+    while cause is not None and id(cause) not in told:
+        told.add(id(cause))
         yield ""
         yield f"{type(cause).__module__}.{type(cause).__qualname__}"
         for frame in traceback.extract_tb(cause.__traceback__):

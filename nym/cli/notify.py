@@ -3,6 +3,7 @@
 The libraries for it are unmaintained, or need libsystemd; the protocol is three lines.
 """
 
+import logging
 import os
 import socket
 import time
@@ -10,14 +11,24 @@ from collections.abc import Callable
 
 import gevent
 
+PATIENCE = 5.0  # seconds for a manager that doesn't listen just now
+
+log = logging.getLogger(__name__)
+
 
 def notify(*states: str) -> None:
-    """Tell it, if there is one that listens."""
+    """Tell it, if there is one; a client runs on without one that listens."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place.startswith(("/", "@")):
         return
+    if place.startswith("@"):  # an abstract one
+        place = place.replace("@", "\0", 1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
-        datagrams.sendto("\n".join(states).encode(), place.replace("@", "\0", 1))
+        datagrams.settimeout(PATIENCE)
+        try:
+            datagrams.sendto("\n".join(states).encode(), place)
+        except OSError as error:
+            log.debug("the service manager was not told %s: %s", states[0], error)
 
 
 def reloading(work: Callable[[], None]) -> None:
@@ -31,11 +42,12 @@ def reloading(work: Callable[[], None]) -> None:
 
 def feed_watchdog() -> None:
     """Say again and again that greenlets run, if the manager wants to hear it."""
-    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    period = os.environ.get("WATCHDOG_USEC", "")
+    microseconds = int(period) if period.isascii() and period.isdigit() else 0
     # A frozen program is the child of what unpacked it, which is whom the manager started.
     ours = {str(os.getpid()), str(os.getppid()), ""}
-    if microseconds.isdigit() and os.environ.get("WATCHDOG_PID", "") in ours:
-        gevent.spawn(_feed, int(microseconds) / 2e6)
+    if microseconds and os.environ.get("WATCHDOG_PID", "") in ours:
+        gevent.spawn(_feed, microseconds / 2e6)
 
 
 def _feed(seconds: float) -> None:

@@ -2,8 +2,10 @@
 
 import logging
 import signal
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gevent
 
@@ -78,10 +80,11 @@ def _run(options: Options, kind: type[LocalSocket]) -> int:
             config.socket.host,
         )
     client.start()
+    reloader = _Reloader(client, folder, options, config)
+    # In a greenlet of its own: what is raised in gevent's would end the program.
+    gevent.signal_handler(signal.SIGHUP, gevent.spawn, reloader.reload)
     notify("READY=1", f"STATUS={kind.kind} on {where}")
     feed_watchdog()
-    reloader = _Reloader(client, folder, options, config)
-    gevent.signal_handler(signal.SIGHUP, reloader.reload)
 
     def end() -> None:
         client.stop()
@@ -105,22 +108,30 @@ class _Reloader:
 
     def _reload(self) -> None:
         try:
-            config = _with_options(load_config(self._folder), self._options)
+            wanted = _with_options(load_config(self._folder), self._options)
         except NymError as error:
             log.error("the settings stay as they were: %s", error)  # noqa: TRY400
             return
-        before, now = settings_of(self._config), settings_of(config)
-        changed = {key for key, value in now.items() if value != before[key]}
-        self._client.reload(config)
-        set_up_log(config.logging)
+        before, asked = settings_of(self._config), settings_of(wanted)
+        changed = {key for key, value in asked.items() if value != before[key]}
+        # What takes a restart stays as it is, and is said again at the next reload.
+        self._config = _take_over(self._config, changed & RELOADABLE, asked)
+        self._client.reload(self._config)
+        set_up_log(self._config.logging)
         for key in sorted(changed & RELOADABLE):
-            log.info("%s is %s now", key, now[key])
+            log.info("%s is %s now", key, asked[key])
         for key in sorted(changed - RELOADABLE):
             log.warning("%s has changed, which takes a restart", key)
         if not changed:
             log.info("no setting has changed")
-        # What takes a restart is still to be said at the next reload.
-        self._config = config if changed <= RELOADABLE else self._config
+
+
+def _take_over(config: Config, keys: Iterable[str], values: Mapping[str, Any]) -> Config:
+    for key in keys:
+        section, _, name = key.partition(".")
+        changed = replace(getattr(config, section), **{name: values[key]})
+        config = replace(config, **{section: changed})
+    return config
 
 
 def _with_options(config: Config, options: Options) -> Config:
