@@ -1,0 +1,52 @@
+"""What contrib/ has for service managers is understood by them, as far as their tools are here."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nym.cli.usage import COMMANDS
+from tests.harness import PATIENCE
+
+CONTRIB = Path(__file__).parent.parent / "contrib"
+UNITS = {"nym-client@.service": "--system", "nym-client-user@.service": "--user"}
+
+
+def needs(tool: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} isn't installed")
+
+
+def complaints(*command: str) -> str:
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return ran.stdout + ran.stderr + (f"exit code {ran.returncode}" if ran.returncode else "")
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_has_no_complaints(
+    tmp_path: Path, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (CONTRIB / unit).read_text()
+    # What it starts isn't installed here.
+    text, count = re.subn(r"^(Exec\w+)=\S+", "\\1=/bin/true", text, flags=re.MULTILINE)
+    assert count == 2
+    (tmp_path / unit).write_text(text)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    verify = ("systemd-analyze", UNITS[unit], "--man=no", "verify", str(tmp_path / unit))
+    assert complaints(*verify) == ""
+
+
+@needs("systemd-analyze")
+def test_the_unit_is_hardened(tmp_path: Path) -> None:
+    unit = shutil.copy(CONTRIB / "nym-client@.service", tmp_path)
+    check = ("systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit))
+    assert "exit code" not in complaints(*check)
+
+
+@pytest.mark.parametrize("file", sorted(CONTRIB.iterdir()), ids=lambda file: file.name)
+def test_commands_are_those_of_the_program(file: Path) -> None:
+    named = re.findall(r"nym-client ([a-z]+) --id|\"([a-z]+) --id", file.read_text())
+    assert named
+    assert {one or other for one, other in named} <= set(COMMANDS)
