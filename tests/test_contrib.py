@@ -45,6 +45,16 @@ def test_the_unit_is_hardened(tmp_path: Path) -> None:
     assert "exit code" not in complaints(*check)
 
 
+@needs("sh")
+def test_a_shell_understands_the_openrc_script() -> None:
+    assert complaints("sh", "-n", str(CONTRIB / "nym-client.initd")) == ""
+
+
+@needs("shellcheck")
+def test_shellcheck_has_no_complaints() -> None:
+    assert complaints("shellcheck", "-s", "sh", str(CONTRIB / "nym-client.initd")) == ""
+
+
 @pytest.mark.parametrize("file", sorted(CONTRIB.iterdir()), ids=lambda file: file.name)
 def test_commands_are_those_of_the_program(file: Path) -> None:
     named = re.findall(r"nym-client ([a-z]+) --id|\"([a-z]+) --id", file.read_text())
