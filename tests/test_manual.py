@@ -1,0 +1,64 @@
+"""The manual page: made of the commands' own texts, and whole."""
+
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nym.cli.manual import page
+from nym.cli.usage import COMMANDS
+from tests.harness import PATIENCE, Program, run_program, wait_until
+
+PAGE = Path(__file__).parent.parent / "docs" / "nym-client.1"
+
+
+def plain() -> str:
+    """Its text, without what roff does to characters."""
+    return page().replace("\\-", "-").replace("\\(ti", "~").replace("\\(aq", "'")
+
+
+def test_the_page_is_what_the_texts_make() -> None:
+    assert PAGE.read_text() == page(), "make it anew: python -m nym.cli.manual > docs/nym-client.1"
+
+
+def test_every_command_option_and_example_is_in_it() -> None:
+    for name, command in COMMANDS.items():
+        section = re.split(rf"^\.SS {name}$", plain(), flags=re.MULTILINE)[1]
+        section = re.split(r"^\.S[SH] ", section, flags=re.MULTILINE)[0]
+        assert f".PP\n{command.summary}.\n" in section
+        assert command.usage.rstrip() in section
+        for option in command.options.keys() - {"--help"}:
+            assert re.search(rf"^\.B .*{option.rstrip('=')}\b.*\n\w", section, re.MULTILINE), option
+        for line in command.text.split("Examples:\n")[1].splitlines():
+            assert f"{line}\n" in section
+
+
+def test_every_exit_code_is_in_it() -> None:
+    codes = plain().split(".SH EXIT STATUS\n")[1].split(".SH")[0]
+    assert re.findall(r"^\.B (\d)\n\w", codes, re.MULTILINE) == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_every_file_of_a_running_client_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "nym" / "clients" / "alice"
+    run_program(tmp_path, "init", "--id", "alice", "--directory", "http://127.0.0.1:1")
+    with Program(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as program:
+        program.line("^Public key")
+        wait_until((folder / "client.sock").exists)
+        files = {path.name for path in folder.iterdir()}
+        program.end(signal.SIGTERM)
+    assert len(files) >= 6
+    for name in files:
+        assert name in plain()
+
+
+@pytest.mark.parametrize(
+    "command", [("man", "--warnings", "-l"), ("groff", "-man", "-ww", "-Tutf8")], ids=lambda c: c[0]
+)
+def test_the_formatter_has_no_complaints(command: tuple[str, ...]) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} isn't installed")
+    ran = subprocess.run([*command, str(PAGE)], capture_output=True, timeout=PATIENCE, check=True)
+    assert ran.stderr == b""
