@@ -54,7 +54,9 @@ _SIGNALS = {
     "SIGTERM, SIGINT": "what runs ends in good order, with 0",
 }
 
-_SEE_ALSO = "docs/configuration.md and docs/sockets.md, which come with the source"
+_SEE_ALSO = (
+    "docs/operating.md, docs/configuration.md and docs/sockets.md, which come with the source"
+)
 
 _HELP = "-h --help"  # said once for all commands
 
