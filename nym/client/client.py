@@ -163,7 +163,7 @@ class Client:
     def start(self) -> None:
         """Start all that happens by itself; the two streams begin with the first registration."""
         if self._outbox:
-            log.info("%d messages wait to be sent", len(self._outbox))
+            log.info("messages that wait to be sent: %d", len(self._outbox))
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
@@ -187,7 +187,7 @@ class Client:
         self._sender.stop()
         self._journal.close()
         if self._outbox:
-            log.info("%d messages wait for the next start to be sent", len(self._outbox))
+            log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
 
     def _view(self) -> View:
         now = time.monotonic()
