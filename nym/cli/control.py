@@ -20,10 +20,12 @@ class RefusedError(NymError):
     """The client refused a request; `code` is its word for why."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
-        super().__init__(answer["message"])
         self.code: str = answer["code"]
         if self.code == "no_network":
             self.exit_code = 4
+            super().__init__("no network is known yet; nym-client check says what is missing")
+        else:
+            super().__init__(answer["message"])
 
 
 class Control:
