@@ -135,6 +135,12 @@ class StoreError(RequestError):
     code = "storage"
 
 
+class FolderError(StoreError):
+    """The client's folder is not this user's to write in."""
+
+    exit_code = 5
+
+
 class NoSuchMessageError(RequestError):
     """No message has this id, or it was acknowledged or fetched already."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nym.errors import FolderInUseError, StoreError
+from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.store.database import Change
 from nym.store.journal import Journal
 
@@ -38,7 +38,7 @@ def test_a_second_client_on_the_folder_is_refused(journal: Journal, tmp_path: Pa
         Journal(tmp_path, KEY)
     program = (
         "import sys; from pathlib import Path; from nym.store.journal import Journal;"
-        "from nym.errors import FolderInUseError\n"
+        "from nym.errors import FolderError, FolderInUseError\n"
         "try: Journal(Path(sys.argv[1]), bytes(32))\n"
         "except FolderInUseError: print('refused')"
     )
@@ -300,5 +300,5 @@ def test_a_folder_that_cannot_be_written_is_said_to_be_one(
 ) -> None:
     (tmp_path / "client.db").mkdir()
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(StoreError, match="can't be written by this user"):
+    with pytest.raises(FolderError, match="can't be written by this user"):
         Journal(tmp_path, KEY)

@@ -43,6 +43,7 @@ def _init(folder: Path, options: Options) -> int:
             f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '
             "another --id, or --force to replace its keys, and with them its address"
         )
+    make_folder(folder)
     say(banner())
     say("Initialising client...")
     say(f'Writing keypairs to "{folder}"...')

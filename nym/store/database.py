@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pysodium
 
-from nym.errors import FolderInUseError, StoreError
+from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.files import FILE_MODE
 from nym.store.reserve import Reserve
 from nym.store.salvage import readable
@@ -143,7 +143,7 @@ class Database:
                     raise _DamageError("it is empty") from None
             return sqlite3.connect(self.path, timeout=0, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{self.path} can't be opened: {self._reason(error)}") from error
+            raise self._failure("opened", error) from error
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Lock it, and read all entries. Raises _DamageError; what could be read is there then."""
@@ -158,17 +158,19 @@ class Database:
             if _code(error) in _BUSY:
                 raise FolderInUseError(self.path.parent) from error
             if _code(error) in _SURROUNDINGS:
-                raise StoreError(f"{self.path} can't be used: {self._reason(error)}") from error
+                raise self._failure("used", error) from error
             raise _DamageError(error) from error
         if unreadable:
             raise _DamageError(f"{unreadable} entries are not of this client, or were changed")
         if check != b"ok":
             raise _DamageError(check.decode("utf-8", "replace"))
 
-    def _reason(self, error: Exception) -> str:
-        if not os.access(self.path.parent, os.W_OK):
-            return f"the folder {self.path.parent} can't be written by this user"
-        return str(error)
+    def _failure(self, what: str, error: Exception) -> StoreError:
+        if self.path.parent.is_dir() and not os.access(self.path.parent, os.W_OK):
+            return FolderError(
+                f"{self.path.parent} can't be written by this user; the client has to"
+            )
+        return StoreError(f"{self.path} can't be {what}: {error}")
 
     def _keep(self, kind: bytes, entry_id: bytes, sealed: bytes) -> bool:
         try:
