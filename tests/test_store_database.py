@@ -1,5 +1,6 @@
 """The database: sealed, locked, and damaged only in part."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -14,6 +15,7 @@ import pytest
 from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.store.database import Change
 from nym.store.journal import Journal
+from nym.store.reserve import SIZE, Reserve
 
 KEY = bytes(32)
 SECRET = b"nobody else may read this"
@@ -282,6 +284,22 @@ def test_what_has_to_be_noted_is_noted_on_a_full_disk_and_nothing_else(disk: Sma
     roomy.write([Change("a", "asked", b"")])
     assert len(entries(roomy)) == 25
     roomy.close()
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_the_reserve_is_taken_also_where_a_file_system_cannot_allocate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def unable(*_: int) -> None:
+        raise OSError(code, "not here")
+
+    monkeypatch.setattr("os.posix_fallocate", unable)
+    reserve = Reserve(tmp_path)
+    reserve.hold()
+    assert reserve.is_held
+    assert (tmp_path / "client.reserve").stat().st_blocks * 512 >= SIZE
+    reserve.give_up()
+    assert not (tmp_path / "client.reserve").exists()
 
 
 def test_its_own_log_does_not_fill_a_small_disk(disk: SmallDisk) -> None:

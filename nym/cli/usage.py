@@ -7,8 +7,6 @@ of them. No command is imported for its text.
 import re
 from typing import NamedTuple
 
-ID = "--id ID"
-
 
 class Command(NamedTuple):
     """A command: the module and function for it, and its text; the first line says what it does."""

@@ -4,12 +4,15 @@ When the disk is full the reserve is given up, so that what has happened already
 nothing new is begun until the reserve is there again.
 """
 
+import errno
 import os
 from pathlib import Path
 
 from nym.files import FILE_MODE
 
 FILE = "client.reserve"
+_BLOCK = 4096
+_UNABLE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}  # file systems that can't allocate
 SIZE = 256 << 10  # a few pulls' messages, and the database's pages around them
 
 
@@ -27,7 +30,7 @@ class Reserve:
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT, FILE_MODE)
             try:
-                os.posix_fallocate(file, 0, SIZE)
+                _allocate(file)
             finally:
                 os.close(file)
         except OSError:
@@ -39,3 +42,14 @@ class Reserve:
         """Let others have the room."""
         self.is_held = False
         self._path.unlink(missing_ok=True)
+
+
+def _allocate(file: int) -> None:
+    try:
+        os.posix_fallocate(file, 0, SIZE)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        for start in range(0, SIZE, _BLOCK):
+            os.pwrite(file, bytes(_BLOCK), start)
+        os.fsync(file)
