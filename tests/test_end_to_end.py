@@ -216,7 +216,7 @@ def test_a_provider_restarts_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         converse(alice, bob, [b"before"])
         new = generate_identity()
         network.provider.identity = new
-        network.provider._inboxes._messages.clear()  # type: ignore[attr-defined]
+        network.provider._inboxes._messages.clear()
         network.records = network.records._replace(
             providers=(network.records.providers[0]._replace(public_key=new.public_key),)
         )

@@ -1,9 +1,10 @@
 """What a provider keeps for its clients: in memory, or in a folder, one file a message."""
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, TypeVar
 
 from nym.errors import RemoteFormatError
 from nym.files import make_folder
@@ -12,111 +13,99 @@ from nym.wire.keys import decode_base58, encode_base58
 MOST_CLIENTS = 10_000
 MOST_MESSAGES = 10_000  # for one client
 
+Kept = TypeVar("Kept")
 
-class Inboxes(Protocol):
+
+class Inboxes(ABC, Generic[Kept]):
     """One inbox a client; a client without one isn't registered here."""
+
+    def __init__(self) -> None:
+        self._messages: dict[bytes, deque[Kept]] = {}
 
     def clients(self) -> list[bytes]:
         """The addresses that have an inbox."""
-
-    def open(self, client: bytes) -> None:
-        """Make an inbox, if there is none. Raises RemoteFormatError where there are too many."""
-
-    def put(self, client: bytes, message: bytes) -> None:
-        """Keep a message. Raises RemoteFormatError for a client without an inbox, or a full one."""
-
-    def take(self, client: bytes, most: int) -> list[bytes]:
-        """Up to `most` messages; they are gone from the inbox. Raises RemoteFormatError."""
-
-
-class MemoryInboxes:
-    """Gone with the process."""
-
-    def __init__(self) -> None:
-        self._messages: dict[bytes, list[bytes]] = {}
-
-    def clients(self) -> list[bytes]:
-        """See Inboxes."""
         return list(self._messages)
 
     def open(self, client: bytes) -> None:
-        """See Inboxes."""
-        if client not in self._messages and len(self._messages) >= MOST_CLIENTS:
+        """Make an inbox, if there is none. Raises RemoteFormatError where there are too many."""
+        if client in self._messages:
+            return
+        if len(self._messages) >= MOST_CLIENTS:
             raise RemoteFormatError(f"there are {MOST_CLIENTS} clients already")
-        self._messages.setdefault(client, [])
+        self._make(client)
+        self._messages[client] = deque()
 
     def put(self, client: bytes, message: bytes) -> None:
-        """See Inboxes."""
+        """Keep a message. Raises RemoteFormatError for a client without an inbox, or a full one."""
         inbox = self._inbox(client)
         if len(inbox) >= MOST_MESSAGES:
             raise RemoteFormatError("a message to a client whose inbox is full")
-        inbox.append(message)
+        inbox.append(self._keep(client, message))
 
     def take(self, client: bytes, most: int) -> list[bytes]:
-        """See Inboxes."""
+        """Up to `most` messages; they are gone from the inbox. Raises RemoteFormatError."""
         inbox = self._inbox(client)
-        taken, inbox[:most] = inbox[:most], []
-        return taken
+        return [self._hand_over(inbox.popleft()) for _ in range(min(most, len(inbox)))]
 
-    def _inbox(self, client: bytes) -> list[bytes]:
+    def _inbox(self, client: bytes) -> deque[Kept]:
         try:
             return self._messages[client]
         except KeyError as error:
             raise RemoteFormatError("a client that is not registered here") from error
 
+    @abstractmethod
+    def _make(self, client: bytes) -> None:
+        """Where a new client's messages will be."""
 
-class FolderInboxes:
+    @abstractmethod
+    def _keep(self, client: bytes, message: bytes) -> Kept:
+        """What stands for a message from now on."""
+
+    @abstractmethod
+    def _hand_over(self, kept: Kept) -> bytes:
+        """The message, which isn't kept any longer."""
+
+
+class MemoryInboxes(Inboxes[bytes]):
+    """Gone with the process."""
+
+    def _make(self, client: bytes) -> None:
+        pass
+
+    def _keep(self, client: bytes, message: bytes) -> bytes:
+        return message
+
+    def _hand_over(self, kept: bytes) -> bytes:
+        return kept
+
+
+class FolderInboxes(Inboxes[Path]):
     """A folder a client, named by its address in base58; a file a message.
 
-    What is in them is read once; after that it is known.
+    Which there are is read once; after that it is known.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
         make_folder(folder)
-        self._waiting: dict[bytes, deque[Path]] = {}
         for path in sorted(folder.iterdir()):
             if path.is_dir():
                 # A name that begins with a dot is a file that was being written.
                 messages = sorted(p for p in path.iterdir() if p.name[0] != ".")
-                self._waiting[decode_base58(path.name)] = deque(messages)
+                self._messages[decode_base58(path.name)] = deque(messages)
 
-    def clients(self) -> list[bytes]:
-        """See Inboxes."""
-        return list(self._waiting)
-
-    def open(self, client: bytes) -> None:
-        """See Inboxes."""
-        if client in self._waiting:
-            return
-        if len(self._waiting) >= MOST_CLIENTS:
-            raise RemoteFormatError(f"there are {MOST_CLIENTS} clients already")
+    def _make(self, client: bytes) -> None:
         make_folder(self._folder / encode_base58(client))
-        self._waiting[client] = deque()
 
-    def put(self, client: bytes, message: bytes) -> None:
-        """See Inboxes."""
-        waiting = self._inbox(client)
-        if len(waiting) >= MOST_MESSAGES:
-            raise RemoteFormatError("a message to a client whose inbox is full")
+    def _keep(self, client: bytes, message: bytes) -> Path:
         path = self._folder / encode_base58(client) / f"{time.time_ns():020}"
         partial = path.with_name(f".{path.name}")
         partial.write_bytes(message)
         partial.rename(path)
-        waiting.append(path)
+        return path
 
-    def take(self, client: bytes, most: int) -> list[bytes]:
-        """See Inboxes."""
-        waiting = self._inbox(client)
-        messages: list[bytes] = []
-        while waiting and len(messages) < most:
-            path = waiting.popleft()
-            messages.append(path.read_bytes())
-            path.unlink()
-        return messages
-
-    def _inbox(self, client: bytes) -> deque[Path]:
-        try:
-            return self._waiting[client]
-        except KeyError as error:
-            raise RemoteFormatError("a client that is not registered here") from error
+    def _hand_over(self, kept: Path) -> bytes:
+        message = kept.read_bytes()
+        kept.unlink()
+        return message

@@ -36,7 +36,7 @@ class LocalProvider(Node):
     presence_path = "/api/presence/mixproviders"
 
     def __init__(
-        self, identity: Identity, host: str, inboxes: Inboxes, trace: Trace | None
+        self, identity: Identity, host: str, inboxes: Inboxes[Any], trace: Trace | None
     ) -> None:
         super().__init__(identity, host, trace)
         self._inboxes = inboxes
