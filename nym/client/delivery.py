@@ -64,10 +64,6 @@ class Delivery(ABC):
     def is_done(self) -> bool:
         """Whether nothing is left to be sent."""
 
-    def has_failed(self, now: float, *, is_routable: bool) -> bool:
-        """Whether it has to be given up; what waits for no answer never has."""
-        return False
-
 
 class Unacknowledged(Delivery):
     """A plain message, sent once, or an anonymous one, sent in copies.

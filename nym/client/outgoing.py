@@ -94,11 +94,11 @@ class OutgoingQueue:
 
     def _sweep(self, now: float) -> None:
         for delivery in list(self._deliveries.values()):
+            if not isinstance(delivery, Reliable):
+                self._note(delivery, None)  # the copies that left may turn out to be enough
+                continue
             is_routable = self._packets.is_routable(delivery.recipient)
-            if delivery.is_done:  # the copies that left turned out to be enough
-                self._outbox.done(delivery.id)
-                self._remove(delivery)
-            elif delivery.has_failed(now, is_routable=is_routable):
+            if delivery.has_failed(now, is_routable=is_routable):
                 log.error("message %s was not acknowledged in time: given up", delivery.id)
                 self._outbox.give_up(delivery.id)
                 self._remove(delivery)
