@@ -211,6 +211,16 @@ def test_ordinary_mistakes_are_a_line_or_two(
     assert not list(shell.home.glob("nym/crash-*"))
 
 
+def test_a_client_is_made_though_nobody_reads_that(shell: Shell) -> None:
+    code, _, err = shell.run("nym-client init --id carol | (exec <&-; sleep 2)")
+    assert (code, err) == (141, b"")
+    assert {path.name for path in (shell.home / "nym" / "clients" / "carol").iterdir()} == {
+        "private.pem",
+        "public.pem",
+        "config.toml",
+    }
+
+
 def test_help_is_a_command_too(tmp_path: Path) -> None:
     assert run_program(tmp_path, "help") == run_program(tmp_path, "--help")
     assert run_program(tmp_path, "help", "send") == run_program(tmp_path, "send", "--help")

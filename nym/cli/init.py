@@ -22,13 +22,6 @@ from nym.identity import Identity, generate_identity, has_identity, load_identit
 def init(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
-    try:
-        return _init(folder, options)
-    except OSError as error:
-        raise ConfigError(f"{folder} can't be used: {error.strerror or error}") from error
-
-
-def _init(folder: Path, options: Options) -> int:
     config = load_config(folder)
     settings = replace(config.client, id=options["--id"])
     if options["--provider"] is not None:
@@ -38,16 +31,18 @@ def _init(folder: Path, options: Options) -> int:
         directory = checked("--directory", options["--directory"], check_directory)
         settings = replace(settings, directory=directory)
 
-    if has_identity(folder) and not options["--force"]:
-        raise IdentityError(
-            f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: take '
-            "another --id, or --force to replace its keys, and with them its address"
-        )
-    make_folder(folder)
+    try:
+        if has_identity(folder) and not options["--force"]:
+            raise IdentityError(
+                f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: '
+                "take another --id, or --force to replace its keys, and with them its address"
+            )
+        identity = make_client(folder, replace(config, client=settings))
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be used: {error.strerror or error}") from error
     say(banner())
     say("Initialising client...")
     say(f'Writing keypairs to "{folder}"...')
-    identity = make_client(folder, replace(config, client=settings))
     say("Client configuration completed.")
     say(f"Address: {identity.address}")
     return 0
