@@ -211,9 +211,8 @@ def load_config(folder: Path) -> Config:
 
 
 def settings_in_file(folder: Path) -> frozenset[str]:
-    """The keys, such as "socket.port", that config.toml has. Raises ConfigError."""
+    """The keys, such as "socket.port", of a config.toml that `load_config` took."""
     text = _read(folder) or ""
-    parse_config(text, str(folder / CONFIG_FILE))
     return frozenset(
         f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table
     )
@@ -328,7 +327,7 @@ def _settings(config: Config, section: str) -> tuple[Any, ...]:
 
 def _value(text: str, setting: Any) -> Any:
     """What stands behind a key; a text may be without its quotes. Raises ValueError."""
-    if setting.default.__class__ is str and not text.startswith(('"', "'")):
+    if _kind(setting) is str and not text.startswith(('"', "'")):
         return text
     try:
         read = tomllib.loads(f"value = {text}")

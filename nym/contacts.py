@@ -5,8 +5,6 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-import tomlkit
-
 from nym.errors import ConfigError, ContactError
 from nym.files import make_folder, write_file
 from nym.wire.keys import decode_base58, encode_base58
@@ -80,6 +78,8 @@ class Contacts:
             raise ConfigError(f"{self._path} can't be read: {error}") from error
 
     def _save(self) -> None:
+        import tomlkit  # slow to load, and not needed to look somebody up
+
         document = tomlkit.document()
         for name, contact in sorted(self.known.items()):
             entry = tomlkit.table()

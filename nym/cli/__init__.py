@@ -114,7 +114,7 @@ def _mistake(name: str, arguments: list[str]) -> str:
         return "--id ID is missing: which client?"
     if f"{arguments[-1]}=" in command.options:
         return f"{arguments[-1]} is without its value"
-    word = next((word for word in arguments[arguments.index(name) + 1 :]), "")
+    word = next(iter(arguments[arguments.index(name) + 1 :]), "")
     if command.words and word not in command.words:
         return f"{name} does {', '.join(command.words)}{_suggestion(word, command.words)}"
     return f"these arguments don't fit: {' '.join(arguments)}"

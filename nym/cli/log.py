@@ -36,7 +36,7 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
         time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        return f"{time} {record.levelname:<7} {message(record)}"
+        return f"{time} {record.levelname:<7} {_message(record)}"
 
 
 class _Json(logging.Formatter):
@@ -49,7 +49,7 @@ class _Json(logging.Formatter):
             "time": time,
             "level": record.levelname.lower(),
             "part": record.name,
-            "message": message(record),
+            "message": _message(record),
         }
         return json.dumps(fields, ensure_ascii=False)
 
@@ -59,10 +59,10 @@ class _Journal(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
-        return f"<{_PRIORITIES.get(record.levelno, 6)}>{message(record)}"
+        return f"<{_PRIORITIES.get(record.levelno, 6)}>{_message(record)}"
 
 
-def message(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord) -> str:
     """What happened; of an error that nobody foresaw, where the report is."""
     text = record.getMessage()
     if record.exc_info and record.exc_info[1]:

@@ -5,9 +5,10 @@ Shown on a terminal only: standard error of a script has errors, nothing else.
 
 import os
 import sys
-from typing import Never, TextIO
+from typing import TYPE_CHECKING, Never, TextIO
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def is_shown() -> bool:
@@ -22,6 +23,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def bar(total: int) -> "tqdm[Never]":
     """A bar over so many bytes, with rate and time left."""
+    from tqdm import tqdm  # slow to load; most who ask for a duration never see a bar
+
     return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=not is_shown())
 
 

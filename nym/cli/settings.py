@@ -15,10 +15,10 @@ def config(options: Options) -> int:
     if options["set"]:
         change_setting(folder, options["KEY"], options["VALUE"])
         return 0
-    in_file = settings_in_file(folder)
+    in_force, in_file = settings_of(load_config(folder)), settings_in_file(folder)
     settings = [
         {"key": key, "value": value, "source": "file" if key in in_file else "default"}
-        for key, value in settings_of(load_config(folder)).items()
+        for key, value in in_force.items()
     ]
     if options["--json"]:
         say(json.dumps(settings))
