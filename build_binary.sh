@@ -5,6 +5,8 @@ cd "$(dirname "$0")"
 
 scripts/prepare
 echo "build: packing dist/nym-client" >&2
+# The same commit gives the same bytes; PyInstaller's memory of other builds stays out of it.
+export PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$PWD/build/pyinstaller-config
 .venv/bin/pyinstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller spec/nym-client.spec
 dist/nym-client --version
 echo "build: dist/nym-client is ready, $(du -h dist/nym-client | cut -f1)B" >&2

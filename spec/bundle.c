@@ -1,0 +1,115 @@
+/* Members of the bundle, and files that no folder shows. */
+#define _GNU_SOURCE
+#include "bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+struct head {
+    char magic[8];
+    uint64_t count, size;
+};
+
+struct record {
+    uint64_t name, data, packed, size;
+};
+
+int bundle_find(const unsigned char *bundle, const char *name, struct member *found)
+{
+    const struct record *records = (const struct record *)(bundle + sizeof(struct head));
+    uint64_t low = 0, high = ((const struct head *)bundle)->count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct record *record = &records[middle];
+        int order = strcmp(name, (const char *)bundle + record->name);
+        if (order == 0) {
+            *found = (struct member){bundle + record->data, record->packed, record->size};
+            return 1;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return 0;
+}
+
+int bundle_unpack(const struct member *member, void *to)
+{
+    size_t size = ZSTD_decompress(to, member->size, member->data, member->packed);
+    return ZSTD_isError(size) || size != member->size ? -1 : 0;
+}
+
+void bundle_forget(const unsigned char *bundle)
+{
+    /* All of it: with what is read the kernel maps what is near. */
+    madvise((void *)bundle, ((const struct head *)bundle)->size, MADV_DONTNEED);
+}
+
+/* Libraries are mapped from it, not executed; some machines allow no other. */
+static int in_memory(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, MFD_CLOEXEC);
+    return fd;
+}
+
+static int in_folder(const char *folder)
+{
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    /* A file system without unnamed files. */
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/.nym-client-XXXXXX", folder) >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
+static int above_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return moved;
+}
+
+int bundle_file(const char *folder, const char *name, const struct member *member)
+{
+    /* Standard streams that are closed stay so. */
+    int fd = above_streams(*folder ? in_folder(folder) : in_memory(name));
+    if (fd < 0)
+        return -1;
+    /* Reserved first: where there is no room, that is an error here, and else a SIGBUS. */
+    int error = posix_fallocate(fd, 0, (off_t)member->size);
+    if (!error) {
+        void *to = mmap(NULL, member->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        error = to == MAP_FAILED ? errno : 0;
+        if (!error) {
+            error = bundle_unpack(member, to) == 0 ? 0 : EBADMSG;
+            munmap(to, member->size);
+        }
+    }
+    if (!error)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}

@@ -1,0 +1,189 @@
+"""Makes the one file of what PyInstaller's analysis found: see launcher.c for how that starts."""
+
+import functools
+import marshal
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import zstandard
+
+HEAD, RECORD = struct.Struct("<8sQQ"), struct.Struct("<QQQQ")
+HERE = Path(__file__).parent
+LEVEL = 19
+NAMESPACE = "-"  # PyInstaller's path of packages without __init__.py
+
+# Python needs these before importer.py can give it modules.
+EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
+
+# What the program needs to start: the dynamic linker, whose name is the same on every Linux, and
+# with Python's library all it is linked with; C++ and pthread_exit load libgcc_s by themselves.
+LINKER = "ld-linux-x86-64.so.2"
+
+C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protector-strong"]
+LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"]
+
+
+def make(analysis, work, target):
+    """Writes the one file; returns the sources of all that is in it: its name there -> path."""
+    sources = _sources(analysis)
+    work.mkdir(parents=True, exist_ok=True)
+    libraries = {name: path for name, path in sources.items() if ".so" in name}
+    stripped = {name: _stripped(path, work / "stripped" / name) for name, path in libraries.items()}
+    needs = {name: _needed(path) for name, path in stripped.items()}
+    if missing := set().union(*needs.values()) - stripped.keys():
+        raise SystemExit(f"libraries are not found: {', '.join(sorted(missing))}")
+    at_start = _at_start(needs)
+    program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
+
+    members = {name: path.read_bytes() for name, path in stripped.items()}
+    members["nym-client"] = program.read_bytes()
+    members["needs"] = marshal.dumps(
+        {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
+    )
+    for name, path in sources.items():
+        if name.endswith(".py"):
+            members[name] = _code(name, path)
+        elif name not in members:
+            members[name] = path.read_bytes()
+    for name in EARLY:
+        member = name.replace(".", "/")
+        package = members.pop(f"{member}/__init__.py", None)
+        members[f"early/{name}"] = package or members.pop(f"{member}.py")
+    (work / "bundle").write_bytes(_packed(members))
+    quoted = ", ".join(f'"{name}"' for name in [*at_start, "nym-client"])
+    launcher = _compile(
+        work / "launcher",
+        ["launcher.c", "bundle.c"],
+        "-static",
+        f'-DBUNDLE="{work / "bundle"}"',
+        f"-DNEEDED={quoted}",
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(launcher, target)
+    return sources
+
+
+def _sources(analysis):
+    sources = {}
+    for name, path, _ in analysis.graph.make_pure_toc():  # analysis.pure is without what zipimport needs
+        stem = name.replace(".", "/")
+        is_package = Path(path).name in ("__init__.py", NAMESPACE)
+        sources[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = Path(path)
+    for name, path, kind in analysis.binaries:
+        name = re.sub(r"^python3\.\d+/lib-dynload/", "", name)
+        for suffix in EXTENSION_SUFFIXES:
+            if kind == "EXTENSION" and name.endswith(suffix):
+                name = name.removesuffix(suffix) + ".so"
+                break
+        sources[name] = Path(path)
+    for path in [path for name, path in sources.items() if ".so" in name]:
+        for name, library in _linked(path):
+            sources.setdefault(name, library)
+    sources["certifi/cacert.pem"] = next(
+        Path(path) for name, path, _ in analysis.datas if name == "certifi/cacert.pem"
+    )
+    sources["importer.py"] = HERE / "importer.py"
+    for path in (HERE / "replaced").rglob("*.py"):
+        name = str(path.relative_to(HERE / "replaced"))
+        if name in sources:
+            sources[name] = path
+    return dict(sorted(sources.items()))
+
+
+def _python_library():
+    return sysconfig.get_config_var("INSTSONAME")
+
+
+def _linked(library):
+    """All that it is linked with, the C library and the dynamic linker too."""
+    for line in _output("ldd", library).splitlines():
+        if match := re.match(r"\s+(?:(\S+) => )?(/\S+) \(", line):
+            name, path = match.groups()
+            yield name or Path(path).name, Path(path).resolve()
+
+
+def _at_start(needs):
+    order = []
+
+    def add(name):
+        if name not in order:
+            for needed in sorted(needs[name]):
+                add(needed)
+            order.append(name)
+
+    add(_python_library())
+    add("libgcc_s.so.1")
+    order.remove(LINKER)
+    return [LINKER, *order]
+
+
+def _stripped(path, copy):
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    _output("strip", "--strip-unneeded", "-o", copy, path)
+    return copy
+
+
+def _needed(path):
+    return set(re.findall(r"NEEDED\s+(\S+)", _output("objdump", "-p", path)))
+
+
+def _code(name, path):
+    source = b"" if str(path) == NAMESPACE else path.read_bytes()
+    # Paths in tracebacks are those in the bundle, and say nothing of the building machine.
+    return marshal.dumps(
+        compile(source, name, "exec", dont_inherit=True, optimize=2)
+    )
+
+
+def _python_flags():
+    variable = sysconfig.get_config_var
+    early = ", ".join(
+        f'{{"{name}", NULL, 0, {int(name == "encodings")}, NULL}}' for name in EARLY
+    )
+    return [
+        "-fPIE",
+        "-pie",
+        f"-DEARLY_MODULES={early}",
+        f"-I{sysconfig.get_path('include')}",
+        f"-L{variable('LIBDIR')}",
+        f"-lpython{variable('LDVERSION')}",
+    ]
+
+
+def _compile(target, files, *flags):
+    paths = [HERE / file for file in files]
+    _output("cc", *C_FLAGS, "-o", target, *paths, *flags, "-l:libzstd.a", *LINK_FLAGS)
+    return target
+
+
+def _output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _packed(members):
+    """The bundle; bundle.h has its layout."""
+    names = sorted(members, key=str.encode)
+    compress = functools.partial(_compressed, level=LEVEL)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        packed = list(pool.map(compress, (members[name] for name in names)))
+    text, records = b"", b""
+    name_offset = HEAD.size + RECORD.size * len(names)
+    data_offset = name_offset + sum(len(name.encode()) + 1 for name in names)
+    for name, data in zip(names, packed, strict=True):
+        size = len(members[name])
+        records += RECORD.pack(name_offset + len(text), data_offset, len(data), size)
+        text += name.encode() + b"\0"
+        data_offset += len(data)
+    head = HEAD.pack(b"nymbndl1", len(names), data_offset)
+    return b"".join([head, records, text, *packed])
+
+
+def _compressed(data, level):
+    return zstandard.ZstdCompressor(level=level).compress(data)

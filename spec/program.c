@@ -1,0 +1,190 @@
+/* The program: Python, with modules and libraries from the bundle. importer.py goes on from here. */
+#define PY_SSIZE_T_CLEAN
+#define _GNU_SOURCE
+#include <Python.h>
+
+#include "bundle.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <nss.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const unsigned char *bundle;
+static const char *folder;
+
+static int find(const char *name, struct member *member)
+{
+    if (bundle_find(bundle, name, member))
+        return 1;
+    PyErr_Format(PyExc_LookupError, "%s isn't in the program's file", name);
+    return 0;
+}
+
+static PyObject *bundle_has(PyObject *module, PyObject *name)
+{
+    (void)module;
+    struct member member;
+    const char *text = PyUnicode_AsUTF8(name);
+    return text ? PyBool_FromLong(bundle_find(bundle, text, &member)) : NULL;
+}
+
+static PyObject *bundle_read(PyObject *module, PyObject *name)
+{
+    (void)module;
+    struct member member;
+    const char *text = PyUnicode_AsUTF8(name);
+    if (!text || !find(text, &member))
+        return NULL;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)member.size);
+    if (!bytes)
+        return NULL;
+    if (bundle_unpack(&member, PyBytes_AS_STRING(bytes)) != 0) {
+        Py_DECREF(bytes);
+        return PyErr_Format(PyExc_ImportError, "%s: the program's file is damaged", text);
+    }
+    bundle_forget(bundle);
+    return bytes;
+}
+
+static PyObject *bundle_open(PyObject *module, PyObject *name)
+{
+    (void)module;
+    struct member member;
+    const char *text = PyUnicode_AsUTF8(name);
+    if (!text || !find(text, &member))
+        return NULL;
+    int fd = bundle_file(folder, text, &member);
+    if (fd < 0)
+        return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
+    bundle_forget(bundle);
+    return PyLong_FromLong(fd);
+}
+
+/* For libraries that others ask for by name: theirs are the same then. */
+static PyObject *bundle_load(PyObject *module, PyObject *path)
+{
+    (void)module;
+    const char *text = PyUnicode_AsUTF8(path);
+    if (!text)
+        return NULL;
+    if (!dlopen(text, RTLD_NOW | RTLD_LOCAL))
+        return PyErr_Format(PyExc_ImportError, "%s", dlerror());
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"has", bundle_has, METH_O, "Whether there is a member of that name."},
+    {"read", bundle_read, METH_O, "Its bytes."},
+    {"open", bundle_open, METH_O, "A descriptor of a file with its bytes."},
+    {"load", bundle_load, METH_O, "Loads a library."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_bundle", .m_size = -1, .m_methods = functions,
+};
+
+static PyObject *make_module(void)
+{
+    return PyModule_Create(&definition);
+}
+
+/* What Python imports before importer.py can be, and that itself. */
+static struct _frozen early[] = {EARLY_MODULES, {0}};
+
+static void freeze_early_modules(void)
+{
+    for (struct _frozen *module = early; module->name; module++) {
+        char member_name[128];
+        struct member member;
+        snprintf(member_name, sizeof member_name, "early/%s", module->name);
+        unsigned char *code = NULL;
+        if (bundle_find(bundle, member_name, &member))
+            code = malloc(member.size);
+        if (!code || bundle_unpack(&member, code) != 0) {
+            fprintf(stderr, "nym-client: can't start: its file is damaged; get it anew\n");
+            exit(1);
+        }
+        module->code = code;
+        module->size = (int)member.size;
+    }
+    PyImport_FrozenModules = early;
+}
+
+/* Files of libraries that are loaded needn't stay open. */
+static int close_library(struct dl_phdr_info *library, size_t size, void *unused)
+{
+    (void)size, (void)unused;
+    if (strncmp(library->dlpi_name, PATH_TO_FD, strlen(PATH_TO_FD)) == 0)
+        close(atoi(library->dlpi_name + strlen(PATH_TO_FD)));
+    return 0;
+}
+
+static void stop_on(PyStatus status)
+{
+    if (PyStatus_Exception(status))
+        Py_ExitStatusException(status);
+}
+
+static void start_python(int count, char **arguments)
+{
+    PyPreConfig before;
+    PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1;
+    stop_on(Py_PreInitialize(&before));
+
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+
+    PyConfig config;
+    PyConfig_InitIsolatedConfig(&config);
+    config.site_import = 0;
+    config.write_bytecode = 0;
+    config.optimization_level = 2;
+    config.pathconfig_warnings = 0;
+    config.module_search_paths_set = 1;
+    stop_on(PyConfig_SetBytesString(&config, &config.executable, path));
+    stop_on(PyConfig_SetBytesString(&config, &config.program_name, path));
+    stop_on(PyConfig_SetString(&config, &config.prefix, L""));
+    stop_on(PyConfig_SetString(&config, &config.exec_prefix, L""));
+    stop_on(PyConfig_SetBytesArgv(&config, count, arguments));
+    stop_on(Py_InitializeFromConfig(&config));
+    PyConfig_Clear(&config);
+}
+
+int main(int count, char **arguments)
+{
+    /* Two arguments come from the launcher; what the user gave is behind them. */
+    bundle = (const unsigned char *)strtoull(arguments[1], NULL, 16);
+    folder = arguments[2];
+    arguments[2] = arguments[0];
+    count -= 2, arguments += 2;
+
+    struct stat input;
+    if (fstat(STDIN_FILENO, &input) == 0 && S_ISDIR(input.st_mode)) {
+        fprintf(stderr, "nym-client: standard input is a folder\n");
+        return 1;
+    }
+    dl_iterate_phdr(close_library, NULL);
+    /* Plug-ins of the machine's C library don't fit to this one. */
+    __nss_configure_lookup("hosts", "files dns");
+    __nss_configure_lookup("passwd", "files");
+    PyImport_AppendInittab("_bundle", make_module);
+    freeze_early_modules();
+    start_python(count, arguments);
+    PyObject *importer = PyImport_ImportModule("importer");
+    PyObject *code = importer ? PyObject_CallMethod(importer, "run", NULL) : NULL;
+    if (!code)
+        PyErr_Print(); /* ends here when it was a SystemExit */
+    Py_XDECREF(code);
+    Py_XDECREF(importer);
+    return Py_FinalizeEx() < 0 || !code;
+}
