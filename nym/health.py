@@ -32,7 +32,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import inf, log
-from statistics import median
 from typing import NamedTuple
 
 from nym.topology import Mix
@@ -154,7 +153,9 @@ class Health:
 
     def loop_time(self) -> float | None:
         """The median of how long the last loops took, in seconds; None while too few came back."""
-        return median(self._times) if len(self._times) >= LEAST else None
+        if len(self._times) < LEAST:
+            return None
+        return sorted(self._times)[len(self._times) // 2]
 
     def avoidances(self, now: float) -> list[Avoided]:
         """The nodes that are avoided, why, and for how many seconds more."""

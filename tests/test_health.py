@@ -486,7 +486,7 @@ def test_the_time_of_loops_is_the_median_of_those_that_came_back() -> None:
         assert health.loop_time() is None
         health.sent(b"%d" % i, [], 0.0)
         health.returned(b"%d" % i, float(i))
-    assert health.loop_time() == (LEAST - 1) / 2
+    assert health.loop_time() == LEAST // 2
     assert (health.loops_sent, health.loops_returned) == (LEAST, LEAST)
 
 

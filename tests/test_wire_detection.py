@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.wire.detection import UNDECIDED, Unframed, detect, is_protobuf
+from nym.wire import mix_pb2
+from nym.wire.detection import PROTOBUF_REQUESTS, UNDECIDED, Unframed, detect, is_protobuf
 from nym.wire.framing import Framing
 
 
@@ -63,3 +64,8 @@ def test_every_beginning_has_a_dialect(data: bytes) -> None:
 def test_a_message_tells_its_dialect(body: dict[str, object], anywhere: bool, at_mix: bool) -> None:
     assert is_protobuf(body, is_mix=False) is anywhere
     assert is_protobuf(body, is_mix=True) is at_mix
+
+
+def test_protobuf_requests_are_those_of_the_schema() -> None:
+    fields = mix_pb2.Request.DESCRIPTOR.fields
+    assert {field.name for field in fields} == PROTOBUF_REQUESTS

@@ -14,17 +14,12 @@ from typing import Any, NamedTuple
 
 from gevent.event import Event
 
-from nym.errors import FrameError, RequestError, UnknownRequestError
+from nym.errors import FrameError, RequestError
 from nym.service import Service
 from nym.store.inbox import Subscriber
-from nym.wire import json_objects, protobuf, raw
-from nym.wire.framing import FrameBuffer, Framing, encode_frame
+from nym.wire import json_objects, raw
 from nym.wire.lines import LineBuffer
-from nym.wire.requests import Flushed, Request, Response, Send, Subscribed
-from nym.wire.sizes import LONGEST_FRAME
-
-# Framed answers wait for a flush until there are so many bytes of them.
-MOST_HELD = 4096
+from nym.wire.requests import Request, Response, Send, Subscribed
 
 
 class Asked(NamedTuple):
@@ -126,64 +121,6 @@ class RawConversation(Conversation):
             return Asked(raw.decode_request(data), raw.encode_response, raw.encode_error)
         except RequestError as error:
             return partial(raw.encode_error, error)
-
-
-class FramedConversation(Conversation):
-    """Framed protobuf: answers wait for a flush, and leave with its answer in one write."""
-
-    def __init__(self, service: Service, framing: Framing) -> None:
-        super().__init__(service)
-        self._framing = framing
-        self._buffer = FrameBuffer(framing)
-        self._held = bytearray()
-        self._is_flushed = False
-        self._is_first = True
-
-    def answer(self, data: bytes) -> Iterator[bytes]:
-        """See Conversation."""
-        for piece in self._serve(self._asked(data)):
-            self._held += piece
-            # A flush that was read with them leaves with its answers, unless they are too many.
-            if self._is_flushed or len(self._held) >= LONGEST_FRAME:
-                yield from self._let_go()
-        if self.is_over or len(self._held) >= MOST_HELD:
-            yield from self._let_go()
-
-    def rest(self) -> bytes:
-        """See Conversation."""
-        return bytes(self._held)
-
-    def _let_go(self) -> Iterator[bytes]:
-        yield bytes(self._held)
-        self._held.clear()
-        self._is_flushed = False
-
-    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
-        try:
-            for message in self._buffer.feed(data):
-                yield self._asked_frame(message)
-                if self.is_over:
-                    return
-        except FrameError as error:
-            self.is_over = True
-            yield partial(self._encode_error, error)
-
-    def _asked_frame(self, message: bytes) -> Asked | Remark:
-        is_first, self._is_first = self._is_first, False
-        try:
-            request = protobuf.decode_request(message)
-        except RequestError as error:
-            # If not even the first message is one, this was never a frame.
-            self.is_over = is_first and isinstance(error, UnknownRequestError)
-            return partial(self._encode_error, error)
-        return Asked(request, self._encode, self._encode_error)
-
-    def _encode(self, response: Response) -> bytes:
-        self._is_flushed |= isinstance(response, Flushed)
-        return encode_frame(self._framing, protobuf.encode_response(response))
-
-    def _encode_error(self, error: RequestError) -> bytes:
-        return encode_frame(self._framing, protobuf.encode_error(error))
 
 
 class JsonConversation(Conversation):

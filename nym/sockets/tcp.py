@@ -8,12 +8,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from nym.sockets.connection import LONGEST_READ, MOST_CONNECTIONS, converse
-from nym.sockets.conversation import (
-    Conversation,
-    FramedConversation,
-    LinesConversation,
-    RawConversation,
-)
+from nym.sockets.conversation import Conversation, LinesConversation, RawConversation
 from nym.sockets.local import LocalSocket, Place
 from nym.wire.detection import UNDECIDED, Unframed, detect
 from nym.wire.framing import Framing
@@ -48,6 +43,8 @@ class TcpSocket(LocalSocket):
             data += more
             dialect = detect(data, is_all=not more)
         if isinstance(dialect, Framing):
+            from nym.sockets.framed import FramedConversation
+
             return data, FramedConversation(self._service, dialect)
         if dialect is Unframed.JSON:
             return data, LinesConversation(self._service)

@@ -11,9 +11,8 @@ from wsproto.frame_protocol import CloseReason
 from nym.errors import RequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, JsonConversation, Remark
-from nym.wire import json_objects, protobuf
+from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
-from nym.wire.requests import Response
 from nym.wire.sizes import LONGEST_FRAME
 
 MIX = "/mix"  # the one path where binary messages are understood
@@ -65,34 +64,30 @@ class WebSocketConversation(JsonConversation):
             yield self._asked_text(message) if is_text else self._asked_binary(message)
 
     def _asked_binary(self, message: bytes) -> Asked | Remark:
-        def encode_error(error: RequestError) -> bytes:
-            return self._send(BytesMessage(protobuf.encode_error(error)))
+        from nym.sockets import mix
 
-        def encode(response: Response) -> bytes:
-            return self._send(BytesMessage(protobuf.encode_response(response)))
-
-        try:
-            return Asked(protobuf.decode_request(message), encode, encode_error)
-        except RequestError as error:
-            return partial(encode_error, error)
+        return mix.asked_binary(message, lambda data: self._send(BytesMessage(data)))
 
     def _asked_text(self, message: bytes) -> Asked | Remark:
-        encode_error = self._encode_mix_error if self._is_mix else self._encode_error
         try:
             body = json_objects.parse(message)
-            if not is_protobuf(body, is_mix=self._is_mix):
-                encode_error = self._encode_error
-                return self._asked_object(body)
-            encode_error = self._encode_mix_error
-            return Asked(protobuf.decode_json(body), self._encode_mix, encode_error)
         except RequestError as error:
-            return partial(encode_error, error)
+            return self._mistake(error)
+        if is_protobuf(body, is_mix=self._is_mix):
+            from nym.sockets import mix
 
-    def _encode_mix(self, response: Response) -> bytes:
-        return self._pack(protobuf.encode_response_json(response))
+            return mix.asked_object(body, self._pack)
+        try:
+            return self._asked_object(body)
+        except RequestError as error:
+            return partial(self._encode_error, error)
 
-    def _encode_mix_error(self, error: RequestError) -> bytes:
-        return self._pack(protobuf.encode_error_json(error))
+    def _mistake(self, error: RequestError) -> Remark:
+        if not self._is_mix:
+            return partial(self._encode_error, error)
+        from nym.sockets import mix
+
+        return mix.error_object(error, self._pack)
 
     def _pack(self, text: str) -> bytes:
         return self._send(TextMessage(text))

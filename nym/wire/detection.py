@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 from nym.wire.framing import Framing
-from nym.wire.protobuf import REQUESTS
 
 
 class Unframed(Enum):
@@ -24,6 +23,8 @@ UNDECIDED = None
 LONE_DETAILS = b"\x04"
 
 _RAW_REQUESTS = (1, 2, 3)
+# The fields of mix.proto's Request, here so that nobody loads protobuf who doesn't speak it.
+PROTOBUF_REQUESTS = frozenset(("send", "fetch", "clients", "details", "flush"))
 # A page can choose the method of a request, or its first bytes; a frame's second byte is a tag, and
 # of the tags that go with such a length none is printable.
 _HTTP = re.compile(rb"[!-~][ -~]")
@@ -53,4 +54,4 @@ def is_protobuf(body: dict[str, Any], *, is_mix: bool) -> bool:
 
     `is_mix` says that the WebSocket is /mix, where the published Go client has nothing else.
     """
-    return "type" not in body and (is_mix or (len(body) == 1 and body.keys() <= REQUESTS))
+    return "type" not in body and (is_mix or (len(body) == 1 and body.keys() <= PROTOBUF_REQUESTS))

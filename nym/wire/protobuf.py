@@ -32,7 +32,6 @@ from nym.wire.requests import (
 )
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_FRAME
 
-REQUESTS = frozenset(field.name for field in mix_pb2.Request.DESCRIPTOR.fields)
 _FETCHED, _MESSAGE = 32, 8  # bytes around the messages of an answer, and around each, at most
 _BASE64 = re.compile("[A-Za-z0-9+/_-]*={0,2}")
 # What the published client says of a client of whose listener nobody knows.
