@@ -1,5 +1,11 @@
 """The program. gevent's patch comes before every other import."""
 
+import signal
+
+# Ctrl-C ends the program without a word while it loads; then `run` sees to it.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from gevent import monkey
 
 monkey.patch_all()

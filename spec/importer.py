@@ -6,7 +6,7 @@ import _bundle
 import marshal
 import posix
 from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import ExtensionFileLoader
+from _frozen_importlib_external import ExtensionFileLoader, _LoaderBasics
 
 # Which libraries of the bundle each library and extension there needs.
 _NEEDS = marshal.loads(_bundle.read("needs"))
@@ -56,17 +56,11 @@ def load_library(name):
             _bundle.load(path)
 
 
-class _Module:
+class _Module(_LoaderBasics):
     """Loads a module that is code."""
 
     def __init__(self, member):
         self.member = member
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        exec(self.get_code(module.__name__), module.__dict__)
 
     def get_code(self, name):
         return marshal.loads(_bundle.read(self.member))

@@ -4,12 +4,13 @@ import base64
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
 from nym.wire.requests import Received
+
+# What is tested as a program: the checkout's, or the one that NYM_CLIENT names.
+PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
 
 PATIENCE = 30.0  # seconds until a test gives up; a passing one never waits for it
 FAST = TrafficSettings(
@@ -314,7 +318,7 @@ class Application:
 class Program:
     """The program in a process of its own, with a home of its own."""
 
-    command: tuple[str, ...] = (sys.executable, "-m", "nym")
+    command: Sequence[str] = shlex.split(PROGRAM)
 
     def __init__(
         self,
@@ -322,6 +326,7 @@ class Program:
         *arguments: str,
         umask: int = 0o022,
         environment: Mapping[str, str] | None = None,
+        **how: Any,
     ) -> None:
         own = {"XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.getcwd()}
         self.process = subprocess.Popen(
@@ -331,6 +336,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             umask=umask,
+            **how,
         )
 
     def __enter__(self) -> "Program":

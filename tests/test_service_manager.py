@@ -143,15 +143,6 @@ def test_the_watchdog_hears_again_and_again_that_greenlets_run(
         assert program.end()[0] == 0
 
 
-def test_a_watchdog_that_waits_for_the_unpacker_of_a_frozen_program_hears_of_it(
-    home: Path, manager: Manager
-) -> None:
-    watched = {"WATCHDOG_USEC": "20000", "WATCHDOG_PID": str(os.getpid())}
-    with client(home, **manager.environment, **watched):
-        assert manager.hear()["READY"] == "1"
-        assert manager.hear() == {"WATCHDOG": "1"}
-
-
 @pytest.mark.parametrize(
     "watchdog",
     [

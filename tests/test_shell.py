@@ -4,9 +4,9 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -22,10 +22,8 @@ from nym.errors import ConfigError, ContactError
 from nym.localnet.network import Network
 from nym.store import outbox as outbox_module
 from nym.wire.keys import encode_base58
-from tests.harness import PATIENCE, Application, Program, run_program, running, wait_until
+from tests.harness import PATIENCE, PROGRAM, Application, Program, run_program, running, wait_until
 from tests.test_reliability import FASTER
-
-PROGRAM = f"{sys.executable} -m nym"
 
 
 class Shell:
@@ -258,7 +256,7 @@ def test_a_pipe_that_does_not_block_gets_everything(shell: Shell) -> None:
     with os.fdopen(writer, "wb") as pipe:
         gevent.get_hub().threadpool.apply(
             subprocess.run,
-            ([sys.executable, "-m", "nym", "receive", "--id", "bob", "--count", "1"],),
+            ([*shlex.split(PROGRAM), "receive", "--id", "bob", "--count", "1"],),
             {"stdout": pipe, "env": shell._environment(), "timeout": PATIENCE, "check": True},
         )
     assert bytes(reading.get() or b"") == message

@@ -3,24 +3,21 @@
 A line that begins with "$ " is typed into one shell; below it stands what is printed, on both
 streams, and the exit code in brackets unless it is 0. <word> stands for whatever is there without
 white space, ... for any lines; what stands behind an empty line is prose. A command that ends with
-& runs on, and the next one is typed when its client can be reached. NYM_CLIENT names another
-program than the checkout.
+& runs on, and the next one is typed when its client can be reached.
 """
 
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, Program
+from tests.harness import PATIENCE, PROGRAM, Program
 
 FOLDER = Path(__file__).parent / "cli"
 TRANSCRIPTS = sorted(FOLDER.glob("*.txt"))
-PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
 _MARK = "@@@ "
 
 

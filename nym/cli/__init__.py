@@ -26,6 +26,7 @@ def run(arguments: list[str]) -> int:
     occupy_closed_streams()
     gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
     try:
+        _take_signals()
         return _run(arguments)
     except NymError as error:
         complain(f"nym-client: {error}")
@@ -42,6 +43,13 @@ def run(arguments: list[str]) -> int:
 
         complain(f"nym-client: {crash.describe(error)}")
         return 1
+
+
+def _take_signals() -> None:
+    """As Python does at its start, where the program leaves it for here."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def _run(arguments: list[str]) -> int:

@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 
 from nym.cli import Options
-from nym.cli.daemon import run_until, stop_event
+from nym.cli.daemon import Signals
 from nym.cli.log import set_up_log
 from nym.cli.options import number
 from nym.cli.output import say
@@ -18,7 +18,7 @@ MOST_NODES = 100  # of a layer, and of providers
 
 def localnet(options: Options) -> int:
     """Run until a signal comes."""
-    stop = stop_event()
+    signals = Signals()
     set_up_log(LoggingSettings())
     network, url = _start(options)
     for mixnode in network.mixnodes:
@@ -29,7 +29,7 @@ def localnet(options: Options) -> int:
         say(f"provider   packets   {address} {provider.identity.address}")
         say(f"           clients   {provider.client_address}")
     say(f"directory            {url}")
-    return run_until(stop, network.stop)
+    return signals.run_until_stop(network.stop)
 
 
 def _start(options: Options) -> tuple[Network, str]:

@@ -44,9 +44,7 @@ def feed_watchdog() -> None:
     """Say again and again that greenlets run, if the manager wants to hear it."""
     period = os.environ.get("WATCHDOG_USEC", "")
     microseconds = int(period) if period.isascii() and period.isdigit() else 0
-    # A frozen program is the child of what unpacked it, which is whom the manager started.
-    ours = {str(os.getpid()), str(os.getppid()), ""}
-    if microseconds and os.environ.get("WATCHDOG_PID", "") in ours:
+    if microseconds and os.environ.get("WATCHDOG_PID", "") in (str(os.getpid()), ""):
         gevent.spawn(_feed, microseconds / 2e6)
 
 

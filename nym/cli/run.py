@@ -1,18 +1,15 @@
 """`tcpsocket` and `websocket`: run a client, with a socket for applications."""
 
 import logging
-import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gevent
-
 from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.control import existing_folder
-from nym.cli.daemon import run_until, stop_event
+from nym.cli.daemon import Signals
 from nym.cli.log import set_up_log
 from nym.cli.notify import feed_watchdog, notify, reloading
 from nym.cli.options import checked, client_folder, number, nym_folder
@@ -53,7 +50,7 @@ def websocket(options: Options) -> int:
 
 def _run(options: Options, kind: type[LocalSocket]) -> int:
     """Until a signal comes."""
-    stop = stop_event()
+    signals = Signals()
     config = _with_options(load_config(client_folder(options["--id"])), options)
     folder = existing_folder(options["--id"])
     set_up_log(config.logging)
@@ -80,9 +77,7 @@ def _run(options: Options, kind: type[LocalSocket]) -> int:
             config.socket.host,
         )
     client.start()
-    reloader = _Reloader(client, folder, options, config)
-    # In a greenlet of its own: what is raised in gevent's would end the program.
-    gevent.signal_handler(signal.SIGHUP, gevent.spawn, reloader.reload)
+    signals.reload = _Reloader(client, folder, options, config).reload
     notify("READY=1", f"STATUS={kind.kind} on {where}")
     feed_watchdog()
 
@@ -90,7 +85,7 @@ def _run(options: Options, kind: type[LocalSocket]) -> int:
         client.stop()
         embedded.stop()
 
-    return run_until(stop, end)
+    return signals.run_until_stop(end)
 
 
 class _Reloader:
