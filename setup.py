@@ -18,7 +18,8 @@ def extension(name: str, *libraries: str) -> Extension:
         # SHA256_* is deprecated in OpenSSL 3, not removed; docs/architecture.md has the reason.
         define_macros=[("OPENSSL_SUPPRESS_DEPRECATED", "1")],
         extra_compile_args=["-O2", "-fstack-protector-strong"],
-        extra_link_args=["-Wl,-z,relro,-z,now"],
+        # An id would be made of debugging information, too, which has the folder's path.
+        extra_link_args=["-Wl,-z,relro,-z,now", "-Wl,--build-id=none"],
     )
 
 
