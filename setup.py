@@ -1,10 +1,12 @@
 """The Cython extensions and what they link; everything else is in pyproject.toml."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_py import build_py
 
 VERSION = re.search(r'__version__ = "(.+)"', Path("nym/__init__.py").read_text())
 
@@ -18,9 +20,19 @@ def extension(name: str, *libraries: str) -> Extension:
         # SHA256_* is deprecated in OpenSSL 3, not removed; docs/architecture.md has the reason.
         define_macros=[("OPENSSL_SUPPRESS_DEPRECATED", "1")],
         extra_compile_args=["-O2", "-fstack-protector-strong"],
-        # An id would be made of debugging information, too, which has the folder's path.
-        extra_link_args=["-Wl,-z,relro,-z,now", "-Wl,--build-id=none"],
+        # Debugging information has the folder's path, and an id would be made of it.
+        extra_link_args=["-Wl,-z,relro,-z,now", "-Wl,--strip-debug", "-Wl,--build-id=none"],
     )
+
+
+class BuildWithCommit(build_py):
+    """What is installed knows its commit."""
+
+    def run(self) -> None:
+        """Copy the modules, and write that one."""
+        super().run()
+        commit = subprocess.check_output([Path("scripts/commit").absolute()], text=True).strip()
+        Path(self.build_lib, "nym", "_commit.py").write_text(f'COMMIT = "{commit}"\n')
 
 
 EXTENSIONS = [
@@ -33,5 +45,6 @@ EXTENSIONS = [
 setup(
     version=VERSION[1] if VERSION else "",
     packages=find_packages(include=["nym", "nym.*"]),
+    cmdclass={"build_py": BuildWithCommit},
     ext_modules=cythonize(EXTENSIONS, language_level=3),
 )

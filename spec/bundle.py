@@ -30,8 +30,8 @@ C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protecto
 LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"]
 
 
-def make(analysis, work, target):
-    """Writes the one file; returns the sources of all that is in it: its name there -> path."""
+def make(analysis, commit, work, target):
+    """Writes the one file of that commit; returns the sources of all that is in it: its name there -> path."""
     sources = _sources(analysis)
     work.mkdir(parents=True, exist_ok=True)
     libraries = {name: path for name, path in sources.items() if ".so" in name}
@@ -49,9 +49,10 @@ def make(analysis, work, target):
     )
     for name, path in sources.items():
         if name.endswith(".py"):
-            members[name] = _code(name, path)
+            members[name] = _code(name, b"" if str(path) == NAMESPACE else path.read_bytes())
         elif name not in members:
             members[name] = path.read_bytes()
+    members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     for name in EARLY:
         member = name.replace(".", "/")
         package = members.pop(f"{member}/__init__.py", None)
@@ -134,8 +135,7 @@ def _needed(path):
     return set(re.findall(r"NEEDED\s+(\S+)", _output("objdump", "-p", path)))
 
 
-def _code(name, path):
-    source = b"" if str(path) == NAMESPACE else path.read_bytes()
+def _code(name, source):
     # Paths in tracebacks are those in the bundle, and say nothing of the building machine.
     return marshal.dumps(
         compile(source, name, "exec", dont_inherit=True, optimize=2)
@@ -145,7 +145,7 @@ def _code(name, path):
 def _python_flags():
     variable = sysconfig.get_config_var
     early = ", ".join(
-        f'{{"{name}", NULL, 0, {int(name == "encodings")}, NULL}}' for name in EARLY
+        f'{{.name = "{name}", .is_package = {int(name == "encodings")}}}' for name in EARLY
     )
     return [
         "-fPIE",

@@ -97,7 +97,7 @@ static PyObject *make_module(void)
 }
 
 /* What Python imports before importer.py can be, and that itself. */
-static struct _frozen early[] = {EARLY_MODULES, {0}};
+static struct _frozen early[] = {EARLY_MODULES, {.name = NULL}};
 
 static void freeze_early_modules(void)
 {
@@ -170,7 +170,7 @@ int main(int count, char **arguments)
 
     struct stat input;
     if (fstat(STDIN_FILENO, &input) == 0 && S_ISDIR(input.st_mode)) {
-        fprintf(stderr, "nym-client: standard input is a folder\n");
+        fprintf(stderr, "nym-client: standard input is a directory; give it a file or a pipe\n");
         return 1;
     }
     dl_iterate_phdr(close_library, NULL);

@@ -13,7 +13,7 @@ from nym.cli.usage import COMMANDS
 from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
-from tests.harness import PATIENCE, Program, run_program, serving_http
+from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http
 
 VECTORS = Path(__file__).parent / "vectors"
 BANNER = r"""
@@ -51,6 +51,18 @@ def test_help_and_version(tmp_path: Path) -> None:
     for command in COMMANDS:
         assert f"  {command} " in out
     assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
+
+
+@pytest.mark.parametrize("options", [("--version", "--verbose"), ("-v", "--version")])
+def test_the_version_of_everything(tmp_path: Path, options: tuple[str, ...]) -> None:
+    code, out, err = run_program(tmp_path, *options)
+    assert (code, err) == (0, "")
+    versions = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert versions["nym-client"] == __version__
+    for part in ("Python", "gevent", "libsodium", "OpenSSL", "SQLite"):
+        assert re.match(r"\d+\.\d+", versions[part]), part
+    is_checkout = PROGRAM.endswith("-m nym")
+    assert re.fullmatch("not known: .*" if is_checkout else r"[0-9a-f]{40}.*", versions["commit"])
 
 
 def test_help_behind_a_command(tmp_path: Path) -> None:

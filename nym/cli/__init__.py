@@ -19,6 +19,7 @@ from nym.errors import NymError, UsageError
 Options = Mapping[str, Any]
 
 _HELP = {"--help", "-h"}
+_VERSIONS = [["--verbose", "--version"], ["--version", "-v"]]
 
 
 def run(arguments: list[str]) -> int:
@@ -89,6 +90,10 @@ def _without_command(arguments: list[str]) -> int:
         say(overview().rstrip("\n"))
     elif arguments == ["--version"]:
         say(f"nym-client {__version__}")
+    elif sorted(arguments) in _VERSIONS:
+        from nym.cli.versions import versions
+
+        say("\n".join(versions()))
     else:
         raise UsageError(
             f"a command is missing in: {' '.join(arguments)}\nmore with: nym-client --help"

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 
 from nym import __version__
+from nym.cli.build import commit
 from nym.cli.options import nym_folder
 from nym.errors import ConfigError
 from nym.files import make_folder, write_file
@@ -34,7 +35,8 @@ def describe(error: BaseException) -> str:
 
 
 def _report(error: BaseException) -> Iterator[str]:
-    yield f"nym-client {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield f"nym-client {__version__}, commit {commit()}"
+    yield f"Python {platform.python_version()}, {platform.platform()}"
     yield f"command: {next(iter(sys.argv[1:]), '')}"
     cause: BaseException | None = error
     told: set[int] = set()  # two errors can be each other's cause

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import gevent
 
 from nym.cli import Options
+from nym.cli.build import is_one_file
 from nym.cli.init import make_client
 from nym.cli.output import say
 from nym.client.refresher import TOPOLOGY_PATH
@@ -242,5 +243,4 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 def _this_program() -> list[str]:
-    # A frozen program is its own interpreter.
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "nym"]
+    return [sys.executable] if is_one_file() else [sys.executable, "-m", "nym"]

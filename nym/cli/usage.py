@@ -348,7 +348,7 @@ _HEAD = "Send messages through a Nym 0.4 mix network: nobody on the way learns w
 _TAIL = """\
 Options:
   -h --help     show this; behind a command, what that one does
-  --version     show the version
+  --version     show the version; with --verbose, what it is made of, for reports
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 the client doesn't run, 4 no network, 5 keys or
 configuration are wrong.
