@@ -16,4 +16,5 @@ echo "build: packing dist/nym-client" >&2
 .venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 dist/nym-client --version
+(cd dist && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS)
 echo "build: dist/nym-client is ready, $(du -h dist/nym-client | cut -f1)B" >&2
