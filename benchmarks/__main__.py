@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import sphinx, store
+from benchmarks import sphinx, start, store
 
-BENCHMARKS = {"sphinx": sphinx, "store": store}
+BENCHMARKS = {"sphinx": sphinx, "start": start, "store": store}
 
 
 def main() -> None:

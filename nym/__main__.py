@@ -6,9 +6,10 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from gevent import monkey
+from gevent import config, monkey
 
 monkey.patch_all()
+config.resolver = "nym.localhost.Resolver"  # imported for the first name that is looked up
 
 import sys
 

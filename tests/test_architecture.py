@@ -23,7 +23,7 @@ FLOORS = [
     {"nym.service", "nym.routes", "nym.health", "nym.envelope"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
     {"nym.wire", "nym.store", "nym.config", "nym.contacts", "nym.listening"},
-    {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
+    {"nym.errors", "nym.timing", "nym.files", "nym.localhost", *EXTENSIONS, "nym"},
 ]
 NO_IO = [
     "nym.wire",

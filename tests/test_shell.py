@@ -202,6 +202,8 @@ def test_signals_end_commands_as_they_end_others(shell: Shell, command: str, cod
 def test_ordinary_mistakes_are_a_line_or_two(
     shell: Shell, command: str, code: int, says: str
 ) -> None:
+    if "2>&-" in command and "/bare " in PROGRAM:
+        pytest.skip("what starts the program there opens something in the closed stream's place")
     ended, out, err = shell.run(command)
     assert (ended, out) == (code, b"")
     assert says in err.decode()

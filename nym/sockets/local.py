@@ -10,6 +10,7 @@ from gevent.server import StreamServer
 
 from nym.config import SocketSettings
 from nym.listening import UnixListener, listen
+from nym.localhost import numeric
 from nym.service import Service
 from nym.wire.addresses import UNIX
 
@@ -39,7 +40,7 @@ class LocalSocket(ABC):
             self._server = self._make_server(self._unix.socket)
             self._server.start()
             return path
-        self._server = self._make_server((host, self._settings.port))
+        self._server = self._make_server((numeric(host), self._settings.port))
         return listen(self._server).port
 
     def reload(self, settings: SocketSettings) -> None:
