@@ -44,10 +44,13 @@ int bundle_find(const unsigned char *bundle, const char *name, struct member *fo
     return 0;
 }
 
-int bundle_unpack(const struct member *member, void *to)
+void bundle_unpack(const struct member *member, void *to)
 {
     size_t size = ZSTD_decompress(to, member->size, member->data, member->packed);
-    return ZSTD_isError(size) || size != member->size ? -1 : 0;
+    if (!ZSTD_isError(size) && size == member->size)
+        return;
+    fprintf(stderr, "nym-client: this file is damaged; get it anew, and compare its SHA-256\n");
+    exit(1);
 }
 
 void bundle_forget(const unsigned char *bundle)
@@ -101,14 +104,13 @@ int bundle_file(const char *folder, const char *name, const struct member *membe
     int error = posix_fallocate(fd, 0, (off_t)member->size);
     if (!error) {
         void *to = mmap(NULL, member->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        error = to == MAP_FAILED ? errno : 0;
-        if (!error) {
-            error = bundle_unpack(member, to) == 0 ? 0 : EBADMSG;
+        if (to != MAP_FAILED) {
+            bundle_unpack(member, to);
             munmap(to, member->size);
+            return fd;
         }
+        error = errno;
     }
-    if (!error)
-        return fd;
     close(fd);
     errno = error;
     return -1;

@@ -22,12 +22,14 @@ struct member {
 /* The member of that name; 0 where there is none. */
 int bundle_find(const unsigned char *bundle, const char *name, struct member *found);
 
-/* Unpacks into memory that has room for it; -1 where the file is damaged. */
-int bundle_unpack(const struct member *member, void *to);
+/* Unpacks into memory that has room for it. Where that fails the one file is damaged: the program
+ * ends, and says so. */
+void bundle_unpack(const struct member *member, void *to);
 
 /* What was read of the one file needn't stay in memory: to be called when a member was unpacked. */
 void bundle_forget(const unsigned char *bundle);
 
 /* A descriptor of a file with the unpacked member, which libraries can be loaded from (PATH_TO_FD) and
- * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder. -1 with errno. */
+ * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder. -1 with
+ * errno. */
 int bundle_file(const char *folder, const char *name, const struct member *member);

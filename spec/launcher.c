@@ -179,14 +179,17 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     const unsigned char *linker = map_file(fds[0]);
     const Elf64_Ehdr *head = (const Elf64_Ehdr *)linker;
 
-    char *libraries = text(PATH_TO_FD "%d", fds[1]);
+    char *libraries = text(PATH_TO_FD "%d", fds[1]), *descriptors = "";
     for (int i = 2; i < COUNT - 1; i++)
         libraries = text("%s:" PATH_TO_FD "%d", libraries, fds[i]);
+    for (int i = 0; i < COUNT; i++)
+        descriptors = text("%s %d", descriptors, fds[i]);
     const char *own = arguments[0] ? arguments[0] : "nym-client";
     const char *first[] = {own, "--preload", libraries, "--argv0", own,
                            text(PATH_TO_FD "%d", fds[COUNT - 1]),
-                           /* for the program: where its bundle is mapped, bundle_file's folder */
-                           text("%p", (const void *)bundle), folder};
+                           /* For the program: where its bundle is mapped, where bundle_file makes
+                            * files, and which are open and won't be needed. */
+                           text("%p", (const void *)bundle), folder, descriptors};
     size_t first_count = sizeof first / sizeof *first, argument_count = 0, variable_count = 0;
     while (arguments[0] && arguments[1 + argument_count])
         argument_count++;

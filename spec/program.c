@@ -7,7 +7,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <nss.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,10 +44,7 @@ static PyObject *bundle_read(PyObject *module, PyObject *name)
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)member.size);
     if (!bytes)
         return NULL;
-    if (bundle_unpack(&member, PyBytes_AS_STRING(bytes)) != 0) {
-        Py_DECREF(bytes);
-        return PyErr_Format(PyExc_ImportError, "%s: the program's file is damaged", text);
-    }
+    bundle_unpack(&member, PyBytes_AS_STRING(bytes));
     bundle_forget(bundle);
     return bytes;
 }
@@ -106,12 +102,9 @@ static void freeze_early_modules(void)
         struct member member;
         snprintf(member_name, sizeof member_name, "early/%s", module->name);
         unsigned char *code = NULL;
-        if (bundle_find(bundle, member_name, &member))
-            code = malloc(member.size);
-        if (!code || bundle_unpack(&member, code) != 0) {
-            fprintf(stderr, "nym-client: can't start: its file is damaged; get it anew\n");
-            exit(1);
-        }
+        if (!bundle_find(bundle, member_name, &member) || !(code = malloc(member.size)))
+            abort();
+        bundle_unpack(&member, code);
         module->code = code;
         module->size = (int)member.size;
     }
@@ -119,12 +112,11 @@ static void freeze_early_modules(void)
 }
 
 /* Files of libraries that are loaded needn't stay open. */
-static int close_library(struct dl_phdr_info *library, size_t size, void *unused)
+static void close_all(const char *descriptors)
 {
-    (void)size, (void)unused;
-    if (strncmp(library->dlpi_name, PATH_TO_FD, strlen(PATH_TO_FD)) == 0)
-        close(atoi(library->dlpi_name + strlen(PATH_TO_FD)));
-    return 0;
+    char *next;
+    for (long fd; (fd = strtol(descriptors, &next, 10)), next != descriptors; descriptors = next)
+        close((int)fd);
 }
 
 static void stop_on(PyStatus status)
@@ -162,18 +154,18 @@ static void start_python(int count, char **arguments)
 
 int main(int count, char **arguments)
 {
-    /* Two arguments come from the launcher; what the user gave is behind them. */
+    /* Three arguments come from the launcher; what the user gave is behind them. */
     bundle = (const unsigned char *)strtoull(arguments[1], NULL, 16);
     folder = arguments[2];
-    arguments[2] = arguments[0];
-    count -= 2, arguments += 2;
+    close_all(arguments[3]);
+    arguments[3] = arguments[0];
+    count -= 3, arguments += 3;
 
     struct stat input;
     if (fstat(STDIN_FILENO, &input) == 0 && S_ISDIR(input.st_mode)) {
         fprintf(stderr, "nym-client: standard input is a directory; give it a file or a pipe\n");
         return 1;
     }
-    dl_iterate_phdr(close_library, NULL);
     /* Plug-ins of the machine's C library don't fit to this one. */
     __nss_configure_lookup("hosts", "files dns");
     __nss_configure_lookup("passwd", "files");

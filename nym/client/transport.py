@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -130,4 +131,9 @@ def _cause(error: BaseException) -> str:
     # requests wraps what happened several times; the innermost says it shortest.
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate isn't trusted: {error.verify_message}; "
+            "REQUESTS_CA_BUNDLE can name a file with other authorities"
+        )
     return str(error) or type(error).__name__

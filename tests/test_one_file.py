@@ -1,0 +1,280 @@
+"""The one file, where NYM_CLIENT names it: what it needs, what it leaves, how it ends.
+
+What is not about the file as such is tested by everything else with NYM_CLIENT.
+"""
+
+import ctypes
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PATIENCE, PROGRAM, Program
+
+FILE = Path(shlex.split(PROGRAM)[-1])
+NOWHERE = "http://127.0.0.1:1"  # no directory is there
+MOMENTS = 13  # of the start, for each signal
+
+pytestmark = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts folders")
+
+
+class OneFile(Program):
+    """Without what PROGRAM may put around it."""
+
+    command = (str(FILE),)
+
+
+def run(home: Path, *arguments: str, **how: object) -> tuple[int, str, str]:
+    with OneFile(home, *arguments, **how) as program:  # type: ignore[arg-type]
+        return program.end()
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    """An environment whose every folder for temporary files is an own one."""
+    names = {"HOME": "home", "TMPDIR": "tmp", "XDG_RUNTIME_DIR": "run"}
+    for folder in names.values():
+        (tmp_path / folder).mkdir()
+    return {variable: str(tmp_path / folder) for variable, folder in names.items()}
+
+
+def left(folders: dict[str, str]) -> list[Path]:
+    """What is in them."""
+    return [path for folder in folders.values() for path in Path(folder).rglob("*")]
+
+
+def test_it_is_static() -> None:
+    head = FILE.read_bytes()[:4096]
+    assert head[:4] == b"\x7fELF"
+    offset, size, count = (
+        struct.unpack_from("<Q", head, 32)[0],
+        *struct.unpack_from("<HH", head, 54),
+    )
+    kinds = [struct.unpack_from("<I", head, offset + size * i)[0] for i in range(count)]
+    interpreter = 3  # PT_INTERP
+    assert 1 in kinds
+    assert interpreter not in kinds
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_whenever_it_is_ended(
+    tmp_path: Path, folders: dict[str, str], number: signal.Signals
+) -> None:
+    run(tmp_path, "init", "--id", "alice", "--directory", NOWHERE)
+    began = time.monotonic()
+    with OneFile(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as whole:
+        whole.line("^Public key")
+        duration = time.monotonic() - began
+    for moment in range(MOMENTS):
+        with OneFile(
+            tmp_path,
+            *("tcpsocket", "--id", "alice", "-p", "0"),
+            environment=folders,
+            start_new_session=True,
+        ) as program:
+            # The one wait for seconds: the moments are what is tried.
+            time.sleep(duration * 1.2 * (moment + random.random()) / MOMENTS)
+            program.process.send_signal(number)
+            if number == signal.SIGHUP:  # which may have been a reload
+                program.process.send_signal(signal.SIGTERM)
+            code, _, err = program.end()
+        assert code in (0, 128 + number, -number, -signal.SIGTERM)
+        assert "Traceback" not in err
+        assert not is_running(program.process.pid)
+        assert left(folders) == []
+    assert run(tmp_path, "tcpsocket", "--id", "nobody")[0] == 5  # nothing holds the next one up
+
+
+def is_running(group: int) -> bool:
+    """Whether any process of a group is."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_client_that_runs_leaves_no_file_but_its_own(
+    tmp_path: Path, folders: dict[str, str]
+) -> None:
+    run(tmp_path, "init", "--id", "alice", "--directory", NOWHERE)
+    with OneFile(tmp_path, "tcpsocket", "--id", "alice", "-p", "0", environment=folders) as program:
+        program.line("^Public key")
+        assert left(folders) == []
+        descriptors = Path(f"/proc/{program.process.pid}/fd").iterdir()
+        in_memory = [name for path in descriptors if "memfd" in (name := str(path.readlink()))]
+        assert in_memory == ["/memfd:certifi/cacert.pem (deleted)"]
+        assert Path(f"/proc/{program.process.pid}/exe").readlink() == FILE.resolve()
+        cmdline = Path(f"/proc/{program.process.pid}/cmdline").read_bytes().split(b"\0")
+        assert cmdline[1:-1] == [b"tcpsocket", b"--id", b"alice", b"-p", b"0"]
+
+
+def without_files_in_memory() -> None:
+    """For a process about to start: memfd_create is refused, as by a strict profile."""
+    load, jump, ret = 0x20, 0x15, 0x06  # BPF: of the data, if equal, and
+    allow, refuse = 0x7FFF0000, 0x00050000 | 1  # EPERM
+    memfd_create = 319
+    program = b"".join(
+        struct.pack("<HBBI", *line)
+        for line in (
+            (load, 0, 0, 0),
+            (jump, 0, 1, memfd_create),
+            (ret, 0, 0, refuse),
+            (ret, 0, 0, allow),
+        )
+    )
+    code = ctypes.create_string_buffer(program)
+    filters = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", 4, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, seccomp, mode = 38, 22, 2
+    assert libc.prctl(no_new_privileges, 1, 0, 0, 0) == 0
+    assert libc.prctl(seccomp, mode, ctypes.byref(filters), 0, 0) == 0
+
+
+def test_a_folder_will_do_where_memory_takes_no_files(
+    tmp_path: Path, folders: dict[str, str]
+) -> None:
+    ran = run(
+        tmp_path,
+        *("init", "--id", "alice", "--directory", NOWHERE),
+        environment=folders,
+        preexec_fn=without_files_in_memory,
+    )
+    assert (ran[0], ran[2]) == (0, "")
+    cache = Path(folders["HOME"], ".cache")
+    assert left(folders) == [cache, cache / "nym"]
+
+
+def in_namespace(commands: str) -> tuple[str, ...]:
+    """What runs a program after commands that nobody else notices."""
+    return ("unshare", "--mount", "sh", "-c", f'set -e; {commands}; exec "$0" "$@"', str(FILE))
+
+
+@needs_root
+@pytest.mark.parametrize("usable", ["XDG_RUNTIME_DIR", "HOME"])
+def test_a_folder_that_takes_no_programs_is_named_and_another_one_used(
+    tmp_path: Path, folders: dict[str, str], usable: str
+) -> None:
+    class Mounted(Program):
+        command = in_namespace(
+            " && ".join(
+                f"mount -t tmpfs -o noexec none {folder}"
+                for variable, folder in folders.items()
+                if variable not in (usable, "HOME")
+            )
+        )
+
+    with Mounted(
+        tmp_path, "--version", environment=folders, preexec_fn=without_files_in_memory
+    ) as program:
+        code, out, err = program.end()
+    used = folders[usable] + ("/.cache/nym" if usable == "HOME" else "")
+    assert (code, out.split()[0]) == (0, "nym-client")
+    assert err == (
+        f"nym-client: {folders['TMPDIR']} can't hold programs (Operation not permitted), "
+        f"so {used} is used.\n"
+    )
+
+
+@needs_root
+def test_a_start_without_any_folder_says_what_to_do(
+    tmp_path: Path, folders: dict[str, str]
+) -> None:
+    class Mounted(Program):
+        command = in_namespace(
+            " && ".join(f"mount -t tmpfs -o noexec none {folder}" for folder in folders.values())
+        )
+
+    with Mounted(
+        tmp_path, "--version", environment=folders, preexec_fn=without_files_in_memory
+    ) as program:
+        code, out, err = program.end()
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "let TMPDIR name one that isn't mounted noexec" in err
+
+
+@needs_root
+def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
+    for options in ("noexec", "ro"):
+
+        class Mounted(Program):
+            command = in_namespace(f"mount -t tmpfs -o {options} none /tmp")
+
+        with Mounted(Path("/nowhere"), "--version") as program:
+            code, _, err = program.end()
+        assert (code, err) == (0, "")
+
+
+@needs_root
+def test_a_home_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+
+    class Mounted(Program):
+        command = in_namespace(f"mount -t tmpfs -o ro none {home}")
+
+    with Mounted(home, "init", "--id", "alice") as program:
+        code, out, err = program.end()
+    assert (code, out, len(err.splitlines())) == (5, "", 1)
+    assert re.search(f"{home}/nym/clients/alice can't be used: Read-only file system", err)
+
+
+def test_libraries_that_are_named_for_the_machine_s_own_programs_are_left_alone(
+    tmp_path: Path,
+) -> None:
+    foreign = dict.fromkeys(("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"), "/nowhere/lib.so")
+    assert run(tmp_path, "--version", environment=foreign)[0::2] == (0, "")
+
+
+def test_it_can_not_be_written_while_it_runs(tmp_path: Path) -> None:
+    run(tmp_path, "init", "--id", "alice", "--directory", NOWHERE)
+    with OneFile(tmp_path, "tcpsocket", "--id", "alice", "-p", "0") as program:
+        program.line("^Public key")
+        with pytest.raises(OSError, match="Text file busy"):
+            FILE.open("r+b")
+
+
+def test_damage_is_found_and_said(tmp_path: Path) -> None:
+    whole = FILE.read_bytes()
+    start = whole.index(b"nymbndl1")
+    copy = tmp_path / "nym-client"
+    for place in (0.2, 0.5, 0.9):
+        at = start + int((len(whole) - start) * place)
+        copy.write_bytes(whole[:at] + bytes(2000) + whole[at + 2000 :])
+        copy.chmod(0o755)
+        ran = subprocess.run(
+            [copy, "demo"],
+            env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert ran.returncode != 0
+        assert b"damaged" in ran.stderr
+
+
+@needs_root
+def test_names_are_looked_up_and_certificates_checked_where_nothing_else_is() -> None:
+    network = ("-m", "gevent.monkey", "--module", "tests.private_network", PROGRAM)
+    ran = subprocess.run(
+        ["unshare", "--net", sys.executable, *network],  # noqa: S607
+        capture_output=True,
+        timeout=2 * PATIENCE,
+        check=True,
+    )
+    untrusting, trusting = map(json.loads, ran.stdout.splitlines())
+    (failed,) = [finding for finding in untrusting if not finding["ok"]]
+    assert failed["check"] == "directory"
+    assert re.search("certificate isn't trusted: .* issuer certificate; ", failed["found"])
+    assert [finding["check"] for finding in trusting][-1] == "loop"
+    assert all(finding["ok"] for finding in trusting)
