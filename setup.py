@@ -45,6 +45,7 @@ EXTENSIONS = [
 setup(
     version=VERSION[1] if VERSION else "",
     packages=find_packages(include=["nym", "nym.*"]),
+    include_package_data=False,  # nothing but what runs
     cmdclass={"build_py": BuildWithCommit},
     ext_modules=cythonize(EXTENSIONS, language_level=3),
 )
