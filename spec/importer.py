@@ -7,10 +7,14 @@ import marshal
 import posix
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader, _LoaderBasics
+from _thread import RLock
+from itertools import count
 
 # Which libraries of the bundle each library and extension there needs.
 _NEEDS = marshal.loads(_bundle.read("needs"))
 _loaded = set()
+_loading = RLock()
+_numbers = count(1)
 
 
 class _Path:
@@ -20,15 +24,12 @@ class _Path:
     also where it has a descriptor of a file that is closed.
     """
 
-    number = 0
-
     def __init__(self, member):
         self.member = member
 
     def __enter__(self):
         self.fd = _bundle.open(self.member)
-        _Path.number += 1
-        return f"/proc/self/fd/{'/' * _Path.number}{self.fd}"
+        return f"/proc/self/fd/{'/' * next(_numbers)}{self.fd}"
 
     def __exit__(self, *failure):
         posix.close(self.fd)
@@ -49,11 +50,12 @@ def find_library(stem):
 
 def load_library(name):
     """Loads a library of the bundle, once; whoever opens it by its name finds it loaded."""
-    if name not in _loaded:
-        _loaded.add(name)
-        _load_needs(name)
-        with _Path(name) as path:
-            _bundle.load(path)
+    with _loading:
+        if name not in _loaded:
+            _load_needs(name)
+            with _Path(name) as path:
+                _bundle.load(path)
+            _loaded.add(name)
 
 
 class _Module(_LoaderBasics):

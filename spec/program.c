@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <nss.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,20 @@ static void start_python(int count, char **arguments)
     PyConfig_Clear(&config);
 }
 
+/* Python has Ctrl-C raise an exception once its module for signals is there; until nym/__main__.py
+ * expects that, it ends the program without a word. */
+static void load_signals(void)
+{
+    PyOS_sighandler_t before = PyOS_getsig(SIGINT);
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, NULL);
+    Py_XDECREF(PyImport_ImportModule("_signal"));
+    PyOS_setsig(SIGINT, before);
+    sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
+}
+
 int main(int count, char **arguments)
 {
     /* Three arguments come from the launcher; what the user gave is behind them. */
@@ -172,6 +187,7 @@ int main(int count, char **arguments)
     PyImport_AppendInittab("_bundle", make_module);
     freeze_early_modules();
     start_python(count, arguments);
+    load_signals();
     PyObject *importer = PyImport_ImportModule("importer");
     PyObject *code = importer ? PyObject_CallMethod(importer, "run", NULL) : NULL;
     if (!code)

@@ -1,5 +1,6 @@
 """The program, as a user meets it."""
 
+import os
 import re
 import signal
 import socket
@@ -13,7 +14,7 @@ from nym.cli.usage import COMMANDS
 from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
-from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http
+from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http, wait_until
 
 VECTORS = Path(__file__).parent / "vectors"
 BANNER = r"""
@@ -328,6 +329,25 @@ def test_a_socket_that_is_open_to_others_is_warned_of(tmp_path: Path) -> None:
             with Program(tmp_path, *arguments) as program:
                 program.line("^Public key")
                 assert ("from other machines" in program.end(signal.SIGTERM)[2]) is warned
+
+
+def test_a_demo_that_is_killed_takes_its_clients_along_and_the_next_one_clears_up(
+    tmp_path: Path,
+) -> None:
+    environment = {"TMPDIR": str(tmp_path)}
+    with Program(tmp_path, "demo", environment=environment) as demo:
+        demo.line("^bob ")
+        threads = Path(f"/proc/{demo.process.pid}/task").iterdir()
+        clients = [pid for thread in threads for pid in (thread / "children").read_text().split()]
+        assert len(clients) == 2
+        demo.end(signal.SIGKILL)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in clients))
+    (folder,) = tmp_path.glob("nym-demo-*")
+    os.utime(folder, (0, 0))
+    (tmp_path / "nym-demo-new").mkdir()
+    with Program(tmp_path, "demo", environment=environment) as demo:
+        assert demo.end()[0] == 0
+    assert [path.name for path in tmp_path.glob("nym-demo-*")] == ["nym-demo-new"]
 
 
 def test_demo(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, PROGRAM, Program
+from tests.harness import PATIENCE, PROGRAM, Program, wait_until
 
 FILE = Path(shlex.split(PROGRAM)[-1])
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
@@ -88,11 +88,30 @@ def test_nothing_is_left_whenever_it_is_ended(
             if number == signal.SIGHUP:  # which may have been a reload
                 program.process.send_signal(signal.SIGTERM)
             code, _, err = program.end()
-        assert code in (0, 128 + number, -number, -signal.SIGTERM)
         assert "Traceback" not in err
+        assert code in (0, 128 + number, -number, -signal.SIGTERM)
         assert not is_running(program.process.pid)
         assert left(folders) == []
     assert run(tmp_path, "tcpsocket", "--id", "nobody")[0] == 5  # nothing holds the next one up
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_of_a_demo_whenever_it_is_ended(
+    tmp_path: Path, folders: dict[str, str], number: signal.Signals
+) -> None:
+    with OneFile(tmp_path, "demo", environment=folders, start_new_session=True) as whole:
+        began = time.monotonic()
+        assert whole.end()[0] == 0
+        duration = time.monotonic() - began
+    for moment in range(5):
+        with OneFile(tmp_path, "demo", environment=folders, start_new_session=True) as program:
+            time.sleep(duration * (moment + random.random()) / 5)
+            program.process.send_signal(number)
+            code, _, err = program.end()
+        assert "Traceback" not in err
+        assert code in (0, 128 + number, -number)
+        wait_until(lambda: not is_running(program.process.pid))
+        assert left(folders) == []
 
 
 def is_running(group: int) -> bool:
@@ -265,7 +284,8 @@ def test_damage_is_found_and_said(tmp_path: Path) -> None:
 
 @needs_root
 def test_names_are_looked_up_and_certificates_checked_where_nothing_else_is() -> None:
-    network = ("-m", "gevent.monkey", "--module", "tests.private_network", PROGRAM)
+    bare = f"{Path(__file__).with_name('bare')} {FILE.resolve()}"
+    network = ("-m", "gevent.monkey", "--module", "tests.private_network", bare)
     ran = subprocess.run(
         ["unshare", "--net", sys.executable, *network],  # noqa: S607
         capture_output=True,

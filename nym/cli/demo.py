@@ -5,7 +5,10 @@ the routes, together with the recipients' keys. The clients tell nobody, and of 
 nobody sees all nodes.
 """
 
+import ctypes
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +42,9 @@ from nym.wire.provider import decode_messages
 TIME = 7.5  # seconds for everything but the end of the clients
 STOP_TIME = 1.0
 PERIOD = 0.05  # between looks at something that is waited for
+FOLDER = "nym-demo-"  # and something random
+MAKING_TIME = 60.0  # seconds in which a new folder is surely locked
+PR_SET_PDEATHSIG = 1
 FETCH, SEND, DETAILS = b"\x02", b"\x01", b"\x04"
 
 
@@ -109,6 +115,7 @@ class Peer:
                 env=os.environ | {"XDG_CONFIG_HOME": str(home)},
                 stdout=subprocess.PIPE,
                 stderr=log,
+                preexec_fn=_end_with_parent,
             )
         self._connection: socket.socket | None = None
 
@@ -148,16 +155,18 @@ class Peer:
 def demo(options: Options) -> int:
     """Run the demo; returns 0 only if both messages arrived."""
     # Clients are ended, and their folder removed, when this process is told to end, too.
-    end = partial(gevent.kill, gevent.getcurrent(), SystemExit(143))
-    gevent.signal_handler(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            end = partial(gevent.kill, gevent.getcurrent(), SystemExit(128 + number))
+            gevent.signal_handler(number, end)
     observer = Observer()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="nym-demo-") as folder, _network(observer) as network:
+    with _folder() as folder, _network(observer) as network:
         peers: list[Peer] = []
         try:
             with gevent.Timeout(TIME, UnreachableError(f"not done within {TIME:.0f} s")):
                 say("Starting a network of 3 mixnodes and a provider, and two clients on it ...\n")
-                peers += [Peer(name, network.url, Path(folder)) for name in ("alice", "bob")]
+                peers += [Peer(name, network.url, folder) for name in ("alice", "bob")]
                 _converse(network, observer, *peers)
         except NymError as error:
             say(f"The demo failed: {error}")
@@ -170,6 +179,34 @@ def demo(options: Options) -> int:
         raise DemoError(f"the clients ended with {codes} instead of 0")
     say(f"Both messages arrived. All of it took {time.monotonic() - began:.1f} s.")
     return 0
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """One for the clients; those of demos that were killed go."""
+    for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        with suppress(OSError), _locked(path):
+            found = path.stat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > MAKING_TIME:
+                shutil.rmtree(path)
+    with tempfile.TemporaryDirectory(prefix=FOLDER) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """While a demo uses it. Raises OSError where another one does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _end_with_parent() -> None:
+    """In a client's process, before it becomes one: a demo that is killed takes it along."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
