@@ -62,7 +62,7 @@ def make(analysis, commit, work, target):
     launcher = _compile(
         work / "launcher",
         ["launcher.c", "bundle.c"],
-        "-static",
+        "-static-pie",
         f'-DBUNDLE="{work / "bundle"}"',
         f"-DNEEDED={quoted}",
     )

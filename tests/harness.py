@@ -42,7 +42,7 @@ from nym.wire.requests import Received
 # What is tested as a program: the checkout's, or the one that NYM_CLIENT names.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
 
-PATIENCE = 30.0  # seconds until a test gives up; a passing one never waits for it
+PATIENCE = 60.0  # seconds until a test gives up; a passing one never waits for it
 FAST = TrafficSettings(
     average_packet_delay=0.01,
     message_sending_average_delay=0.02,
