@@ -29,7 +29,6 @@ void bundle_unpack(const struct member *member, void *to);
 /* What was read of the one file needn't stay in memory: to be called when a member was unpacked. */
 void bundle_forget(const unsigned char *bundle);
 
-/* A descriptor of a file with the unpacked member, which libraries can be loaded from (PATH_TO_FD) and
- * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder. -1 with
- * errno. */
+/* A descriptor of a file with the unpacked member, by which a library can be loaded (PATH_TO_FD), and
+ * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder; -1 with errno. */
 int bundle_file(const char *folder, const char *name, const struct member *member);

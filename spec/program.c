@@ -6,13 +6,11 @@
 #include "bundle.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <nss.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
