@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -47,9 +48,12 @@ int bundle_find(const unsigned char *bundle, const char *name, struct member *fo
 void bundle_unpack(const struct member *member, void *to)
 {
     size_t size = ZSTD_decompress(to, member->size, member->data, member->packed);
-    if (!ZSTD_isError(size) && size == member->size)
+    if (size == member->size)
         return;
-    fprintf(stderr, "nym-client: this file is damaged; get it anew, and compare its SHA-256\n");
+    int is_out_of_memory = ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation;
+    fprintf(stderr, "nym-client: %s\n",
+            is_out_of_memory ? "there is not enough memory"
+                             : "its file is damaged; get it anew, and compare the SHA-256");
     exit(1);
 }
 

@@ -17,6 +17,7 @@ import zstandard
 HEAD, RECORD = struct.Struct("<8sQQ"), struct.Struct("<QQQQ")
 HERE = Path(__file__).parent
 LEVEL = 19
+NO_FILE = b"/proc/self/no-file"  # never there
 NAMESPACE = "-"  # PyInstaller's path of packages without __init__.py
 
 # Python needs these before importer.py can give it modules.
@@ -43,6 +44,7 @@ def make(analysis, commit, work, target):
     program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
 
     members = {name: path.read_bytes() for name, path in stripped.items()}
+    members[LINKER] = _without_preload(members[LINKER])
     members["nym-client"] = program.read_bytes()
     members["needs"] = marshal.dumps(
         {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
@@ -131,6 +133,14 @@ def _stripped(path, copy):
     return copy
 
 
+def _without_preload(linker):
+    """The dynamic linker, which loads no libraries that a machine has for all its programs."""
+    before = b"\0/etc/ld.so.preload\0"
+    if linker.count(before) != 1 or len(NO_FILE) != len(before) - 2:
+        raise SystemExit(f"{LINKER} isn't as expected: /etc/ld.so.preload")
+    return linker.replace(before, b"\0" + NO_FILE + b"\0")
+
+
 def _needed(path):
     return set(re.findall(r"NEEDED\s+(\S+)", _output("objdump", "-p", path)))
 
@@ -151,6 +161,7 @@ def _python_flags():
         "-fPIE",
         "-pie",
         f"-DEARLY_MODULES={early}",
+        f'-DNO_FILE="{NO_FILE.decode()}"',
         f"-I{sysconfig.get_path('include')}",
         f"-L{variable('LIBDIR')}",
         f"-lpython{variable('LDVERSION')}",

@@ -110,6 +110,8 @@ def run():
     sys.meta_path.insert(2, Finder)
     del sys.meta_path[3:]
     sys.frozen = True
-    from nym.__main__ import main
-
+    try:
+        from nym.__main__ import main
+    except OSError as error:  # a folder that has no more room
+        sys.exit(f"nym-client: can't start: {error}")
     main()

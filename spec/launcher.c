@@ -3,7 +3,7 @@
  * The program behind it is an ordinary one, with a dynamic linker and libraries. They are unpacked
  * into files in memory, which go when the process goes: nothing is left behind, however it ends. The
  * dynamic linker is mapped and entered as the kernel would do it, without execve: so the process
- * stays that of the one file for ps, for capabilities and profiles, and for whoever writes to it.
+ * stays that of the one file for ps, for profiles, and for whoever writes to it.
  *
  * Where files can't be made in memory, unlinked ones in a folder that can hold programs will do.
  */
@@ -12,12 +12,17 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -44,7 +49,7 @@ static _Noreturn void fail(const char *what, const char *advice)
     exit(1);
 }
 
-/* Files for all that is needed; 0 and an errno where that folder can't hold programs. */
+/* Files for all that is needed; 0 and an errno where the folder can't hold programs. */
 static int unpack(const char *folder, int fds[COUNT])
 {
     struct member member;
@@ -68,6 +73,18 @@ static int unpack(const char *folder, int fds[COUNT])
     return 1;
 }
 
+static const char *temporary_folder(void)
+{
+    const char *path = getenv("TMPDIR");
+    return path && *path ? path : "/tmp";
+}
+
+static const char *runtime_folder(void)
+{
+    const char *path = getenv("XDG_RUNTIME_DIR");
+    return path ? path : "";
+}
+
 /* ~/.cache/nym, made where it isn't there; "" without a home. */
 static const char *cache_folder(void)
 {
@@ -89,23 +106,23 @@ static const char *unpack_somewhere(int fds[COUNT])
 {
     if (unpack(IN_MEMORY, fds))
         return IN_MEMORY;
-    const char *temporary = getenv("TMPDIR"), *runtime = getenv("XDG_RUNTIME_DIR");
-    const char *folders[] = {temporary && *temporary ? temporary : "/tmp", runtime ? runtime : "",
-                             cache_folder()};
+    const char *(*const folders[])(void) = {temporary_folder, runtime_folder, cache_folder};
     int why = 0;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        if (!*folders[i])
+        const char *folder = folders[i]();
+        if (!*folder)
             continue;
-        if (unpack(folders[i], fds)) {
+        if (unpack(folder, fds)) {
             if (why)
-                fprintf(stderr, "nym-client: %s can't hold programs (%s), so %s is used.\n", folders[0],
-                        strerror(why), folders[i]);
-            return folders[i];
+                fprintf(stderr, "nym-client: %s can't hold programs (%s), so %s is used.\n",
+                        temporary_folder(), strerror(why), folder);
+            return folder;
         }
         why = why ? why : errno;
     }
     errno = why;
-    fail("no folder can hold programs", "; let TMPDIR name one that isn't mounted noexec");
+    fail("no folder can hold programs",
+         why == EPERM ? "; let TMPDIR name one that isn't mounted noexec" : "");
 }
 
 /* What LD_ variables name is made for the machine's own dynamic linker and C library. */
@@ -116,6 +133,23 @@ static void forget_foreign_libraries(void)
         if (strncmp(*variable, "LD_", 3) != 0)
             *kept++ = *variable;
     *kept = NULL;
+}
+
+/* Older containers refuse system calls that they don't know, where glibc goes on without clone3 only
+ * if there is none. Of two filters that refuse, the newer one's error counts. */
+static void deny_clone3(void)
+{
+    if (syscall(SYS_clone3, NULL, 0) == 0 || errno != EPERM)
+        return;
+    struct sock_filter lines[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof lines / sizeof *lines, lines};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }
 
 /* Maps an ELF file that runs at any address, as the kernel does; returns where it is. */
@@ -237,7 +271,16 @@ int main(int count, char **arguments)
     while (*end++)
         ;
     auxiliary = (const Elf64_auxv_t *)end;
+    if (getauxval(AT_SECURE)) {
+        fprintf(stderr, "nym-client: it doesn't run setuid or with capabilities of its file; whoever "
+                        "starts it can have them (systemd: AmbientCapabilities=)\n");
+        return 1;
+    }
+    if (access("/proc/self/fd", X_OK) != 0)
+        fail("/proc/self/fd", "; mount it: mount -t proc proc /proc");
+    signal(SIGXFSZ, SIG_IGN); /* where files may not grow, that is an error */
     forget_foreign_libraries();
+    deny_clone3();
     int fds[COUNT];
     const char *folder = unpack_somewhere(fds);
     enter(fds, folder, arguments);

@@ -143,9 +143,8 @@ static void start_python(int count, char **arguments)
     config.pathconfig_warnings = 0;
     config.module_search_paths_set = 1;
     stop_on(PyConfig_SetBytesString(&config, &config.executable, path));
-    stop_on(PyConfig_SetBytesString(&config, &config.program_name, path));
-    stop_on(PyConfig_SetString(&config, &config.prefix, L""));
-    stop_on(PyConfig_SetString(&config, &config.exec_prefix, L""));
+    /* Else Python would look for its settings beside the file. */
+    stop_on(PyConfig_SetBytesString(&config, &config.home, NO_FILE));
     stop_on(PyConfig_SetBytesArgv(&config, count, arguments));
     stop_on(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
@@ -179,9 +178,12 @@ int main(int count, char **arguments)
         fprintf(stderr, "nym-client: standard input is a directory; give it a file or a pipe\n");
         return 1;
     }
-    /* Plug-ins of the machine's C library don't fit to this one. */
+    /* Plug-ins of the machine's C library and OpenSSL don't fit to these. */
     __nss_configure_lookup("hosts", "files dns");
     __nss_configure_lookup("passwd", "files");
+    setenv("OPENSSL_CONF", NO_FILE, 1);
+    unsetenv("OPENSSL_MODULES");
+    unsetenv("OPENSSL_ENGINES");
     PyImport_AppendInittab("_bundle", make_module);
     freeze_early_modules();
     start_python(count, arguments);

@@ -4,16 +4,19 @@ What is not about the file as such is tested by everything else with NYM_CLIENT.
 """
 
 import ctypes
+import errno
 import json
 import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -138,17 +141,19 @@ def test_a_client_that_runs_leaves_no_file_but_its_own(
         assert cmdline[1:-1] == [b"tcpsocket", b"--id", b"alice", b"-p", b"0"]
 
 
-def without_files_in_memory() -> None:
-    """For a process about to start: memfd_create is refused, as by a strict profile."""
+MEMFD_CREATE, CLONE3 = 319, 435
+
+
+def refuse(system_call: int) -> None:
+    """For a process about to start: EPERM is what it gets, as from a strict profile."""
     load, jump, ret = 0x20, 0x15, 0x06  # BPF: of the data, if equal, and
-    allow, refuse = 0x7FFF0000, 0x00050000 | 1  # EPERM
-    memfd_create = 319
+    allow, deny = 0x7FFF0000, 0x00050000 | errno.EPERM
     program = b"".join(
         struct.pack("<HBBI", *line)
         for line in (
             (load, 0, 0, 0),
-            (jump, 0, 1, memfd_create),
-            (ret, 0, 0, refuse),
+            (jump, 0, 1, system_call),
+            (ret, 0, 0, deny),
             (ret, 0, 0, allow),
         )
     )
@@ -167,11 +172,10 @@ def test_a_folder_will_do_where_memory_takes_no_files(
         tmp_path,
         *("init", "--id", "alice", "--directory", NOWHERE),
         environment=folders,
-        preexec_fn=without_files_in_memory,
+        preexec_fn=partial(refuse, MEMFD_CREATE),
     )
     assert (ran[0], ran[2]) == (0, "")
-    cache = Path(folders["HOME"], ".cache")
-    assert left(folders) == [cache, cache / "nym"]
+    assert left(folders) == []
 
 
 def in_namespace(commands: str) -> tuple[str, ...]:
@@ -194,7 +198,7 @@ def test_a_folder_that_takes_no_programs_is_named_and_another_one_used(
         )
 
     with Mounted(
-        tmp_path, "--version", environment=folders, preexec_fn=without_files_in_memory
+        tmp_path, "--version", environment=folders, preexec_fn=partial(refuse, MEMFD_CREATE)
     ) as program:
         code, out, err = program.end()
     used = folders[usable] + ("/.cache/nym" if usable == "HOME" else "")
@@ -215,7 +219,7 @@ def test_a_start_without_any_folder_says_what_to_do(
         )
 
     with Mounted(
-        tmp_path, "--version", environment=folders, preexec_fn=without_files_in_memory
+        tmp_path, "--version", environment=folders, preexec_fn=partial(refuse, MEMFD_CREATE)
     ) as program:
         code, out, err = program.end()
     assert (code, out, len(err.splitlines())) == (1, "", 1)
@@ -227,11 +231,67 @@ def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
     for options in ("noexec", "ro"):
 
         class Mounted(Program):
-            command = in_namespace(f"mount -t tmpfs -o {options} none /tmp")
+            # By a descriptor, lest the file itself is in /tmp.
+            command = (
+                *("unshare", "--mount", "bash", "-c"),
+                f'mount -t tmpfs -o {options} none /tmp && exec /proc/self/fd/9 "$@" 9< "$0"',
+                str(FILE),
+            )
 
         with Mounted(Path("/nowhere"), "--version") as program:
             code, _, err = program.end()
         assert (code, err) == (0, "")
+
+
+def test_containers_that_refuse_unknown_system_calls_will_do(tmp_path: Path) -> None:
+    ran = run(tmp_path, "demo", preexec_fn=partial(refuse, CLONE3))
+    assert (ran[0], ran[2]) == (0, "")
+
+
+@needs_root
+def test_what_a_machine_has_for_its_own_programs_is_not_read(tmp_path: Path) -> None:
+    files = {
+        "etc/ld.so.preload": "/nowhere.so\n",
+        "etc/nsswitch.conf": "hosts: nowhere\npasswd: nowhere\n",
+        "usr/lib/ssl/openssl.cnf": "openssl_conf = a\n[a]\nalg_section = b\n"
+        "[b]\ndefault_properties = fips=yes\n",
+        "nym-client._pth": "/nowhere\nimport site\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    os.mkfifo(tmp_path / "pyvenv.cfg")  # to read it would hang
+    shutil.copy(FILE, tmp_path / "nym-client")
+    for name in ("proc", "dev", "tmp"):
+        (tmp_path / name).mkdir()
+
+    class Rooted(Program):
+        command = (
+            *("unshare", "--mount", "sh", "-c"),
+            'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && '
+            'exec chroot "$0" /nym-client "$@"',
+            str(tmp_path),
+        )
+
+    with Rooted(Path("/"), "demo") as program:
+        code, _, err = program.end()
+    assert (code, err) == (0, "")
+
+
+@needs_root
+def test_it_does_not_run_with_the_rights_of_its_file(tmp_path: Path) -> None:
+    copy = Path(shutil.copy(FILE, tmp_path))
+    os.chown(copy, 65534, 65534)
+    copy.chmod(0o4755)
+
+    class Setuid(Program):
+        command = (str(copy),)
+
+    with Setuid(tmp_path, "--version") as program:
+        code, out, err = program.end()
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "it doesn't run setuid" in err
 
 
 @needs_root

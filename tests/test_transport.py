@@ -120,3 +120,12 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(monkeypatch: pytest.Mo
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     with serving_http(lambda: b"direct") as url:
         assert http_get(url) == b"direct"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "directory.example"])
+def test_certificates_that_are_named_and_not_there_are_said(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
+    with pytest.raises(UnreachableError, match=r"CA certificate bundle.*/nowhere/authorities.pem"):
+        http_get(f"https://{host}:1")

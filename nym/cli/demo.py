@@ -184,12 +184,16 @@ def demo(options: Options) -> int:
 @contextmanager
 def _folder() -> Iterator[Path]:
     """One for the clients; those of demos that were killed go."""
-    for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+    try:
+        parent = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise DemoError("no folder for temporary files is here; let TMPDIR name one") from error
+    for path in parent.glob(f"{FOLDER}*"):
         with suppress(OSError), _locked(path):
             found = path.stat()
             if found.st_uid == os.geteuid() and time.time() - found.st_mtime > MAKING_TIME:
                 shutil.rmtree(path)
-    with tempfile.TemporaryDirectory(prefix=FOLDER) as name, _locked(Path(name)):
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
 
 

@@ -43,8 +43,10 @@ _ENVIRONMENT = {
     "don't take it",
     "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM": "set by systemd; see "
     "sd_notify(3) and systemd.exec(5)",
-    "TMPDIR": "where the program, being one file, unpacks itself; /tmp where it isn't set. It must "
-    "not be mounted noexec.",
+    "REQUESTS_CA_BUNDLE": "a file with certificates of authorities, for a directory's https; else "
+    "Mozilla's count",
+    "TMPDIR": "where the demo has its clients, and where libraries of the one file go on a machine "
+    "that forbids files in memory; else /tmp",
 }
 
 _SIGNALS = {
