@@ -25,6 +25,8 @@ from tests.harness import PATIENCE, PROGRAM, Program, wait_until
 
 FILE = Path(shlex.split(PROGRAM)[-1])
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
+PRIVATE_MOUNTS = str(Path(__file__).with_name("private-mounts"))
+EVERY = 1 << 16  # bytes, a hundred are damaged
 MOMENTS = 13  # of the start, for each signal
 
 pytestmark = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
@@ -180,7 +182,7 @@ def test_a_folder_will_do_where_memory_takes_no_files(
 
 def in_namespace(commands: str) -> tuple[str, ...]:
     """What runs a program after commands that nobody else notices."""
-    return ("unshare", "--mount", "sh", "-c", f'set -e; {commands}; exec "$0" "$@"', str(FILE))
+    return (PRIVATE_MOUNTS, "sh", "-c", f'set -e; {commands}; exec "$0" "$@"', str(FILE))
 
 
 @needs_root
@@ -233,7 +235,7 @@ def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
         class Mounted(Program):
             # By a descriptor, lest the file itself is in /tmp.
             command = (
-                *("unshare", "--mount", "bash", "-c"),
+                *(PRIVATE_MOUNTS, "bash", "-c"),
                 f'mount -t tmpfs -o {options} none /tmp && exec /proc/self/fd/9 "$@" 9< "$0"',
                 str(FILE),
             )
@@ -268,7 +270,7 @@ def test_what_a_machine_has_for_its_own_programs_is_not_read(tmp_path: Path) -> 
 
     class Rooted(Program):
         command = (
-            *("unshare", "--mount", "sh", "-c"),
+            *(PRIVATE_MOUNTS, "sh", "-c"),
             'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && '
             'exec chroot "$0" /nym-client "$@"',
             str(tmp_path),
@@ -326,10 +328,13 @@ def test_it_can_not_be_written_while_it_runs(tmp_path: Path) -> None:
 def test_damage_is_found_and_said(tmp_path: Path) -> None:
     whole = FILE.read_bytes()
     start = whole.index(b"nymbndl1")
+    middle = (start + len(whole)) // 2
     copy = tmp_path / "nym-client"
-    for place in (0.2, 0.5, 0.9):
-        at = start + int((len(whole) - start) * place)
-        copy.write_bytes(whole[:at] + bytes(2000) + whole[at + 2000 :])
+    for part in (range(start, middle, EVERY), range(middle, len(whole) - EVERY, EVERY)):
+        damaged = bytearray(whole)
+        for place in part[1:]:
+            damaged[place : place + 100] = bytes(100)
+        copy.write_bytes(damaged)
         copy.chmod(0o755)
         ran = subprocess.run(
             [copy, "demo"],
