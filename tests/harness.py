@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import gevent
+import pytest
 from gevent.pywsgi import WSGIServer
 from gevent.server import StreamServer
 
@@ -41,6 +42,9 @@ from nym.wire.requests import Received
 
 # What is tested as a program: the checkout's, or the one that NYM_CLIENT names.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
+# Where it is one file, this is it, without what may start it.
+FILE = Path(shlex.split(PROGRAM)[-1]).absolute()
+for_one_file = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
 
 PATIENCE = 60.0  # seconds until a test gives up; a passing one never waits for it
 FAST = TrafficSettings(

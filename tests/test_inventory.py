@@ -5,7 +5,6 @@ Only for what is built: NYM_CLIENT names the program.
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from typing import Any
 import pytest
 
 from nym import __version__
+from tests.harness import FILE, for_one_file
 
-PROGRAM = Path(os.environ.get("NYM_CLIENT", "")).absolute()
-LIST = PROGRAM.parent / "nym-client.cdx.json"
+LIST = FILE.parent / "nym-client.cdx.json"
 
-pytestmark = pytest.mark.skipif(
-    "NYM_CLIENT" not in os.environ or not LIST.exists(), reason="NYM_CLIENT names nothing built"
-)
+pytestmark = for_one_file
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +44,11 @@ def digest(path: Path) -> str:
 
 
 def test_sums_are_those_of_all_files() -> None:
-    folder = PROGRAM.parent
+    folder = FILE.parent
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [str(path.relative_to(folder)) for path in files if path.name != "SHA256SUMS"]
-    assert {PROGRAM.name, LIST.name, "LICENSES.txt"} <= {*names}
+    assert {FILE.name, LIST.name, "LICENSES.txt"} <= {*names}
     assert sorted(lines) == sorted(f"{digest(folder / name)}  {name}" for name in names)
     assert lines == sorted(lines, key=lambda line: line.split("  ")[1])
 
@@ -60,7 +57,7 @@ def test_the_list_is_of_this_program(inventory: dict[str, Any]) -> None:
     program = inventory["metadata"]["component"]
     assert (inventory["bomFormat"], inventory["specVersion"]) == ("CycloneDX", "1.6")
     assert (program["name"], program["version"]) == ("nym-client", __version__)
-    assert program["hashes"] == [{"alg": "SHA-256", "content": digest(PROGRAM)}]
+    assert program["hashes"] == [{"alg": "SHA-256", "content": digest(FILE)}]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +104,7 @@ def test_no_part_is_there_twice(components: list[dict[str, Any]]) -> None:
 
 
 def test_every_part_has_its_texts(components: list[dict[str, Any]]) -> None:
-    page = (PROGRAM.parent / "LICENSES.txt").read_text()
+    page = (FILE.parent / "LICENSES.txt").read_text()
     rule = "=" * 78
     assert page.startswith(f"{rule}\nnym-client {__version__}\n")
     _, *sections = re.split(rf"^{rule}\n((?:\S.*\n)+){rule}\n", page, flags=re.MULTILINE)
@@ -119,6 +116,6 @@ def test_every_part_has_its_texts(components: list[dict[str, Any]]) -> None:
 
 
 def test_texts_that_are_referred_to_are_there() -> None:
-    page = (PROGRAM.parent / "LICENSES.txt").read_text()
+    page = (FILE.parent / "LICENSES.txt").read_text()
     for path in re.findall(r"/usr/share/common-licenses/[\w.-]*\w", page):
         assert re.search(rf"^{re.escape(path)}$", page, re.MULTILINE), path

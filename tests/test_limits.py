@@ -4,22 +4,19 @@ To be run alone: what else runs at the time makes starts slow.
 """
 
 import json
-import os
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
 from benchmarks import start
-from tests.harness import PROGRAM, Program, run_program, wait_until
+from tests.harness import FILE, Program, for_one_file, run_program, wait_until
 
-FILE = Path(shlex.split(PROGRAM)[-1])
 DOCUMENT = Path(__file__).parent.parent / "docs" / "one-file.md"
 TO_SPARE = 1.1
 LOOPS = 10  # that came back, until a client counts as idle
 
-pytestmark = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
+pytestmark = for_one_file
 
 
 def limit(what: str) -> float:

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import shlex
 import shutil
 import signal
 import struct
@@ -21,15 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, PROGRAM, Program, wait_until
+from tests.harness import FILE, PATIENCE, Program, for_one_file, wait_until
 
-FILE = Path(shlex.split(PROGRAM)[-1])
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
 PRIVATE_MOUNTS = str(Path(__file__).with_name("private-mounts"))
 EVERY = 1 << 16  # bytes, a hundred are damaged
 MOMENTS = 13  # of the start, for each signal
 
-pytestmark = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
+pytestmark = for_one_file
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts folders")
 
 
