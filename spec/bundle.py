@@ -26,56 +26,59 @@ EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
 # What the program needs to start: the dynamic linker, whose name is the same on every Linux, and
 # with Python's library all it is linked with; C++ and pthread_exit load libgcc_s by themselves.
 LINKER = "ld-linux-x86-64.so.2"
+PROGRAM = "nym-client"
 
 C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protector-strong"]
 LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"]
 
 
 def make(analysis, commit, work, target):
-    """Writes the one file of that commit; returns the sources of all that is in it: its name there -> path."""
-    sources = _sources(analysis)
+    """Writes the one file of that commit; returns what went in: its name there -> its source."""
     work.mkdir(parents=True, exist_ok=True)
+    sources = _sources(analysis)
     libraries = {name: path for name, path in sources.items() if ".so" in name}
     stripped = {name: _stripped(path, work / "stripped" / name) for name, path in libraries.items()}
     needs = {name: _needed(path) for name, path in stripped.items()}
     if missing := set().union(*needs.values()) - stripped.keys():
         raise SystemExit(f"libraries are not found: {', '.join(sorted(missing))}")
     at_start = _at_start(needs)
-    program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
+    later = {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
 
-    members = {name: path.read_bytes() for name, path in stripped.items()}
-    members[LINKER] = _without_preload(members[LINKER])
-    members["nym-client"] = program.read_bytes()
-    members["needs"] = marshal.dumps(
-        {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
-    )
-    for name, path in sources.items():
-        if name.endswith(".py"):
-            members[name] = _code(name, b"" if str(path) == NAMESPACE else path.read_bytes())
-        elif name not in members:
-            members[name] = path.read_bytes()
+    program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
+    members = _members(sources | stripped | {PROGRAM: program})
     members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
-    for name in EARLY:
-        member = name.replace(".", "/")
-        package = members.pop(f"{member}/__init__.py", None)
-        members[f"early/{name}"] = package or members.pop(f"{member}.py")
+    members["needs"] = marshal.dumps(later)
     (work / "bundle").write_bytes(_packed(members))
-    quoted = ", ".join(f'"{name}"' for name in [*at_start, "nym-client"])
     launcher = _compile(
         work / "launcher",
         ["launcher.c", "bundle.c"],
         "-static-pie",
         f'-DBUNDLE="{work / "bundle"}"',
-        f"-DNEEDED={quoted}",
+        "-DNEEDED=" + ", ".join(f'"{name}"' for name in [*at_start, PROGRAM]),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(launcher, target)
     return sources
 
 
+def _members(files):
+    """Their bytes, as they are packed."""
+    members = {}
+    for name, path in files.items():
+        data = b"" if str(path) == NAMESPACE else path.read_bytes()
+        members[name] = _code(name, data) if name.endswith(".py") else data
+    members[LINKER] = _without_preload(members[LINKER])
+    for name in EARLY:
+        stem = name.replace(".", "/")
+        package = members.pop(f"{stem}/__init__.py", None)
+        members[f"early/{name}"] = package or members.pop(f"{stem}.py")
+    return members
+
+
 def _sources(analysis):
     sources = {}
-    for name, path, _ in analysis.graph.make_pure_toc():  # analysis.pure is without what zipimport needs
+    # analysis.pure is without what PyInstaller's own start needs.
+    for name, path, _ in analysis.graph.make_pure_toc():
         stem = name.replace(".", "/")
         is_package = Path(path).name in ("__init__.py", NAMESPACE)
         sources[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = Path(path)
@@ -147,9 +150,7 @@ def _needed(path):
 
 def _code(name, source):
     # Paths in tracebacks are those in the bundle, and say nothing of the building machine.
-    return marshal.dumps(
-        compile(source, name, "exec", dont_inherit=True, optimize=2)
-    )
+    return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2))
 
 
 def _python_flags():

@@ -1,14 +1,14 @@
 """Imports from the bundle: modules as code, extensions and their libraries from files in memory."""
 
-import sys
-
-import _bundle
 import marshal
 import posix
+import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader, _LoaderBasics
 from _thread import RLock
 from itertools import count
+
+import _bundle
 
 # Which libraries of the bundle each library and extension there needs.
 _NEEDS = marshal.loads(_bundle.read("needs"))
@@ -89,10 +89,11 @@ class _Extension:
 
 
 class Finder:
-    """What is in the bundle."""
+    """Finds modules in the bundle."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
+        """See importlib.abc.MetaPathFinder."""
         stem = name.replace(".", "/")
         if _bundle.has(f"{stem}/__init__.py"):
             loader, is_package = _Module(f"{stem}/__init__.py"), True
