@@ -10,8 +10,7 @@ from typing import Any
 
 from nym.cli.options import client_folder
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError
-from nym.listening import unix_address
-from nym.sockets.control import FILE
+from nym.listening import CONTROL_SOCKET, unix_address
 
 PATIENCE = 30.0  # seconds for an answer
 
@@ -91,7 +90,7 @@ def control(client_id: str) -> Iterator[Control]:
     folder = existing_folder(client_id)
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            with unix_address(folder / FILE) as address:
+            with unix_address(folder / CONTROL_SOCKET) as address:
                 connection.connect(address)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunningError(
@@ -99,7 +98,9 @@ def control(client_id: str) -> Iterator[Control]:
                 f"nym-client tcpsocket --id {shlex.quote(client_id)}"
             ) from error
         except OSError as error:
-            raise ConfigError(f"{folder / FILE} can't be used: {error.strerror}") from error
+            raise ConfigError(
+                f"{folder / CONTROL_SOCKET} can't be used: {error.strerror}"
+            ) from error
         talk = Control(connection, client_id)
         try:
             yield talk

@@ -9,13 +9,12 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from nym.config import SocketSettings
+from nym.listening import CONTROL_SOCKET
 from nym.service import Service
 from nym.sockets.connection import MOST_CONNECTIONS, converse
 from nym.sockets.conversation import LinesConversation
 from nym.sockets.local import LocalSocket, Place
 from nym.wire.addresses import UNIX
-
-FILE = "client.sock"
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ class ControlSocket(LocalSocket):
     kind = "control socket"
 
     def __init__(self, service: Service, folder: Path) -> None:
-        super().__init__(service, SocketSettings(host=f"{UNIX}{folder / FILE}"))
+        super().__init__(service, SocketSettings(host=f"{UNIX}{folder / CONTROL_SOCKET}"))
 
     def _make_server(self, place: Place) -> StreamServer:
         return StreamServer(place, self._serve, spawn=Pool(MOST_CONNECTIONS))
