@@ -2,7 +2,7 @@
 
 import signal
 
-# Ctrl-C ends the program without a word while it loads; then `run` sees to it.
+# Ctrl-C ends the program without a word while it loads; then it is the command that ends.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -26,8 +26,8 @@ def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
     occupy_closed_streams()
     gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does where it isn't one file
     try:
-        _take_signals()
         return _run(arguments)
     except NymError as error:
         complain(f"nym-client: {error}")
@@ -44,13 +44,6 @@ def run(arguments: list[str]) -> int:
 
         complain(f"nym-client: {crash.describe(error)}")
         return 1
-
-
-def _take_signals() -> None:
-    """As Python does at its start, where the program leaves it for here."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def _run(arguments: list[str]) -> int:
@@ -70,6 +63,9 @@ def _run(arguments: list[str]) -> int:
         raise UsageError(_misuse(name, arguments)) from error
     # Imported when needed: --help doesn't wait for the network code.
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), command.function)
+    # Not before: where an import is interrupted, that can be lost.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return carry_out(options)
 
 
