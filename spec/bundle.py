@@ -1,6 +1,5 @@
 """Makes the one file of what PyInstaller's analysis found: see launcher.c for how that starts."""
 
-import functools
 import marshal
 import os
 import re
@@ -182,9 +181,8 @@ def _output(*command):
 def _packed(members):
     """The bundle; bundle.h has its layout."""
     names = sorted(members, key=str.encode)
-    compress = functools.partial(_compressed, level=LEVEL)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        packed = list(pool.map(compress, (members[name] for name in names)))
+        packed = list(pool.map(_compressed, (members[name] for name in names)))
     text, records = b"", b""
     name_offset = HEAD.size + RECORD.size * len(names)
     data_offset = name_offset + sum(len(name.encode()) + 1 for name in names)
@@ -197,5 +195,5 @@ def _packed(members):
     return b"".join([head, records, text, *packed])
 
 
-def _compressed(data, level):
-    return zstandard.ZstdCompressor(level=level).compress(data)
+def _compressed(data):
+    return zstandard.ZstdCompressor(level=LEVEL).compress(data)

@@ -2,39 +2,44 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nym.errors import RequestError
 from nym.sockets.conversation import Asked, Remark
 from nym.wire import protobuf
+from nym.wire.requests import Request, Response
+
+Form = TypeVar("Form", bytes, str)
 
 
 def asked_binary(message: bytes, pack: Callable[[bytes], bytes]) -> Asked | Remark:
     """What a binary message asks for; `pack` makes what is written of an answer."""
-
-    def encode_error(error: RequestError) -> bytes:
-        return pack(protobuf.encode_error(error))
-
-    try:
-        request = protobuf.decode_request(message)
-    except RequestError as error:
-        return partial(encode_error, error)
-    return Asked(request, lambda response: pack(protobuf.encode_response(response)), encode_error)
+    decode = partial(protobuf.decode_request, message)
+    return _asked(decode, protobuf.encode_response, protobuf.encode_error, pack)
 
 
 def asked_object(body: dict[str, Any], pack: Callable[[str], bytes]) -> Asked | Remark:
     """What a JSON object asks for."""
-    try:
-        request = protobuf.decode_json(body)
-    except RequestError as error:
-        return error_object(error, pack)
-    return Asked(
-        request,
-        lambda response: pack(protobuf.encode_response_json(response)),
-        lambda error: pack(protobuf.encode_error_json(error)),
-    )
+    decode = partial(protobuf.decode_json, body)
+    return _asked(decode, protobuf.encode_response_json, protobuf.encode_error_json, pack)
 
 
 def error_object(error: RequestError, pack: Callable[[str], bytes]) -> Remark:
     """The JSON object for what was no request."""
     return lambda: pack(protobuf.encode_error_json(error))
+
+
+def _asked(
+    decode: Callable[[], Request],
+    encode: Callable[[Response], Form],
+    encode_error: Callable[[RequestError], Form],
+    pack: Callable[[Form], bytes],
+) -> Asked | Remark:
+    def pack_error(error: RequestError) -> bytes:
+        return pack(encode_error(error))
+
+    try:
+        request = decode()
+    except RequestError as error:
+        return partial(pack_error, error)
+    return Asked(request, lambda response: pack(encode(response)), pack_error)
