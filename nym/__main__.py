@@ -9,7 +9,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 from gevent import config, monkey
 
 monkey.patch_all()
-config.resolver = "nym.localhost.Resolver"  # imported for the first name that is looked up
+config.resolver = "nym.net.localhost.Resolver"  # imported for the first name that is looked up
 
 import sys
 

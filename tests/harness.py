@@ -26,8 +26,8 @@ from nym.client.client import Client
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
-from nym.listening import listen
 from nym.localnet.network import Network
+from nym.net.listening import listen
 from nym.service import Service, View
 from nym.sockets.local import LocalSocket
 from nym.sockets.tcp import TcpSocket

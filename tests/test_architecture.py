@@ -22,8 +22,9 @@ FLOORS = [
     {"nym.sockets"},
     {"nym.service", "nym.routes", "nym.health", "nym.envelope"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
-    {"nym.wire", "nym.store", "nym.config", "nym.contacts", "nym.listening"},
-    {"nym.errors", "nym.timing", "nym.files", "nym.localhost", *EXTENSIONS, "nym"},
+    {"nym.net"},
+    {"nym.wire", "nym.store", "nym.config", "nym.contacts"},
+    {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
 ]
 NO_IO = [
     "nym.wire",

@@ -11,9 +11,9 @@ import pytest
 
 from nym import __version__
 from nym.cli.usage import COMMANDS
-from nym.client.transport import http_get
 from nym.identity import load_identity
 from nym.localnet.network import Network
+from nym.net.transport import http_get
 from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http, wait_until
 
 VECTORS = Path(__file__).parent / "vectors"

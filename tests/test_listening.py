@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nym.errors import ListenError
-from nym.listening import UnixListener
+from nym.net.listening import UnixListener
 from nym.sockets.http import WebSocket
 from nym.sockets.local import LocalSocket
 from nym.sockets.tcp import TcpSocket

@@ -6,7 +6,7 @@ from typing import Any
 import gevent
 import pytest
 
-from nym.localhost import ADDRESS, Resolver, numeric
+from nym.net.localhost import ADDRESS, Resolver, numeric
 
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "localhost.", b"localhost"])

@@ -11,12 +11,12 @@ import gevent
 import pytest
 import requests
 
-from nym.client.transport import exchange, send_packet
 from nym.errors import ListenError
 from nym.localnet import directory as directory_module
 from nym.localnet import mixnode as mixnode_module
 from nym.localnet.directory import Directory
 from nym.localnet.network import Network
+from nym.net.transport import exchange, send_packet
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address

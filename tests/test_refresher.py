@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from nym.client.refresher import LONGEST_RETRY, Refresher
-from nym.client.resolver import Resolver
+from nym.net.resolver import Resolver
 from nym.store.journal import Journal
 from nym.store.state import State
 from nym.topology import Topology
@@ -111,7 +111,7 @@ def test_names_are_resolved_and_what_has_no_address_is_said_once(
 
 
 def test_a_name_that_stops_resolving_keeps_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nym.client.resolver.LIFETIME", 0.0)
+    monkeypatch.setattr("nym.net.resolver.LIFETIME", 0.0)
     resolver = Resolver()
     before = resolver.resolve({"localhost:1"})
 

@@ -297,7 +297,7 @@ def test_a_provider_that_is_gone_is_left_and_asked_again_when_it_returns(
 def test_an_answer_cut_short_loses_only_what_was_cut(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    monkeypatch.setattr("nym.client.transport.TIMEOUT", 0.3)
+    monkeypatch.setattr("nym.net.transport.TIMEOUT", 0.3)
     answers = [encode_messages([b"one", b"two", b"cut"])[:-1]]
 
     def serve(connection: socket.socket) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from nym.client import transport
-from nym.client.transport import exchange, http_get, http_post, send_packet
 from nym.errors import RemoteFormatError, UnreachableError
+from nym.net import transport
+from nym.net.transport import exchange, http_get, http_post, send_packet
 from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, serving, serving_http, wait_until
 

@@ -7,9 +7,9 @@ from random import Random
 import gevent
 import pytest
 
-from nym.client import watch
-from nym.client.watch import Outage, Watch, run_schedule
 from nym.errors import UnreachableError
+from nym.net import watch
+from nym.net.watch import Outage, Watch, run_schedule
 from nym.timing import Fixed
 from tests.harness import wait_until
 

@@ -16,11 +16,11 @@ from nym.cli.output import say
 from nym.cli.progress import duration
 from nym.client.client import Client
 from nym.client.refresher import TOPOLOGY_PATH
-from nym.client.resolver import Resolver
-from nym.client.transport import http_clock, http_get
 from nym.config import DEFAULT_DIRECTORY, Config, load_config
 from nym.errors import NotRunningError, NymError, RemoteError, UnreachableError
 from nym.identity import Identity, load_identity
+from nym.net.resolver import Resolver
+from nym.net.transport import http_clock, http_get
 from nym.topology import build_topology, hosts
 from nym.wire.directory import parse_topology
 

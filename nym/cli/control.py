@@ -10,7 +10,7 @@ from typing import Any
 
 from nym.cli.options import client_folder
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError
-from nym.listening import CONTROL_SOCKET, unix_address
+from nym.net.listening import CONTROL_SOCKET, unix_address
 
 PATIENCE = 30.0  # seconds for an answer
 

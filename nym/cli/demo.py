@@ -28,12 +28,12 @@ from nym.cli.build import is_one_file
 from nym.cli.init import make_client
 from nym.cli.output import say
 from nym.client.refresher import TOPOLOGY_PATH
-from nym.client.transport import http_get
 from nym.config import ClientSettings, Config
 from nym.envelope import Envelopes, Fragment
 from nym.errors import NymError, UnreachableError
 from nym.identity import Identity
 from nym.localnet.network import Network
+from nym.net.transport import http_get
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import parse_topology

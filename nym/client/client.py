@@ -17,11 +17,11 @@ from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
-from nym.client.watch import Watch
 from nym.config import Config, TrafficSettings
 from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
+from nym.net.watch import Watch
 from nym.service import Service, View
 from nym.sockets.control import ControlSocket
 from nym.sockets.local import LocalSocket

@@ -10,9 +10,9 @@ from random import Random
 
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
-from nym.client.watch import run_schedule
 from nym.envelope import ID_LENGTH, Cover
 from nym.health import Health
+from nym.net.watch import run_schedule
 from nym.timing import Poisson
 from nym.wire.provider import LOOP_COVER
 

@@ -17,8 +17,8 @@ from nym.client.cover import LoopCover
 from nym.client.delivery import Delivery, Recipient, Reliable
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
-from nym.client.watch import run_schedule
 from nym.envelope import Acknowledgement
+from nym.net.watch import run_schedule
 from nym.store.outbox import Outbox, Outgoing
 from nym.timing import Poisson
 

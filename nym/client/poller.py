@@ -10,9 +10,9 @@ from gevent.lock import RLock
 from nym.client.receiver import Receiver
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
-from nym.client.watch import Outage, run_schedule
 from nym.errors import RemoteError, StoreError
 from nym.health import Health
+from nym.net.watch import Outage, run_schedule
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
 

@@ -10,10 +10,10 @@ from random import Random
 
 import gevent
 
-from nym.client.resolver import Resolver
-from nym.client.transport import http_get
-from nym.client.watch import Outage
 from nym.errors import RemoteError, RemoteFormatError, UnreachableError
+from nym.net.resolver import Resolver
+from nym.net.transport import http_get
+from nym.net.watch import Outage
 from nym.store.state import State
 from nym.timing import Backoff
 from nym.topology import Topology, build_topology, hosts

@@ -2,8 +2,8 @@
 
 import logging
 
-from nym.client.transport import exchange
 from nym.errors import ProviderRefusedError
+from nym.net.transport import exchange
 from nym.topology import ProviderNode
 from nym.wire.keys import encode_base58
 from nym.wire.provider import (

@@ -8,10 +8,10 @@ import gevent
 from gevent.pool import Pool
 
 from nym.client.packets import Addressed
-from nym.client.transport import send_packet
-from nym.client.watch import Outage
 from nym.errors import UnreachableError
 from nym.health import Health
+from nym.net.transport import send_packet
+from nym.net.watch import Outage
 
 MOST_AT_ONCE = 256
 LONGEST_END = 1.0  # seconds

@@ -12,7 +12,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.errors import RemoteFormatError
-from nym.listening import listen
+from nym.net.listening import listen
 from nym.wire.directory import (
     CocoNode,
     Metric,

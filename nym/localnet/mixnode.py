@@ -8,11 +8,11 @@ from collections import Counter
 
 import gevent
 
-from nym.client.transport import http_post, send_packet
-from nym.client.watch import Outage
 from nym.errors import RemoteFormatError
 from nym.identity import Identity
 from nym.localnet.node import Node, Trace
+from nym.net.transport import http_post, send_packet
+from nym.net.watch import Outage
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward
 from nym.topology import PROTOCOL_VERSION

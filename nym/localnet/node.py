@@ -11,11 +11,11 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from nym.client.transport import http_post
-from nym.client.watch import Outage, Watch
 from nym.errors import RemoteError
 from nym.identity import Identity
-from nym.listening import listen, listening_address
+from nym.net.listening import listen, listening_address
+from nym.net.transport import http_post
+from nym.net.watch import Outage, Watch
 from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, encode_presence

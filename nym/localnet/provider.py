@@ -6,12 +6,12 @@ from typing import Any
 
 import pysodium
 
-from nym.client.transport import read_to_end
 from nym.errors import RemoteError, RemoteFormatError
 from nym.identity import Identity
-from nym.listening import listening_address
 from nym.localnet.inboxes import Inboxes
 from nym.localnet.node import IDLE_TIMEOUT, Node, Trace
+from nym.net.listening import listening_address
+from nym.net.transport import read_to_end
 from nym.sphinx import Final, Forward
 from nym.topology import PROTOCOL_VERSION
 from nym.wire.addresses import NodeAddress

@@ -9,7 +9,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from nym.config import SocketSettings
-from nym.listening import CONTROL_SOCKET
+from nym.net.listening import CONTROL_SOCKET
 from nym.service import Service
 from nym.sockets.connection import MOST_CONNECTIONS, converse
 from nym.sockets.conversation import LinesConversation

@@ -9,8 +9,8 @@ from typing import ClassVar
 from gevent.server import StreamServer
 
 from nym.config import SocketSettings
-from nym.listening import UnixListener, listen
-from nym.localhost import numeric
+from nym.net.listening import UnixListener, listen
+from nym.net.localhost import numeric
 from nym.service import Service
 from nym.wire.addresses import UNIX
 

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from nym.client.refresher import TOPOLOGY_PATH
-from nym.client.transport import http_get
+from nym.net.transport import http_get
 from nym.wire.addresses import parse_numeric
 from nym.wire.directory import parse_topology
 from nym.wire.keys import encode_base58
@@ -39,8 +39,8 @@ def stack() -> Iterator[ExitStack]:
 @pytest.fixture
 def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
     for name, value in {
-        "nym.client.transport.TIMEOUT": 0.2,
-        "nym.client.transport.PACKET_TIMEOUT": 0.2,
+        "nym.net.transport.TIMEOUT": 0.2,
+        "nym.net.transport.PACKET_TIMEOUT": 0.2,
         "nym.client.poller.FIRST_RETRY": 0.1,
         "nym.client.poller.LONGEST_RETRY": 0.2,
         "nym.client.refresher.FIRST_RETRY": 0.1,

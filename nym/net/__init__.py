@@ -1,0 +1,1 @@
+"""What clients and nodes build on: bytes over sockets and HTTP, names, listening, greenlets."""
