@@ -1,0 +1,52 @@
+"""Text of others, made fit for a terminal or a log.
+
+What a directory, a node, a provider or a sender says is data. Printed as it is, it could move the
+cursor, colour the screen, begin a line that looks like one of ours, or turn the order of what
+stands beside it around. So every such text goes through `visible` on its way to people.
+"""
+
+import re
+import unicodedata
+
+LONGEST = 200
+_CUT = "…"
+
+# Controls, formats (zero-width ones and the overrides and isolates of writing directions among
+# them), surrogates, private use, unassigned; separators of lines and of paragraphs.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters and marks that show nothing.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+# Joiners have a use between letters of Arabic and Indic scripts, and inside an emoji.
+_JOINED = re.compile(
+    "(?<=[\u0600-\u1fff\u2190-\u2bff\ufb50-\ufeef\U0001f000-\U0001faff\ufe0f])[\u200c\u200d]"
+    "(?=[\u0600-\u1fff\u2190-\u2bff\ufb50-\ufeef\U0001f000-\U0001faff])"
+)
+
+
+def visible(text: str, longest: int = LONGEST) -> str:
+    r"""`text` on one line, with what can't be seen written out as `\x1b` or `\u202e`.
+
+    The result has at most `longest` characters; one that was cut ends with an ellipsis. Ordinary
+    text of any language stays as it is, and so does a result of this function.
+    """
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text
+    text = text[: longest + 1]  # each character makes at least one
+    joiners = {match.start() for match in _JOINED.finditer(text)}
+    shown: list[str] = []
+    length = cut_at = 0  # how much of `shown` leaves room for the ellipsis
+    for index, character in enumerate(text):
+        piece = character if index in joiners else _shown(character)
+        length += len(piece)
+        if length > longest:
+            return "".join(shown[:cut_at]) + _CUT
+        shown.append(piece)
+        if length < longest and index not in joiners:
+            cut_at = len(shown)
+    return "".join(shown)
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES or character in _BLANK:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
