@@ -1,10 +1,8 @@
 """Answers one local request, whatever dialect it came in."""
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from nym import __version__
 from nym.envelope import is_sealable
 from nym.errors import (
     BadRecipientError,
@@ -14,15 +12,12 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
-from nym.health import Avoided
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
-from nym.wire.keys import encode_base58
 from nym.wire.requests import (
     Acknowledge,
     Acknowledged,
-    AvoidedNode,
     ClientList,
     Clients,
     Details,
@@ -38,7 +33,6 @@ from nym.wire.requests import (
     Response,
     Send,
     Sent,
-    State,
     Status,
     StatusReport,
     Subscribe,
@@ -47,22 +41,19 @@ from nym.wire.requests import (
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
 
-class View(NamedTuple):
+class View(Protocol):
     """What the running client knows just now."""
 
-    topology: Topology | None
-    provider: ProviderNode | None
-    is_registered: bool
-    is_served: bool = True  # what waits at the provider comes from there
-    partial: int = 0  # messages of which fragments are missing
-    partial_lost: int = 0  # of those, given up
-    packets_real: int = 0
-    packets_cover: int = 0
-    loops_sent: int = 0
-    loops_returned: int = 0
-    loop_time: float | None = None
-    loss: float | None = None
-    avoided: Sequence[Avoided] = ()
+    @property
+    def topology(self) -> Topology | None:
+        """The network, once it is known."""
+
+    @property
+    def provider(self) -> ProviderNode | None:
+        """Its provider, once there is one."""
+
+    def report(self) -> StatusReport:
+        """How it runs."""
 
 
 class Service:
@@ -73,7 +64,7 @@ class Service:
         address: bytes,
         outbox: Outbox,
         inbox: Inbox,
-        view: Callable[[], View],
+        view: View,
         progress: Callable[[str], tuple[int, int] | None],
         manner: Manner,
     ) -> None:
@@ -83,7 +74,6 @@ class Service:
         self._view = view
         self._progress = progress
         self.manner = manner  # of messages that ask for none
-        self._started = time.monotonic()
 
     def answer(self, request: Request) -> Response:
         """Do what is asked. Raises a RequestError, whose text is for the application."""
@@ -96,13 +86,13 @@ class Service:
             case Fetch():
                 return Fetched(self.inbox.take(*request))
             case Clients():
-                return ClientList(_known_clients(self._view().topology))
+                return ClientList(_known_clients(self._view.topology))
             case Details():
-                return OwnDetails(_known(self._address, self._view().provider))
+                return OwnDetails(_known(self._address, self._view.provider))
             case Flush():
                 return Flushed()
             case Status():
-                return self._status()
+                return self._view.report()
             case Subscribe():
                 return Subscribed(*request)
             case Progress(message_id):
@@ -169,43 +159,6 @@ class Service:
         return MessageProgress(
             message_id, "failed" if self.outbox.has_failed(message_id) else "done"
         )
-
-    def _status(self) -> StatusReport:
-        view = self._view()
-        return StatusReport(
-            version=__version__,
-            state=_state(view),
-            address=encode_base58(self._address),
-            provider=encode_base58(view.provider.public_key) if view.provider else None,
-            registered=view.is_registered,
-            uptime=round(time.monotonic() - self._started, 3),
-            outbox=len(self.outbox),
-            inbox=len(self.inbox),
-            inbox_lost=self.inbox.lost,
-            partial=view.partial,
-            partial_lost=view.partial_lost,
-            failed=self.outbox.failed,
-            packets_real=view.packets_real,
-            packets_cover=view.packets_cover,
-            loops_sent=view.loops_sent,
-            loops_returned=view.loops_returned,
-            loop_time=_rounded(view.loop_time),
-            loss=_rounded(view.loss),
-            avoided_nodes=[
-                AvoidedNode(key=encode_base58(node), why=why, seconds=round(seconds, 1))
-                for node, why, seconds in view.avoided
-            ],
-        )
-
-
-def _state(view: View) -> State:
-    if view.topology is None:
-        return "waiting_for_directory"
-    return "running" if view.is_registered and view.is_served else "waiting_for_provider"
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

@@ -28,7 +28,7 @@ from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
-from nym.service import Service, View
+from nym.service import Service
 from nym.sockets.local import LocalSocket
 from nym.sockets.tcp import TcpSocket
 from nym.store.inbox import Inbox
@@ -38,7 +38,7 @@ from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
-from nym.wire.requests import Received
+from nym.wire.requests import Received, StatusReport
 
 # What is tested as a program: the checkout's, or the one that NYM_CLIENT names.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
@@ -135,6 +135,20 @@ _AT = NodeAddress("127.0.0.1", 1)
 TOPOLOGY = Topology((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
 
 
+class Unconnected:
+    """What a client without a network knows; see service.View."""
+
+    def __init__(self, outbox: Outbox, inbox: Inbox, topology: Topology | None = None) -> None:
+        self.topology = topology
+        self.provider: ProviderNode | None = None
+        self._outbox, self._inbox = outbox, inbox
+
+    def report(self) -> StatusReport:
+        """How it runs."""
+        own = encode_base58(OWN)
+        return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
+
+
 class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
@@ -142,14 +156,9 @@ class Served:
         self.folder = TemporaryDirectory()
         self.journal = Journal(Path(self.folder.name), bytes(32))
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
-        self.topology: Topology | None = None
+        self.view = Unconnected(self.outbox, self.inbox)
         self._service = Service(
-            OWN,
-            self.outbox,
-            self.inbox,
-            lambda: View(self.topology, None, False),
-            lambda message_id: None,
-            Manner.SEALED,
+            OWN, self.outbox, self.inbox, self.view, lambda message_id: None, Manner.SEALED
         )
         self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))
 

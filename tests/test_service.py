@@ -9,25 +9,20 @@ from nym.errors import (
     RequestError,
     StoreError,
 )
-from nym.health import Avoided
-from nym.service import Service, View
+from nym.service import Service
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
-from nym.topology import Topology
-from nym.wire.keys import encode_base58
-from nym.wire.requests import MessageProgress, Progress, Send, Sent, Status, StatusReport
+from nym.wire.requests import MessageProgress, Progress, Send, Sent
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
-from tests.harness import OTHER, OWN, TOPOLOGY
+from tests.harness import OTHER, OWN, Unconnected
 
 PLAIN, SEALED, RELIABLE = Manner
 
 
 def service(journal: Journal, configured: Manner = SEALED) -> Service:
     outbox, inbox = Outbox(journal), Inbox(journal)
-    return Service(
-        OWN, outbox, inbox, lambda: View(None, None, False), lambda _: (2, 3), configured
-    )
+    return Service(OWN, outbox, inbox, Unconnected(outbox, inbox), lambda _: (2, 3), configured)
 
 
 @pytest.mark.parametrize(
@@ -106,26 +101,3 @@ def test_progress_is_that_of_the_queue_until_a_message_is_over(journal: Journal)
     serving.outbox.give_up(sent.id)
     assert serving.answer(ask) == MessageProgress(sent.id, "failed")
     assert serving.answer(Progress("ab")) == MessageProgress("ab", "done")
-
-
-@pytest.mark.parametrize(
-    ("topology", "is_registered", "state"),
-    [
-        (None, False, "waiting_for_directory"),
-        (TOPOLOGY, False, "waiting_for_provider"),
-        (TOPOLOGY, True, "running"),
-    ],
-)
-def test_the_state_is_what_is_waited_for(
-    journal: Journal, topology: Topology | None, is_registered: bool, state: str
-) -> None:
-    avoided = [Avoided(OTHER, "refuses", 12.345)]
-    view = View(topology, None, is_registered, loss=0.12345, avoided=avoided)
-    outbox, inbox = Outbox(journal), Inbox(journal)
-    serving = Service(OWN, outbox, inbox, lambda: view, lambda _: None, SEALED)
-    report = serving.answer(Status())
-    assert isinstance(report, StatusReport)
-    assert (report.state, report.loss, report.loop_time) == (state, 0.1235, None)
-    assert report.avoided_nodes == [
-        {"key": encode_base58(OTHER), "why": "refuses", "seconds": 12.3}
-    ]

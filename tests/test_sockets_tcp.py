@@ -37,7 +37,7 @@ def test_every_request_is_answered_on_one_connection(served: Served) -> None:
     with served.connect() as connection:
         assert ask(connection, b"\x04") == OWN
         assert ask(connection, b"\x03") == b"Invalid network topology"
-        served.topology = TOPOLOGY
+        served.view.topology = TOPOLOGY
         assert ask(connection, b"\x03") == OWN + OTHER
         assert ask(connection, b"\x02") == b"\0\1\0\5hello"
         assert ask(connection, b"\x02") == b"\0\0"
@@ -189,7 +189,7 @@ def test_what_follows_a_flush_waits_for_the_next_one(served: Served) -> None:
 
 def test_many_answers_before_a_flush_leave_with_it(served: Served) -> None:
     clients = frozenset(bytes([i]) * 32 for i in range(200))
-    served.topology = TOPOLOGY._replace(
+    served.view.topology = TOPOLOGY._replace(
         providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
     )
     with served.connect() as connection:
@@ -202,7 +202,7 @@ def test_many_answers_before_a_flush_leave_with_it(served: Served) -> None:
 
 def test_answers_do_not_pile_up(served: Served) -> None:
     clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(2000))
-    served.topology = TOPOLOGY._replace(
+    served.view.topology = TOPOLOGY._replace(
         providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
     )
     received = 0
@@ -418,7 +418,7 @@ def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served)
 
 def test_answers_and_messages_do_not_mix(served: Served) -> None:
     clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(4000))
-    served.topology = TOPOLOGY._replace(
+    served.view.topology = TOPOLOGY._replace(
         providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
     )
     with Lines(served.connect()) as lines:

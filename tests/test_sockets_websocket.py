@@ -16,7 +16,7 @@ from websockets.uri import parse_uri
 
 from nym.config import SocketSettings
 from nym.errors import HandshakeError
-from nym.service import Service, View
+from nym.service import Service
 from nym.sockets import connection as moving
 from nym.sockets import http
 from nym.sockets.http import WebSocket
@@ -26,7 +26,7 @@ from nym.store.outbox import Manner, Outbox
 from nym.wire import mix_pb2
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_FRAME
-from tests.harness import OTHER, OWN, TOPOLOGY, Served, contents, wait_until
+from tests.harness import OTHER, OWN, TOPOLOGY, Served, Unconnected, contents, wait_until
 
 DETAILS = {"type": "ownDetails", "address": encode_base58(OWN)}
 
@@ -107,7 +107,7 @@ def test_every_request_is_answered_on_any_path(served: Served) -> None:
             assert application.ask(type="ownDetails") == DETAILS
     with Application(served) as application:
         assert application.ask(type="getClients")["code"] == "no_network"
-        served.topology = TOPOLOGY
+        served.view.topology = TOPOLOGY
         assert application.ask(type="getClients") == {
             "type": "getClients",
             "clients": [encode_base58(OWN), encode_base58(OTHER)],
@@ -391,8 +391,8 @@ def test_what_it_was_told_to_listen_on_is_its_own(
     journal: Journal, host: str, is_own: bool
 ) -> None:
     inbox, outbox = Inbox(journal), Outbox(journal)
-    view = View(None, None, False)
-    service = Service(OWN, outbox, inbox, lambda: view, lambda _: None, Manner.SEALED)
+    view = Unconnected(outbox, inbox)
+    service = Service(OWN, outbox, inbox, view, lambda _: None, Manner.SEALED)
     web = WebSocket(service, SocketSettings(host="nym.lan"))
     if is_own:
         web.check_caller({"host": host}, "10.1.2.3")

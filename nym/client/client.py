@@ -11,6 +11,7 @@ from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.delivery import Delivery, Recipient, Reliable, Unacknowledged
 from nym.client.outgoing import OutgoingQueue
+from nym.client.overview import Overview
 from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
@@ -22,7 +23,7 @@ from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
 from nym.net.watch import Watch
-from nym.service import Service, View
+from nym.service import Service
 from nym.sockets.control import ControlSocket
 from nym.sockets.local import LocalSocket
 from nym.store.inbox import Inbox
@@ -144,8 +145,19 @@ class Client:
             pull_period(traffic),
             random,
         )
+        view = Overview(
+            address,
+            self._refresher,
+            self._session,
+            health,
+            self._assembly,
+            self._outgoing,
+            self._cover,
+            self._outbox,
+            inbox,
+        )
         self._service = Service(
-            address, self._outbox, inbox, self._view, self._outgoing.progress, _manner(config)
+            address, self._outbox, inbox, view, self._outgoing.progress, _manner(config)
         )
         self._socket = socket(self._service, config.socket) if socket else None
         self._control = ControlSocket(self._service, folder)
@@ -188,24 +200,6 @@ class Client:
         self._journal.close()
         if self._outbox:
             log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
-
-    def _view(self) -> View:
-        now = time.monotonic()
-        return View(
-            self._refresher.topology,
-            self._session.provider,
-            self._session.registered.is_set(),
-            not self._health.is_interrupted,
-            len(self._assembly),
-            self._assembly.given_up,
-            self._outgoing.sent,
-            self._cover.sent,
-            self._health.loops_sent,
-            self._health.loops_returned,
-            self._health.loop_time(),
-            self._health.loss(),
-            self._health.avoidances(now),
-        )
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
         def wait_and_run() -> None:

@@ -1,6 +1,6 @@
 """What a local application can ask for, and what it gets, whatever the dialect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from nym.wire.addresses import NodeAddress
@@ -136,32 +136,32 @@ class AvoidedNode(TypedDict):
 class StatusReport(NamedTuple):
     """How the client runs: addresses and keys in base58, times in seconds.
 
-    `outbox` and `inbox` wait to be sent, or acknowledged, and to be fetched; `partial` are
-    messages of which fragments are missing. `failed` are ids of reliable messages that were given
-    up. `packets_real` and `packets_cover` were handed to a mixnode since the start. `loop_time` is
-    the median of the last loops, `loss` the share of them that did not come back; both are None
-    while too few were sent to say.
+    What has a default has it at the start. `outbox` and `inbox` wait to be sent, or acknowledged,
+    and to be fetched; `partial` are messages of which fragments are missing. `failed` are ids of
+    reliable messages that were given up. `packets_real` and `packets_cover` were handed to a
+    mixnode since the start. `loop_time` is the median of the last loops, `loss` the share of them
+    that did not come back; both are None while too few were sent to say.
     """
 
     version: str
-    state: State
     address: str
-    provider: str | None
-    registered: bool
-    uptime: float
-    outbox: int
-    inbox: int
-    inbox_lost: int
-    partial: int
-    partial_lost: int
-    failed: list[str]
-    packets_real: int
-    packets_cover: int
-    loops_sent: int
-    loops_returned: int
-    loop_time: float | None
-    loss: float | None
-    avoided_nodes: list[AvoidedNode]
+    state: State = "waiting_for_directory"
+    provider: str | None = None
+    registered: bool = False
+    uptime: float = 0.0
+    outbox: int = 0
+    inbox: int = 0
+    inbox_lost: int = 0
+    partial: int = 0
+    partial_lost: int = 0
+    failed: Sequence[str] = ()
+    packets_real: int = 0
+    packets_cover: int = 0
+    loops_sent: int = 0
+    loops_returned: int = 0
+    loop_time: float | None = None
+    loss: float | None = None
+    avoided_nodes: Sequence[AvoidedNode] = ()
 
 
 class Subscribed(NamedTuple):
