@@ -12,6 +12,7 @@ cdef enum Failure:
     WRONG_MAC
     UNKNOWN_FLAG
     NO_CIPHER
+    NO_BOX_KEY
 
 
 cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
@@ -37,4 +38,6 @@ cdef inline int check(int failure) except -1:
         raise errors.FlagError("the routing flag means neither forward nor final")
     if failure == NO_CIPHER:
         raise MemoryError("libcrypto could not set up AES-128-CTR")
+    if failure == NO_BOX_KEY:
+        raise MemoryError("libsodium could not hash a shared secret")
     return 0

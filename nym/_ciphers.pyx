@@ -5,6 +5,7 @@ All of them run with a fixed nonce or counter. That is safe: each key is derived
 packet, and used there once.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset
 
 from nym._checks cimport NO_CIPHER, OK, byte, take
@@ -166,7 +167,8 @@ def lioness_decrypt(key, block):
 cdef bytes _lioness(key, block, bint encrypt):
     cdef CipherWork work
     cdef HopKeys keys
-    cdef byte out[PAYLOAD]
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, PAYLOAD)
+    cdef byte *out = <byte *>PyBytes_AS_STRING(result)
     take(out, block, PAYLOAD, "a LIONESS block")
     take(keys.payload, key, 192, "a LIONESS key")
     if encrypt:
@@ -175,7 +177,7 @@ cdef bytes _lioness(key, block, bint encrypt):
         decrypt_payload(&work, out, &keys)
     sodium_memzero(&work, sizeof(work))
     sodium_memzero(&keys, sizeof(keys))
-    return (<const char *>out)[:PAYLOAD]
+    return result
 
 
 _prepare()

@@ -5,16 +5,19 @@ libsodium clamps the scalars that it is given. On the subgroup of prime order l,
 n may be replaced by any c = +-n (mod l); a c that has the clamped form already passes through.
 """
 
-from nym._checks cimport LOW_ORDER, OK, ZERO_SCALAR, byte, check, take
+from libc.string cimport memcpy
+
+from nym._checks cimport LOW_ORDER, NO_BOX_KEY, OK, ZERO_SCALAR, byte, check, take
 from nym._sodium cimport (
-    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate, crypto_scalarmult,
-    crypto_scalarmult_base, sodium_init, sodium_memzero,
+    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20,
+    crypto_scalarmult, crypto_scalarmult_base, sodium_init, sodium_memzero,
 )
 
 cdef byte INVERSE_OF_8[KEY]
 cdef byte TWO_TO_126[KEY]
 cdef byte TWO_TO_MINUS_126[KEY]
 cdef byte BASE_POINT[KEY]
+cdef byte ZEROS[16]
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -26,6 +29,7 @@ def _prepare():
     take(TWO_TO_126, (2**126).to_bytes(KEY, "little"), KEY, "a scalar")
     take(TWO_TO_MINUS_126, pow(2**126, -1, _ORDER).to_bytes(KEY, "little"), KEY, "a scalar")
     take(BASE_POINT, (9).to_bytes(KEY, "little"), KEY, "a point")
+    take(ZEROS, bytes(16), 16, "zeros")
 
 
 cdef inline unsigned int in_clamping_range(const byte *t) noexcept nogil:
@@ -84,12 +88,22 @@ def multiply(scalar, point):
     return _multiply(scalar, other)
 
 
+def box_key(private_key, public_key):
+    """What crypto_box_beforenm gives, 32 bytes, for a private key that isn't clamped.
+
+    Raises GroupElementError, ScalarError, LengthError.
+    """
+    cdef byte other[KEY]
+    take(other, public_key, KEY, "a public key")
+    return _multiply(private_key, other, hash=True)
+
+
 def public_key(private_key):
     """The u-coordinate of private_key * base point, 32 bytes. Raises ScalarError, LengthError."""
     return _multiply(private_key, NULL)
 
 
-cdef bytes _multiply(scalar, const byte *point):
+cdef bytes _multiply(scalar, const byte *point, bint hash=False):
     cdef CurveWork work
     cdef byte n[KEY]
     cdef byte q[KEY]
@@ -100,6 +114,11 @@ cdef bytes _multiply(scalar, const byte *point):
             failure = product(&work, q, n, point)
         else:
             failure = base_product(&work, q, n)
+        if hash and failure == OK:
+            # A u-coordinate isn't uniform: HSalsa20 over zeros makes the key of it.
+            memcpy(work.point, q, KEY)
+            if crypto_core_hsalsa20(q, ZEROS, work.point, NULL) != 0:
+                failure = NO_BOX_KEY
         sodium_memzero(&work, sizeof(work))
         sodium_memzero(n, sizeof(n))
     check(failure)

@@ -10,6 +10,10 @@ cdef extern from "sodium.h" nogil:
     int crypto_scalarmult(unsigned char *q, const unsigned char *n, const unsigned char *p)
     int crypto_scalarmult_base(unsigned char *q, const unsigned char *n)
 
+    # A key of 32 bytes out of 16 bytes, a key of 32 and, where `c` is NULL, Salsa20's constant.
+    int crypto_core_hsalsa20(unsigned char *out, const unsigned char *data,
+                             const unsigned char *k, const unsigned char *c)
+
     void crypto_core_ed25519_scalar_random(unsigned char *r)
     void crypto_core_ed25519_scalar_mul(unsigned char *z, const unsigned char *x,
                                         const unsigned char *y)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Literal
 
 def create_packet(
     payload: bytes,
@@ -10,4 +11,6 @@ def create_packet(
 ) -> bytes: ...
 def process_packet(
     packet: bytes, private_key: bytes
-) -> tuple[bytes, int, bytes] | tuple[bytes, bytes, bytes, None]: ...
+) -> (
+    tuple[Literal["forward"], bytes, int, bytes] | tuple[Literal["final"], bytes, bytes, bytes]
+): ...

@@ -3,7 +3,8 @@
 
 All work on one packet happens in one `Work` on the C stack, without the GIL, and ends with one
 sodium_memzero over it: whatever path a function takes, no key, scalar or keystream outlives it.
-The libraries clear their own temporaries, EVP_CIPHER_CTX_free the expanded AES key. C code returns
+Nor do routes and destinations, which tell who talks to whom: a `Packet` and a hop's block are wiped,
+too, also where an argument is refused half-way. The libraries clear their own temporaries, EVP_CIPHER_CTX_free the expanded AES key. C code returns
 a `Failure`; `check` turns it into the typed error.
 """
 
@@ -37,7 +38,7 @@ cdef enum:
     FORWARD = 1
     FINAL = 2
 
-cdef struct Packet:  # what a packet is made of
+cdef struct Packet:  # what a packet is made of; whoever has one wipes it
     int hops
     byte addresses[HOPS][ADDRESS]
     byte public_keys[HOPS][KEY]
@@ -205,25 +206,28 @@ def create_packet(bytes payload not None, route, destination, identifier, secret
     cdef bytes packet
     cdef byte *out
     cdef int failure
-    take_packet(&p, route, destination, identifier, padding)
-    packet = PyBytes_FromStringAndSize(NULL, PACKET)
-    out = <byte *>PyBytes_AS_STRING(packet)
-    take(out + HEADER, payload, PAYLOAD, "a payload")
-    if secret is not None:
-        take(work.scalar, secret, KEY, "a secret")
-    with nogil:
-        if secret is None:
-            crypto_core_ed25519_scalar_random(work.scalar)
-        work.cipher.aes = EVP_CIPHER_CTX_new()
-        failure = build(&work, &p, out) if work.cipher.aes is not NULL else NO_CIPHER
-        EVP_CIPHER_CTX_free(work.cipher.aes)
-        sodium_memzero(&work, sizeof(work))
-    check(failure)
+    try:
+        take_packet(&p, route, destination, identifier, padding)
+        packet = PyBytes_FromStringAndSize(NULL, PACKET)
+        out = <byte *>PyBytes_AS_STRING(packet)
+        take(out + HEADER, payload, PAYLOAD, "a payload")
+        if secret is not None:
+            take(work.scalar, secret, KEY, "a secret")
+        with nogil:
+            if secret is None:
+                crypto_core_ed25519_scalar_random(work.scalar)
+            work.cipher.aes = EVP_CIPHER_CTX_new()
+            failure = build(&work, &p, out) if work.cipher.aes is not NULL else NO_CIPHER
+            EVP_CIPHER_CTX_free(work.cipher.aes)
+            sodium_memzero(&work, sizeof(work))
+        check(failure)
+    finally:
+        sodium_memzero(&p, sizeof(p))
     return packet
 
 
 def process_packet(bytes packet not None, private_key):
-    """One hop: (address, delay, next packet), or (destination, identifier, payload, None)."""
+    """One hop: ("forward", address, delay, packet), or ("final", destination, identifier, payload)."""
     cdef Work work
     cdef byte block[BLOCK]
     cdef bytes following
@@ -240,8 +244,11 @@ def process_packet(bytes packet not None, private_key):
         failure = unwrap(&work, data, block, out) if work.cipher.aes is not NULL else NO_CIPHER
         EVP_CIPHER_CTX_free(work.cipher.aes)
         sodium_memzero(&work, sizeof(work))
-    check(failure)
-    address = (<const char *>block)[4:36]
-    if block[0] == FORWARD:
-        return address, get_delay(block + 36), following
-    return address, (<const char *>block)[36:52], following[HEADER:], None
+    try:
+        check(failure)
+        address = (<const char *>block)[4:36]
+        if block[0] == FORWARD:
+            return "forward", address, get_delay(block + 36), following
+        return "final", address, (<const char *>block)[36:52], following[HEADER:]
+    finally:
+        sodium_memzero(block, sizeof(block))

@@ -10,7 +10,6 @@ written, and must encode to the very bytes that it was read from. Nothing that a
 makes `open` raise.
 """
 
-import ctypes
 import hmac
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,7 +41,6 @@ ANONYMOUS_CAPACITY = _BODY_LENGTH - _FRAGMENT.size
 RELIABLE_CAPACITY = _AUTHENTICATED_LENGTH - ADDRESS_LENGTH - _FRAGMENT.size
 MOST_RUNS = (_AUTHENTICATED_LENGTH - ADDRESS_LENGTH - 1) // _RUN.size
 _PEERS = 256  # whose keys are kept
-_ONE = (1).to_bytes(KEY_LENGTH, "little")
 
 
 class Cover(NamedTuple):
@@ -84,15 +82,6 @@ class Unreadable(NamedTuple):
 
 
 Content = Cover | Fragment | Acknowledgement
-
-
-def is_sealable(address: bytes) -> bool:
-    """Whether anything can be sealed to this address: it has 32 bytes, and isn't of low order."""
-    try:
-        sphinx.multiply(_ONE, address)
-    except (GroupElementError, LengthError):
-        return False
-    return True
 
 
 def fragment_count(length: int, *, reliable: bool) -> int:
@@ -159,7 +148,9 @@ class Envelopes:
             ephemeral + self._address, digest_size=pysodium.crypto_box_NONCEBYTES
         ).digest()
         try:
-            key = _box_key(self._private_key, ephemeral)
+            # The sealer made it of ephemeral secret times our address. This product is that same
+            # point, up to its sign, which a u-coordinate doesn't show.
+            key = sphinx.box_key(self._private_key, ephemeral)
             plaintext: bytes = pysodium.crypto_box_open_afternm(box, nonce, key)
         except ValueError:  # a GroupElementError is one
             return None
@@ -203,16 +194,6 @@ class Envelopes:
         # Zero, which everybody would know, is never hashed: a peer of low order has no product.
         product = sphinx.multiply(self._private_key, peer)
         return blake2b(product, digest_size=KEY_LENGTH, person=b"nym-envelope-key").digest()
-
-
-def _box_key(private_key: bytes, ephemeral: bytes) -> bytes:
-    # crypto_box's key, for a private key that isn't clamped: the sealer computed ephemeral secret
-    # times our address, and private key times ephemeral key is that same point, up to its sign,
-    # which its u-coordinate doesn't show. HSalsa20 makes a uniform key of it.
-    product = sphinx.multiply(private_key, ephemeral)
-    key = ctypes.create_string_buffer(KEY_LENGTH)
-    pysodium.sodium.crypto_core_hsalsa20(key, bytes(16), product, None)
-    return key.raw
 
 
 def _encode(content: Content) -> tuple[int, bytes]:

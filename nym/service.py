@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from nym.envelope import is_sealable
 from nym.errors import (
     BadRecipientError,
     IncompleteDataError,
@@ -12,6 +11,7 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
+from nym.sphinx import can_share_secret
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
@@ -131,7 +131,7 @@ class Service:
         longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
         if len(request.message) > longest:
             raise MessageTooLongError(len(request.message), longest)
-        if manner is not Manner.PLAIN and not is_sealable(request.recipient):
+        if manner is not Manner.PLAIN and not can_share_secret(request.recipient):
             raise BadRecipientError
         return Outgoing(new_id(), request.recipient, request.message, manner)
 

@@ -6,13 +6,17 @@ packet that isn't as it should be raises a `nym.errors.SphinxError`.
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from nym import _curve, _padding, _sphinx
-from nym.errors import DestinationError
+from nym.errors import DestinationError, GroupElementError, LengthError
 
 public_key = _curve.public_key
 multiply = _curve.multiply
+box_key = _curve.box_key
+
+_ONE = (1).to_bytes(32, "little")
 
 
 class Hop(NamedTuple):
@@ -53,6 +57,19 @@ class Final(NamedTuple):
         return message
 
 
+@lru_cache(maxsize=4096)  # a directory names the same keys every ten seconds
+def can_share_secret(key: bytes) -> bool:
+    """Whether a secret can be shared with `key`: it has 32 bytes, and isn't of low order.
+
+    Packets can't go through a node with another key, nor can anything be sealed to such an address.
+    """
+    try:
+        multiply(_ONE, key)
+    except (GroupElementError, LengthError):
+        return False
+    return True
+
+
 def create_packet(
     message: bytes,
     route: Sequence[Hop],
@@ -78,10 +95,11 @@ def process_packet(packet: bytes, private_key: bytes) -> Forward | Final:
 
     Raises LengthError, GroupElementError, MacError, FlagError.
     """
-    result = _sphinx.process_packet(packet, private_key)
-    if len(result) == 3:
-        return Forward._make(result)
-    return Final._make(result[:3])
+    match _sphinx.process_packet(packet, private_key):
+        case "forward", address, delay, following:
+            return Forward(address, delay, following)
+        case "final", destination, identifier, payload:
+            return Final(destination, identifier, payload)
 
 
 def recover_message(payload: bytes) -> tuple[bytes, bytes]:

@@ -6,12 +6,11 @@ host is known as an IP address, and its key is a group element to share secrets 
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from nym.errors import GroupElementError, UnusableNetworkError
-from nym.sphinx import multiply
+from nym.errors import UnusableNetworkError
+from nym.sphinx import can_share_secret
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, Records
 
@@ -120,14 +119,4 @@ def hosts(records: Records) -> set[str]:
 
 
 def _is_usable(node: MixNode | Provider) -> bool:
-    return is_compatible(node.version) and _has_prime_order_part(node.public_key)
-
-
-@lru_cache(maxsize=4096)
-def _has_prime_order_part(public_key: bytes) -> bool:
-    # One node with a key of low order would otherwise spoil every packet that goes through it.
-    try:
-        multiply((1).to_bytes(32, "little"), public_key)
-    except GroupElementError:
-        return False
-    return True
+    return is_compatible(node.version) and can_share_secret(node.public_key)

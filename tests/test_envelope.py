@@ -26,7 +26,6 @@ from nym.envelope import (
     Unreadable,
     fragment,
     fragment_count,
-    is_sealable,
 )
 from nym.errors import GroupElementError, LengthError, MessageTooLongError
 from nym.identity import Identity, generate_identity
@@ -390,7 +389,7 @@ LOW_ORDER = [
 @pytest.mark.parametrize("point", LOW_ORDER)
 def test_nothing_is_sealed_to_points_of_low_order(point: int) -> None:
     address = point.to_bytes(32, "little")
-    assert not is_sealable(address)
+    assert not sphinx.can_share_secret(address)
     with pytest.raises(ValueError):  # noqa: PT011, it is all that pysodium says
         pysodium.crypto_box_seal(b"", address)
     for content in (Cover(ID), fragment(b"", ID, 0), RELIABLE, RECEIPT):
@@ -404,13 +403,13 @@ def test_nothing_is_sealed_to_points_of_low_order(point: int) -> None:
     )
 )
 def test_other_addresses_can_be_sealed_to(address: bytes) -> None:
-    assert is_sealable(address)
+    assert sphinx.can_share_secret(address)
     assert len(FROM_ALICE.seal(RELIABLE, address)) == LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_an_address_has_32_bytes(length: int) -> None:
-    assert not is_sealable(bytes(length))
+    assert not sphinx.can_share_secret(bytes(length))
     for content in (Cover(ID), RELIABLE):
         with pytest.raises(LengthError):
             FROM_ALICE.seal(content, bytes(length))

@@ -1,13 +1,15 @@
-"""Nothing secret stays on the C stack, whatever way a function takes."""
+"""Neither keys nor who talks to whom stay on the C stack, whatever way a function takes."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from nym import errors, sphinx
+from nym import _ciphers, _sphinx, errors, sphinx
 
 VECTORS = Path(__file__).parent / "vectors"
 CASE = max(
@@ -19,6 +21,8 @@ ROUTE = [
 ]
 PACKET = bytes.fromhex(CASE["packet"])
 PRIVATE_KEY = bytes.fromhex(CASE["route"][0]["private_key"])
+DESTINATION = bytes.fromhex(CASE["destination"])
+IDENTIFIER = b"an identifier 16"
 
 
 def stack() -> bytes:
@@ -39,6 +43,14 @@ def left_behind(secrets: list[str]) -> list[str]:
     return [secret for secret, half in halves.items() if half in content]
 
 
+def deep(work: Callable[[], None], depth: int = 64) -> None:
+    """Do it so far down the stack that what looks at the stack later doesn't write over it."""
+    if depth == 0:
+        work()
+    else:  # calls from C take room there; those from Python don't
+        partial(deep, work, depth - 1)()
+
+
 def hop_secrets(hops: list[dict[str, dict[str, str]]]) -> list[str]:
     secrets = [str(hop["shared_secret"]) for hop in hops]
     for hop in hops:
@@ -48,15 +60,11 @@ def hop_secrets(hops: list[dict[str, dict[str, str]]]) -> list[str]:
 
 
 def create() -> None:
-    secret, padding, message, destination = (
-        bytes.fromhex(CASE[name]) for name in ("secret", "padding", "message", "destination")
+    secret, padding, message = (
+        bytes.fromhex(CASE[name]) for name in ("secret", "padding", "message")
     )
-    packet = sphinx.create_packet(message, ROUTE, destination, secret=secret, padding=padding)
+    packet = sphinx.create_packet(message, ROUTE, DESTINATION, secret=secret, padding=padding)
     assert packet == PACKET
-
-
-def process() -> None:
-    sphinx.process_packet(PACKET, PRIVATE_KEY)
 
 
 def refuse() -> None:
@@ -64,16 +72,98 @@ def refuse() -> None:
         sphinx.process_packet(PACKET[:32] + bytes(16) + PACKET[48:], PRIVATE_KEY)
 
 
+RESULTS: list[object] = []  # kept, because what frees them writes over the stack
+
+
+def forward() -> None:
+    RESULTS.append(_sphinx.process_packet(PACKET, PRIVATE_KEY))
+
+
+def arrive() -> None:
+    packet = bytes.fromhex(CASE["hops"][-2]["packet"])
+    private_key = bytes.fromhex(CASE["route"][-1]["private_key"])
+    RESULTS.append(_sphinx.process_packet(packet, private_key))
+
+
 @pytest.mark.parametrize(
-    ("work", "hops"), [(create, CASE["hops"]), (process, CASE["hops"][:1]), (refuse, [])]
+    ("work", "hops"),
+    [
+        (create, CASE["hops"]),
+        (forward, CASE["hops"][:1]),
+        (arrive, CASE["hops"][-1:]),
+        (refuse, CASE["hops"][:1]),
+    ],
 )
 def test_keys_are_wiped(work: Callable[[], None], hops: list[dict[str, dict[str, str]]]) -> None:
-    secrets = hop_secrets(hops or CASE["hops"][:1])
+    secrets = hop_secrets(hops)
     assert not left_behind(secrets), "of another test"
-    work()
+    deep(work)
     assert not left_behind(secrets)
 
 
+def refuse_to_create(
+    error: type[Exception], *more: sphinx.Hop, route: Sequence[sphinx.Hop] = ROUTE[:4], **wrong: Any
+) -> None:
+    arguments = {"message": b"", "destination": DESTINATION, "identifier": IDENTIFIER} | wrong
+    with pytest.raises(error):
+        sphinx.create_packet(route=[*route, *more], **arguments)
+
+
+REFUSALS: dict[str, Callable[[], None]] = {
+    "a short address": partial(
+        refuse_to_create, errors.LengthError, sphinx.Hop(b"short", ROUTE[4].public_key, 0)
+    ),
+    "a short key": partial(
+        refuse_to_create, errors.LengthError, sphinx.Hop(ROUTE[4].address, b"short", 0)
+    ),
+    "a key of low order": partial(
+        refuse_to_create, errors.GroupElementError, sphinx.Hop(ROUTE[4].address, bytes(32), 0)
+    ),
+    "a long delay": partial(refuse_to_create, OverflowError, ROUTE[4]._replace(delay=1 << 64)),
+    "no hop": partial(refuse_to_create, TypeError, cast("sphinx.Hop", None)),
+    "a short identifier": partial(refuse_to_create, errors.LengthError, identifier=b"short"),
+    "a short padding": partial(refuse_to_create, errors.LengthError, padding=b"short"),
+    "a short secret": partial(refuse_to_create, errors.LengthError, secret=b"short"),
+    "a secret of zero": partial(refuse_to_create, errors.ScalarError, secret=bytes(32)),
+}
+PLACES = [hop.address.hex() for hop in ROUTE] + [hop.public_key.hex() for hop in ROUTE]
+WHO_AND_WHERE = [*PLACES, CASE["destination"], IDENTIFIER.hex()]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [create, forward, arrive, *REFUSALS.values()],
+    ids=["create", "forward", "arrive", *REFUSALS],
+)
+def test_who_talks_to_whom_is_wiped(work: Callable[[], None]) -> None:
+    assert not left_behind(WHO_AND_WHERE), "of another test"
+    deep(work)
+    assert not left_behind(WHO_AND_WHERE)
+
+
+def test_a_payload_is_wiped() -> None:
+    block, key = bytes(range(256)) * 4, bytes(192)
+
+    def work() -> None:
+        _ciphers.lioness_encrypt(key, block)
+        with pytest.raises(errors.LengthError):
+            _ciphers.lioness_encrypt(b"short", block)
+
+    deep(work)
+    assert not left_behind([block[:64].hex()])
+
+
+class Watched(list[sphinx.Hop]):
+    """A route that looks at the stack when its first hop has been taken."""
+
+    def __iter__(self) -> Iterator[sphinx.Hop]:
+        yield self[0]
+        self.seen = left_behind(WHO_AND_WHERE)
+        yield from self[1:]
+
+
 def test_the_search_finds_what_is_there() -> None:
-    create()
-    assert left_behind([CASE["destination"]]), "which isn't secret, and isn't wiped"
+    route = Watched(ROUTE)
+    sphinx.create_packet(b"", route, DESTINATION)
+    assert ROUTE[0].address.hex() in route.seen
+    assert ROUTE[0].public_key.hex() in route.seen
