@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nym.cli.command import HELP
 from nym.cli.manual import page
 from nym.cli.usage import COMMANDS
 from tests.harness import PATIENCE, Program, run_program, wait_until
@@ -25,15 +26,16 @@ def test_the_page_is_what_the_texts_make() -> None:
 
 
 def test_every_command_option_and_example_is_in_it() -> None:
-    for name, command in COMMANDS.items():
-        section = re.split(rf"^\.SS {name}$", plain(), flags=re.MULTILINE)[1]
+    for command in COMMANDS.values():
+        section = re.split(rf"^\.SS {command.name}$", plain(), flags=re.MULTILINE)[1]
         section = re.split(r"^\.S[SH] ", section, flags=re.MULTILINE)[0]
         assert f".PP\n{command.summary}.\n" in section
-        assert command.usage.rstrip() in section
-        for option in command.options.keys() - {"--help"}:
-            assert re.search(rf"^\.B .*{option.rstrip('=')}\b.*\n\w", section, re.MULTILINE), option
-        for line in command.text.split("Examples:\n")[1].splitlines():
-            assert f"{line}\n" in section
+        assert f"{command.usage}\n" in section
+        names = [option.name for option in command.options if option != HELP]
+        for name in [*names, *(argument.name for argument in command.arguments)]:
+            assert re.search(rf"^\.B .*{name}\b.*\n\w", section, re.MULTILINE), name
+        for example in command.examples:
+            assert f"  {example}\n" in section
 
 
 def test_every_exit_code_is_in_it() -> None:

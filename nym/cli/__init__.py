@@ -1,9 +1,8 @@
 """The command line: what it means, and how it ends."""
 
-import difflib
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -55,14 +54,16 @@ def _run(arguments: list[str]) -> int:
     command = COMMANDS[name]
     options_end = arguments.index("--") if "--" in arguments else len(arguments)
     if not _HELP.isdisjoint(arguments[:options_end]):
-        say(command.text.rstrip("\n"))
+        say(command.help.rstrip("\n"))
         return 0
     try:
-        options = docopt.docopt(command.text, arguments, default_help=False)
+        options = docopt.docopt(command.grammar, arguments, default_help=False)
     except docopt.DocoptExit as error:
-        raise UsageError(_misuse(name, arguments)) from error
+        from nym.cli.mistakes import misuse
+
+        raise UsageError(misuse(command, arguments)) from error
     # Imported when needed: --help doesn't wait for the network code.
-    carry_out: Callable[[Options], int] = getattr(import_module(command.module), command.function)
+    carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
     # Not before: where an import is interrupted, that can be lost.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -73,7 +74,9 @@ def _command(arguments: list[str]) -> str | None:
     """The command's name: the first word, or the first that is one behind options."""
     if arguments and not arguments[0].startswith("-"):
         if arguments[0] not in COMMANDS:
-            raise UsageError(_unknown(arguments[0]))
+            from nym.cli.mistakes import unknown_command
+
+            raise UsageError(unknown_command(arguments[0]))
         return arguments[0]
     return next((word for word in arguments if word in COMMANDS), None)
 
@@ -95,40 +98,3 @@ def _without_command(arguments: list[str]) -> int:
             f"a command is missing in: {' '.join(arguments)}\nmore with: nym-client --help"
         )
     return 0
-
-
-def _unknown(word: str) -> str:
-    known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-    return f'there is no command "{word}"{known}\nmore with: nym-client --help'
-
-
-def _misuse(name: str, arguments: list[str]) -> str:
-    command = COMMANDS[name]
-    usage = "; or: ".join(" ".join(form.split()) for form in command.forms)
-    return f"{_mistake(name, arguments)}\nusage: {usage}"
-
-
-def _mistake(name: str, arguments: list[str]) -> str:
-    """What is wrong with a command line that docopt doesn't understand, as far as that shows."""
-    command = COMMANDS[name]
-    known = {option.rstrip("=") for option in command.options}
-    given = [word.split("=", 1)[0] for word in arguments if word.startswith("--") and word != "--"]
-    for option in given:
-        # docopt takes what an option begins with for the option.
-        if not any(k.startswith(option) for k in known):
-            return f"{name} has no option {option}{_suggestion(option, known)}"
-        if given.count(option) > 1:
-            return f"{option} is given more than once"
-    if "--id ID" in command.usage and "--id" not in given:
-        return "--id ID is missing: which client?"
-    if f"{arguments[-1]}=" in command.options:
-        return f"{arguments[-1]} is without its value"
-    word = next(iter(arguments[arguments.index(name) + 1 :]), "")
-    if command.words and word not in command.words:
-        return f"{name} does {', '.join(command.words)}{_suggestion(word, command.words)}"
-    return f"these arguments don't fit: {' '.join(arguments)}"
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""

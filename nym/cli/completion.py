@@ -1,8 +1,9 @@
 """`completion`: scripts by which shells complete commands, options, ids and contacts."""
 
 from nym.cli import Options
+from nym.cli.command import Command
 from nym.cli.output import say
-from nym.cli.usage import COMMANDS, Command
+from nym.cli.usage import COMMANDS
 
 # Ids are folders, contacts what the program lists: both are asked for when Tab is pressed.
 _IDS = 'ls "${XDG_CONFIG_HOME:-$HOME/.config}/nym/clients" 2>/dev/null'
@@ -66,12 +67,11 @@ if [ "$funcstack[1]" = _nym-client ]; then _nym_client "$@"; else compdef _nym_c
 
 
 def _zsh_arguments(name: str, command: Command) -> list[str]:
-    actions = {"--id": "_nym_client_ids", "--folder": "_files -/"}
+    actions = {"client": "_nym_client_ids", "folder": "_files -/"}
     arguments = []
-    for option, what in command.options.items():
-        flag = option.rstrip("=")
-        value = f":value:{actions.get(flag, '')}" if option.endswith("=") else ""
-        arguments.append(f"'{flag}[{_zsh_quoted(what)}]{value}'")
+    for option in command.options:
+        value = f":value:{actions.get(option.kind, '')}" if option.value else ""
+        arguments.append(f"'{option.name}[{_zsh_quoted(option.what)}]{value}'")
     if command.words:
         arguments.append(f"'1:word:({' '.join(command.words)})'")
     if name == "send":
@@ -92,10 +92,10 @@ def _fish() -> str:
         summary = _fish_quoted(command.summary)
         lines.append(f"{complete} -n __fish_use_subcommand -a {name} -d '{summary}'")
         this = f"{complete} -n '__fish_seen_subcommand_from {name}'"
-        for option, what in command.options.items():
-            flag = option.strip("-=")
-            value = " -x -a '(__nym_client_ids)'" if flag == "id" else " -r" * option.endswith("=")
-            lines.append(f"{this} -l {flag}{value} -d '{_fish_quoted(what)}'")
+        for option in command.options:
+            flag = option.name.removeprefix("--")
+            value = " -x -a '(__nym_client_ids)'" if flag == "id" else " -r" * bool(option.value)
+            lines.append(f"{this} -l {flag}{value} -d '{_fish_quoted(option.what)}'")
         if command.words:
             lines.append(f"{this} -a '{' '.join(command.words)}'")
     lines.append(f'{complete} -n "__fish_seen_subcommand_from send" -F -a "({_CONTACTS})"')
@@ -103,7 +103,7 @@ def _fish() -> str:
 
 
 def _words(command: Command) -> list[str]:
-    return [*command.words, *(option.rstrip("=") for option in command.options)]
+    return [*command.words, *(option.name for option in command.options)]
 
 
 def _zsh_quoted(text: str) -> str:

@@ -3,11 +3,11 @@
 Commands are as nym.cli.usage has them; what a page has beside them is here. man(7) is its format.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 
 from nym import __version__
-from nym.cli.usage import COMMANDS, Command, overview
+from nym.cli.command import HELP, Command
+from nym.cli.usage import COMMANDS, EXAMPLES, EXIT_CODES, FORMS, OPTIONS, SUMMARY
 
 _DESCRIPTION = """\
 A client runs beside applications as a daemon: an application hands it messages over a local socket,
@@ -60,8 +60,6 @@ _SEE_ALSO = (
     "docs/operating.md, docs/configuration.md and docs/sockets.md, which come with the source"
 )
 
-_HELP = "-h --help"  # said once for all commands
-
 
 def page() -> str:
     """All of it."""
@@ -69,53 +67,35 @@ def page() -> str:
 
 
 def _page() -> Iterator[str]:
-    head, _, tail = overview().partition("\n\nUsage:\n")
-    what = head[0].lower() + head[1:].partition(":")[0]
+    name = SUMMARY.partition(":")[0]
     yield '.\\" Made by nym/cli/manual.py of nym/cli/usage.py.'
     yield f'.TH NYM\\-CLIENT 1 "" "nym\\-client {__version__}" "User Commands"'
-    yield from [".SH NAME", f"nym\\-client \\- {_text(what)}"]
-    yield from [".SH SYNOPSIS", *_verbatim(tail.split("\n\n", 1)[0])]
-    yield from [".SH DESCRIPTION", _text(head), ".PP", _text(_DESCRIPTION)]
-    yield from [".SH OPTIONS", *_list(_entries(_block(tail, "Options")))]
+    yield from [".SH NAME", f"nym\\-client \\- {_text(name[0].lower() + name[1:])}"]
+    yield from [".SH SYNOPSIS", *_verbatim(_indented(FORMS))]
+    yield from [".SH DESCRIPTION", _text(f"{SUMMARY}."), ".PP", _text(_DESCRIPTION)]
+    yield from [".SH OPTIONS", *_list((o.heading, o.explanation) for o in OPTIONS)]
     yield ".SH COMMANDS"
-    for name, command in COMMANDS.items():
-        yield from _command(name, command)
+    for command in COMMANDS.values():
+        yield from _command(command)
     yield from [".SH FILES", _text(_FILES), *_list(_IN_FOLDER.items()), ".PP", "Beside it:"]
     yield from _list(_BESIDE.items())
     yield from [".SH ENVIRONMENT", *_list(_ENVIRONMENT.items())]
     yield from [".SH SIGNALS", *_list(_SIGNALS.items())]
-    yield from [".SH EXIT STATUS", *_list(_exit_codes())]
-    yield from [".SH EXAMPLES", *_verbatim(_block(tail, "Examples"))]
+    yield from [".SH EXIT STATUS", *_list((str(code), w) for code, w in EXIT_CODES.items())]
+    yield from [".SH EXAMPLES", *_verbatim(_indented(EXAMPLES))]
     yield from [".SH SEE ALSO", _text(_SEE_ALSO)]
 
 
-def _command(name: str, command: Command) -> Iterator[str]:
-    yield f".SS {_text(name)}"
-    for block in command.text.rstrip().split("\n\n"):
-        title, _, rest = block.partition(":\n")
-        if title in ("Usage", "Examples"):
-            yield from [] if title == "Usage" else [".PP", "Examples:"]
-            yield from _verbatim(rest)
-        elif title in ("Options", "Arguments"):
-            yield from _list(entry for entry in _entries(rest) if entry[0] != _HELP)
-        else:
-            yield from [".PP", _text(block)]
-
-
-def _entries(text: str) -> list[tuple[str, str]]:
-    """Names, and what is said of them, behind two spaces or in the lines below."""
-    found = re.findall(r"^  (\S.*?)(?:  +(.*)|)((?:\n {6,}.*)*)$", text, re.MULTILINE)
-    return [(name, f"{first}{more}".strip()) for name, first, more in found]
-
-
-def _exit_codes() -> list[tuple[str, str]]:
-    sentence = " ".join(_block(overview(), "Exit codes").split()).removesuffix(".")
-    return re.findall(r"(\d) ([^,]+)", sentence)
-
-
-def _block(text: str, title: str) -> str:
-    """What stands behind a title, up to the next empty line."""
-    return re.split(rf"^{title}:\s", text, flags=re.MULTILINE)[1].split("\n\n", 1)[0].rstrip()
+def _command(command: Command) -> Iterator[str]:
+    yield f".SS {_text(command.name)}"
+    yield from [".PP", _text(f"{command.summary}.")]
+    for note in command.notes:
+        yield from [".PP", _text(note)]
+    yield from _verbatim(command.usage.split("\n"))
+    yield from _list((argument.name, argument.what) for argument in command.arguments)
+    options = [option for option in command.options if option != HELP]  # said once for all
+    yield from _list((option.heading, option.explanation) for option in options)
+    yield from [".PP", "Examples:", *_verbatim(_indented(command.examples))]
 
 
 def _list(entries: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -123,17 +103,20 @@ def _list(entries: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield from [".TP", f".B {_text(name)}", _text(what)]
 
 
-def _verbatim(text: str) -> list[str]:
-    lines = [_text(line).replace("'", "\\(aq") for line in text.split("\n")]
-    return [".PP", ".nf", *lines, ".fi"]
+def _verbatim(lines: Iterable[str]) -> list[str]:
+    escaped = (_text(line).replace("'", "\\(aq") for line in lines)
+    return [".PP", ".nf", *escaped, ".fi"]
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)
 
 
 def _text(text: str) -> str:
-    """As roff has it; lines are filled anew, but for the spaces that verbatim lines begin with."""
-    escaped = re.sub(r" *\n *", "\n", text)
+    """As roff has it, which makes lines of it itself."""
     for character, name in {"\\": "\\e", "-": "\\-", "~": "\\(ti", "^": "\\(ha"}.items():
-        escaped = escaped.replace(character, name)
-    return re.sub(r"^(?=[.'])", r"\\&", escaped, flags=re.MULTILINE)
+        text = text.replace(character, name)
+    return f"\\&{text}" if text.startswith((".", "'")) else text
 
 
 if __name__ == "__main__":

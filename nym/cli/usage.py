@@ -1,371 +1,383 @@
-"""Every command: what carries it out, and the text from which docopt reads its options.
+"""Every command: what carries it out, and its texts, as data.
 
-The texts are for people first: --help prints them, the manual page and the completions are made
-of them. No command is imported for its text.
+A command is added here and in the module that it names; help, manual page and completions follow.
+No command is imported for its texts.
 """
 
-import re
-from typing import NamedTuple
+import textwrap
 
+from nym.cli.command import WIDTH, Argument, Command, Form, Option, table
 
-class Command(NamedTuple):
-    """A command: the module and function for it, and its text; the first line says what it does."""
+SUMMARY = "Send messages through a Nym 0.4 mix network: nobody on the way learns who talks to whom"
 
-    module: str
-    function: str
-    text: str
-
-    @property
-    def summary(self) -> str:
-        """What it does, in a line without a full stop."""
-        return self.text.split("\n", 1)[0].removesuffix(".")
-
-    @property
-    def usage(self) -> str:
-        """Its forms, without what explains them."""
-        return self.text.split("Usage:\n", 1)[1].split("\n\n", 1)[0]
-
-    @property
-    def forms(self) -> list[str]:
-        """Each of them."""
-        forms = re.split(r"^  (?=nym-client )", self.usage, flags=re.MULTILINE)
-        return [form for form in forms if form]
-
-    @property
-    def words(self) -> list[str]:
-        """The words that may follow its name: commands of its own, or what it is about."""
-        forms = re.findall(r"^  nym-client \S+ ([a-z]+|\(.*\))", self.usage, re.MULTILINE)
-        return re.findall("[a-z]+", " ".join(forms))
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What its long options are for; of those that take a value, the names end with "="."""
-        listed = self.text.partition("Options:\n")[2].split("\n\n", 1)[0]
-        found = re.findall(
-            r"^  (?:-\w(?: [A-Z]+)? )?(--[a-z-]+)( [A-Z]+)?\s+(.*(?:\n {6,}.*)*)",
-            listed,
-            re.MULTILINE,
-        )
-        return {name + "=" * bool(value): " ".join(what.split()) for name, value, what in found}
-
-
-_RUN_OPTIONS = """\
-  --id ID          the client's name on this machine
-  --listen HOST    where applications connect, else as configured, else 127.0.0.1;
-                   unix:PATH: a UNIX socket, for this user alone
-  -p PORT --port PORT
-                   port to listen on, else as configured, else 9001; 0: the system chooses
-  --directory URL  the network's directory, else as configured
-  --reliable       messages are sent until they are acknowledged, unless they ask not to be;
-                   tells their recipients who sent them
-  -q --quiet       print nothing but warnings and errors
-  -v --verbose     log what happens in detail
-  -h --help        show this
-"""
-
-COMMANDS = {
-    "init": Command(
-        "nym.cli.init",
-        "init",
-        """Make a client: its keys, its address, its config.toml.
-
-Usage:
-  nym-client init --id ID [--provider KEY] [--directory URL] [--force]
-
-Options:
-  --id ID          the client's name on this machine
-  --provider KEY   the provider to use, its key in base58; else one is chosen
-  --directory URL  the network's directory; else a local network is used, or started
-  --force          replace keys that are there; their address is lost
-  -h --help        show this
-
-Examples:
-  nym-client init --id alice
-  nym-client init --id alice --directory https://directory.example
-""",
-    ),
-    "tcpsocket": Command(
-        "nym.cli.run",
-        "tcpsocket",
-        f"""Run a client; applications connect to it over TCP.
-
-Usage:
-  nym-client tcpsocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
-                       [--quiet | --verbose]
-
-Options:
-{_RUN_OPTIONS}
-Examples:
-  nym-client tcpsocket --id alice
-  nym-client tcpsocket --id alice --listen unix:/run/user/1000/alice.sock
-""",
-    ),
-    "websocket": Command(
-        "nym.cli.run",
-        "websocket",
-        f"""Run a client; applications connect to it with a WebSocket.
-
-Usage:
-  nym-client websocket --id ID [--listen HOST] [--port PORT] [--directory URL] [--reliable]
-                       [--quiet | --verbose]
-
-Options:
-{_RUN_OPTIONS}
-Examples:
-  nym-client websocket --id alice --port 9002
-""",
-    ),
-    "send": Command(
-        "nym.cli.send",
-        "send",
-        """Send a message, a file or what comes from a pipe, through the client that runs.
-
-It is on the client's disk when the command ends; it leaves at moments that the client chooses.
-Where the client has no room for more, the command waits until there is.
-
-Usage:
-  nym-client send --id ID [--lines] [--reliable | --plain] [--wait] [--json] [--] TO [FILE]
-
-Arguments:
-  TO          an address, or the name of a contact
-  FILE        what to send, at most 16 MiB; - or nothing: standard input
-
-Options:
-  --id ID     the client's name on this machine
-  --lines     each line is a message of its own
-  --reliable  send until it is acknowledged; tells the recipient who sent it
-  --plain     as the published client sends it, to somebody who runs that; at most 975 bytes
-  --wait      wait until the recipient has acknowledged it; the same as reliable
-  --json      print each message's id: {"id": "..."}
-  -h --help   show this
-
-Examples:
-  tar c notes | nym-client send --id alice bob
-  nym-client send --id alice --wait bob report.pdf
-  tail -f log | nym-client send --id alice --lines bob
-""",
-    ),
-    "receive": Command(
-        "nym.cli.receive",
-        "receive",
-        """Print the messages that came, as they are; they are gone from the client then.
-
-Usage:
-  nym-client receive --id ID [--follow | --count N] [--lines | --json]
-
-Without --follow and --count: those that are there now. A message leaves the client when it was
-written, so none is lost when whoever reads them stops.
-
-Options:
-  --id ID     the client's name on this machine
-  --follow    wait for more, for ever
-  --count N   wait until there were so many
-  --lines     a line end behind each message
-  --json      an object a line: id, received, sender, contact, data (base64), text
-  -h --help   show this
-
-Examples:
-  nym-client receive --id bob --count 1 | tar x
-  nym-client receive --id bob --follow --json | jq -r .text
-""",
-    ),
-    "status": Command(
-        "nym.cli.look",
-        "status",
-        """Show how the client runs: its provider, its queues, packets, loops and avoided nodes.
-
-Usage:
-  nym-client status --id ID [--json | --watch]
-
-Options:
-  --id ID     the client's name on this machine
-  --json      as the JSON object that is described in docs/protocol/sockets.md
-  --watch     show it anew each second
-  -h --help   show this
-
-Examples:
-  nym-client status --id alice
-  nym-client status --id alice --json | jq .outbox
-""",
-    ),
-    "clients": Command(
-        "nym.cli.look",
-        "clients",
-        """List the addresses that the directory knows, with the names of contacts.
-
-Usage:
-  nym-client clients --id ID [--json]
-
-Options:
-  --id ID     the client's name on this machine
-  --json      as a list of objects: address, contact
-  -h --help   show this
-
-Examples:
-  nym-client clients --id alice
-""",
-    ),
-    "address": Command(
-        "nym.cli.look",
-        "address",
-        """Print the client's own address, which others send to.
-
-Usage:
-  nym-client address --id ID [--json | --qr]
-
-Options:
-  --id ID     the client's name on this machine
-  --json      as an object: address
-  --qr        as a QR code, for a camera
-  -h --help   show this
-
-Examples:
-  ALICE=$(nym-client address --id alice)
-  nym-client address --id alice --qr
-""",
-    ),
-    "contacts": Command(
-        "nym.cli.contacts",
-        "contacts",
-        """Give names to addresses; they can be used wherever an address is.
-
-Usage:
-  nym-client contacts add [--plain] [--] NAME ADDRESS
-  nym-client contacts remove NAME
-  nym-client contacts list [--json]
-
-Options:
-  --plain     who runs the published client: messages are sent plain
-  --json      as a list of objects: name, address, plain
-  -h --help   show this
-
-Examples:
-  nym-client contacts add bob 6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg
-  echo hello | nym-client send --id alice bob
-""",
-    ),
-    "check": Command(
-        "nym.cli.check",
-        "check",
-        """Try everything that a client needs, and say what to do about what is missing.
-
-Its folder and settings, the directory, its provider, and a message to itself through the network.
-
-Usage:
-  nym-client check --id ID [--json]
-
-Options:
-  --id ID     the client's name on this machine
-  --json      as a list of objects: check, ok, found, advice
-  -h --help   show this
-
-Examples:
-  nym-client check --id alice
-""",
-    ),
-    "config": Command(
-        "nym.cli.settings",
-        "config",
-        """Show or change a client's settings, which are in its config.toml.
-
-Usage:
-  nym-client config show --id ID [--json]
-  nym-client config set --id ID [--] KEY VALUE
-
-Arguments:
-  KEY         a section and a name in it, such as socket.port
-  VALUE       as it stands in the file; texts without their quotes
-
-Options:
-  --id ID     the client's name on this machine
-  --json      as a list of objects: key, value, source
-  -h --help   show this
-
-Examples:
-  nym-client config show --id alice
-  nym-client config set --id alice socket.port 9100
-""",
-    ),
-    "localnet": Command(
-        "nym.cli.localnet",
-        "localnet",
-        """Run a whole network on this machine.
-
-Usage:
-  nym-client localnet [--port PORT] [--host IP] [--layers N] [--width N] [--providers N]
-                      [--folder DIR]
-
-Options:
-  -p PORT --port PORT
-                  the directory's port, else 8080; 0: the system chooses
-  --host IP       where the network listens, and can be reached [default: 127.0.0.1]
-  --layers N      layers of mixnodes, 1 to 4 [default: 3]
-  --width N       mixnodes in each layer [default: 1]
-  --providers N   providers [default: 1]
-  --folder DIR    keep keys and undelivered messages here; else they end with the network
-  -h --help       show this
-
-Examples:
-  nym-client localnet
-  nym-client localnet --host 192.0.2.7 --width 3 --providers 2
-""",
-    ),
-    "demo": Command(
-        "nym.cli.demo",
-        "demo",
-        """Show a local network and two clients that write to each other.
-
-Usage:
-  nym-client demo
-
-Options:
-  -h --help   show this
-
-Examples:
-  nym-client demo
-""",
-    ),
-    "completion": Command(
-        "nym.cli.completion",
-        "completion",
-        """Print what completes commands and options in a shell.
-
-Usage:
-  nym-client completion (bash | zsh | fish)
-
-Options:
-  -h --help   show this
-
-Examples:
-  source <(nym-client completion bash)
-  nym-client completion zsh > ~/.zfunc/_nym-client
-  nym-client completion fish > ~/.config/fish/completions/nym-client.fish
-""",
-    ),
+EXIT_CODES = {
+    0: "done",
+    1: "failed",
+    2: "the command line can't be understood",
+    3: "the client doesn't run",
+    4: "no network",
+    5: "keys or configuration are wrong",
 }
 
-_HEAD = "Send messages through a Nym 0.4 mix network: nobody on the way learns who talks to whom."
-_TAIL = """\
-Options:
-  -h --help     show this; behind a command, what that one does
-  --version     show the version; with --verbose, what it is made of, for reports
+EXAMPLES = (
+    "nym-client demo",
+    "nym-client init --id alice",
+    "nym-client tcpsocket --id alice",
+    "echo hello | nym-client send --id alice $(nym-client address --id alice)",
+)
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 the client doesn't run, 4 no network, 5 keys or
-configuration are wrong.
+FORMS = ("nym-client COMMAND [OPTION ...]", "nym-client COMMAND --help")
 
-Examples:
-  nym-client demo
-  nym-client init --id alice
-  nym-client tcpsocket --id alice
-  echo hello | nym-client send --id alice $(nym-client address --id alice)
-"""
+OPTIONS = (
+    Option("--help", "show this; behind a command, what that one does", short="-h"),
+    Option("--version", "show the version; with --verbose, what it is made of, for reports"),
+)
+
+_ID = Option("--id", "the client's name on this machine", "ID", kind="client")
+
+_RUN = Form(
+    needs=(_ID,),
+    takes=(
+        Option(
+            "--listen",
+            "where applications connect, else as configured, else 127.0.0.1; unix:PATH: a UNIX "
+            "socket, for this user alone",
+            "HOST",
+        ),
+        Option(
+            "--port",
+            "port to listen on, else as configured, else 9001; 0: the system chooses",
+            "PORT",
+            short="-p",
+        ),
+        Option("--directory", "the network's directory, else as configured", "URL"),
+        Option(
+            "--reliable",
+            "messages are sent until they are acknowledged, unless they ask not to be; this tells "
+            "their recipients who sent them",
+        ),
+        (
+            Option("--quiet", "print nothing but warnings and errors", short="-q"),
+            Option("--verbose", "log what happens in detail", short="-v"),
+        ),
+    ),
+)
+
+
+def _json(what: str) -> Option:
+    return Option("--json", what)
+
+
+_COMMANDS = (
+    Command(
+        "init",
+        "nym.cli.init",
+        "Make a client: its keys, its address, its config.toml",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(
+                    Option(
+                        "--provider",
+                        "the provider to use, its key in base58; else one is chosen",
+                        "KEY",
+                    ),
+                    Option(
+                        "--directory",
+                        "the network's directory; else a local network is used, or started",
+                        "URL",
+                    ),
+                    Option(
+                        "--force",
+                        "replace keys that are there; their address is lost",
+                        is_destructive=True,
+                    ),
+                ),
+            ),
+        ),
+        examples=(
+            "nym-client init --id alice",
+            "nym-client init --id alice --directory https://directory.example",
+        ),
+    ),
+    Command(
+        "tcpsocket",
+        "nym.cli.run",
+        "Run a client; applications connect to it over TCP",
+        (_RUN,),
+        examples=(
+            "nym-client tcpsocket --id alice",
+            "nym-client tcpsocket --id alice --listen unix:/run/user/1000/alice.sock",
+        ),
+    ),
+    Command(
+        "websocket",
+        "nym.cli.run",
+        "Run a client; applications connect to it with a WebSocket",
+        (_RUN,),
+        examples=("nym-client websocket --id alice --port 9002",),
+    ),
+    Command(
+        "send",
+        "nym.cli.send",
+        "Send a message: a file, or what comes from a pipe",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(
+                    Option("--lines", "each line is a message of its own"),
+                    (
+                        Option(
+                            "--reliable",
+                            "send until it is acknowledged; this tells the recipient who sent it",
+                        ),
+                        Option(
+                            "--plain",
+                            "as the published client sends it, for recipients that run that one; "
+                            "at most 975 bytes",
+                        ),
+                    ),
+                    Option("--wait", "wait until it is acknowledged; includes --reliable"),
+                    _json('print each message\'s id: {"id": "..."}'),
+                ),
+                arguments=(
+                    Argument("TO", "an address, or the name of a contact", kind="contact"),
+                    Argument(
+                        "FILE",
+                        "what to send, at most 16 MiB; - or nothing: standard input",
+                        kind="file",
+                        is_optional=True,
+                    ),
+                ),
+            ),
+        ),
+        notes=(
+            "It is on the client's disk when the command ends; it leaves at moments that the "
+            "client chooses. Where the client has no room for more, the command waits until there "
+            "is.",
+        ),
+        examples=(
+            "tar c notes | nym-client send --id alice bob",
+            "nym-client send --id alice --wait bob report.pdf",
+            "tail -f log | nym-client send --id alice --lines bob",
+        ),
+    ),
+    Command(
+        "receive",
+        "nym.cli.receive",
+        "Print the messages that came, and remove them from the client",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(
+                    (
+                        Option("--follow", "wait for more, for ever"),
+                        Option("--count", "wait until there were so many", "N"),
+                    ),
+                    (
+                        Option("--lines", "a line end behind each message"),
+                        _json(
+                            "one object per line: id, received, sender, contact, data (base64), "
+                            "text"
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        notes=(
+            "Without --follow and --count, it prints those that are there now. A message is "
+            "removed once it has been written, so none is lost when the reader stops.",
+        ),
+        examples=(
+            "nym-client receive --id bob --count 1 | tar x",
+            "nym-client receive --id bob --follow --json | jq -r .text",
+        ),
+    ),
+    Command(
+        "status",
+        "nym.cli.look",
+        "Show how the client runs: provider, queues, packets, avoided nodes",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(
+                    (
+                        _json("as the JSON object that docs/protocol/sockets.md describes"),
+                        Option("--watch", "show it anew each second"),
+                    ),
+                ),
+            ),
+        ),
+        examples=(
+            "nym-client status --id alice",
+            "nym-client status --id alice --json | jq .outbox",
+        ),
+    ),
+    Command(
+        "clients",
+        "nym.cli.look",
+        "List the addresses that the directory knows",
+        (Form(needs=(_ID,), takes=(_json("as a list of objects: address, contact"),)),),
+        examples=("nym-client clients --id alice",),
+    ),
+    Command(
+        "address",
+        "nym.cli.look",
+        "Print the client's own address, which others send to",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(
+                    (
+                        _json("as an object: address"),
+                        Option("--qr", "as a QR code, for a camera"),
+                    ),
+                ),
+            ),
+        ),
+        examples=(
+            "ALICE=$(nym-client address --id alice)",
+            "nym-client address --id alice --qr",
+        ),
+    ),
+    Command(
+        "contacts",
+        "nym.cli.contacts",
+        "Give names to addresses; they can be used wherever an address is",
+        (
+            Form(
+                ("add",),
+                takes=(
+                    Option(
+                        "--plain",
+                        "the contact runs the published client: messages to it are sent plain",
+                    ),
+                ),
+                arguments=(
+                    Argument("NAME", "the contact's name", kind="contact"),
+                    Argument("ADDRESS", "its address, a key in base58"),
+                ),
+            ),
+            Form(
+                ("remove",),
+                arguments=(Argument("NAME", "the contact's name", kind="contact"),),
+            ),
+            Form(("list",), takes=(_json("as a list of objects: name, address, plain"),)),
+        ),
+        examples=(
+            "nym-client contacts add bob 6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg",
+            "echo hello | nym-client send --id alice bob",
+        ),
+    ),
+    Command(
+        "check",
+        "nym.cli.check",
+        "Try everything that a client needs, and say what to do",
+        (
+            Form(
+                needs=(_ID,),
+                takes=(_json("as a list of objects: check, ok, found, advice"),),
+            ),
+        ),
+        notes=(
+            "That is its folder and settings, the directory, its provider, and a message to itself "
+            "through the network.",
+        ),
+        examples=("nym-client check --id alice",),
+    ),
+    Command(
+        "config",
+        "nym.cli.settings",
+        "Show or change a client's settings, its config.toml",
+        (
+            Form(
+                ("show",),
+                needs=(_ID,),
+                takes=(_json("as a list of objects: key, value, source"),),
+            ),
+            Form(
+                ("set",),
+                needs=(_ID,),
+                arguments=(
+                    Argument("KEY", "a section and a name in it, such as socket.port"),
+                    Argument("VALUE", "as it stands in the file; texts without their quotes"),
+                ),
+            ),
+        ),
+        examples=(
+            "nym-client config show --id alice",
+            "nym-client config set --id alice socket.port 9100",
+        ),
+    ),
+    Command(
+        "localnet",
+        "nym.cli.localnet",
+        "Run a whole network on this machine",
+        (
+            Form(
+                takes=(
+                    Option(
+                        "--port",
+                        "the directory's port, else 8080; 0: the system chooses",
+                        "PORT",
+                        short="-p",
+                    ),
+                    Option(
+                        "--host",
+                        "where the network listens, and can be reached",
+                        "IP",
+                        default="127.0.0.1",
+                    ),
+                    Option("--layers", "layers of mixnodes, 1 to 4", "N", default="3"),
+                    Option("--width", "mixnodes in each layer", "N", default="1"),
+                    Option("--providers", "providers", "N", default="1"),
+                    Option(
+                        "--folder",
+                        "keep keys and undelivered messages here; else they end with the network",
+                        "DIR",
+                        kind="folder",
+                    ),
+                ),
+            ),
+        ),
+        examples=(
+            "nym-client localnet",
+            "nym-client localnet --host 192.0.2.7 --width 3 --providers 2",
+        ),
+    ),
+    Command(
+        "demo",
+        "nym.cli.demo",
+        "Show a local network and two clients that write to each other",
+        examples=("nym-client demo",),
+    ),
+    Command(
+        "completion",
+        "nym.cli.completion",
+        "Print what completes commands and options in a shell",
+        (Form(("bash", "zsh", "fish")),),
+        examples=(
+            "source <(nym-client completion bash)",
+            "nym-client completion zsh > ~/.zfunc/_nym-client",
+            "nym-client completion fish > ~/.config/fish/completions/nym-client.fish",
+        ),
+    ),
+)
+
+COMMANDS = {command.name: command for command in _COMMANDS}
 
 
 def overview() -> str:
     """The text that --help prints."""
-    lines = [
-        f"  {name:<12}{command.summary[0].lower()}{command.summary[1:]}"
-        for name, command in COMMANDS.items()
+    commands = [(name, f"{c.summary[0].lower()}{c.summary[1:]}") for name, c in COMMANDS.items()]
+    options = [(option.heading, option.explanation) for option in OPTIONS]
+    codes = [(str(code), what) for code, what in EXIT_CODES.items()]
+    blocks = [
+        textwrap.fill(f"{SUMMARY}.", WIDTH),
+        "\n".join(["Usage:", *(f"  {form}" for form in FORMS)]),
+        f"Commands:\n{table(commands, 10)}",
+        f"Options:\n{table(options, 10)}",
+        f"Exit codes:\n{table(codes, 10)}",
+        "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES)]),
     ]
-    forms = ["  nym-client COMMAND [OPTION ...]", "  nym-client COMMAND --help"]
-    return "\n".join([_HEAD, "", "Usage:", *forms, "", "Commands:", *lines, "", _TAIL])
+    return "\n\n".join(blocks) + "\n"

@@ -1,0 +1,119 @@
+"""What is wrong with a command line that can't be understood, and what was perhaps meant."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from nym.cli.command import HELP, Command, Form, Option
+from nym.cli.usage import COMMANDS
+
+
+class _Given(NamedTuple):
+    """What stands on a command line; `option` is None where the command has none of this name."""
+
+    name: str
+    option: Option | None
+    has_value: bool
+
+
+def unknown_command(word: str) -> str:
+    """About a first word that is no command."""
+    known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return f'there is no command "{word}"{known}\nmore with: nym-client --help'
+
+
+def misuse(command: Command, arguments: list[str]) -> str:
+    """About arguments, the command's name among them, that docopt refused."""
+    options, words = _read(command, arguments)
+    words.remove(command.name)
+    forms = [form for form in command.forms if not form.words or set(words[:1]) & set(form.words)]
+    found = _about_options(command, options)
+    if not found and not forms:
+        known = _suggestion(next(iter(words), ""), command.words)
+        found = f"{command.name} does {', '.join(command.words)}{known}"
+    if not found and len(forms) == 1:
+        given = [one.option for one in options if one.option]
+        found = _about_form(forms[0], given, words[bool(forms[0].words) :])
+    if not found:
+        found = f"these arguments don't fit: {' '.join(arguments)}"
+    return f"{found}\nusage: {command.short_usage}"
+
+
+def _read(command: Command, arguments: list[str]) -> tuple[list[_Given], list[str]]:
+    """The options, and the words beside them and their values."""
+    options: list[_Given] = []
+    words: list[str] = []
+    left = iter(arguments)
+    for word in left:
+        if word == "--":
+            words += left
+        elif word.startswith("-") and word != "-":
+            for given in _options(command, word):
+                if given.option and given.option.value and not given.has_value:
+                    given = given._replace(has_value=next(left, None) is not None)
+                options.append(given)
+        else:
+            words.append(word)
+    return options, words
+
+
+def _options(command: Command, word: str) -> Iterator[_Given]:
+    """One with its name written out, or begun, as docopt takes it; or short ones together."""
+    if word.startswith("--"):
+        name, has_value, _ = word.partition("=")
+        named = [option for option in command.options if option.name == name]
+        begun = [option for option in command.options if option.name.startswith(name)]
+        yield _Given(name, next(iter(named or begun), None), bool(has_value))
+        return
+    for place, letter in enumerate(word[1:], 2):
+        option = next((o for o in command.options if o.short == f"-{letter}"), None)
+        takes_rest = option is None or bool(option.value)
+        yield _Given(f"-{letter}", option, takes_rest and place < len(word))
+        if takes_rest:
+            return
+
+
+def _about_options(command: Command, options: list[_Given]) -> str | None:
+    given = [one.option for one in options if one.option]
+    for name, option, has_value in options:
+        if option is None:
+            return f"{command.name} has no option {name}{_other(command, name)}"
+        if option.value and not has_value:
+            return f"{option.name} is without its value: {option.usage}"
+        if has_value and not option.value:
+            return f"{option.name} takes no value"
+        if given.count(option) > 1:
+            return f"{option.name} is given more than once"
+    return None
+
+
+def _about_form(form: Form, options: list[Option], words: list[str]) -> str | None:
+    for option in options:
+        if option not in [*form.options, HELP]:
+            return f"{option.name} doesn't go with {' or '.join(form.words)}"
+    for choice in form.exclusive:
+        both = [option.name for option in choice if option in options]
+        if len(both) > 1:
+            return f"{' and '.join(both)} don't go together"
+    missing = [option.usage for option in form.needs if option not in options]
+    missing += [a.name for a in form.arguments[len(words) :] if not a.is_optional]
+    if missing:
+        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    is_open = any(argument.is_repeated for argument in form.arguments)
+    if len(words) > len(form.arguments) and not is_open:
+        return f"there is an argument too many: {words[-1]}"
+    return None
+
+
+def _other(command: Command, name: str) -> str:
+    """An option of this command that was perhaps meant, or commands that have the one named."""
+    harmless = {o.name.lstrip("-"): o.name for o in command.options if not o.is_destructive}
+    if close := _suggestion(name.lstrip("-"), harmless, "--"):
+        return close
+    others = [c.name for c in COMMANDS.values() if name in {o.name for o in c.options}]
+    return f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+
+
+def _suggestion(word: str, known: Iterable[str], before: str = "") -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {before}{close[0]}?" if close else ""
