@@ -10,6 +10,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import RLock
 
+from nym.net.spell import Spell
 from nym.sockets.conversation import Conversation
 
 MOST_CONNECTIONS = 64  # of one socket
@@ -27,6 +28,7 @@ def converse(
     data: bytes = b"",
 ) -> None:
     """Answer what `data` has and `read` gives, until either side ends it. Raises OSError."""
+    spell = Spell()  # as long as there is something to read, reading lets nobody else run
     turn = RLock()  # answers and what is said unasked don't mix within a line
     news = conversation.news
     teller = gevent.spawn(_tell, connection, turn, conversation, news) if news else None
@@ -34,15 +36,17 @@ def converse(
         while data := data or read(LONGEST_READ):
             with turn:
                 for piece in conversation.answer(data):
+                    spell.rest()
                     write(connection, piece)
-                    conversation.delivered()
             if conversation.is_over:
                 _close_politely(connection)
                 return
             data = b""
+            spell.rest()
         with turn:
-            write(connection, conversation.rest())
-            conversation.delivered()
+            for piece in conversation.rest():
+                spell.rest()
+                write(connection, piece)
     except gevent.GreenletExit:
         connection.setblocking(False)
         with suppress(OSError):
@@ -62,11 +66,13 @@ def write(connection: socket.socket, data: bytes) -> None:
 
 
 def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, news: Event) -> None:
+    spell = Spell()
     try:
         while True:
             news.wait()
             with turn:
                 for piece in conversation.unasked():
+                    spell.rest()
                     write(connection, piece)
     except OSError as error:
         # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.

@@ -1,8 +1,8 @@
 """What is said on one connection, dialect by dialect; no bytes move here.
 
-A conversation takes what was read and gives what is to be written, piece by piece: the next request
-is looked at when the answer to the one before has left, so answers don't pile up. It remembers them
-until they are `delivered`: what doesn't reach the application stays.
+A conversation takes what was read and gives what is to be written, piece by piece. Whoever asks for
+the next piece has written the one before, so answers don't pile up, and an answer whose last piece
+was written is delivered; what doesn't reach the application stays.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from gevent.event import Event
 
 from nym.errors import FrameError, RequestError
+from nym.net.spell import Spell
 from nym.service import Service
 from nym.store.inbox import Subscriber
 from nym.wire import json_objects, raw
@@ -26,7 +27,7 @@ class Asked(NamedTuple):
     """A request, and how either kind of answer to it is written."""
 
     request: Request
-    encode: Callable[[Response], bytes]
+    encode: Callable[[Response], Iterable[bytes]]
     encode_error: Callable[[RequestError], bytes]
 
 
@@ -43,18 +44,16 @@ class Conversation(ABC):
     def __init__(self, service: Service) -> None:
         self.is_over = False  # nothing that follows would be understood
         self._service = service
+        self._spell = Spell()
         self._answered: list[Response] = []
 
     @abstractmethod
     def answer(self, data: bytes) -> Iterator[bytes]:
-        """What to write after `data` was read; maybe nothing yet.
+        """What to write after `data` was read; maybe nothing yet."""
 
-        Each piece is written, and `delivered` called, before the next one is asked for.
-        """
-
-    def rest(self) -> bytes:
+    def rest(self) -> Iterator[bytes]:
         """What is still to be written when nothing more will be read."""
-        return b""
+        return iter(())
 
     def unasked(self) -> Iterator[bytes]:
         """What to write without having been asked just now, piece by piece."""
@@ -64,8 +63,8 @@ class Conversation(ABC):
         """What to write when the client stops."""
         return b""
 
-    def delivered(self) -> None:
-        """What `answer` or `rest` gave last has been written."""
+    def _delivered(self) -> None:
+        """All that was answered has been written."""
         for response in self._answered:
             self._service.delivered(response)
         self._answered.clear()
@@ -86,22 +85,35 @@ class Conversation(ABC):
                 yield self._accept([one for one in group if isinstance(one, Asked)])
             else:
                 for one in group:
-                    yield self._answer_one(one) if isinstance(one, Asked) else one()
+                    if isinstance(one, Asked):
+                        yield from self._answer_one(one)
+                    else:
+                        yield one()
 
     def _accept(self, sends: list[Asked]) -> bytes:
-        outcomes = self._service.send(one.request for one in sends if isinstance(one.request, Send))
+        outcomes = self._service.send(self._requests(sends))
         return b"".join(
-            one.encode_error(outcome) if isinstance(outcome, RequestError) else one.encode(outcome)
+            one.encode_error(outcome)
+            if isinstance(outcome, RequestError)
+            else b"".join(one.encode(outcome))
             for one, outcome in zip(sends, outcomes, strict=True)
         )
 
-    def _answer_one(self, asked: Asked) -> bytes:
+    def _requests(self, sends: list[Asked]) -> Iterator[Send]:
+        for one in sends:
+            if isinstance(one.request, Send):
+                yield one.request
+            self._spell.rest()
+
+    def _answer_one(self, asked: Asked) -> Iterator[bytes]:
         try:
             response = self._service.answer(asked.request)
         except RequestError as error:
-            return asked.encode_error(error)
+            yield asked.encode_error(error)
+            return
         self._answered.append(response)
-        return asked.encode(response)
+        yield from asked.encode(response)
+        self._delivered()
 
 
 def _is_send(asked: Asked | Remark) -> bool:
@@ -118,9 +130,13 @@ class RawConversation(Conversation):
 
     def _asked(self, data: bytes) -> Asked | Remark:
         try:
-            return Asked(raw.decode_request(data), raw.encode_response, raw.encode_error)
+            return Asked(raw.decode_request(data), _encode_raw, raw.encode_error)
         except RequestError as error:
             return partial(raw.encode_error, error)
+
+
+def _encode_raw(response: Response) -> Iterator[bytes]:
+    yield raw.encode_response(response)
 
 
 class JsonConversation(Conversation):
@@ -163,13 +179,13 @@ class JsonConversation(Conversation):
         request, message_format = json_objects.decode_request(body)
         return Asked(request, partial(self._encode, message_format), self._encode_error)
 
-    def _encode(self, message_format: str, response: Response) -> bytes:
+    def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
         if isinstance(response, Subscribed) and self._subscriber is None:
             self._subscriber = self._service.inbox.subscribe(self._news.set, response.window)
             self._follows = response.follows
             self._service.outbox.watch(self._hear_of_failure)
             self._news.set()
-        return self._pack(json_objects.encode_response(response, message_format))
+        yield self._pack(json_objects.encode_response(response, message_format))
 
     def _encode_error(self, error: RequestError) -> bytes:
         return self._pack(json_objects.encode_error(error))
@@ -190,15 +206,16 @@ class LinesConversation(JsonConversation):
         """See Conversation."""
         return self._serve(self._asked(data))
 
-    def rest(self) -> bytes:
+    def rest(self) -> Iterator[bytes]:
         """See Conversation."""
         line = self._buffer.rest()
-        return b"".join(self._serve([self._asked_line(line)])) if line.strip() else b""
+        return self._serve([self._asked_line(line)] if line.strip() else [])
 
     def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
         try:
             for line in self._buffer.feed(data):
                 yield self._asked_line(line)
+                self._spell.rest()
         except FrameError as error:
             self.is_over = True
             yield partial(self._encode_error, error)

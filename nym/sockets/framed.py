@@ -36,12 +36,16 @@ class FramedConversation(Conversation):
         if self.is_over or len(self._held) >= MOST_HELD:
             yield from self._let_go()
 
-    def rest(self) -> bytes:
+    def rest(self) -> Iterator[bytes]:
         """See Conversation."""
-        return bytes(self._held)
+        return self._let_go()
+
+    def _delivered(self) -> None:
+        """See Conversation; what was answered is held back as yet."""
 
     def _let_go(self) -> Iterator[bytes]:
         yield bytes(self._held)
+        super()._delivered()
         self._held.clear()
         self._is_flushed = False
 
@@ -49,6 +53,7 @@ class FramedConversation(Conversation):
         try:
             for message in self._buffer.feed(data):
                 yield self._asked_frame(message)
+                self._spell.rest()
                 if self.is_over:
                     return
         except FrameError as error:
@@ -65,9 +70,9 @@ class FramedConversation(Conversation):
             return partial(self._encode_error, error)
         return Asked(request, self._encode, self._encode_error)
 
-    def _encode(self, response: Response) -> bytes:
+    def _encode(self, response: Response) -> Iterator[bytes]:
         self._is_flushed |= isinstance(response, Flushed)
-        return encode_frame(self._framing, protobuf.encode_response(response))
+        yield encode_frame(self._framing, protobuf.encode_response(response))
 
     def _encode_error(self, error: RequestError) -> bytes:
         return encode_frame(self._framing, protobuf.encode_error(error))

@@ -42,4 +42,4 @@ def _asked(
         request = decode()
     except RequestError as error:
         return partial(pack_error, error)
-    return Asked(request, lambda response: pack(encode(response)), pack_error)
+    return Asked(request, lambda response: [pack(encode(response))], pack_error)
