@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import sphinx, start, store
+from benchmarks import hkdf, sphinx, start, store
 
-BENCHMARKS = {"sphinx": sphinx, "start": start, "store": store}
+BENCHMARKS = {"hkdf": hkdf, "sphinx": sphinx, "start": start, "store": store}
 
 
 def main() -> None:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import measure, sphinx, store
+from benchmarks import hkdf, measure, sphinx, store
 from benchmarks.measure import Row
 
 
 @pytest.mark.parametrize(
     ("run", "what"),
     [
+        (hkdf.run, list(hkdf.WAYS.values())),
         (
             sphinx.run,
             [*(f"create a packet, {hops} hops" for hops in range(1, 6)), "process a hop"],
