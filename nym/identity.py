@@ -5,7 +5,6 @@ with the base point, and is the client's address.
 """
 
 import base64
-import binascii
 import hmac
 import logging
 import stat
@@ -17,6 +16,7 @@ import pysodium
 from nym import sphinx
 from nym.errors import IdentityError, ScalarError
 from nym.files import FILE_MODE, make_folder, write_file
+from nym.wire.base64 import decode as decode_base64
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import KEY_LENGTH
 
@@ -93,14 +93,15 @@ def encode_pem(label: str, content: bytes) -> bytes:
 
 def decode_pem(label: str, text: bytes) -> bytes:
     """The content of a file with one such block. Raises ValueError."""
-    lines = [line.strip() for line in text.decode("ascii").splitlines() if line.strip()]
+    stripped = (line.strip(" \t\r") for line in text.decode("ascii").split("\n"))
+    lines = [line for line in stripped if line]
     if len(lines) < 2 or lines[0] != f"-----BEGIN {label}-----":
         raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
     if lines[-1] != f"-----END {label}-----":
         raise ValueError(f"it doesn't end with -----END {label}-----")
     try:
-        return base64.b64decode("".join(lines[1:-1]), validate=True)
-    except binascii.Error as error:
+        return decode_base64("".join(lines[1:-1]))
+    except ValueError as error:
         raise ValueError(f"it isn't base64: {error}") from error
 
 

@@ -5,11 +5,11 @@ subscriptions.
 """
 
 import base64
-import binascii
 import json
 from typing import Any
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
+from nym.wire.base64 import decode as decode_base64
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.requests import (
     MOST_OFFERED,
@@ -146,8 +146,8 @@ def _decode_send(body: dict[str, Any]) -> Send:
         if "message" in body:
             message = _text(body, "message").encode()
         else:
-            message = base64.b64decode(_text(body, "data"), validate=True)
-    except (binascii.Error, ValueError) as error:
+            message = decode_base64(_text(body, "data"))
+    except ValueError as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
     return Send(recipient, message, is_plain, is_reliable)
 

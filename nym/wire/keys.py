@@ -1,14 +1,18 @@
-"""Public keys as text: base58 in 2020, URL-safe base64 with padding in 2019."""
+"""Public keys as text: base58 in 2020, URL-safe base64 with padding in 2019.
+
+A key has one text in either: what isn't just as it would be written is refused.
+"""
 
 import base64
-import binascii
 from functools import lru_cache
 
 import base58
 
+from nym.wire.base64 import decode_url_safe
 from nym.wire.sizes import KEY_LENGTH
 
 LONGEST_TEXT = 44  # of 32 bytes, in either encoding; decoding base58 costs the square of it
+_BASE58 = frozenset(base58.BITCOIN_ALPHABET.decode())
 
 
 def encode_base58(key: bytes) -> str:
@@ -21,11 +25,10 @@ def decode_base58(text: str) -> bytes:
     """32 bytes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a key in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
-    try:
-        key = base58.b58decode(text)
-    except ValueError as error:
-        raise ValueError("a key in base58 has letters and digits, but no 0, O, I and l") from error
-    return _checked(key)
+    # The library passes over white space at the end.
+    if not set(text) <= _BASE58:
+        raise ValueError("a key in base58 has letters and digits, but no 0, O, I and l")
+    return _checked(base58.b58decode(text))
 
 
 def encode_base64(key: bytes) -> str:
@@ -38,9 +41,9 @@ def decode_base64(text: str) -> bytes:
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a key in base64 has at most {LONGEST_TEXT} characters, not {len(text)}")
     try:
-        return _checked(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True))
-    except binascii.Error as error:
-        raise ValueError(f"not base64: {error}") from error
+        return _checked(decode_url_safe(text))
+    except ValueError as error:
+        raise ValueError(f"not a key in base64: {error}") from error
 
 
 def _checked(key: bytes) -> bytes:

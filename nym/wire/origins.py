@@ -34,6 +34,8 @@ def parse_origin(text: str) -> Origin:
     if match is None:
         raise ValueError("an origin is a scheme and a host, such as https://chat.example")
     scheme, host, port = match.groups()
+    if port and int(port) > 65535:
+        raise ValueError(f"there is no port {port}")
     scheme = scheme.lower()
     return Origin(scheme, _name(host), int(port) if port else _PORTS.get(scheme))
 

@@ -56,7 +56,9 @@ def decode_json(body: dict[str, Any]) -> Request:
             f"a protobuf Request was expected, as JSON: {error!s:.200}"
         ) from error
     if request.HasField("send"):
-        _check_base64(body["send"])
+        if not isinstance(body["send"], dict):  # the library takes an empty list for one
+            raise IncompleteDataError("send takes an object")
+        _check_base64(body, request.DESCRIPTOR)
     return _request(request, _json_size)
 
 
@@ -95,11 +97,15 @@ def _request(request: mix_pb2.Request, size: Callable[[bytes], int]) -> Request:
     raise UnknownRequestError("send, fetch, clients, details or flush was expected")
 
 
-def _check_base64(send: Any) -> None:
-    # The library's decoder passes over whatever isn't, and takes an empty list for an object.
-    message = (send.get("message") or "") if isinstance(send, dict) else None
-    if not isinstance(message, str) or not _BASE64.fullmatch(message):
-        raise IncompleteDataError("send takes an object with a message, in base64")
+def _check_base64(body: dict[str, Any], kind: Any) -> None:
+    # The library has parsed it, but its decoder of base64 passes over whatever isn't.
+    for field in kind.fields:
+        for name in {field.name, field.json_name} & body.keys():
+            value = body[name]
+            if field.message_type and isinstance(value, dict):
+                _check_base64(value, field.message_type)
+            elif field.type == field.TYPE_BYTES and not _BASE64.fullmatch(value or ""):
+                raise IncompleteDataError(f"{name} is to be in base64")
 
 
 def _send(send: mix_pb2.Send) -> Send:
