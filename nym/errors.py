@@ -89,7 +89,7 @@ class FrameError(RequestError):
 class HandshakeError(RequestError):
     """An HTTP request that opens no WebSocket; `status` is the answer's."""
 
-    def __init__(self, status: str, text: str) -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
 

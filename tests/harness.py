@@ -29,7 +29,7 @@ from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
 from nym.service import Service
-from nym.sockets.local import LocalSocket
+from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -152,7 +152,7 @@ class Unconnected:
 class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
-    def __init__(self, kind: type[LocalSocket], **settings: Any) -> None:
+    def __init__(self, kind: type[ApplicationSocket], **settings: Any) -> None:
         self.folder = TemporaryDirectory()
         self.journal = Journal(Path(self.folder.name), bytes(32))
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)

@@ -10,7 +10,7 @@ import pytest
 from nym.errors import ListenError
 from nym.net.listening import UnixListener
 from nym.sockets.http import WebSocket
-from nym.sockets.local import LocalSocket
+from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
 from tests.harness import OWN, Served
 from tests.test_sockets_websocket import DETAILS, Application
@@ -22,7 +22,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.parametrize("kind", [TcpSocket, WebSocket])
 def test_a_unix_socket_is_for_one_user_and_leaves_nothing(
-    tmp_path: Path, kind: type[LocalSocket]
+    tmp_path: Path, kind: type[ApplicationSocket]
 ) -> None:
     path = tmp_path / "nym.sock"
     before = os.umask(0)

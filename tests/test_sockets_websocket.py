@@ -14,19 +14,15 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from nym.config import SocketSettings
 from nym.errors import HandshakeError
-from nym.service import Service
 from nym.sockets import connection as moving
 from nym.sockets import http
 from nym.sockets.http import WebSocket
-from nym.store.inbox import Inbox
-from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox
 from nym.wire import mix_pb2
+from nym.wire.handshake import LONGEST_HEAD, accept, new_protocol, received_request
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_FRAME
-from tests.harness import OTHER, OWN, TOPOLOGY, Served, Unconnected, contents, wait_until
+from tests.harness import OTHER, OWN, TOPOLOGY, Served, contents, wait_until
 
 DETAILS = {"type": "ownDetails", "address": encode_base58(OWN)}
 
@@ -305,8 +301,10 @@ ENDS = {
     "no control opcode": (b"\x8b\x80\0\0\0\0", 1002),
     "a ping in fragments": (b"\x09\x80\0\0\0\0", 1002),
     "a long ping": (b"\x89\xfe\x00\x7e\0\0\0\0" + bytes(126), 1002),
-    "a length that needs less room": (b"\x81\xfe\x00\x7d\0\0\0\0" + bytes(125), 1002),
-    "a negative length": (b"\x81\xff" + b"\xff" * 8 + bytes(4), 1002),
+    # As soon as they are announced.
+    "a length of 2^32": (b"\x82\xff" + (1 << 32).to_bytes(8, "big"), 1009),
+    "a negative length": (b"\x81\xff" + b"\xff" * 8, 1009),
+    "just too long": (b"\x81\xff" + (LONGEST_FRAME + 1).to_bytes(8, "big"), 1009),
     "no UTF-8": (masked(text(b"\xff")), 1007),
     "half a character": (masked(text(b"\xe2\x98")), 1007),
     "a character that breaks off": (masked(text(b"\xe2", fin=False), continued(b"x")), 1007),
@@ -387,18 +385,16 @@ def test_a_web_site_that_is_listed_may() -> None:
     ("host", "is_own"),
     [("nym.lan:9001", True), ("10.1.2.3:9001", True), ("10.1.2.4", False), ("lan", False)],
 )
-def test_what_it_was_told_to_listen_on_is_its_own(
-    journal: Journal, host: str, is_own: bool
-) -> None:
-    inbox, outbox = Inbox(journal), Outbox(journal)
-    view = Unconnected(outbox, inbox)
-    service = Service(OWN, outbox, inbox, view, lambda _: None, Manner.SEALED)
-    web = WebSocket(service, SocketSettings(host="nym.lan"))
+def test_what_it_was_told_to_listen_on_is_its_own(host: str, is_own: bool) -> None:
+    protocol = new_protocol()
+    protocol.receive_data(head(Host=host))
+    request = received_request(protocol)
+    assert request is not None
     if is_own:
-        web.check_caller({"host": host}, "10.1.2.3")
+        assert accept(protocol, request, {"nym.lan", "10.1.2.3"}, ()).status_code == 101
     else:
         with pytest.raises(HandshakeError, match="Host"):
-            web.check_caller({"host": host}, "10.1.2.3")
+            accept(protocol, request, {"nym.lan", "10.1.2.3"}, ())
 
 
 def test_every_address_that_it_listens_on_is_its_own() -> None:
@@ -451,13 +447,13 @@ def test_the_example_of_the_standard(served: Served) -> None:
         (head(Sec_WebSocket_Key="dG9vIHNob3J0"), 400, "Sec-WebSocket-Key"),
         (head(Sec_WebSocket_Key="?"), 400, "Sec-WebSocket-Key"),
         (head(Sec_WebSocket_Version=None), 400, "Sec-WebSocket-Version"),
-        (head(Sec_WebSocket_Version="8"), 426, "Sec-WebSocket-Version"),
-        (head(Connection="close"), 400, "Connection: Upgrade"),
-        (head(Upgrade="h2c"), 400, "Upgrade: websocket"),
-        (head(Upgrade=None), 426, "a WebSocket is here"),
-        (head("POST"), 400, "GET"),
-        (head(version="HTTP/1.0"), 400, "HTTP/1.1"),
-        (head(Content_Length="3") + b"abc", 400, "no body"),
+        (head(Sec_WebSocket_Version="8"), 400, "Sec-WebSocket-Version"),
+        (head(Connection="close"), 426, "Connection"),
+        (head(Upgrade="h2c"), 426, "Upgrade"),
+        (head(Upgrade=None), 426, "You need a WebSocket client"),
+        (head("POST"), 405, "POST"),
+        (head(version="HTTP/1.0"), 505, "HTTP/1.0"),
+        (head(Content_Length="3") + b"abc", 400, "unsupported request body"),
         (head(Host=None), 400, "Host"),
         (
             head(Host="127.0.0.1").replace(b"\r\n\r\n", b"\r\nHost: evil.example\r\n\r\n"),
@@ -465,7 +461,8 @@ def test_the_example_of_the_standard(served: Served) -> None:
             "Host",
         ),
         (head(Connection="\xe9, upgrade"), 400, "connection"),
-        (head(X="x" * http.LONGEST_HEAD), 400, "a WebSocket is here"),
+        (head(X="x" * LONGEST_HEAD), 400, "a WebSocket is here"),
+        (head(**{f"X{i}": "x" * (LONGEST_HEAD // 9) for i in range(9)}), 431, "16384 bytes"),
         (b'{"type":"ownDetails"}\n', 400, "tcpsocket"),
         (b"\x04\r\n", 400, "tcpsocket"),
         (b"GET / HTTP/9.9\r\n\r\n", 400, "tcpsocket"),
@@ -483,11 +480,8 @@ def test_a_bad_handshake_is_told_what_is_wrong(
 
 def test_who_is_too_slow_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "HANDSHAKE_TIME", 0.1)
-    for beginning in (b"", b"GET"):
-        with served.connect() as connection:
-            connection.sendall(beginning)
-            assert connection.recv(1 << 16) == b""
-    assert http_answer(served, head()[:60]) == (400, "no request within 0.1 s\n")
+    for beginning in (b"", b"GET", head()[:60]):
+        assert http_answer(served, beginning) == (408, "no request within 0.1 s\n")
     with Application(served) as application:
         gevent.sleep(2 * http.HANDSHAKE_TIME)  # an open WebSocket may be silent
         assert application.ask(type="ownDetails") == DETAILS

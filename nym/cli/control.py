@@ -10,7 +10,8 @@ from typing import Any
 
 from nym.cli.options import client_folder
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError
-from nym.net.listening import CONTROL_SOCKET, unix_address
+from nym.net.listening import unix_address
+from nym.sockets import CONTROL_SOCKET
 
 PATIENCE = 30.0  # seconds for an answer
 

@@ -28,7 +28,7 @@ from nym.config import (
 from nym.errors import NymError, UsageError
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
-from nym.sockets.local import LocalSocket
+from nym.sockets.local import ApplicationSocket
 from nym.wire.addresses import UNIX, is_loopback
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def websocket(options: Options) -> int:
     return _run(options, WebSocket)
 
 
-def _run(options: Options, kind: type[LocalSocket]) -> int:
+def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     """Until a signal comes."""
     signals = Signals()
     config = _with_options(load_config(client_folder(options["--id"])), options)

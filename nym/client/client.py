@@ -24,8 +24,9 @@ from nym.health import Health
 from nym.identity import Identity
 from nym.net.watch import Watch
 from nym.service import Service
+from nym.sockets import CONTROL_SOCKET
 from nym.sockets.control import ControlSocket
-from nym.sockets.local import LocalSocket
+from nym.sockets.local import ApplicationSocket
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing
@@ -61,7 +62,7 @@ class Client:
         identity: Identity,
         config: Config,
         folder: Path,
-        socket: type[LocalSocket] | None,
+        socket: type[ApplicationSocket] | None,
         revive: Callable[[], bool] | None = None,
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
@@ -160,7 +161,7 @@ class Client:
             address, self._outbox, inbox, view, self._outgoing.progress, _manner(config)
         )
         self._socket = socket(self._service, config.socket) if socket else None
-        self._control = ControlSocket(self._service, folder)
+        self._control = ControlSocket(self._service, folder / CONTROL_SOCKET)
         self._watch = Watch(random)
 
     def listen(self) -> int | Path | None:

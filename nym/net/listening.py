@@ -13,8 +13,6 @@ from gevent.server import StreamServer
 from nym.errors import ListenError
 from nym.wire.addresses import UNIX, NodeAddress
 
-CONTROL_SOCKET = "client.sock"  # in the folder of a client that runs: commands find it there
-
 _HINTS = {
     errno.EADDRINUSE: "; another port can be chosen with --port",
     errno.EACCES: "; another port can be chosen with --port",

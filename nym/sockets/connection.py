@@ -3,7 +3,6 @@
 import logging
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import gevent
@@ -21,25 +20,20 @@ LINGER = 1.0
 log = logging.getLogger(__name__)
 
 
-def converse(
-    connection: socket.socket,
-    conversation: Conversation,
-    read: Callable[[int], bytes],
-    data: bytes = b"",
-) -> None:
-    """Answer what `data` has and `read` gives, until either side ends it. Raises OSError."""
+def converse(connection: socket.socket, conversation: Conversation, data: bytes = b"") -> None:
+    """Answer what `data` has and what is read, until either side ends it. Raises OSError."""
     spell = Spell()  # as long as there is something to read, reading lets nobody else run
     turn = RLock()  # answers and what is said unasked don't mix within a line
     news = conversation.news
     teller = gevent.spawn(_tell, connection, turn, conversation, news) if news else None
     try:
-        while data := data or read(LONGEST_READ):
+        while data := data or connection.recv(LONGEST_READ):
             with turn:
                 for piece in conversation.answer(data):
                     spell.rest()
                     write(connection, piece)
             if conversation.is_over:
-                _close_politely(connection)
+                close_politely(connection)
                 return
             data = b""
             spell.rest()
@@ -81,7 +75,8 @@ def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, ne
             connection.shutdown(socket.SHUT_RDWR)
 
 
-def _close_politely(connection: socket.socket) -> None:
+def close_politely(connection: socket.socket) -> None:
+    """Close, so that what was written last arrives. Raises OSError."""
     # Closing with bytes unread would reset the connection, and the answer with it.
     connection.shutdown(socket.SHUT_WR)
     connection.settimeout(LINGER)

@@ -1,72 +1,75 @@
 """What is said on a WebSocket once it is open (docs/protocol/sockets.md, "WebSocket")."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from wsproto.connection import Connection, ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
-from wsproto.frame_protocol import CloseReason
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from nym.errors import RequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, JsonConversation, Remark
 from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
-from nym.wire.sizes import LONGEST_FRAME
 
 MIX = "/mix"  # the one path where binary messages are understood
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class WebSocketConversation(JsonConversation):
     """JSON objects in text messages, of either kind; protobuf in binary ones, at /mix."""
 
-    def __init__(self, service: Service, frames: Connection, path: str) -> None:
+    def __init__(self, service: Service, protocol: ServerProtocol, path: str) -> None:
         super().__init__(service)
-        self._frames = frames
+        self._protocol = protocol
         self._is_mix = path == MIX
+        self._is_text = True
         self._message = bytearray()
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        self._frames.receive_data(data)
-        return self._serve(self._asked())
+        self._protocol.receive_data(data)
+        events = self._protocol.events_received()
+        if self._protocol.state is State.OPEN:
+            yield self._own_frames()  # pongs
+        yield from self._serve(self._asked(event for event in events if isinstance(event, Frame)))
+        if self._protocol.state is not State.OPEN:
+            self.is_over = True
+            yield self._own_frames()  # a close, behind the answers to what was asked before it
 
     def farewell(self) -> bytes:
         """See Conversation."""
-        going = CloseConnection(CloseReason.GOING_AWAY, "the client stops")
-        return b"" if self.is_over else self._close(going)
+        self._fail(CloseCode.GOING_AWAY, "the client stops")
+        return self._own_frames()
 
-    def _asked(self) -> Iterator[Asked | Remark]:
-        for event in self._frames.events():
-            match event:
-                case Message():
-                    yield from self._take(event)
-                case Ping():
-                    yield partial(self._send, event.response())
-                case CloseConnection():  # the other side's, or what broke the protocol
-                    yield partial(self._close, event)
-            if self.is_over:
+    def _asked(self, frames: Iterable[Frame]) -> Iterator[Asked | Remark]:
+        for frame in frames:
+            if frame.opcode not in _DATA:
+                continue  # the protocol answers pings and closes
+            if frame.opcode is not Opcode.CONT:
+                self._is_text = frame.opcode is Opcode.TEXT
+            if not (self._is_text or self._is_mix):
+                reason = f"binary messages are understood at {MIX} only"
+                self._fail(CloseCode.UNSUPPORTED_DATA, reason)
                 return
-
-    def _take(self, part: Message[Any]) -> Iterator[Asked | Remark]:
-        is_text = isinstance(part, TextMessage)
-        if not (is_text or self._is_mix):
-            reason = f"binary messages are understood at {MIX} only"
-            yield partial(self._close, CloseConnection(CloseReason.UNSUPPORTED_DATA, reason))
-            return
-        self._message += part.data.encode() if is_text else part.data
-        if len(self._message) > LONGEST_FRAME:
-            reason = f"a message of more than {LONGEST_FRAME} bytes"
-            yield partial(self._close, CloseConnection(CloseReason.MESSAGE_TOO_BIG, reason))
-        elif part.message_finished:
+            self._message += frame.data
+            if not frame.fin:
+                continue
             message, self._message = bytes(self._message), bytearray()
-            yield self._asked_text(message) if is_text else self._asked_binary(message)
+            if not self._is_text:
+                yield self._asked_binary(message)
+            elif _is_utf8(message):
+                yield self._asked_text(message)
+            else:
+                self._fail(CloseCode.INVALID_DATA, "a text is UTF-8")
+                return
 
     def _asked_binary(self, message: bytes) -> Asked | Remark:
         from nym.sockets import mix
 
-        return mix.asked_binary(message, lambda data: self._send(BytesMessage(data)))
+        return mix.asked_binary(message, partial(_frame, Opcode.BINARY))
 
     def _asked_text(self, message: bytes) -> Asked | Remark:
         try:
@@ -77,6 +80,9 @@ class WebSocketConversation(JsonConversation):
             from nym.sockets import mix
 
             return mix.asked_object(body, self._pack)
+        return self._asked_body(body)
+
+    def _asked_body(self, body: dict[str, Any]) -> Asked | Remark:
         try:
             return self._asked_object(body)
         except RequestError as error:
@@ -90,12 +96,25 @@ class WebSocketConversation(JsonConversation):
         return mix.error_object(error, self._pack)
 
     def _pack(self, text: str) -> bytes:
-        return self._send(TextMessage(text))
+        return _frame(Opcode.TEXT, text.encode())
 
-    def _send(self, event: Event) -> bytes:
-        # Who has closed already doesn't wait for an answer.
-        return self._frames.send(event) if self._frames.state is ConnectionState.OPEN else b""
+    def _own_frames(self) -> bytes:
+        """What the protocol says by itself."""
+        return b"".join(self._protocol.data_to_send())
 
-    def _close(self, event: CloseConnection) -> bytes:
-        self.is_over = True
-        return self._frames.send(event.response())
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """End it, unless something else has ended it already."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(code, reason)
+
+
+def _frame(opcode: Opcode, data: bytes) -> bytes:
+    return Frame(opcode, data).serialize(mask=False)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

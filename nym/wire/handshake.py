@@ -1,67 +1,85 @@
 """The HTTP request that opens a WebSocket, and its answer (RFC 6455, section 4.2).
 
-docs/protocol/sockets.md, "WebSocket".
+The websockets library, which does no I/O here, reads the request and the frames behind it. Who may
+talk is for us to say. docs/protocol/sockets.md, "WebSocket" and "Who may talk".
 """
 
-import binascii
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection
+from http import HTTPStatus
 
-from wsproto import ConnectionType
-from wsproto.connection import Connection
-from wsproto.events import AcceptConnection
-from wsproto.handshake import H11Handshake
-from wsproto.utilities import RemoteProtocolError
+from websockets.datastructures import MultipleValuesError
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 from nym.errors import HandshakeError
+from nym.wire.origins import Origin, is_own_host, is_welcome
+from nym.wire.sizes import LONGEST_FRAME
 
-BAD_REQUEST = "400 Bad Request"
-FORBIDDEN = "403 Forbidden"
-UPGRADE_REQUIRED = "426 Upgrade Required"
-VERSION = "13"
-_KEY_LENGTH = 16
-# All that the answer depends on. Subprotocols and extensions are never agreed on: there are no
-# subprotocols, and compressed lengths would tell of what is in a message.
-_NEEDED = ("connection", "upgrade", "sec-websocket-version", "sec-websocket-key")
+LONGEST_HEAD = 1 << 14  # bytes of a request
+HEAD_END = b"\r\n\r\n"
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)  # the library's debug level quotes what was sent here
 
 
-def open_websocket(
-    method: str, version: str, headers: Mapping[str, str]
-) -> tuple[bytes, Connection]:
-    """(what to answer, the frames from then on). `headers` have names in lower case.
+def new_protocol() -> ServerProtocol:
+    """A connection before its request.
 
-    Raises HandshakeError.
+    Extensions and subprotocols are never agreed on: compressed lengths would tell of what is in a
+    message.
     """
-    if "upgrade" not in headers:
-        raise HandshakeError(UPGRADE_REQUIRED, "a WebSocket is here, and nothing else")
-    if (method, version) != ("GET", "HTTP/1.1"):
-        raise HandshakeError(BAD_REQUEST, "a WebSocket is opened with GET, in HTTP/1.1")
-    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise HandshakeError(BAD_REQUEST, "a request that opens a WebSocket has no body")
-    needed = {name: headers[name] for name in _NEEDED if name in headers}
-    for name, value in needed.items():
-        if not (value.isascii() and value.isprintable()):
-            raise HandshakeError(BAD_REQUEST, f"the header {name} has bytes that it can't have")
-    _check_key(needed.get("sec-websocket-key", ""))
-    handshake = H11Handshake(ConnectionType.SERVER)
-    try:
-        handshake.initiate_upgrade_connection(
-            # Whose Host it was has been checked; what wsproto asks for is that there is one.
-            [("Host", "localhost"), *needed.items()],  # type: ignore[list-item]
-            "/",
+    return ServerProtocol(max_size=LONGEST_FRAME, logger=log)
+
+
+def received_request(protocol: ServerProtocol) -> Request | None:
+    """The request, once all of it was received. Raises HandshakeError where it can't be one."""
+    if error := protocol.handshake_exc:
+        raise HandshakeError(
+            HTTPStatus.BAD_REQUEST,
+            f"a WebSocket is here ({error.__cause__ or error}); for requests without HTTP, run "
+            "nym-client tcpsocket",
         )
-    except RemoteProtocolError as error:
-        is_old = needed.get("sec-websocket-version", VERSION) != VERSION
-        raise HandshakeError(UPGRADE_REQUIRED if is_old else BAD_REQUEST, str(error)) from error
-    answer = handshake.send(AcceptConnection())
-    if handshake.connection is None:
-        raise AssertionError("an accepted handshake has a connection")
-    return answer, handshake.connection
+    for event in protocol.events_received():
+        if isinstance(event, Request):
+            return event
+    return None
 
 
-def _check_key(key: str) -> None:
+def accept(
+    protocol: ServerProtocol,
+    request: Request,
+    own_hosts: Collection[str],
+    allowed_origins: Collection[Origin],
+) -> Response:
+    """The answer, which opens the WebSocket for who may talk. Raises HandshakeError."""
+    _check_caller(request, own_hosts, allowed_origins)
+    return protocol.accept(request)
+
+
+def refuse(protocol: ServerProtocol, error: HandshakeError) -> bytes:
+    """The answer to a request that opens no WebSocket."""
+    return protocol.reject(error.status, f"{error}\n").serialize()
+
+
+def _check_caller(
+    request: Request, own_hosts: Collection[str], allowed_origins: Collection[Origin]
+) -> None:
     try:
-        length = len(binascii.a2b_base64(key, strict_mode=True))
-    except binascii.Error:
-        length = 0
-    if length != _KEY_LENGTH:
-        raise HandshakeError(BAD_REQUEST, f"Sec-WebSocket-Key is {_KEY_LENGTH} bytes, in base64")
+        host, origin = request.headers.get("Host"), request.headers.get("Origin")
+    except MultipleValuesError as error:
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN, "a request has one Host, and one Origin at most"
+        ) from error
+    if host is None:
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a request has a Host")
+    if not is_own_host(host, own_hosts):
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN, "the Host has to be this machine's, as in 127.0.0.1"
+        )
+    if not is_welcome(origin, allowed_origins):
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN,
+            "a web site may talk to this client only if its origin is one of "
+            "socket.allowed_origins in config.toml",
+        )
