@@ -1,28 +1,28 @@
 """config.toml."""
 
-import tomllib
-from dataclasses import fields
+import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.config import (
+from nym.config import SETTINGS, ClientSettings, Config, SocketSettings, values_of
+from nym.config.checks import check_directory, check_id
+from nym.config.file import (
     CONFIG_FILE,
-    ClientSettings,
-    Config,
-    SocketSettings,
     change_setting,
-    check_directory,
-    check_id,
-    format_config,
     load_config,
-    parse_config,
     save_config,
     settings_in_file,
 )
+from nym.config.text import format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
+
+
+def parsed(text: str) -> Config:
+    return parse_config(text, "some.toml", Config())
 
 
 def test_what_is_written_is_read_back_and_has_a_comment_for_each_key(tmp_path: Path) -> None:
@@ -37,30 +37,29 @@ def test_what_is_written_is_read_back_and_has_a_comment_for_each_key(tmp_path: P
     text = (tmp_path / "config.toml").read_text()
     for line in text.splitlines():
         assert not line or line.startswith("[") or " # " in line
-    keys = {key for table in tomllib.loads(text).values() for key in table}
-    known = {
-        key.name for section in fields(config) for key in fields(getattr(config, section.name))
-    }
-    assert keys == known
+    assert settings_in_file(tmp_path) == SETTINGS.keys() == values_of(config).keys()
 
 
 def test_every_key_is_optional(tmp_path: Path) -> None:
     assert load_config(tmp_path) == Config(client=ClientSettings(id=tmp_path.name))
-    assert parse_config("") == Config()
-    assert parse_config("[traffic]\nfetch_message_delay = 2").traffic.fetch_message_delay == 2.0
+    assert parsed("") == Config()
+    assert parsed("[traffic]\nfetch_message_delay = 2").traffic.fetch_message_delay == 2.0
 
 
 def test_the_contract_of_the_design() -> None:
-    config = parse_config(format_config(Config()))
+    config = parsed(format_config(Config()))
+    assert config == Config()
     assert config.client.directory == "http://127.0.0.1:8080"
     assert config.client.provider_patience == 600
-    assert config.socket == SocketSettings("127.0.0.1", 9001, [])
+    assert config.socket == SocketSettings("127.0.0.1", 9001, [], plain=False)
     traffic = config.traffic
     assert traffic.average_packet_delay == 0.1
     assert traffic.message_sending_average_delay == traffic.loop_cover_traffic_average_delay == 0.5
     assert (traffic.fetch_message_delay, traffic.topology_refresh_rate) == (0.4, 10)
     assert config.privacy.seal is True
     assert config.client.reliable is False
+    assert config.client.message_lifetime == 604800
+    assert config.socket.plain is False
     assert config.logging.level == "info"
 
 
@@ -84,21 +83,58 @@ def test_the_contract_of_the_design() -> None:
         ("[privacy]\nseal = false\n[client]\nreliable = true", 4, "sealed"),
         ("[logging]\nlevel = 'loud'", 2, "debug, info"),
         ("[client\n", 1, "TOML"),
+        ('[client]\nid = """a\\\n[socket]\\\nport = 0\\\n"""\n[socket]\nport = -1', 7, "from 0"),
+        ("[socket]\nhost = 'port = 1'\nport = -1", 3, "from 0"),
+        ("[socket]\nallowed_origins = [\n  'https://a.example',\n  1,\n]", 2, "a list of texts"),
+        ('socket = { host = "x", port = -1 }', 1, "from 0"),
+        ('[socket]\n"port" = -1', 2, "from 0"),
+        ("[socket]\r\n\r\nport = -1\r\n", 3, "from 0"),
+        ("[socket]\nplain = true\n[client]\nreliable = true", 4, "socket.plain is true"),
     ],
 )
 def test_errors_name_the_line(text: str, line: int, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        parse_config(text, "some.toml")
+        parsed(text)
     assert "some.toml" in str(caught.value)
     assert f"line {line}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 10_000])
+def test_what_the_parser_cannot_take_is_no_toml(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no TOML"):
+        parsed(text)
+
+
+@given(st.lists(st.sampled_from(["", "# c", "a = 1", "b = [", "]", 'c = """', '"""', "[s]"])))
+def test_the_line_of_a_key_is_where_the_shortest_beginning_defines_it(lines: list[str]) -> None:
+    try:
+        tables = parse_toml("\n".join(lines))
+    except ValueError:
+        return
+    for section, table in tables.items():
+        for key in table if isinstance(table, dict) else [""]:
+            line = line_of("\n".join(lines), section, key)
+            assert (key or section) in lines[line - 1]
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_configuration_or_refused(text: str) -> None:
     try:
-        parse_config(text)
+        parsed(text)
     except ConfigError as error:
         assert str(error)
+
+
+def test_the_table_in_the_docs_is_right() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (.*?) ?\| (yes|) ?\| (.+) \|$", text, re.MULTILINE)
+    assert [key for key, *_ in rows] == list(SETTINGS)
+    for key, default, reload, _ in rows:
+        assert (reload == "yes") == SETTINGS[key].is_reloadable, key
+        if key != "client.id":
+            expected = SETTINGS[key].default
+            is_written = default.strip("`") == (json.dumps(expected).strip('"[]'))
+            assert is_written or float(default) == expected, key
 
 
 @pytest.mark.parametrize("good", ["alice", "a.b", "Ünïcode", "a b", "x" * 100])

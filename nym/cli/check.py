@@ -16,7 +16,8 @@ from nym.cli.output import say
 from nym.cli.progress import duration
 from nym.client.client import Client
 from nym.client.refresher import TOPOLOGY_PATH
-from nym.config import DEFAULT_DIRECTORY, Config, load_config
+from nym.config import DEFAULT_DIRECTORY, Config
+from nym.config.file import load_config
 from nym.errors import NotRunningError, NymError, RemoteError, UnreachableError
 from nym.identity import Identity, load_identity
 from nym.net.resolver import Resolver

@@ -5,7 +5,7 @@ import json
 from nym.cli import Options
 from nym.cli.options import checked, nym_folder
 from nym.cli.output import say
-from nym.config import check_key
+from nym.config.checks import check_key
 from nym.contacts import Contact, Contacts
 from nym.wire.keys import decode_base58, encode_base58
 

@@ -7,13 +7,9 @@ from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.options import checked, client_folder
 from nym.cli.output import say
-from nym.config import (
-    Config,
-    check_directory,
-    check_provider,
-    load_config,
-    save_config,
-)
+from nym.config import Config
+from nym.config.checks import check_directory, check_provider
+from nym.config.file import load_config, save_config
 from nym.errors import ConfigError, IdentityError
 from nym.files import make_folder
 from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity

@@ -10,7 +10,8 @@ from typing import Any
 import gevent
 
 from nym.cli import crash
-from nym.config import LEVELS, LoggingSettings
+from nym.config import LoggingSettings
+from nym.config.checks import LEVELS
 
 # Levels as systemd's journal reads them, from the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}

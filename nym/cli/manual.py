@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from nym import __version__
 from nym.cli.command import HELP, Command
 from nym.cli.usage import COMMANDS, EXAMPLES, EXIT_CODES, FORMS, OPTIONS, SUMMARY
+from nym.config import RELOADABLE
 
 _DESCRIPTION = """\
 A client runs beside applications as a daemon: an application hands it messages over a local socket,
@@ -50,9 +51,9 @@ _ENVIRONMENT = {
 }
 
 _SIGNALS = {
-    "SIGHUP": "tcpsocket and websocket read config.toml again: logging.level, logging.format, "
-    "client.reliable, client.provider_patience and socket.allowed_origins change; for what takes a "
-    "restart, that is logged. A file with a mistake in it changes nothing.",
+    "SIGHUP": "tcpsocket and websocket read config.toml again. These settings take effect: "
+    f"{', '.join(sorted(RELOADABLE))}. If others have changed, the log says that they take a "
+    "restart. A file with a mistake in it changes nothing.",
     "SIGTERM, SIGINT": "what runs ends in good order, with 0",
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from nym.config import check_id
+from nym.config.checks import check_id
 from nym.errors import ConfigError, UsageError
 
 Value = TypeVar("Value")

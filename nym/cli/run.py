@@ -1,10 +1,8 @@
 """`tcpsocket` and `websocket`: run a client, with a socket for applications."""
 
 import logging
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nym.cli import Options
 from nym.cli.banner import banner
@@ -14,17 +12,18 @@ from nym.cli.log import set_up_log
 from nym.cli.notify import feed_watchdog, notify, reloading
 from nym.cli.options import checked, client_folder, number, nym_folder
 from nym.cli.output import say
-from nym.client.client import RELOADABLE, Client
+from nym.client.client import Client
 from nym.config import (
     DEFAULT_DIRECTORY,
     DEFAULT_DIRECTORY_PORT,
-    NEEDS_SEAL,
+    RELOADABLE,
     Config,
-    check_directory,
-    check_host,
-    load_config,
-    settings_of,
+    obstacle_to_reliable,
+    values_of,
+    with_values,
 )
+from nym.config.checks import check_directory, check_host
+from nym.config.file import load_config
 from nym.errors import NymError, UsageError
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
@@ -107,10 +106,10 @@ class _Reloader:
         except NymError as error:
             log.error("the settings stay as they were: %s", error)  # noqa: TRY400
             return
-        before, asked = settings_of(self._config), settings_of(wanted)
+        before, asked = values_of(self._config), values_of(wanted)
         changed = {key for key, value in asked.items() if value != before[key]}
         # What takes a restart stays as it is, and is said again at the next reload.
-        self._config = _take_over(self._config, changed & RELOADABLE, asked)
+        self._config = with_values(self._config, {key: asked[key] for key in changed & RELOADABLE})
         self._client.reload(self._config)
         set_up_log(self._config.logging)
         for key in sorted(changed & RELOADABLE):
@@ -119,14 +118,6 @@ class _Reloader:
             log.warning("%s has changed, which takes a restart", key)
         if not changed:
             log.info("no setting has changed")
-
-
-def _take_over(config: Config, keys: Iterable[str], values: Mapping[str, Any]) -> Config:
-    for key in keys:
-        section, _, name = key.partition(".")
-        changed = replace(getattr(config, section), **{name: values[key]})
-        config = replace(config, **{section: changed})
-    return config
 
 
 def _with_options(config: Config, options: Options) -> Config:
@@ -145,7 +136,7 @@ def _with_options(config: Config, options: Options) -> Config:
     if level:
         config = replace(config, logging=replace(config.logging, level=level))
     if options["--reliable"]:
-        if not config.privacy.seal:
-            raise UsageError(f"--reliable: {NEEDS_SEAL}")
+        if reason := obstacle_to_reliable(config):
+            raise UsageError(f"--reliable: {reason}")
         config = replace(config, client=replace(config.client, reliable=True))
     return config

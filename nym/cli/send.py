@@ -13,7 +13,7 @@ from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import client_folder, nym_folder
 from nym.cli.output import complain, say
 from nym.cli.progress import bar, duration, is_shown
-from nym.config import load_config
+from nym.config.file import load_config
 from nym.contacts import Contacts
 from nym.envelope import fragment_count
 from nym.errors import NymError, UsageError

@@ -6,7 +6,8 @@ from typing import Any
 from nym.cli import Options
 from nym.cli.control import existing_folder
 from nym.cli.output import say
-from nym.config import change_setting, load_config, settings_in_file, settings_of
+from nym.config import values_of
+from nym.config.file import change_setting, load_config, settings_in_file
 
 
 def config(options: Options) -> int:
@@ -15,7 +16,7 @@ def config(options: Options) -> int:
     if options["set"]:
         change_setting(folder, options["KEY"], options["VALUE"])
         return 0
-    in_force, in_file = settings_of(load_config(folder)), settings_in_file(folder)
+    in_force, in_file = values_of(load_config(folder)), settings_in_file(folder)
     settings = [
         {"key": key, "value": value, "source": "file" if key in in_file else "default"}
         for key, value in in_force.items()

@@ -34,17 +34,6 @@ from nym.store.state import State
 from nym.wire.keys import decode_base58
 from nym.wire.provider import MESSAGES_A_PULL
 
-# What `reload` takes over; the log's settings are the caller's.
-RELOADABLE = frozenset(
-    {
-        "client.provider_patience",
-        "client.reliable",
-        "socket.allowed_origins",
-        "logging.level",
-        "logging.format",
-    }
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -184,7 +173,10 @@ class Client:
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
     def reload(self, config: Config) -> None:
-        """Go on with what of the settings can change while it runs (RELOADABLE)."""
+        """Take over the settings that can change without a restart (nym.config.RELOADABLE).
+
+        The log's are the caller's business.
+        """
         self._service.manner = _manner(config)
         self._session.patience = config.client.provider_patience
         if self._socket:

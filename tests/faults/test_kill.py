@@ -15,7 +15,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from nym.config import TrafficSettings, load_config, save_config
+from nym.config import TrafficSettings
+from nym.config.file import load_config, save_config
 from nym.identity import load_identity
 from tests.harness import (
     PATIENCE,

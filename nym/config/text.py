@@ -1,0 +1,189 @@
+"""config.toml's text, to settings and back. Errors name the line."""
+
+import json
+import tomllib
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from nym.config import (
+    SETTINGS,
+    Config,
+    Setting,
+    Value,
+    obstacle_to_reliable,
+    values_of,
+    with_values,
+)
+from nym.errors import ConfigError
+
+_HEADER_NOTES = {"traffic": "  # seconds; means of exponential distributions, the last two fixed"}
+_KINDS: dict[type, str] = {
+    str: "a text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list of texts",
+}
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables in it. Raises ValueError for whatever is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+class _MistakeError(Exception):
+    """Something in the tables that makes no sense, and the key or section that says it."""
+
+    def __init__(self, reason: str, section: str, name: str = "") -> None:
+        super().__init__(reason)
+        self.place = (section, name)
+
+
+def parse_config(text: str, name: str, others: Config) -> Config:
+    """The settings in the text of a file called `name`; what it leaves out is as in `others`.
+
+    Raises ConfigError, which names the file and the line.
+    """
+    try:
+        tables = parse_toml(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} is no TOML: {error}") from error
+    try:
+        config = with_values(others, dict(_values(tables)))
+        _check_together(config)
+    except _MistakeError as mistake:
+        line = line_of(text, *mistake.place)
+        raise ConfigError(f"{name}, line {line}: {mistake}") from mistake
+    return config
+
+
+def _check_together(config: Config) -> None:
+    """Settings that exclude each other. Raises _MistakeError."""
+    if config.client.reliable and (reason := obstacle_to_reliable(config)):
+        raise _MistakeError(f"reliable = true: {reason}", "client", "reliable")
+
+
+def _values(tables: dict[str, Any]) -> Iterator[tuple[str, Value]]:
+    """(key, value), checked. Raises _MistakeError."""
+    for section, table in tables.items():
+        known = [setting.name for setting in SETTINGS.values() if setting.section == section]
+        if not known:
+            sections = dict.fromkeys(setting.section for setting in SETTINGS.values())
+            raise _MistakeError(
+                f"unknown section [{section}]; known are {_list(sections)}", section
+            )
+        if not isinstance(table, dict):
+            raise _MistakeError(f"{section} is a section: write [{section}]", section)
+        for name, value in table.items():
+            if name not in known:
+                raise _MistakeError(
+                    f"unknown key {name} in [{section}]; known are {_list(known)}", section, name
+                )
+            setting = SETTINGS[f"{section}.{name}"]
+            try:
+                yield setting.key, checked(setting, value)
+            except ValueError as error:
+                raise _MistakeError(f"{name} = {_toml(value)}: {error}", section, name) from error
+
+
+def format_config(config: Config) -> str:
+    """The file's text, with a comment behind each key."""
+    values = values_of(config)
+    lines = []
+    for section, settings in groupby(SETTINGS.values(), attrgetter("section")):
+        lines.append(f"[{section}]{_HEADER_NOTES.get(section, '')}")
+        for setting in settings:
+            pair = f"{setting.name} = {_toml(values[setting.key])}"
+            lines.append(f"{pair:<46} # {setting.comment}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def change_text(text: str, key: str, value: str) -> str:
+    """`text` with another value for one key, and all else, comments too, as it is.
+
+    `value` is as in the file; of texts, the quotes may be left out. Raises ConfigError.
+    """
+    import tomlkit  # seldom needed, and slow to load
+
+    setting = SETTINGS.get(key)
+    if setting is None:
+        raise ConfigError(f"there is no setting {key}; there are {_list(SETTINGS)}")
+    document = tomlkit.parse(text)
+    table = document.setdefault(setting.section, tomlkit.table())
+    try:
+        table[setting.name] = checked(setting, _read_value(setting, value))
+    except ValueError as error:
+        raise ConfigError(f"{key} = {value}: {error}") from error
+    changed = tomlkit.dumps(document)
+    parse_config(changed, f"{key} = {value}", Config())
+    return changed
+
+
+def checked(setting: Setting, value: object) -> Value:
+    """`value`, if the setting can have it. Raises ValueError."""
+    kind = type(setting.default)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (isinstance(value, list) and not _are_texts(value)):
+        raise ValueError(f"it must be {_KINDS[kind]}")
+    setting.check(value)
+    return value
+
+
+def line_of(text: str, section: str, key: str = "") -> int:
+    """Where a text that is TOML defines a section, or a key in it: the line, counted from 1.
+
+    tomllib doesn't say. But the first lines of a text that are TOML by themselves say all that is
+    defined so far, so the line is found by asking it for shorter and longer beginnings.
+    """
+    lines = [f"{line}\n" for line in text.split("\n")]
+
+    def beginning(end: int) -> tuple[int, dict[str, Any]]:
+        """The longest one within `end` lines: where it ends, and what it defines."""
+        while True:
+            try:
+                return end, parse_toml("".join(lines[:end]))
+            except ValueError:
+                end -= 1  # in the middle of a list or text of several lines
+
+    def is_defined(end: int) -> bool:
+        table = beginning(end)[1].get(section)
+        return table is not None and (not key or key in table)
+
+    defined = bisect_left(range(len(lines)), True, key=is_defined)
+    return beginning(defined - 1)[0] + 1
+
+
+def _read_value(setting: Setting, text: str) -> object:
+    """What stands behind a key; a text may be without its quotes. Raises ValueError."""
+    kind = type(setting.default)
+    if kind is str and not text.startswith(('"', "'")):
+        return text
+    try:
+        read = parse_toml(f"value = {text}")
+    except ValueError:
+        read = {}
+    if len(read) != 1:
+        raise ValueError(f"it must be {_KINDS[kind]}")
+    return read["value"]
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool | int | float | str | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _list(known: Iterable[str]) -> str:
+    return ", ".join(known)
