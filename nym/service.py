@@ -1,6 +1,7 @@
 """Answers one local request, whatever dialect it came in."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from nym.errors import (
@@ -16,27 +17,31 @@ from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
 from nym.wire.requests import (
+    UNLIMITED,
     Acknowledge,
     Acknowledged,
     ClientList,
     Clients,
     Details,
+    Drained,
+    Failed,
     Fetch,
     Fetched,
     Flush,
     Flushed,
     KnownClient,
     MessageProgress,
+    News,
     OwnDetails,
     Progress,
     Request,
     Response,
+    Room,
     Send,
     Sent,
     Status,
     StatusReport,
     Subscribe,
-    Subscribed,
 )
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
@@ -75,8 +80,12 @@ class Service:
         self._progress = progress
         self.manner = manner  # of messages that ask for none
 
-    def answer(self, request: Request) -> Response:
-        """Do what is asked. Raises a RequestError, whose text is for the application."""
+    def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
+        """Do what is asked; an answer with messages has `room` for them.
+
+        Whoever subscribes calls `subscribe` instead. Raises a RequestError, whose text is for the
+        application.
+        """
         match request:
             case Send():
                 (outcome,) = self.send([request])
@@ -84,7 +93,10 @@ class Service:
                     raise outcome
                 return outcome
             case Fetch():
-                return Fetched(self.inbox.take(*request))
+                taken = self.inbox.take(
+                    most_bytes=room.most_bytes, size=room.size, longest=room.longest
+                )
+                return Fetched(taken)
             case Clients():
                 return ClientList(_known_clients(self._view.topology))
             case Details():
@@ -94,13 +106,17 @@ class Service:
             case Status():
                 return self._view.report()
             case Subscribe():
-                return Subscribed(*request)
+                raise TypeError("a subscription needs somebody to tell")
             case Progress(message_id):
                 return self._progress_of(message_id)
             case Acknowledge(message_id):
                 if not self.inbox.acknowledge(message_id):
                     raise NoSuchMessageError(message_id)
                 return Acknowledged(message_id)
+
+    def subscribe(self, request: Subscribe, notify: Callable[[], None]) -> "Subscription":
+        """Tell of messages from now on; `notify` is called when there may be something to tell."""
+        return Subscription(self.inbox, self.outbox, request, notify)
 
     def send(self, requests: Iterable[Send]) -> list[Sent | RequestError]:
         """Accept messages: when this returns they are on disk, by one commit, but for errors."""
@@ -159,6 +175,38 @@ class Service:
         return MessageProgress(
             message_id, "failed" if self.outbox.has_failed(message_id) else "done"
         )
+
+
+class Subscription:
+    """What is told to one subscriber, who was asked for nothing: messages, failures, an end."""
+
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
+    ) -> None:
+        self._inbox, self._outbox = inbox, outbox
+        self._notify = notify
+        self._follows = request.follows
+        self._failed: deque[str] = deque()
+        self._subscriber = inbox.subscribe(notify, request.window)
+        outbox.watch(self._hear_of_failure)
+
+    def news(self) -> Iterator[News]:
+        """What there is to tell."""
+        while self._failed:
+            yield Failed(self._failed.popleft())
+        yield from self._inbox.offer(self._subscriber)
+        if not self._follows and self._inbox.is_drained(self._subscriber):
+            self._follows = True  # by which it is said once
+            yield Drained()
+
+    def end(self) -> None:
+        """What was on offer is there for others."""
+        self._inbox.unsubscribe(self._subscriber)
+        self._outbox.unwatch(self._hear_of_failure)
+
+    def _hear_of_failure(self, message_id: str) -> None:
+        self._failed.append(message_id)
+        self._notify()
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from nym.errors import BusyError, NoTopologyError, RequestError
 from nym.wire.json_objects import (
     BASE64,
+    ROOMS,
     TEXT,
     decode_request,
     encode_error,
-    encode_received,
+    encode_news,
     encode_response,
     parse,
 )
@@ -130,14 +131,13 @@ def test_requests(line: object, request_: Request, message_format: str) -> None:
 def test_a_fetch_knows_how_long_its_answer_gets(
     line: dict[str, str], message_format: str, kinds: list[bytes]
 ) -> None:
-    request, format_ = decode_request(line)
-    assert isinstance(request, Fetch)
-    assert request.most_bytes is not None
-    assert format_ == message_format
+    assert decode_request(line) == (Fetch(), message_format)
+    room = ROOMS[message_format]
+    assert room.most_bytes is not None
     messages = [received(kind * 200) for kind in kinds]
-    answer = encode_response(Fetched(messages), format_)
-    taken = sum(request.size(message.message) for message in messages)
-    assert len(answer) <= LONGEST_FRAME - request.most_bytes + taken <= len(answer) + 1
+    answer = encode_response(Fetched(messages), message_format)
+    taken = sum(room.size(message.message) for message in messages)
+    assert len(answer) <= LONGEST_FRAME - room.most_bytes + taken <= len(answer) + 1
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_what_json_never_asks_for() -> None:
 
 
 def test_a_subscriber_gets_everything_about_a_message() -> None:
-    assert json.loads(encode_received(received(b"\xff"))) == {
+    assert json.loads(encode_news(received(b"\xff"))) == {
         "type": "message",
         "id": "ab12",
         "data": "/w==",

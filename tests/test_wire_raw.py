@@ -28,10 +28,10 @@ AT = NodeAddress("127.0.0.1", 1789)
 REQUESTS: list[tuple[bytes, Request]] = [
     (b"\x01" + ADDRESS + b"x", Send(ADDRESS, b"x")),
     (b"\x01" + ADDRESS + bytes(975), Send(ADDRESS, bytes(975))),
-    (b"\x02", Fetch(longest=65535)),
+    (b"\x02", Fetch()),
     (b"\x03", Clients()),
     (b"\x04", Details()),
-    (b"\x02 and what the published client ignores", Fetch(longest=65535)),
+    (b"\x02 and what the published client ignores", Fetch()),
 ]
 RESPONSES: list[tuple[Response, bytes]] = [
     (Sent("id"), b"ok"),

@@ -6,7 +6,6 @@ was written is delivered; what doesn't reach the application stays.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
@@ -16,11 +15,10 @@ from gevent.event import Event
 
 from nym.errors import FrameError, RequestError
 from nym.net.spell import Spell
-from nym.service import Service
-from nym.store.inbox import Subscriber
+from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
 from nym.wire.lines import LineBuffer
-from nym.wire.requests import Request, Response, Send, Subscribed
+from nym.wire.requests import UNLIMITED, Request, Response, Room, Send, Subscribe, Subscribed
 
 
 class Asked(NamedTuple):
@@ -29,6 +27,7 @@ class Asked(NamedTuple):
     request: Request
     encode: Callable[[Response], Iterable[bytes]]
     encode_error: Callable[[RequestError], bytes]
+    room: Room = UNLIMITED
 
 
 # What is said in its turn without asking the service.
@@ -107,13 +106,17 @@ class Conversation(ABC):
 
     def _answer_one(self, asked: Asked) -> Iterator[bytes]:
         try:
-            response = self._service.answer(asked.request)
+            response = self._perform(asked.request, asked.room)
         except RequestError as error:
             yield asked.encode_error(error)
             return
         self._answered.append(response)
         yield from asked.encode(response)
         self._delivered()
+
+    def _perform(self, request: Request, room: Room) -> Response:
+        """Do what is asked. Raises a RequestError."""
+        return self._service.answer(request, room)
 
 
 def _is_send(asked: Asked | Remark) -> bool:
@@ -130,7 +133,7 @@ class RawConversation(Conversation):
 
     def _asked(self, data: bytes) -> Asked | Remark:
         try:
-            return Asked(raw.decode_request(data), _encode_raw, raw.encode_error)
+            return Asked(raw.decode_request(data), _encode_raw, raw.encode_error, raw.ROOM)
         except RequestError as error:
             return partial(raw.encode_error, error)
 
@@ -145,30 +148,21 @@ class JsonConversation(Conversation):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self.news = self._news = Event()
-        self._subscriber: Subscriber | None = None
-        self._follows = True
-        self._failed: deque[str] = deque()
+        self._subscription: Subscription | None = None
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
         self._news.clear()
-        if self._subscriber is None or self.is_over:
-            return
-        while self._failed:
-            yield self._pack(json_objects.encode_failed(self._failed.popleft()))
-        for received in self._service.inbox.offer(self._subscriber):
-            yield self._pack(json_objects.encode_received(received))
-        if not self._follows and self._service.inbox.is_drained(self._subscriber):
-            self._follows = True  # by which it is said once
-            yield self._pack(json_objects.encode_end())
+        if self._subscription is not None and not self.is_over:
+            for news in self._subscription.news():
+                yield self._pack(json_objects.encode_news(news))
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
         super().end()
-        if self._subscriber is not None:
-            self._service.inbox.unsubscribe(self._subscriber)
-            self._service.outbox.unwatch(self._hear_of_failure)
-            self._subscriber = None
+        if self._subscription is not None:
+            self._subscription.end()
+            self._subscription = None
 
     @abstractmethod
     def _pack(self, text: str) -> bytes:
@@ -177,22 +171,22 @@ class JsonConversation(Conversation):
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         """What a JSON object asks for. Raises a RequestError."""
         request, message_format = json_objects.decode_request(body)
-        return Asked(request, partial(self._encode, message_format), self._encode_error)
+        encode = partial(self._encode, message_format)
+        return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
+
+    def _perform(self, request: Request, room: Room) -> Response:
+        if not isinstance(request, Subscribe):
+            return super()._perform(request, room)
+        if self._subscription is None:
+            self._subscription = self._service.subscribe(request, self._news.set)
+            self._news.set()
+        return Subscribed()
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
-        if isinstance(response, Subscribed) and self._subscriber is None:
-            self._subscriber = self._service.inbox.subscribe(self._news.set, response.window)
-            self._follows = response.follows
-            self._service.outbox.watch(self._hear_of_failure)
-            self._news.set()
         yield self._pack(json_objects.encode_response(response, message_format))
 
     def _encode_error(self, error: RequestError) -> bytes:
         return self._pack(json_objects.encode_error(error))
-
-    def _hear_of_failure(self, message_id: str) -> None:
-        self._failed.append(message_id)
-        self._news.set()
 
 
 class LinesConversation(JsonConversation):

@@ -68,7 +68,7 @@ class FramedConversation(Conversation):
             # If not even the first message is one, this was never a frame.
             self.is_over = is_first and isinstance(error, UnknownRequestError)
             return partial(self._encode_error, error)
-        return Asked(request, self._encode, self._encode_error)
+        return Asked(request, self._encode, self._encode_error, protobuf.ROOM)
 
     def _encode(self, response: Response) -> Iterator[bytes]:
         self._is_flushed |= isinstance(response, Flushed)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from nym.errors import RequestError
 from nym.sockets.conversation import Asked, Remark
 from nym.wire import protobuf
-from nym.wire.requests import Request, Response
+from nym.wire.requests import Request, Response, Room
 
 Form = TypeVar("Form", bytes, str)
 
@@ -15,13 +15,19 @@ Form = TypeVar("Form", bytes, str)
 def asked_binary(message: bytes, pack: Callable[[bytes], bytes]) -> Asked | Remark:
     """What a binary message asks for; `pack` makes what is written of an answer."""
     decode = partial(protobuf.decode_request, message)
-    return _asked(decode, protobuf.encode_response, protobuf.encode_error, pack)
+    return _asked(decode, protobuf.encode_response, protobuf.encode_error, pack, protobuf.ROOM)
 
 
 def asked_object(body: dict[str, Any], pack: Callable[[str], bytes]) -> Asked | Remark:
     """What a JSON object asks for."""
     decode = partial(protobuf.decode_json, body)
-    return _asked(decode, protobuf.encode_response_json, protobuf.encode_error_json, pack)
+    return _asked(
+        decode,
+        protobuf.encode_response_json,
+        protobuf.encode_error_json,
+        pack,
+        protobuf.JSON_ROOM,
+    )
 
 
 def error_object(error: RequestError, pack: Callable[[str], bytes]) -> Remark:
@@ -34,6 +40,7 @@ def _asked(
     encode: Callable[[Response], Form],
     encode_error: Callable[[RequestError], Form],
     pack: Callable[[Form], bytes],
+    room: Room,
 ) -> Asked | Remark:
     def pack_error(error: RequestError) -> bytes:
         return pack(encode_error(error))
@@ -42,4 +49,4 @@ def _asked(
         request = decode()
     except RequestError as error:
         return partial(pack_error, error)
-    return Asked(request, lambda response: [pack(encode(response))], pack_error)
+    return Asked(request, lambda response: [pack(encode(response))], pack_error, room)

@@ -18,14 +18,18 @@ from nym.wire.requests import (
     ClientList,
     Clients,
     Details,
+    Drained,
+    Failed,
     Fetch,
     Fetched,
     MessageProgress,
+    News,
     OwnDetails,
     Progress,
     Received,
     Request,
     Response,
+    Room,
     Send,
     Sent,
     Status,
@@ -64,8 +68,7 @@ def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
         case "send":
             return _decode_send(body), TEXT
         case "fetch":
-            message_format = _format(body)
-            return Fetch(LONGEST_FRAME - _FETCHED, _SIZES[message_format]), message_format
+            return Fetch(), _format(body)
         case "getClients":
             return Clients(), TEXT
         case "ownDetails":
@@ -106,27 +109,23 @@ def encode_response(response: Response, message_format: str) -> str:
     raise TypeError(f"JSON never asks for {type(response).__name__}")
 
 
-def encode_received(received: Received) -> str:
-    """What brings a subscriber a message."""
-    return _object(
-        {
-            "type": "message",
-            "id": received.id,
-            "data": _written(received.message, BASE64),
-            "sender": received.sender and encode_base58(received.sender),
-            "received": received.at,
-        }
-    )
-
-
-def encode_end() -> str:
-    """What tells a subscriber who doesn't follow that no more messages wait."""
-    return _object({"type": "end"})
-
-
-def encode_failed(message_id: str) -> str:
-    """What tells a subscriber that a reliable message was given up."""
-    return _object({"type": "failed", "id": message_id})
+def encode_news(news: News) -> str:
+    """What a subscriber is told."""
+    match news:
+        case Received():
+            return _object(
+                {
+                    "type": "message",
+                    "id": news.id,
+                    "data": _written(news.message, BASE64),
+                    "sender": news.sender and encode_base58(news.sender),
+                    "received": news.at,
+                }
+            )
+        case Failed(message_id):
+            return _object({"type": "failed", "id": message_id})
+        case Drained():
+            return _object({"type": "end"})
 
 
 def encode_error(error: RequestError) -> str:
@@ -194,8 +193,12 @@ def _text_size(message: bytes) -> int:
     return len(json.dumps(_written(message, TEXT))) + len(",")
 
 
-_SIZES = {BASE64: _base64_size, TEXT: _text_size}
 _FETCHED = len('{"type":"fetch","messages":[]}')
+# By format.
+ROOMS = {
+    BASE64: Room(LONGEST_FRAME - _FETCHED, _base64_size),
+    TEXT: Room(LONGEST_FRAME - _FETCHED, _text_size),
+}
 
 
 def _object(body: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ WebSocket").
 import base64
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import json_format
@@ -27,6 +26,7 @@ from nym.wire.requests import (
     OwnDetails,
     Request,
     Response,
+    Room,
     Send,
     Sent,
 )
@@ -44,7 +44,7 @@ def decode_request(data: bytes) -> Request:
         request = mix_pb2.Request.FromString(data)
     except DecodeError as error:
         raise UnknownRequestError("a protobuf Request was expected") from error
-    return _request(request, _size)
+    return _request(request)
 
 
 def decode_json(body: dict[str, Any]) -> Request:
@@ -59,7 +59,7 @@ def decode_json(body: dict[str, Any]) -> Request:
         if not isinstance(body["send"], dict):  # the library takes an empty list for one
             raise IncompleteDataError("send takes an object")
         _check_base64(body, request.DESCRIPTOR)
-    return _request(request, _json_size)
+    return _request(request)
 
 
 def encode_response(response: Response) -> bytes:
@@ -82,12 +82,12 @@ def encode_error_json(error: RequestError) -> str:
     return _json(_failure(error))
 
 
-def _request(request: mix_pb2.Request, size: Callable[[bytes], int]) -> Request:
+def _request(request: mix_pb2.Request) -> Request:
     match request.WhichOneof("value"):
         case "send":
             return _send(request.send)
         case "fetch":
-            return Fetch(LONGEST_FRAME - _FETCHED, size)
+            return Fetch()
         case "clients":
             return Clients()
         case "details":
@@ -171,3 +171,7 @@ def _size(message: bytes) -> int:
 
 def _json_size(message: bytes) -> int:
     return len(base64.b64encode(message)) + _MESSAGE
+
+
+ROOM = Room(LONGEST_FRAME - _FETCHED, _size)
+JSON_ROOM = Room(LONGEST_FRAME - _FETCHED, _json_size)

@@ -24,13 +24,14 @@ from nym.wire.requests import (
     OwnDetails,
     Request,
     Response,
+    Room,
     Send,
     Sent,
 )
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
 LONGEST_REQUEST = 2048
-_LONGEST_FETCHED = 0xFFFF  # lengths have two bytes
+ROOM = Room(longest=0xFFFF)  # lengths have two bytes
 
 
 def decode_request(data: bytes) -> Request:
@@ -41,7 +42,7 @@ def decode_request(data: bytes) -> Request:
         case 1:
             return _decode_send(data)
         case 2:
-            return Fetch(longest=_LONGEST_FETCHED)
+            return Fetch()
         case 3:
             return Clients()
         case 4:

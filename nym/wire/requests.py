@@ -22,15 +22,7 @@ class Send(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Hand over the messages received so far: all, or as many as `most_bytes` have room for.
-
-    `size` gives the bytes that a message takes in the answer; those of more than `longest` bytes
-    have no form in this dialect, and stay.
-    """
-
-    most_bytes: int | None = None
-    size: Callable[[bytes], int] = len
-    longest: int | None = None
+    """Hand over the messages received so far, as many as an answer has room for."""
 
 
 class Clients(NamedTuple):
@@ -167,8 +159,18 @@ class StatusReport(NamedTuple):
 class Subscribed(NamedTuple):
     """Messages follow."""
 
-    window: int = MOST_OFFERED
-    follows: bool = True
+
+class Failed(NamedTuple):
+    """Told to subscribers: the message with this id, which was one's own, was given up."""
+
+    id: str
+
+
+class Drained(NamedTuple):
+    """Told to a subscriber who doesn't follow: nothing more waits."""
+
+
+News = Received | Failed | Drained
 
 
 class Acknowledged(NamedTuple):
@@ -201,3 +203,18 @@ Response = (
     | Acknowledged
     | MessageProgress
 )
+
+
+class Room(NamedTuple):
+    """What an answer to `Fetch` has room for, in one dialect.
+
+    As many messages as fit into `most_bytes`, but at least one; `size` gives the bytes that a
+    message takes. Those of more than `longest` bytes have no form there, and stay.
+    """
+
+    most_bytes: int | None = None
+    size: Callable[[bytes], int] = len
+    longest: int | None = None
+
+
+UNLIMITED = Room()
