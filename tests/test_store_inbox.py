@@ -7,8 +7,10 @@ import pytest
 
 from nym.errors import StoreError
 from nym.store import inbox as inbox_module
+from nym.store.database import Database
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
+from tests.faults.injection import Point
 from tests.harness import contents, deliver
 
 
@@ -53,6 +55,24 @@ def test_what_was_acknowledged_is_gone_at_once(
     assert inbox.acknowledge(one.id)
     entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
     assert entries == (0,)
+    assert reopened(journal, tmp_path).take() == []
+
+
+def test_what_was_acknowledged_while_the_disk_fails_is_acknowledged_again(
+    inbox: Inbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.journal.RETRY", 0.01)
+    deliver(inbox, b"1")
+    (one,) = inbox.offer(inbox.subscribe(nobody))
+    disk = Point(monkeypatch, Database, "_make")
+    disk.fail(OSError("no disk"))
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            inbox.acknowledge(one.id)
+    assert inbox.take() == []
+    disk.work()
+    assert inbox.acknowledge(one.id)
+    assert not inbox.acknowledge(one.id)
     assert reopened(journal, tmp_path).take() == []
 
 

@@ -66,7 +66,7 @@ def test_what_has_to_be_written_is_tried_until_it_is(
         journal.write([Change("a", "2", b"two")])
     journal.put("a", "3", b"three")
     journal._database._connection.execute("PRAGMA max_page_count = 100000")
-    wait_until(lambda: not journal._is_writing())
+    wait_until(lambda: not journal._is_busy)
     assert caplog.text.count("can't be written") == 1
     assert caplog.text.count("can be written again") == 1
     again = reopen(journal, tmp_path)

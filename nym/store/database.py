@@ -99,6 +99,8 @@ class Database:
                     self._reserve.give_up()
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._make(changes)
+        except MemoryError:
+            return StoreError(f"{self.path} can't be written: no memory is left")
         except (sqlite3.Error, OSError) as error:
             return StoreError(f"{self.path} can't be written: {error}")
         return None
@@ -108,6 +110,8 @@ class Database:
         self._connection.close()
 
     def _make(self, changes: Sequence[Change]) -> None:
+        if self._connection.in_transaction:
+            self._connection.rollback()  # where even that failed last time
         with self._connection:
             for change in changes:
                 self._apply(change)

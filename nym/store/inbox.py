@@ -33,6 +33,7 @@ class Inbox:
         self._arrived: dict[str, Received] = {}  # and perhaps not on disk yet
         self._bytes = 0
         self._offered: dict[str, Subscriber] = {}
+        self._leaving: dict[str, None] = {}  # acknowledged, and perhaps on disk as yet
         self._subscribers: list[Subscriber] = []
         self.lost = 0
         for entry_id, body in journal.take(_KIND):
@@ -138,14 +139,19 @@ class Inbox:
     def acknowledge(self, message_id: str) -> bool:
         """Drop a message, on disk, too; False if there is none with this id.
 
-        Raises StoreError if the disk doesn't have it yet.
+        Raises StoreError if the disk doesn't have that yet: it may be acknowledged again.
         """
-        if message_id not in self._messages:
+        if message_id in self._messages:
+            self._remove(message_id)
+            self._leaving[message_id] = None
+            self._journal.drop(_KIND, message_id)
+            self._notify()  # there is room for another offer
+        elif message_id not in self._leaving:
             return False
-        self._remove(message_id)
-        self._journal.drop(_KIND, message_id)
-        self._notify()  # there is room for another offer
+        leaving = list(self._leaving)  # more may go while the disk is waited for
         self._journal.flush()
+        for gone in leaving:
+            self._leaving.pop(gone, None)
         return True
 
     def _free(self) -> Iterator[Received]:

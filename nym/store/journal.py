@@ -7,15 +7,19 @@ doesn't depend on.
 A change is either asked for, and refused when the disk has no room (`write`), or follows from
 something that has happened already, and is tried until it succeeds (`put`, `drop`). There is a
 reserve for the second kind.
+
+Every round ends once, for all who wait for it, whatever is raised on the way. A thread writes it,
+which nobody can kill, and calls back; a round counts as failed until the thread has said that it is
+on disk.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any
 
 import gevent
-from gevent.event import AsyncResult
+from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from nym.errors import StoreError
@@ -23,50 +27,77 @@ from nym.store.database import Change, Database
 
 RETRY = 1.0  # seconds between attempts to write what has to be written
 
+# Made beforehand: there may be no memory for another one when it is needed.
+_UNFINISHED = StoreError("client.db can't be written")
+_CLOSED = StoreError("client.db is closed, since the client stops")
+
 log = logging.getLogger(__name__)
+
+Ended = Callable[[StoreError | None], None]
 
 
 class _Round:
-    """Changes that go to the disk together, and how that went, for those who wait."""
+    """Changes that go to the disk together, and how that went.
+
+    `failure` is what went wrong with those that were due, `refusal` with those that were asked for.
+    """
 
     def __init__(self) -> None:
         self.due: list[Change] = []
         self.asked: list[Change] = []
-        self.outcome: AsyncResult[_Outcome] = AsyncResult()
         self.is_awaited = False
+        self.failure: StoreError | None = _UNFINISHED
+        self.refusal: StoreError | None = _UNFINISHED
+        self.unforeseen: BaseException | None = None
+        self.has_ended = False
+        self.ended = Event()
 
     @property
     def is_wanted(self) -> bool:
         """Whether there is a reason to write it."""
         return bool(self.due or self.asked or self.is_awaited)
 
-
-class _Outcome(NamedTuple):
-    """What went wrong with the changes that were due, and with those that were asked for."""
-
-    due: StoreError | None = None
-    asked: StoreError | None = None
+    def end(self) -> None:
+        """Wake all who want to know how it went."""
+        self.has_ended = True
+        self.ended.set()
 
 
 class Journal:
     """The entries of one client, over its database. Raises what that raises."""
 
     def __init__(self, folder: Path, private_key: bytes) -> None:
-        self._database = Database(folder, private_key)
+        self._thread = _start_thread()
+        try:
+            self._database = Database(folder, private_key)
+        except BaseException:
+            self._thread.kill()
+            raise
         self._next = _Round()
-        self._thread = ThreadPool(1)  # of its own: slow lookups of names can't hold it up
-        self._writer: gevent.Greenlet[[], None] | None = None
-        self._is_failing = False
+        self._current: _Round | None = None  # is being written
+        self._retry: Any = None  # a timer, while nothing is written because that failed just now
+        self._said: set[str] = set()  # what went wrong since it worked last
+        self._is_woken = False
+        self._is_closed = False
+        self._loop = gevent.get_hub().loop
 
     def take(self, kind: str) -> list[tuple[str, bytes]]:
         """(id, body) of the entries that were there at the start, oldest first; once."""
         return self._database.entries.pop(kind, [])
 
-    def write(self, changes: Iterable[Change]) -> None:
-        """Write all of these, or none: wait until they are on disk. Raises StoreError."""
-        self._next.asked.extend(changes)
-        if error := self._wait().asked:
-            raise error
+    def write(self, changes: Iterable[Change], then: Ended | None = None) -> None:
+        """Write all of these, or none: wait until they are on disk. Raises StoreError.
+
+        `then` is called once with what went wrong, if anything did, even where the greenlet that
+        waits here is killed meanwhile.
+        """
+        asked = list(changes)  # what raises in between leaves nothing half asked for
+        this = self._next
+        if then:
+            this.ended.rawlink(lambda _: then(this.refusal))
+        this.asked += asked
+        if error := self._wait().refusal:
+            raise error.with_traceback(None)
 
     def put(self, kind: str, entry_id: str, body: bytes) -> None:
         """Write this entry soon."""
@@ -74,7 +105,7 @@ class Journal:
         self._wake()
 
     def drop(self, kind: str, entry_id: str) -> None:
-        """Remove this entry soon."""
+        """Delete this entry soon."""
         self._next.due.append(Change(kind, entry_id, None))
         self._wake()
 
@@ -83,61 +114,134 @@ class Journal:
 
         Raises StoreError if that fails now; it is tried again all the same.
         """
-        if self._is_writing() and (error := self._wait().due):
-            raise error
+        if self._is_busy and (error := self._wait().failure):
+            raise error.with_traceback(None)  # which grows where several wait
 
     def check_room(self) -> None:
         """Raises StoreError where the disk has no room for anything that isn't due already."""
-        if self._database.is_short and (error := self._wait().asked):
-            raise error
+        if self._database.is_short and (error := self._wait().refusal):
+            raise error.with_traceback(None)
 
     def close(self) -> None:
-        """Write what is left, and let go of the file."""
+        """Write what is left, and let go of the file. Who waits then, or comes later, hears so."""
+        if self._is_closed:
+            return
         try:
-            self.flush()
+            while self._is_busy:
+                self.flush()
         except StoreError as error:
             log.error("%s; the last %d changes are lost", error, len(self._next.due))  # noqa: TRY400
-        if self._writer:
-            self._writer.kill()
-        self._thread.kill()
-        self._database.close()
+        finally:
+            self._let_go()
 
-    def _wait(self) -> _Outcome:
+    @property
+    def _is_busy(self) -> bool:
+        return self._current is not None or self._next.is_wanted
+
+    def _let_go(self) -> None:
+        if self._is_closed:
+            return  # by another greenlet meanwhile
+        self._is_closed = True
+        if self._retry:
+            self._retry.close()
+        self._thread.kill()  # when it has written what it is at
+        self._database.close()
+        if self._current:
+            self._end(self._current)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        this, self._next = self._next, _Round()
+        this.failure = this.refusal = _CLOSED
+        this.end()
+
+    def _wait(self) -> _Round:
         this = self._next
         this.is_awaited = True
         self._wake()
-        return cast(_Outcome, this.outcome.get())
+        this.ended.wait()
+        return this
 
     def _wake(self) -> None:
-        if not self._is_writing():
-            self._writer = gevent.spawn(self._write_rounds)
+        """Write the next round soon, with all that comes until then."""
+        if self._is_closed:
+            self._refuse()
+        elif self._next.is_wanted and not (self._is_woken or self._current or self._retry):
+            self._is_woken = True
+            self._loop.run_callback(self._begin)
 
-    def _is_writing(self) -> bool:
-        return self._writer is not None and not self._writer.dead
+    def _begin(self) -> None:
+        self._is_woken = False
+        if self._is_closed:
+            return
+        this, self._next = self._next, _Round()
+        self._current = this
+        try:
+            self._thread.spawn(self._commit, this).rawlink(lambda _: self._end(this))
+        except Exception as error:  # noqa: BLE001 - said in _say
+            this.unforeseen = error
+            self._end(this)
 
-    def _write_rounds(self) -> None:
-        while self._next.is_wanted:
-            this, self._next = self._next, _Round()
-            outcome = self._thread.apply(self._commit, (this.due, this.asked))
-            self._say(outcome.due or outcome.asked)
-            if outcome.due:
-                self._next.due = this.due + self._next.due
-            this.outcome.set(outcome)
-            if outcome.due:
-                gevent.sleep(RETRY)
+    def _commit(self, this: _Round) -> None:
+        """What the thread does. It raises nothing, which the pool would print."""
+        if this.has_ended:
+            return  # the thread could be started only now, and nobody waits for this any more
+        try:
+            this.refusal = self._database.lack() or self._database.transact(
+                [*this.due, *this.asked]
+            )
+            # What was asked for may be what doesn't fit.
+            this.failure = this.refusal and self._database.transact(this.due, has_to_be=True)
+        except BaseException as error:  # noqa: BLE001 - said in _say
+            this.unforeseen = error
 
-    def _commit(self, due: list[Change], asked: list[Change]) -> _Outcome:
-        refusal = self._database.lack()
-        if refusal is None:
-            refusal = self._database.transact([*due, *asked])
-            if refusal is None:
-                return _Outcome()
-        # What was asked for may be what doesn't fit.
-        return _Outcome(self._database.transact(due, has_to_be=True), refusal)
+    def _end(self, this: _Round) -> None:
+        """The round is over. The loop calls this, where nothing may wait."""
+        if this.has_ended:
+            return
+        self._current = None
+        if this.failure:
+            self._next.due[:0] = this.due
+        this.end()
+        if self._is_closed:
+            return
+        if this.failure:
+            self._pause()
+        else:
+            self._wake()
+        self._say(this)
 
-    def _say(self, error: StoreError | None) -> None:
-        if error and not self._is_failing:
-            log.error("%s; trying again until it works", error)
-        elif self._is_failing and not error:
-            log.info("%s can be written again", self._database.path)
-        self._is_failing = error is not None
+    def _pause(self) -> None:
+        self._retry = self._loop.timer(RETRY)
+        self._retry.start(self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry.close()
+        self._retry = None
+        self._wake()
+
+    def _say(self, this: _Round) -> None:
+        """Each thing that goes wrong once, until it works again."""
+        error = this.failure or this.refusal
+        if error is None:
+            if self._said:
+                log.info("%s can be written again", self._database.path)
+            self._said.clear()
+            return
+        what = type(this.unforeseen).__name__ if this.unforeseen else "storage"
+        if what not in self._said:
+            self._said.add(what)
+            log.error("%s; trying again until it works", error, exc_info=this.unforeseen)
+
+
+def _start_thread() -> ThreadPool:
+    """A thread of the journal's own: slow lookups of names can't hold it up.
+
+    It is there before anything is accepted: where none can be started, that is said now.
+    """
+    try:
+        pool = ThreadPool(1)
+        pool.apply(int)
+    except Exception as error:
+        raise StoreError(f"the client can't start a thread, which it needs: {error}") from error
+    return pool

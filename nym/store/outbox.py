@@ -74,22 +74,29 @@ class Outbox:
     def accept(self, messages: Iterable[Outgoing]) -> list[BusyError | StoreError | None]:
         """Take responsibility for messages; says of each why not. Waits for the disk, once."""
         outcomes: list[BusyError | StoreError | None] = []
-        accepted = []
+        accepted: list[Outgoing] = []
+        changes: list[Change] = []
         for outgoing in messages:
             if not self._has_room(outgoing):
                 busy = f"busy: {len(self)} messages wait to be sent; try again in a while"
                 outcomes.append(BusyError(busy))
                 continue
+            changes.append(Change(_MESSAGE, outgoing.id, _encode(outgoing)))
             self._reserve(outgoing)
             accepted.append(outgoing)
             outcomes.append(None)
-        try:
-            self._journal.write(Change(_MESSAGE, o.id, _encode(o)) for o in accepted)
-        except StoreError as error:
+
+        def written(error: StoreError | None) -> None:
+            if error is None:
+                self._arrived.extend(accepted)
+                return
             for outgoing in accepted:
                 self._release(outgoing.id)
+
+        try:
+            self._journal.write(changes, written)
+        except StoreError as error:
             return [outcome or error for outcome in outcomes]
-        self._arrived.extend(accepted)
         return outcomes
 
     def arrivals(self) -> list[tuple[Outgoing, bytes]]:

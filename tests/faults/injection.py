@@ -3,6 +3,7 @@
 Only the process of the test is touched; the network of these tests runs in another one.
 """
 
+import math
 import os
 import socket
 import sqlite3
@@ -97,6 +98,40 @@ FAULTS: dict[str, list[Fault]] = {
     "receive": [reset, hang, end, shorten, garble, drip],
     "shut down": [reset],
 }
+
+
+class Point:
+    """A function or method that can be made to raise anything: what isn't an OSError, too.
+
+    `owner` is what it is looked up in: a class, a module, an object. For sockets that can't be made
+    that is `(gevent.socket.socket, "__init__")`, for names `(gevent.get_hub().resolver,
+    "getaddrinfo")`, for threads `(gevent.threadpool.ThreadPool, "spawn")`.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        self.calls = 0
+        self.raised = 0
+        self._error: BaseException | None = None
+        self._left = 0.0
+        original = getattr(owner, name)
+
+        def called(*arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            if self._error is not None and self._left > 0:
+                self._left -= 1
+                self.raised += 1
+                raise self._error
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, called)
+
+    def fail(self, error: BaseException, times: float = math.inf) -> None:
+        """Raise this from now on, so many times."""
+        self._error, self._left = error, times
+
+    def work(self) -> None:
+        """From now on, do what it does."""
+        self._left = 0
 
 
 class Sockets:
