@@ -1,17 +1,25 @@
-"""The user's contacts: names for addresses, in contacts.toml, for all clients of this user."""
+"""The user's contacts: names for addresses, in contacts.toml, for all clients of this user.
 
+Commands that add or remove one hold the folder's lock, so that none of them loses another's change.
+The file may be edited by hand: order and comments stay.
+"""
+
+import logging
 import re
-import tomllib
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from nym.config.text import line_of, parse_toml
 from nym.errors import ConfigError, ContactError
-from nym.files import make_folder, write_file
+from nym.files import locked, make_folder, os_errors_as, read_text, write_file
 from nym.wire.keys import decode_base58, encode_base58
 
 FILE = "contacts.toml"
 MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,99}")
+
+log = logging.getLogger(__name__)
 
 
 class Contact(NamedTuple):
@@ -22,76 +30,149 @@ class Contact(NamedTuple):
 
 
 class Contacts:
-    """The contacts in a folder. Raises ConfigError where the file is damaged."""
+    """Contacts by name."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-        self.known = self._load()
+    def __init__(self, known: Mapping[str, Contact]) -> None:
+        self.known = known
 
     def find(self, name: str) -> Contact:
         """The contact with this name, or this address. Raises ContactError."""
         if name in self.known:
             return self.known[name]
         try:
-            return Contact(decode_base58(name))
+            address = decode_base58(name)
         except ValueError as error:
             known = f"; known are {', '.join(sorted(self.known))}" if self.known else ""
             raise ContactError(
                 f'"{name}" is neither an address ({error}) nor a contact{known}. A contact is made '
                 f"with: nym-client contacts add {name} ADDRESS"
             ) from error
+        return Contact(address, self.is_plain(address))
+
+    def is_plain(self, address: bytes) -> bool:
+        """Whether it is known of this address that plain messages have to go there."""
+        return any(known.is_plain for known in self.known.values() if known.address == address)
 
     def name_of(self, address: bytes) -> str | None:
         """What this address is called."""
         return next((n for n, contact in self.known.items() if contact.address == address), None)
 
-    def add(self, name: str, contact: Contact) -> None:
-        """Give a name. Raises ContactError for one that can't be, or is another's."""
-        if not _NAME.fullmatch(name) or _is_address(name):
-            raise ContactError(
-                f"{name} can't be a name: those have up to 100 letters, digits and . @ + - _, and "
-                "begin with a letter or a digit"
-            )
-        if self.known.get(name, contact).address != contact.address:
-            raise ContactError(
-                f"{name} is the name of {encode_base58(self.known[name].address)}; remove that "
-                f"first: nym-client contacts remove {name}"
-            )
-        self.known[name] = contact
-        self._save()
 
-    def remove(self, name: str) -> None:
-        """Forget a name. Raises ContactError."""
-        if name not in self.known:
+def load_contacts(folder: Path) -> Contacts:
+    """The contacts in contacts.toml; none where it isn't there. Raises ConfigError."""
+    return Contacts(_parse(folder / FILE, _read(folder / FILE)))
+
+
+def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact:
+    """The contact with this name, or this address. Raises ConfigError, ContactError.
+
+    For an address, a file that can't be read is no obstacle. But where the address is in it, the
+    manner has to be given: that contact may be plain, and understands nothing else.
+    """
+    try:
+        return load_contacts(folder).find(name)
+    except ConfigError as error:
+        if not is_address(name):
+            raise
+        if not is_manner_given and _mentions(folder / FILE, name):
+            raise ConfigError(
+                f"{error}. It may say that {name} gets plain messages: mend it, or send with "
+                "--plain or --reliable"
+            ) from error
+        log.warning("%s. It isn't needed for an address, and is left out", error)
+        return Contact(decode_base58(name))
+
+
+def add_contact(folder: Path, name: str, contact: Contact) -> None:
+    """Give a name. Raises ContactError for one that can't be, or is another's; ConfigError."""
+    if not _NAME.fullmatch(name) or is_address(name):
+        raise ContactError(
+            f"{name} can't be a name: those have up to 100 letters, digits and . @ + - _, and "
+            "begin with a letter or a digit"
+        )
+
+    def add(document: MutableMapping[str, Any], known: Mapping[str, Contact]) -> None:
+        if known.get(name, contact).address != contact.address:
+            raise ContactError(
+                f"{name} is the name of {encode_base58(known[name].address)}; remove that first: "
+                f"nym-client contacts remove {name}"
+            )
+        entry = {"address": encode_base58(contact.address)}
+        document[name] = entry | ({"plain": True} if contact.is_plain else {})
+
+    _change(folder, add)
+
+
+def remove_contact(folder: Path, name: str) -> None:
+    """Forget a name. Raises ContactError, ConfigError."""
+
+    def remove(document: MutableMapping[str, Any], known: Mapping[str, Contact]) -> None:
+        if name not in known:
             raise ContactError(f'no contact is called "{name}"')
-        del self.known[name]
-        self._save()
+        del document[name]
 
-    def _load(self) -> dict[str, Contact]:
+    _change(folder, remove)
+
+
+def is_address(name: str) -> bool:
+    """Whether it is one, and can't be a contact's name."""
+    try:
+        decode_base58(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _change(
+    folder: Path, edit: Callable[[MutableMapping[str, Any], Mapping[str, Contact]], None]
+) -> None:
+    """Read, edit and write the file, and let nobody else do so meanwhile."""
+    import tomlkit  # slow to load, and not needed to look somebody up
+
+    path = folder / FILE
+    with os_errors_as(ConfigError, f"{path} can't be changed"):
+        make_folder(folder)
+        with locked(folder):
+            text = _read(path)
+            known = _parse(path, text)
+            document = tomlkit.parse(text)
+            edit(document, known)
+            write_file(path, tomlkit.dumps(document).encode())
+
+
+def _read(path: Path) -> str:
+    with os_errors_as(ConfigError, f"{path} can't be read"):
         try:
-            with self._path.open("rb") as file:
-                table = tomllib.loads(file.read(MOST_BYTES).decode())
-            return {name: _decode(entry) for name, entry in table.items()}
+            return read_text(path, MOST_BYTES)
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._path} can't be read: {error}") from error
+            return ""
+        except ValueError as error:
+            raise ConfigError(f"{path} can't be read: {error}") from error
 
-    def _save(self) -> None:
-        import tomlkit  # slow to load, and not needed to look somebody up
 
-        document = tomlkit.document()
-        for name, contact in sorted(self.known.items()):
-            entry = tomlkit.table()
-            entry["address"] = encode_base58(contact.address)
-            if contact.is_plain:
-                entry["plain"] = True
-            document[name] = entry
+def _parse(path: Path, text: str) -> dict[str, Contact]:
+    try:
+        tables = parse_toml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from error
+    known = {}
+    for name, entry in tables.items():
         try:
-            make_folder(self._path.parent)
-            write_file(self._path, tomlkit.dumps(document).encode())
-        except OSError as error:
-            raise ConfigError(f"{self._path} can't be written: {error.strerror}") from error
+            known[name] = _decode(entry)
+        except ValueError as error:
+            line = line_of(text, name)
+            raise ConfigError(f"{path}, line {line}: {name}: {error}") from error
+    return known
+
+
+def _mentions(path: Path, address: str) -> bool:
+    """Whether it has an address, or may have it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError:
+        return True
+    return len(content) > MOST_BYTES or address.encode() in content.replace(b"\0", b"")  # UTF-16
 
 
 def _decode(entry: object) -> Contact:
@@ -100,11 +181,3 @@ def _decode(entry: object) -> Contact:
     if not isinstance(is_plain, bool) or not {"address"} <= fields.keys() <= {"address", "plain"}:
         raise ValueError("a contact has an address, and perhaps plain = true")
     return Contact(decode_base58(str(fields["address"])), is_plain)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        decode_base58(name)
-    except ValueError:
-        return False
-    return True

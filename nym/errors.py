@@ -52,6 +52,16 @@ class FolderInUseError(NymError):
         )
 
 
+class LockedError(NymError):
+    """Another process changes the same files, and doesn't come to an end."""
+
+    def __init__(self, folder: object, holder: str) -> None:
+        super().__init__(
+            f"{holder} holds the lock of {folder}, and nothing was changed here. Try again when it "
+            "has ended, or end it"
+        )
+
+
 # What a local application asked for, and why it can't be had.
 
 

@@ -1,11 +1,27 @@
-"""Files and folders that only their owner can read, from the moment they exist."""
+"""Files and folders that only their owner can read, from the moment they exist.
+
+Readers see whole files, because each is written beside its place and renamed. A writer who read
+first holds the folder's lock meanwhile, so that nobody's change is lost.
+"""
 
 import contextlib
+import fcntl
+import logging
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from nym.errors import LockedError, NymError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+LOCK_PATIENCE = 20.0  # seconds that a lock is waited for
+_LOCK_LOOK = 0.02
+_LOCK_WORD = 2.0  # seconds until a word about it
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+log = logging.getLogger(__name__)
 
 
 def make_folder(path: Path) -> None:
@@ -13,6 +29,23 @@ def make_folder(path: Path) -> None:
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def read_text(path: Path, longest: int) -> str:
+    """The text in a file of at most `longest` bytes, as any editor writes it.
+
+    It is UTF-8, with or without a byte order mark. Raises OSError, ValueError.
+    """
+    with path.open("rb") as file:
+        content = file.read(longest + 1)
+    if len(content) > longest:
+        raise ValueError(f"it has more than {longest} bytes")
+    if content.startswith(_UTF_16):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -34,3 +67,66 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def os_errors_as(kind: type[NymError], what: str) -> Iterator[None]:
+    """Raise `kind` for an OSError, with what can't be done and the system's reason."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is there: nobody else who asks for it has it meanwhile.
+
+    The folder itself is locked. That leaves no file behind, and the system lets go when the
+    process ends, however it ends. Raises LockedError where another process doesn't let go, OSError
+    where the folder can't be opened or locked.
+    """
+    give_up = time.monotonic() + LOCK_PATIENCE
+    speak = time.monotonic() + _LOCK_WORD
+    while (descriptor := _lock(folder)) is None:
+        if time.monotonic() > give_up:
+            raise LockedError(folder, _holder(folder))
+        if time.monotonic() > speak:
+            log.warning("waiting for %s, which changes %s", _holder(folder), folder)
+            speak = give_up
+        time.sleep(_LOCK_LOOK)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the lock; None where another one does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # By now, another folder may have its place: then this is nobody's lock.
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _holder(folder: Path) -> str:
+    """The process that holds the lock, as far as the system tells."""
+    try:
+        inode = str(folder.stat().st_ino)
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
+                name = Path(f"/proc/{fields[4]}/comm").read_text().strip()
+                return f"process {fields[4]} ({name})"
+    except (OSError, IndexError):
+        pass
+    return "another process"

@@ -1,7 +1,9 @@
 """config.toml."""
 
+import codecs
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from nym.config.file import (
 )
 from nym.config.text import format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
+from tests.harness import Program
 
 
 def parsed(text: str) -> Config:
@@ -207,6 +210,33 @@ def test_a_setting_that_makes_no_sense_changes_nothing(
     with pytest.raises(ConfigError, match=says):
         change_setting(tmp_path, name, value)
     assert (tmp_path / CONFIG_FILE).read_text() == OWN
+
+
+def test_commands_at_the_same_time_lose_no_setting(tmp_path: Path) -> None:
+    folder = tmp_path / "nym" / "clients" / "alice"
+    folder.mkdir(parents=True)
+    (folder / CONFIG_FILE).write_text(OWN)
+    wanted = {key: "17" for key, setting in SETTINGS.items() if isinstance(setting.default, float)}
+    assert len(wanted) >= 7
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(Program(tmp_path, "config", "set", "--id", "alice", key, value))
+            for key, value in wanted.items()
+        ]
+        assert [program.end()[0] for program in programs] == [0] * len(wanted)
+    values = values_of(load_config(folder))
+    assert {key: values[key] for key in wanted} == dict.fromkeys(wanted, 17.0)
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_editors_may_write_a_byte_order_mark_and_their_line_ends(
+    tmp_path: Path, mark: bytes
+) -> None:
+    content = OWN.replace("\n", "\r\n").encode()
+    (tmp_path / CONFIG_FILE).write_bytes(mark + content)
+    assert load_config(tmp_path).client.id == "alice"
+    change_setting(tmp_path, "socket.port", "9100")
+    assert (tmp_path / CONFIG_FILE).read_bytes() == content.replace(b"9001", b"9100")
 
 
 @pytest.mark.parametrize("text", [None, ""])

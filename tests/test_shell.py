@@ -17,8 +17,7 @@ from typing import Any
 import gevent
 import pytest
 
-from nym.contacts import FILE, Contact, Contacts
-from nym.errors import ConfigError, ContactError
+from nym.contacts import Contact, add_contact
 from nym.localnet.network import Network
 from nym.store import outbox as outbox_module
 from nym.wire.keys import encode_base58
@@ -37,8 +36,7 @@ class Shell:
             folder.mkdir(parents=True)
             client = Application(network.url, folder=folder, traffic=FASTER)
             setattr(self, name, stack.enter_context(client))
-        contacts = Contacts(home / "nym")
-        contacts.add("bob", Contact(self.bob.address))
+        add_contact(home / "nym", "bob", Contact(self.bob.address))
 
     alice: Application
     bob: Application
@@ -265,7 +263,7 @@ def test_a_pipe_that_does_not_block_gets_everything(shell: Shell) -> None:
 
 
 def test_an_object_a_line_has_all_about_a_message(shell: Shell) -> None:
-    Contacts(shell.home / "nym").add("alice", Contact(shell.alice.address))
+    add_contact(shell.home / "nym", "alice", Contact(shell.alice.address))
     shell.run("nym-client send --id alice --reliable bob", "naïve\n\0".encode())
     shell.run("nym-client send --id alice bob", b"\xff")
     _, out, _ = shell.run("nym-client receive --id bob --count 2 --json")
@@ -373,43 +371,3 @@ def test_bash_completes(tmp_path: Path) -> None:
         check=True,
     )
     assert ran.stdout.splitlines() == ["send", "--wait", "alice", "show set", "zsh"]
-
-
-# Contacts, as the commands keep them.
-
-
-def test_contacts_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
-    Contacts(tmp_path / "nym").add("bob", Contact(b"b" * 32, is_plain=True))
-    path = tmp_path / "nym" / FILE
-    assert path.stat().st_mode & 0o777 == 0o600
-    again = Contacts(tmp_path / "nym")
-    assert again.find("bob") == Contact(b"b" * 32, is_plain=True)
-    assert again.find(encode_base58(b"c" * 32)) == Contact(b"c" * 32)
-    assert again.name_of(b"b" * 32) == "bob"
-    assert again.name_of(b"c" * 32) is None
-
-
-@pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", ".", "x" * 101, encode_base58(b"b" * 32)])
-def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ContactError, match="can't be a name"):
-        Contacts(tmp_path).add(name, Contact(b"b" * 32))
-
-
-def test_a_name_is_never_taken_from_its_address_by_the_way(tmp_path: Path) -> None:
-    contacts = Contacts(tmp_path)
-    contacts.add("bob", Contact(b"b" * 32))
-    contacts.add("bob", Contact(b"b" * 32, is_plain=True))
-    with pytest.raises(ContactError, match="nym-client contacts remove bob"):
-        contacts.add("bob", Contact(b"c" * 32))
-    contacts.remove("bob")
-    with pytest.raises(ContactError, match='no contact is called "bob"'):
-        contacts.remove("bob")
-
-
-@pytest.mark.parametrize(
-    "text", ["[", "bob = 3", "[bob]", "[bob]\naddress = 3", '[bob]\naddress = "x"', "\xff"]
-)
-def test_a_damaged_file_of_contacts_is_an_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text, encoding="latin-1")
-    with pytest.raises(ConfigError, match="can't be read"):
-        Contacts(tmp_path)

@@ -4,23 +4,32 @@ import json
 
 from nym.cli import Options
 from nym.cli.options import checked, nym_folder
-from nym.cli.output import say
+from nym.cli.output import complain, say
 from nym.config.checks import check_key
-from nym.contacts import Contact, Contacts
+from nym.contacts import Contact, Contacts, add_contact, load_contacts, remove_contact
+from nym.errors import ConfigError
 from nym.wire.keys import decode_base58, encode_base58
 
 
 def contacts(options: Options) -> int:
     """Add, remove or list."""
-    contacts = Contacts(nym_folder())
     if options["add"]:
         address = decode_base58(checked("ADDRESS", options["ADDRESS"], check_key))
-        contacts.add(options["NAME"], Contact(address, options["--plain"]))
+        add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
     elif options["remove"]:
-        contacts.remove(options["NAME"])
+        remove_contact(nym_folder(), options["NAME"])
     else:
-        _list(contacts, is_json=options["--json"])
+        _list(load_contacts(nym_folder()), is_json=options["--json"])
     return 0
+
+
+def names_of_contacts() -> Contacts:
+    """The contacts, for what can do without names: none where they can't be read, and a word."""
+    try:
+        return load_contacts(nym_folder())
+    except ConfigError as error:
+        complain(f"nym-client: {error}. Addresses are shown without names")
+        return Contacts({})
 
 
 def _list(contacts: Contacts, *, is_json: bool) -> None:

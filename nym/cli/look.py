@@ -7,11 +7,10 @@ import time
 from typing import Any
 
 from nym.cli import Options
+from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control, existing_folder
-from nym.cli.options import nym_folder
 from nym.cli.output import say
 from nym.cli.progress import duration, is_terminal
-from nym.contacts import Contacts
 from nym.identity import load_identity
 from nym.wire.keys import decode_base58
 
@@ -76,7 +75,7 @@ def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
 
 def clients(options: Options) -> int:
     """The addresses that the directory knows."""
-    contacts = Contacts(nym_folder())
+    contacts = names_of_contacts()
     with control(options["--id"]) as client:
         addresses = client.ask(type="getClients")["clients"]
     known = [(listed, contacts.name_of(decode_base58(listed))) for listed in addresses]

@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 from nym.cli import Options
+from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control
-from nym.cli.options import number, nym_folder
+from nym.cli.options import number
 from nym.cli.output import complain, write
-from nym.contacts import Contacts
 from nym.wire.keys import decode_base58
 
 MOST = 10**8
@@ -47,7 +47,7 @@ class _Writer:
         self._is_lines = options["--lines"] or (
             sys.stdout is not None and sys.stdout.isatty() and not options["--json"]
         )
-        self._contacts = Contacts(nym_folder())
+        self._contacts = names_of_contacts()
 
     def write(self, said: dict[str, Any]) -> None:
         """All of a message. Raises OutputError, BrokenPipeError: then it stays with the client."""

@@ -14,7 +14,7 @@ from nym.cli.options import client_folder, nym_folder
 from nym.cli.output import complain, say
 from nym.cli.progress import bar, duration, is_shown
 from nym.config.file import load_config
-from nym.contacts import Contacts
+from nym.contacts import find_recipient
 from nym.envelope import fragment_count
 from nym.errors import NymError, UsageError
 from nym.wire.keys import encode_base58
@@ -57,9 +57,10 @@ def send(options: Options) -> int:
 
 
 def _manner(options: Options) -> dict[str, Any]:
-    contact = Contacts(nym_folder()).find(options["TO"])
-    is_plain = options["--plain"] or contact.is_plain
     is_reliable = options["--reliable"] or options["--wait"]
+    is_manner_given = options["--plain"] or is_reliable
+    contact = find_recipient(nym_folder(), options["TO"], is_manner_given=is_manner_given)
+    is_plain = options["--plain"] or contact.is_plain
     if is_plain and is_reliable:
         raise UsageError(
             "who runs the published client acknowledges nothing: --plain, and contacts that were "

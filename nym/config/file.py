@@ -5,7 +5,7 @@ from pathlib import Path
 from nym.config import ClientSettings, Config
 from nym.config.text import change_text, format_config, parse_config, parse_toml
 from nym.errors import ConfigError
-from nym.files import write_file
+from nym.files import locked, os_errors_as, read_text, write_file
 
 CONFIG_FILE = "config.toml"
 _LONGEST_FILE = 1 << 20
@@ -28,13 +28,16 @@ def settings_in_file(folder: Path) -> frozenset[str]:
 def change_setting(folder: Path, key: str, value: str) -> None:
     """Set one key of config.toml, and leave all else, comments too, as it is.
 
-    `value` is as in the file; of texts, the quotes may be left out.
+    `value` is as in the file; of texts, the quotes may be left out. Raises LockedError, too.
     """
-    load_config(folder)  # one with a mistake in it is not changed
-    text = _read(folder)
-    if text is None:
-        text = format_config(_defaults(folder))
-    _write(folder, change_text(text, key, value))
+    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
+
+    with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
+        load_config(folder)  # one with a mistake in it is not changed
+        text = _read(folder)
+        if text is None:
+            text = format_config(_defaults(folder))
+        _write(folder, change_text(text, key, value))
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -49,20 +52,16 @@ def _defaults(folder: Path) -> Config:
 def _read(folder: Path) -> str | None:
     """The file's text; None where there is none."""
     path = folder / CONFIG_FILE
-    try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST_FILE).decode().removeprefix("\ufeff")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8: {error.reason}") from error
+    with os_errors_as(ConfigError, f"{path} can't be read"):
+        try:
+            return read_text(path, _LONGEST_FILE)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ConfigError(f"{path} can't be read: {error}") from error
 
 
 def _write(folder: Path, text: str) -> None:
     path = folder / CONFIG_FILE
-    try:
+    with os_errors_as(ConfigError, f"{path} can't be written"):
         write_file(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}") from error
