@@ -5,10 +5,10 @@ first hop takes a packet or refuses it. Nothing is sent in order to test a node.
 
 **Loops.** Sixty that left one after another are an epoch, judged when each is back or overdue. For
 every mixnode the epoch's loops through it are held against the others, which had the same line, the
-same provider and the same minute, so an outage takes both alike and tells nothing. How much more
-likely the losses are if the node drops packets than if it doesn't is added, as a logarithm, to the
-node's score, which never falls below zero (a CUSUM test). At a threshold the node is avoided. Three
-rules save good nodes from that:
+same provider and the same minute: an outage, or a backlog at the provider, takes both alike and
+tells nothing. How much more likely the losses are if the node drops packets than if it doesn't is
+added, as a logarithm, to the node's score, which never falls below zero (a CUSUM test). At a
+threshold the node is avoided. Three rules save good nodes from that:
 
 - What the others lost is only an estimate of what is usual. It is taken a little too high, as if
   one more had been lost, and the epoch weighs less the fewer others there were: nothing, when every
@@ -19,7 +19,8 @@ rules save good nodes from that:
 
 After ten minutes an avoided node is used again like any other and by all traffic, with a score
 half-way to the threshold. If it is convicted again before it behaved for as long as it was avoided,
-the time doubles.
+the time doubles. When nothing of an epoch comes back, nobody is avoided any longer: those that were
+taken for good may be the bad ones.
 
 **Refusals.** A first hop that refuses twice in a row, while another takes a packet in between, is
 avoided for half a minute, doubling while it goes on. When all refuse, it is our own line.
@@ -31,9 +32,10 @@ hence at most half of a layer is left out, whatever the evidence.
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import inf, log
+from math import log
 from typing import NamedTuple
 
+from nym.loops import Loop, Loops
 from nym.topology import Mix
 
 # At the default rates an epoch takes a quarter of a minute.
@@ -52,16 +54,6 @@ REFUSING = (30.0, 600.0)
 # Seconds after which the last that was heard of a node is forgotten.
 MEMORY = 24 * 3600.0
 
-# Loops that the share of losses is taken from, at most and at least, and loops that are waited for
-# at a time.
-RECENT = 500
-LEAST = 20
-MOST_IN_FLIGHT = 5000
-
-# The part of the patience after which a loop is usually back. If it isn't, though nothing waits at
-# the provider, it counts as lost until it is.
-USUAL = 1 / 3
-
 
 class Avoided(NamedTuple):
     """A node that is left out, and for how long still."""
@@ -72,54 +64,27 @@ class Avoided(NamedTuple):
 
 
 class Health:
-    """What is known of the mixnodes. A loop that takes longer than `patience` seconds is lost."""
+    """What is known of the mixnodes. A loop that takes longer than `patience` seconds is late."""
 
     def __init__(self, patience: float) -> None:
+        self.loops = Loops(patience)
         self._patience = patience
-        self._in_flight: dict[bytes, _Loop] = {}
-        self._epochs: deque[list[_Loop]] = deque()
-        self._recent_losses: deque[bool] = deque(maxlen=RECENT)
+        self._epochs: deque[list[Loop]] = deque()
         self._scores: dict[bytes, _Score] = {}
         self._lossy = _Avoidance(*LOSSY)
         self._refused_at: dict[bytes, float] = {}
         self._last_was_accepted = False
         self._refusing = _Avoidance(*REFUSING)
-        self._drained_at = -inf
-        self.is_interrupted = False
-        self._times: deque[float] = deque(maxlen=RECENT)
-        self.loops_sent = 0
-        self.loops_returned = 0
 
-    def sent(self, loop: bytes, route: Sequence[bytes], now: float) -> None:
+    def sent(self, name: bytes, route: Sequence[bytes], now: float) -> None:
         """A loop was taken by its first hop; `route` is the public keys of its mixnodes."""
-        self.loops_sent += 1
         self._judge_settled(now)
-        if loop in self._in_flight or len(self._in_flight) >= MOST_IN_FLIGHT:
+        loop = self.loops.sent(name, route, now)
+        if loop is None:
             return
         if not self._epochs or len(self._epochs[-1]) == EPOCH:
             self._epochs.append([])
-        self._in_flight[loop] = _Loop(loop, tuple(route), now)
-        self._epochs[-1].append(self._in_flight[loop])
-
-    def returned(self, loop: bytes, now: float) -> bool:
-        """A loop came back. False if it is none that was waited for."""
-        known = self._in_flight.pop(loop, None)
-        if known is None:
-            return False
-        self.loops_returned += 1
-        self._times.append(now - known.sent_at)
-        known.is_back = now - known.sent_at <= self._patience
-        return True
-
-    def interrupted(self) -> None:
-        """Pulls failed, the process stood still or the network changed: forget what is under way.
-
-        Loops that are back already are forgotten as well, with their epoch: without those that are
-        still under way they would make the network look better than it is.
-        """
-        self.is_interrupted = True
-        self._in_flight.clear()
-        self._epochs.clear()
+        self._epochs[-1].append(loop)
 
     def refused(self, node: bytes, now: float) -> None:
         """`node` did not take a packet as a first hop."""
@@ -136,75 +101,37 @@ class Health:
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 
-    def drained(self, now: float) -> None:
-        """Nothing waits at the provider: what is not back now is on its way, or lost."""
-        self.is_interrupted = False
-        self._drained_at = now
-
-    def loss(self) -> float | None:
-        """The share of lost loops among the last ones.
-
-        None while there are too few to say, or what came back since is not known.
-        """
-        if self.is_interrupted:
-            return None
-        recent = [*self._recent_losses, *self._losses_under_way()][-RECENT:]
-        return sum(recent) / len(recent) if len(recent) >= LEAST else None
-
-    def loop_time(self) -> float | None:
-        """The median of how long the last loops took, in seconds; None while too few came back."""
-        if len(self._times) < LEAST:
-            return None
-        return sorted(self._times)[len(self._times) // 2]
-
-    def avoidances(self, now: float) -> list[Avoided]:
-        """The nodes that are avoided, why, and for how many seconds more."""
-        self._judge_settled(now)
-        return [
-            Avoided(node, why, end - now)
-            for why, avoidance in (("drops packets", self._lossy), ("refuses", self._refusing))
-            for node, end in avoidance.until(now).items()
-        ]
-
-    def avoided(self, now: float) -> frozenset[bytes]:
+    def avoided(self, now: float) -> dict[bytes, Avoided]:
         """The nodes that routes should leave out for now; `usable` keeps that within bounds."""
-        return frozenset(self._avoided_until(now))
+        self._judge_settled(now)
+        avoided: dict[bytes, Avoided] = {}
+        for why, avoidance in (("drops packets", self._lossy), ("refuses", self._refusing)):
+            for node, end in avoidance.until(now).items():
+                if node not in avoided or avoided[node].seconds < end - now:
+                    avoided[node] = Avoided(node, why, end - now)
+        return avoided
 
     def usable(self, layer: Sequence[Mix], now: float) -> list[Mix]:
         """`layer` without its avoided nodes, or without those of them that are away for longest."""
-        until = self._avoided_until(now)
-        avoided = [node.public_key for node in layer if node.public_key in until]
-        avoided.sort(key=until.__getitem__, reverse=True)
-        left_out = set(avoided[: len(layer) // 2])
+        avoided = self.avoided(now)
+        here = [node.public_key for node in layer if node.public_key in avoided]
+        here.sort(key=lambda node: avoided[node].seconds, reverse=True)
+        left_out = set(here[: len(layer) // 2])
         return [node for node in layer if node.public_key not in left_out]
-
-    def _losses_under_way(self) -> Iterator[bool]:
-        """Whether loops of epochs that aren't judged yet are lost, as far as that shows."""
-        for loop in chain.from_iterable(self._epochs):
-            if self._drained_at - loop.sent_at > self._patience * USUAL:
-                yield not loop.is_back
-
-    def _avoided_until(self, now: float) -> dict[bytes, float]:
-        self._judge_settled(now)
-        lossy, refusing = self._lossy.until(now), self._refusing.until(now)
-        return {
-            node: max(lossy.get(node, now), refusing.get(node, now))
-            for node in lossy.keys() | refusing.keys()
-        }
 
     def _judge_settled(self, now: float) -> None:
         while self._epochs and self._is_settled(self._epochs[0], now):
-            epoch = self._epochs.popleft()
-            for loop in epoch:
-                self._in_flight.pop(loop.name, None)
-            self._recent_losses.extend(not loop.is_back for loop in epoch)
-            self._judge(epoch, now)
+            epoch = [loop for loop in self._epochs.popleft() if not loop.is_void]
+            if any(loop.is_back for loop in epoch):
+                self._judge(epoch, now)
+            elif len(epoch) == EPOCH:
+                self._lossy.forget_all()
 
-    def _is_settled(self, epoch: list["_Loop"], now: float) -> bool:
-        is_overdue = now - epoch[-1].sent_at > self._patience
+    def _is_settled(self, epoch: list[Loop], now: float) -> bool:
+        is_overdue = now - epoch[-1].sent_at > self._patience + self.loops.lag
         return len(epoch) == EPOCH and (is_overdue or all(loop.is_back for loop in epoch))
 
-    def _judge(self, epoch: list["_Loop"], now: float) -> None:
+    def _judge(self, epoch: list[Loop], now: float) -> None:
         while True:
             avoided = self._lossy.until(now).keys()
             scores = dict(
@@ -221,7 +148,7 @@ class Health:
             if score.value and now - score.time < MEMORY
         }
 
-    def _new_scores(self, loops: list["_Loop"]) -> Iterator[tuple[bytes, float]]:
+    def _new_scores(self, loops: list[Loop]) -> Iterator[tuple[bytes, float]]:
         """The scores of the nodes that are, or were, suspect; all others' stay at zero."""
         lost = [loop for loop in loops if not loop.is_back]
         uses = Counter(chain.from_iterable(loop.route for loop in loops))
@@ -250,18 +177,6 @@ def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: 
     # likelihood ratio of a good node 1, as if the usual loss were known.
     weight = other_uses / (uses + other_uses)
     return weight * (losses * per_loss + (uses - losses) * per_return)
-
-
-class _Loop:
-    """A loop that was sent, and whether it came back in time."""
-
-    __slots__ = ("is_back", "name", "route", "sent_at")
-
-    def __init__(self, name: bytes, route: tuple[bytes, ...], sent_at: float) -> None:
-        self.name = name
-        self.route = route
-        self.sent_at = sent_at
-        self.is_back = False
 
 
 class _Score(NamedTuple):
@@ -296,6 +211,10 @@ class _Avoidance:
     def forget(self, node: bytes) -> None:
         """`node` is as good as new."""
         self._terms.pop(node, None)
+
+    def forget_all(self) -> None:
+        """All of them are as good as new."""
+        self._terms.clear()
 
 
 class _Term(NamedTuple):

@@ -252,8 +252,8 @@ def test_sealed_cover_is_known_when_it_returns(sealing: Setup, node: Node) -> No
     assert len({loop.id for loop in loops if isinstance(loop, Cover)}) == 3
     for loop in loops:
         assert isinstance(loop, Cover)
-        assert sealing.health.returned(loop.id, time.monotonic())
-        assert not sealing.health.returned(loop.id, time.monotonic())
+        assert sealing.health.loops.returned(loop.id, time.monotonic())
+        assert not sealing.health.loops.returned(loop.id, time.monotonic())
 
 
 def test_long_messages_and_silent_recipients_hold_up_nobody(sealing: Setup, node: Node) -> None:

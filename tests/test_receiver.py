@@ -203,7 +203,7 @@ def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:
         Pulled([sealed(Cover(b"own loop" * 2)), sealed(Cover(bytes(16))), sealed(said)])
     )
     assert setup.acknowledged == [said]
-    assert not setup.health.returned(b"own loop" * 2, now), "it is back already"
+    assert not setup.health.loops.returned(b"own loop" * 2, now), "it is back already"
     assert contents(setup.inbox.take()) == []
 
 
@@ -229,7 +229,7 @@ def test_cover_of_others_takes_the_place_of_no_loop(setup: Setup) -> None:
     now = time.monotonic()
     setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
     setup.receiver.take(Pulled([sealed(Cover(b"not ours" * 2))]))
-    assert setup.health.returned(b"own loop" * 2, now)
+    assert setup.health.loops.returned(b"own loop" * 2, now)
     assert contents(setup.inbox.take()) == []
 
 

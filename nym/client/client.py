@@ -98,7 +98,7 @@ class Client:
 
         def loss() -> float | None:
             # Plain loops, which all look alike, tell nothing, now or later.
-            return health.loss() if config.privacy.seal else 0.0
+            return health.loops.loss(time.monotonic()) if config.privacy.seal else 0.0
 
         def begin(
             outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
@@ -139,6 +139,7 @@ class Client:
             address,
             self._refresher,
             self._session,
+            self._poller,
             health,
             self._assembly,
             self._outgoing,

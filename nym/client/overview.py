@@ -7,6 +7,7 @@ from nym import __version__
 from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.outgoing import OutgoingQueue
+from nym.client.poller import Poller
 from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
 from nym.health import Health
@@ -24,6 +25,7 @@ class Overview:
     address: bytes
     refresher: Refresher
     session: ProviderSession
+    poller: Poller
     health: Health
     assembly: Assembly
     outgoing: OutgoingQueue
@@ -45,11 +47,11 @@ class Overview:
     def report(self) -> StatusReport:
         """How the client runs just now."""
         now = time.monotonic()
-        provider = self.provider
+        provider, loops = self.provider, self.health.loops
         return StatusReport(
             version=__version__,
             address=encode_base58(self.address),
-            state=self._state(),
+            state=self._state(now),
             provider=encode_base58(provider.public_key) if provider else None,
             registered=self.session.registered.is_set(),
             uptime=round(now - self.started, 3),
@@ -61,20 +63,20 @@ class Overview:
             failed=self.outbox.failed,
             packets_real=self.outgoing.sent,
             packets_cover=self.cover.sent,
-            loops_sent=self.health.loops_sent,
-            loops_returned=self.health.loops_returned,
-            loop_time=_rounded(self.health.loop_time()),
-            loss=_rounded(self.health.loss()),
+            loops_sent=loops.sent_count,
+            loops_returned=loops.returned_count,
+            loop_time=_rounded(loops.loop_time()),
+            loss=_rounded(loops.loss(now)),
             avoided_nodes=[
                 AvoidedNode(key=encode_base58(node), why=why, seconds=round(seconds, 1))
-                for node, why, seconds in self.health.avoidances(now)
+                for node, why, seconds in self.health.avoided(now).values()
             ],
         )
 
-    def _state(self) -> State:
+    def _state(self, now: float) -> State:
         if self.topology is None:
             return "waiting_for_directory"
-        is_served = self.session.registered.is_set() and not self.health.is_interrupted
+        is_served = self.session.registered.is_set() and self.poller.is_served(now)
         return "running" if is_served else "waiting_for_provider"
 
 

@@ -20,8 +20,7 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 OTHERS = 10  # other providers are asked once in so many periods
 LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
-# Without an answer that has room, late loops aren't lost ones: so many seconds, or periods.
-LONGEST_BACKLOG = 5.0
+LONGEST_GAP = 5.0  # seconds, or periods, between pulls that succeed
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Poller:
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._next_registration = 0.0
         self._outage = Outage(log, "provider")
-        self._drained = time.monotonic()
+        self._served_at = time.monotonic()  # the last pull that succeeded began then
         # A pull is not ended before what it brought is kept.
         self._turn, self._others_turn = RLock(), RLock()
 
@@ -63,6 +62,10 @@ class Poller:
         """Ask providers that were left, more rarely, for ever."""
         run_schedule(Fixed(OTHERS * self._period, time.monotonic()), self.tick_others)
 
+    def is_served(self, now: float) -> bool:
+        """Whether pulls succeed."""
+        return now - self._served_at <= LONGEST_GAP * max(1.0, self._period)
+
     def stop(self) -> None:
         """Begin no other pulls, and wait for those under way: their messages are nowhere else."""
         for turn in (self._turn, self._others_turn):
@@ -71,15 +74,16 @@ class Poller:
     def tick(self) -> None:
         """One pull, or one attempt to register."""
         now = time.monotonic()
-        if now - self._drained > LONGEST_BACKLOG * max(1.0, self._period):
-            self._health.interrupted()
+        if not self.is_served(now):
+            self._health.loops.unserved(self._served_at)
         try:
             self._prepare()
             if self._session.has_token:
-                self._pull()
+                self._pull(now)
             elif now >= self._next_registration:
                 self._register()
         except RemoteError as error:
+            self._health.loops.unserved(self._served_at)
             self._outage.begins(error)
         except StoreError as error:
             # The journal has said what is the matter with the disk.
@@ -105,16 +109,15 @@ class Poller:
         self._session.register()
         self._outage.ends()
 
-    def _pull(self) -> None:
+    def _pull(self, now: float) -> None:
         with self._turn:
             pulled = self._session.pull()
             self._receiver.take(pulled)
             self._receiver.settle()
         self._outage.ends()
         self._backoff.reset()
-        if pulled.is_drained:
-            self._drained = time.monotonic()
-            self._health.drained(self._drained)
+        self._served_at = now
+        self._health.loops.pulled(now, is_drained=pulled.is_drained)
 
     def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:

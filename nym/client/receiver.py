@@ -71,7 +71,7 @@ class Receiver:
                 if is_sound:
                     self._inbox.deliver(message)
             case Cover(loop):
-                self._health.returned(loop, now)
+                self._health.loops.returned(loop, now)
             case Fragment() as fragment:
                 run = self._assembly.add(fragment, now)
                 if run is not None:

@@ -1,0 +1,375 @@
+"""What loops say of the way through the network, with every kind of provider, in simulated time."""
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nym.loops import DOUBT, LEAST, MOST, NEAR, RECENT, STALE, USUAL, Loops, Outlook
+
+PATIENCE = 18.0
+USUALLY = PATIENCE * USUAL
+ROUTE = (b"a", b"b", b"c")
+
+
+class Way:
+    """Loops through a network and a provider, four a second, which pulls empty at `pull` a second.
+
+    `order` says which message of those that wait comes next: "kept", "newest", "hashed" or "any".
+    Strangers send `others` a second. Of the loops, `loss` are lost; while `is_cut`, all of them.
+    """
+
+    def __init__(self, seed: int = 1, order: str = "kept", pull: float = 12.5) -> None:
+        self.loops = Loops(PATIENCE)
+        self.random = Random(seed)
+        self.now = 0.0
+        self.loss = 0.0
+        self.others = 0.0
+        self.is_cut = False
+        self.lost: list[float] = []
+        self._order, self._pull = order, 5 / pull
+        self._number = 0
+        self._waiting: list[tuple[float, bytes | None]] = []  # when it is there
+        self._loop_at = self._other_at = self._pull_at = 0.0
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        self._other_at = max(self._other_at, self.now)
+        while True:
+            other_at = self._other_at if self.others else float("inf")
+            self.now = min(self._loop_at, other_at, self._pull_at)
+            if self.now >= end:
+                self.now = end
+                break
+            if self.now == self._pull_at:
+                self._pull_at += self._pull
+                self.pull()
+            elif self.now == self._loop_at:
+                self._loop_at += self.random.expovariate(4.0)
+                self._send_loop()
+            else:
+                self._other_at += self.random.expovariate(self.others)
+                self._waiting.append((self.now, None))
+
+    def _send_loop(self) -> None:
+        self._number += 1
+        name = self._number.to_bytes(8, "big")
+        assert self.loops.sent(name, ROUTE, self.now)
+        if self.is_cut or self.random.random() < self.loss:
+            self.lost.append(self.now)
+        else:
+            self._waiting.append((self.now + self.random.gammavariate(3, 0.1), name))
+
+    def pull(self) -> None:
+        there = [message for message in self._waiting if message[0] <= self.now]
+        if self._order == "kept":
+            there.sort(key=lambda message: message[0])
+        elif self._order == "newest":
+            there.sort(key=lambda message: -message[0])
+        elif self._order == "hashed":
+            there.sort(key=lambda message: crc32(repr(message).encode()))
+        else:
+            self.random.shuffle(there)
+        for message in there[:5]:
+            self._waiting.remove(message)
+            if message[1] is not None:
+                self.loops.returned(message[1], self.now)
+        self.loops.pulled(self.now, is_drained=len(there) < 5)
+
+    @property
+    def outlook(self) -> Outlook:
+        return self.loops.outlook(self.now)
+
+
+ORDERS = ["kept", "newest", "hashed", "any"]
+
+
+# ---- the loss
+
+
+def test_too_few_loops_say_nothing() -> None:
+    way = Way()
+    way.run(USUALLY)
+    assert way.outlook == Outlook(is_dead=False, loss=None)
+    way.run(10.0)
+    assert way.outlook == Outlook(is_dead=False, loss=0.0)
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.1, 0.3, 0.6])
+def test_the_loss_is_that_of_the_last_loops(loss: float) -> None:
+    way = Way()
+    way.run(300.0)
+    way.loss = loss
+    way.run(RECENT / 4 + 60)
+    assert way.outlook.loss == pytest.approx(loss, abs=0.06)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_waits_at_the_provider_is_neither_lost_nor_back(order: str) -> None:
+    way = Way(order=order)
+    way.loss = 0.1
+    way.run(200.0)
+    way.others = 40.0  # more than is pulled
+    for _ in range(20):
+        way.run(5.0)
+        assert way.outlook.loss == pytest.approx(0.1, abs=0.06)
+        assert not way.outlook.is_dead
+    way.others = 0.0
+    for _ in range(120):
+        way.run(5.0)
+        assert way.outlook.loss == pytest.approx(0.1, abs=0.06)
+        assert not way.outlook.is_dead
+
+
+def test_where_the_order_is_kept_the_loss_is_known_behind_a_backlog() -> None:
+    way = Way()
+    way.run(100.0)
+    way.others = 20.0
+    way.run(60.0)
+    way.loss = 0.3
+    way.run(STALE)
+    assert way.loops.loss(way.now) == pytest.approx(0.3, abs=0.08)
+
+
+@pytest.mark.parametrize("order", ["newest", "hashed", "any"])
+def test_where_no_order_is_kept_not_to_know_has_a_bound(order: str) -> None:
+    way = Way(order=order)
+    way.others = 40.0
+    way.run(DOUBT - 1)
+    assert way.outlook.loss is None
+    way.run(10.0)
+    assert way.outlook == Outlook(is_dead=False, loss=1.0)
+    assert way.loops.loss(way.now) is None, "that is no knowledge"
+
+
+def test_a_loss_that_was_known_is_reckoned_with_for_a_while() -> None:
+    way = Way(order="newest")
+    way.run(60.0)
+    way.others = 16.0
+    way.run(STALE - 10)
+    assert way.outlook.loss == 0.0
+    way.run(30.0)
+    assert way.outlook.loss == 1.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 999),
+    st.sampled_from(ORDERS),
+    st.lists(st.tuples(st.sampled_from([0.0, 6.0, 8.5, 20.0]), st.floats(1.0, 60.0)), max_size=6),
+)
+def test_a_network_without_loss_never_seems_to_lose(
+    seed: int, order: str, load: list[tuple[float, float]]
+) -> None:
+    way = Way(seed, order)
+    way.run(20.0)
+    for others, seconds in load:
+        way.others = others
+        for _ in range(int(seconds)):
+            way.run(1.0)
+            assert way.outlook == Outlook(is_dead=False, loss=0.0)
+
+
+# ---- outages
+
+
+def test_losses_of_an_outage_are_not_the_networks() -> None:
+    way = Way()
+    way.run(60.0)
+    for _ in range(5):
+        began = way.now
+        way.is_cut = True
+        way.loops.unserved(began)
+        way._pull_at = way.now + 30.0
+        way.run(30.0)
+        way.is_cut = False
+        for _ in range(60):
+            way.run(1.0)
+            assert way.outlook == Outlook(is_dead=False, loss=0.0)
+
+
+def test_what_came_back_in_an_outage_does_not_count_either() -> None:
+    loops = Loops(PATIENCE)
+    for i in range(200):
+        loops.sent(b"%d" % i, ROUTE, float(i))
+        if i % 2 or i >= 100:
+            loops.returned(b"%d" % i, float(i))
+        loops.pulled(float(i), is_drained=True)
+    loops.unserved(100.0)  # so the second hundred, all of which are back, are void
+    assert loops.loss(200.0) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_new_key_of_the_provider_explains_what_did_not_come_back() -> None:
+    way = Way()
+    way.run(60.0)
+    way.is_cut = True
+    way.run(10.0)
+    way.loops.moved(frozenset(), is_provider_new=True)
+    way.is_cut = False
+    for _ in range(60):
+        way.run(1.0)
+        assert way.outlook == Outlook(is_dead=False, loss=0.0)
+
+
+def test_loops_through_a_node_that_is_gone_say_nothing() -> None:
+    loops = Loops(PATIENCE)
+    for i in range(100):
+        loops.sent(b"%d" % i, [b"gone" if i % 4 == 0 else b"a"], float(i))
+        if i % 4:
+            loops.returned(b"%d" % i, float(i))
+        loops.pulled(float(i), is_drained=True)
+    assert loops.loss(100.0) == pytest.approx(0.25, abs=0.02)
+    loops.moved(frozenset([b"gone"]), is_provider_new=False)
+    assert loops.loss(100.0) == 0.0
+
+
+# ---- a way on which nothing comes back
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.5])
+def test_a_dead_way_is_noticed_and_so_is_its_end(loss: float) -> None:
+    way = Way()
+    way.loss = loss
+    way.run(200.0)
+    for _ in range(3):
+        way.is_cut = True
+        way.run(PATIENCE)
+        for _ in range(300):
+            assert way.outlook.is_dead
+            way.run(1.0)
+        way.is_cut = False
+        way.run(5.0)
+        assert not way.outlook.is_dead
+
+
+def test_what_is_lost_while_messages_wait_is_not_held_against_the_network() -> None:
+    way = Way()
+    way.run(200.0)
+    way.is_cut = True
+    way.run(600.0)
+    way.is_cut = False
+    way.run(20.0)
+    assert way.outlook.loss is not None
+    # Those that left before it was noticed are: messages left then, too.
+    assert 0 < way.outlook.loss < 4 * (PATIENCE + USUALLY) / RECENT
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_behind_a_backlog_no_way_is_called_dead(order: str) -> None:
+    way = Way(order=order)
+    way._waiting = [(0.0, None)] * 5000  # what came while the client didn't run
+    for _ in range(500):
+        way.run(1.0)
+        assert not way.outlook.is_dead
+
+
+def test_a_lossy_network_is_not_dead() -> None:
+    way = Way()
+    way.loss = 0.5
+    for _ in range(3600):
+        way.run(1.0)
+        assert not way.outlook.is_dead
+
+
+# ---- whether what left at a moment was carried
+
+
+def carried(way: Way, moments: Iterable[float]) -> list[bool | None]:
+    return [way.loops.was_carried(at, way.now) for at in moments]
+
+
+def test_what_left_is_known_to_be_carried_soon() -> None:
+    way = Way()
+    way.run(20.0)
+    assert carried(way, [way.now]) == [None]
+    way.run(4.0)
+    assert carried(way, [way.now - 4.0, way.now - 10.0, 0.0]) == [True] * 3
+
+
+def test_what_left_while_nothing_came_through_is_known_not_to_be_carried() -> None:
+    way = Way()
+    way.run(50.0)
+    began = way.now
+    way.is_cut = True
+    way.run(PATIENCE)
+    ended = way.now
+    way.is_cut = False
+    way.run(20.0)
+    inside = [began + 0.01, began + 1.0, (began + ended) / 2, ended - 1.0]
+    assert carried(way, inside) == [False] * 4
+    assert carried(way, [began - 5.0, ended + 5.0]) == [True] * 2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_behind_a_backlog_not_to_know_whether_it_was_carried_has_a_bound(order: str) -> None:
+    way = Way(order=order)
+    way.others = 20.0
+    way.run(DOUBT + 20)
+    assert carried(way, [way.now - DOUBT - 1]) == [True]
+
+
+def test_a_void_loop_is_no_evidence_unless_it_is_back() -> None:
+    loops = Loops(PATIENCE)
+    loops.unserved(0.0)
+    for i in range(4 * NEAR):
+        loops.sent(b"%d" % i, ROUTE, float(i))
+    loops.pulled(100.0, is_drained=True)
+    assert loops.was_carried(2.0 * NEAR, 100.0) is None
+    loops.returned(b"%d" % (2 * NEAR + 1), 100.0)
+    assert loops.was_carried(2.0 * NEAR, 100.0) is True
+
+
+# ---- bookkeeping
+
+
+def fill(loops: Loops, names: Sequence[int], at: float) -> None:
+    for name in names:
+        loops.sent(b"%d" % name, ROUTE, at)
+
+
+def test_only_loops_that_are_waited_for_return() -> None:
+    loops = Loops(PATIENCE)
+    loops.sent(b"loop", ROUTE, 0.0)
+    assert loops.sent(b"loop", ROUTE, 0.0) is None
+    assert not loops.returned(b"unknown", 1.0)
+    assert loops.returned(b"loop", 1.0)
+    assert not loops.returned(b"loop", 1.0)
+    assert (loops.sent_count, loops.returned_count) == (2, 1)
+
+
+def test_a_loop_that_is_late_is_lost_until_it_is_back() -> None:
+    loops = Loops(PATIENCE)
+    fill(loops, range(LEAST), 0.0)
+    loops.pulled(USUALLY, is_drained=True)
+    assert loops.loss(USUALLY) is None
+    loops.pulled(USUALLY + 0.01, is_drained=True)
+    assert loops.loss(USUALLY + 0.01) == 1.0
+    for i in range(5, LEAST):
+        loops.returned(b"%d" % i, USUALLY + 1)
+    assert loops.loss(USUALLY + 1) == 5 / LEAST
+    loops.returned(b"0", 2 * PATIENCE)
+    assert loops.loss(2 * PATIENCE) == 4 / LEAST
+
+
+def test_the_time_of_loops_is_the_median_of_those_that_came_back() -> None:
+    loops = Loops(PATIENCE)
+    for i in range(LEAST):
+        assert loops.loop_time() is None
+        loops.sent(b"%d" % i, ROUTE, 0.0)
+        loops.returned(b"%d" % i, float(i))
+    assert loops.loop_time() == LEAST // 2
+
+
+@pytest.mark.parametrize("is_drained", [True, False])
+def test_what_is_remembered_has_a_bound(is_drained: bool) -> None:
+    loops = Loops(PATIENCE)
+    for i in range(3 * MOST):
+        loops.sent(b"%d" % i, ROUTE, i / 10)
+        if is_drained:
+            loops.pulled(i / 10, is_drained=True)
+    assert len(loops._loops) <= MOST
+    assert len(loops._out) <= MOST
+    assert not loops.returned(b"0", 3 * MOST / 10)
