@@ -134,7 +134,7 @@ class NoTopologyError(RequestError):
 
 
 class BusyError(RequestError):
-    """The outbox is full."""
+    """The outbox is full, or there are too many connections."""
 
     code = "busy"
 

@@ -114,6 +114,10 @@ class Service:
                     raise NoSuchMessageError(message_id)
                 return Acknowledged(message_id)
 
+    def has_messages(self) -> bool:
+        """Whether somebody who fetches gets something."""
+        return self.inbox.has_free()
+
     def subscribe(self, request: Subscribe, notify: Callable[[], None]) -> "Subscription":
         """Tell of messages from now on; `notify` is called when there may be something to tell."""
         return Subscription(self.inbox, self.outbox, request, notify)

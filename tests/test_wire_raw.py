@@ -31,7 +31,8 @@ REQUESTS: list[tuple[bytes, Request]] = [
     (b"\x02", Fetch()),
     (b"\x03", Clients()),
     (b"\x04", Details()),
-    (b"\x02 and what the published client ignores", Fetch()),
+    (b"\x03 and what the published client ignores", Clients()),
+    (b"\x04 and what the published client ignores", Details()),
 ]
 RESPONSES: list[tuple[Response, bytes]] = [
     (Sent("id"), b"ok"),

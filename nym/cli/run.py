@@ -27,6 +27,7 @@ from nym.config.file import load_config
 from nym.errors import NymError, UsageError
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
+from nym.net.descriptors import raise_limit
 from nym.sockets.local import ApplicationSocket
 from nym.wire.addresses import UNIX, is_loopback
 
@@ -61,6 +62,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     is_default = options["--directory"] is None and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
     client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
+    # For as many connections as may be, on either socket, and for the client's own.
+    raise_limit(2 * config.socket.connections + 256)
     place = client.listen()
     where = f"{UNIX}{place}" if isinstance(place, Path) else f"port: {place}"
     if not options["--quiet"]:

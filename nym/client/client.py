@@ -151,7 +151,9 @@ class Client:
             address, self._outbox, inbox, view, self._outgoing.progress, _manner(config)
         )
         self._socket = socket(self._service, config.socket) if socket else None
-        self._control = ControlSocket(self._service, folder / CONTROL_SOCKET)
+        self._control = ControlSocket(
+            self._service, folder / CONTROL_SOCKET, config.socket.connections
+        )
         self._watch = Watch(random)
 
     def listen(self) -> int | Path | None:

@@ -71,6 +71,9 @@ class SocketSettings:
     allowed_origins: list[str] = _setting(
         [], "web sites whose pages may use the WebSocket", checks.check_origins, is_reloadable=True
     )
+    connections: int = _setting(
+        1024, "at once; what is beyond is refused", checks.check_connections
+    )
     plain: bool = _setting(
         False,
         "true: everything this socket sends is for the published client",

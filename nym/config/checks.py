@@ -9,6 +9,7 @@ from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 
 LONGEST_ID = 100
+MOST_CONNECTIONS = 100_000
 LONGEST_NAME = 255  # bytes, of a folder
 LEVELS = {
     "debug": logging.DEBUG,
@@ -63,6 +64,12 @@ def check_host(value: str) -> None:
     """Where a socket is."""
     if value in ("", UNIX) or not value.isprintable():
         raise ValueError(f"a host is a name, an IP address, or {UNIX}PATH")
+
+
+def check_connections(value: int) -> None:
+    """How many at once."""
+    if not 1 <= value <= MOST_CONNECTIONS:
+        raise ValueError(f"a number of connections is one from 1 to {MOST_CONNECTIONS}")
 
 
 def check_origins(value: list[str]) -> None:

@@ -1,16 +1,22 @@
 """Servers that start, or say why they can't."""
 
 import errno
+import fcntl
+import logging
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import gevent
 from gevent.server import StreamServer
 
 from nym.errors import ListenError
+from nym.net import descriptors
 from nym.wire.addresses import UNIX, NodeAddress
 
 _HINTS = {
@@ -18,9 +24,43 @@ _HINTS = {
     errno.EACCES: "; another port can be chosen with --port",
     errno.EADDRNOTAVAIL: "; this machine doesn't have that address",
 }
-
-
 _LONGEST_UNIX = 107  # bytes: sun_path has 108, with a zero at the end
+_BACKLOG = 1024  # connections that wait to be accepted
+_PAUSE = 0.1  # seconds until the next attempt when nothing can be accepted
+_LOCK_TIME = 5.0  # seconds in which another start at the same path has to be over
+_LOCK_RETRY = 0.02
+
+log = logging.getLogger(__name__)
+
+
+class PatientAccept:
+    """For servers of gevent: when nothing can be accepted, they wait a moment and go on.
+
+    Theirs would print a report each time.
+    """
+
+    def do_read(self) -> Any:
+        """The next connection, or None."""
+        server: Any = self
+        try:
+            return super().do_read()  # type: ignore[misc]
+        except OSError as error:
+            if server.is_fatal_error(error):
+                raise
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                descriptors.say_lack()
+            else:
+                log.debug("a connection was not accepted: %s", error)
+            server.stop_accepting()
+            server._timer = server.loop.timer(_PAUSE)
+            server._timer.start(server._start_accepting_if_started)
+            return None
+
+
+class Server(PatientAccept, StreamServer):
+    """A server whose backlog has room for many at once."""
+
+    backlog = _BACKLOG
 
 
 def listen(server: StreamServer) -> NodeAddress:
@@ -67,9 +107,11 @@ class UnixListener:
         try:
             # Before the file is there: nobody can be quicker than its mode.
             os.fchmod(self.socket.fileno(), 0o600)
-            self._bind()
-            self.socket.listen()
-            self._file = _identity(path)
+            # It listens before anybody else looks whether it does.
+            with _locked(path.parent):
+                self._bind()
+                self.socket.listen(_BACKLOG)
+                self._file = _identity(path)
         except OSError as error:
             self.socket.close()
             raise _refusal(f"{UNIX}{path}", error) from error
@@ -77,9 +119,11 @@ class UnixListener:
     def close(self) -> None:
         """Stop listening, and leave nothing behind."""
         self.socket.close()
-        # By now somebody else's may be there.
-        if _identity(self._path) == self._file:
-            self._path.unlink(missing_ok=True)
+        # What can't be removed, the next start removes.
+        with suppress(OSError), _locked(self._path.parent):
+            # By now somebody else's may be there.
+            if _identity(self._path) == self._file:
+                self._path.unlink(missing_ok=True)
 
     def _bind(self) -> None:
         with unix_address(self._path) as address:
@@ -99,6 +143,36 @@ class UnixListener:
             if probe.connect_ex(address) != errno.ECONNREFUSED:
                 raise OSError(errno.EADDRINUSE, "another program listens there")
         self._path.unlink()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else starts or ends a socket of ours in this folder meanwhile. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    give_up = time.monotonic() + _LOCK_TIME
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise OSError(
+                    errno.EWOULDBLOCK, "another program keeps its folder locked"
+                ) from None
+            gevent.sleep(_LOCK_RETRY)
+        except OSError as error:
+            # File systems over a network may know no locks of folders: then without.
+            log.debug("the folder of a UNIX socket can't be locked: %s", error)
+            return
+        else:
+            return
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

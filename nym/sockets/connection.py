@@ -4,15 +4,14 @@ import logging
 import socket
 import time
 from contextlib import suppress
+from typing import cast
 
 import gevent
-from gevent.event import Event
 from gevent.lock import RLock
 
 from nym.net.spell import Spell
 from nym.sockets.conversation import Conversation
 
-MOST_CONNECTIONS = 64  # of one socket
 LONGEST_READ = 1 << 16
 WRITE_TIMEOUT = 30.0  # seconds in which an application has to take its answer
 LINGER = 1.0
@@ -20,36 +19,76 @@ LINGER = 1.0
 log = logging.getLogger(__name__)
 
 
-def converse(connection: socket.socket, conversation: Conversation, data: bytes = b"") -> None:
-    """Answer what `data` has and what is read, until either side ends it. Raises OSError."""
-    spell = Spell()  # as long as there is something to read, reading lets nobody else run
-    turn = RLock()  # answers and what is said unasked don't mix within a line
-    news = conversation.news
-    teller = gevent.spawn(_tell, connection, turn, conversation, news) if news else None
-    try:
-        while data := data or connection.recv(LONGEST_READ):
-            with turn:
+class Visit:
+    """A connection while it is served, in a greenlet of its own."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.heard = time.monotonic()  # when something came from there last
+        self._connection = connection
+        self._greenlet = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
+        self._conversation: Conversation | None = None
+        self._teller: gevent.Greenlet[..., None] | None = None
+        self._turn = RLock()  # answers and what is said unasked don't mix within a line
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it waits to be told something."""
+        return self._conversation is not None and self._conversation.is_listening
+
+    def converse(self, conversation: Conversation, data: bytes) -> None:
+        """Answer what `data` has and what is read, until either side ends it. Raises OSError."""
+        self._conversation = conversation
+        try:
+            self._answer_all(conversation, data)
+        except gevent.GreenletExit as reason:
+            self._connection.setblocking(False)
+            with suppress(OSError):
+                self._connection.send(conversation.farewell(str(reason) or "the client stops"))
+            raise
+        finally:
+            if self._teller:
+                self._teller.kill()
+            conversation.end()
+
+    def end(self, reason: str) -> None:
+        """Say goodbye, soon."""
+        self._greenlet.kill(gevent.GreenletExit(reason), block=False)
+
+    def _answer_all(self, conversation: Conversation, data: bytes) -> None:
+        spell = Spell()  # as long as there is something to read, reading lets nobody else run
+        while data := data or self._connection.recv(LONGEST_READ):
+            self.heard = time.monotonic()
+            with self._turn:
                 for piece in conversation.answer(data):
                     spell.rest()
-                    write(connection, piece)
+                    write(self._connection, piece)
             if conversation.is_over:
-                close_politely(connection)
+                close_politely(self._connection)
                 return
+            # Most connections never listen: one greenlet is enough for them.
+            if conversation.is_listening and not self._teller:
+                self._teller = gevent.spawn(self._tell, conversation)
             data = b""
             spell.rest()
-        with turn:
+        with self._turn:
             for piece in conversation.rest():
                 spell.rest()
-                write(connection, piece)
-    except gevent.GreenletExit:
-        connection.setblocking(False)
-        with suppress(OSError):
-            connection.send(conversation.farewell())
-        raise
-    finally:
-        if teller:
-            teller.kill()
-        conversation.end()
+                write(self._connection, piece)
+
+    def _tell(self, conversation: Conversation) -> None:
+        spell = Spell()
+        try:
+            while True:
+                conversation.news.wait(conversation.patience())
+                with self._turn:
+                    for piece in conversation.unasked():
+                        spell.rest()
+                        write(self._connection, piece)
+        except OSError as error:
+            # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.
+            log.debug("a subscriber's connection ended: %s", error)
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def write(connection: socket.socket, data: bytes) -> None:
@@ -57,22 +96,6 @@ def write(connection: socket.socket, data: bytes) -> None:
     # Not the socket's own time-out, which another greenlet's read would get, too.
     with gevent.Timeout(WRITE_TIMEOUT, TimeoutError("the application doesn't read")):
         connection.sendall(data)
-
-
-def _tell(connection: socket.socket, turn: RLock, conversation: Conversation, news: Event) -> None:
-    spell = Spell()
-    try:
-        while True:
-            news.wait()
-            with turn:
-                for piece in conversation.unasked():
-                    spell.rest()
-                    write(connection, piece)
-    except OSError as error:
-        # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.
-        log.debug("a subscriber's connection ended: %s", error)
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 def close_politely(connection: socket.socket) -> None:

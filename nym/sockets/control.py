@@ -9,5 +9,7 @@ from nym.sockets.local import LocalSocket
 class ControlSocket(LocalSocket):
     """JSON objects in lines, whatever the socket for applications speaks."""
 
+    kind = "control socket"
+
     def _begin(self, connection: socket.socket) -> tuple[bytes, Conversation]:
         return b"", LinesConversation(self._service)

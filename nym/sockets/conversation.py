@@ -5,10 +5,12 @@ the next piece has written the one before, so answers don't pile up, and an answ
 was written is delivered; what doesn't reach the application stays.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
+from math import inf
 from typing import Any, NamedTuple
 
 from gevent.event import Event
@@ -18,7 +20,24 @@ from nym.net.spell import Spell
 from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
 from nym.wire.lines import LineBuffer
-from nym.wire.requests import UNLIMITED, Request, Response, Room, Send, Subscribe, Subscribed
+from nym.wire.requests import (
+    UNLIMITED,
+    Fetch,
+    Flush,
+    Request,
+    Response,
+    Room,
+    Send,
+    Subscribe,
+    Subscribed,
+)
+
+# Seconds that a fetch waits for a message where there is none: messages take one or two, and
+# published programs that wait for one second take the first message of whatever they get. Whoever
+# has just sent something most likely waits for it, or for an answer: one message of a hundred takes
+# longer than three seconds, one of ten thousand longer than six.
+FETCH_PATIENCE = 2.0
+SENT_PATIENCE = 6.0
 
 
 class Asked(NamedTuple):
@@ -28,6 +47,7 @@ class Asked(NamedTuple):
     encode: Callable[[Response], Iterable[bytes]]
     encode_error: Callable[[RequestError], bytes]
     room: Room = UNLIMITED
+    can_wait: bool = False  # until there is something to fetch
 
 
 # What is said in its turn without asking the service.
@@ -37,14 +57,25 @@ Remark = Callable[[], bytes]
 class Conversation(ABC):
     """One dialect, on one connection."""
 
-    # Set when there is something to write unasked; None if there never is.
-    news: Event | None = None
-
     def __init__(self, service: Service) -> None:
         self.is_over = False  # nothing that follows would be understood
+        self.news = Event()  # set when there may be something to write unasked
         self._service = service
         self._spell = Spell()
         self._answered: list[Response] = []
+        self._waiting: list[Asked] = []  # a fetch that found nothing, and perhaps its flush
+        self._deadline = 0.0  # of their answers
+        self._sent = -inf  # when something was sent on this connection
+        self._is_watching = False
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether there may be something to write unasked."""
+        return bool(self._waiting)
+
+    def patience(self) -> float | None:
+        """Seconds until there is something to write unasked, even without news."""
+        return max(0.0, self._deadline - time.monotonic()) if self._waiting else None
 
     @abstractmethod
     def answer(self, data: bytes) -> Iterator[bytes]:
@@ -52,15 +83,21 @@ class Conversation(ABC):
 
     def rest(self) -> Iterator[bytes]:
         """What is still to be written when nothing more will be read."""
-        return iter(())
+        return self._answer_waiting()
 
     def unasked(self) -> Iterator[bytes]:
         """What to write without having been asked just now, piece by piece."""
-        return iter(())
+        self.news.clear()
+        if self._service.has_messages() or time.monotonic() >= self._deadline:
+            yield from self._answer_waiting()
 
-    def farewell(self) -> bytes:
-        """What to write when the client stops."""
+    def farewell(self, reason: str) -> bytes:
+        """What to write when the client has to go."""
         return b""
+
+    @abstractmethod
+    def refusal(self, error: RequestError) -> bytes:
+        """What to write in the place of all answers."""
 
     def _delivered(self) -> None:
         """All that was answered has been written."""
@@ -73,6 +110,8 @@ class Conversation(ABC):
         for response in reversed(self._answered):
             self._service.take_back(response)
         self._answered.clear()
+        if self._is_watching:
+            self._service.inbox.unwatch(self.news.set)
 
     def _serve(self, asked: Iterable[Asked | Remark]) -> Iterator[bytes]:
         """Answer one after the other; sends that follow each other are accepted together.
@@ -81,15 +120,47 @@ class Conversation(ABC):
         """
         for is_send, group in groupby(asked, _is_send):
             if is_send:
+                yield from self._answer_waiting()
                 yield self._accept([one for one in group if isinstance(one, Asked)])
-            else:
-                for one in group:
-                    if isinstance(one, Asked):
-                        yield from self._answer_one(one)
-                    else:
-                        yield one()
+                continue
+            for one in group:
+                if isinstance(one, Asked) and self._may_wait(one):
+                    self._wait(one)
+                    continue
+                yield from self._answer_waiting()
+                if isinstance(one, Asked):
+                    yield from self._answer_one(one)
+                else:
+                    yield one()
+
+    def _may_wait(self, asked: Asked) -> bool:
+        """Whether the answer may wait for a message: nothing else is asked for meanwhile.
+
+        The answer to a flush leaves with those before it.
+        """
+        if self._waiting:
+            return isinstance(asked.request, Flush) and len(self._waiting) == 1
+        return (
+            asked.can_wait and isinstance(asked.request, Fetch) and not self._service.has_messages()
+        )
+
+    def _wait(self, asked: Asked) -> None:
+        if not self._waiting:
+            now = time.monotonic()
+            self._deadline = max(now + FETCH_PATIENCE, self._sent + SENT_PATIENCE)
+        self._waiting.append(asked)
+        if not self._is_watching:
+            self._is_watching = True
+            self._service.inbox.watch(self.news.set)
+        self.news.set()  # whoever waits for them is to know of the deadline
+
+    def _answer_waiting(self) -> Iterator[bytes]:
+        waiting, self._waiting = self._waiting, []
+        for asked in waiting:
+            yield from self._answer_one(asked)
 
     def _accept(self, sends: list[Asked]) -> bytes:
+        self._sent = time.monotonic()
         outcomes = self._service.send(self._requests(sends))
         return b"".join(
             one.encode_error(outcome)
@@ -129,7 +200,11 @@ class RawConversation(Conversation):
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         self.is_over = raw.ends_connection(data)
-        return self._serve([self._asked(data)])
+        return self._serve(map(self._asked, raw.split_requests(data)))
+
+    def refusal(self, error: RequestError) -> bytes:
+        """See Conversation."""
+        return raw.encode_error(error)
 
     def _asked(self, data: bytes) -> Asked | Remark:
         try:
@@ -147,12 +222,20 @@ class JsonConversation(Conversation):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self.news = self._news = Event()
         self._subscription: Subscription | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """See Conversation."""
+        return super().is_listening or self._subscription is not None
+
+    def refusal(self, error: RequestError) -> bytes:
+        """See Conversation."""
+        return self._encode_error(error)
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
-        self._news.clear()
+        yield from super().unasked()
         if self._subscription is not None and not self.is_over:
             for news in self._subscription.news():
                 yield self._pack(json_objects.encode_news(news))
@@ -178,8 +261,8 @@ class JsonConversation(Conversation):
         if not isinstance(request, Subscribe):
             return super()._perform(request, room)
         if self._subscription is None:
-            self._subscription = self._service.subscribe(request, self._news.set)
-            self._news.set()
+            self._subscription = self._service.subscribe(request, self.news.set)
+            self.news.set()
         return Subscribed()
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:

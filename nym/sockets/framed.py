@@ -28,17 +28,29 @@ class FramedConversation(Conversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        for piece in self._serve(self._asked(data)):
+        return self._gather(self._serve(self._asked(data)))
+
+    def unasked(self) -> Iterator[bytes]:
+        """See Conversation."""
+        return self._gather(super().unasked())
+
+    def rest(self) -> Iterator[bytes]:
+        """See Conversation."""
+        yield from self._gather(super().rest())
+        yield from self._let_go()
+
+    def refusal(self, error: RequestError) -> bytes:
+        """See Conversation."""
+        return self._encode_error(error)
+
+    def _gather(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
             self._held += piece
             # A flush that was read with them leaves with its answers, unless they are too many.
             if self._is_flushed or len(self._held) >= LONGEST_FRAME:
                 yield from self._let_go()
         if self.is_over or len(self._held) >= MOST_HELD:
             yield from self._let_go()
-
-    def rest(self) -> Iterator[bytes]:
-        """See Conversation."""
-        return self._let_go()
 
     def _delivered(self) -> None:
         """See Conversation; what was answered is held back as yet."""
@@ -68,7 +80,7 @@ class FramedConversation(Conversation):
             # If not even the first message is one, this was never a frame.
             self.is_over = is_first and isinstance(error, UnknownRequestError)
             return partial(self._encode_error, error)
-        return Asked(request, self._encode, self._encode_error, protobuf.ROOM)
+        return Asked(request, self._encode, self._encode_error, protobuf.ROOM, can_wait=True)
 
     def _encode(self, response: Response) -> Iterator[bytes]:
         self._is_flushed |= isinstance(response, Flushed)

@@ -4,16 +4,17 @@ docs/protocol/sockets.md, "WebSocket".
 """
 
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 
 import gevent
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from nym.errors import HandshakeError
+from nym.errors import BusyError, HandshakeError
 from nym.sockets.connection import close_politely, write
 from nym.sockets.conversation import Conversation
-from nym.sockets.local import ApplicationSocket
+from nym.sockets.local import REFUSAL_TIME, ApplicationSocket
 from nym.sockets.websocket import WebSocketConversation
 from nym.wire.handshake import (
     HEAD_END,
@@ -55,6 +56,15 @@ class WebSocket(ApplicationSocket):
             close_politely(connection)
             return None
         return data, WebSocketConversation(self._service, protocol, request.path)
+
+    def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
+        protocol = new_protocol()
+        slow = HandshakeError(HTTPStatus.REQUEST_TIMEOUT, "no request as yet")
+        with suppress(HandshakeError), gevent.Timeout(REFUSAL_TIME, slow):
+            _read_request(connection, protocol)
+        busy = HandshakeError(HTTPStatus.SERVICE_UNAVAILABLE, str(refusal))
+        write(connection, refuse(protocol, busy))
+        close_politely(connection)
 
 
 def _read_request(connection: socket.socket, protocol: ServerProtocol) -> tuple[Request, bytes]:

@@ -2,49 +2,68 @@
 
 import logging
 import socket
+import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import gevent
 from gevent.pool import Pool
-from gevent.server import StreamServer
 
 from nym.config import SocketSettings
-from nym.net.listening import UnixListener, listen
+from nym.errors import BusyError
+from nym.net import descriptors
+from nym.net.listening import Server, UnixListener, listen
 from nym.net.localhost import numeric
+from nym.net.watch import Outage
 from nym.service import Service
-from nym.sockets.connection import MOST_CONNECTIONS, converse
+from nym.sockets.connection import Visit, close_politely, write
 from nym.sockets.conversation import Conversation
 from nym.wire.addresses import UNIX
 
 Place = tuple[str, int] | Path
 
+REFUSED_AT_ONCE = 16  # connections; others wait for their refusal
+REFUSAL_TIME = 1.0  # seconds in which one that is refused may show what it speaks
+IDLE_TIME = 60.0  # seconds of silence after which a connection may have to make room
+
 log = logging.getLogger(__name__)
 
 
 class LocalSocket(ABC):
-    """Listens at a host and a port, or at a path; each connection has a greenlet."""
+    """Listens at a host and a port, or at a path; each connection has a greenlet.
 
-    def __init__(self, service: Service, place: Place) -> None:
+    When there are as many as may be, the one that was silent for longest makes room, if that was
+    long enough and it doesn't wait to be told something. Else the next one is told that it can't be
+    served.
+    """
+
+    kind: ClassVar[str]  # for people
+
+    def __init__(self, service: Service, place: Place, most_connections: int) -> None:
         self._service = service
         self._place = place
+        self._most_connections = most_connections
+        self._visits: set[Visit] = set()
+        self._crowd = Outage(log, self.kind, "others are refused until some of them end")
         self._unix: UnixListener | None = None
-        self._server: StreamServer | None = None
+        self._server: Server | None = None
 
     def start(self) -> int | Path:
         """Listen; returns the port, which the system chose if it was 0, or the path.
 
         Raises ListenError.
         """
-        pool = Pool(MOST_CONNECTIONS)
+        pool = Pool(self._most_connections + REFUSED_AT_ONCE)
         if isinstance(self._place, Path):
             self._unix = UnixListener(self._place)
-            self._server = StreamServer(self._unix.socket, self._serve, spawn=pool)
+            self._server = Server(self._unix.socket, self._serve, spawn=pool)
             self._server.start()
             return self._place
         host, port = self._place
-        self._server = StreamServer((numeric(host), port), self._serve, spawn=pool)
+        self._server = Server((numeric(host), port), self._serve, spawn=pool)
         return listen(self._server).port
 
     def stop(self) -> None:
@@ -62,22 +81,60 @@ class LocalSocket(ABC):
         """
 
     def _serve(self, connection: socket.socket, peer: Any) -> None:
+        visit = Visit(connection)
         with connection:
             try:
-                if begun := self._begin(connection):
-                    data, conversation = begun
-                    converse(connection, conversation, data)
+                if refusal := self._refusal(connection):
+                    self._refuse(connection, refusal)
+                else:
+                    self._visits.add(visit)
+                    if begun := self._begin(connection):
+                        data, conversation = begun
+                        visit.converse(conversation, data)
             except OSError as error:
                 log.debug("a local connection ended: %s", error)
+            finally:
+                self._visits.discard(visit)
+                if len(self._visits) < 0.9 * self._most_connections:
+                    self._crowd.ends()
+
+    def _refusal(self, connection: socket.socket) -> BusyError | None:
+        """Why this connection, which is new, can't be served; None if it can."""
+        if len(self._visits) >= self._most_connections and not self._make_room():
+            refusal = BusyError(
+                f"busy: {len(self._visits)} connections are open here, as many as "
+                "socket.connections in config.toml allows"
+            )
+            self._crowd.begins(refusal)
+            return refusal
+        if self._visits and descriptors.are_scarce(connection.fileno()):
+            return BusyError(f"busy: {descriptors.say_lack()}")
+        return None
+
+    def _make_room(self) -> bool:
+        long_ago = time.monotonic() - IDLE_TIME
+        silent = [v for v in self._visits if v.heard < long_ago and not v.is_listening]
+        if not silent:
+            return False
+        longest = min(silent, key=lambda visit: visit.heard)
+        self._visits.discard(longest)
+        longest.end("another connection needs the place of this one, which was silent for long")
+        return True
+
+    def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
+        """Tell it in its own dialect, as far as it shows one. Raises OSError."""
+        begun = None
+        with suppress(TimeoutError), gevent.Timeout(REFUSAL_TIME, TimeoutError()):
+            begun = self._begin(connection)
+        write(connection, begun[1].refusal(refusal) if begun else f"{refusal}\n".encode())
+        close_politely(connection)
 
 
 class ApplicationSocket(LocalSocket):
     """A socket for applications, where the settings say."""
 
-    kind: ClassVar[str]  # for people
-
     def __init__(self, service: Service, settings: SocketSettings) -> None:
-        super().__init__(service, _place(settings))
+        super().__init__(service, _place(settings), settings.connections)
         self._settings = settings
 
     def reload(self, settings: SocketSettings) -> None:

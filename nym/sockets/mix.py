@@ -49,4 +49,6 @@ def _asked(
         request = decode()
     except RequestError as error:
         return partial(pack_error, error)
-    return Asked(request, lambda response: [pack(encode(response))], pack_error, room)
+    return Asked(
+        request, lambda response: [pack(encode(response))], pack_error, room, can_wait=True
+    )

@@ -39,9 +39,9 @@ class WebSocketConversation(JsonConversation):
             self.is_over = True
             yield self._own_frames()  # a close, behind the answers to what was asked before it
 
-    def farewell(self) -> bytes:
+    def farewell(self, reason: str) -> bytes:
         """See Conversation."""
-        self._fail(CloseCode.GOING_AWAY, "the client stops")
+        self._fail(CloseCode.GOING_AWAY, reason)
         return self._own_frames()
 
     def _asked(self, frames: Iterable[Frame]) -> Iterator[Asked | Remark]:

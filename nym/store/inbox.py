@@ -35,6 +35,7 @@ class Inbox:
         self._offered: dict[str, Subscriber] = {}
         self._leaving: dict[str, None] = {}  # acknowledged, and perhaps on disk as yet
         self._subscribers: list[Subscriber] = []
+        self._watchers: list[Callable[[], None]] = []
         self.lost = 0
         for entry_id, body in journal.take(_KIND):
             self._keep(_decode(entry_id, body))
@@ -110,6 +111,18 @@ class Inbox:
         self._messages |= later
         self._notify()
 
+    def has_free(self) -> bool:
+        """Whether there is a message that is not on offer to anybody."""
+        return any(True for _ in self._free())
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        """Call `notify` when there may be more for somebody who takes it."""
+        self._watchers.append(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._watchers.remove(notify)
+
     def subscribe(self, notify: Callable[[], None], window: int = MOST_OFFERED) -> "Subscriber":
         """Somebody to whom messages are offered, at most `window` that aren't acknowledged.
 
@@ -134,7 +147,7 @@ class Inbox:
 
     def is_drained(self, subscriber: "Subscriber") -> bool:
         """Whether there is nothing to offer to this one, and nothing on offer."""
-        return subscriber not in self._offered.values() and not any(True for _ in self._free())
+        return subscriber not in self._offered.values() and not self.has_free()
 
     def acknowledge(self, message_id: str) -> bool:
         """Drop a message, on disk, too; False if there is none with this id.
@@ -168,6 +181,8 @@ class Inbox:
     def _notify(self) -> None:
         for subscriber in self._subscribers:
             subscriber.notify()
+        for notify in self._watchers:
+            notify()
 
 
 class Subscriber:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from nym.wire.framing import Framing
+from nym.wire.raw import are_one_byte_requests
 
 
 class Unframed(Enum):
@@ -38,6 +39,9 @@ def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:
     first = data[0]
     if first == 0:
         return Framing.FIXED
+    # Behind a length of 2 bytes, another such byte would be no tag of a field.
+    if len(data) > 1 and are_one_byte_requests(data):
+        return Unframed.RAW
     if first in _RAW_REQUESTS or (data == LONE_DETAILS and is_all):
         return Unframed.RAW
     if first == ord("{"):

@@ -5,7 +5,10 @@
     clients 03                                 -> addresses, 32 each
     details 04                                 -> address 32
 
-Errors are plain text. Bytes behind a request of one byte are ignored, as the published client does.
+Errors are plain text. Requests of one byte that were read together are told apart; where a send is
+among them, it can't be told what is whose. Bytes behind another request of one byte are ignored, as
+the published client does, but not behind a fetch, which empties the inbox: what begins with 02 may
+be something else, such as a packet for a node that somebody says is here.
 """
 
 from nym.errors import (
@@ -31,6 +34,7 @@ from nym.wire.requests import (
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
 LONGEST_REQUEST = 2048
+_ONE_BYTE = {2, 3, 4}
 ROOM = Room(longest=0xFFFF)  # lengths have two bytes
 
 
@@ -42,12 +46,24 @@ def decode_request(data: bytes) -> Request:
         case 1:
             return _decode_send(data)
         case 2:
+            if len(data) > 1:
+                raise UnknownRequestError("a fetch is one byte, and something follows this one")
             return Fetch()
         case 3:
             return Clients()
         case 4:
             return Details()
     raise UnknownRequestError
+
+
+def split_requests(data: bytes) -> list[bytes]:
+    """The requests in one read."""
+    return [bytes([byte]) for byte in data] if are_one_byte_requests(data) else [data]
+
+
+def are_one_byte_requests(data: bytes) -> bool:
+    """Whether it is nothing but requests of one byte."""
+    return bool(data) and set(data) <= _ONE_BYTE
 
 
 def ends_connection(data: bytes) -> bool:

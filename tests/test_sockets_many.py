@@ -1,0 +1,333 @@
+"""Many connections at once: what they cost, and what those hear that are too many."""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from nym.errors import ListenError
+from nym.net import listening
+from nym.net.listening import UnixListener
+from nym.sockets import local
+from nym.sockets.control import ControlSocket
+from nym.sockets.http import WebSocket
+from nym.sockets.tcp import TcpSocket
+from nym.wire import mix_pb2
+from nym.wire.framing import FrameBuffer, Framing, encode_frame
+from tests.harness import OWN, PATIENCE, Lines, Program, Served, run_program, wait_until
+from tests.test_sockets_websocket import DETAILS, Application, head
+
+MOST = 1000
+LONGEST = 30_000  # bytes of an idle connection
+
+
+def ask(connection: socket.socket, request: bytes) -> bytes:
+    connection.sendall(request)
+    return connection.recv(1 << 16)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while part := connection.recv(1 << 16):
+        received += part
+    return received
+
+
+@pytest.fixture
+def full(served: Served) -> Iterator[Served]:
+    """A socket on which two connections may be, and are."""
+    with served.connect() as one, served.connect() as two:
+        assert ask(one, b"\x04") == ask(two, b"\x04") == OWN
+        yield served
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served(TcpSocket, connections=2) as served:
+        yield served
+
+
+BUSY = "busy: 2 connections are open here, as many as socket.connections in config.toml allows"
+
+
+def as_json(data: bytes) -> str:
+    answer = json.loads(data)
+    assert (answer["type"], answer["code"]) == ("error", "busy")
+    return str(answer["message"])
+
+
+def as_frame(data: bytes) -> str:
+    (message,) = FrameBuffer(Framing.FIXED).feed(data)
+    return str(mix_pb2.Response.FromString(message).exception.error)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (b'{"type":"ownDetails"}\n', as_json),
+        (b'{"type":"send","data":"' + bytes(1 << 20), as_json),
+        (b"\x04", bytes.decode),
+        (b"\x01" + bytes(100), bytes.decode),
+        (
+            encode_frame(
+                Framing.FIXED, mix_pb2.Request(details=mix_pb2.Nothing()).SerializeToString()
+            ),
+            as_frame,
+        ),
+        (b"", lambda data: data.decode().rstrip("\n")),
+    ],
+)
+def test_one_too_many_is_told_in_its_own_dialect(
+    full: Served, said: bytes, read: Callable[[bytes], str]
+) -> None:
+    with full.connect() as connection:
+        connection.sendall(said)
+        assert read(read_all(connection)) == BUSY
+
+
+def test_a_websocket_too_many_is_told() -> None:
+    with (
+        Served(WebSocket, connections=2) as served,
+        Application(served) as one,
+        Application(served) as two,
+    ):
+        for headers in ({}, {"origin": "https://evil.example"}):
+            refused = Application(served, **headers)
+            assert refused.response.status_code == 503
+            assert refused.response.body.decode() == BUSY + "\n"
+        with served.connect() as silent:
+            assert read_all(silent).startswith(b"HTTP/1.1 503 ")
+        assert one.ask(type="ownDetails") == two.ask(type="ownDetails") == DETAILS
+
+
+def test_when_one_ends_the_next_is_served_and_the_log_stays_short(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "nym")
+    with served.connect() as one, Lines(served.connect()) as two:
+        assert ask(one, b"\x04") == OWN
+        assert two.ask(type="ownDetails") == DETAILS
+        for _ in range(40):
+            with Lines(served.connect()) as three:
+                assert three.ask(type="ownDetails")["code"] == "busy"
+
+    def is_served() -> bool:
+        with Lines(served.connect()) as lines:
+            return bool(lines.ask(type="ownDetails") == DETAILS)
+
+    wait_until(is_served)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"TCP socket: {BUSY}; others are refused until some of them end",
+        "TCP socket: works again",
+    ]
+
+
+def test_the_longest_silent_makes_room_but_no_subscriber(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "IDLE_TIME", 0.2)
+    with Lines(served.connect()) as subscriber, served.connect() as silent:
+        assert subscriber.ask(type="subscribe") == {"type": "subscribe"}
+        time.sleep(0.3)
+        with Lines(served.connect()) as lines:
+            assert lines.ask(type="ownDetails") == DETAILS
+            assert silent.recv(1) == b""
+            with Lines(served.connect()) as another:  # nobody was silent for long enough
+                assert another.ask(type="ownDetails")["code"] == "busy"
+        assert subscriber.ask(type="ownDetails") == DETAILS
+
+
+def test_a_websocket_that_makes_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "IDLE_TIME", 0.1)
+    with Served(WebSocket, connections=1) as served, Application(served) as silent:
+        wait_until(lambda: Application(served).response.status_code == 101)
+        assert silent.closed() == 1001
+
+
+# The program.
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    run_program(tmp_path, "init", "--id", "alice", "--directory", "http://127.0.0.1:1")
+    return tmp_path
+
+
+def resident(process: int) -> int:
+    """Bytes in memory that are its own."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (kilobytes,) = re.findall(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes) << 10
+
+
+def websocket(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    assert ask(connection, head()).startswith(b"HTTP/1.1 101 ")
+    return connection
+
+
+def lines(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    assert b"ownDetails" in ask(connection, b'{"type":"ownDetails"}\n')
+    return connection
+
+
+def silent(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+
+def subscriber(port: int) -> socket.socket:
+    connection = silent(port)
+    assert ask(connection, b'{"type":"subscribe"}\n') == b'{"type":"subscribe"}\n'
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("command", "connect"),
+    [
+        ("tcpsocket", silent),
+        ("tcpsocket", lines),
+        ("tcpsocket", subscriber),
+        ("websocket", websocket),
+    ],
+)
+def test_a_thousand_idle_connections_cost_little(
+    home: Path, command: str, connect: Callable[[int], socket.socket]
+) -> None:
+    run_program(home, "config", "--id", "alice", "set", "socket.connections", str(MOST))
+    with Program(home, command, "--id", "alice", "-p", "0") as program, ExitStack() as open_ones:
+        port = int(program.line(r"on port: (\d+)$")[1])
+        open_ones.enter_context(connect(port))
+        before = resident(program.process.pid)
+        for _ in range(MOST - 1):
+            open_ones.enter_context(connect(port))
+        cost = (resident(program.process.pid) - before) / (MOST - 1)
+        assert cost < LONGEST
+        with open_ones.enter_context(silent(port)) as one_more:
+            assert b"as many as socket.connections" in read_all(one_more)
+
+
+def test_a_thousand_commands_at_once(home: Path) -> None:
+    with (
+        Program(home, "tcpsocket", "--id", "alice", "-p", "0") as program,
+        ExitStack() as open_ones,
+    ):
+        program.line("^Listening")
+        before = resident(program.process.pid)
+        for _ in range(MOST):
+            connection = open_ones.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(str(home / "nym" / "clients" / "alice" / "client.sock"))
+            assert b"ownDetails" in ask(connection, b'{"type":"ownDetails"}\n')
+        assert (resident(program.process.pid) - before) / MOST < LONGEST
+        assert run_program(home, "address", "--id", "alice")[0] == 0
+
+
+def test_few_descriptors(home: Path) -> None:
+    """Refused, or served later, and one line that says which limit to raise."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+    with Program(home, "tcpsocket", "--id", "alice", "-p", "0", preexec_fn=limit) as program:
+        port = int(program.line(r"on port: (\d+)$")[1])
+        with ExitStack() as open_ones:
+            many = [open_ones.enter_context(silent(port)) for _ in range(40)]
+            for connection in many:
+                connection.sendall(b'{"type":"ownDetails"}\n')
+            heard = [connection.recv(1 << 16) for connection in many[1:]]
+            assert any(b"ulimit -n" in answer for answer in heard)
+            assert all(b"busy" in answer or b"ownDetails" in answer for answer in heard)
+        with lines(port):
+            pass
+        code, _, err = program.end(signal.SIGTERM)
+    assert code == 0
+    assert err.count("ulimit -n") == 1, err
+    assert "Traceback" not in err
+    assert "should not happen" not in err
+
+
+RACE = """
+import sys
+from pathlib import Path
+from nym.errors import ListenError
+from nym.errors import ListenError
+from nym.net import listening
+from nym.net.listening import UnixListener
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    listener = UnixListener(Path(sys.argv[1]))
+except ListenError as error:
+    print(error, flush=True)
+else:
+    print("listens", flush=True)
+    sys.stdin.readline()
+    listener.close()
+"""
+
+
+def test_of_many_starts_at_one_place_one_succeeds(tmp_path: Path) -> None:
+    path = tmp_path / "nym.sock"
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as dead:  # what a client left that was killed
+            dead.bind(str(path))
+        racers = [
+            subprocess.Popen(
+                [sys.executable, "-c", RACE, path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(6)
+        ]
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        said = sorted(racer.stdout.readline() for racer in racers if racer.stdout)
+        assert said[-1] == "listens\n"
+        assert all("another program listens there" in line for line in said[:-1]), said
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+        for racer in racers:
+            racer.communicate()
+        assert not path.exists()
+
+
+def test_the_control_socket_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    with Served(TcpSocket) as served:
+        control = ControlSocket(served._service, tmp_path / "client.sock", 1)
+        control.start()
+        with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+            one.connect(str(tmp_path / "client.sock"))
+            assert b"ownDetails" in ask(one, b'{"type":"ownDetails"}\n')
+            two.connect(str(tmp_path / "client.sock"))
+            assert as_json(read_all(two)).startswith("busy: 1 connections")
+        control.stop()
+
+
+def test_a_folder_that_somebody_keeps_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "_LOCK_TIME", 0.1)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(ListenError, match="locked"):
+        UnixListener(tmp_path / "nym.sock")
+    os.close(descriptor)
+    UnixListener(tmp_path / "nym.sock").close()
