@@ -173,6 +173,18 @@ class UnreachableError(RemoteError):
     """No connection, or it broke, or the answer did not come in time."""
 
 
+class OwnFaultError(UnreachableError):
+    """What is in the way is on this machine; it says nothing of the peer."""
+
+
+class DescriptorsError(OwnFaultError):
+    """No socket or file can be opened: the process, or the machine, has as many as it may."""
+
+
+class ProxyError(OwnFaultError):
+    """The way there leads through a proxy, as the environment wants it, that can't be used."""
+
+
 class RemoteFormatError(RemoteError):
     """Bytes from a peer that aren't what the protocol says."""
 

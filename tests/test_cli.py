@@ -14,7 +14,7 @@ from nym.cli.command import HELP
 from nym.cli.usage import COMMANDS
 from nym.identity import load_identity
 from nym.localnet.network import Network
-from nym.net.transport import http_get
+from nym.net.http import http_get
 from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http, wait_until
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -316,7 +316,7 @@ def test_localnet_elsewhere(tmp_path: Path, host: str) -> None:
     with Program(tmp_path, "localnet", "-p", "0", "--host", host) as program:
         program.line(rf"^mixnode +layer 1 +{shown}:\d+ ")
         url = program.line(rf"^directory +(http://{shown}:\d+)$")[1]
-        assert http_get(url + "/api/healthcheck") == b'{"ok": true}'
+        assert http_get(url + "/api/healthcheck").body == b'{"ok": true}'
         assert program.end(signal.SIGTERM)[0] == 0
 
 

@@ -1,21 +1,27 @@
 """Exchanges over real sockets, with peers that misbehave."""
 
+import os
+import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import gevent
 import pytest
 
-from nym.errors import RemoteFormatError, UnreachableError
-from nym.net import transport
-from nym.net.transport import exchange, http_get, http_post, send_packet
+from nym.errors import DescriptorsError, UnreachableError
+from nym.net import boundary, http, transport
+from nym.net.directory import post
+from nym.net.http import http_get, http_post
+from nym.net.transport import exchange, send_packet
 from nym.wire.addresses import NodeAddress
-from tests.harness import free_port, serving, serving_http, wait_until
+from tests.harness import free_port, serving, wait_until
 
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TIMEOUT", 0.3)
     monkeypatch.setattr(transport, "TIMEOUT", 0.3)
     monkeypatch.setattr(transport, "PACKET_TIMEOUT", 0.3)
 
@@ -84,6 +90,7 @@ def test_a_peer_that_is_not_there() -> None:
         lambda: exchange(nowhere, b"", 1),
         lambda: http_get(f"http://{nowhere}/x"),
         lambda: http_post(f"http://{nowhere}/x", b"{}"),
+        lambda: post(f"http://{nowhere}/", "/x", b"{}"),
     ):
         with pytest.raises(UnreachableError, match=f"{nowhere}.*can't be reached.*refused"):
             attempt()
@@ -97,35 +104,35 @@ def test_a_peer_that_hangs_up() -> None:
         http_get(f"http://{address}/")
 
 
-def test_http_answers_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LONGEST_HTTP_ANSWER", 1000)
-    with serving_http(lambda: bytes(1000)) as url:
-        assert http_get(url) == bytes(1000)
-    with (
-        serving_http(lambda: bytes(1001)) as url,
-        pytest.raises(RemoteFormatError, match="more than 1000"),
-    ):
-        http_get(url)
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """As after `ulimit -n` with what is open now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.dup(0)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_http_errors_are_errors() -> None:
-    with serving_http(lambda: b"{}", "404 Not Found") as url:
-        with pytest.raises(RemoteFormatError, match="404"):
-            http_get(url)
-        with pytest.raises(RemoteFormatError, match="404"):
-            http_post(url, b"{}")
-
-
-def test_a_proxy_is_not_asked_for_what_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
-    with serving_http(lambda: b"direct") as url:
-        assert http_get(url) == b"direct"
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "directory.example"])
-def test_certificates_that_are_named_and_not_there_are_said(
-    monkeypatch: pytest.MonkeyPatch, host: str
+def test_without_descriptors_each_attempt_ends_and_the_limit_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
-    with pytest.raises(UnreachableError, match=r"CA certificate bundle.*/nowhere/authorities.pem"):
-        http_get(f"https://{host}:1")
+    monkeypatch.setattr(boundary.said, "until", 0.0)
+    with serving(hang) as address, no_descriptors_left():
+        for attempt in (
+            lambda: send_packet(address, bytes(1372)),
+            lambda: exchange(address, b"", 1),
+            lambda: http_get(f"http://{address}/"),
+        ):
+            with pytest.raises(DescriptorsError, match=r"ulimit -n.*LimitNOFILE="):
+                attempt()
+    assert caplog.text.count("ulimit -n") == len(caplog.records) == 1
+
+
+def test_an_address_family_that_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "AF_INET6", socket.AF_APPLETALK)
+    with pytest.raises(UnreachableError, match=r"\[::1\]:1 can't be reached.*family"):
+        send_packet(NodeAddress("::1", 1), bytes(1372))

@@ -15,19 +15,20 @@ from nym.cli.control import Control, control, existing_folder
 from nym.cli.output import say
 from nym.cli.progress import duration
 from nym.client.client import Client
-from nym.client.refresher import TOPOLOGY_PATH
 from nym.config import DEFAULT_DIRECTORY, Config
 from nym.config.file import load_config
-from nym.errors import NotRunningError, NymError, RemoteError, UnreachableError
+from nym.errors import NotRunningError, NymError, OwnFaultError, RemoteError, UnreachableError
 from nym.identity import Identity, load_identity
+from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
-from nym.net.transport import http_clock, http_get
 from nym.topology import build_topology, hosts
 from nym.wire.directory import parse_topology
+from nym.wire.text import visible, visible_url
 
 PATIENCE = 30.0  # seconds for the provider, and for a loop
 LOOK = 0.1
 MOST_OFF = 300.0  # seconds that the clock may be
+_LONGEST_LINE = 2000  # characters; paths may be long
 
 
 class Finding(NamedTuple):
@@ -53,9 +54,9 @@ def check(options: Options) -> int:
 
 def _show(finding: Finding) -> None:
     word = "FAIL" if finding.code else "ok"
-    say(f"{word:<6}{finding.check:<11}{finding.found}")
+    say(f"{word:<6}{finding.check:<11}{visible(finding.found, _LONGEST_LINE)}")
     if finding.advice:
-        say(f"{'':17}{finding.advice}")
+        say(f"{'':17}{visible(finding.advice, _LONGEST_LINE)}")
 
 
 def _object(finding: Finding) -> dict[str, Any]:
@@ -73,11 +74,11 @@ def _findings(client_id: str) -> Iterator[Finding]:
         yield Finding("settings", str(error), "", error.exit_code)
         return
     yield Finding("settings", f"all in order; the address is {identity.address}")
-    directory = _check_directory(client_id, config)
+    directory, date = _check_directory(client_id, config)
     yield directory
     if directory.code:
         return
-    yield _check_clock(config)
+    yield _check_clock(date)
     try:
         with _running(client_id, folder, identity, config) as (client, how):
             yield how
@@ -103,10 +104,12 @@ def _check_folder(folder: Path) -> Finding:
     )
 
 
-def _check_directory(client_id: str, config: Config) -> Finding:
+def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
+    """What it says of the network, and of the time."""
     url = config.client.directory
     try:
-        records = parse_topology(http_get(url.rstrip("/") + TOPOLOGY_PATH))
+        answer = fetch_topology(url)
+        records = parse_topology(answer.body)
         topology = build_topology(records, Resolver().resolve(hosts(records)))
     except RemoteError as error:
         name = shlex.quote(client_id)
@@ -116,18 +119,20 @@ def _check_directory(client_id: str, config: Config) -> Finding:
                 "a client that is started brings a local network up there by itself; for another "
                 f"one, {advice}"
             )
-        return Finding("directory", str(error), advice, error.exit_code)
+        if isinstance(error, OwnFaultError):
+            advice = ""  # it says itself what to do on this machine
+        return Finding("directory", str(error), advice, error.exit_code), None
     layers = ", ".join(str(len(layer)) for layer in topology.layers)
     providers = len(topology.providers)
-    return Finding(
-        "directory",
-        f"{url}: layers of {layers} mixnodes, {providers} provider{'s' * (providers > 1)}",
+    found = (
+        f"{visible_url(url)}: layers of {layers} mixnodes, "
+        f"{providers} provider{'s' * (providers > 1)}"
     )
+    return Finding("directory", found), answer.date
 
 
-def _check_clock(config: Config) -> Finding:
+def _check_clock(there: float | None) -> Finding:
     # The client needs none; TLS does, and people who read when a message came.
-    there = http_clock(config.client.directory.rstrip("/") + TOPOLOGY_PATH)
     if there is None:
         return Finding("clock", "the directory doesn't tell the time")
     off = abs(time.time() - there)

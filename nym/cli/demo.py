@@ -27,13 +27,12 @@ from nym.cli import Options
 from nym.cli.build import is_one_file
 from nym.cli.init import make_client
 from nym.cli.output import say
-from nym.client.refresher import TOPOLOGY_PATH
 from nym.config import ClientSettings, Config
 from nym.envelope import Envelopes, Fragment
 from nym.errors import NymError, UnreachableError
 from nym.identity import Identity
 from nym.localnet.network import Network
-from nym.net.transport import http_get
+from nym.net.directory import fetch_topology
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import parse_topology
@@ -248,7 +247,7 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
 
 
 def _registered(url: str) -> set[bytes]:
-    providers = parse_topology(http_get(url + TOPOLOGY_PATH)).providers
+    providers = parse_topology(fetch_topology(url).body).providers
     return {client for provider in providers for client in provider.clients}
 
 

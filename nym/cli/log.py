@@ -27,7 +27,6 @@ def set_up_log(settings: LoggingSettings) -> None:
     else:
         handler.setFormatter(_Text())
     logging.basicConfig(handlers=[handler], level=LEVELS[settings.level], force=True)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
     gevent.get_hub().print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
 
 

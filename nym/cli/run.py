@@ -30,6 +30,7 @@ from nym.localnet.embedded import EmbeddedNetwork
 from nym.net.descriptors import raise_limit
 from nym.sockets.local import ApplicationSocket
 from nym.wire.addresses import UNIX, is_loopback
+from nym.wire.text import visible_url
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         say("Listening for messages...")
         say(f"Public key: {identity.address}")
     log.info("Starting nym client")
-    log.info('Using directory server: "%s"', config.client.directory)
+    log.info('Using directory server: "%s"', visible_url(config.client.directory))
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
             "%s can be reached from other machines, and asks for no password: whoever connects "

@@ -11,15 +11,15 @@ from random import Random
 import gevent
 
 from nym.errors import RemoteError, RemoteFormatError, UnreachableError
+from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
-from nym.net.transport import http_get
 from nym.net.watch import Outage
 from nym.store.state import State
 from nym.timing import Backoff
 from nym.topology import Topology, build_topology, hosts
 from nym.wire.directory import parse_topology
+from nym.wire.text import visible_url
 
-TOPOLOGY_PATH = "/api/presence/topology"
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 KEEP_EVERY = 60.0  # seconds between topologies that are kept for the next start
@@ -45,7 +45,7 @@ class Refresher:
         state: State,
     ) -> None:
         self.topology: Topology | None = None
-        self._url = directory.rstrip("/") + TOPOLOGY_PATH
+        self._directory = directory
         self._period = period
         self._follow = follow
         self._revive = revive
@@ -79,10 +79,11 @@ class Refresher:
 
     def _refresh(self) -> None:
         try:
-            body = http_get(self._url)
+            body = fetch_topology(self._directory).body
             records = parse_topology(body)
         except RemoteFormatError as error:
-            raise RemoteFormatError(f"no Nym directory at {self._url}: {error}") from error
+            where = visible_url(self._directory)
+            raise RemoteFormatError(f"no Nym directory at {where}: {error}") from error
         topology = build_topology(records, self._resolver.resolve(hosts(records)))
         if self.topology is None and (last := self._last()):
             self._use(last)  # whoever chose a node then has to know whether this is its network

@@ -8,7 +8,7 @@ import gevent
 from gevent.pool import Pool
 
 from nym.client.packets import Addressed
-from nym.errors import UnreachableError
+from nym.errors import OwnFaultError, UnreachableError
 from nym.health import Health
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
@@ -63,7 +63,8 @@ class Sender:
         except UnreachableError as error:
             outage = Outage(log, f"mixnode {node}", "messages take another route")
             self._outages.setdefault(node, outage).begins(error)
-            self._health.refused(addressed.route[0], time.monotonic())
+            if not isinstance(error, OwnFaultError):
+                self._health.refused(addressed.route[0], time.monotonic())
             refused()
         else:
             self._last_taken = time.monotonic()

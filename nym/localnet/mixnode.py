@@ -11,7 +11,8 @@ import gevent
 from nym.errors import RemoteFormatError
 from nym.identity import Identity
 from nym.localnet.node import Node, Trace
-from nym.net.transport import http_post, send_packet
+from nym.net.directory import post
+from nym.net.transport import send_packet
 from nym.net.watch import Outage
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward
@@ -63,4 +64,4 @@ class LocalMixnode(Node):
             self._received = 0
             self._sent.clear()
             with self._metrics_outage.noted():
-                http_post(self._directory + "/api/metrics/mixes", encode_metric(metric))
+                post(self._directory, "/api/metrics/mixes", encode_metric(metric))

@@ -13,8 +13,8 @@ from gevent.server import StreamServer
 
 from nym.errors import RemoteError
 from nym.identity import Identity
+from nym.net.directory import post
 from nym.net.listening import listen, listening_address
-from nym.net.transport import http_post
 from nym.net.watch import Outage, Watch
 from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress
@@ -71,7 +71,7 @@ class Node(ABC):
 
     def announce(self) -> None:
         """Tell the directory that this node is alive. Raises RemoteError."""
-        http_post(self._directory + self.presence_path, encode_presence(self._presence()))
+        post(self._directory, self.presence_path, encode_presence(self._presence()))
 
     def _servers(self) -> list[StreamServer]:
         return [self._mixnet]

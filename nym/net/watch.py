@@ -12,7 +12,7 @@ from random import Random
 
 import gevent
 
-from nym.errors import NymError, RemoteError
+from nym.errors import DescriptorsError, NymError, RemoteError
 from nym.timing import Backoff, Schedule
 
 FIRST_RESTART = 1.0
@@ -85,6 +85,8 @@ class Outage:
 
     def begins(self, error: NymError) -> None:
         """It failed; the first time, that is said."""
+        if isinstance(error, DescriptorsError):
+            return  # said already, once for the whole process
         if not self._down:
             self._log.warning("%s: %s; %s", self._what, error, self._meanwhile)
         self._down = True

@@ -10,6 +10,7 @@ import unicodedata
 
 LONGEST = 200
 _CUT = "…"
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")  # between a URL's scheme and its host
 
 # Controls, formats (zero-width ones and the overrides and isolates of writing directions among
 # them), surrogates, private use, unassigned; separators of lines and of paragraphs.
@@ -44,6 +45,16 @@ def visible(text: str, longest: int = LONGEST) -> str:
         if length < longest and index not in joiners:
             cut_at = len(shown)
     return "".join(shown)
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or a text with URLs in it, without the user names and passwords of these."""
+    return _CREDENTIALS.sub("", text)
+
+
+def visible_url(url: str) -> str:
+    """A URL as people may see it: without user name and password, and visible."""
+    return visible(without_credentials(url))
 
 
 def _shown(character: str) -> str:

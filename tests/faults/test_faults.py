@@ -11,8 +11,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from nym.client.refresher import TOPOLOGY_PATH
-from nym.net.transport import http_get
+from nym.net.directory import fetch_topology
 from nym.wire.addresses import parse_numeric
 from nym.wire.directory import parse_topology
 from nym.wire.keys import encode_base58
@@ -39,6 +38,7 @@ def stack() -> Iterator[ExitStack]:
 @pytest.fixture
 def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
     for name, value in {
+        "nym.net.http.TIMEOUT": 0.2,
         "nym.net.transport.TIMEOUT": 0.2,
         "nym.net.transport.PACKET_TIMEOUT": 0.2,
         "nym.client.poller.FIRST_RETRY": 0.1,
@@ -60,7 +60,7 @@ def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
     sockets.parts[int(url.rpartition(":")[2])] = "directory"
 
     def ports() -> bool:
-        records = parse_topology(http_get(url + TOPOLOGY_PATH))
+        records = parse_topology(fetch_topology(url).body)
         for node in records.mixnodes:
             sockets.parts[_port(node.host)] = "mixnode"
         for provider in records.providers:
