@@ -8,11 +8,12 @@ import contextlib
 import fcntl
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nym.errors import LockedError, NymError
+from nym.errors import ConfigError, LockedError, NymError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -69,6 +70,21 @@ def write_file(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def close_to_others(folder: Path) -> list[str]:
+    """Let nobody but the owner use `folder` and the files in it. Raises OSError.
+
+    Returns what was open, with its mode. Links are left alone: what they lead to may be shared.
+    """
+    was_open = []
+    for path in (folder, *sorted(folder.iterdir())):
+        mode = path.lstat().st_mode
+        if not mode & 0o077 or not (path is folder or stat.S_ISREG(mode)):
+            continue
+        path.chmod(FOLDER_MODE if path is folder else FILE_MODE)
+        was_open.append(f"{path} (mode {stat.S_IMODE(mode):04o})")
+    return was_open
+
+
 @contextlib.contextmanager
 def os_errors_as(kind: type[NymError], what: str) -> Iterator[None]:
     """Raise `kind` for an OSError, with what can't be done and the system's reason."""
@@ -83,8 +99,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder that is there: nobody else who asks for it has it meanwhile.
 
     The folder itself is locked. That leaves no file behind, and the system lets go when the
-    process ends, however it ends. Raises LockedError where another process doesn't let go, OSError
-    where the folder can't be opened or locked.
+    process ends, however it ends. Raises LockedError where another process doesn't let go, and
+    ConfigError where the folder can't be locked.
     """
     give_up = time.monotonic() + LOCK_PATIENCE
     speak = time.monotonic() + _LOCK_WORD
@@ -102,19 +118,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock; None where another one does."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # By now, another folder may have its place: then this is nobody's lock.
+    """A descriptor that holds the lock; None where another process does. Raises ConfigError."""
+    with (
+        contextlib.ExitStack() as unless_held,
+        os_errors_as(ConfigError, f"{folder} can't be locked"),
+    ):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        unless_held.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        # By now another folder may be in its place: then the lock is nobody's.
         if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            unless_held.pop_all()
             return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
     return None
 
 

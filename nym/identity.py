@@ -7,7 +7,8 @@ with the base point, and is the client's address.
 import base64
 import hmac
 import logging
-import stat
+import os
+import pwd
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import pysodium
 
 from nym import sphinx
 from nym.errors import IdentityError, ScalarError
-from nym.files import FILE_MODE, make_folder, write_file
+from nym.files import close_to_others, make_folder, os_errors_as, read_text, write_file
 from nym.wire.base64 import decode as decode_base64
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import KEY_LENGTH
@@ -52,37 +53,44 @@ def generate_identity() -> Identity:
 
 
 def save_identity(identity: Identity, folder: Path) -> None:
-    """Write both files, over those that are there."""
-    make_folder(folder)
-    write_file(folder / PRIVATE_FILE, encode_pem(_PRIVATE_LABEL, identity.private_key))
-    write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, identity.public_key))
+    """Write both files, over those that are there. Raises IdentityError."""
+    with os_errors_as(IdentityError, f"keys can't be written to {folder}"):
+        make_folder(folder)
+        # Whenever this is interrupted, no two keys are there that don't belong together: a public
+        # key that is missing is made anew.
+        (folder / PUBLIC_FILE).unlink(missing_ok=True)
+        write_file(folder / PRIVATE_FILE, encode_pem(_PRIVATE_LABEL, identity.private_key))
+        write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, identity.public_key))
 
 
 def load_identity(folder: Path) -> Identity:
     """The pair in `folder`; a public key that is missing is made anew from the private one.
 
-    Raises IdentityError where the pair is missing, damaged, or no pair.
+    The folder is closed to others. Raises IdentityError where the pair is missing, damaged, or no
+    pair, or where others keep access to it.
     """
     private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
+    _keep_from_others(folder)
     try:
         public_key = sphinx.public_key(private_key)
     except ScalarError as error:
         raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
-    if not (folder / PUBLIC_FILE).exists():
-        write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, public_key))
-        log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
-    elif not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
+    with os_errors_as(IdentityError, f"{folder / PUBLIC_FILE} can't be made anew"):
+        if not (folder / PUBLIC_FILE).exists():
+            write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, public_key))
+            log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
+    if not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
         raise IdentityError(
             f"the keys in {folder} don't belong together; if {PRIVATE_FILE} is the right one, "
             f"delete {PUBLIC_FILE}: it is then made anew"
         )
-    _close_to_others(folder / PRIVATE_FILE)
     return Identity(private_key, public_key)
 
 
 def has_identity(folder: Path) -> bool:
-    """Whether there is a key to be lost in `folder`."""
-    return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
+    """Whether there is a key to be lost in `folder`. Raises IdentityError."""
+    with os_errors_as(IdentityError, f"{folder} can't be read"):
+        return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
 
 
 def encode_pem(label: str, content: bytes) -> bytes:
@@ -91,9 +99,9 @@ def encode_pem(label: str, content: bytes) -> bytes:
     return f"-----BEGIN {label}-----\r\n{body}\r\n-----END {label}-----\r\n".encode("ascii")
 
 
-def decode_pem(label: str, text: bytes) -> bytes:
+def decode_pem(label: str, text: str) -> bytes:
     """The content of a file with one such block. Raises ValueError."""
-    stripped = (line.strip(" \t\r") for line in text.decode("ascii").split("\n"))
+    stripped = (line.strip(" \t\r") for line in text.split("\n"))
     lines = [line for line in stripped if line]
     if len(lines) < 2 or lines[0] != f"-----BEGIN {label}-----":
         raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
@@ -107,22 +115,41 @@ def decode_pem(label: str, text: bytes) -> bytes:
 
 def _read(path: Path, label: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            key = decode_pem(label, file.read(_LONGEST_FILE))
+        key = decode_pem(label, read_text(path, _LONGEST_FILE))
     except FileNotFoundError as error:
         raise IdentityError(
             f"there is no {path}; make the client with: nym-client init --id {path.parent.name}"
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise IdentityError(f"{path} can't be read as a key: {error.strerror}") from error
+    except ValueError as error:
         raise IdentityError(f"{path} can't be read as a key: {error}") from error
     if len(key) != KEY_LENGTH:
         raise IdentityError(f"{path} holds {len(key)} bytes; a key has {KEY_LENGTH}")
     return key
 
 
-def _close_to_others(path: Path) -> None:
-    # The published client leaves its private key readable by everyone.
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        path.chmod(FILE_MODE)
-        log.warning("%s could be read by others (mode %04o); it is 0600 now", path, mode)
+def _keep_from_others(folder: Path) -> None:
+    """Raises IdentityError where others can read or exchange the keys, and can't be kept from it.
+
+    The published client leaves its folder and its keys readable by everyone.
+    """
+    with os_errors_as(IdentityError, f"others may use {folder}, and can't be kept from it"):
+        for path in (folder, folder / PRIVATE_FILE):
+            owner = path.stat().st_uid
+            if os.geteuid() not in (0, owner) and owner != 0:
+                raise IdentityError(
+                    f"{path} belongs to another user ({_user(owner)}), who can read and exchange "
+                    "the keys: run the client as that user, or let this one own it"
+                )
+        if was_open := close_to_others(folder):
+            log.warning(
+                "these could be read by others, and are closed to them now: %s", ", ".join(was_open)
+            )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

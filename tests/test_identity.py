@@ -1,7 +1,13 @@
 """Keys and their files."""
 
+import codecs
+import os
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -43,16 +49,100 @@ def test_files_are_written_as_published(tmp_path: Path) -> None:
         assert copy == (VECTORS / f"identity_{name}").read_bytes()
 
 
-def test_a_key_that_others_could_read_is_closed(
+def test_a_folder_that_others_could_use_is_closed_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = published(tmp_path / "alice")
+    folder.chmod(0o777)
+    shared = tmp_path / "shared.toml"
+    shared.write_text("")
+    shared.chmod(0o644)
+    (folder / "config.toml").symlink_to(shared)
     load_identity(folder)
-    assert stat.S_IMODE((folder / PRIVATE_FILE).stat().st_mode) == 0o600
-    assert "could be read by others" in caplog.text
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name in (PRIVATE_FILE, PUBLIC_FILE):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o644
+    (record,) = caplog.records
+    for said in ("could be read by others", "alice (mode 0777)", f"{PRIVATE_FILE} (mode 0644)"):
+        assert said in record.message
     caplog.clear()
     load_identity(folder)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_keys_that_an_editor_saved_are_read(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    folder = published(tmp_path / "alice")
+    before = load_identity(folder)
+    for name in (PRIVATE_FILE, PUBLIC_FILE):
+        lines = (folder / name).read_bytes().splitlines()
+        (folder / name).write_bytes(mark + end.join(lines))
+    assert load_identity(folder) == before
+
+
+USER = 12345  # somebody else, who is nobody on this machine
+AS_USER = f"""
+import os, sys
+from pathlib import Path
+from nym.identity import has_identity, load_identity, save_identity, generate_identity
+from nym.errors import IdentityError
+os.setuid({USER})
+folder = Path(sys.argv[2])
+try:
+    eval(sys.argv[1])
+except IdentityError as error:
+    print(error)
+"""
+
+
+def said(what: str, folder: Path) -> str:
+    """How a call ends for another user."""
+    ran = subprocess.run(
+        [sys.executable, "-c", AS_USER, what, str(folder)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return ran.stdout.decode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root can become another user")
+def test_folders_of_others_are_errors_with_a_name(anyone: Path) -> None:
+    folder = published(anyone / "alice")
+    os.chown(folder, 4321, 4321)
+    assert "alice belongs to another user (4321)" in said("load_identity(folder)", folder)
+    os.chown(folder, USER, USER)
+    os.chown(folder / PRIVATE_FILE, 4321, 4321)
+    assert f"{PRIVATE_FILE} belongs to another user (4321)" in said("load_identity(folder)", folder)
+    os.chown(folder / PRIVATE_FILE, 0, 0)  # as secrets are mounted into containers
+    refused = "others may use {}, and can't be kept from it: Operation not permitted"
+    assert refused.format(folder) in said("load_identity(folder)", folder)
+    (folder / PRIVATE_FILE).chmod(0o600)
+    assert "can't be read as a key: Permission denied" in said("load_identity(folder)", folder)
+    os.chown(folder, 0, 0)
+    folder.chmod(0o700)
+    assert "can't be read: Permission denied" in said("has_identity(folder)", folder)
+    save = "save_identity(generate_identity(), folder)"
+    assert "keys can't be written to" in said(save, folder)
+
+
+@pytest.fixture
+def anyone() -> Iterator[Path]:
+    """A folder that every user finds."""
+    with TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_a_private_key_that_is_interrupted_never_meets_another_public_one(tmp_path: Path) -> None:
+    folder = published(tmp_path / "alice")
+    (folder / PRIVATE_FILE).unlink()
+    (folder / PRIVATE_FILE).mkdir()  # can't be written over
+    with pytest.raises(IdentityError, match="keys can't be written"):
+        save_identity(generate_identity(), folder)
+    assert not (folder / PUBLIC_FILE).exists()
 
 
 def test_new_keys_differ_are_canonical_and_come_back(tmp_path: Path) -> None:

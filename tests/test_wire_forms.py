@@ -38,7 +38,7 @@ def sent_as_protobuf(message: str, **recipient: str) -> Send:
 
 
 def pem(text: str) -> bytes:
-    return decode_pem("A KEY", f"-----BEGIN A KEY-----\n{text}\n-----END A KEY-----".encode())
+    return decode_pem("A KEY", f"-----BEGIN A KEY-----\n{text}\n-----END A KEY-----")
 
 
 def port(text: str) -> int | None:

@@ -18,7 +18,8 @@ from nym.client.client import Client
 from nym.config import DEFAULT_DIRECTORY, Config
 from nym.config.file import load_config
 from nym.errors import NotRunningError, NymError, OwnFaultError, RemoteError, UnreachableError
-from nym.identity import Identity, load_identity
+from nym.files import locked
+from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
 from nym.topology import build_topology, hosts
@@ -80,7 +81,7 @@ def _findings(client_id: str) -> Iterator[Finding]:
         return
     yield _check_clock(date)
     try:
-        with _running(client_id, folder, identity, config) as (client, how):
+        with _running(client_id, folder, config) as (client, how):
             yield how
             yield from _check_traffic(client)
     except NymError as error:
@@ -142,9 +143,7 @@ def _check_clock(there: float | None) -> Finding:
 
 
 @contextmanager
-def _running(
-    client_id: str, folder: Path, identity: Identity, config: Config
-) -> Iterator[tuple[Control, Finding]]:
+def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Control, Finding]]:
     """The client that runs, else one for as long as this takes: nothing of it is lost."""
     try:
         with control(client_id) as client:
@@ -152,7 +151,8 @@ def _running(
             return
     except NotRunningError:
         pass
-    passing = Client(identity, config, folder, None)
+    with locked(folder):  # keys aren't replaced before the client has its database
+        passing = Client(load_identity(folder), config, folder, None)
     try:
         passing.listen()
         passing.start()

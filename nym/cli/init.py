@@ -11,33 +11,43 @@ from nym.config import Config
 from nym.config.checks import check_directory, check_provider
 from nym.config.file import load_config, save_config
 from nym.errors import ConfigError, IdentityError
-from nym.files import make_folder
-from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
+from nym.files import locked, make_folder, os_errors_as
+from nym.identity import (
+    PRIVATE_FILE,
+    Identity,
+    generate_identity,
+    has_identity,
+    load_identity,
+    save_identity,
+)
+from nym.store.aside import held, name_aside, set_aside
+from nym.store.database import FILE
 
 
 def init(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
-    config = load_config(folder)
-    settings = replace(config.client, id=options["--id"])
+    wanted = {"id": options["--id"]}
     if options["--provider"] is not None:
-        provider = checked("--provider", options["--provider"], check_provider)
-        settings = replace(settings, provider=provider)
+        wanted["provider"] = checked("--provider", options["--provider"], check_provider)
     if options["--directory"] is not None:
-        directory = checked("--directory", options["--directory"], check_directory)
-        settings = replace(settings, directory=directory)
+        wanted["directory"] = checked("--directory", options["--directory"], check_directory)
 
-    try:
+    with os_errors_as(ConfigError, f"{folder} can't be used"):
+        make_folder(folder)
+    with locked(folder):
+        config = load_config(folder)
         if has_identity(folder) and not options["--force"]:
             raise IdentityError(
                 f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: '
                 "take another --id, or --force to replace its keys, and with them its address"
             )
-        identity = make_client(folder, replace(config, client=settings))
-    except OSError as error:
-        raise ConfigError(f"{folder} can't be used: {error.strerror or error}") from error
+        kept = _set_database_aside(folder)
+        identity = make_client(folder, replace(config, client=replace(config.client, **wanted)))
     say(banner())
     say("Initialising client...")
+    if kept:
+        say(kept)
     say(f'Writing keypairs to "{folder}"...')
     say("Client configuration completed.")
     say(f"Address: {identity.address}")
@@ -45,12 +55,34 @@ def init(options: Options) -> int:
 
 
 def make_client(folder: Path, config: Config) -> Identity:
-    """New keys in `folder`, and `config` in its config.toml. Raises OSError."""
+    """New keys in `folder`, and `config` in its config.toml. Raises ConfigError, IdentityError."""
     identity = generate_identity()
-    make_folder(folder)
+    with os_errors_as(ConfigError, f"{folder} can't be used"):
+        make_folder(folder)
     save_config(config, folder)  # first: it can be refused, and keys are not to be left alone then
     save_identity(identity, folder)
     return identity
+
+
+def _set_database_aside(folder: Path) -> str:
+    """Keep the messages of the keys that were there, and say where.
+
+    Without its private key nobody can read a database, so that is kept with it. Raises
+    FolderInUseError while a client runs, ConfigError.
+    """
+    database = folder / FILE
+    with os_errors_as(ConfigError, f"{database} can't be set aside"), held(database) as is_there:
+        if not is_there:
+            return ""
+        kept = name_aside(FILE, "replaced")
+        key = kept.replace(FILE, PRIVATE_FILE)
+        # The key first: what is left where this is interrupted is no client, and can't be started.
+        had_key = (folder / PRIVATE_FILE).exists()
+        if had_key:
+            (folder / PRIVATE_FILE).rename(folder / key)
+        set_aside(database, kept)
+    keys = f"the old keys, which are kept as {key}" if had_key else "keys that are gone"
+    return f"The {FILE} that was here is kept as {kept}. Messages in it belong to {keys}."
 
 
 def _address_in(folder: Path) -> str:

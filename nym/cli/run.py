@@ -25,6 +25,7 @@ from nym.config import (
 from nym.config.checks import check_directory, check_host
 from nym.config.file import load_config
 from nym.errors import NymError, UsageError
+from nym.files import locked
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.net.descriptors import raise_limit
@@ -57,12 +58,12 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     set_up_log(config.logging)
     if not options["--quiet"]:
         say(banner())
-    identity = load_identity(folder)
-
     # Only where nobody named a directory may one come up by itself.
     is_default = options["--directory"] is None and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
-    client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
+    with locked(folder):  # keys aren't replaced before the client has its database
+        identity = load_identity(folder)
+        client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
     # For as many connections as may be, on either socket, and for the client's own.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()

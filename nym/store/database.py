@@ -8,9 +8,7 @@ can be read of it goes into a fresh one.
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +17,7 @@ import pysodium
 
 from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.files import FILE_MODE
+from nym.store.aside import name_aside, set_aside
 from nym.store.reserve import Reserve
 from nym.store.salvage import readable
 
@@ -26,7 +25,6 @@ FILE = "client.db"
 _FORMAT = 1
 _LATEST = 1000  # no version that will ever be; more is damage
 _NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-_COMPANIONS = ("", "-wal", "-shm", "-journal")
 # Of the write-ahead log: small, so that it doesn't fill a small disk by itself.
 _PAGES = 100
 _PAGE = 4096
@@ -132,10 +130,10 @@ class Database:
         try:
             connection = self._connect()
             self._load(connection)
-        except _DamageError as damage:
+        except _DamageError as error:
             if connection:
                 connection.close()
-            return self._begin_anew(str(damage))
+            return self._begin_anew(error)
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -164,6 +162,8 @@ class Database:
             if _code(error) in _SURROUNDINGS:
                 raise self._failure("used", error) from error
             raise _DamageError(error) from error
+        if unreadable and not self.entries:
+            raise _OtherKeysError
         if unreadable:
             raise _DamageError(f"{unreadable} entries are not of this client, or were changed")
         if check != b"ok":
@@ -207,24 +207,18 @@ class Database:
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
         connection.commit()
 
-    def _set_aside(self) -> Path:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        aside = self.path.with_name(f"{FILE}.damaged-{stamp}-{os.urandom(2).hex()}")
+    def _begin_anew(self, reason: "_DamageError") -> sqlite3.Connection:
+        aside = name_aside(FILE, reason.word)
         try:
-            for ending in _COMPANIONS:
-                with suppress(FileNotFoundError):
-                    Path(f"{self.path}{ending}").rename(f"{aside}{ending}")
+            set_aside(self.path, aside)
         except OSError as error:
-            raise StoreError(f"{self.path} is damaged, and can't be set aside: {error}") from error
-        return aside
-
-    def _begin_anew(self, damage: str) -> sqlite3.Connection:
+            raise StoreError(f"{self.path} {reason}, and can't be set aside: {error}") from error
         log.error(
-            "%s is damaged (%s): it is kept as %s, and a fresh one is begun with the %d entries "
-            "that could be read",
+            "%s %s: it is kept as %s, and a fresh one is begun with the %d entries that could be "
+            "read",
             self.path,
-            damage,
-            self._set_aside().name,
+            reason,
+            aside,
             sum(map(len, self.entries.values())),
         )
         self._connection = self._connect()
@@ -271,3 +265,17 @@ def _code(error: sqlite3.Error) -> int | None:
 
 class _DamageError(Exception):
     """The file isn't what was written."""
+
+    word = "damaged"
+
+    def __str__(self) -> str:
+        return f"is damaged ({super().__str__()})"
+
+
+class _OtherKeysError(_DamageError):
+    """The file is in order, but nothing in it can be read with this client's keys."""
+
+    word = "other-keys"
+
+    def __str__(self) -> str:
+        return "belongs to other keys than those in this folder"
