@@ -5,7 +5,8 @@ host is known as an IP address, and its key is a group element to share secrets 
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -13,8 +14,12 @@ from nym.errors import UnusableNetworkError
 from nym.sphinx import can_share_secret
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, Records
+from nym.wire.text import visible
 
 PROTOCOL_VERSION = "0.4.0"
+_OURS = PROTOCOL_VERSION.rpartition(".")[0]
+_LONGEST_VERSION = 20  # characters that are shown
+_MOST_REASONS = 5
 
 MOST_MISSED = 1 << 17
 
@@ -88,7 +93,7 @@ def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> To
     """
     layers: dict[int, list[Mix]] = {}
     for node in records.mixnodes:
-        if _is_usable(node) and node.host in addresses:
+        if not _obstacle(node, addresses):
             layers.setdefault(node.layer, []).append(Mix(addresses[node.host], node.public_key))
     providers = [
         ProviderNode(
@@ -98,25 +103,57 @@ def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> To
             frozenset(node.clients),
         )
         for node in records.providers
-        if _is_usable(node) and {node.mixnet_listener, node.client_listener} <= addresses.keys()
+        if not _obstacle(node, addresses)
     ]
     if not layers or not providers or sorted(layers) != list(range(1, max(layers) + 1)):
+        there = ", ".join(map(str, sorted(layers))) or "none"
+        why = left_out(records, addresses)
         raise UnusableNetworkError(
-            f"of the nodes it names, those of layers {sorted(layers)} and {len(providers)} "
-            "providers can be used; every layer from 1 on is needed, and a provider"
+            "every layer from 1 on needs a mixnode that can be used, and a provider is needed: "
+            f"there are mixnodes in layers {there}, and {len(providers)} providers"
+            + (f". Left out are {why}" if why else "")
         )
     return Topology(tuple(tuple(layers[layer]) for layer in sorted(layers)), tuple(providers))
 
 
+def left_out(records: Records, addresses: Mapping[str, NodeAddress]) -> str:
+    """How many nodes can't be used, for each reason; empty where all can."""
+    obstacles = [_obstacle(node, addresses) for node in _nodes(records)]
+    reasons = Counter(reason for reason in obstacles if reason)
+    if records.skipped:
+        reasons["whose record can't be read"] = records.skipped
+    told = reasons.most_common(_MOST_REASONS)
+    texts = [f"{count} node{'s' * (count > 1)} {reason}" for reason, count in told]
+    if others := reasons.total() - sum(count for _, count in told):
+        texts.append(f"{others} for other reasons")
+    return ", ".join(texts)
+
+
 def hosts(records: Records) -> set[str]:
     """Every `host:port` that `build_topology` would like to know the address of."""
-    return {node.host for node in records.mixnodes if is_compatible(node.version)} | {
-        host
-        for node in records.providers
-        if is_compatible(node.version)
-        for host in (node.mixnet_listener, node.client_listener)
+    return {
+        host for node in _nodes(records) if is_compatible(node.version) for host in _hosts(node)
     }
 
 
-def _is_usable(node: MixNode | Provider) -> bool:
-    return is_compatible(node.version) and can_share_secret(node.public_key)
+def _obstacle(node: MixNode | Provider, addresses: Mapping[str, NodeAddress]) -> str:
+    """Why a node can't be used, as it goes on behind "a node"; empty where it can."""
+    if not is_compatible(node.version):
+        return f"of version {visible(node.version or '', _LONGEST_VERSION)}, not {_OURS}"
+    for host in _hosts(node):
+        if host not in addresses:
+            return "without an address"
+        if not addresses[host].port:
+            return "at port 0"
+    return "" if can_share_secret(node.public_key) else "with a key of low order"
+
+
+def _nodes(records: Records) -> Iterator[MixNode | Provider]:
+    yield from records.mixnodes
+    yield from records.providers
+
+
+def _hosts(node: MixNode | Provider) -> tuple[str, ...]:
+    if isinstance(node, MixNode):
+        return (node.host,)
+    return node.mixnet_listener, node.client_listener

@@ -22,9 +22,9 @@ from nym.wire.directory import (
     Provider,
     Records,
     encode_topology,
-    encode_topology_2019,
 )
 from nym.wire.sizes import LONGEST_MESSAGE, PACKET_LENGTH
+from tests.directory_2019 import encode_topology_2019
 from tests.harness import Application, free_port, running, serving, serving_http, wait_until
 
 AWKWARD = [

@@ -94,6 +94,29 @@ def test_a_network_with_a_gap_is_refused(records: Records) -> None:
         build(records)
 
 
+def test_why_nodes_are_left_out_is_told_with_how_many() -> None:
+    records = Records(
+        (
+            mixnode(1, 1, "0.5.0"),
+            mixnode(2, 2, "0.5.0"),
+            mixnode(3, 3, "\x1b[31m" + "9" * 100),
+            mixnode(4, 3)._replace(public_key=LOW_ORDER),
+            mixnode(0, 3),
+        ),
+        (provider(10)._replace(client_listener="mix.example:1"),),
+        skipped=3,
+    )
+    with pytest.raises(UnusableNetworkError) as refusal:
+        build(records)
+    assert str(refusal.value) == (
+        "every layer from 1 on needs a mixnode that can be used, and a provider is needed: there "
+        "are mixnodes in layers none, and 0 providers. Left out are "
+        "3 nodes whose record can't be read, 2 nodes of version 0.5.0, not 0.4, "
+        r"1 node of version \x1b[31m99999999999…, not 0.4, 1 node with a key of low order, "
+        "1 node at port 0, 1 for other reasons"
+    )
+
+
 @pytest.mark.parametrize(("name", "widths"), [("2019", [2, 2, 2]), ("2020", [1, 1, 1])])
 def test_published_topologies_are_used(name: str, widths: list[int]) -> None:
     topology = build(parse_topology((VECTORS / f"topology_{name}.json").read_bytes()))

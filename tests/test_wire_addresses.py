@@ -1,6 +1,9 @@
 """Node addresses: text, and the 32 bytes in a header."""
 
+import ipaddress
 import json
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from nym.wire.addresses import (
     parse_numeric,
     split_host,
 )
+from nym.wire.text import visible
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "node_addresses.json").read_text())
 
@@ -49,14 +53,21 @@ def test_any_bytes_are_an_address_or_refused(data: bytes) -> None:
     assert encode_address(address) == data
 
 
-@given(st.text() | st.from_regex(r"[a-z0-9.:\[\]-]{0,20}:\d{1,7}", fullmatch=True))
+@given(st.text() | st.from_regex(r"[a-z0-9.:\[\]_%x-]{0,20}:\d{1,7}", fullmatch=True))
 def test_any_text_is_a_host_or_refused(text: str) -> None:
     try:
         host, port = split_host(text)
-    except RemoteFormatError:
+    except RemoteFormatError as error:
+        assert visible(str(error)) == str(error)
         return
-    assert host
+    assert host.isascii()
+    assert host.isprintable()
+    assert len(host) <= 253
     assert 0 <= port <= 65535
+    # Numbers are read by us alone: the system would find an address in more of them.
+    with suppress(OSError):
+        socket.inet_aton(host)
+        assert ipaddress.ip_address(host)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +77,9 @@ def test_any_text_is_a_host_or_refused(text: str) -> None:
         ("localhost:0", ("localhost", 0)),
         ("[::1]:1789", ("::1", 1789)),
         ("1.2.3.4:65535", ("1.2.3.4", 65535)),
+        ("mix_1.xn--bcher-kva.example.:1", ("mix_1.xn--bcher-kva.example.", 1)),
+        (f"{'a' * 63}.example:1", (f"{'a' * 63}.example", 1)),
+        ("4.example:1", ("4.example", 1)),
     ],
 )
 def test_hosts_are_split(text: str, expected: tuple[str, int]) -> None:
@@ -73,7 +87,15 @@ def test_hosts_are_split(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":", ":80", "mix", "mix:", "mix:x", "mix:65536", "mix:-1", "::1:80", "[]:80"]
+    "text",
+    [
+        *["", ":", ":80", "mix", "mix:", "mix:x", "mix:65536", "mix:-1", "::1:80", "[]:80"],
+        *["x..y:5", ".x:5", "x..:5", "-x:5", "x-.y:5", "a b:5", "user@x:5", "x/y:5", ".:5"],
+        *[f"{'a' * 64}.example:5", ".".join(["a" * 63] * 4) + ":5"],
+        *["b\u00fccher.example:5", "x\u202ey:5", "\ud800:5", "\x1b[31mred\nok    forged    line:5"],
+        *["127.1:5", "0x7f.1:5", "2130706433:5", "1.2.3.4.5:5", "1.2.3.256:5", "01.2.3.4:5"],
+        *["[1.2.3.4]:5", "[mix.example]:5", "[fe80::1%eth0]:5", "[::1:5", "1.2.3.4:\u0665"],
+    ],
 )
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(RemoteFormatError):

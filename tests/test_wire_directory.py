@@ -22,10 +22,10 @@ from nym.wire.directory import (
     encode_metric,
     encode_presence,
     encode_topology,
-    encode_topology_2019,
     parse_topology,
 )
 from nym.wire.keys import decode_base58, encode_base58
+from tests.directory_2019 import encode_topology_2019
 
 VECTORS = Path(__file__).parent / "vectors"
 DATA_2020 = (VECTORS / "topology_2020.json").read_bytes()
@@ -180,3 +180,39 @@ def test_a_published_credential_node_is_listed() -> None:
     assert node == CocoNode("1.2.3.4:4000", "k", "validator", "0.4.0")
     listed = json.loads(encode_topology(Records(coconodes=(node,))))["cocoNodes"]
     assert listed == [json.loads(body)]
+
+
+@pytest.mark.parametrize("host", ["x..y:5", "a" * 64 + ".example:5", "\u202e:5", "127.1:5", "m:0"])
+def test_hosts_that_are_none_are_refused(host: str) -> None:
+    mixnode = {"host": host, "pubKey": encode_base58(bytes(32)), "layer": 1, "version": "0.4.0"}
+    provider = {
+        "clientListener": "127.0.0.1:1",
+        "mixnetListener": host,
+        "pubKey": encode_base58(bytes(32)),
+        "registeredClients": [],
+        "version": "0.4.0",
+    }
+    coconode = {"host": host, "pubKey": "k", "type": "t", "version": "0.4.0"}
+    for body, decode in (
+        (mixnode, decode_mixnode),
+        (provider, decode_provider),
+        ({**provider, "clientListener": host, "mixnetListener": "m:1"}, decode_provider),
+        (coconode, decode_coconode),
+    ):
+        with pytest.raises(RemoteFormatError) as refusal:
+            decode(json.dumps(body).encode())
+        assert str(refusal.value).isprintable()
+
+
+def test_a_list_of_clients_that_is_null_is_read_and_not_taken() -> None:
+    record = {
+        "clientListener": "127.0.0.1:1",
+        "mixnetListener": "127.0.0.1:2",
+        "pubKey": encode_base58(bytes(32)),
+        "registeredClients": None,
+        "version": "0.4.0",
+    }
+    topology = {"mixNodes": None, "mixProviderNodes": [record]}
+    assert parse_topology(json.dumps(topology).encode()).providers[0].clients == ()
+    with pytest.raises(RemoteFormatError, match="registeredClients"):
+        decode_provider(json.dumps(record).encode())

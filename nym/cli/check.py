@@ -22,8 +22,7 @@ from nym.files import locked
 from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
-from nym.topology import build_topology, hosts
-from nym.wire.directory import parse_topology
+from nym.topology import build_topology, hosts, left_out
 from nym.wire.text import visible, visible_url
 
 PATIENCE = 30.0  # seconds for the provider, and for a loop
@@ -109,9 +108,9 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
     """What it says of the network, and of the time."""
     url = config.client.directory
     try:
-        answer = fetch_topology(url)
-        records = parse_topology(answer.body)
-        topology = build_topology(records, Resolver().resolve(hosts(records)))
+        records, _, date = fetch_topology(url)
+        addresses = Resolver().resolve(hosts(records))
+        topology = build_topology(records, addresses)
     except RemoteError as error:
         name = shlex.quote(client_id)
         advice = f"name the network's: nym-client config set --id {name} client.directory URL"
@@ -129,7 +128,9 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
         f"{visible_url(url)}: layers of {layers} mixnodes, "
         f"{providers} provider{'s' * (providers > 1)}"
     )
-    return Finding("directory", found), answer.date
+    if why := left_out(records, addresses):
+        found += f"; left out are {why}"
+    return Finding("directory", found), date
 
 
 def _check_clock(there: float | None) -> Finding:

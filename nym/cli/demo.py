@@ -35,7 +35,6 @@ from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
-from nym.wire.directory import parse_topology
 from nym.wire.provider import decode_messages
 
 TIME = 7.5  # seconds for everything but the end of the clients
@@ -247,7 +246,7 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
 
 
 def _registered(url: str) -> set[bytes]:
-    providers = parse_topology(fetch_topology(url).body).providers
+    providers = fetch_topology(url).records.providers
     return {client for provider in providers for client in provider.clients}
 
 

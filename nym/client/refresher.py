@@ -10,15 +10,14 @@ from random import Random
 
 import gevent
 
-from nym.errors import RemoteError, RemoteFormatError, UnreachableError
+from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
 from nym.net.watch import Outage
 from nym.store.state import State
 from nym.timing import Backoff
-from nym.topology import Topology, build_topology, hosts
+from nym.topology import Topology, build_topology, hosts, left_out
 from nym.wire.directory import parse_topology
-from nym.wire.text import visible_url
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -78,22 +77,18 @@ class Refresher:
         return self._period
 
     def _refresh(self) -> None:
-        try:
-            body = fetch_topology(self._directory).body
-            records = parse_topology(body)
-        except RemoteFormatError as error:
-            where = visible_url(self._directory)
-            raise RemoteFormatError(f"no Nym directory at {where}: {error}") from error
-        topology = build_topology(records, self._resolver.resolve(hosts(records)))
+        records, body, _ = fetch_topology(self._directory)
+        addresses = self._resolver.resolve(hosts(records))
+        topology = build_topology(records, addresses)
         if self.topology is None and (last := self._last()):
             self._use(last)  # whoever chose a node then has to know whether this is its network
         self._use(topology)
         self._keep(topology, body)
         log.debug(
-            "the network has layers of %s mixnodes, and %d providers; %d records were unreadable",
+            "the network has layers of %s mixnodes, and %d providers; left out: %s",
             [len(layer) for layer in topology.layers],
             len(topology.providers),
-            records.skipped,
+            left_out(records, addresses) or "none",
         )
 
     def _use(self, topology: Topology) -> None:

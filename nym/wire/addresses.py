@@ -12,6 +12,12 @@ from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
 from nym.wire.sizes import ADDRESS_LENGTH
+from nym.wire.text import visible
+
+_LONGEST_NAME = 253
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
+_SHOWN = 80  # characters of what is refused
 
 UNIX = "unix:"  # goes before the path of a UNIX socket, where a host is expected
 
@@ -55,16 +61,44 @@ def decode_address(data: bytes) -> NodeAddress:
 def split_host(text: str) -> tuple[str, int]:
     """(name or IP, port) of `1.2.3.4:1789`, `[::1]:1789` or `mix.example:1789`.
 
-    Raises RemoteFormatError.
+    Raises RemoteFormatError; so what comes back can be looked up, and shown to people.
     """
     host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise RemoteFormatError(f"not a host and a port: {visible(text, _SHOWN)}")
+    if ":" in host:
+        if not (host.startswith("[") and host.endswith("]")):
+            raise RemoteFormatError(f"an IPv6 address belongs in brackets: {visible(text, _SHOWN)}")
         host = host[1:-1]
-    elif ":" in host:
-        raise RemoteFormatError(f"an IPv6 address belongs in brackets: {text!r:.80}")
-    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise RemoteFormatError(f"not a host and a port: {text!r:.80}")
+        is_host = _is_ip(host)
+    else:
+        is_host = is_host_name(host) or _is_ip(host)
+    if not is_host:
+        raise RemoteFormatError(f"neither a name nor an IP address: {visible(text, _SHOWN)}")
     return host, int(port)
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a name server can be asked for it: RFC 1123, section 2.1, and underscores.
+
+    The last label is no number: the system would take 127.1, 0x7f.1 or 2130706433 for an IPv4
+    address.
+    """
+    labels = text.removesuffix(".").split(".")
+    return (
+        len(text) <= _LONGEST_NAME
+        and all(_LABEL.fullmatch(label) for label in labels)
+        and not _NUMBER.fullmatch(labels[-1])
+    )
+
+
+def _is_ip(text: str) -> bool:
+    # A scope, such as %eth0, means something on one machine only.
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from nym.errors import RemoteFormatError
 from nym.wire.addresses import split_host
-from nym.wire.keys import decode_base58, decode_base64, encode_base58, encode_base64
+from nym.wire.keys import decode_base58, decode_base64, encode_base58
 
 Node = TypeVar("Node")
 
@@ -102,33 +102,6 @@ def encode_topology(records: Records) -> bytes:
     )
 
 
-def encode_topology_2019(records: Records) -> bytes:
-    """In the shape of October 2019, which has neither versions nor a provider's client listener."""
-    return _json(
-        {
-            "CocoNodes": [],
-            "MixNodes": [
-                {
-                    "host": node.host,
-                    "pubKey": encode_base64(node.public_key),
-                    "layer": node.layer,
-                    "lastSeen": node.last_seen,
-                }
-                for node in records.mixnodes
-            ],
-            "MixProviderNodes": [
-                {
-                    "host": node.mixnet_listener,
-                    "pubKey": encode_base64(node.public_key),
-                    "registeredClients": [{"pubKey": encode_base64(key)} for key in node.clients],
-                    "lastSeen": node.last_seen,
-                }
-                for node in records.providers
-            ],
-        }
-    )
-
-
 # What nodes post, in the shape of 2020.
 
 
@@ -145,23 +118,32 @@ def encode_metric(metric: Metric) -> bytes:
 
 def decode_mixnode(data: bytes) -> MixNode:
     """The body of POST /api/presence/mixnodes. Raises RemoteFormatError."""
-    return _mixnode_2020(_object(data))
+    node = _mixnode_2020(_object(data))
+    _check_port(node.host)
+    return node
 
 
 def decode_provider(data: bytes) -> Provider:
     """The body of POST /api/presence/mixproviders. Raises RemoteFormatError."""
-    return _provider_2020(_object(data))
+    body = _object(data)
+    _field(body, "registeredClients", list)  # the published directory refuses null here
+    node = _provider_2020(body)
+    _check_port(node.mixnet_listener)
+    _check_port(node.client_listener)
+    return node
 
 
 def decode_coconode(data: bytes) -> CocoNode:
     """The body of POST /api/presence/coconodes. Raises RemoteFormatError."""
     body = _object(data)
-    return CocoNode(
-        _field(body, "host", str),
+    node = CocoNode(
+        _host(body, "host"),
         _field(body, "pubKey", str),
         _field(body, "type", str),
         _field(body, "version", str),
     )
+    _check_port(node.host)
+    return node
 
 
 def decode_metric(data: bytes) -> Metric:
@@ -281,6 +263,12 @@ def _host(body: dict[str, Any], name: str) -> str:
     host: str = _field(body, name, str)
     split_host(host)
     return host
+
+
+def _check_port(host: str) -> None:
+    """A directory refuses what nobody can connect to; clients leave it out."""
+    if split_host(host)[1] == 0:
+        raise RemoteFormatError(f"nothing can listen on port 0: {host}")
 
 
 def _key(body: dict[str, Any], decode: Callable[[str], bytes]) -> bytes:

@@ -13,7 +13,6 @@ import pytest
 
 from nym.net.directory import fetch_topology
 from nym.wire.addresses import parse_numeric
-from nym.wire.directory import parse_topology
 from nym.wire.keys import encode_base58
 from tests.faults.injection import FAULTS, Clock, Disk, Sockets
 from tests.harness import Application, Program, wait_until
@@ -60,7 +59,7 @@ def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
     sockets.parts[int(url.rpartition(":")[2])] = "directory"
 
     def ports() -> bool:
-        records = parse_topology(fetch_topology(url).body)
+        records = fetch_topology(url).records
         for node in records.mixnodes:
             sockets.parts[_port(node.host)] = "mixnode"
         for provider in records.providers:
