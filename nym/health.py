@@ -36,7 +36,8 @@ from math import log
 from typing import NamedTuple
 
 from nym.loops import Loop, Loops
-from nym.topology import Mix
+from nym.topology import Mix, ProviderNode, Topology
+from nym.wire.addresses import NodeAddress
 
 # At the default rates an epoch takes a quarter of a minute.
 EPOCH = 60
@@ -75,6 +76,8 @@ class Health:
         self._refused_at: dict[bytes, float] = {}
         self._last_was_accepted = False
         self._refusing = _Avoidance(*REFUSING)
+        self._mixnodes: frozenset[bytes] = frozenset()
+        self._place: tuple[bytes, NodeAddress] | None = None
 
     def sent(self, name: bytes, route: Sequence[bytes], now: float) -> None:
         """A loop was taken by its first hop; `route` is the public keys of its mixnodes."""
@@ -85,6 +88,23 @@ class Health:
         if not self._epochs or len(self._epochs[-1]) == EPOCH:
             self._epochs.append([])
         self._epochs[-1].append(loop)
+
+    def follow(
+        self, topology: Topology, provider: ProviderNode | None, *, was_unknown: bool
+    ) -> None:
+        """The network is this now, and this one our provider.
+
+        `was_unknown`: for some time nobody said what it is. Losses to nodes that went away then
+        say nothing of those that are there; nor do those of another network.
+        """
+        mixnodes = frozenset(node.public_key for layer in topology.layers for node in layer)
+        is_explained = was_unknown or mixnodes.isdisjoint(self._mixnodes)
+        gone = self._mixnodes - mixnodes if is_explained else frozenset()
+        place = provider and (provider.public_key, provider.address)
+        is_provider_new = self._place is not None and place != self._place
+        if gone or is_provider_new:
+            self.loops.moved(gone, is_provider_new=is_provider_new)
+        self._mixnodes, self._place = mixnodes, place
 
     def refused(self, node: bytes, now: float) -> None:
         """`node` did not take a packet as a first hop."""

@@ -71,6 +71,11 @@ class Topology(NamedTuple):
         missed = before.missed.union(*gone) - listed
         return self._replace(missed=frozenset(islice(missed, MOST_MISSED)))
 
+    def places(self) -> frozenset[object]:
+        """Where all nodes are, and their keys: what routes are made of."""
+        mixnodes = {(number, *node) for number, layer in enumerate(self.layers) for node in layer}
+        return frozenset(mixnodes | {node[:3] for node in self.providers})
+
     def public_keys(self) -> frozenset[bytes]:
         """The keys of all nodes."""
         mixnodes = {node.public_key for layer in self.layers for node in layer}

@@ -203,7 +203,7 @@ def test_a_directory_alone_that_is_away_is_not_missed() -> None:
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
         wait_until(lambda: len(network.inboxes.clients()) == 2)
         network.encode = lambda records: b"<html>502</html>"
-        wait_until(lambda: alice.client._refresher._outage._down)
+        wait_until(lambda: alice.client._refresher.outage.reason)
         converse(alice, bob, AWKWARD)
 
 

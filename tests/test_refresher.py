@@ -157,7 +157,24 @@ def test_a_kept_network_that_is_damaged_is_none(refresher: Setup) -> None:
     assert nowhere.topology is None
 
 
-def test_only_a_network_that_has_changed_is_kept_and_not_often(refresher: Setup) -> None:
+def test_a_network_is_kept_at_once_when_keys_or_addresses_change(refresher: Setup) -> None:
+    body = json.loads(TOPOLOGY)
+    with serving_http(lambda: json.dumps(body).encode()) as url:
+        refreshing = refresher(url)
+        refreshing.tick()
+        for node, name, value in (
+            (body["mixNodes"][0], "pubKey", body["mixNodes"][1]["pubKey"]),
+            (body["mixNodes"][0], "host", "127.0.0.9:1"),
+            (body["mixProviderNodes"][0], "clientListener", "127.0.0.9:2"),
+        ):
+            node[name] = value
+            refreshing.tick()
+            assert json.loads(refresher.state.get("topology") or b"") == body
+
+
+def test_where_only_clients_come_and_go_it_is_kept_rarely_and_at_the_stop(
+    refresher: Setup,
+) -> None:
     body = json.loads(TOPOLOGY)
     with serving_http(lambda: json.dumps(body).encode()) as url:
         refreshing = refresher(url)
@@ -165,8 +182,10 @@ def test_only_a_network_that_has_changed_is_kept_and_not_often(refresher: Setup)
         kept = refresher.state.get("topology")
         body["mixNodes"][0]["lastSeen"] += 1
         refreshing.tick()
+        refreshing.keep()
+        assert refresher.state.get("topology") == kept, "it is the same network"
         body["mixProviderNodes"][0]["registeredClients"] = []
         refreshing.tick()
         assert refresher.state.get("topology") == kept
-        refresher(url).tick()
-        assert refresher.state.get("topology") != kept
+        refreshing.keep()
+        assert json.loads(refresher.state.get("topology") or b"") == body

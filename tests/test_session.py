@@ -11,8 +11,10 @@ import pytest
 from nym.client import session as session_module
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
+from nym.client.others import MOST_OTHERS, Others
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
+from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.envelope import Envelopes
 from nym.errors import UnreachableError
@@ -375,7 +377,47 @@ def test_going_back_to_a_former_provider_takes_its_token_along(
         assert session.provider == there
     assert session.has_token
     assert session.pull().messages == [DUMMY] * 5
-    assert len(session._others) == 1
+    assert len(list(session._others)) == 1
+
+
+@pytest.mark.parametrize("others", [8, 9, MOST_OTHERS - 1])
+def test_a_provider_that_returns_after_many_others_still_has_its_token(
+    journal: Journal, clock: Clock, provider: LocalProvider, others: int
+) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    first = node(1, provider.client_address.port)
+    session.follow(network(first))
+    session.register()
+    for there in [*(node(2 + i, 20_000 + i) for i in range(others)), first]:
+        clock.now += PATIENCE + 1
+        session.follow(network(there))
+        assert session.provider == there
+    assert session.has_token
+    assert session.pull().messages == [DUMMY] * 5
+
+
+def test_of_too_many_other_providers_the_oldest_without_a_token_is_forgotten() -> None:
+    tokens = {1: b"first", 3: b"third"}
+    others = Others()
+    for i in range(MOST_OTHERS + 1):
+        others.add(Registration(ADDRESS, node(i, i), tokens.get(i)))
+    assert len(list(others)) == MOST_OTHERS
+    assert not others.has(node(0, 0))
+    for i in range(MOST_OTHERS + 1, 2 * MOST_OTHERS - 1):
+        others.add(Registration(ADDRESS, node(i, i), b"another"))
+    assert [other.token for other in others].count(b"first") == 1
+    others.add(Registration(ADDRESS, node(200, 200), b"another"))
+    assert not others.has(node(1, 1))
+    assert others.has(node(3, 3))
+
+
+def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session.follow(network(node(1, 7)))
+    session.follow(network(node(1, 8)))
+    again = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    again.follow(network(node(2, 8)))
+    assert again.provider == node(2, 8), "it is the same one"
 
 
 def test_former_providers_are_asked_and_registered_at_again(

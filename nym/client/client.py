@@ -31,6 +31,7 @@ from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing
 from nym.store.state import State
+from nym.topology import Topology
 from nym.wire.keys import decode_base58
 from nym.wire.provider import MESSAGES_A_PULL
 
@@ -72,7 +73,7 @@ class Client:
             config.client.directory,
             traffic.topology_refresh_rate,
             random,
-            self._session.follow,
+            self._follow,
             revive,
             state,
         )
@@ -98,7 +99,7 @@ class Client:
 
         def loss() -> float | None:
             # Plain loops, which all look alike, tell nothing, now or later.
-            return health.loops.loss(time.monotonic()) if config.privacy.seal else 0.0
+            return health.loops.outlook(time.monotonic()).loss if config.privacy.seal else 0.0
 
         def begin(
             outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
@@ -192,10 +193,16 @@ class Client:
         self._control.stop()
         self._poller.stop()
         self._watch.stop()
+        self._refresher.keep()
         self._sender.stop()
         self._journal.close()
         if self._outbox:
             log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
+
+    def _follow(self, topology: Topology) -> None:
+        self._session.follow(topology)
+        was_unknown = self._refresher.outage.reason is not None
+        self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
         def wait_and_run() -> None:

@@ -55,7 +55,7 @@ class Poller:
 
     def run(self) -> None:
         """Pull for ever, from the moment there is a provider."""
-        self._session.chosen.wait()
+        self._session.found.wait()
         run_schedule(Fixed(self._period, time.monotonic()), self.tick)
 
     def run_others(self) -> None:

@@ -21,7 +21,7 @@ from nym.wire.directory import parse_topology
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
-KEEP_EVERY = 60.0  # seconds between topologies that are kept for the next start
+KEEP_EVERY = 60.0  # seconds between networks that are kept, where only clients come and go
 _STATE = "topology"
 
 log = logging.getLogger(__name__)
@@ -49,16 +49,24 @@ class Refresher:
         self._follow = follow
         self._revive = revive
         self._state = state
+        self._answer: tuple[Topology, bytes] | None = None  # the last good one, and its text
         self._kept: Topology | None = None
         self._kept_at = -KEEP_EVERY
         self._resolver = Resolver()
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
-        self._outage = Outage(log, "directory")
+        self.outage = Outage(log, "directory")
 
     def run(self) -> None:
         """Refresh for ever."""
         while True:
             gevent.sleep(self.tick())
+
+    def keep(self) -> None:
+        """Keep the network for the next start."""
+        if self._answer and self._answer[0] != self._kept:
+            self._kept, body = self._answer
+            self._kept_at = time.monotonic()
+            self._state.set(_STATE, body)
 
     def tick(self) -> float:
         """One refresh; returns the seconds until the next."""
@@ -67,12 +75,12 @@ class Refresher:
         except RemoteError as error:
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
-            self._outage.begins(error)
+            self.outage.begins(error)
             if self.topology is None and (last := self._last()):
                 log.warning("going on with the network as it was before this start")
                 self._use(last)
             return self._backoff.wait()
-        self._outage.ends()
+        self.outage.ends()
         self._backoff.reset()
         return self._period
 
@@ -83,7 +91,9 @@ class Refresher:
         if self.topology is None and (last := self._last()):
             self._use(last)  # whoever chose a node then has to know whether this is its network
         self._use(topology)
-        self._keep(topology, body)
+        self._answer = topology, body
+        if self._has_moved(topology) or time.monotonic() - self._kept_at >= KEEP_EVERY:
+            self.keep()
         log.debug(
             "the network has layers of %s mixnodes, and %d providers; left out: %s",
             [len(layer) for layer in topology.layers],
@@ -95,11 +105,9 @@ class Refresher:
         self.topology = topology.after(self.topology)
         self._follow(self.topology)
 
-    def _keep(self, topology: Topology, body: bytes) -> None:
-        now = time.monotonic()
-        if topology != self._kept and now - self._kept_at >= KEEP_EVERY:
-            self._kept, self._kept_at = topology, now
-            self._state.set(_STATE, body)
+    def _has_moved(self, topology: Topology) -> bool:
+        """Whether packets on routes of the kept network would be lost."""
+        return self._kept is None or topology.places() != self._kept.places()
 
     def _last(self) -> Topology | None:
         body = self._state.get(_STATE)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gevent.event import Event
 
+from nym.client.others import Others, is_same_provider, record_of
 from nym.client.registration import Registration
 from nym.errors import RemoteError, UnreachableError
 from nym.store.state import State
@@ -18,7 +19,6 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import Pulled
 
-MOST_OTHERS = 8
 _STATE = "providers"
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 class ProviderSession:
     """Follows one provider through its restarts and, after `patience` seconds, to another.
+
+    It goes from one state to the next, and never back: no provider; `found`, when one of the
+    network is used; `registered`, when one has given a token. Tokens come and go after that.
 
     `preferred`, a provider's key, is never left for another. Where no node of the last topology
     is left, it is another network: there is nobody to be patient with. Without `is_online`, that it
@@ -41,26 +44,23 @@ class ProviderSession:
         state: State,
         is_online: Callable[[], bool],
     ) -> None:
-        self.chosen = Event()  # set once there is a provider, for good
-        self.registered = Event()  # set at the first registration, for good
+        self.found = Event()
+        self.registered = Event()
+        self.patience = patience
         self._address = address
         self._preferred = preferred
-        self.patience = patience
         self._state = state
         self._is_online = is_online
-        self._current: Registration | None = None
-        self._others: list[Registration] = []
-        self._listed = self._answered = time.monotonic()  # when it was so last
+        self._seen = _Seen(time.monotonic())
         self._topology: Topology | None = None
-        self._network: frozenset[bytes] = frozenset()  # keys of all its nodes
         self._unreachable: set[bytes] = set()
-        self._missed = False
-        self._restore()
+        self._is_missed = False
+        self._current, self._others = self._restore()
 
     @property
     def provider(self) -> ProviderNode | None:
         """The provider that is used, once there is one."""
-        return self._current.node if self._current and self.chosen.is_set() else None
+        return self._current.node if self._current and self.found.is_set() else None
 
     @property
     def has_token(self) -> bool:
@@ -69,96 +69,87 @@ class ProviderSession:
 
     def follow(self, topology: Topology) -> None:
         """Look for the provider in a new topology, and for another one where it must be."""
-        keys = topology.public_keys()
-        is_same_network = not keys.isdisjoint(self._network)
-        self._topology, self._network = topology, keys
-        for registration in self._others:
-            if node := _same(topology, registration.node):
-                registration.follow(node)
+        before, self._topology = self._topology, topology
+        is_same_network = before is not None and not before.public_keys().isdisjoint(
+            topology.public_keys()
+        )
+        self._others.follow(topology)
         self._choose(topology, is_same_network=is_same_network)
         self._watch_lone(topology)
 
     def others(self) -> list[Registration]:
         """Other providers at which messages may wait, of those that are in the directory now."""
-        topology = self._topology
-        return [r for r in self._others if topology and _same(topology, r.node)]
+        return self._others.present(self._topology) if self._topology else []
 
     def register(self) -> None:
-        """Ask for a token. Raises RemoteError; a provider must have been chosen."""
+        """Ask for a token. Raises RemoteError; a provider must have been found."""
         current = self._known()
-        try:
-            with self._heard():
-                current.register()
-        except UnreachableError:
-            self._doubt(current)
-            raise
+        with self._heard(current):
+            current.register()
         self.registered.set()
         self.remember()
 
     def pull(self) -> Pulled:
         """What waited. Raises RemoteError; there must be a token."""
         current = self._known()
-        try:
-            with self._heard():
-                return current.pull()
-        except UnreachableError:
-            self._doubt(current)
-            raise
+        with self._heard(current):
+            return current.pull()
 
     def remember(self) -> None:
         """Keep providers and tokens for the next start."""
         kept = [r for r in (self._current, *self._others) if r is not None]
         self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
 
-    def _restore(self) -> None:
+    def _restore(self) -> tuple[Registration | None, Others]:
         kept = json.loads(self._state.get(_STATE) or b"[]")
         registrations = [_from_json(self._address, fields) for fields in kept]
-        if registrations:
-            self._current, *self._others = registrations
+        return (registrations[0] if registrations else None), Others(registrations[1:])
 
     @contextmanager
-    def _heard(self) -> Iterator[None]:
-        """Notes that the provider is there, whatever it says."""
+    def _heard(self, current: Registration) -> Iterator[None]:
+        """Notes that the provider is there, whatever it says; or that it may be gone."""
         try:
             yield
         except UnreachableError:
+            self._doubt(current)
             raise
         except RemoteError:
-            self._answered = time.monotonic()
+            self._seen.answered = time.monotonic()
             raise
-        self._answered = time.monotonic()
+        self._seen.answered = time.monotonic()
 
     def _choose(self, topology: Topology, *, is_same_network: bool) -> None:
-        now = time.monotonic()
-        if self._preferred is not None:
-            chosen = topology.provider(self._preferred)
-        elif self._current is None:
-            chosen = self._nearest(topology)
-        else:
-            chosen = _same(topology, self._current.node)
-            if chosen is not None:
-                self._listed = now
-            missing = now - min(self._listed, self._answered)
-            if not is_same_network and chosen is None:
-                chosen = self._nearest(topology)
-            elif missing > self.patience:
-                self._unreachable.add(self._current.node.public_key)
-                chosen = self._nearest(topology)
-        if chosen is not None:
-            self._missed = False
-            self._use(chosen)
-        elif not self._missed:
-            self._missed = True
+        node = self._wanted(topology, is_same_network=is_same_network)
+        if node is not None:
+            self._is_missed = False
+            self._use(node)
+        elif not self._is_missed:
+            self._is_missed = True
             log.warning("%s is not in the directory; waiting for it", self._name())
+
+    def _wanted(self, topology: Topology, *, is_same_network: bool) -> ProviderNode | None:
+        """The provider to use now; None where one is waited for that isn't there."""
+        if self._preferred is not None:
+            return topology.provider(self._preferred)
+        if self._current is None:
+            return self._nearest(topology)
+        now = time.monotonic()
+        here = record_of(self._current.node, topology)
+        if here is not None:
+            self._seen.listed = now
+        elif not is_same_network:
+            return self._nearest(topology)
+        if self._seen.missing_for(now) > self.patience:
+            self._unreachable.add(self._current.node.public_key)
+            return self._nearest(topology)
+        return here
 
     def _watch_lone(self, topology: Topology) -> None:
         """A lone provider gets everybody's messages: ours, too, while we wait for another one."""
         lone, *more = topology.providers
-        is_ours = self._current is not None and _is_same(self._current.node, lone)
-        if more or is_ours or self._preferred is not None:
-            return
-        if not any(_is_same(other.node, lone) for other in self._others):
-            self._remember_other(Registration(self._address, lone))
+        is_ours = self._current is not None and is_same_provider(self._current.node, lone)
+        if not (more or is_ours or self._preferred is not None or self._others.has(lone)):
+            self._others.add(Registration(self._address, lone))
 
     def _nearest(self, topology: Topology) -> ProviderNode:
         # Spread over all clients, another one for each.
@@ -175,7 +166,7 @@ class ProviderSession:
             return
         if self.registered.is_set():
             if not self._is_online():
-                self._answered = time.monotonic()
+                self._seen.answered = time.monotonic()
             self._choose(self._topology, is_same_network=True)
         else:
             # Nothing waits yet at a provider that this client never registered at.
@@ -183,39 +174,32 @@ class ProviderSession:
             self._current = None
             self._use(self._nearest(self._topology))
 
-    def _use(self, chosen: ProviderNode) -> None:
+    def _use(self, node: ProviderNode) -> None:
         current = self._current
-        if current is not None and _is_same(current.node, chosen):
-            current.follow(chosen)
+        if current is not None and is_same_provider(current.node, node):
+            current.follow(node)
         else:
-            log.info("using provider %s", encode_base58(chosen.public_key))
-            self._leave(current)
-            again = next((r for r in self._others if _is_same(r.node, chosen)), None)
-            if again:
-                self._others.remove(again)
-                again.follow(chosen)
-            self._current = again or Registration(self._address, chosen)
-            self._listed = self._answered = time.monotonic()
-            self.remember()
-        self.chosen.set()
+            log.info("using provider %s", encode_base58(node.public_key))
+            again = self._others.take(node)  # before the one that is left can push it out
+            if current is not None:
+                self._leave(current)
+            self._current = again or Registration(self._address, node)
+            self._seen = _Seen(time.monotonic())
+        self.remember()
+        self.found.set()
         if self.has_token:
             self.registered.set()
 
-    def _leave(self, current: Registration | None) -> None:
-        if current is None:
-            return
+    def _leave(self, current: Registration) -> None:
         log.warning(
             "provider %s is gone; what waits there is fetched when it returns",
             encode_base58(current.node.public_key),
         )
-        self._remember_other(current)
-
-    def _remember_other(self, registration: Registration) -> None:
-        self._others = [registration, *self._others][:MOST_OTHERS]
+        self._others.add(current)
 
     def _known(self) -> Registration:
         if self._current is None:
-            raise AssertionError("no provider was chosen yet")
+            raise AssertionError("no provider was found yet")
         return self._current
 
     def _name(self) -> str:
@@ -223,15 +207,15 @@ class ProviderSession:
         return f"provider {encode_base58(key)}"
 
 
-def _same(topology: Topology, node: ProviderNode) -> ProviderNode | None:
-    """The same provider in a topology: by its key, else by its address, as 0.4 renews keys."""
-    return topology.provider(node.public_key) or next(
-        (other for other in topology.providers if other.client_address == node.client_address), None
-    )
+class _Seen:
+    """When the provider was there last: in the directory, and as one that answers."""
 
+    def __init__(self, now: float) -> None:
+        self.listed = self.answered = now
 
-def _is_same(node: ProviderNode, other: ProviderNode) -> bool:
-    return node.public_key == other.public_key or node.client_address == other.client_address
+    def missing_for(self, now: float) -> float:
+        """For how many seconds it wasn't both."""
+        return now - min(self.listed, self.answered)
 
 
 def _to_json(registration: Registration) -> dict[str, Any]:

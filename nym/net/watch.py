@@ -71,7 +71,8 @@ class Outage:
         self._log = log
         self._what = what
         self._meanwhile = meanwhile
-        self._down = False
+        self.reason: str | None = None  # while it lasts, what went wrong last
+        self._is_said = False
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -85,14 +86,14 @@ class Outage:
 
     def begins(self, error: NymError) -> None:
         """It failed; the first time, that is said."""
-        if isinstance(error, DescriptorsError):
-            return  # said already, once for the whole process
-        if not self._down:
+        self.reason = str(error)
+        # Of descriptors that was said already, once for the whole process.
+        if not self._is_said and not isinstance(error, DescriptorsError):
             self._log.warning("%s: %s; %s", self._what, error, self._meanwhile)
-        self._down = True
+            self._is_said = True
 
     def ends(self) -> None:
         """It worked."""
-        if self._down:
+        if self._is_said:
             self._log.info("%s: works again", self._what)
-        self._down = False
+        self.reason, self._is_said = None, False
