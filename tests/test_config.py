@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.config import SETTINGS, ClientSettings, Config, SocketSettings, values_of
+from nym.config import (
+    DEFAULT_DIRECTORY,
+    SETTINGS,
+    ClientSettings,
+    Config,
+    SocketSettings,
+    values_of,
+)
 from nym.config.checks import check_directory, check_id
 from nym.config.file import (
     CONFIG_FILE,
@@ -52,7 +59,8 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
 def test_the_contract_of_the_design() -> None:
     config = parsed(format_config(Config()))
     assert config == Config()
-    assert config.client.directory == "http://127.0.0.1:8080"
+    assert config.client.directory == ""
+    assert config.client.directory_url == "http://127.0.0.1:8080"
     assert config.client.provider_patience == 600
     assert config.socket == SocketSettings("127.0.0.1", 9001, [], plain=False)
     traffic = config.traffic
@@ -158,6 +166,41 @@ def test_what_is_no_id(bad: str) -> None:
 def test_what_is_no_directory(bad: str) -> None:
     with pytest.raises(ValueError, match=r"directory|[Pp]ort"):
         check_directory(bad)
+
+
+# As it was written before a directory that was named could be told from the default.
+EARLIER = """\
+[client]
+id = "alice"                                   # the name of this folder
+directory = "http://127.0.0.1:8080"            # with this default, and nothing there, a local \
+network is started inside the client
+provider = ""                                  # base58; empty: one is chosen and kept
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (format_config(Config()), ""),
+        ("", ""),
+        ('[client]\ndirectory = ""', ""),
+        ('[client]\ndirectory = "http://127.0.0.1:8080"', DEFAULT_DIRECTORY),
+        ('[client]\ndirectory = "http://127.0.0.1:8080" # mine', DEFAULT_DIRECTORY),
+        (EARLIER, ""),
+        (EARLIER.replace("127.0.0.1:8080", "192.0.2.1:80"), "http://192.0.2.1:80"),
+        (EARLIER.replace("\n", "\r\n"), ""),
+    ],
+)
+def test_a_directory_that_was_named_is_told_from_the_default(text: str, named: str) -> None:
+    assert parsed(text).client.directory == named
+
+
+@pytest.mark.parametrize("text", [EARLIER, format_config(Config()), ""])
+def test_to_set_a_directory_names_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / CONFIG_FILE).write_text(text)
+    for named in (DEFAULT_DIRECTORY, "", DEFAULT_DIRECTORY):
+        change_setting(tmp_path, "client.directory", named)
+        assert load_config(tmp_path).client.directory == named
 
 
 OWN = """\

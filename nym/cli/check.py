@@ -15,7 +15,7 @@ from nym.cli.control import Control, control, existing_folder
 from nym.cli.output import say
 from nym.cli.progress import duration
 from nym.client.client import Client
-from nym.config import DEFAULT_DIRECTORY, Config
+from nym.config import Config
 from nym.config.file import load_config
 from nym.errors import NotRunningError, NymError, OwnFaultError, RemoteError, UnreachableError
 from nym.files import locked
@@ -106,7 +106,7 @@ def _check_folder(folder: Path) -> Finding:
 
 def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
     """What it says of the network, and of the time."""
-    url = config.client.directory
+    url = config.client.directory_url
     try:
         records, _, date = fetch_topology(url)
         addresses = Resolver().resolve(hosts(records))
@@ -114,7 +114,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
     except RemoteError as error:
         name = shlex.quote(client_id)
         advice = f"name the network's: nym-client config set --id {name} client.directory URL"
-        if url == DEFAULT_DIRECTORY and isinstance(error, UnreachableError):
+        if not config.client.directory and isinstance(error, UnreachableError):
             advice = (
                 "a client that is started brings a local network up there by itself; for another "
                 f"one, {advice}"

@@ -14,7 +14,6 @@ from nym.cli.options import checked, client_folder, number, nym_folder
 from nym.cli.output import say
 from nym.client.client import Client
 from nym.config import (
-    DEFAULT_DIRECTORY,
     DEFAULT_DIRECTORY_PORT,
     RELOADABLE,
     Config,
@@ -58,12 +57,12 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     set_up_log(config.logging)
     if not options["--quiet"]:
         say(banner())
-    # Only where nobody named a directory may one come up by itself.
-    is_default = options["--directory"] is None and config.client.directory == DEFAULT_DIRECTORY
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
+    # Only where nobody named a directory may one come up by itself.
+    revive = None if config.client.directory else embedded.revive
     with locked(folder):  # keys aren't replaced before the client has its database
         identity = load_identity(folder)
-        client = Client(identity, config, folder, kind, embedded.revive if is_default else None)
+        client = Client(identity, config, folder, kind, revive)
     # For as many connections as may be, on either socket, and for the client's own.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()
@@ -73,7 +72,7 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         say("Listening for messages...")
         say(f"Public key: {identity.address}")
     log.info("Starting nym client")
-    log.info('Using directory server: "%s"', visible_url(config.client.directory))
+    log.info('Using directory server: "%s"', visible_url(config.client.directory_url))
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
             "%s can be reached from other machines, and asks for no password: whoever connects "

@@ -70,7 +70,7 @@ class Client:
             address, preferred, config.client.provider_patience, state, self._sender.is_online
         )
         self._refresher = Refresher(
-            config.client.directory,
+            config.client.directory_url,
             traffic.topology_refresh_rate,
             random,
             self._follow,

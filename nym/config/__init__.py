@@ -38,9 +38,9 @@ class ClientSettings:
 
     id: str = _setting("default", "the name of this folder", checks.check_id)
     directory: str = _setting(
-        DEFAULT_DIRECTORY,
-        "with this default, and nothing there, a local network is started inside the client",
-        checks.check_directory,
+        "",
+        f"empty: {DEFAULT_DIRECTORY}, or a local network inside the client if none is there",
+        checks.check_directory_or_none,
     )
     provider: str = _setting("", "base58; empty: one is chosen and kept", checks.check_provider)
     provider_patience: float = _setting(
@@ -58,6 +58,11 @@ class ClientSettings:
         checks.seconds(10**9),
         is_reloadable=True,
     )
+
+    @property
+    def directory_url(self) -> str:
+        """The directory that was named, else the default."""
+        return self.directory or DEFAULT_DIRECTORY
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,12 @@ def check_directory(value: str) -> None:
         raise ValueError("a directory's address has a host, a port and a path, nothing else")
 
 
+def check_directory_or_none(value: str) -> None:
+    """An HTTP address, or nothing: then none is named."""
+    if value:
+        check_directory(value)
+
+
 def check_key(value: str) -> None:
     """A key in base58."""
     decode_base58(value)

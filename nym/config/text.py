@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from nym.config import (
+    DEFAULT_DIRECTORY,
     SETTINGS,
     Config,
     Setting,
@@ -20,6 +21,12 @@ from nym.config import (
 from nym.errors import ConfigError
 
 _HEADER_NOTES = {"traffic": "  # seconds; means of exponential distributions, the last two fixed"}
+# What `init` wrote before it told a directory that was named from the default. The comment promises
+# a local network, so such a client goes on to have one.
+_NOT_NAMED_COMMENT = (
+    "with this default, and nothing there, a local network is started inside the client"
+)
+_NOT_NAMED = f'directory = "{DEFAULT_DIRECTORY}" # {_NOT_NAMED_COMMENT}'
 _KINDS: dict[type, str] = {
     str: "a text in quotes",
     bool: "true or false",
@@ -55,7 +62,10 @@ def parse_config(text: str, name: str, others: Config) -> Config:
     except ValueError as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     try:
-        config = with_values(others, dict(_values(tables)))
+        values = dict(_values(tables))
+        if any(line.split() == _NOT_NAMED.split() for line in text.splitlines()):
+            values["client.directory"] = ""
+        config = with_values(others, values)
         _check_together(config)
     except _MistakeError as mistake:
         line = line_of(text, *mistake.place)
@@ -122,6 +132,8 @@ def change_text(text: str, key: str, value: str) -> str:
     except ValueError as error:
         raise ConfigError(f"{key} = {value}: {error}") from error
     changed = tomlkit.dumps(document)
+    if key == "client.directory":  # what is set now is named, whatever the line said before
+        changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
     parse_config(changed, f"{key} = {value}", Config())
     return changed
 
