@@ -87,7 +87,7 @@ class Loops:
         self._out: dict[bytes, Loop] = {}  # those that aren't back
         self._counted: deque[Loop] = deque()
         self._lost = 0  # of those that are counted
-        self._is_served = True
+        self.is_served = True  # pulls succeed
         self._returned_at = -inf  # when one came back last
         self._silent = 0  # that left since then, and should be back
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)  # behind a backlog; after s
@@ -99,7 +99,7 @@ class Loops:
         if name in self._out:
             return None
         loop = Loop(name, tuple(route), now)
-        loop.is_void, loop.is_probe = not self._is_served, self.is_dead
+        loop.is_void, loop.is_probe = not self.is_served, self.is_dead
         self._out[name] = loop
         self._loops.append(loop)
         if len(self._loops) > MOST:
@@ -124,15 +124,15 @@ class Loops:
 
     def pulled(self, now: float, *, is_drained: bool) -> None:
         """A pull succeeded; `is_drained`: nothing else waits. What it brought has `returned`."""
-        self._is_served = True
+        self.is_served = True
         if is_drained:
             self._came.clear()
             self._advance(now - self.usual, now)
 
     def unserved(self, since: float) -> None:
         """No pull has succeeded since then: what was under way is void, and so is what follows."""
-        if self._is_served:
-            self._is_served = False
+        if self.is_served:
+            self.is_served = False
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 
     def moved(self, gone: frozenset[bytes], *, is_provider_new: bool) -> None:

@@ -20,6 +20,10 @@ from nym.wire.requests import (
     UNLIMITED,
     Acknowledge,
     Acknowledged,
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    Cancelled,
     ClientList,
     Clients,
     Details,
@@ -42,6 +46,9 @@ from nym.wire.requests import (
     Status,
     StatusReport,
     Subscribe,
+    Waiting,
+    WaitingMessage,
+    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
@@ -61,6 +68,22 @@ class View(Protocol):
         """How it runs."""
 
 
+class Messages(Protocol):
+    """Those that are on their way."""
+
+    def progress(self, message_id: str) -> tuple[int, int] | None:
+        """(fragments that are left, all) of one of them."""
+
+    def waiting(self, after: int) -> tuple[list[WaitingMessage], int | None]:
+        """(some of them, the number that the next ones are behind)."""
+
+    def cancel(self, ids: Iterable[str]) -> list[str]:
+        """Take them back; which of them there were. Raises StoreError."""
+
+    def cancel_all(self, recipient: bytes | None) -> list[str]:
+        """Take all of them back, or all to one recipient. Raises StoreError."""
+
+
 class Service:
     """What a client does for the applications beside it."""
 
@@ -70,14 +93,14 @@ class Service:
         outbox: Outbox,
         inbox: Inbox,
         view: View,
-        progress: Callable[[str], tuple[int, int] | None],
+        messages: Messages,
         manner: Manner,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
         self._address = address
         self._view = view
-        self._progress = progress
+        self._messages = messages
         self.manner = manner  # of messages that ask for none
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
@@ -109,6 +132,14 @@ class Service:
                 raise TypeError("a subscription needs somebody to tell")
             case Progress(message_id):
                 return self._progress_of(message_id)
+            case Waiting(after):
+                return WaitingMessages(*self._messages.waiting(after))
+            case Cancel(message_id):
+                if not self._messages.cancel([message_id]):
+                    raise NoSuchMessageError(message_id)
+                return Cancelled(message_id)
+            case CancelAll(recipient):
+                return AllCancelled(self._messages.cancel_all(recipient))
             case Acknowledge(message_id):
                 if not self.inbox.acknowledge(message_id):
                     raise NoSuchMessageError(message_id)
@@ -175,7 +206,10 @@ class Service:
 
     def _progress_of(self, message_id: str) -> MessageProgress:
         if message_id in self.outbox:
-            return MessageProgress(message_id, "waiting", *(self._progress(message_id) or ()))
+            numbers = self._messages.progress(message_id) or ()
+            return MessageProgress(message_id, "waiting", *numbers)
+        if self.outbox.was_cancelled(message_id):
+            return MessageProgress(message_id, "cancelled")
         return MessageProgress(
             message_id, "failed" if self.outbox.has_failed(message_id) else "done"
         )

@@ -76,3 +76,15 @@ class Backoff:
 def exponential(mean: float, random: Random) -> float:
     """A draw from the exponential distribution; 0 for a mean of 0."""
     return random.expovariate(1.0 / mean) if mean else 0.0
+
+
+def duration(seconds: float) -> str:
+    """How long it is, as people read it: 45 s, 12 min, 3 h 5 min, 2 d 4 h."""
+    minutes, hours, days = (int(seconds // size) for size in (60, 3600, 86_400))
+    if not minutes:
+        return f"{seconds:.0f} s"
+    if not hours:
+        return f"{minutes} min"
+    if not days:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -23,6 +24,8 @@ from gevent.pywsgi import WSGIServer
 from gevent.server import StreamServer
 
 from nym.client.client import Client
+from nym.client.deliveries import Deliveries
+from nym.client.delivery import Stage, Way, begin
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
@@ -149,6 +152,14 @@ class Unconnected:
         return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
 
 
+def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
+    """The messages of an outbox, in a client without a network."""
+    begin_own = partial(begin, own_address=OWN, first_wait=1.0)
+    return Deliveries(
+        outbox, begin_own, lambda recipient: Stage.NETWORK, lambda: Way(None), lifetime
+    )
+
+
 class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
@@ -158,7 +169,7 @@ class Served:
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
         self.view = Unconnected(self.outbox, self.inbox)
         self._service = Service(
-            OWN, self.outbox, self.inbox, self.view, lambda message_id: None, Manner.SEALED
+            OWN, self.outbox, self.inbox, self.view, undelivered(self.outbox), Manner.SEALED
         )
         self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))
 

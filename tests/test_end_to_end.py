@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nym.client.client import pull_period
+from nym.client.pace import pull_period
 from nym.config import TrafficSettings
 from nym.identity import generate_identity
 from nym.localnet.embedded import EmbeddedNetwork

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 from statistics import fmean
 
@@ -12,7 +13,8 @@ import pytest
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import LoopCover
-from nym.client.delivery import Delivery, Recipient, Reliable, Unacknowledged
+from nym.client.deliveries import Deliveries
+from nym.client.delivery import Way, begin
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
@@ -68,25 +70,25 @@ class Setup:
         self.cover = LoopCover(
             OWN, self.packets, self.sender, self.health, 0.5, random, is_sealed=is_sealed
         )
-        self.loss: float | None = 0.0
+        self.way = Way(0.0)
         self.acknowledgements = Acknowledgements(OWN, 0.0)
-        self.queue = OutgoingQueue(
+        self.session.registered.set()
+        self.deliveries = Deliveries(
             self.outbox,
+            partial(begin, own_address=OWN, first_wait=0.05),
+            self.packets.obstacle,
+            lambda: self.way,
+            lifetime=0.0,
+        )
+        self.queue = OutgoingQueue(
+            self.deliveries,
             self.acknowledgements,
-            self.begin,
             self.packets,
             self.sender,
             self.cover,
             0.5,
             random,
         )
-
-    def begin(
-        self, outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
-    ) -> Delivery:
-        if outgoing.manner is Manner.RELIABLE:
-            return Reliable(outgoing, progress, recipient, OWN, 0.05, now)
-        return Unacknowledged(outgoing, progress, lambda: self.loss)
 
     def accept(self, recipient: bytes, message: bytes, manner: Manner = Manner.PLAIN) -> str:
         outgoing = Outgoing(new_id(), recipient, message, manner)
@@ -289,20 +291,20 @@ def test_only_the_recipient_can_acknowledge(sealing: Setup, node: Node) -> None:
     message_id = sealing.accept(OTHER, b"hello", Manner.RELIABLE)
     sealing.queue.tick()
     run = Run(bytes.fromhex(message_id), 0, 0)
-    sealing.queue.acknowledged(Acknowledgement((run,), OWN), time.monotonic())
-    sealing.queue.acknowledged(
+    sealing.deliveries.acknowledged(Acknowledgement((run,), OWN), time.monotonic())
+    sealing.deliveries.acknowledged(
         Acknowledgement((run._replace(message_id=bytes(16)),), OTHER), time.monotonic()
     )
     assert len(sealing.outbox) == 1
-    assert sealing.queue._recipients[OTHER].heard > 0, "it is there, whatever it acknowledges"
-    sealing.queue.acknowledged(Acknowledgement((run,), OTHER), time.monotonic())
+    assert sealing.deliveries._recipients[OTHER].heard > 0, "it is there, whatever it acknowledges"
+    sealing.deliveries.acknowledged(Acknowledgement((run,), OTHER), time.monotonic())
     assert len(sealing.outbox) == 0
     sealed(node, 1)  # its packet is on its way, and taken, when nobody waits for it any more
     assert len(sealing.outbox) == 0
 
 
 def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None:
-    sealing.loss = 0.05
+    sealing.way = Way(0.05)
     sealing.accept(OTHER, b"hello", Manner.SEALED)
     for _ in range(4):
         sealing.queue.tick()
@@ -313,15 +315,14 @@ def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None
 
 
 def test_a_message_ends_when_it_shows_that_its_copies_were_enough(
-    sealing: Setup, node: Node, monkeypatch: pytest.MonkeyPatch
+    sealing: Setup, node: Node
 ) -> None:
-    monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.0)
-    sealing.loss = None
+    sealing.way = Way(None)
     sealing.accept(OTHER, b"hello", Manner.SEALED)
     for _ in range(3):
         sealing.queue.tick()
     assert len(sealed(node, 3)) == 1
     assert len(sealing.outbox) == 1
-    sealing.loss = 0.0
-    sealing.queue.tick()
+    sealing.way = Way(0.0)
+    sealing.deliveries.look()
     assert len(sealing.outbox) == 0

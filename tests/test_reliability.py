@@ -63,8 +63,8 @@ def subscribed(stack: ExitStack, application: Application) -> Lines:
 
 
 def deliveries(application: Application) -> list[delivery.Reliable]:
-    queue = application.client._outgoing
-    return [d for d in queue._deliveries.values() if isinstance(d, delivery.Reliable)]
+    waiting = application.client._deliveries._deliveries
+    return [d for d in waiting.values() if isinstance(d, delivery.Reliable)]
 
 
 def test_what_was_accepted_goes_out_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:
@@ -93,7 +93,7 @@ def test_a_message_arrives_though_its_recipient_lost_its_folder_meanwhile(
     with Application(network.url, folder=tmp_path / "before", traffic=FASTER) as bob:
         with alice.lines() as lines:
             lines.send(bob.address, message, reliable=True)
-        wait_until(lambda: any(d._left < d.count / 2 for d in deliveries(alice)))
+        wait_until(lambda: any(d.left < d.count / 2 for d in deliveries(alice)))
         identity = bob.identity
     again = Application(network.url, folder=tmp_path / "after", identity=identity, traffic=FASTER)
     assert subscribed(stack, stack.enter_context(again)).receive().message == message
@@ -195,11 +195,9 @@ def test_plain_messages_and_their_cover_are_as_the_published_client_has_them(
 def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(delivery, "DEADLINE", 0.5)
-    monkeypatch.setattr(delivery, "LEAST_TURNS", 1)
-    monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.1)
+    monkeypatch.setattr("nym.client.deliveries.LOOK", 0.1)
     network = stack.enter_context(running(Network()))
-    alice = stack.enter_context(Application(network.url))
+    alice = stack.enter_context(Application(network.url, message_lifetime=0.5))
     with alice.lines() as lines, subscribed(stack, alice) as subscriber:
         message_id = lines.send(b"x" * 32, b"to nobody", reliable=True)
         assert subscriber.hear() == {"type": "failed", "id": message_id}
@@ -211,14 +209,14 @@ def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
 def test_a_node_that_drops_packets_is_avoided(
     stack: ExitStack, weather: Weather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_loop_patience", lambda traffic: 1.5)
+    monkeypatch.setattr(client_module, "loop_patience", lambda traffic: 1.5)
     network = stack.enter_context(running(Network(width=3, trace=weather)))
     bad = next(node for node in network.mixnodes if node.layer == 2)
     weather.is_lost = lambda node, packet: node == bad.address
     alice = stack.enter_context(Application(network.url))
     with alice.lines() as lines:
         wait_until(lambda: lines.ask(type="status")["avoided_nodes"])
-    (avoided,) = alice.client._health.avoided(time.monotonic())
+    (avoided,) = alice.client._sender._health.avoided(time.monotonic())
     assert avoided == bad.identity.public_key
     # Sooner or later what was on its way there has arrived, and nothing follows.
     seen = Counter[NodeAddress]()

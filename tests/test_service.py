@@ -15,14 +15,14 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
 from nym.wire.requests import MessageProgress, Progress, Send, Sent
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
-from tests.harness import OTHER, OWN, Unconnected
+from tests.harness import OTHER, OWN, Unconnected, undelivered
 
 PLAIN, SEALED, RELIABLE = Manner
 
 
 def service(journal: Journal, configured: Manner = SEALED) -> Service:
     outbox, inbox = Outbox(journal), Inbox(journal)
-    return Service(OWN, outbox, inbox, Unconnected(outbox, inbox), lambda _: (2, 3), configured)
+    return Service(OWN, outbox, inbox, Unconnected(outbox, inbox), undelivered(outbox), configured)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_progress_is_that_of_the_queue_until_a_message_is_over(journal: Journal)
     (sent,) = serving.send([Send(OTHER, b"hello")])
     assert isinstance(sent, Sent)
     ask = Progress(sent.id)
-    assert serving.answer(ask) == MessageProgress(sent.id, "waiting", 2, 3)
+    assert serving.answer(ask) == MessageProgress(sent.id, "waiting", 1, 1)
     serving.outbox.give_up(sent.id)
     assert serving.answer(ask) == MessageProgress(sent.id, "failed")
     assert serving.answer(Progress("ab")) == MessageProgress("ab", "done")

@@ -285,17 +285,13 @@ def test_long_work_is_shown_on_terminals_that_can(shell: Shell, term: str, is_sh
     assert "\x1b[3" not in shown  # no colours, whatever NO_COLOR says
 
 
-def test_what_is_given_up_is_said_with_its_id(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nym.client.delivery.DEADLINE", 0.3)
-    monkeypatch.setattr("nym.client.delivery.LEAST_TURNS", 1)
-    monkeypatch.setattr("nym.client.outgoing.SWEEP", 0.1)
+def test_what_is_given_up_is_said_with_its_id(shell: Shell) -> None:
+    shell.alice.client._deliveries.lifetime = 0.3
     nobody = encode_base58(b"x" * 32)
     code, out, err = shell.run(f"echo hello | nym-client send --id alice --wait --json {nobody}")
     assert code == 1
     assert json.loads(out)["id"].encode() in err
-    assert b"1 of 1 messages were not acknowledged" in err
+    assert b"1 of 1 messages did not arrive" in err
 
 
 def test_a_client_that_stops_is_said_to_have(shell: Shell) -> None:

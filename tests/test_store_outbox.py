@@ -1,6 +1,7 @@
 """The outbox: what was accepted is kept, whatever happens."""
 
 import sqlite3
+import time
 from pathlib import Path
 
 import gevent
@@ -9,7 +10,8 @@ import pytest
 from nym.errors import BusyError, StoreError
 from nym.store import outbox as outbox_module
 from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import MOST_MESSAGES, Manner, Outbox, Outgoing, new_id
+from nym.wire.keys import encode_base58
 
 ALICE = b"a" * 32
 
@@ -29,20 +31,28 @@ def reopened(journal: Journal, folder: Path) -> Outbox:
     return Outbox(Journal(folder, bytes(32)))
 
 
+def arrived(outbox: Outbox) -> list[tuple[Outgoing, bytes]]:
+    """What arrived, as it was handed in, without what the outbox notes of it."""
+    return [
+        (outgoing._replace(accepted=0.0, number=0), progress)
+        for outgoing, progress in outbox.arrivals()
+    ]
+
+
 @pytest.mark.parametrize("manner", Manner)
 def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
     outbox: Outbox, journal: Journal, tmp_path: Path, manner: Manner
 ) -> None:
     accepted = messages(b"1", b"", bytes(5000), manner=manner)
     assert outbox.accept(accepted) == [None] * 3
-    assert outbox.arrivals() == [(outgoing, b"") for outgoing in accepted]
-    assert outbox.arrivals() == []
+    assert arrived(outbox) == [(outgoing, b"") for outgoing in accepted]
+    assert arrived(outbox) == []
     outbox.done(accepted[0].id)
     outbox.note(accepted[2].id, b"half")
     assert len(outbox) == 2
     again = reopened(journal, tmp_path)
     assert len(again) == 2
-    assert again.arrivals() == [(accepted[1], b""), (accepted[2], b"half")]
+    assert arrived(again) == [(accepted[1], b""), (accepted[2], b"half")]
 
 
 def test_of_what_is_done_nothing_is_left(outbox: Outbox, journal: Journal) -> None:
@@ -66,18 +76,50 @@ def test_many_at_once_take_one_commit(outbox: Outbox, journal: Journal) -> None:
     assert 1 <= len(commits) <= 3
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST_MESSAGES", 2), ("MOST_BYTES", 10)])
-def test_a_full_outbox_says_so_and_takes_what_it_can(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+@pytest.mark.parametrize(("limit", "value"), [("MOST_MESSAGES", 4), ("MOST_BYTES", 20)])
+def test_one_recipient_has_half_of_the_outbox_and_a_full_one_says_who_fills_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     monkeypatch.setattr(outbox_module, limit, value)
-    accepted = messages(bytes(5), bytes(5), bytes(5))
-    *taken, busy = outbox.accept(accepted)
+    now = 1000.0
+    outbox = Outbox(journal, lambda: now, lambda oldest: f"{oldest.message[0]} is silent")
+    first, second, third = messages(b"first", b"secnd", b"third")
+    assert outbox.accept([first, second]) == [None, None]
+    now += 7300.0
+    (refusal,) = outbox.accept([third])
+    assert isinstance(refusal, BusyError)
+    half = f"no recipient can have more than half of the outbox, and {encode_base58(ALICE)} has"
+    assert half in str(refusal)
+    assert "2 messages of 0.0 MiB" in str(refusal)
+    assert "has waited for 2 h 1 min: 102 is silent" in str(refusal)
+    others = [
+        m._replace(recipient=bytes([i]) * 32) for i, m in enumerate(messages(*[b"other"] * 3))
+    ]
+    *taken, refusal = outbox.accept(others)
     assert taken == [None, None]
-    assert isinstance(busy, BusyError)
-    assert "2 messages wait" in str(busy)
-    outbox.done(accepted[0].id)
-    assert outbox.accept(messages(bytes(5))) == [None]
+    assert (
+        f"full, with 4 messages of 0.0 MiB; 2 messages of 0.0 MiB of it for {encode_base58(ALICE)}"
+        in str(refusal)
+    )
+    outbox.done(first.id)
+    assert outbox.accept([third]) == [None]
+    assert [o.id for o in outbox.waiting(0, 10)] == [
+        second.id,
+        others[0].id,
+        others[1].id,
+        third.id,
+    ]
+
+
+def test_many_refusals_at_once_are_cheap(journal: Journal) -> None:
+    outbox = Outbox(journal)
+    half = MOST_MESSAGES // 2
+    outbox.accept(messages(*[b"x"] * half))
+    began = time.process_time()
+    outcomes = outbox.accept(messages(*[b"x"] * half))
+    assert {type(outcome) for outcome in outcomes} == {BusyError}
+    assert len({str(outcome) for outcome in outcomes}) == 1
+    assert time.process_time() - began < 1.0
 
 
 def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
@@ -90,7 +132,7 @@ def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
     assert [type(outcome) for outcome in outcomes] == [StoreError, StoreError]
     assert "disk is full" in str(outcomes[0])
     assert len(outbox) == 1
-    assert outbox.arrivals() == [(first[0], b"")]
+    assert arrived(outbox) == [(first[0], b"")]
     fill(journal._database._connection, 1 << 30)
     assert outbox.accept(messages(b"second")) == [None]
     assert len(reopened(journal, tmp_path)) == 2
@@ -104,7 +146,7 @@ def fill(connection: sqlite3.Connection, pages: int = 1) -> None:
 def test_what_is_given_up_is_remembered(
     outbox: Outbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_FAILED", 2)
+    monkeypatch.setattr(outbox_module, "MOST_ENDED", 2)
     accepted = messages(b"1", b"2", b"3")
     outbox.accept(accepted)
     for outgoing in accepted:
@@ -113,3 +155,86 @@ def test_what_is_given_up_is_remembered(
     assert outbox.failed == ids
     again = reopened(journal, tmp_path)
     assert (len(again), again.failed) == (0, ids)
+
+
+def test_how_old_a_message_is_outlives_a_start(journal: Journal, tmp_path: Path) -> None:
+    outbox = Outbox(journal, lambda: 1_000_000.5)
+    outbox.accept(messages(b"old"))
+    journal.close()
+    again = Outbox(Journal(tmp_path, bytes(32)), lambda: 1_000_300.5)
+    ((old, _),) = again.arrivals()
+    assert (old.message, again.age(old)) == (b"old", 300.0)
+
+
+@pytest.mark.parametrize("manner", Manner)
+def test_entries_of_before_messages_had_a_time_are_read_and_grow_old_once(
+    journal: Journal, tmp_path: Path, manner: Manner
+) -> None:
+    journal.put("outgoing", "00" * 16, bytes([manner]) + ALICE + b"text")
+    journal.close()
+    for now in (500.0, 800.0):
+        journal = Journal(tmp_path, bytes(32))
+        outbox = Outbox(journal, lambda: now)  # noqa: B023
+        ((old, _),) = outbox.arrivals()
+        assert (old.id, old.recipient, old.message) == ("00" * 16, ALICE, b"text")
+        assert old.manner is manner
+        assert outbox.age(old) == now - 500.0
+        journal.close()
+
+
+def test_what_is_cancelled_is_gone_and_remembered(
+    outbox: Outbox, journal: Journal, tmp_path: Path
+) -> None:
+    first, second = messages(b"first", b"second")
+    outbox.accept([first, second])
+    outbox.cancel(first.id)
+    outbox.flush()
+    assert outbox.was_cancelled(first.id)
+    assert not outbox.has_failed(first.id)
+    again = reopened(journal, tmp_path)
+    assert again.was_cancelled(first.id)
+    assert [outgoing.message for outgoing, _ in again.arrivals()] == [b"second"]
+
+
+def test_nothing_can_be_cancelled_before_it_is_on_disk(outbox: Outbox, journal: Journal) -> None:
+    (outgoing,) = messages(b"being written")
+    accepting = gevent.spawn(outbox.accept, [outgoing])
+    gevent.sleep(0)
+    assert outgoing.id not in outbox
+    outbox.cancel(outgoing.id)
+    assert accepting.get() == [None]
+    assert outgoing.id in outbox
+    assert not outbox.was_cancelled(outgoing.id)
+
+
+def test_what_ended_before_it_was_seen_does_not_arrive(outbox: Outbox) -> None:
+    first, second = messages(b"first", b"second")
+    outbox.accept([first, second])
+    outbox.cancel(first.id)
+    assert [outgoing.id for outgoing, _ in outbox.arrivals()] == [second.id]
+
+
+def test_an_arrival_over_which_something_was_raised_arrives_again(outbox: Outbox) -> None:
+    first, second = messages(b"first", b"second")
+    outbox.accept([first, second])
+    next(outbox.arrivals())  # and whoever asked for it died
+    assert [outgoing.id for outgoing, _ in outbox.arrivals()] == [first.id, second.id]
+
+
+def test_watchers_are_all_told_once_whatever_one_of_them_raises(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(message_id: str) -> None:
+        raise MemoryError
+
+    told: list[str] = []
+    for watcher in (fail, told.append):
+        outbox.watch(watcher)
+    (outgoing,) = messages(b"failed")
+    outbox.accept([outgoing])
+    for _ in range(2):
+        outbox.give_up(outgoing.id)
+    assert told == [outgoing.id]
+    assert outbox.failed == [outgoing.id]
+    assert len(outbox) == 0
+    assert "could not be told" in caplog.text

@@ -13,7 +13,6 @@ import gevent
 from nym.cli import Options
 from nym.cli.control import Control, control, existing_folder
 from nym.cli.output import say
-from nym.cli.progress import duration
 from nym.client.client import Client
 from nym.config import Config
 from nym.config.file import load_config
@@ -22,6 +21,7 @@ from nym.files import locked
 from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
+from nym.timing import duration
 from nym.topology import build_topology, hosts, left_out
 from nym.wire.text import visible, visible_url
 

@@ -10,8 +10,9 @@ from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control, existing_folder
 from nym.cli.output import say
-from nym.cli.progress import duration, is_terminal
+from nym.cli.progress import is_terminal
 from nym.identity import load_identity
+from nym.timing import duration
 from nym.wire.keys import decode_base58
 
 PERIOD = 1.0  # seconds between looks

@@ -1,4 +1,4 @@
-"""How long things take, as people read it, and a bar for what takes long.
+"""A bar for what takes long.
 
 Shown on a terminal only: standard error of a script has errors, nothing else.
 """
@@ -26,15 +26,3 @@ def bar(total: int) -> "tqdm[Never]":
     from tqdm import tqdm  # slow to load; most who ask for a duration never see a bar
 
     return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=not is_shown())
-
-
-def duration(seconds: float) -> str:
-    """Such as 45 s, 12 min, 3 h 5 min, 2 d 4 h."""
-    minutes, hours, days = (int(seconds // size) for size in (60, 3600, 86_400))
-    if not minutes:
-        return f"{seconds:.0f} s"
-    if not hours:
-        return f"{minutes} min"
-    if not days:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"

@@ -12,11 +12,12 @@ from nym.cli import Options
 from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import client_folder, nym_folder
 from nym.cli.output import complain, say
-from nym.cli.progress import bar, duration, is_shown
+from nym.cli.progress import bar, is_shown
 from nym.config.file import load_config
 from nym.contacts import find_recipient
 from nym.envelope import fragment_count
 from nym.errors import NymError, UsageError
+from nym.timing import duration
 from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_SEALED
 
@@ -24,6 +25,7 @@ MOST_AT_ONCE = 64  # messages that are handed over together
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds until a full outbox is tried again
 LOOK = 0.2  # seconds between looks for an acknowledgement
 MOST_NAMED = 10  # refused lines
+_ENDS = {"failed": "given up", "cancelled": "cancelled"}
 WORTH_SAYING = 10.0  # seconds that a message takes
 
 
@@ -214,10 +216,9 @@ def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
                     done = now_done
                 time.sleep(LOOK)
             shown.update(length - done)
-            if progress["state"] == "failed":
-                failed.append(message_id)
+            if progress["state"] != "done":
+                failed.append(f"{message_id} ({_ENDS[progress['state']]})")
     if failed:
         raise SendError(
-            f"{len(failed)} of {len(accepted)} messages were not acknowledged and are given up: "
-            f"{', '.join(failed)}"
+            f"{len(failed)} of {len(accepted)} messages did not arrive: {', '.join(failed)}"
         )

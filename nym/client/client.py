@@ -3,37 +3,41 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from random import SystemRandom
+from random import Random, SystemRandom
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
-from nym.client.delivery import Delivery, Recipient, Reliable, Unacknowledged
+from nym.client.deliveries import Deliveries
+from nym.client.delivery import Way, begin
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
+from nym.client.pace import first_wait, loop_patience, pull_period
 from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
-from nym.config import Config, TrafficSettings
+from nym.config import Config
 from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
+from nym.loops import Loops
 from nym.net.watch import Watch
 from nym.service import Service
 from nym.sockets import CONTROL_SOCKET
 from nym.sockets.control import ControlSocket
 from nym.sockets.local import ApplicationSocket
+from nym.store.clock import LastingClock
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox, Outgoing
+from nym.store.outbox import Manner, Outbox
 from nym.store.state import State
 from nym.topology import Topology
 from nym.wire.keys import decode_base58
-from nym.wire.provider import MESSAGES_A_PULL
 
 log = logging.getLogger(__name__)
 
@@ -57,99 +61,52 @@ class Client:
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
         random = SystemRandom()
-        traffic, address = config.traffic, identity.public_key
-        preferred = decode_base58(config.client.provider) if config.client.provider else None
-        self._health = health = Health(_loop_patience(traffic))
-        envelopes = Envelopes(identity)
-
+        address = identity.public_key
         self._journal = Journal(folder, identity.private_key)
-        state = State(self._journal)
-        self._outbox, inbox = Outbox(self._journal), Inbox(self._journal)
+        state, inbox = State(self._journal), Inbox(self._journal)
+        clock = LastingClock(state)
+        self._outbox = Outbox(
+            self._journal, clock.now, lambda message: self._deliveries.explain(message)
+        )
+        self._health = health = Health(loop_patience(config.traffic))
+        envelopes = Envelopes(identity)
         self._sender = Sender(health)
-        self._session = ProviderSession(
-            address, preferred, config.client.provider_patience, state, self._sender.is_online
+        self._session = _session(address, config, state, self._sender)
+        self._refresher = _refresher(config, self._follow, state, random, revive)
+        packets = _packets(
+            address, config, self._refresher, self._session, envelopes, health, random
         )
-        self._refresher = Refresher(
-            config.client.directory_url,
-            traffic.topology_refresh_rate,
-            random,
-            self._follow,
-            revive,
-            state,
-        )
-        packets = PacketMaker(
-            address,
-            lambda: self._refresher.topology,
-            self._session,
-            envelopes,
-            health,
-            traffic.average_packet_delay,
-            random,
-        )
-        self._cover = LoopCover(
-            address,
-            packets,
-            self._sender,
-            health,
-            traffic.loop_cover_traffic_average_delay,
-            random,
-            is_sealed=config.privacy.seal,
-        )
-        acknowledgements = Acknowledgements(address, 2 * traffic.message_sending_average_delay)
-
-        def loss() -> float | None:
-            # Plain loops, which all look alike, tell nothing, now or later.
-            return health.loops.outlook(time.monotonic()).loss if config.privacy.seal else 0.0
-
-        def begin(
-            outgoing: Outgoing, progress: bytes, recipient: Recipient, now: float
-        ) -> Delivery:
-            if outgoing.manner is Manner.RELIABLE:
-                wait = _first_wait(traffic)
-                return Reliable(outgoing, progress, recipient, address, wait, now)
-            return Unacknowledged(outgoing, progress, loss)
-
+        self._cover = _cover(address, config, packets, self._sender, health, random)
+        acknowledgements = _acknowledgements(address, config)
+        self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(
-            self._outbox,
+            self._deliveries,
             acknowledgements,
-            begin,
             packets,
             self._sender,
             self._cover,
-            traffic.message_sending_average_delay,
+            config.traffic.message_sending_average_delay,
             random,
         )
-        self._assembly = Assembly(self._journal, inbox, time.monotonic())
+        assembly = Assembly(self._journal, inbox, time.monotonic())
         receiver = Receiver(
-            envelopes,
-            inbox,
-            self._assembly,
-            acknowledgements,
-            health,
-            self._outgoing.acknowledged,
+            envelopes, inbox, assembly, acknowledgements, health, self._deliveries.acknowledged
         )
-        self._poller = Poller(
-            self._session,
-            receiver,
-            self._journal.check_room,
-            health,
-            pull_period(traffic),
-            random,
-        )
-        view = Overview(
+        self._poller = _poller(config, self._session, receiver, self._journal, health, random)
+        overview = Overview(
             address,
             self._refresher,
             self._session,
             self._poller,
             health,
-            self._assembly,
+            assembly,
             self._outgoing,
             self._cover,
             self._outbox,
             inbox,
         )
         self._service = Service(
-            address, self._outbox, inbox, view, self._outgoing.progress, _manner(config)
+            address, self._outbox, inbox, overview, self._deliveries, _manner(config)
         )
         self._socket = socket(self._service, config.socket) if socket else None
         self._control = ControlSocket(
@@ -173,6 +130,7 @@ class Client:
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
+        self._watch.start("look at messages", self._deliveries.run)
         self._watch.start("loop cover stream", self._after_registration(self._cover.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
@@ -183,6 +141,7 @@ class Client:
         """
         self._service.manner = _manner(config)
         self._session.patience = config.client.provider_patience
+        self._deliveries.lifetime = config.client.message_lifetime
         if self._socket:
             self._socket.reload(config.socket)
 
@@ -218,34 +177,79 @@ def _manner(config: Config) -> Manner:
     return Manner.RELIABLE if config.client.reliable else Manner.SEALED
 
 
-def pull_period(traffic: TrafficSettings) -> float:
-    """Seconds between pulls: as configured, or less where they would bring less than comes.
-
-    What comes is at least one's own cover; there is room for a quarter more.
-    """
-    cover = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
-    longest = MESSAGES_A_PULL / (1.25 * cover)
-    if traffic.fetch_message_delay <= longest:
-        return traffic.fetch_message_delay
-    log.warning(
-        "at these rates %.1f loops come back in a second; pulls every %g s would bring fewer, so "
-        "there is one every %.3f s",
-        cover,
-        traffic.fetch_message_delay,
-        longest,
-    )
-    return longest
-
-
-def _first_wait(traffic: TrafficSettings) -> float:
-    """Seconds until an acknowledgement is missed: twice what one takes, at the same rates."""
-    return (
-        16 * traffic.message_sending_average_delay
-        + 4 * traffic.fetch_message_delay
-        + 20 * traffic.average_packet_delay
+def _session(address: bytes, config: Config, state: State, sender: Sender) -> ProviderSession:
+    key = config.client.provider
+    preferred = decode_base58(key) if key else None
+    return ProviderSession(
+        address, preferred, config.client.provider_patience, state, sender.is_online
     )
 
 
-def _loop_patience(traffic: TrafficSettings) -> float:
-    """Seconds until a loop is missed: far more than delays and pulls take together."""
-    return max(10.0, 20 * traffic.fetch_message_delay + 100 * traffic.average_packet_delay)
+def _refresher(
+    config: Config,
+    follow: Callable[[Topology], None],
+    state: State,
+    random: Random,
+    revive: Callable[[], bool] | None,
+) -> Refresher:
+    rate = config.traffic.topology_refresh_rate
+    return Refresher(config.client.directory_url, rate, random, follow, revive, state)
+
+
+def _packets(
+    address: bytes,
+    config: Config,
+    refresher: Refresher,
+    session: ProviderSession,
+    envelopes: Envelopes,
+    health: Health,
+    random: Random,
+) -> PacketMaker:
+    delay = config.traffic.average_packet_delay
+    return PacketMaker(
+        address, lambda: refresher.topology, session, envelopes, health, delay, random
+    )
+
+
+def _cover(
+    address: bytes,
+    config: Config,
+    packets: PacketMaker,
+    sender: Sender,
+    health: Health,
+    random: Random,
+) -> LoopCover:
+    mean, is_sealed = config.traffic.loop_cover_traffic_average_delay, config.privacy.seal
+    return LoopCover(address, packets, sender, health, mean, random, is_sealed=is_sealed)
+
+
+def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:
+    return Acknowledgements(address, 2 * config.traffic.message_sending_average_delay)
+
+
+def _deliveries(
+    address: bytes, config: Config, outbox: Outbox, packets: PacketMaker, loops: Loops
+) -> Deliveries:
+    def way() -> Way:
+        if not config.privacy.seal:
+            return Way(loss=0.0)  # plain loops, which all look alike, tell nothing
+        now = time.monotonic()
+        outlook = loops.outlook(now)
+        is_dead = outlook.is_dead or not loops.is_served
+        return Way(outlook.loss, is_dead, partial(loops.was_carried, now=now))
+
+    begin_own = partial(begin, own_address=address, first_wait=first_wait(config.traffic))
+    lifetime = config.client.message_lifetime
+    return Deliveries(outbox, begin_own, packets.obstacle, way, lifetime)
+
+
+def _poller(
+    config: Config,
+    session: ProviderSession,
+    receiver: Receiver,
+    journal: Journal,
+    health: Health,
+    random: Random,
+) -> Poller:
+    period = pull_period(config.traffic)
+    return Poller(session, receiver, journal.check_room, health, period, random)

@@ -6,10 +6,12 @@ have one text, the published client's, and say nothing.
 
 import os
 import time
+from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from nym.client.packets import PacketMaker
-from nym.client.sender import Sender
+from nym.client.sender import Outcome, Sender
 from nym.envelope import ID_LENGTH, Cover
 from nym.health import Health
 from nym.net.watch import run_schedule
@@ -48,17 +50,14 @@ class LoopCover:
         """Send one cover message, if there is a network to send it through."""
         if not self._packets.is_routable(self._own_address):
             return
-        if not self._is_sealed:
-            self._sender.send(self._packets.make(self._own_address, LOOP_COVER), self._count)
-            return
         loop = os.urandom(ID_LENGTH)
-        addressed = self._packets.make(self._own_address, Cover(loop))
+        content = Cover(loop) if self._is_sealed else LOOP_COVER
+        addressed = self._packets.make(self._own_address, content)
+        self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route))
 
-        def taken() -> None:
-            self._count()
-            self._health.sent(loop, addressed.route, time.monotonic())
-
-        self._sender.send(addressed, taken)
-
-    def _count(self) -> None:
+    def _settled(self, loop: bytes, route: Sequence[bytes], outcome: Outcome) -> None:
+        if outcome is Outcome.REFUSED:
+            return
         self.sent += 1
+        if self._is_sealed:
+            self._health.sent(loop, route, time.monotonic())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from nym.client.delivery import Stage
 from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
@@ -47,6 +48,14 @@ class PacketMaker:
     def is_routable(self, recipient: bytes) -> bool:
         """Whether a packet to `recipient` can be made now."""
         return self._provider(recipient) is not None
+
+    def obstacle(self, recipient: bytes) -> Stage | None:
+        """What keeps packets for `recipient` from being made now, if anything."""
+        if self._topology() is None:
+            return Stage.NETWORK
+        if not self._session.registered.is_set():
+            return Stage.REGISTRATION
+        return None if self.is_routable(recipient) else Stage.RECIPIENT
 
     def make(self, recipient: bytes, content: Content | bytes) -> Addressed:
         """A packet with `content` in an envelope, or with a plain message of at most 975 bytes.

@@ -1,26 +1,39 @@
 """Messages that were accepted and are not on their way yet, or not acknowledged yet.
 
-`accept` returns when they are on disk. They stay until whoever sends them says that they are done
-or have failed.
+`accept` returns when they are on disk. They stay until whoever sends them says that they are done,
+are given up, or were cancelled. Each of these leaves the disk first and the memory last: what is
+raised in between leaves a message that waits, to be ended again.
 """
 
+import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from functools import cache
+from itertools import islice
+from struct import Struct
 from typing import NamedTuple
 
 from nym.errors import BusyError, StoreError
 from nym.store.database import Change
 from nym.store.journal import Journal
+from nym.timing import duration
+from nym.wire.keys import encode_base58
 
 MOST_MESSAGES = 10_000
-MOST_BYTES = 64 << 20
-MOST_FAILED = 1000  # ids of failed messages that are remembered
+MOST_BYTES = 64 << 20  # of either, one recipient has half at most
+MOST_ENDED = 1000  # ids of messages that failed, and of those that were cancelled
 ID_LENGTH = 16
 
-_MESSAGE, _PROGRESS, _FAILED = "outgoing", "progress", "failed"
-_HEAD = 1 + 32
+_MESSAGE, _PROGRESS, _FAILED, _CANCELLED = "outgoing", "progress", "failed", "cancelled"
+_HEAD = Struct(">Bd32s")  # manner and _DATED, when it was accepted, recipient
+# Entries without a time are read, too: they begin with the manner alone, which is less.
+_DATED = 0x80
+_UNDATED_HEAD = 1 + 32
+
+log = logging.getLogger(__name__)
 
 
 class Manner(IntEnum):
@@ -32,29 +45,44 @@ class Manner(IntEnum):
 
 
 class Outgoing(NamedTuple):
-    """A message to `recipient`, an address of 32 bytes; `id` is ID_LENGTH bytes in hexadecimal."""
+    """A message to `recipient`, an address of 32 bytes; `id` is ID_LENGTH bytes in hexadecimal.
+
+    The outbox notes when it was `accepted`, by its own clock, and its `number` since the start.
+    """
 
     id: str
     recipient: bytes
     message: bytes
     manner: Manner
+    accepted: float = 0.0
+    number: int = 0
 
 
 class Outbox:
-    """What is accepted, with limits: applications are faster than the Poisson queue."""
+    """What is accepted, with limits: applications are faster than the Poisson queue.
 
-    def __init__(self, journal: Journal) -> None:
+    `now` is a clock that goes on across starts. `explain` says why a message waits.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        now: Callable[[], float] = time.time,
+        explain: Callable[[Outgoing], str] = lambda outgoing: "it waits for its turn",
+    ) -> None:
         self._journal = journal
+        self._now = now
+        self._explain = explain
         self._messages: dict[str, Outgoing] = {}
-        self._bytes = 0
+        self._room = _Room()
+        self._number = 0
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take(_PROGRESS))
-        self._failed = dict.fromkeys(entry_id for entry_id, _ in journal.take(_FAILED))
+        self._failed = _Ended(journal, _FAILED)
+        self._cancelled = _Ended(journal, _CANCELLED)
         for entry_id, body in journal.take(_MESSAGE):
-            outgoing = _decode(entry_id, body)
-            self._reserve(outgoing)
-            self._arrived.append(outgoing)
+            self._restore(entry_id, body)
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -62,48 +90,67 @@ class Outbox:
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._messages
 
-    def has_failed(self, message_id: str) -> bool:
-        """Whether the message was given up."""
-        return message_id in self._failed
-
     @property
     def failed(self) -> list[str]:
         """Ids of messages that were given up, oldest first."""
-        return list(self._failed)
+        return list(self._failed.ids)
+
+    def has_failed(self, message_id: str) -> bool:
+        """Whether the message was given up."""
+        return message_id in self._failed.ids
+
+    def was_cancelled(self, message_id: str) -> bool:
+        """Whether the message was taken back."""
+        return message_id in self._cancelled.ids
+
+    def age(self, outgoing: Outgoing) -> float:
+        """Seconds since it was accepted, those between two starts included."""
+        return max(0.0, self._now() - outgoing.accepted)
+
+    def waiting(self, after: int, most: int) -> list[Outgoing]:
+        """The first `most` messages behind number `after`, oldest first."""
+        later = (outgoing for outgoing in self._messages.values() if outgoing.number > after)
+        return list(islice(later, most))
 
     def accept(self, messages: Iterable[Outgoing]) -> list[BusyError | StoreError | None]:
         """Take responsibility for messages; says of each why not. Waits for the disk, once."""
         outcomes: list[BusyError | StoreError | None] = []
         accepted: list[Outgoing] = []
-        changes: list[Change] = []
-        for outgoing in messages:
-            if not self._has_room(outgoing):
-                busy = f"busy: {len(self)} messages wait to be sent; try again in a while"
-                outcomes.append(BusyError(busy))
-                continue
-            changes.append(Change(_MESSAGE, outgoing.id, _encode(outgoing)))
-            self._reserve(outgoing)
-            accepted.append(outgoing)
-            outcomes.append(None)
+        refusal = cache(self._refusal)  # many at once are refused for one reason
 
         def written(error: StoreError | None) -> None:
+            # Not before: what isn't on disk can't be listed or cancelled, or it would come back.
             if error is None:
-                self._arrived.extend(accepted)
-                return
-            for outgoing in accepted:
-                self._release(outgoing.id)
+                self._arrive(accepted)
 
         try:
+            for outgoing in messages:
+                filled_by = self._room.filled_by(outgoing)
+                if filled_by is None:
+                    accepted.append(self._numbered(outgoing._replace(accepted=self._now())))
+                outcomes.append(None if filled_by is None else refusal(filled_by))
+            changes = [Change(_MESSAGE, outgoing.id, _encode(outgoing)) for outgoing in accepted]
             self._journal.write(changes, written)
-        except StoreError as error:
+        except BaseException as error:
+            # Whoever waited may have been killed: what is written all the same still arrives.
+            for outgoing in accepted:
+                self._room.free(outgoing)
+            if not isinstance(error, StoreError):
+                raise
             return [outcome or error for outcome in outcomes]
         return outcomes
 
-    def arrivals(self) -> list[tuple[Outgoing, bytes]]:
-        """Messages that are new since the last call, each with the progress that was noted."""
-        arrived = [(outgoing, self._progress.pop(outgoing.id, b"")) for outgoing in self._arrived]
-        self._arrived.clear()
-        return arrived
+    def arrivals(self) -> Iterator[tuple[Outgoing, bytes]]:
+        """Messages that are new, each with the progress that was noted.
+
+        One counts as seen when the next is asked for, so nothing that is raised meanwhile loses it.
+        """
+        while self._arrived:
+            outgoing = self._arrived[0]
+            if outgoing.id in self._messages:
+                yield outgoing, self._progress.get(outgoing.id, b"")
+            self._arrived.popleft()
+            self._progress.pop(outgoing.id, None)
 
     def note(self, message_id: str, progress: bytes) -> None:
         """Remember how far a message has come, for the next start."""
@@ -111,21 +158,35 @@ class Outbox:
 
     def done(self, message_id: str) -> None:
         """Nothing is left to be done for this message."""
-        self._release(message_id)
+        outgoing = self._messages.get(message_id)
+        if outgoing is None:
+            return
         self._journal.drop(_MESSAGE, message_id)
         self._journal.drop(_PROGRESS, message_id)
+        self._room.free(outgoing)
+        del self._messages[message_id]
 
     def give_up(self, message_id: str) -> None:
-        """The message will not arrive; its id is remembered."""
+        """The message will not arrive; its id is remembered, and told to watchers."""
+        if message_id not in self._messages:
+            return
+        self._failed.add(message_id)
         self.done(message_id)
-        for watcher in self._watchers:
-            watcher(message_id)
-        self._failed[message_id] = None
-        self._journal.put(_FAILED, message_id, b"")
-        while len(self._failed) > MOST_FAILED:
-            oldest = next(iter(self._failed))
-            del self._failed[oldest]
-            self._journal.drop(_FAILED, oldest)
+        for watcher in tuple(self._watchers):
+            try:
+                watcher(message_id)
+            except Exception:  # none of them is worth more than the others
+                log.exception("a subscriber could not be told of a message that was given up")
+
+    def cancel(self, message_id: str) -> None:
+        """The message is taken back; its id is remembered. `flush` waits for the disk."""
+        if message_id in self._messages:
+            self._cancelled.add(message_id)
+            self.done(message_id)
+
+    def flush(self) -> None:
+        """Wait until the disk knows what has ended. Raises StoreError."""
+        self._journal.flush()
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Call `watcher` with the id of each message that is given up from now on."""
@@ -135,15 +196,110 @@ class Outbox:
         """Call it no more."""
         self._watchers.remove(watcher)
 
-    def _has_room(self, outgoing: Outgoing) -> bool:
-        return len(self) < MOST_MESSAGES and self._bytes + len(outgoing.message) <= MOST_BYTES
+    def _restore(self, entry_id: str, body: bytes) -> None:
+        outgoing, is_dated = _decode(entry_id, body, self._now())
+        if not is_dated:  # of a version without times: its life begins now, and only once
+            self._journal.put(_MESSAGE, entry_id, _encode(outgoing))
+        self._arrive([self._numbered(outgoing)])
 
-    def _reserve(self, outgoing: Outgoing) -> None:
-        self._messages[outgoing.id] = outgoing
-        self._bytes += len(outgoing.message)
+    def _numbered(self, outgoing: Outgoing) -> Outgoing:
+        self._number += 1
+        numbered = outgoing._replace(number=self._number)
+        self._room.take(numbered)
+        return numbered
 
-    def _release(self, message_id: str) -> None:
-        self._bytes -= len(self._messages.pop(message_id).message)
+    def _arrive(self, accepted: list[Outgoing]) -> None:
+        for outgoing in accepted:
+            self._room.take(outgoing)
+            self._messages[outgoing.id] = outgoing
+        self._arrived.extend(accepted)
+
+    def _refusal(self, filled_by: "_FilledBy") -> BusyError:
+        """What fills it, why that waits, and what can be done."""
+        recipient, is_share = filled_by
+        messages = _amount(len(self._room.held[recipient]), self._room.sizes[recipient])
+        name = encode_base58(recipient)
+        if is_share:
+            what = f"no recipient can have more than half of the outbox, and {name} has {messages}"
+        else:
+            everything = _amount(self._room.count, self._room.size)
+            what = f"the outbox is full, with {everything}; {messages} of it for {name}"
+        oldest = next(iter(self._room.held[recipient].values()))
+        return BusyError(
+            f"busy: {what}. The oldest has waited for {duration(self.age(oldest))}: "
+            f"{self._explain(oldest)}. Try again later, or take some back with nym-client outbox"
+        )
+
+
+class _FilledBy(NamedTuple):
+    """Whose messages leave no room: they are all that one recipient can have, or the most."""
+
+    recipient: bytes
+    is_share: bool
+
+
+class _Room:
+    """What each recipient holds of the outbox."""
+
+    def __init__(self) -> None:
+        self.held: dict[bytes, dict[str, Outgoing]] = {}
+        self.sizes: Counter[bytes] = Counter()
+        self.count = 0
+        self.size = 0
+
+    def filled_by(self, outgoing: Outgoing) -> _FilledBy | None:
+        """Who leaves no room for this message, if anybody."""
+        recipient, size = outgoing.recipient, len(outgoing.message)
+        count = len(self.held.get(recipient, ())) + 1
+        share = self.sizes[recipient] + size
+        if count > MOST_MESSAGES // 2 or share > MOST_BYTES // 2:
+            return _FilledBy(recipient, is_share=True)
+        if self.count < MOST_MESSAGES and self.size + size <= MOST_BYTES:
+            return None
+        return _FilledBy(max(self.held, key=self._part), is_share=False)
+
+    def take(self, outgoing: Outgoing) -> None:
+        """It is in, if it wasn't."""
+        held = self.held.setdefault(outgoing.recipient, {})
+        if outgoing.id in held:
+            return
+        held[outgoing.id] = outgoing
+        self.sizes[outgoing.recipient] += len(outgoing.message)
+        self.count += 1
+        self.size += len(outgoing.message)
+
+    def free(self, outgoing: Outgoing) -> None:
+        """It is out, if it wasn't."""
+        recipient = outgoing.recipient
+        if self.held.get(recipient, {}).pop(outgoing.id, None) is None:
+            return
+        self.sizes[recipient] -= len(outgoing.message)
+        self.count -= 1
+        self.size -= len(outgoing.message)
+        if not self.held[recipient]:
+            del self.held[recipient], self.sizes[recipient]
+
+    def _part(self, recipient: bytes) -> float:
+        count, size = len(self.held[recipient]), self.sizes[recipient]
+        return max(count / MOST_MESSAGES, size / MOST_BYTES)
+
+
+class _Ended:
+    """Ids of messages that ended in one way, the latest of them."""
+
+    def __init__(self, journal: Journal, kind: str) -> None:
+        self._journal = journal
+        self._kind = kind
+        self.ids = dict.fromkeys(entry_id for entry_id, _ in journal.take(kind))
+
+    def add(self, message_id: str) -> None:
+        """One more."""
+        self._journal.put(self._kind, message_id, b"")
+        self.ids[message_id] = None
+        while len(self.ids) > MOST_ENDED:
+            oldest = next(iter(self.ids))
+            self._journal.drop(self._kind, oldest)
+            del self.ids[oldest]
 
 
 def new_id() -> str:
@@ -151,9 +307,20 @@ def new_id() -> str:
     return os.urandom(ID_LENGTH).hex()
 
 
+def _amount(count: int, size: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'} of {size / (1 << 20):.1f} MiB"
+
+
 def _encode(outgoing: Outgoing) -> bytes:
-    return bytes([outgoing.manner]) + outgoing.recipient + outgoing.message
+    head = _HEAD.pack(_DATED | outgoing.manner, outgoing.accepted, outgoing.recipient)
+    return head + outgoing.message
 
 
-def _decode(entry_id: str, body: bytes) -> Outgoing:
-    return Outgoing(entry_id, body[1:_HEAD], body[_HEAD:], Manner(body[0]))
+def _decode(entry_id: str, body: bytes, now: float) -> tuple[Outgoing, bool]:
+    """(the message, whether the entry has its time; otherwise that is `now`)."""
+    if not body[0] & _DATED:
+        recipient, message = body[1:_UNDATED_HEAD], body[_UNDATED_HEAD:]
+        return Outgoing(entry_id, recipient, message, Manner(body[0]), now), False
+    manner, accepted, recipient = _HEAD.unpack_from(body)
+    message = body[_HEAD.size :]
+    return Outgoing(entry_id, recipient, message, Manner(manner & ~_DATED), accepted), True

@@ -15,6 +15,10 @@ from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
     Acknowledged,
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    Cancelled,
     ClientList,
     Clients,
     Details,
@@ -36,11 +40,25 @@ from nym.wire.requests import (
     StatusReport,
     Subscribe,
     Subscribed,
+    Waiting,
+    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_FRAME
 
 BASE64, TEXT = "base64", "text"
-_TYPES = ("send", "fetch", "getClients", "ownDetails", "subscribe", "ack", "status", "progress")
+_LARGEST = 1 << 53  # that JavaScript has a number for
+_TYPES = (
+    "send",
+    "fetch",
+    "getClients",
+    "ownDetails",
+    "subscribe",
+    "ack",
+    "status",
+    "progress",
+    "outbox",
+    "cancel",
+)
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -75,13 +93,18 @@ def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
             return Details(), TEXT
         case "subscribe":
             follows = _flag(body, "follow")
-            return Subscribe(_window(body), follows is not False), BASE64
+            window = _number(body, "window", MOST_OFFERED, 1, MOST_OFFERED)
+            return Subscribe(window, follows is not False), BASE64
         case "ack":
             return Acknowledge(_text(body, "id")), TEXT
         case "status":
             return Status(), TEXT
         case "progress":
             return Progress(_text(body, "id")), TEXT
+        case "outbox":
+            return Waiting(_number(body, "after", 0, 0, _LARGEST)), TEXT
+        case "cancel":
+            return _decode_cancel(body), TEXT
     raise UnknownRequestError(f"type is one of {', '.join(_TYPES)}")
 
 
@@ -104,6 +127,12 @@ def encode_response(response: Response, message_format: str) -> str:
             return _object({"type": "ack", "id": message_id})
         case MessageProgress():
             return _object({"type": "progress", **response._asdict()})
+        case WaitingMessages():
+            return _object({"type": "outbox", **response._asdict()})
+        case Cancelled(message_id):
+            return _object({"type": "cancel", "id": message_id})
+        case AllCancelled(ids):
+            return _object({"type": "cancel", "ids": ids})
         case StatusReport():
             return _object({"type": "status", **response._asdict()})
     raise TypeError(f"JSON never asks for {type(response).__name__}")
@@ -135,10 +164,7 @@ def encode_error(error: RequestError) -> str:
 
 def _decode_send(body: dict[str, Any]) -> Send:
     is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
-    try:
-        recipient = decode_base58(_text(body, "recipient_address"))
-    except ValueError as error:
-        raise IncompleteDataError(f"recipient_address: {error}") from error
+    recipient = _address(body)
     if ("data" in body) == ("message" in body):
         raise IncompleteDataError("send takes either message, a text, or data, base64")
     try:
@@ -165,11 +191,30 @@ def _flag(body: dict[str, Any], name: str) -> bool | None:
     return value
 
 
-def _window(body: dict[str, Any]) -> int:
-    value = body.get("window", MOST_OFFERED)
-    if type(value) is not int or not 1 <= value <= MOST_OFFERED:
-        raise IncompleteDataError(f"window is a number from 1 to {MOST_OFFERED}")
+def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
+    if sum(name in body for name in ("id", "recipient_address", "all")) != 1:
+        raise IncompleteDataError('cancel takes either id, recipient_address or "all": true')
+    if "id" in body:
+        return Cancel(_text(body, "id"))
+    if "recipient_address" in body:
+        return CancelAll(_address(body))
+    if _flag(body, "all") is not True:
+        raise IncompleteDataError("all is true")
+    return CancelAll()
+
+
+def _number(body: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
+    value = body.get(name, default)
+    if type(value) is not int or not least <= value <= most:
+        raise IncompleteDataError(f"{name} is a number from {least} to {most}")
     return value
+
+
+def _address(body: dict[str, Any]) -> bytes:
+    try:
+        return decode_base58(_text(body, "recipient_address"))
+    except ValueError as error:
+        raise IncompleteDataError(f"recipient_address: {error}") from error
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -63,7 +63,38 @@ class Progress(NamedTuple):
     id: str
 
 
-Request = Send | Fetch | Clients | Details | Flush | Status | Subscribe | Acknowledge | Progress
+class Waiting(NamedTuple):
+    """List the messages that wait to be sent, those behind number `after`."""
+
+    after: int = 0
+
+
+class Cancel(NamedTuple):
+    """Take back the message with this id."""
+
+    id: str
+
+
+class CancelAll(NamedTuple):
+    """Take back all messages that wait, or those to one `recipient`."""
+
+    recipient: bytes | None = None
+
+
+Request = (
+    Send
+    | Fetch
+    | Clients
+    | Details
+    | Flush
+    | Status
+    | Subscribe
+    | Acknowledge
+    | Progress
+    | Waiting
+    | Cancel
+    | CancelAll
+)
 
 
 class Received(NamedTuple):
@@ -183,13 +214,52 @@ class MessageProgress(NamedTuple):
     """How far a message has come: of its `fragments`, `left` are still to be sent.
 
     Of a reliable one, to be acknowledged. `done`: nothing is left to be done, or no message with
-    this id was ever accepted. Both numbers are 0 where they aren't known.
+    this id was ever accepted. `failed`: it was given up. Both numbers are 0 where they are not
+    known.
     """
 
     id: str
-    state: Literal["waiting", "done", "failed"]
+    state: Literal["waiting", "done", "failed", "cancelled"]
     left: int = 0
     fragments: int = 0
+
+
+class WaitingMessage(TypedDict):
+    """A message that waits to be sent or acknowledged.
+
+    It was `accepted` in seconds since 1970, and is given up when it `expires`, in seconds from now,
+    if ever. `waits_for` is a word for programs, `why` half a sentence for people.
+    """
+
+    id: str
+    recipient: str
+    size: int
+    manner: Literal["plain", "anonymous", "reliable"]
+    accepted: float
+    expires: float | None
+    left: int
+    fragments: int
+    waits_for: str
+    why: str
+
+
+class WaitingMessages(NamedTuple):
+    """Messages that wait, oldest first; there may be more behind the number `next`."""
+
+    messages: list[WaitingMessage]
+    next: int | None
+
+
+class Cancelled(NamedTuple):
+    """The message is taken back; what has left of it already can still arrive."""
+
+    id: str
+
+
+class AllCancelled(NamedTuple):
+    """The messages with these ids are."""
+
+    ids: list[str]
 
 
 Response = (
@@ -202,6 +272,9 @@ Response = (
     | Subscribed
     | Acknowledged
     | MessageProgress
+    | WaitingMessages
+    | Cancelled
+    | AllCancelled
 )
 
 
