@@ -121,6 +121,15 @@ def build_topology(records: Records, addresses: Mapping[str, NodeAddress]) -> To
     return Topology(tuple(tuple(layers[layer]) for layer in sorted(layers)), tuple(providers))
 
 
+def is_usable(records: Records, addresses: Mapping[str, NodeAddress]) -> bool:
+    """Whether `build_topology` makes one of them."""
+    try:
+        build_topology(records, addresses)
+    except UnusableNetworkError:
+        return False
+    return True
+
+
 def left_out(records: Records, addresses: Mapping[str, NodeAddress]) -> str:
     """How many nodes can't be used, for each reason; empty where all can."""
     obstacles = [_obstacle(node, addresses) for node in _nodes(records)]

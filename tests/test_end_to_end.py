@@ -119,16 +119,30 @@ def named(records: Records, name: str) -> Records:
         mixnodes=tuple(
             node._replace(host=f"{name}:{node.host.rpartition(':')[2]}")
             for node in records.mixnodes
-        )
+        ),
+        providers=tuple(
+            node._replace(
+                mixnet_listener=f"{name}:{node.mixnet_listener.rpartition(':')[2]}",
+                client_listener=f"{name}:{node.client_listener.rpartition(':')[2]}",
+            )
+            for node in records.providers
+        ),
     )
 
 
 @pytest.mark.parametrize(
-    ("host", "by_name"), [("127.0.0.1", False), ("::1", False), ("127.0.0.1", True)]
+    ("hosts", "by_name"),
+    [
+        (["127.0.0.1"] * 3, False),
+        (["::1"] * 3, False),
+        (["127.0.0.1"] * 3, True),
+        (["::1"] * 3, True),
+        (["127.0.0.1", "::1", "127.0.0.1"], True),
+    ],
 )
-def test_hosts_by_name_and_by_ipv6(host: str, by_name: bool) -> None:
+def test_hosts_by_name_and_by_ipv6(hosts: list[str], by_name: bool) -> None:
     with ExitStack() as stack:
-        network = ForeignNetwork(stack, hosts=[host] * 3)
+        network = ForeignNetwork(stack, hosts=hosts)
         if by_name:  # localhost has addresses of both kinds
             network.records = named(network.records, "localhost")
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))

@@ -23,7 +23,28 @@ def test_any_other_name_is_left_to_the_system(name: Any) -> None:
 
 def test_the_program_looks_names_up_with_it() -> None:
     resolver = Resolver(gevent.get_hub())
-    found = resolver.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
-    assert [address[4] for address in found] == [(ADDRESS, 80)]
+
+    def find(name: str, family: int = 0) -> list[Any]:
+        found = resolver.getaddrinfo(name, 80, family, socket.SOCK_STREAM)
+        return [address[4][0] for address in found]
+
+    assert find("localhost") == ["127.0.0.1", "::1"]
+    assert find("LOCALHOST.", socket.AF_INET6) == ["::1"]
+    assert find("localhost", socket.AF_INET) == ["127.0.0.1"]
+    assert find("127.0.0.3") == ["127.0.0.3"]
     assert resolver.gethostbyname("localhost.") == ADDRESS
-    assert resolver.getaddrinfo("127.0.0.3", 0)[0][4][0] == "127.0.0.3"
+    with pytest.raises(socket.gaierror):
+        find("localhost", socket.AF_UNIX)
+
+
+@pytest.mark.parametrize("name", ["x..y", "a" * 64 + ".example", "\ud800", ".", "no-such.invalid"])
+def test_a_name_that_is_none_is_an_error_of_the_resolver_and_prints_nothing(
+    name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    resolver = Resolver(gevent.get_hub())
+    with pytest.raises(socket.gaierror):
+        resolver.getaddrinfo(name, 80)
+    with pytest.raises(socket.gaierror):
+        resolver.gethostbyname(name)
+    gevent.sleep(0.01)
+    assert capfd.readouterr().err == ""

@@ -16,8 +16,9 @@ from nym.net.resolver import Resolver
 from nym.net.watch import Outage
 from nym.store.state import State
 from nym.timing import Backoff
-from nym.topology import Topology, build_topology, hosts, left_out
-from nym.wire.directory import parse_topology
+from nym.topology import Topology, build_topology, hosts, is_usable, left_out
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import Records, parse_topology
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -86,7 +87,7 @@ class Refresher:
 
     def _refresh(self) -> None:
         records, body, _ = fetch_topology(self._directory)
-        addresses = self._resolver.resolve(hosts(records))
+        addresses = self._addresses(records)
         topology = build_topology(records, addresses)
         if self.topology is None and (last := self._last()):
             self._use(last)  # whoever chose a node then has to know whether this is its network
@@ -100,6 +101,10 @@ class Refresher:
             len(topology.providers),
             left_out(records, addresses) or "none",
         )
+
+    def _addresses(self, records: Records) -> dict[str, NodeAddress]:
+        """Those that are known, as soon as they make a network."""
+        return self._resolver.resolve(hosts(records), lambda known: is_usable(records, known))
 
     def _use(self, topology: Topology) -> None:
         self.topology = topology.after(self.topology)
@@ -115,7 +120,7 @@ class Refresher:
             return None
         try:
             records = parse_topology(body)
-            return build_topology(records, self._resolver.resolve(hosts(records)))
+            return build_topology(records, self._addresses(records))
         except RemoteError as error:
             log.debug("the last start's network can't be used: %s", error)
             return None

@@ -1,21 +1,60 @@
-"""localhost is this machine, whatever a name server says (RFC 6761, section 6.3).
+"""Names as this machine has them, asked for in threads that a dead name server may hold.
 
-Where there is no /etc/hosts, as in a container of one file, the system would ask one.
+localhost is this machine, whatever a name server says (RFC 6761, section 6.3), by both families:
+where there is no /etc/hosts, as in a container of one file, the system would ask one. And what a
+thread raises comes back as a value: gevent prints what it didn't expect there.
 """
 
+import _socket
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gevent.resolver.thread import Resolver as ThreadResolver
+from gevent.threadpool import ThreadPool
 
-ADDRESS = "127.0.0.1"
+ADDRESS = "127.0.0.1"  # where localhost listens
+ADDRESSES = (ADDRESS, "::1")
+THREADS = 8
+
+
+class NameThreads(ThreadPool):
+    """Threads that do nothing but ask for names."""
+
+    def apply(
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] | None = None,
+        kwds: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """See gevent."""
+        found = super().apply(_outcome, (func, tuple(args or ()), dict(kwds or {})))
+        if isinstance(found, UnicodeError):
+            raise _socket.gaierror(_socket.EAI_NONAME, "not the name of a host") from found
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 class Resolver(ThreadResolver):
-    """gevent's default, but for that name."""
+    """gevent's default, but for that name, and with threads of its own."""
 
-    def getaddrinfo(self, host: Any, *arguments: Any, **named: Any) -> Any:
+    def __init__(self, hub: Any = None) -> None:
+        super().__init__(hub)
+        self.pool = NameThreads(THREADS, hub)
+
+    def getaddrinfo(self, host: Any, port: Any, *arguments: Any, **named: Any) -> Any:
         """See socket.getaddrinfo."""
-        return super().getaddrinfo(numeric(host), *arguments, **named)
+        if not is_localhost(host):
+            return super().getaddrinfo(host, port, *arguments, **named)
+        found = []
+        for ip in ADDRESSES:
+            try:
+                found += _socket.getaddrinfo(ip, port, *arguments, **named)
+            except _socket.gaierror as error:  # another family is asked for, or there is none
+                refusal = error
+        if not found:
+            raise refusal
+        return found
 
     def gethostbyname(self, host: Any, *arguments: Any) -> Any:
         """See socket.gethostbyname."""
@@ -23,7 +62,18 @@ class Resolver(ThreadResolver):
 
 
 def numeric(host: Any) -> Any:
-    """What to use in the place of a host's name; any other than this one is left as it is."""
+    """What to listen on in the place of a host's name; any other than localhost stays as it is."""
+    return ADDRESS if is_localhost(host) else host
+
+
+def is_localhost(host: Any) -> bool:
+    """Whether it is that name, as text or bytes."""
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    is_localhost = isinstance(name, str) and name.lower().removesuffix(".") == "localhost"
-    return ADDRESS if is_localhost else host
+    return isinstance(name, str) and name.lower().removesuffix(".") == "localhost"
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...], named: Any) -> Any:
+    try:
+        return function(*arguments, **named)
+    except Exception as error:  # noqa: BLE001 - raised again where it is asked for
+        return error

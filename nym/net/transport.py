@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nym.errors import UnreachableError
-from nym.net.boundary import deadline, translated
+from nym.net.boundary import deadline, lack_of_descriptors, translated
+from nym.net.places import experience
 from nym.wire.addresses import NodeAddress
 
 TIMEOUT = 10.0  # seconds, for a whole exchange
 PACKET_TIMEOUT = 5.0
+TRIAL_TIMEOUT = 1.0
 _CHUNK = 1 << 16
 
 log = logging.getLogger(__name__)
@@ -57,13 +59,46 @@ def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
         yield chunk
 
 
+def try_connection(address: NodeAddress) -> None:
+    """Connect, and say nothing. Raises UnreachableError."""
+    with deadline(str(address), TRIAL_TIMEOUT), translated(str(address)):
+        _connect(address, None).close()
+
+
 @contextmanager
 def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     with (
         deadline(str(address), seconds),
         translated(str(address)),
-        socket.socket(family, socket.SOCK_STREAM) as connection,
+        _connect_to_any(address, seconds) as connection,
     ):
-        connection.connect((address.ip, address.port))
         yield connection
+
+
+def _connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
+    """A connection to it, or to another address of the same name; none may take all the time."""
+    *others, last = experience.in_turn(address)
+    for place in others:
+        try:
+            return _connect(place, seconds / (len(others) + 1))
+        except OSError as error:
+            if lack_of_descriptors(error):
+                raise
+            log.debug("%s doesn't answer, another address of its name may: %s", place, error)
+    return _connect(last, None)
+
+
+def _connect(place: NodeAddress, seconds: float | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.ip else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect((place.ip, place.port))
+        connection.settimeout(None)
+    except BaseException as error:  # gevent's time-outs, too
+        connection.close()
+        if isinstance(error, OSError):
+            experience.refused(place)
+        raise
+    experience.took(place)
+    return connection
