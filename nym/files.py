@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nym.errors import ConfigError, LockedError, NymError
+from nym.errors import LockedError, NymError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -99,8 +99,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder that is there: nobody else who asks for it has it meanwhile.
 
     The folder itself is locked. That leaves no file behind, and the system lets go when the
-    process ends, however it ends. Raises LockedError where another process doesn't let go, and
-    ConfigError where the folder can't be locked.
+    process ends, however it ends. Raises LockedError where another process doesn't let go, OSError
+    where the folder can't be opened.
     """
     give_up = time.monotonic() + LOCK_PATIENCE
     speak = time.monotonic() + _LOCK_WORD
@@ -118,17 +118,20 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock; None where another process does. Raises ConfigError."""
-    with (
-        contextlib.ExitStack() as unless_held,
-        os_errors_as(ConfigError, f"{folder} can't be locked"),
-    ):
+    """A descriptor that holds the lock; None where another process does. Raises OSError."""
+    with contextlib.ExitStack() as unless_held:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         unless_held.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
+        except OSError as error:  # of file systems that don't know it, such as some over a network
+            log.warning(
+                "%s can't be locked (%s): change it with one command at a time",
+                folder,
+                error.strerror,
+            )
         # By now another folder may be in its place: then the lock is nobody's.
         if os.path.samestat(os.fstat(descriptor), folder.stat()):
             unless_held.pop_all()

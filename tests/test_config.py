@@ -3,6 +3,8 @@
 import codecs
 import json
 import re
+import signal
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from nym.config import (
     SocketSettings,
     values_of,
 )
-from nym.config.checks import check_directory, check_id
+from nym.config.checks import check_directory, check_host, check_id
 from nym.config.file import (
     CONFIG_FILE,
     change_setting,
@@ -28,7 +30,7 @@ from nym.config.file import (
 )
 from nym.config.text import format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
-from tests.harness import Program
+from tests.harness import Program, run_program
 
 
 def parsed(text: str) -> Config:
@@ -95,7 +97,7 @@ def test_the_contract_of_the_design() -> None:
         ("[logging]\nlevel = 'loud'", 2, "debug, info"),
         ("[client\n", 1, "TOML"),
         ('[client]\nid = """a\\\n[socket]\\\nport = 0\\\n"""\n[socket]\nport = -1', 7, "from 0"),
-        ("[socket]\nhost = 'port = 1'\nport = -1", 3, "from 0"),
+        ("[socket]\nhost = 'port=1'\nport = -1", 3, "from 0"),
         ("[socket]\nallowed_origins = [\n  'https://a.example',\n  1,\n]", 2, "a list of texts"),
         ('socket = { host = "x", port = -1 }', 1, "from 0"),
         ('[socket]\n"port" = -1', 2, "from 0"),
@@ -157,6 +159,52 @@ def test_ids(good: str) -> None:
 def test_what_is_no_id(bad: str) -> None:
     with pytest.raises(ValueError, match="an id"):
         check_id(bad)
+
+
+@pytest.mark.parametrize(
+    ("host", "meant"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "localhost"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("unix:/run/[1].sock", "unix:/run/[1].sock"),
+    ],
+)
+def test_hosts(host: str, meant: str) -> None:
+    assert parsed(f'[socket]\nhost = "{host}"').socket.host == meant
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "unix:", "a b", "[::1", "::1]", "[127.0.0.1]", "127.0.0.1:1", "[::1]:9001", "x:1"]
+)
+def test_what_is_no_host(bad: str) -> None:
+    with pytest.raises(ValueError, match="a host is a name or an IP address, without a port"):
+        check_host(bad)
+
+
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+@pytest.mark.parametrize("command", ["tcpsocket", "websocket"])
+def test_an_ipv6_address_may_be_in_brackets(tmp_path: Path, command: str, host: str) -> None:
+    run_program(tmp_path, "init", "--id", "alice", "--directory", "http://127.0.0.1:1")
+    options = ["--id", "alice", "--port", "0", "--listen", host]
+    with Program(tmp_path, command, *options) as client:
+        port = int(client.line(r" on port: (\d+)$")[1])
+        socket.create_connection(("::1", port)).close()
+        code, _, log = client.end(signal.SIGTERM)
+    assert code == 0
+    assert "can be reached from other machines" not in log
 
 
 @pytest.mark.parametrize(

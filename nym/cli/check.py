@@ -16,8 +16,15 @@ from nym.cli.output import say
 from nym.client.client import Client
 from nym.config import Config
 from nym.config.file import load_config
-from nym.errors import NotRunningError, NymError, OwnFaultError, RemoteError, UnreachableError
-from nym.files import locked
+from nym.errors import (
+    ConfigError,
+    NotRunningError,
+    NymError,
+    OwnFaultError,
+    RemoteError,
+    UnreachableError,
+)
+from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
@@ -152,7 +159,8 @@ def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Con
             return
     except NotRunningError:
         pass
-    with locked(folder):  # keys aren't replaced before the client has its database
+    # Keys aren't replaced before the client has its database.
+    with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         passing = Client(load_identity(folder), config, folder, None)
     try:
         passing.listen()

@@ -1,13 +1,13 @@
 """`init`: a client's folder, keys and configuration."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.options import checked, client_folder
 from nym.cli.output import say
-from nym.config import Config
+from nym.config import Config, Value, with_values
 from nym.config.checks import check_directory, check_provider
 from nym.config.file import load_config, save_config
 from nym.errors import ConfigError, IdentityError
@@ -27,23 +27,15 @@ from nym.store.database import FILE
 def init(options: Options) -> int:
     """Make the client, and print its address."""
     folder = client_folder(options["--id"])
-    wanted = {"id": options["--id"]}
+    wanted: dict[str, Value] = {"client.id": options["--id"]}
     if options["--provider"] is not None:
-        wanted["provider"] = checked("--provider", options["--provider"], check_provider)
+        wanted["client.provider"] = checked("--provider", options["--provider"], check_provider)
     if options["--directory"] is not None:
-        wanted["directory"] = checked("--directory", options["--directory"], check_directory)
+        wanted["client.directory"] = checked("--directory", options["--directory"], check_directory)
 
     with os_errors_as(ConfigError, f"{folder} can't be used"):
         make_folder(folder)
-    with locked(folder):
-        config = load_config(folder)
-        if has_identity(folder) and not options["--force"]:
-            raise IdentityError(
-                f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: '
-                "take another --id, or --force to replace its keys, and with them its address"
-            )
-        kept = _set_database_aside(folder)
-        identity = make_client(folder, replace(config, client=replace(config.client, **wanted)))
+        identity, kept = _init(folder, wanted, is_forced=options["--force"])
     say(banner())
     say("Initialising client...")
     if kept:
@@ -52,6 +44,19 @@ def init(options: Options) -> int:
     say("Client configuration completed.")
     say(f"Address: {identity.address}")
     return 0
+
+
+def _init(folder: Path, wanted: Mapping[str, Value], *, is_forced: bool) -> tuple[Identity, str]:
+    """(the new keys, what was kept of the old ones), while nobody else changes the folder."""
+    with locked(folder):
+        config = load_config(folder)
+        if has_identity(folder) and not is_forced:
+            raise IdentityError(
+                f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: '
+                "take another --id, or --force to replace its keys, and with them its address"
+            )
+        kept = _set_database_aside(folder)
+        return make_client(folder, with_values(config, wanted)), kept
 
 
 def make_client(folder: Path, config: Config) -> Identity:

@@ -23,8 +23,8 @@ from nym.config import (
 )
 from nym.config.checks import check_directory, check_host
 from nym.config.file import load_config
-from nym.errors import NymError, UsageError
-from nym.files import locked
+from nym.errors import ConfigError, NymError, UsageError
+from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.net.descriptors import raise_limit
@@ -60,7 +60,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
     # Only where nobody named a directory may one come up by itself.
     revive = None if config.client.directory else embedded.revive
-    with locked(folder):  # keys aren't replaced before the client has its database
+    # Keys aren't replaced before the client has its database.
+    with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         identity = load_identity(folder)
         client = Client(identity, config, folder, kind, revive)
     # For as many connections as may be, on either socket, and for the client's own.

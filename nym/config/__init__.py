@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import NamedTuple, TypeVar
 
 from nym.config import checks
+from nym.wire.addresses import bare_host
 
 DEFAULT_DIRECTORY_PORT = 8080
 DEFAULT_DIRECTORY = f"http://127.0.0.1:{DEFAULT_DIRECTORY_PORT}"
@@ -84,6 +85,10 @@ class SocketSettings:
         "true: everything this socket sends is for the published client",
         is_reloadable=True,
     )
+
+    def __post_init__(self) -> None:
+        # From here on, a host is what a socket takes.
+        object.__setattr__(self, "host", bare_host(self.host))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
-from nym.wire.addresses import UNIX
+from nym.wire.addresses import UNIX, bare_host, is_ipv6
 from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 
@@ -67,9 +67,15 @@ def check_port(value: int) -> None:
 
 
 def check_host(value: str) -> None:
-    """Where a socket is."""
-    if value in ("", UNIX) or not value.isprintable():
-        raise ValueError(f"a host is a name, an IP address, or {UNIX}PATH")
+    """Where a socket is; an IPv6 address may be in brackets."""
+    if value.startswith(UNIX):
+        is_host = value != UNIX and value.isprintable()
+    elif ":" in value:
+        is_host = is_ipv6(bare_host(value))
+    else:
+        is_host = value.isprintable() and not set(value) & set(" []") and value != ""
+    if not is_host:
+        raise ValueError(f"a host is a name or an IP address, without a port, or {UNIX}PATH")
 
 
 def check_connections(value: int) -> None:

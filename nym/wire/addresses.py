@@ -101,6 +101,20 @@ def _is_ip(text: str) -> bool:
     return "%" not in text
 
 
+def bare_host(text: str) -> str:
+    """A host without the brackets that an IPv6 address has in a URL, and may have elsewhere."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address of this machine or another, perhaps with a scope."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether a name or IP address stands for this machine alone."""
     try:
