@@ -75,6 +75,7 @@ class Health:
         self._lossy = _Avoidance(*LOSSY)
         self._refused_at: dict[bytes, float] = {}
         self._last_was_accepted = False
+        self.refused_since: float | None = None  # no node took a packet since then
         self._refusing = _Avoidance(*REFUSING)
         self._mixnodes: frozenset[bytes] = frozenset()
         self._place: tuple[bytes, NodeAddress] | None = None
@@ -112,12 +113,15 @@ class Health:
         if node in self._refused_at and self._last_was_accepted:
             self._refusing.begin(node, now)
         self._last_was_accepted = False
+        if self.refused_since is None:
+            self.refused_since = now
         self._refused_at = {n: at for n, at in self._refused_at.items() if now - at < MEMORY}
         self._refused_at[node] = now
 
     def accepted(self, node: bytes, now: float) -> None:
         """`node` took a packet as a first hop."""
         self._last_was_accepted = True
+        self.refused_since = None
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 

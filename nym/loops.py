@@ -89,6 +89,7 @@ class Loops:
         self._lost = 0  # of those that are counted
         self.is_served = True  # pulls succeed
         self._returned_at = -inf  # when one came back last
+        self.alive_since = -inf  # when one came back that ended a dead time
         self._silent = 0  # that left since then, and should be back
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)  # behind a backlog; after s
         self._times: deque[float] = deque(maxlen=RECENT)
@@ -114,6 +115,8 @@ class Loops:
         self.returned_count += 1
         loop.is_back = True
         self._lost -= loop.is_counted
+        if self.is_dead:
+            self.alive_since = now
         self._returned_at, self._silent = now, 0
         if not loop.is_void:
             self._times.append(now - loop.sent_at)
@@ -151,9 +154,28 @@ class Loops:
         return self._silent >= LEAST
 
     @property
+    def silent_since(self) -> float | None:
+        """When the first loop left of those since the last return; None where none is missing."""
+        i = bisect_left(self._loops, self._returned_at, key=_sent_at)
+        return self._loops[i].sent_at if i < len(self._loops) else None
+
+    @property
     def lag(self) -> float:
         """The seconds that loops took, at most, which come out of a backlog now."""
         return max((seconds for _, seconds in self._came), default=0.0)
+
+    @property
+    def age(self) -> float:
+        """The seconds that loops took, in the middle, which come out of a backlog now."""
+        ages = sorted(seconds for _, seconds in self._came)
+        return ages[len(ages) // 2] if ages else 0.0
+
+    def waiting(self, now: float) -> float:
+        """How many loops wait at the provider: they aren't back, and few of them are lost."""
+        first = self._loops[self._due :]
+        away = [loop for loop in first if not loop.is_void and loop.sent_at < now - self.usual / 2]
+        lost = len(away) * (self.loss(now) or 0.0)
+        return max(0.0, sum(not loop.is_back for loop in away) - lost)
 
     def loss(self, now: float) -> float | None:
         """The share of lost loops among the last ones; None while too little is known."""

@@ -20,7 +20,7 @@ FLOORS = [
     {"nym.localnet"},
     {"nym.client"},
     {"nym.sockets"},
-    {"nym.service", "nym.routes", "nym.health", "nym.loops", "nym.envelope"},
+    {"nym.service", "nym.routes", "nym.health", "nym.loops", "nym.backlog", "nym.envelope"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
     {"nym.net"},
     {"nym.wire", "nym.store", "nym.config", "nym.contacts"},
@@ -35,6 +35,7 @@ NO_IO = [
     "nym.envelope",
     "nym.health",
     "nym.loops",
+    "nym.backlog",
 ]
 IO = {"socket", "gevent", "select", "asyncio", "requests", "threading", "os", "time", "secrets"}
 

@@ -1,88 +1,13 @@
 """What loops say of the way through the network, with every kind of provider, in simulated time."""
 
 from collections.abc import Iterable, Sequence
-from random import Random
-from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.loops import DOUBT, LEAST, MOST, NEAR, RECENT, STALE, USUAL, Loops, Outlook
-
-PATIENCE = 18.0
-USUALLY = PATIENCE * USUAL
-ROUTE = (b"a", b"b", b"c")
-
-
-class Way:
-    """Loops through a network and a provider, four a second, which pulls empty at `pull` a second.
-
-    `order` says which message of those that wait comes next: "kept", "newest", "hashed" or "any".
-    Strangers send `others` a second. Of the loops, `loss` are lost; while `is_cut`, all of them.
-    """
-
-    def __init__(self, seed: int = 1, order: str = "kept", pull: float = 12.5) -> None:
-        self.loops = Loops(PATIENCE)
-        self.random = Random(seed)
-        self.now = 0.0
-        self.loss = 0.0
-        self.others = 0.0
-        self.is_cut = False
-        self.lost: list[float] = []
-        self._order, self._pull = order, 5 / pull
-        self._number = 0
-        self._waiting: list[tuple[float, bytes | None]] = []  # when it is there
-        self._loop_at = self._other_at = self._pull_at = 0.0
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        self._other_at = max(self._other_at, self.now)
-        while True:
-            other_at = self._other_at if self.others else float("inf")
-            self.now = min(self._loop_at, other_at, self._pull_at)
-            if self.now >= end:
-                self.now = end
-                break
-            if self.now == self._pull_at:
-                self._pull_at += self._pull
-                self.pull()
-            elif self.now == self._loop_at:
-                self._loop_at += self.random.expovariate(4.0)
-                self._send_loop()
-            else:
-                self._other_at += self.random.expovariate(self.others)
-                self._waiting.append((self.now, None))
-
-    def _send_loop(self) -> None:
-        self._number += 1
-        name = self._number.to_bytes(8, "big")
-        assert self.loops.sent(name, ROUTE, self.now)
-        if self.is_cut or self.random.random() < self.loss:
-            self.lost.append(self.now)
-        else:
-            self._waiting.append((self.now + self.random.gammavariate(3, 0.1), name))
-
-    def pull(self) -> None:
-        there = [message for message in self._waiting if message[0] <= self.now]
-        if self._order == "kept":
-            there.sort(key=lambda message: message[0])
-        elif self._order == "newest":
-            there.sort(key=lambda message: -message[0])
-        elif self._order == "hashed":
-            there.sort(key=lambda message: crc32(repr(message).encode()))
-        else:
-            self.random.shuffle(there)
-        for message in there[:5]:
-            self._waiting.remove(message)
-            if message[1] is not None:
-                self.loops.returned(message[1], self.now)
-        self.loops.pulled(self.now, is_drained=len(there) < 5)
-
-    @property
-    def outlook(self) -> Outlook:
-        return self.loops.outlook(self.now)
-
+from nym.loops import DOUBT, LEAST, MOST, NEAR, RECENT, STALE, Loops, Outlook
+from tests.simulation import PATIENCE, ROUTE, USUALLY, Way
 
 ORDERS = ["kept", "newest", "hashed", "any"]
 

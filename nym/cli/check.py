@@ -4,13 +4,14 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gevent
 
-from nym.cli import Options
+from nym.backlog import describe
+from nym.cli import Options, crash
 from nym.cli.control import Control, control, existing_folder
 from nym.cli.output import say
 from nym.client.client import Client
@@ -30,11 +31,14 @@ from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
 from nym.timing import duration
 from nym.topology import build_topology, hosts, left_out
+from nym.wire.requests import BacklogReport
 from nym.wire.text import visible, visible_url
 
 PATIENCE = 30.0  # seconds for the provider, and for a loop
 LOOK = 0.1
 MOST_OFF = 300.0  # seconds that the clock may be
+MUCH_LOSS = 0.03
+_SERVED = ("running", "waiting_for_network")  # states in which the provider answers
 _LONGEST_LINE = 2000  # characters; paths may be long
 
 
@@ -47,16 +51,74 @@ class Finding(NamedTuple):
     code: int = 0
 
 
+class _OverError(Exception):
+    """A check failed, and what follows makes no sense."""
+
+
+class _Findings:
+    """What was found, shown as it comes if it `is_shown`."""
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self.all: list[Finding] = []
+        self._is_shown = is_shown
+
+    def add(self, finding: Finding) -> None:
+        """Another one."""
+        self.all.append(finding)
+        if self._is_shown:
+            _show(finding)
+
+    @contextmanager
+    def of(self, check: str) -> Iterator[None]:
+        """Whatever is raised inside is what this check found. Raises _OverError then."""
+        try:
+            yield
+        except NymError as error:
+            self.add(Finding(check, str(error), "", error.exit_code))
+            raise _OverError from error
+        except _OverError:
+            raise
+        except Exception as error:
+            self.add(Finding(check, crash.describe(error), "", 1))
+            raise _OverError from error
+
+
 def check(options: Options) -> int:
     """Check, print as it goes, and end with the code of the first thing that failed."""
-    findings = []
-    for finding in _findings(options["--id"]):
-        findings.append(finding)
-        if not options["--json"]:
-            _show(finding)
+    findings = _Findings(is_shown=not options["--json"])
+    with suppress(_OverError):
+        _check_all(options["--id"], findings)
     if options["--json"]:
-        say(json.dumps([_object(finding) for finding in findings]))
-    return next((finding.code for finding in findings if finding.code), 0)
+        say(json.dumps([_object(finding) for finding in findings.all]))
+    return next((finding.code for finding in findings.all if finding.code), 0)
+
+
+def _check_all(client_id: str, findings: _Findings) -> None:
+    """One check after the other, as long as what follows makes sense."""
+    with findings.of("folder"):
+        folder = existing_folder(client_id)
+        findings.add(_check_folder(folder))
+    with findings.of("settings"):
+        config, identity = load_config(folder), load_identity(folder)
+        findings.add(
+            Finding("settings", f"all in order; the address is {identity.address}"),
+        )
+    with findings.of("directory"):
+        directory, date = _check_directory(client_id, config)
+        findings.add(directory)
+        if directory.code:
+            raise _OverError
+    with findings.of("clock"):
+        findings.add(_check_clock(date))
+    with findings.of("client"), _running(client_id, folder, config) as (client, how):
+        findings.add(how)
+        with findings.of("provider"):
+            findings.add(provider := _check_provider(client))
+            if provider.code:
+                raise _OverError
+        with findings.of("loop"):
+            for finding in _check_loops(client_id, client, config):
+                findings.add(finding)
 
 
 def _show(finding: Finding) -> None:
@@ -69,29 +131,6 @@ def _show(finding: Finding) -> None:
 def _object(finding: Finding) -> dict[str, Any]:
     check, found, advice, code = finding
     return {"check": check, "ok": not code, "found": found, "advice": advice or None}
-
-
-def _findings(client_id: str) -> Iterator[Finding]:
-    """One check after the other, as long as what follows makes sense."""
-    folder = existing_folder(client_id)
-    yield _check_folder(folder)
-    try:
-        config, identity = load_config(folder), load_identity(folder)
-    except NymError as error:
-        yield Finding("settings", str(error), "", error.exit_code)
-        return
-    yield Finding("settings", f"all in order; the address is {identity.address}")
-    directory, date = _check_directory(client_id, config)
-    yield directory
-    if directory.code:
-        return
-    yield _check_clock(date)
-    try:
-        with _running(client_id, folder, config) as (client, how):
-            yield how
-            yield from _check_traffic(client)
-    except NymError as error:
-        yield Finding("client", str(error), "", error.exit_code)
 
 
 def _check_folder(folder: Path) -> Finding:
@@ -153,49 +192,68 @@ def _check_clock(there: float | None) -> Finding:
 @contextmanager
 def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Control, Finding]]:
     """The client that runs, else one for as long as this takes: nothing of it is lost."""
-    try:
-        with control(client_id) as client:
-            yield client, Finding("client", "it runs")
-            return
-    except NotRunningError:
-        pass
-    # Keys aren't replaced before the client has its database.
-    with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
-        passing = Client(load_identity(folder), config, folder, None)
-    try:
-        passing.listen()
-        passing.start()
-        with control(client_id) as client:
-            yield client, Finding("client", "it doesn't run; one runs for this check")
-    finally:
-        passing.stop()
+    with ExitStack() as stack:
+        how = "it runs"
+        try:
+            client = stack.enter_context(control(client_id))
+        except NotRunningError:
+            how = "it doesn't run; one runs for this check"
+            # Keys aren't replaced before the client has its database.
+            with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
+                passing = Client(load_identity(folder), config, folder, None)
+            stack.callback(passing.stop)
+            passing.listen()
+            passing.start()
+            client = stack.enter_context(control(client_id))
+        yield client, Finding("client", how)
 
 
-def _check_traffic(client: Control) -> Iterator[Finding]:
-    status = _wait(client, lambda status: status["registered"])
-    if not status["registered"]:
-        yield Finding(
-            "provider",
-            f"{status['provider'] or 'none'}: no registration within {duration(PATIENCE)}",
-            "the client's log says why",
-            4,
-        )
+def _check_provider(client: Control) -> Finding:
+    status = _wait(client, lambda status: status["state"] in _SERVED)
+    name = status["provider"] or "none"
+    if status["state"] in _SERVED:
+        return Finding("provider", f"registered at {name}")
+    found = (
+        f"registered at {name}, which has not answered for {duration(status['state_seconds'])}"
+        if status["registered"]
+        else f"{name}: no registration within {duration(PATIENCE)}"
+    )
+    if status["state"] == "waiting_for_disk":
+        return Finding("provider", f"nothing is fetched from {name}: {status['reason']}", "", 1)
+    return Finding("provider", found, status["reason"] or "the client's log says why", 4)
+
+
+def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Finding]:
+    """Whether packets come through; what waits at the provider is not lost."""
+    if not config.privacy.seal:
+        yield Finding("loop", "nobody can tell plain messages to oneself apart (privacy.seal)")
         return
-    yield Finding("provider", f"registered at {status['provider']}")
-    before = status["loops_returned"]
+    before = client.ask(type="status")["loops_returned"]
     status = _wait(client, lambda status: status["loops_returned"] > before)
+    backlog: BacklogReport | None = status["backlog"]
     if status["loops_returned"] > before:
         yield Finding("loop", "a message to oneself came back through the network")
-        return
-    sent = status["loops_sent"]
-    yield Finding(
-        "loop",
-        f"of {sent} messages to oneself none came back within {duration(PATIENCE)}",
-        "mixnodes of the network drop packets, or can't reach each other or the provider"
-        if sent
-        else "no mixnode of the first layer takes packets: is there a firewall on the way?",
-        4,
-    )
+        if (loss := status["loss"]) is not None and loss >= MUCH_LOSS:
+            found = f"{loss:.0%} of the last messages to oneself were lost"
+            advice = "mixnodes drop packets; status names those that are left out for it"
+            yield Finding("loss", found, advice)
+    elif backlog is not None:
+        yield Finding("loop", "a message to oneself has yet to come: others are before it")
+    else:
+        found = (
+            f"of {status['loops_sent']} messages to oneself none came back within "
+            f"{duration(PATIENCE)}"
+        )
+        advice = (
+            "mixnodes of the network drop packets, or can't reach each other or the provider"
+            if status["loops_sent"]
+            else "no mixnode of the first layer takes packets: is there a firewall on the way?"
+        )
+        yield Finding("loop", found, advice, 4)
+    if backlog is not None:
+        name = shlex.quote(client_id)
+        command = f"nym-client config set --id {name} traffic.fetch_message_delay SECONDS"
+        yield Finding("backlog", describe(backlog), f"{command}; then start it again")
 
 
 def _wait(client: Control, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

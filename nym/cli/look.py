@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from nym.backlog import describe
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control, existing_folder
@@ -14,12 +15,16 @@ from nym.cli.progress import is_terminal
 from nym.identity import load_identity
 from nym.timing import duration
 from nym.wire.keys import decode_base58
+from nym.wire.requests import NetworkSize
+from nym.wire.text import visible
 
 PERIOD = 1.0  # seconds between looks
 _STATES = {
     "running": "running",
     "waiting_for_directory": "waiting for the directory",
     "waiting_for_provider": "waiting for the provider",
+    "waiting_for_disk": "waiting for the disk",
+    "waiting_for_network": "waiting for the network",
 }
 _CLEAR = "\x1b[H\x1b[2J"
 
@@ -45,21 +50,20 @@ def status(options: Options) -> int:
 
 def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
     """What people want to know, with names for it."""
-    sent, returned = report["loops_sent"], report["loops_returned"]
-    loops = f"{sent} sent, {returned} returned"
-    if report["loss"] is not None:
-        loops += f"; {report['loss']:.1%} lost lately"
-    if report["loop_time"] is not None:
-        loops += f", median {report['loop_time']:.2f} s"
+    state = f"{_STATES[report['state']]} for {duration(report['state_seconds'])}"
     rows = [
-        ("client", f"{client_id}, {_STATES[report['state']]} for {duration(report['uptime'])}"),
+        ("client", f"{client_id}, {state}"),
+        *([("reason", visible(report["reason"]))] if report["reason"] else []),
+        ("started", f"{duration(report['uptime'])} ago"),
         ("address", report["address"]),
+        ("network", _size(report["network"])),
         ("provider", report["provider"] or "none yet"),
+        *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
         ("to send", _messages(report["outbox"])),
         ("to fetch", _messages(report["inbox"], (report["inbox_lost"], "lost for want of room"))),
         ("partial", _messages(report["partial"], (report["partial_lost"], "given up"))),
         ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
-        ("loops", loops),
+        ("loops", _loops(report)),
         ("failed", ", ".join(report["failed"]) or "none"),
     ]
     avoided = [
@@ -67,6 +71,22 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         for node in report["avoided_nodes"]
     ]
     return rows + [("avoided", node) for node in avoided or ["no nodes"]]
+
+
+def _loops(report: dict[str, Any]) -> str:
+    text = f"{report['loops_sent']} sent, {report['loops_returned']} returned"
+    if report["loss"] is not None:
+        text += f"; {report['loss']:.1%} lost lately"
+    if report["loop_time"] is not None:
+        text += f", median {report['loop_time']:.2f} s"
+    return text
+
+
+def _size(network: NetworkSize | None) -> str:
+    if network is None:
+        return "not known yet"
+    layers, providers = ", ".join(map(str, network["layers"])), network["providers"]
+    return f"layers of {layers} mixnodes, {providers} provider{'s' * (providers > 1)}"
 
 
 def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:

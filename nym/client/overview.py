@@ -15,7 +15,9 @@ from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import AvoidedNode, State, StatusReport
+from nym.wire.requests import AvoidedNode, NetworkSize, State, StatusReport
+
+LONGEST_REFUSAL = 10.0  # seconds in which no mixnode takes a packet
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ class Overview:
     def report(self) -> StatusReport:
         """How the client runs just now."""
         now = time.monotonic()
+        state, since, reason = self._state(now)
         provider, loops = self.provider, self.health.loops
         return StatusReport(
             version=__version__,
             address=encode_base58(self.address),
-            state=self._state(now),
+            state=state,
+            state_seconds=round(now - since, 1),
+            reason=reason,
+            network=self._size(),
             provider=encode_base58(provider.public_key) if provider else None,
             registered=self.session.registered.is_set(),
+            backlog=self.poller.backlog.report(now),
             uptime=round(now - self.started, 3),
             outbox=len(self.outbox),
             inbox=len(self.inbox),
@@ -73,11 +80,34 @@ class Overview:
             ],
         )
 
-    def _state(self, now: float) -> State:
+    def _state(self, now: float) -> tuple[State, float, str | None]:
+        """(what is waited for, since when, why): the first of what a message needs."""
+        known_since, poller = self.refresher.known_since, self.poller
+        if known_since is None:
+            return "waiting_for_directory", self.started, self.refresher.outage.reason
+        if not (self.session.registered.is_set() and poller.is_served(now)):
+            since = max(known_since, poller.served_at)
+            if poller.disk:
+                return "waiting_for_disk", since, poller.disk
+            return "waiting_for_provider", since, poller.outage.reason
+        loops, refused_since = self.health.loops, self.health.refused_since
+        if refused_since is not None and now - refused_since > LONGEST_REFUSAL:
+            return "waiting_for_network", refused_since, "no mixnode takes packets"
+        if loops.is_dead:
+            since = loops.silent_since or now
+            return "waiting_for_network", since, "no loop comes back: packets are lost on the way"
+        # What keeps nothing from running may end soon, and still be worth a look.
+        return (
+            "running",
+            max(poller.served_since, loops.alive_since),
+            self.refresher.outage.reason,
+        )
+
+    def _size(self) -> NetworkSize | None:
         if self.topology is None:
-            return "waiting_for_directory"
-        is_served = self.session.registered.is_set() and self.poller.is_served(now)
-        return "running" if is_served else "waiting_for_provider"
+            return None
+        layers = [len(layer) for layer in self.topology.layers]
+        return NetworkSize(layers=layers, providers=len(self.topology.providers))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,12 +1,18 @@
-"""Registers at the provider, then pulls in a fixed rhythm, whatever the pulls bring."""
+"""Registers at the provider, then pulls in a fixed rhythm, whatever the pulls bring.
+
+More may come in than that brings: then it is said how much, and the rhythm stays. If it followed
+what waits, everybody who sends to this client could see in it when others do.
+"""
 
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 from random import Random
 
 from gevent.lock import RLock
 
+from nym.backlog import Backlog, describe
 from nym.client.receiver import Receiver
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
@@ -21,8 +27,28 @@ LONGEST_RETRY = 10.0
 OTHERS = 10  # other providers are asked once in so many periods
 LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
 LONGEST_GAP = 5.0  # seconds, or periods, between pulls that succeed
+QUIET = 60.0  # seconds without a backlog until it is said to be over
 
 log = logging.getLogger(__name__)
+
+
+class Behind:
+    """Says once that a backlog began, and once that it is over, and stays so for a while."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._seen_at: float | None = None  # when it was there last
+
+    def note(self, now: float) -> None:
+        """Look at it, after a pull."""
+        report = self._backlog.report(now)
+        if report is not None:
+            if self._seen_at is None:
+                log.warning("backlog: %s", describe(report))
+            self._seen_at = now
+        elif self._seen_at is not None and now - self._seen_at > QUIET:
+            log.info("backlog: all that waited at the provider has come")
+            self._seen_at = None
 
 
 class Poller:
@@ -48,8 +74,12 @@ class Poller:
         self._period = period
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._next_registration = 0.0
-        self._outage = Outage(log, "provider")
-        self._served_at = time.monotonic()  # the last pull that succeeded began then
+        self.backlog = Backlog(health.loops, period)
+        self.outage = Outage(log, "provider")
+        self.disk: str | None = None  # why there are no pulls because of it
+        self.served_at = -inf  # the last pull that succeeded began then
+        self.served_since = -inf  # and the first one of those without a gap
+        self._behind = Behind(self.backlog)
         # A pull is not ended before what it brought is kept.
         self._turn, self._others_turn = RLock(), RLock()
 
@@ -64,7 +94,7 @@ class Poller:
 
     def is_served(self, now: float) -> bool:
         """Whether pulls succeed."""
-        return now - self._served_at <= LONGEST_GAP * max(1.0, self._period)
+        return now - self.served_at <= LONGEST_GAP * max(1.0, self._period)
 
     def stop(self) -> None:
         """Begin no other pulls, and wait for those under way: their messages are nowhere else."""
@@ -75,7 +105,7 @@ class Poller:
         """One pull, or one attempt to register."""
         now = time.monotonic()
         if not self.is_served(now):
-            self._health.loops.unserved(self._served_at)
+            self._health.loops.unserved(self.served_at)
         try:
             self._prepare()
             if self._session.has_token:
@@ -83,11 +113,11 @@ class Poller:
             elif now >= self._next_registration:
                 self._register()
         except RemoteError as error:
-            self._health.loops.unserved(self._served_at)
-            self._outage.begins(error)
+            self._health.loops.unserved(self.served_at)
+            self.disk = None
+            self.outage.begins(error)
         except StoreError as error:
-            # The journal has said what is the matter with the disk.
-            log.debug("no pulls: %s", error)
+            self.disk = str(error)  # the journal has said it
 
     def tick_others(self) -> None:
         """One pull from each provider that was left and is there again."""
@@ -107,17 +137,22 @@ class Poller:
     def _register(self) -> None:
         self._next_registration = time.monotonic() + self._backoff.wait()
         self._session.register()
-        self._outage.ends()
+        self.outage.ends()
 
     def _pull(self, now: float) -> None:
         with self._turn:
             pulled = self._session.pull()
             self._receiver.take(pulled)
             self._receiver.settle()
-        self._outage.ends()
+        self.outage.ends()
+        self.disk = None
         self._backoff.reset()
-        self._served_at = now
+        if not self.is_served(now):
+            self.served_since = now
+        self.served_at = now
         self._health.loops.pulled(now, is_drained=pulled.is_drained)
+        self.backlog.pulled(pulled.waited, now, is_drained=pulled.is_drained)
+        self._behind.note(now)
 
     def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:

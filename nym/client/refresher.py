@@ -45,6 +45,7 @@ class Refresher:
         state: State,
     ) -> None:
         self.topology: Topology | None = None
+        self.known_since: float | None = None
         self._directory = directory
         self._period = period
         self._follow = follow
@@ -107,6 +108,8 @@ class Refresher:
         return self._resolver.resolve(hosts(records), lambda known: is_usable(records, known))
 
     def _use(self, topology: Topology) -> None:
+        if self.known_since is None:
+            self.known_since = time.monotonic()
         self.topology = topology.after(self.topology)
         self._follow(self.topology)
 

@@ -79,6 +79,11 @@ class Pulled(NamedTuple):
     is_drained: bool = False
     is_sound: bool = True
 
+    @property
+    def waited(self) -> int:
+        """How many of them are messages, and no filling."""
+        return len(self.messages) - self.messages.count(DUMMY)
+
 
 def decode_pull(data: bytes) -> Pulled:
     """A pull's answer. Raises ProviderRefusedError, RemoteFormatError.

@@ -145,7 +145,13 @@ class Flushed(NamedTuple):
     """Whatever was held back is before this."""
 
 
-State = Literal["waiting_for_directory", "waiting_for_provider", "running"]
+State = Literal[
+    "waiting_for_directory",
+    "waiting_for_provider",
+    "waiting_for_disk",
+    "waiting_for_network",
+    "running",
+]
 
 
 class AvoidedNode(TypedDict):
@@ -156,10 +162,33 @@ class AvoidedNode(TypedDict):
     seconds: float
 
 
+class BacklogReport(TypedDict):
+    """What waits at the provider while more comes in than is pulled; times in seconds.
+
+    It has `lasted` so long; so many messages are `pulled` per second. Where it can be told,
+    about so many `messages` wait, whose number has a `change` per second, and what comes out now
+    left so many `seconds` ago.
+    """
+
+    lasted: float
+    pulled: float
+    messages: int | None
+    change: float | None
+    seconds: float | None
+
+
+class NetworkSize(TypedDict):
+    """So many mixnodes in each layer, and so many providers."""
+
+    layers: list[int]
+    providers: int
+
+
 class StatusReport(NamedTuple):
     """How the client runs: addresses and keys in base58, times in seconds.
 
-    What has a default has it at the start. `outbox` and `inbox` wait to be sent, or acknowledged,
+    What has a default has it at the start. `state` holds for `state_seconds`; `reason` says what
+    went wrong last, in it or beside it. `outbox` and `inbox` wait to be sent, or acknowledged,
     and to be fetched; `partial` are messages of which fragments are missing. `failed` are ids of
     reliable messages that were given up. `packets_real` and `packets_cover` were handed to a
     mixnode since the start. `loop_time` is the median of the last loops, `loss` the share of them
@@ -169,8 +198,12 @@ class StatusReport(NamedTuple):
     version: str
     address: str
     state: State = "waiting_for_directory"
+    state_seconds: float = 0.0
+    reason: str | None = None
+    network: NetworkSize | None = None
     provider: str | None = None
     registered: bool = False
+    backlog: BacklogReport | None = None
     uptime: float = 0.0
     outbox: int = 0
     inbox: int = 0
