@@ -1,9 +1,7 @@
 """Many connections at once: what they cost, and what those hear that are too many."""
 
-import fcntl
 import json
 import logging
-import os
 import re
 import resource
 import signal
@@ -17,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from nym.errors import ListenError
-from nym.net import listening
+from nym import files
+from nym.errors import LockedError
 from nym.net.listening import UnixListener
 from nym.sockets import local
 from nym.sockets.control import ControlSocket
@@ -262,8 +260,8 @@ RACE = """
 import sys
 from pathlib import Path
 from nym.errors import ListenError
-from nym.errors import ListenError
-from nym.net import listening
+from nym import files
+from nym.errors import LockedError
 from nym.net.listening import UnixListener
 print("ready", flush=True)
 sys.stdin.readline()
@@ -324,10 +322,8 @@ def test_the_control_socket_has_a_limit_of_its_own(tmp_path: Path) -> None:
 def test_a_folder_that_somebody_keeps_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "_LOCK_TIME", 0.1)
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(ListenError, match="locked"):
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0.1)
+    with files.locked(tmp_path), pytest.raises(LockedError, match="holds the lock"):
         UnixListener(tmp_path / "nym.sock")
-    os.close(descriptor)
     UnixListener(tmp_path / "nym.sock").close()
+    assert not list(tmp_path.iterdir())

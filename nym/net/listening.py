@@ -1,22 +1,20 @@
 """Servers that start, or say why they can't."""
 
 import errno
-import fcntl
 import logging
 import os
 import socket
 import stat
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import gevent
 from gevent.server import StreamServer
 
-from nym.errors import ListenError
-from nym.net import descriptors
+from nym.errors import ListenError, LockedError
+from nym.files import locked
+from nym.net.boundary import lack_of_descriptors
 from nym.wire.addresses import UNIX, NodeAddress
 
 _HINTS = {
@@ -27,8 +25,6 @@ _HINTS = {
 _LONGEST_UNIX = 107  # bytes: sun_path has 108, with a zero at the end
 _BACKLOG = 1024  # connections that wait to be accepted
 _PAUSE = 0.1  # seconds until the next attempt when nothing can be accepted
-_LOCK_TIME = 5.0  # seconds in which another start at the same path has to be over
-_LOCK_RETRY = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +43,7 @@ class PatientAccept:
         except OSError as error:
             if server.is_fatal_error(error):
                 raise
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                descriptors.say_lack()
-            else:
+            if not lack_of_descriptors(error):
                 log.debug("a connection was not accepted: %s", error)
             server.stop_accepting()
             server._timer = server.loop.timer(_PAUSE)
@@ -101,7 +95,7 @@ class UnixListener:
     """A UNIX socket that this user alone can connect to, and its place in the file system."""
 
     def __init__(self, path: Path) -> None:
-        """Listen. Raises ListenError."""
+        """Listen. Raises ListenError, LockedError."""
         self.socket = socket.socket(socket.AF_UNIX)
         self._path = path
         try:
@@ -112,6 +106,9 @@ class UnixListener:
                 self._bind()
                 self.socket.listen(_BACKLOG)
                 self._file = _identity(path)
+        except LockedError:
+            self.socket.close()
+            raise
         except OSError as error:
             self.socket.close()
             raise _refusal(f"{UNIX}{path}", error) from error
@@ -120,7 +117,7 @@ class UnixListener:
         """Stop listening, and leave nothing behind."""
         self.socket.close()
         # What can't be removed, the next start removes.
-        with suppress(OSError), _locked(self._path.parent):
+        with suppress(OSError, LockedError), _locked(self._path.parent):
             # By now somebody else's may be there.
             if _identity(self._path) == self._file:
                 self._path.unlink(missing_ok=True)
@@ -147,32 +144,14 @@ class UnixListener:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Nobody else starts or ends a socket of ours in this folder meanwhile. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    give_up = time.monotonic() + _LOCK_TIME
-    while True:
+    """Nobody else starts or ends a socket of ours in this folder meanwhile. Raises LockedError."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                raise OSError(
-                    errno.EWOULDBLOCK, "another program keeps its folder locked"
-                ) from None
-            gevent.sleep(_LOCK_RETRY)
+            stack.enter_context(locked(folder))
         except OSError as error:
             # File systems over a network may know no locks of folders: then without.
-            log.debug("the folder of a UNIX socket can't be locked: %s", error)
-            return
-        else:
-            return
+            log.debug("%s can't be locked: %s", folder, error)
+        yield
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """Where applications connect: a TCP port of this machine, or a UNIX socket."""
 
+import errno
 import logging
 import socket
 import time
@@ -14,7 +15,8 @@ from gevent.pool import Pool
 
 from nym.config import SocketSettings
 from nym.errors import BusyError
-from nym.net import descriptors
+from nym.net.boundary import lack_of_descriptors
+from nym.net.descriptors import are_scarce
 from nym.net.listening import Server, UnixListener, listen
 from nym.net.localhost import numeric
 from nym.net.watch import Outage
@@ -107,8 +109,8 @@ class LocalSocket(ABC):
             )
             self._crowd.begins(refusal)
             return refusal
-        if self._visits and descriptors.are_scarce(connection.fileno()):
-            return BusyError(f"busy: {descriptors.say_lack()}")
+        if self._visits and are_scarce(connection.fileno()):
+            return BusyError(f"busy: {lack_of_descriptors(OSError(errno.EMFILE, ''))}")
         return None
 
     def _make_room(self) -> bool:
