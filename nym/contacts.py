@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nym.config.text import line_of, parse_toml
-from nym.errors import ConfigError, ContactError
+from nym.errors import ConfigError, ContactError, ContactsError
 from nym.files import locked, make_folder, os_errors_as, read_text, write_file
 from nym.wire.keys import decode_base58, encode_base58
 
@@ -81,6 +81,36 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
             ) from error
         log.warning("%s. It isn't needed for an address, and is left out", error)
         return Contact(decode_base58(name))
+
+
+class PlainRecipients:
+    """Who has to get plain messages, as contacts.toml says, which is read again when it changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: tuple[int, ...] | None = ()  # of the file as it was read
+        self._contacts = Contacts({})
+        self._mistake: ConfigError | None = None
+
+    def __contains__(self, address: object) -> bool:
+        """Raises ContactsError where the file is broken, and has the address."""
+        if not isinstance(address, bytes):
+            return False
+        self._look()
+        if self._mistake and _mentions(self._folder / FILE, encode_base58(address)):
+            raise ContactsError(f"{self._mistake}. It may say that plain messages have to go there")
+        return self._contacts.is_plain(address)
+
+    def _look(self) -> None:
+        seen = _identity(self._folder / FILE)
+        if seen == self._seen:
+            return
+        self._seen, self._mistake = seen, None
+        try:
+            self._contacts = load_contacts(self._folder)
+        except ConfigError as error:
+            self._mistake = error
+            log.error("%s; messages to the addresses in it are refused until then", error)  # noqa: TRY400
 
 
 def add_contact(folder: Path, name: str, contact: Contact) -> None:
@@ -181,3 +211,12 @@ def _decode(entry: object) -> Contact:
     if not isinstance(is_plain, bool) or not {"address"} <= fields.keys() <= {"address", "plain"}:
         raise ValueError("a contact has an address, and perhaps plain = true")
     return Contact(decode_base58(str(fields["address"])), is_plain)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever the file does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -139,6 +139,12 @@ class BusyError(RequestError):
     code = "busy"
 
 
+class ContactsError(RequestError):
+    """How a recipient has to be sent to can't be told: contacts.toml is broken."""
+
+    code = "contacts"
+
+
 class StoreError(RequestError):
     """What must last can't be written, or read: the disk is full, or fails."""
 

@@ -1,7 +1,7 @@
 """Answers one local request, whatever dialect it came in."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Protocol
 
 from nym.errors import (
@@ -95,6 +95,7 @@ class Service:
         view: View,
         messages: Messages,
         manner: Manner,
+        plain_recipients: Container[bytes] = (),
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
@@ -102,6 +103,7 @@ class Service:
         self._view = view
         self._messages = messages
         self.manner = manner  # of messages that ask for none
+        self._plain_recipients = plain_recipients  # who understand nothing else
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
         """Do what is asked; an answer with messages has `room` for them.
@@ -187,6 +189,17 @@ class Service:
         return Outgoing(new_id(), request.recipient, request.message, manner)
 
     def _manner_of(self, request: Send) -> Manner:
+        """How it travels: what the request says, then what its recipient needs, then the rest.
+
+        Raises RequestError.
+        """
+        if request.is_plain is None and request.recipient in self._plain_recipients:
+            if request.is_reliable:
+                raise IncompleteDataError(
+                    "the contacts say that this recipient runs the published client, which "
+                    'acknowledges nothing: leave out "reliable", or add "plain":false'
+                )
+            return Manner.PLAIN
         match request.is_plain, request.is_reliable:
             case True, True:
                 raise IncompleteDataError(

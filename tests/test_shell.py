@@ -120,7 +120,7 @@ def test_a_reader_that_stops_loses_nothing(shell: Shell) -> None:
     sent = [os.urandom(100_000).hex().encode() for _ in range(3)]
     for message in sent:
         shell.run("nym-client send --id alice bob", message)
-    wait_until(lambda: len(shell.bob.client._service.inbox) == 3)
+    wait_until(lambda: len(shell.bob.client._commands.inbox) == 3)
     for _ in range(3):
         # More than a pipe holds: the writer meets a closed one in the middle of a message.
         code, out, err = shell.run("nym-client receive --id bob --follow | head -c 100")
@@ -133,7 +133,7 @@ def test_a_reader_that_stops_loses_nothing(shell: Shell) -> None:
 def test_a_reader_that_is_slow_holds_up_nothing_but_itself(shell: Shell) -> None:
     for i in range(5):
         shell.run("nym-client send --id alice bob", bytes([i]) * 50_000)
-    wait_until(lambda: len(shell.bob.client._service.inbox) == 5)
+    wait_until(lambda: len(shell.bob.client._commands.inbox) == 5)
     reading = gevent.spawn(shell.run, "nym-client receive --id bob --count 5 | (sleep 1; cat)")
     assert shell.run("nym-client status --id bob --json")[0] == 0
     _, out, _ = reading.get()
@@ -296,7 +296,7 @@ def test_what_is_given_up_is_said_with_its_id(shell: Shell) -> None:
 
 def test_a_client_that_stops_is_said_to_have(shell: Shell) -> None:
     waiting = gevent.spawn(shell.run, "nym-client receive --id bob --follow")
-    wait_until(lambda: shell.bob.client._service.inbox._subscribers)
+    wait_until(lambda: shell.bob.client._commands.inbox._subscribers)
     shell.bob.client.stop()
     code, _, err = waiting.get()
     assert code == 3

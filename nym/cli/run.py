@@ -23,6 +23,7 @@ from nym.config import (
 )
 from nym.config.checks import check_directory, check_host
 from nym.config.file import load_config
+from nym.contacts import PlainRecipients
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
@@ -63,7 +64,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     # Keys aren't replaced before the client has its database.
     with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         identity = load_identity(folder)
-        client = Client(identity, config, folder, kind, revive)
+        plain_recipients = PlainRecipients(nym_folder())
+        client = Client(identity, config, folder, kind, revive, plain_recipients)
     # For as many connections as may be, on either socket, and for the client's own.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()
@@ -140,6 +142,12 @@ def _with_options(config: Config, options: Options) -> Config:
     level = "warning" if options["--quiet"] else "debug" if options["--verbose"] else None
     if level:
         config = replace(config, logging=replace(config.logging, level=level))
+    if options["--plain"]:
+        config = replace(config, socket=replace(config.socket, plain=True))
+        if config.client.reliable:
+            raise UsageError(
+                f"--plain: client.reliable is true, but {obstacle_to_reliable(config)}"
+            )
     if options["--reliable"]:
         if reason := obstacle_to_reliable(config):
             raise UsageError(f"--reliable: {reason}")

@@ -51,10 +51,17 @@ _RUN = Form(
             short="-p",
         ),
         Option("--directory", "the network's directory, else as configured", "URL"),
-        Option(
-            "--reliable",
-            "messages are sent until they are acknowledged, unless they ask not to be; this tells "
-            "their recipients who sent them",
+        (
+            Option(
+                "--reliable",
+                "messages are sent until they are acknowledged, unless they ask not to be; this "
+                "tells their recipients who sent them",
+            ),
+            Option(
+                "--plain",
+                "everything that applications send here is for recipients that run the published "
+                "client, unless it asks not to be",
+            ),
         ),
         (
             Option("--quiet", "print nothing but warnings and errors", short="-q"),

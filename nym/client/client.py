@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
@@ -47,8 +47,8 @@ class Client:
 
     What it has to remember is in `folder`.
 
-    `revive` may bring a directory up where nothing answers (Refresher). Raises StoreError,
-    FolderInUseError.
+    `revive` may bring a directory up where nothing answers (Refresher). `plain_recipients` are
+    those who understand nothing but plain messages. Raises StoreError, FolderInUseError.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Client:
         folder: Path,
         socket: type[ApplicationSocket] | None,
         revive: Callable[[], bool] | None = None,
+        plain_recipients: Container[bytes] = (),
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
         random = SystemRandom()
@@ -105,12 +106,17 @@ class Client:
             self._outbox,
             inbox,
         )
-        self._service = Service(
-            address, self._outbox, inbox, overview, self._deliveries, _manner(config)
-        )
-        self._socket = socket(self._service, config.socket) if socket else None
+
+        def service(manner: Manner) -> Service:
+            return Service(
+                address, self._outbox, inbox, overview, self._deliveries, manner, plain_recipients
+            )
+
+        self._applications = service(_manner_of_applications(config))
+        self._commands = service(_manner(config))
+        self._socket = socket(self._applications, config.socket) if socket else None
         self._control = ControlSocket(
-            self._service, folder / CONTROL_SOCKET, config.socket.connections
+            self._commands, folder / CONTROL_SOCKET, config.socket.connections
         )
         self._watch = Watch(random)
 
@@ -139,7 +145,8 @@ class Client:
 
         The log's are the caller's business.
         """
-        self._service.manner = _manner(config)
+        self._applications.manner = _manner_of_applications(config)
+        self._commands.manner = _manner(config)
         self._session.patience = config.client.provider_patience
         self._deliveries.lifetime = config.client.message_lifetime
         if self._socket:
@@ -175,6 +182,10 @@ def _manner(config: Config) -> Manner:
     if not config.privacy.seal:
         return Manner.PLAIN
     return Manner.RELIABLE if config.client.reliable else Manner.SEALED
+
+
+def _manner_of_applications(config: Config) -> Manner:
+    return Manner.PLAIN if config.socket.plain else _manner(config)
 
 
 def _session(address: bytes, config: Config, state: State, sender: Sender) -> ProviderSession:

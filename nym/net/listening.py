@@ -12,7 +12,7 @@ from typing import Any
 
 from gevent.server import StreamServer
 
-from nym.errors import ListenError, LockedError
+from nym.errors import ConfigError, ListenError, LockedError
 from nym.files import locked
 from nym.net.boundary import lack_of_descriptors
 from nym.wire.addresses import UNIX, NodeAddress
@@ -148,9 +148,9 @@ def _locked(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder))
-        except OSError as error:
+        except ConfigError as error:
             # File systems over a network may know no locks of folders: then without.
-            log.debug("%s can't be locked: %s", folder, error)
+            log.debug("%s", error)
         yield
 
 
