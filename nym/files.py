@@ -17,8 +17,8 @@ from nym.errors import LockedError, NymError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
-LOCK_PATIENCE = 20.0  # seconds that a lock is waited for
-_LOCK_LOOK = 0.02
+LOCK_PATIENCE = 20.0  # seconds that one process may keep a lock
+_LOCK_PAUSE, _LONGEST_LOCK_PAUSE = 0.01, 0.2  # seconds between attempts
 _LOCK_WORD = 2.0  # seconds until a word about it
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -102,19 +102,29 @@ def locked(folder: Path) -> Iterator[None]:
     process ends, however it ends. Raises LockedError where another process doesn't let go, OSError
     where the folder can't be opened.
     """
-    give_up = time.monotonic() + LOCK_PATIENCE
-    speak = time.monotonic() + _LOCK_WORD
-    while (descriptor := _lock(folder)) is None:
-        if time.monotonic() > give_up:
-            raise LockedError(folder, _holder(folder))
-        if time.monotonic() > speak:
-            log.warning("waiting for %s, which changes %s", _holder(folder), folder)
-            speak = give_up
-        time.sleep(_LOCK_LOOK)
+    descriptor = _wait_for_lock(folder)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for_lock(folder: Path) -> int:
+    """A descriptor that holds the lock, however many have it before, each in a moment."""
+    began = since = time.monotonic()
+    holder, is_said, pause = "", False, _LOCK_PAUSE
+    while (descriptor := _lock(folder)) is None:
+        now = time.monotonic()
+        if holder != (found := _holder(folder)):
+            holder, since = found, now
+        if now - since > LOCK_PATIENCE:
+            raise LockedError(folder, holder)
+        if now - began > _LOCK_WORD and not is_said:
+            log.warning("waiting for %s, which changes %s", holder, folder)
+            is_said = True
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_LOCK_PAUSE)
+    return descriptor
 
 
 def _lock(folder: Path) -> int | None:

@@ -71,6 +71,7 @@ def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
     program.chmod(0o755)
     environment = {
         "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(FOLDER.parent.parent),
         "DIRECTORY": directory,

@@ -96,7 +96,8 @@ _COMMANDS = (
                     ),
                     Option(
                         "--force",
-                        "replace keys that are there; their address is lost",
+                        "replace keys that are there, and with them the address; refused while the "
+                        "client runs",
                         is_destructive=True,
                     ),
                 ),
