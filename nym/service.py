@@ -71,8 +71,8 @@ class View(Protocol):
 class Messages(Protocol):
     """Those that are on their way."""
 
-    def progress(self, message_id: str) -> tuple[int, int] | None:
-        """(fragments that are left, all) of one of them."""
+    def progress(self, message_id: str) -> MessageProgress | None:
+        """How far one of them has come."""
 
     def waiting(self, after: int) -> tuple[list[WaitingMessage], int | None]:
         """(some of them, the number that the next ones are behind)."""
@@ -218,9 +218,8 @@ class Service:
         return self.manner
 
     def _progress_of(self, message_id: str) -> MessageProgress:
-        if message_id in self.outbox:
-            numbers = self._messages.progress(message_id) or ()
-            return MessageProgress(message_id, "waiting", *numbers)
+        if progress := self._messages.progress(message_id):
+            return progress
         if self.outbox.was_cancelled(message_id):
             return MessageProgress(message_id, "cancelled")
         return MessageProgress(

@@ -97,7 +97,9 @@ def test_progress_is_that_of_the_queue_until_a_message_is_over(journal: Journal)
     (sent,) = serving.send([Send(OTHER, b"hello")])
     assert isinstance(sent, Sent)
     ask = Progress(sent.id)
-    assert serving.answer(ask) == MessageProgress(sent.id, "waiting", 1, 1)
+    assert serving.answer(ask) == MessageProgress(
+        sent.id, "waiting", 1, 1, "network", "no network is known yet"
+    )
     serving.outbox.give_up(sent.id)
     assert serving.answer(ask) == MessageProgress(sent.id, "failed")
     assert serving.answer(Progress("ab")) == MessageProgress("ab", "done")

@@ -22,7 +22,11 @@ from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.requests import (
     Acknowledge,
     Acknowledged,
+    AllCancelled,
     AvoidedNode,
+    Cancel,
+    CancelAll,
+    Cancelled,
     ClientList,
     Clients,
     Details,
@@ -42,12 +46,28 @@ from nym.wire.requests import (
     StatusReport,
     Subscribe,
     Subscribed,
+    Waiting,
+    WaitingMessage,
+    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_FRAME
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "websocket_json.json").read_text())
 KEY = bytes(range(32))
 ADDRESS = encode_base58(KEY)
+WAITING = WaitingMessage(
+    id="ab12",
+    recipient=ADDRESS,
+    size=5,
+    manner="reliable",
+    accepted=1580000000.5,
+    age=60.0,
+    expires=None,
+    left=1,
+    fragments=1,
+    waits_for="turn",
+    why="it waits for its turn",
+)
 
 
 def received(message: bytes) -> Received:
@@ -115,6 +135,11 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
         ({"type": "subscribe"}, Subscribe(), BASE64),
         ({"type": "subscribe", "window": 1}, Subscribe(1), BASE64),
         ({"type": "progress", "id": "ab12"}, Progress("ab12"), TEXT),
+        ({"type": "outbox"}, Waiting(0), TEXT),
+        ({"type": "outbox", "after": 100}, Waiting(100), TEXT),
+        ({"type": "cancel", "id": "ab12"}, Cancel("ab12"), TEXT),
+        ({"type": "cancel", "recipient_address": ADDRESS}, CancelAll(KEY), TEXT),
+        ({"type": "cancel", "all": True}, CancelAll(), TEXT),
         ({"type": "ack", "id": "ab12"}, Acknowledge("ab12"), TEXT),
         ({"type": "status"}, Status(), TEXT),
     ],
@@ -208,8 +233,23 @@ def test_a_fetch_knows_how_long_its_answer_gets(
         (
             MessageProgress("ab12", "waiting", 3, 5),
             TEXT,
-            {"type": "progress", "id": "ab12", "state": "waiting", "left": 3, "fragments": 5},
+            {
+                "type": "progress",
+                "id": "ab12",
+                "state": "waiting",
+                "left": 3,
+                "fragments": 5,
+                "waits_for": None,
+                "why": None,
+            },
         ),
+        (
+            WaitingMessages([WAITING], 7),
+            TEXT,
+            {"type": "outbox", "messages": [WAITING], "next": 7},
+        ),
+        (Cancelled("ab12"), TEXT, {"type": "cancel", "id": "ab12"}),
+        (AllCancelled(["ab", "cd"]), TEXT, {"type": "cancel", "ids": ["ab", "cd"]}),
     ],
 )
 def test_responses(response: Response, message_format: str, line: object) -> None:
@@ -259,6 +299,12 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
         ('{"type": "fetch", "format": "hex"}', "incomplete", "base64 or text"),
         ('{"type": "ack"}', "incomplete", "id is missing"),
         ('{"type": "progress"}', "incomplete", "id is missing"),
+        ('{"type": "outbox", "after": -1}', "incomplete", "after is a number from 0"),
+        ('{"type": "outbox", "after": true}', "incomplete", "after is a number from 0"),
+        ('{"type": "cancel"}', "incomplete", "either id, recipient_address"),
+        ('{"type": "cancel", "id": "ab", "all": true}', "incomplete", "either id"),
+        ('{"type": "cancel", "all": false}', "incomplete", "all is true"),
+        ('{"type": "cancel", "recipient_address": "x"}', "incomplete", "recipient_address"),
         ('{"type": "subscribe", "window": 0}', "incomplete", "from 1 to 100"),
         ('{"type": "subscribe", "window": 101}', "incomplete", "from 1 to 100"),
         ('{"type": "subscribe", "window": true}', "incomplete", "from 1 to 100"),

@@ -23,6 +23,7 @@ from nym.wire.sizes import LONGEST_SEALED
 
 MOST_AT_ONCE = 64  # messages that are handed over together
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds until a full outbox is tried again
+SAY_AGAIN = 60.0  # seconds until it is said again that, and why, it is full
 LOOK = 0.2  # seconds between looks for an acknowledgement
 MOST_NAMED = 10  # refused lines
 _ENDS = {"failed": "given up", "cancelled": "cancelled"}
@@ -154,7 +155,7 @@ class _Outbox:
     def __init__(self, client: Control, manner: dict[str, Any]) -> None:
         self._client = client
         self._manner = manner
-        self._wait = 0.0
+        self._wait = self._said = 0.0
         self._read = 0
         self.accepted: list[tuple[str, int]] = []  # (id, length)
         self.refused: list[tuple[int, RefusedError]] = []  # (which one, counted from 1, why)
@@ -168,16 +169,17 @@ class _Outbox:
                 data = base64.b64encode(message).decode()
                 self._client.say(type="send", data=data, **self._manner)
             answered = [(number, message, self._client.outcome()) for number, message in waiting]
-            waiting = []
+            waiting, full = [], None
             for number, message, answer in answered:
                 if not isinstance(answer, RefusedError):
                     self.accepted.append((answer["id"], len(message)))
                     yield answer["id"]
                 elif answer.code == "busy":
                     waiting.append((number, message))
+                    full = str(answer)
                 else:
                     self.refused.append((number, answer))
-            self._pause(is_full=bool(waiting))
+            self._pause(full)
 
     def check(self) -> None:
         """Raises RefusedError or SendError where something was refused."""
@@ -193,19 +195,23 @@ class _Outbox:
             f"Line {number}: {why}"
         )
 
-    def _pause(self, *, is_full: bool) -> None:
-        if not is_full:
-            self._wait = 0.0
+    def _pause(self, full: str | None) -> None:
+        """Wait for room, if it is `full`; that sentence is said, and from time to time again."""
+        if full is None:
+            self._wait = self._said = 0.0
             return
-        if not self._wait:
-            complain("the client's outbox is full; waiting for room")
+        if not self._wait or time.monotonic() - self._said > SAY_AGAIN:
+            self._said = time.monotonic()
+            complain(f"waiting for room; {full}")
         self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
         time.sleep(self._wait)
 
 
 def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
-    """Until everything was acknowledged. Raises SendError for what was given up."""
+    """Until everything was acknowledged. Raises SendError for what was given up or cancelled."""
     failed = []
+    said = {"turn", "hand_over"}  # which goes without saying
+    began = time.monotonic()
     with bar(sum(length for _, length in accepted)) as shown:
         for message_id, length in accepted:
             done = 0
@@ -214,6 +220,9 @@ def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
                     now_done = length * (fragments - progress["left"]) // fragments
                     shown.update(now_done - done)
                     done = now_done
+                if time.monotonic() - began > WORTH_SAYING and progress["waits_for"] not in said:
+                    said.add(progress["waits_for"])
+                    complain(f"waiting: {progress['why']}")
                 time.sleep(LOOK)
             shown.update(length - done)
             if progress["state"] != "done":

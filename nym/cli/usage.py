@@ -161,8 +161,8 @@ _COMMANDS = (
         ),
         notes=(
             "It is on the client's disk when the command ends; it leaves at moments that the "
-            "client chooses. Where the client has no room for more, the command waits until there "
-            "is.",
+            "client chooses. Where the client has no room for more, the command says what fills "
+            "it, and waits; nym-client outbox shows what waits, and takes it back.",
         ),
         examples=(
             "tar c notes | nym-client send --id alice bob",
@@ -199,6 +199,57 @@ _COMMANDS = (
         examples=(
             "nym-client receive --id bob --count 1 | tar x",
             "nym-client receive --id bob --follow --json | jq -r .text",
+        ),
+    ),
+    Command(
+        "outbox",
+        "nym.cli.outbox",
+        "Show what waits to be sent and why, or take it back",
+        (
+            Form(
+                ("list",),
+                (_ID,),
+                (
+                    _json(
+                        "as a list of objects, which docs/protocol/sockets.md describes, with the "
+                        "contact's name"
+                    ),
+                ),
+            ),
+            Form(
+                ("cancel",),
+                (_ID,),
+                arguments=(
+                    Argument(
+                        "MESSAGE",
+                        "a message's id, or what it begins with, as list shows it",
+                        is_repeated=True,
+                    ),
+                ),
+            ),
+            Form(
+                ("cancel",),
+                (
+                    _ID,
+                    Option(
+                        "--to",
+                        "all messages to this address, or to this contact",
+                        "ADDRESS",
+                        kind="contact",
+                    ),
+                ),
+            ),
+            Form(("cancel",), (_ID, Option("--all", "all messages", is_destructive=True))),
+        ),
+        notes=(
+            "A message leaves in packets, one by one. What has left already can't be taken back: a "
+            "cancelled message of one packet may arrive, and one of several arrives if all of them "
+            "had left.",
+        ),
+        examples=(
+            "nym-client outbox list --id alice",
+            "nym-client outbox cancel --id alice 3f9a0c",
+            "nym-client outbox cancel --id alice --to bob",
         ),
     ),
     Command(

@@ -21,7 +21,7 @@ from nym.net.watch import run_schedule
 from nym.store.outbox import Manner, Outbox, Outgoing
 from nym.timing import Fixed, duration
 from nym.wire.keys import encode_base58
-from nym.wire.requests import WaitingMessage
+from nym.wire.requests import MessageProgress, WaitingMessage
 
 LOOK = 5.0  # seconds between looks for messages that are over without another packet
 MOST_NAMED = 10  # messages in one line of the log
@@ -106,11 +106,20 @@ class Deliveries:
             named = ", ".join(given_up[:MOST_NAMED])
             log.error("messages that were given up: %d; %s%s", len(given_up), named, more)
 
-    def progress(self, message_id: str) -> tuple[int, int] | None:
-        """(fragments that are left, all) of a message that is on its way."""
+    def progress(self, message_id: str) -> MessageProgress | None:
+        """How far a message has come that is on its way."""
         self._admit()
         delivery = self._deliveries.get(message_id)
-        return (delivery.left, delivery.count) if delivery else None
+        if delivery is None or message_id not in self._outbox:
+            return None
+        return MessageProgress(
+            message_id,
+            "waiting",
+            delivery.left,
+            delivery.count,
+            self._why(delivery).word,
+            self.explain(delivery.outgoing),
+        )
 
     def waiting(self, after: int) -> tuple[list[WaitingMessage], int | None]:
         """(what waits behind number `after` and why, oldest first, the number to go on behind)."""
@@ -167,6 +176,7 @@ class Deliveries:
             size=len(outgoing.message),
             manner=_MANNERS[outgoing.manner],
             accepted=round(time.time() - age, 3),
+            age=round(age, 3),
             expires=round(max(0.0, self.lifetime - age), 3) if self.lifetime else None,
             left=delivery.left,
             fragments=delivery.count,

@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import IntEnum
+from enum import Enum, IntEnum
 from functools import cache
 from itertools import islice
 from struct import Struct
@@ -27,7 +27,7 @@ MOST_BYTES = 64 << 20  # of either, one recipient has half at most
 MOST_ENDED = 1000  # ids of messages that failed, and of those that were cancelled
 ID_LENGTH = 16
 
-_MESSAGE, _PROGRESS, _FAILED, _CANCELLED = "outgoing", "progress", "failed", "cancelled"
+_MESSAGE, _PROGRESS, _ENDED = "outgoing", "progress", "failed"
 _HEAD = Struct(">Bd32s")  # manner and _DATED, when it was accepted, recipient
 # Entries without a time are read, too: they begin with the manner alone, which is less.
 _DATED = 0x80
@@ -79,8 +79,7 @@ class Outbox:
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take(_PROGRESS))
-        self._failed = _Ended(journal, _FAILED)
-        self._cancelled = _Ended(journal, _CANCELLED)
+        self._endings = _Endings(journal)
         for entry_id, body in journal.take(_MESSAGE):
             self._restore(entry_id, body)
 
@@ -93,15 +92,15 @@ class Outbox:
     @property
     def failed(self) -> list[str]:
         """Ids of messages that were given up, oldest first."""
-        return list(self._failed.ids)
+        return list(self._endings.ids[_Ending.FAILED])
 
     def has_failed(self, message_id: str) -> bool:
         """Whether the message was given up."""
-        return message_id in self._failed.ids
+        return message_id in self._endings.ids[_Ending.FAILED]
 
     def was_cancelled(self, message_id: str) -> bool:
         """Whether the message was taken back."""
-        return message_id in self._cancelled.ids
+        return message_id in self._endings.ids[_Ending.CANCELLED]
 
     def age(self, outgoing: Outgoing) -> float:
         """Seconds since it was accepted, those between two starts included."""
@@ -158,20 +157,12 @@ class Outbox:
 
     def done(self, message_id: str) -> None:
         """Nothing is left to be done for this message."""
-        outgoing = self._messages.get(message_id)
-        if outgoing is None:
-            return
-        self._journal.drop(_MESSAGE, message_id)
-        self._journal.drop(_PROGRESS, message_id)
-        self._room.free(outgoing)
-        del self._messages[message_id]
+        self._end(message_id, None)
 
     def give_up(self, message_id: str) -> None:
         """The message will not arrive; its id is remembered, and told to watchers."""
-        if message_id not in self._messages:
+        if not self._end(message_id, _Ending.FAILED):
             return
-        self._failed.add(message_id)
-        self.done(message_id)
         for watcher in tuple(self._watchers):
             try:
                 watcher(message_id)
@@ -180,9 +171,7 @@ class Outbox:
 
     def cancel(self, message_id: str) -> None:
         """The message is taken back; its id is remembered. `flush` waits for the disk."""
-        if message_id in self._messages:
-            self._cancelled.add(message_id)
-            self.done(message_id)
+        self._end(message_id, _Ending.CANCELLED)
 
     def flush(self) -> None:
         """Wait until the disk knows what has ended. Raises StoreError."""
@@ -195,6 +184,18 @@ class Outbox:
     def unwatch(self, watcher: Callable[[str], None]) -> None:
         """Call it no more."""
         self._watchers.remove(watcher)
+
+    def _end(self, message_id: str, ending: "_Ending | None") -> bool:
+        """One that waited has ended so. What is raised leaves it, and another ending may follow."""
+        outgoing = self._messages.get(message_id)
+        if outgoing is None:
+            return False
+        self._endings.note(message_id, ending)
+        self._journal.drop(_MESSAGE, message_id)
+        self._journal.drop(_PROGRESS, message_id)
+        self._room.free(outgoing)
+        del self._messages[message_id]
+        return True
 
     def _restore(self, entry_id: str, body: bytes) -> None:
         outgoing, is_dated = _decode(entry_id, body, self._now())
@@ -284,22 +285,38 @@ class _Room:
         return max(count / MOST_MESSAGES, size / MOST_BYTES)
 
 
-class _Ended:
-    """Ids of messages that ended in one way, the latest of them."""
+class _Ending(Enum):
+    """How a message ended that did not arrive, as it is kept."""
 
-    def __init__(self, journal: Journal, kind: str) -> None:
+    FAILED = b""
+    CANCELLED = b"cancelled"
+
+
+class _Endings:
+    """How messages ended, the latest of each kind: one ending for a message."""
+
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._kind = kind
-        self.ids = dict.fromkeys(entry_id for entry_id, _ in journal.take(kind))
+        self.ids: dict[_Ending, dict[str, None]] = {ending: {} for ending in _Ending}
+        for entry_id, body in journal.take(_ENDED):
+            self.ids[_Ending(body)][entry_id] = None
 
-    def add(self, message_id: str) -> None:
-        """One more."""
-        self._journal.put(self._kind, message_id, b"")
-        self.ids[message_id] = None
-        while len(self.ids) > MOST_ENDED:
-            oldest = next(iter(self.ids))
-            self._journal.drop(self._kind, oldest)
-            del self.ids[oldest]
+    def note(self, message_id: str, ending: _Ending | None) -> None:
+        """It ended so, whatever was noted before; None: as it should."""
+        for ids in self.ids.values():
+            if message_id in ids:
+                self._forget(ids, message_id)
+        if ending is None:
+            return
+        self._journal.put(_ENDED, message_id, ending.value)
+        ids = self.ids[ending]
+        ids[message_id] = None
+        while len(ids) > MOST_ENDED:
+            self._forget(ids, next(iter(ids)))
+
+    def _forget(self, ids: dict[str, None], message_id: str) -> None:
+        self._journal.drop(_ENDED, message_id)
+        del ids[message_id]
 
 
 def new_id() -> str:

@@ -247,21 +247,24 @@ class MessageProgress(NamedTuple):
     """How far a message has come: of its `fragments`, `left` are still to be sent.
 
     Of a reliable one, to be acknowledged. `done`: nothing is left to be done, or no message with
-    this id was ever accepted. `failed`: it was given up. Both numbers are 0 where they are not
-    known.
+    this id was ever accepted. `failed`: it was given up. `waits_for` and `why` as in
+    WaitingMessage.
     """
 
     id: str
     state: Literal["waiting", "done", "failed", "cancelled"]
     left: int = 0
     fragments: int = 0
+    waits_for: str | None = None
+    why: str | None = None
 
 
 class WaitingMessage(TypedDict):
     """A message that waits to be sent or acknowledged.
 
-    It was `accepted` in seconds since 1970, and is given up when it `expires`, in seconds from now,
-    if ever. `waits_for` is a word for programs, `why` half a sentence for people.
+    It was `accepted` in seconds since 1970, `age` seconds ago, and is given up when it `expires`,
+    in seconds from now, if ever. `waits_for` is a word for programs, `why` half a sentence for
+    people.
     """
 
     id: str
@@ -269,6 +272,7 @@ class WaitingMessage(TypedDict):
     size: int
     manner: Literal["plain", "anonymous", "reliable"]
     accepted: float
+    age: float
     expires: float | None
     left: int
     fragments: int

@@ -1,0 +1,123 @@
+"""`outbox`: what waits to be sent, for whom and why, and how to take it back."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from nym.cli import Options
+from nym.cli.contacts import names_of_contacts
+from nym.cli.control import Control, RefusedError, control
+from nym.cli.options import nym_folder
+from nym.cli.output import complain, say
+from nym.contacts import find_recipient
+from nym.errors import NymError
+from nym.store.outbox import ID_LENGTH
+from nym.timing import duration
+from nym.wire.keys import decode_base58, encode_base58
+
+SHOWN = 12  # digits of an id: enough to tell it from others
+
+Message = dict[str, Any]
+
+
+class CancelError(NymError):
+    """Something that is to be cancelled isn't there, or can't be told from something else."""
+
+
+def outbox(options: Options) -> int:
+    """List or cancel."""
+    with control(options["--id"]) as client:
+        if options["list"]:
+            _list(client, is_json=options["--json"])
+        elif options["MESSAGE"]:
+            _cancel(client, options["MESSAGE"])
+        else:
+            _cancel_all(client, options["--to"])
+    return 0
+
+
+def _list(client: Control, *, is_json: bool) -> None:
+    contacts = names_of_contacts()
+    listed = []
+    for message in _waiting(client):
+        name = contacts.name_of(decode_base58(message["recipient"]))
+        listed.append(message | {"contact": name})
+    if is_json:
+        say(json.dumps(listed))
+    elif not listed:
+        complain("nothing waits to be sent")
+    for line in () if is_json else _table(listed):
+        say(line)
+
+
+def _table(messages: list[Message]) -> list[str]:
+    """A line for each message, in columns."""
+    rows = [_row(message) for message in messages]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _row(message: Message) -> list[str]:
+    expires = message["expires"]
+    end = "" if expires is None else f"; it is given up in {duration(expires)}"
+    return [
+        message["id"][:SHOWN],
+        message["contact"] or message["recipient"],
+        f"{message['size']} bytes",
+        message["manner"],
+        f"{message['left']} of {message['fragments']} left",
+        f"for {duration(message['age'])}: {message['why']}{end}",
+    ]
+
+
+def _waiting(client: Control) -> Iterator[Message]:
+    after = 0
+    while after is not None:
+        answer = client.ask(type="outbox", after=after)
+        yield from answer["messages"]
+        after = answer["next"]
+
+
+def _cancel(client: Control, names: list[str]) -> None:
+    ids = [_id(client, name) for name in dict.fromkeys(names)]
+    gone = []
+    for message_id in ids:
+        try:
+            client.ask(type="cancel", id=message_id)
+        except RefusedError as error:
+            if error.code != "no_such_message":
+                raise
+            gone.append(message_id)
+    _say_number(len(ids) - len(gone))
+    if gone:
+        raise CancelError(f"nothing waits any more under {', '.join(gone)}")
+
+
+def _cancel_all(client: Control, to: str | None) -> None:
+    if to is None:
+        answer = client.ask(type="cancel", all=True)
+    else:
+        contact = find_recipient(nym_folder(), to, is_manner_given=True)
+        answer = client.ask(type="cancel", recipient_address=encode_base58(contact.address))
+    _say_number(len(answer["ids"]))
+
+
+def _id(client: Control, name: str) -> str:
+    """The id that begins so. Raises CancelError."""
+    if len(name) == 2 * ID_LENGTH:
+        return name.lower()
+    found = [m["id"] for m in _waiting(client) if name and m["id"].startswith(name.lower())]
+    if not found:
+        raise CancelError(f"no message waits whose id begins with {name}; nothing was cancelled")
+    if len(found) > 1:
+        raise CancelError(
+            f"{len(found)} messages have ids that begin with {name}; nothing was cancelled"
+        )
+    return str(found[0])
+
+
+def _say_number(count: int) -> None:
+    complain(f"{count} message{' was' if count == 1 else 's were'} cancelled")

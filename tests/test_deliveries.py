@@ -1,0 +1,331 @@
+"""All messages on their way: turns, ends, reasons, and what is raised in between."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nym.client.deliveries import MOST_LISTED, Deliveries
+from nym.client.delivery import Delivery, Piece, Stage, Way, begin
+from nym.envelope import Acknowledgement, Run
+from nym.errors import StoreError
+from nym.store import outbox as outbox_module
+from nym.store.journal import Journal
+from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+
+OWN, BOB, CAROL = b"o" * 32, b"b" * 32, b"c" * 32
+WEEK = 604_800.0
+
+
+class Setup:
+    """Deliveries over an outbox, in a world that is set by hand."""
+
+    def __init__(self, journal: Journal, lifetime: float = WEEK) -> None:
+        self.now = 1_000_000.0
+        self.way = Way(0.0)
+        self.obstacle: Stage | None = None
+        self.outbox = Outbox(
+            journal, lambda: self.now, lambda outgoing: self.deliveries.explain(outgoing)
+        )
+        self.deliveries = Deliveries(
+            self.outbox,
+            partial(begin, own_address=OWN, first_wait=10.0),
+            lambda recipient: self.obstacle,
+            lambda: self.way,
+            lifetime,
+        )
+
+    def accept(
+        self, manner: Manner = Manner.SEALED, recipient: bytes = BOB, message: bytes = b"hello"
+    ) -> str:
+        outgoing = Outgoing(new_id(), recipient, message, manner)
+        assert self.outbox.accept([outgoing]) == [None]
+        return outgoing.id
+
+    def next(self) -> tuple[Delivery, Piece] | None:
+        return self.deliveries.next(self.now)
+
+    def send(self) -> int:
+        """All that leaves now, and is taken; how many pieces that were."""
+        count = 0
+        while due := self.next():
+            self.deliveries.taken(*due, self.now)
+            count += 1
+        return count
+
+    def why(self, message_id: str) -> str:
+        listed = {m["id"]: m["waits_for"] for m in self.deliveries.waiting(0)[0]}
+        return listed[message_id]
+
+
+@pytest.fixture
+def setup(journal: Journal) -> Setup:
+    return Setup(journal)
+
+
+# While nothing comes back.
+
+
+@pytest.mark.parametrize("manner", [Manner.SEALED, Manner.PLAIN])
+def test_while_nothing_comes_back_what_nobody_acknowledges_waits_and_then_goes_on(
+    setup: Setup, manner: Manner
+) -> None:
+    message_id = setup.accept(manner)
+    setup.way = Way(0.5, is_dead=True)
+    assert setup.send() == 0
+    setup.deliveries.look()
+    assert setup.why(message_id) == "loops"
+    setup.way = Way(0.0)
+    assert setup.send() == 1
+    assert len(setup.outbox) == 0
+
+
+def test_what_left_into_a_network_that_turns_out_to_be_dead_goes_out_again(setup: Setup) -> None:
+    message_id = setup.accept()
+    setup.way = Way(0.0, was_carried=lambda at: None)
+    assert setup.send() == 1
+    setup.deliveries.look()
+    assert setup.why(message_id) == "loss"
+    setup.way = Way(0.0, is_dead=True, was_carried=lambda at: None)
+    assert setup.send() == 0
+    assert setup.why(message_id) == "loops"
+    setup.way = Way(0.0)
+    assert setup.send() == 1
+    assert len(setup.outbox) == 0
+
+
+def test_what_was_not_carried_goes_out_again_though_nobody_noticed_meanwhile(setup: Setup) -> None:
+    setup.accept()
+    setup.way = Way(0.0, was_carried=lambda at: None)
+    assert setup.send() == 1
+    lost_at = setup.now
+    setup.now += 300
+    setup.way = Way(0.0, was_carried=lambda at: at > lost_at)
+    assert setup.send() == 1
+    setup.deliveries.look()
+    assert len(setup.outbox) == 0
+
+
+def test_reliable_messages_are_tried_whatever_comes_back(setup: Setup) -> None:
+    message_id = setup.accept(Manner.RELIABLE)
+    setup.way = Way(0.5, is_dead=True)
+    assert setup.send() == 1
+    assert setup.why(message_id) == "acknowledgement"
+
+
+# Ends.
+
+
+@pytest.mark.parametrize("manner", Manner)
+@pytest.mark.parametrize("stage", [None, Stage.NETWORK, Stage.REGISTRATION, Stage.RECIPIENT])
+def test_every_message_is_given_up_when_it_is_too_old_with_the_reason(
+    setup: Setup, manner: Manner, stage: Stage | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup.obstacle = stage
+    setup.way = Way(0.0, is_dead=True)
+    message_id = setup.accept(manner)
+    setup.now += WEEK - 1
+    setup.deliveries.look()
+    assert message_id in setup.outbox
+    setup.now += 1
+    later = setup.accept(manner)
+    setup.deliveries.look()
+    assert setup.outbox.failed == [message_id]
+    assert later in setup.outbox
+    assert message_id in caplog.text
+    assert (stage or Stage.TURN).sentence in caplog.text or stage is None
+    assert setup.next() is None or manner is Manner.RELIABLE
+
+
+def test_a_lifetime_of_zero_is_for_ever_and_can_be_changed(setup: Setup) -> None:
+    message_id = setup.accept(Manner.RELIABLE)
+    setup.deliveries.lifetime = 0.0
+    setup.now += 1000 * WEEK
+    setup.deliveries.look()
+    assert "given up" not in setup.deliveries.explain(setup.outbox.waiting(0, 1)[0])
+    setup.deliveries.lifetime = 60.0
+    setup.deliveries.look()
+    assert setup.outbox.failed == [message_id]
+
+
+def test_many_that_are_given_up_are_one_line(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = [setup.accept() for _ in range(300)]
+    setup.obstacle = Stage.RECIPIENT
+    setup.now += WEEK
+    with caplog.at_level(logging.ERROR):
+        setup.deliveries.look()
+    assert setup.outbox.failed == ids
+    assert len(caplog.records) == 1
+    assert "given up: 300" in caplog.text
+
+
+def test_what_is_cancelled_leaves_no_more_and_its_late_outcomes_change_nothing(
+    setup: Setup,
+) -> None:
+    first, second = setup.accept(message=bytes(3000)), setup.accept(Manner.RELIABLE, CAROL)
+    under_way = [setup.next(), setup.next(), setup.next()]
+    assert sorted(setup.deliveries.cancel([first, second, "00"])) == sorted([first, second])
+    assert setup.deliveries.cancel([first]) == []
+    for number, due in enumerate(under_way):
+        assert due
+        if number % 2:
+            setup.deliveries.taken(*due, setup.now)
+        else:
+            due[0].refused(due[1])
+    assert setup.next() is None
+    assert (len(setup.outbox), setup.outbox.failed) == (0, [])
+    assert setup.outbox.was_cancelled(first)
+
+
+def test_all_or_all_to_one_recipient_are_cancelled(setup: Setup) -> None:
+    to_bob = [setup.accept() for _ in range(450)]
+    to_carol = [setup.accept(recipient=CAROL) for _ in range(2)]
+    assert setup.deliveries.cancel_all(BOB) == to_bob
+    assert setup.deliveries.cancel_all(BOB) == []
+    assert setup.deliveries.cancel_all(None) == to_carol
+    assert setup.next() is None
+
+
+def test_what_the_disk_does_not_take_is_said_and_cancelled_all_the_same(
+    setup: Setup, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = setup.accept()
+
+    def fail() -> None:
+        raise StoreError("no room")
+
+    monkeypatch.setattr(journal, "flush", fail)
+    with pytest.raises(StoreError):
+        setup.deliveries.cancel([message_id])
+    assert setup.next() is None
+
+
+# Reasons.
+
+
+def test_what_a_message_waits_for(setup: Setup) -> None:
+    message_id = setup.accept(Manner.RELIABLE)
+    for stage in (Stage.NETWORK, Stage.REGISTRATION, Stage.RECIPIENT):
+        setup.obstacle = stage
+        assert setup.why(message_id) == stage.word
+    setup.obstacle = None
+    assert setup.why(message_id) == "turn"
+    due = setup.next()
+    assert due
+    assert setup.why(message_id) == "hand_over"
+    setup.deliveries.taken(*due, setup.now)
+    progress = setup.deliveries.progress(message_id)
+    assert progress
+    assert (progress.left, progress.fragments) == (1, 1)
+    assert progress.waits_for == "acknowledgement"
+    assert progress.why == f"{Stage.ACKNOWLEDGEMENT.sentence}; it is given up in 7 d 0 h"
+
+
+def test_a_full_outbox_names_whom_it_waits_for_and_why(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_BYTES", 64)
+    for _ in range(2):
+        setup.accept(message=bytes(16))
+    setup.obstacle = Stage.RECIPIENT
+    setup.now += 3600
+    (refusal,) = setup.outbox.accept([Outgoing(new_id(), BOB, bytes(16), Manner.SEALED)])
+    assert f"has waited for 1 h 0 min: {Stage.RECIPIENT.sentence}" in str(refusal)
+    assert "it is given up in 6 d 23 h" in str(refusal)
+
+
+def test_what_waits_is_listed_page_by_page(setup: Setup) -> None:
+    ids = [setup.accept() for _ in range(2 * MOST_LISTED + 1)]
+    listed: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        messages, after = setup.deliveries.waiting(after)
+        assert len(messages) <= MOST_LISTED
+        json.dumps(messages)
+        listed += [message["id"] for message in messages]
+        for message in messages:
+            setup.deliveries.cancel([message["id"]])  # which disturbs nobody
+    assert listed == ids
+
+
+# Whatever is raised.
+
+
+class Trouble:
+    """Lets calls of a journal fail with MemoryError at random, after or before their work."""
+
+    def __init__(self, journal: Journal, random: Random) -> None:
+        self.share = 0.3
+        self._random = random
+        for name in ("put", "drop"):
+            setattr(journal, name, self._failing(getattr(journal, name)))
+
+    def _failing(self, call: Callable[..., None]) -> Callable[..., None]:
+        def fail(*arguments: object) -> None:
+            if self._random.random() < self.share:
+                raise MemoryError
+            call(*arguments)
+
+        return fail
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.randoms(use_true_random=False), st.integers(1, 12))
+def test_each_message_has_one_outcome_whatever_is_raised(random: Random, number: int) -> None:
+    with TemporaryDirectory() as folder:
+        journal = Journal(Path(folder), bytes(32))
+        setup = Setup(journal, lifetime=1000.0)
+        told: list[str] = []
+        setup.outbox.watch(told.append)
+        manners = [random.choice(list(Manner)) for _ in range(number)]
+        ids = [setup.accept(manner, random.choice([BOB, CAROL])) for manner in manners]
+        trouble = Trouble(journal, random)
+        cancelled = Counter[str]()
+        for _ in range(60):
+            setup.now += 1.0
+            try:
+                step(setup, ids, cancelled, random)
+            except MemoryError:
+                continue
+        trouble.share = 0.0
+        setup.now += 1000.0
+        setup.deliveries.look()
+        assert len(setup.outbox) == 0
+        assert setup.next() is None
+        failed = set(setup.outbox.failed)
+        assert Counter(told) == Counter(failed)
+        for message_id in ids:
+            ways = [message_id in failed, setup.outbox.was_cancelled(message_id)]
+            assert sum(ways) <= 1
+        journal.close()
+        assert len(Outbox(Journal(Path(folder), bytes(32)))) == 0
+
+
+def step(setup: Setup, ids: list[str], cancelled: Counter[str], random: Random) -> None:
+    """Something that happens."""
+    match random.randrange(5):
+        case 0:
+            setup.deliveries.look()
+        case 1:
+            cancelled.update(setup.deliveries.cancel([random.choice(ids)]))
+        case 2:
+            run = Run(bytes.fromhex(random.choice(ids)), 0, 0)
+            setup.deliveries.acknowledged(
+                Acknowledgement((run,), random.choice([BOB, CAROL])), setup.now
+            )
+        case _:
+            due = setup.next()
+            if due and random.random() < 0.7:
+                setup.deliveries.taken(*due, setup.now)
+            elif due:
+                due[0].refused(due[1])

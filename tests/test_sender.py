@@ -1,0 +1,170 @@
+"""What became of a packet is said exactly once, whatever is raised on the way."""
+
+import socket
+from collections.abc import Callable, Iterator
+from random import Random
+
+import gevent
+import pytest
+
+from nym.client import sender as sender_module
+from nym.client.packets import Addressed
+from nym.client.sender import Outcome, Sender
+from nym.health import Health
+from nym.wire.addresses import NodeAddress
+from tests.harness import free_port, serving, wait_until
+
+ROUTE = (b"a" * 32, b"b" * 32, b"c" * 32)
+
+
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    sender = Sender(Health(20.0))
+    yield sender
+    sender.stop()
+
+
+@pytest.fixture
+def node() -> Iterator[NodeAddress]:
+    def take(connection: socket.socket) -> None:
+        connection.recv(4096)
+
+    with serving(take) as address:
+        yield address
+
+
+def made(address: NodeAddress) -> Callable[[], Addressed]:
+    return lambda: Addressed(address, bytes(1000), ROUTE)
+
+
+def send(sender: Sender, address: NodeAddress) -> list[Outcome]:
+    """Send a packet; its outcomes gather in the list."""
+    outcomes: list[Outcome] = []
+    sender.send(made(address), outcomes.append)
+    return outcomes
+
+
+def settled(outcomes: list[Outcome]) -> Outcome:
+    """The only outcome."""
+    wait_until(lambda: outcomes, "an outcome")
+    gevent.sleep(0.01)
+    (outcome,) = outcomes
+    return outcome
+
+
+def test_a_packet_is_taken_or_refused(sender: Sender, node: NodeAddress) -> None:
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    nobody = NodeAddress("127.0.0.1", free_port())
+    assert settled(send(sender, nobody)) is Outcome.REFUSED
+
+
+RAISED = [MemoryError, RuntimeError, OSError, gevent.GreenletExit, gevent.Timeout, KeyError]
+
+
+@pytest.mark.parametrize("error", RAISED)
+def test_what_is_raised_while_it_is_made_refuses_it(
+    sender: Sender, error: type[BaseException]
+) -> None:
+    outcomes: list[Outcome] = []
+
+    def fail() -> Addressed:
+        raise error
+
+    with pytest.raises(error):
+        sender.send(fail, outcomes.append)
+    assert outcomes == [Outcome.REFUSED]
+
+
+@pytest.mark.parametrize("error", RAISED)
+def test_what_is_raised_while_it_is_handed_over_refuses_it(
+    sender: Sender, node: NodeAddress, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(gevent.socket.socket, "connect", fail)
+    assert settled(send(sender, node)) is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("error", RAISED)
+def test_what_is_raised_after_it_was_taken_does_not_refuse_it(
+    sender: Sender, node: NodeAddress, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sender._health, "accepted", fail)
+    assert settled(send(sender, node)) is Outcome.TAKEN
+
+
+def test_where_no_greenlet_can_be_started_it_is_refused(
+    sender: Sender, node: NodeAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sender._pool, "start", fail)
+    outcomes: list[Outcome] = []
+    with pytest.raises(MemoryError):
+        sender.send(made(node), outcomes.append)
+    assert outcomes == [Outcome.REFUSED]
+
+
+def test_a_greenlet_that_is_killed_before_it_begins_refuses_it(
+    sender: Sender, node: NodeAddress
+) -> None:
+    outcomes = send(sender, node)
+    for greenlet in list(sender._pool.greenlets):
+        greenlet.kill(block=False)
+    assert settled(outcomes) is Outcome.REFUSED
+
+
+def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object) -> None:
+        gevent.sleep(3600)
+
+    monkeypatch.setattr(sender_module, "send_packet", hang)
+    nowhere = NodeAddress("127.0.0.1", 9)
+    under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
+    outcomes: list[Outcome] = []
+    waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append)
+    gevent.sleep(0.05)
+    assert outcomes == []
+    waiting.kill()
+    assert outcomes == [Outcome.REFUSED]
+    monkeypatch.setattr(sender_module, "LONGEST_END", 0.01)
+    sender.stop()
+    assert under_way == [[Outcome.REFUSED]] * sender_module.MOST_AT_ONCE
+
+
+def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: NodeAddress) -> None:
+    def fail(outcome: Outcome) -> None:
+        told.append(outcome)
+        raise MemoryError
+
+    told: list[Outcome] = []
+    for _ in range(5):
+        sender.send(made(node), fail)
+    outcomes = send(sender, node)
+    assert settled(outcomes) is Outcome.TAKEN
+    wait_until(lambda: len(told) == 5)
+    gevent.sleep(0.01)
+    assert told == [Outcome.TAKEN] * 5
+
+
+def test_greenlets_killed_at_random_settle_everything_once(
+    sender: Sender, node: NodeAddress
+) -> None:
+    random = Random(1)
+    sent = []
+    for _ in range(300):
+        sent.append(send(sender, node))
+        if random.random() < 0.3:
+            gevent.sleep(random.random() * 0.003)
+        for greenlet in list(sender._pool.greenlets):
+            if random.random() < 0.2:
+                greenlet.kill(block=False)
+    outcomes = {settled(outcomes) for outcomes in sent}
+    assert outcomes == {Outcome.TAKEN, Outcome.REFUSED}
