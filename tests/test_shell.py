@@ -338,32 +338,3 @@ def test_check_says_what_to_do(tmp_path: Path) -> None:
     code, out, _ = run_program(tmp_path, "check", "--id", "alice")
     assert code == 5
     assert "FAIL  settings" in out
-
-
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_completions_are_understood_by_their_shells(tmp_path: Path, shell_name: str) -> None:
-    _, out, _ = run_program(tmp_path, "completion", shell_name)
-    try:
-        ran = subprocess.run([shell_name, "-n"], input=out.encode(), capture_output=True)
-    except FileNotFoundError:
-        pytest.skip(f"{shell_name} isn't installed")
-    assert (ran.returncode, ran.stderr) == (0, b"")
-
-
-def test_bash_completes(tmp_path: Path) -> None:
-    run_program(tmp_path, "init", "--id", "alice")
-    (tmp_path / "completion").write_text(run_program(tmp_path, "completion", "bash")[1])
-    script = (
-        f"source {tmp_path}/completion; "
-        'try() { COMP_WORDS=(nym-client "$@"); COMP_CWORD=$#; _nym_client; '
-        "echo ${COMPREPLY[@]}; }; "
-        "try se; try send --w; try send --id ''; try config s; try completion z"
-    )
-    ran = subprocess.run(
-        ["bash", "-c", script],  # noqa: S607
-        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ran.stdout.splitlines() == ["send", "--wait", "alice", "show set", "zsh"]

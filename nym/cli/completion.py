@@ -1,13 +1,15 @@
-"""`completion`: scripts by which shells complete commands, options, ids and contacts."""
+"""`completion`: scripts by which shells complete commands, options, ids and contacts.
+
+Ids are folders, contacts what the program lists: both are asked for when Tab is pressed. A name is
+data: it is read as a line, compared, and quoted by the shell's own means, never evaluated or split.
+"""
 
 from nym.cli import Options
-from nym.cli.command import Command
+from nym.cli.command import Command, Kind, Option
 from nym.cli.output import say
 from nym.cli.usage import COMMANDS
 
-# Ids are folders, contacts what the program lists: both are asked for when Tab is pressed.
-_IDS = 'ls "${XDG_CONFIG_HOME:-$HOME/.config}/nym/clients" 2>/dev/null'
-_CONTACTS = "nym-client contacts list 2>/dev/null | cut -d' ' -f1"
+_CONTACTS = "nym-client contacts list 2>/dev/null | sed -E 's/ +[[:alnum:]]{40,}(  plain)?$//'"
 
 
 def completion(options: Options) -> int:
@@ -16,42 +18,96 @@ def completion(options: Options) -> int:
     return 0
 
 
-def _bash() -> str:
-    cases = "".join(
-        f"    {name}) words='{' '.join(_words(c))}' ;;\n" for name, c in COMMANDS.items()
-    )
-    return f"""\
-_nym_client() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words
+_BASH = """\
+_nym_client_ids() (
+  shopt -s nullglob dotglob; shopt -u failglob; set +f
+  cd -- "${XDG_CONFIG_HOME:-$HOME/.config}/nym/clients" 2>/dev/null || return
+  printf '%s\\n' */ | sed 's:/$::'
+)
+_nym_client_contacts() { @CONTACTS@; }
+# Offers the lines of its input that begin with what was typed, quoted as that is.
+_nym_client_offer() {
+  local quote= typed=$1 name
+  case $typed in
+    [\\"\\']*) quote=${typed:0:1} typed=${typed:1} ;;
+    *) typed=$(sed 's/\\\\\\(.\\)/\\1/g' <<< "$typed") ;;
+  esac
+  while IFS= read -r name; do
+    [[ -n $name && $name == "$typed"* ]] || continue
+    case $quote in
+      \\') [[ $name == *\\'* ]] && continue ;;
+      \\") [[ $name == *[\\"\\\\\\$\\`!]* ]] && continue ;;
+      *) printf -v name %q "$name"; name=${name//:/\\\\:}; name=${name//=/\\\\=} ;;
+    esac
+    COMPREPLY+=("$name")
+  done
+}
+_nym_client() {
+  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words
+  COMPREPLY=()
+  if [ "$current" = = ]; then
+    current=
+  elif [ "$before" = = ] && [ "$COMP_CWORD" -gt 2 ]; then
+    before=${COMP_WORDS[COMP_CWORD-2]}
+  fi
   case $before in
-    --id) words=$({_IDS}) ;;
-    --folder) COMPREPLY=($(compgen -d -- "$current")); return ;;
+@VALUES@  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words='@COMMANDS@ --help --version'
+  else
+    case ${COMP_WORDS[1]} in
+@WORDS@    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "${words-}" -- "$current")
+  case ${COMP_WORDS[1]} in
+    @CONTACT_COMMANDS@) _nym_client_offer "$current" < <(_nym_client_contacts) ;;
   esac
-  [ -n "${{words-}}" ] || case ${{COMP_WORDS[1]}} in
-{cases}    *) words='{" ".join(COMMANDS)} --help --version' ;;
-  esac
-  [ "${{COMP_WORDS[1]}}" != send ] || [ "$before" = --id ] || words="$words $({_CONTACTS})"
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-}}
+}
 complete -o default -F _nym_client nym-client
 """
 
 
-def _zsh() -> str:
-    commands = "\n".join(f"    '{name}:{_zsh_quoted(c.summary)}'" for name, c in COMMANDS.items())
-    cases = "".join(
-        f"    {name})\n      _arguments {' '.join(_zsh_arguments(name, command))} ;;\n"
-        for name, command in COMMANDS.items()
+def _bash() -> str:
+    offer = '_nym_client_offer "$current" < <(_nym_client_{}); return ;;\n'
+    values = {
+        "client": offer.format("ids"),
+        "contact": offer.format("contacts"),
+        "folder": (
+            'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;\n'
+        ),
+    }
+    return _filled(
+        _BASH,
+        CONTACTS=_CONTACTS,
+        VALUES="".join(
+            f"    {'|'.join(names)}) {values[kind]}"
+            for kind, names in _options_by_kind().items()
+            if kind in values
+        ),
+        COMMANDS=" ".join(COMMANDS),
+        WORDS="".join(
+            f"      {name}) words='{' '.join(_words(c))}' ;;\n" for name, c in COMMANDS.items()
+        ),
+        CONTACT_COMMANDS="|".join(_contact_commands()),
     )
-    return f"""\
+
+
+_ZSH = """\
 #compdef nym-client
-_nym_client_ids() {{ compadd -- ${{(f)"$({_IDS})"}} }}
-_nym_client_contacts() {{ compadd -- ${{(f)"$({_CONTACTS})"}} }}
-_nym_client() {{
+_nym_client_ids() {
+  local -a names
+  names=("${XDG_CONFIG_HOME:-$HOME/.config}"/nym/clients/*(ND-/:t))
+  compadd -a names
+}
+_nym_client_contacts() {
+  local -a names
+  names=("${(@f)$(@CONTACTS@)}")
+  compadd -- "${(@)names:#}"
+}
+_nym_client() {
   local -a commands
   commands=(
-{commands}
-  )
+@COMMANDS@  )
   if (( CURRENT == 2 )); then
     _describe command commands
     return
@@ -60,50 +116,108 @@ _nym_client() {{
   shift words
   (( CURRENT-- ))
   case $command in
-{cases}  esac
-}}
+@CASES@  esac
+}
 if [ "$funcstack[1]" = _nym-client ]; then _nym_client "$@"; else compdef _nym_client nym-client; fi
 """
+_ZSH_ACTIONS = {
+    "client": "_nym_client_ids",
+    "contact": "_nym_client_contacts",
+    "file": "_files",
+    "folder": "_files -/",
+}
 
 
-def _zsh_arguments(name: str, command: Command) -> list[str]:
-    actions = {"client": "_nym_client_ids", "folder": "_files -/"}
+def _zsh() -> str:
+    return _filled(
+        _ZSH,
+        CONTACTS=_CONTACTS,
+        COMMANDS="".join(
+            f"    '{name}:{_zsh_quoted(c.summary)}'\n" for name, c in COMMANDS.items()
+        ),
+        CASES="".join(
+            f"    {name})\n      _arguments {' '.join(_zsh_arguments(command))} ;;\n"
+            for name, command in COMMANDS.items()
+        ),
+    )
+
+
+def _zsh_arguments(command: Command) -> list[str]:
     arguments = []
     for option in command.options:
-        value = f":value:{actions.get(option.kind, '')}" if option.value else ""
+        value = f":value:{_ZSH_ACTIONS.get(option.kind, '')}" if option.value else ""
         arguments.append(f"'{option.name}[{_zsh_quoted(option.what)}]{value}'")
     if command.words:
         arguments.append(f"'1:word:({' '.join(command.words)})'")
-    if name == "send":
-        arguments += ["'1:to:_nym_client_contacts'", "'2:file:_files'"]
+    for place, argument in enumerate(command.arguments, 1 + bool(command.words)):
+        action = _ZSH_ACTIONS.get(argument.kind, "")
+        arguments.append(f"'{place}:{argument.name.lower()}:{action}'")
     return arguments
+
+
+_FISH = """\
+function __nym_client_ids
+  set -q XDG_CONFIG_HOME; or set -l XDG_CONFIG_HOME ~/.config
+  set -l folders $XDG_CONFIG_HOME/nym/clients/*/
+  string replace -r '^.*/([^/]+)/$' '$1' -- $folders
+end
+function __nym_client_contacts
+  @CONTACTS@
+end
+complete -c nym-client -f
+@COMPLETE@"""
 
 
 def _fish() -> str:
     complete = "complete -c nym-client"
-    lines = [
-        "function __nym_client_ids",
-        "  set -q XDG_CONFIG_HOME; or set -l XDG_CONFIG_HOME ~/.config",
-        "  command ls $XDG_CONFIG_HOME/nym/clients 2>/dev/null",
-        "end",
-        f"{complete} -f",
-    ]
+    values = {
+        "client": " -x -a '(__nym_client_ids)'",
+        "contact": " -x -a '(__nym_client_contacts)'",
+    }
+    lines = []
     for name, command in COMMANDS.items():
         summary = _fish_quoted(command.summary)
         lines.append(f"{complete} -n __fish_use_subcommand -a {name} -d '{summary}'")
         this = f"{complete} -n '__fish_seen_subcommand_from {name}'"
         for option in command.options:
             flag = option.name.removeprefix("--")
-            value = " -x -a '(__nym_client_ids)'" if flag == "id" else " -r" * bool(option.value)
+            value = values.get(option.kind, " -r") if option.value else ""
             lines.append(f"{this} -l {flag}{value} -d '{_fish_quoted(option.what)}'")
         if command.words:
             lines.append(f"{this} -a '{' '.join(command.words)}'")
-    lines.append(f'{complete} -n "__fish_seen_subcommand_from send" -F -a "({_CONTACTS})"')
-    return "\n".join(lines) + "\n"
+    for name in _contact_commands():
+        this = f"{complete} -n '__fish_seen_subcommand_from {name}'"
+        lines.append(f"{this} -F -a '(__nym_client_contacts)'")
+    return _filled(_FISH, CONTACTS=_CONTACTS, COMPLETE="".join(f"{line}\n" for line in lines))
 
 
 def _words(command: Command) -> list[str]:
     return [*command.words, *(option.name for option in command.options)]
+
+
+def _options_by_kind() -> dict[Kind, list[str]]:
+    """The options, whatever their command, whose values can be completed."""
+    kinds: dict[Kind, list[str]] = {}
+    options: list[Option] = [option for c in COMMANDS.values() for option in c.options]
+    for option in options:
+        if option.name not in (names := kinds.setdefault(option.kind, [])):
+            names.append(option.name)
+    return kinds
+
+
+def _contact_commands() -> list[str]:
+    """Commands that take a contact as an argument."""
+    return [
+        command.name
+        for command in COMMANDS.values()
+        if any(argument.kind == "contact" for argument in command.arguments)
+    ]
+
+
+def _filled(script: str, **parts: str) -> str:
+    for name, part in parts.items():
+        script = script.replace(f"@{name}@", part)
+    return script
 
 
 def _zsh_quoted(text: str) -> str:
@@ -114,7 +228,7 @@ def _zsh_quoted(text: str) -> str:
 
 
 def _fish_quoted(text: str) -> str:
-    return text.replace("'", "\\'")
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 _SHELLS = {"bash": _bash, "zsh": _zsh, "fish": _fish}
