@@ -68,10 +68,12 @@ class LockedError(NymError):
 class RequestError(NymError):
     """A local request that is refused; the text goes to the application.
 
-    `code` is a word for programs, where the dialect has room for one.
+    `code` is a word for programs, where the dialect has room for one; `for_people` is what this
+    program's commands say instead of the text, where that is fixed by the published client.
     """
 
     code = "bad_request"
+    for_people = ""
 
 
 class IncompleteDataError(RequestError):
@@ -126,7 +128,7 @@ class NoTopologyError(RequestError):
     """Nothing is known of the network yet, or no route can be made of what is known."""
 
     code = "no_network"
-
+    for_people = "no network is known yet; nym-client check says what is missing"
     exit_code = 4
 
     def __init__(self) -> None:
@@ -164,6 +166,14 @@ class NoSuchMessageError(RequestError):
 
     def __init__(self, message_id: str) -> None:
         super().__init__(f"no message with the id {message_id:.40} waits here")
+
+
+def refusal(code: str) -> type[RequestError]:
+    """The kind of error that an application knows by its word."""
+    kinds = [RequestError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return next((kind for kind in kinds if kind.code == code), RequestError)
 
 
 # What came from the network and isn't as it should be.

@@ -1,19 +1,34 @@
-"""The running client, as the commands beside it see it: JSON objects in lines, over its socket."""
+"""The running client, as the commands beside it see it: JSON objects in lines, over its socket.
+
+A client that is stopped, or hangs, answers nothing. Whoever waits for it is told after SILENCE
+seconds. What only asks gives up after PATIENCE; where messages are on their way, it is waited for.
+"""
 
 import json
+import select
 import shlex
 import socket
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gevent
+
 from nym.cli.options import client_folder
-from nym.errors import ConfigError, IdentityError, NotRunningError, NymError
+from nym.cli.output import complain, watched_output
+from nym.errors import ConfigError, IdentityError, NotRunningError, NymError, refusal
 from nym.net.listening import unix_address
 from nym.sockets import CONTROL_SOCKET
+from nym.wire.lines import LineBuffer
 
-PATIENCE = 30.0  # seconds for an answer
+SILENCE = 3.5  # seconds without an answer until it is said
+PATIENCE = 30.0  # seconds until a question is given up
+ALIVE = 1.0  # seconds without news until the client is asked whether it is there
+RETRY = 0.1  # seconds until another try where too many commands wait already
+LONGEST_READ = 1 << 16
 
 
 class RefusedError(NymError):
@@ -21,62 +36,118 @@ class RefusedError(NymError):
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.code: str = answer["code"]
-        if self.code == "no_network":
-            self.exit_code = 4
-            super().__init__("no network is known yet; nym-client check says what is missing")
-        else:
-            super().__init__(answer["message"])
+        kind = refusal(self.code)
+        self.exit_code = kind.exit_code
+        super().__init__(kind.for_people or answer["message"])
 
 
 class Control:
-    """One connection to a running client. What it can't carry out raises RefusedError."""
+    """One connection to a running client. What it can't carry out raises RefusedError.
 
-    def __init__(self, connection: socket.socket, client_id: str) -> None:
+    While it waits, `watched` descriptors that become readable raise BrokenPipeError.
+    """
+
+    def __init__(self, connection: socket.socket, client_id: str, watched: list[int]) -> None:
         self._connection = connection
-        self._file = connection.makefile("rb")
         self._client_id = client_id
+        self._watched = watched
+        self._lines = LineBuffer()
+        self._heard: deque[bytes] = deque()
+        self._is_silent = False
+        self._is_asked = False  # whether it is there
 
     def say(self, **request: object) -> None:
         """One request. Raises NotRunningError."""
-        try:
-            self._connection.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise self._gone() from error
+        left = memoryview(json.dumps(request).encode() + b"\n")
+        began = time.monotonic()
+        while left:
+            if self._is_ready(SILENCE, is_writing=True):
+                try:
+                    left = left[self._connection.send(left) :]
+                except OSError as error:
+                    raise self._last_word() from error
+                began = time.monotonic()
+            self._note_silence(began)
 
-    def hear(self) -> dict[str, Any]:
-        """The next object. Raises NotRunningError, RefusedError."""
-        answer = self.outcome()
+    def hear(self, patience: float | None = None) -> dict[str, Any]:
+        """The answer to what was said, within `patience` seconds.
+
+        Raises NotRunningError, RefusedError.
+        """
+        answer = self.outcome(patience)
         if isinstance(answer, RefusedError):
             raise answer
         return answer
 
-    def outcome(self) -> "dict[str, Any] | RefusedError":
-        """The next object, or the refusal in it. Raises NotRunningError."""
-        try:
-            line = self._file.readline()
-        except TimeoutError as error:
-            raise NotRunningError(
-                f'the client "{self._client_id}" does not answer; has it too many connections?'
-            ) from error
-        except OSError as error:
-            raise self._gone() from error
-        if not line.endswith(b"\n"):
-            raise self._gone()
-        answer: dict[str, Any] = json.loads(line)
+    def outcome(self, patience: float | None = None) -> "dict[str, Any] | RefusedError":
+        """The same, but for the refusal in it. Raises NotRunningError."""
+        began = time.monotonic()
+        while not self._heard:
+            if self._is_ready(SILENCE):
+                self._read()
+            elif patience is not None and time.monotonic() - began >= patience:
+                raise NotRunningError(
+                    f'the client "{self._client_id}" does not answer; it is stopped, or hangs'
+                )
+            self._note_silence(began)
+        answer: dict[str, Any] = json.loads(self._heard.popleft())
         return RefusedError(answer) if answer["type"] == "error" else answer
+
+    def news(self) -> dict[str, Any]:
+        """The next object, asked for or not, however long it takes. Raises as `hear` does."""
+        while True:
+            if not (self._heard or self._is_asked or self._is_ready(ALIVE)):
+                self.say(type="ownDetails")
+                self._is_asked = True
+            said = self.hear()
+            if said["type"] != "ownDetails":
+                return said
+            self._is_asked = False
 
     def ask(self, **request: object) -> dict[str, Any]:
         """One request, and its answer, within PATIENCE seconds."""
-        self._connection.settimeout(PATIENCE)
         self.say(**request)
-        answer = self.hear()
-        self._connection.settimeout(None)
-        return answer
+        return self.hear(PATIENCE)
 
-    def close(self) -> None:
-        """Hang up."""
-        self._file.close()
-        self._connection.close()
+    def _is_ready(self, seconds: float, *, is_writing: bool = False) -> bool:
+        """Whether it can be read, or written, within so many seconds."""
+        wanted: list[Any] = [self._connection]
+        readable, writable, _ = select.select(
+            [*self._watched, *([] if is_writing else wanted)],
+            wanted if is_writing else [],
+            [],
+            seconds,
+        )
+        if any(watched in readable for watched in self._watched):
+            raise BrokenPipeError
+        return bool(readable or writable)
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(LONGEST_READ)
+        except OSError as error:
+            raise self._gone() from error
+        if not data:
+            raise self._gone()
+        self._heard += self._lines.feed(data)
+
+    def _note_silence(self, began: float) -> None:
+        """Say when it begins, and when it ends."""
+        is_silent = not self._heard and time.monotonic() - began >= SILENCE
+        if is_silent != self._is_silent:
+            how = "does not answer; waiting for it" if is_silent else "answers again"
+            complain(f'the client "{self._client_id}" {how}')
+        self._is_silent = is_silent
+
+    def _last_word(self) -> NymError:
+        """Why nothing can be said any more: what the client said before it hung up, else that."""
+        try:
+            while not self._heard:
+                self._read()
+            answer = self.outcome()
+        except NymError as gone:
+            return gone
+        return answer if isinstance(answer, RefusedError) else self._gone()
 
     def _gone(self) -> NotRunningError:
         return NotRunningError(
@@ -86,13 +157,17 @@ class Control:
 
 
 @contextmanager
-def control(client_id: str) -> Iterator[Control]:
-    """A connection to the client with this id. Raises NotRunningError, IdentityError."""
+def control(client_id: str, *, is_reader: bool = False) -> Iterator[Control]:
+    """A connection to the client with this id. Raises NotRunningError, IdentityError.
+
+    Where what it says goes to standard output, `is_reader`, nothing is waited for any longer than
+    somebody reads there: BrokenPipeError.
+    """
     folder = existing_folder(client_id)
-    with socket.socket(socket.AF_UNIX) as connection:
+    with socket.socket(socket.AF_UNIX) as connection, watched_output(is_reader) as watched:
         try:
             with unix_address(folder / CONTROL_SOCKET) as address:
-                connection.connect(address)
+                _connect(connection, address, client_id)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunningError(
                 f'the client "{client_id}" doesn\'t run; start it with: '
@@ -102,11 +177,28 @@ def control(client_id: str) -> Iterator[Control]:
             raise ConfigError(
                 f"{folder / CONTROL_SOCKET} can't be used: {error.strerror}"
             ) from error
-        talk = Control(connection, client_id)
+        yield Control(connection, client_id, watched)
+
+
+def _connect(connection: socket.socket, address: str, client_id: str) -> None:
+    """Raises OSError; NotRunningError where the client takes nobody for PATIENCE seconds."""
+    began, is_said = time.monotonic(), False
+    connection.setblocking(False)
+    while True:
         try:
-            yield talk
-        finally:
-            talk.close()
+            connection.connect(address)
+        except BlockingIOError as error:  # so many wait already that the kernel takes no more
+            waited = time.monotonic() - began
+            if waited >= PATIENCE:
+                raise NotRunningError(
+                    f'the client "{client_id}" takes no more connections; it is stopped, or hangs'
+                ) from error
+            if waited >= SILENCE and not is_said:
+                complain(f'the client "{client_id}" does not answer; waiting for it')
+                is_said = True
+            gevent.sleep(RETRY)
+        else:
+            return
 
 
 def existing_folder(client_id: str) -> Path:

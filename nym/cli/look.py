@@ -31,7 +31,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 def status(options: Options) -> int:
     """How the client runs, once or again and again."""
-    with control(options["--id"]) as client:
+    with control(options["--id"], is_reader=True) as client:
         while True:
             report = client.ask(type="status")
             if options["--json"]:

@@ -3,6 +3,10 @@
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gevent.monkey import get_original
 
 from nym.errors import NymError
 
@@ -29,6 +33,25 @@ def write(data: bytes) -> None:
         raise
     except OSError as error:
         raise OutputError(f"standard output can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def watched_output(is_wanted: bool) -> Iterator[list[int]]:
+    """What becomes readable when nobody reads standard output any more; [] if that can't be told.
+
+    A pipe or a socket without a reader shows that as an error, which only poll and epoll tell
+    without writing; and an epoll can be waited for beside other things.
+    """
+    if not is_wanted or sys.stdout is None:
+        yield []
+        return
+    with get_original("select", "epoll")() as watch:
+        try:
+            watch.register(sys.stdout.fileno(), 0)
+        except PermissionError:  # a file
+            yield []
+        else:
+            yield [watch.fileno()]
 
 
 def complain(text: str) -> None:

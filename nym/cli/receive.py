@@ -11,21 +11,23 @@ from nym.cli.control import control
 from nym.cli.options import number
 from nym.cli.output import complain, write
 from nym.wire.keys import decode_base58
+from nym.wire.text import visible
 
 MOST = 10**8
+_LONGEST_SHOWN = 10  # characters that one becomes: \\U0010ffff
 
 
 def receive(options: Options) -> int:
     """Write messages, and acknowledge each when it is written."""
     count = None if options["--count"] is None else number("--count", options["--count"], 1, MOST)
     writer = _Writer(options)
-    with control(options["--id"]) as client:
+    with control(options["--id"], is_reader=True) as client:
         # One at a time: as long as nobody reads here, the client writes nothing either.
         waits = bool(options["--follow"] or count)
         client.ask(type="subscribe", window=1, follow=waits)
         acknowledged = 0
         while acknowledged != count:
-            said = client.hear()
+            said = client.news()
             match said["type"]:
                 case "message":
                     writer.write(said)
@@ -44,15 +46,18 @@ class _Writer:
 
     def __init__(self, options: Options) -> None:
         self._is_json = options["--json"]
-        self._is_lines = options["--lines"] or (
-            sys.stdout is not None and sys.stdout.isatty() and not options["--json"]
-        )
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._is_shown = is_terminal and not self._is_json
+        self._is_lines = options["--lines"] or self._is_shown
         self._contacts = names_of_contacts()
 
     def write(self, said: dict[str, Any]) -> None:
         """All of a message. Raises OutputError, BrokenPipeError: then it stays with the client."""
         message = base64.b64decode(said["data"])
-        data = self._object(said, message) if self._is_json else message
+        if self._is_json:
+            data = self._object(said, message)
+        else:
+            data = shown(message) if self._is_shown else message
         write(data + b"\n" if self._is_lines or self._is_json else data)
 
     def _object(self, said: dict[str, Any], message: bytes) -> bytes:
@@ -70,3 +75,10 @@ class _Writer:
             "text": text,
         }
         return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def shown(message: bytes) -> bytes:
+    """A message for a terminal, which carries out nothing of it but line ends."""
+    text = message.decode(errors="backslashreplace").replace("\r\n", "\n")
+    lines = text.replace("\t", " " * 8).split("\n")
+    return "\n".join(visible(line, _LONGEST_SHOWN * len(line) + 1) for line in lines).encode()

@@ -46,6 +46,7 @@ def send(options: Options) -> int:
             message = _read_message(source)
             _announce(message, options)
             batches = iter([[message]])
+        client.ask(type="ownDetails")  # one that doesn't answer gets nothing
         outbox = _Outbox(client, manner)
         for batch in batches:
             for message_id in outbox.accept(batch):
@@ -215,7 +216,7 @@ def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
     with bar(sum(length for _, length in accepted)) as shown:
         for message_id, length in accepted:
             done = 0
-            while (progress := client.ask(type="progress", id=message_id))["state"] == "waiting":
+            while (progress := _progress(client, message_id))["state"] == "waiting":
                 if fragments := progress["fragments"]:
                     now_done = length * (fragments - progress["left"]) // fragments
                     shown.update(now_done - done)
@@ -231,3 +232,8 @@ def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
         raise SendError(
             f"{len(failed)} of {len(accepted)} messages did not arrive: {', '.join(failed)}"
         )
+
+
+def _progress(client: Control, message_id: str) -> dict[str, Any]:
+    client.say(type="progress", id=message_id)
+    return client.hear()
