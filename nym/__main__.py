@@ -8,6 +8,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 from gevent import config, monkey
 
+config.loop = "libev-cext"  # whatever a machine has set for other programs
 monkey.patch_all()
 config.resolver = "nym.net.localhost.Resolver"  # imported for the first name that is looked up
 

@@ -16,6 +16,8 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+const char *bundle_step = "";
+
 struct head {
     char magic[8];
     uint64_t count, size;
@@ -98,15 +100,37 @@ static int above_streams(int fd)
     return moved;
 }
 
+/* Makes room in a file; returns 0 or an errno. Where there is none, that is an error here, and would
+ * be a SIGBUS later. */
+static int reserve(int fd, size_t size)
+{
+    static const char zeros[1 << 16];
+    int error = posix_fallocate(fd, 0, (off_t)size);
+    if (!error || error == ENOSPC || error == EDQUOT || error == EFBIG)
+        return error;
+    /* Not known, or refused: profiles of containers may allow it to nobody. */
+    for (size_t done = 0; done < size;) {
+        size_t left = size - done;
+        ssize_t written = write(fd, zeros, left < sizeof zeros ? left : sizeof zeros);
+        if (written > 0)
+            done += (size_t)written;
+        else if (written == 0 || errno != EINTR)
+            return written ? errno : ENOSPC;
+    }
+    return 0;
+}
+
 int bundle_file(const char *folder, const char *name, const struct member *member)
 {
     /* Standard streams that are closed stay so. */
+    bundle_step = "no file can be made there";
     int fd = above_streams(*folder ? in_folder(folder) : in_memory(name));
     if (fd < 0)
         return -1;
-    /* Reserved first: where there is no room, that is an error here, and else a SIGBUS. */
-    int error = posix_fallocate(fd, 0, (off_t)member->size);
+    bundle_step = "it has no room";
+    int error = reserve(fd, member->size);
     if (!error) {
+        bundle_step = "a file can't be mapped";
         void *to = mmap(NULL, member->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (to != MAP_FAILED) {
             bundle_unpack(member, to);

@@ -32,3 +32,6 @@ void bundle_forget(const unsigned char *bundle);
 /* A descriptor of a file with the unpacked member, by which a library can be loaded (PATH_TO_FD), and
  * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder; -1 with errno. */
 int bundle_file(const char *folder, const char *name, const struct member *member);
+
+/* What bundle_file was about when it failed, for people. */
+extern const char *bundle_step;

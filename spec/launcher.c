@@ -30,6 +30,7 @@
 
 #define PAGE 4096UL
 #define AUXILIARY_MAX 64 /* Linux has 24 */
+#define NO_PROGRAMS "programs can't be run from there"
 
 __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
         ".balign 4096\n"
@@ -49,7 +50,13 @@ static _Noreturn void fail(const char *what, const char *advice)
     exit(1);
 }
 
-/* Files for all that is needed; 0 and an errno where the folder can't hold programs. */
+/* A place for files, and why it can't be used. */
+struct failure {
+    const char *place, *step;
+    int error;
+};
+
+/* Files for all that is needed; 0, bundle_step and an errno where the folder can't hold programs. */
 static int unpack(const char *folder, int fds[COUNT])
 {
     struct member member;
@@ -57,11 +64,13 @@ static int unpack(const char *folder, int fds[COUNT])
         if (!bundle_find(bundle, needed[i], &member))
             abort();
         fds[i] = bundle_file(folder, needed[i], &member);
-        void *code = fds[i] < 0 ? MAP_FAILED
-                                : mmap(NULL, member.size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fds[i], 0);
-        if (code != MAP_FAILED) {
-            munmap(code, member.size);
-            continue;
+        if (fds[i] >= 0) {
+            bundle_step = NO_PROGRAMS;
+            void *code = mmap(NULL, member.size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fds[i], 0);
+            if (code != MAP_FAILED) {
+                munmap(code, member.size);
+                continue;
+            }
         }
         int error = errno;
         for (int j = 0; j <= i; j++)
@@ -101,28 +110,43 @@ static const char *cache_folder(void)
     return path;
 }
 
+/* Says of each place what failed, in one line. */
+static _Noreturn void fail_everywhere(const struct failure *failures, size_t count)
+{
+    int is_noexec = 0;
+    fputs("nym-client: can't start: it finds no place for its libraries: ", stderr);
+    for (size_t i = 0; i < count; i++) {
+        const struct failure *failure = &failures[i];
+        is_noexec |= *failure->place == '/' && strcmp(failure->step, NO_PROGRAMS) == 0;
+        fprintf(stderr, "%s%s: %s (%s)", i ? "; " : "", failure->place, failure->step,
+                strerror(failure->error));
+    }
+    fprintf(stderr, "%s\n", is_noexec ? "; let TMPDIR name one that isn't mounted noexec" : "");
+    exit(1);
+}
+
 /* The folder with the files, or IN_MEMORY. */
 static const char *unpack_somewhere(int fds[COUNT])
 {
+    const char *(*const folders[])(void) = {temporary_folder, runtime_folder, cache_folder};
+    struct failure failures[1 + sizeof folders / sizeof *folders];
+    size_t count = 0;
     if (unpack(IN_MEMORY, fds))
         return IN_MEMORY;
-    const char *(*const folders[])(void) = {temporary_folder, runtime_folder, cache_folder};
-    int why = 0;
+    failures[count++] = (struct failure){"memory", bundle_step, errno};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         const char *folder = folders[i]();
         if (!*folder)
             continue;
         if (unpack(folder, fds)) {
-            if (why)
+            if (count > 1)
                 fprintf(stderr, "nym-client: %s can't hold programs (%s), so %s is used.\n",
-                        temporary_folder(), strerror(why), folder);
+                        failures[1].place, strerror(failures[1].error), folder);
             return folder;
         }
-        why = why ? why : errno;
+        failures[count++] = (struct failure){folder, bundle_step, errno};
     }
-    errno = why;
-    fail("no folder can hold programs",
-         why == EPERM ? "; let TMPDIR name one that isn't mounted noexec" : "");
+    fail_everywhere(failures, count);
 }
 
 /* What LD_ variables name is made for the machine's own dynamic linker and C library. */
@@ -159,7 +183,7 @@ static unsigned char *map_file(int fd)
     Elf64_Phdr segments[16];
     if (pread(fd, &head, sizeof head, 0) != sizeof head || head.e_phnum > 16 ||
         pread(fd, segments, sizeof *segments * head.e_phnum, (off_t)head.e_phoff) < 0)
-        abort();
+        fail(needed[0], "");
     uint64_t end = 0;
     for (int i = 0; i < head.e_phnum; i++)
         if (segments[i].p_type == PT_LOAD)
@@ -276,7 +300,7 @@ int main(int count, char **arguments)
                         "starts it can have them (systemd: AmbientCapabilities=)\n");
         return 1;
     }
-    if (access("/proc/self/fd", X_OK) != 0)
+    if (access("/proc/self/fd", X_OK) != 0 && (errno == ENOENT || errno == EACCES))
         fail("/proc/self/fd", "; mount it: mount -t proc proc /proc");
     signal(SIGXFSZ, SIG_IGN); /* where files may not grow, that is an error */
     forget_foreign_libraries();
