@@ -6,9 +6,9 @@ The file may be edited by hand: order and comments stay.
 
 import logging
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nym.config.text import line_of, parse_toml
 from nym.errors import ConfigError, ContactError, ContactsError
@@ -121,27 +121,25 @@ def add_contact(folder: Path, name: str, contact: Contact) -> None:
             "begin with a letter or a digit"
         )
 
-    def add(document: MutableMapping[str, Any], known: Mapping[str, Contact]) -> None:
+    def add(known: Mapping[str, Contact]) -> Contact:
         if known.get(name, contact).address != contact.address:
             raise ContactError(
                 f"{name} is the name of {encode_base58(known[name].address)}; remove that first: "
                 f"nym-client contacts remove {name}"
             )
-        entry = {"address": encode_base58(contact.address)}
-        document[name] = entry | ({"plain": True} if contact.is_plain else {})
+        return contact
 
-    _change(folder, add)
+    _change(folder, name, add)
 
 
 def remove_contact(folder: Path, name: str) -> None:
     """Forget a name. Raises ContactError, ConfigError."""
 
-    def remove(document: MutableMapping[str, Any], known: Mapping[str, Contact]) -> None:
+    def remove(known: Mapping[str, Contact]) -> None:
         if name not in known:
             raise ContactError(f'no contact is called "{name}"')
-        del document[name]
 
-    _change(folder, remove)
+    _change(folder, name, remove)
 
 
 def is_address(name: str) -> bool:
@@ -154,10 +152,10 @@ def is_address(name: str) -> bool:
 
 
 def _change(
-    folder: Path, edit: Callable[[MutableMapping[str, Any], Mapping[str, Contact]], None]
+    folder: Path, name: str, decide: Callable[[Mapping[str, Contact]], Contact | None]
 ) -> None:
-    """Read, edit and write the file, and let nobody else do so meanwhile."""
-    import tomlkit  # slow to load, and not needed to look somebody up
+    """Let a name stand for what `decide` says, or for nobody; nobody else changes it meanwhile."""
+    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
 
     path = folder / FILE
     with os_errors_as(ConfigError, f"{path} can't be changed"):
@@ -165,9 +163,29 @@ def _change(
         with locked(folder):
             text = _read(path)
             known = _parse(path, text)
-            document = tomlkit.parse(text)
-            edit(document, known)
-            write_file(path, tomlkit.dumps(document).encode())
+            contact = decide(known)
+            changed = _edit(text, name, contact)
+            rest = {other: known[other] for other in known if other != name}
+            # People write files in any form, and the library that changes them knows most of them.
+            if _parse(path, changed) != rest | ({name: contact} if contact else {}):
+                raise ConfigError(f"{path} has a form that can't be changed here; use an editor")
+            write_file(path, changed.encode())
+
+
+def _edit(text: str, name: str, contact: Contact | None) -> str:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text)
+        if contact is None:
+            del document[name]
+        else:
+            entry = {"address": encode_base58(contact.address)}
+            document[name] = entry | ({"plain": True} if contact.is_plain else {})
+        return tomlkit.dumps(document)
+    except (TypeError, ValueError, TOMLKitError) as error:
+        raise ConfigError(f"{FILE} has a form that can't be changed here: {error}") from error
 
 
 def _read(path: Path) -> str:

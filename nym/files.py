@@ -77,11 +77,11 @@ def close_to_others(folder: Path) -> list[str]:
     """
     was_open = []
     for path in (folder, *sorted(folder.iterdir())):
-        mode = path.lstat().st_mode
-        if not mode & 0o077 or not (path is folder or stat.S_ISREG(mode)):
-            continue
-        path.chmod(FOLDER_MODE if path is folder else FILE_MODE)
-        was_open.append(f"{path} (mode {stat.S_IMODE(mode):04o})")
+        with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
+            mode = path.stat().st_mode if path is folder else path.lstat().st_mode
+            if mode & 0o077 and (path is folder or stat.S_ISREG(mode)):
+                path.chmod(FOLDER_MODE if path is folder else FILE_MODE)
+                was_open.append(f"{path} (mode {stat.S_IMODE(mode):04o})")
     return was_open
 
 

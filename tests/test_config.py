@@ -18,6 +18,7 @@ from nym.config import (
     ClientSettings,
     Config,
     SocketSettings,
+    Value,
     values_of,
 )
 from nym.config.checks import check_directory, check_host, check_id
@@ -28,7 +29,7 @@ from nym.config.file import (
     save_config,
     settings_in_file,
 )
-from nym.config.text import format_config, line_of, parse_config, parse_toml
+from nym.config.text import change_text, format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
 from tests.harness import Program, run_program
 
@@ -177,10 +178,24 @@ def test_hosts(host: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "unix:", "a b", "[::1", "::1]", "[127.0.0.1]", "127.0.0.1:1", "[::1]:9001", "x:1"]
+    "bad",
+    [
+        "",
+        "unix:",
+        "unix:~nobody-has-this/x",
+        "a b",
+        "[::1",
+        "::1]",
+        "[127.0.0.1]",
+        "127.0.0.1:1",
+        "[::1]:9001",
+        "x:1",
+    ],
 )
 def test_what_is_no_host(bad: str) -> None:
-    with pytest.raises(ValueError, match="a host is a name or an IP address, without a port"):
+    with pytest.raises(
+        ValueError, match=r"a host is a name or an IP address, without a port|this home"
+    ):
         check_host(bad)
 
 
@@ -301,6 +316,34 @@ def test_a_setting_that_makes_no_sense_changes_nothing(
     with pytest.raises(ConfigError, match=says):
         change_setting(tmp_path, name, value)
     assert (tmp_path / CONFIG_FILE).read_text() == OWN
+
+
+FORMS = [
+    "# only a comment",
+    'client.id = "a"\nsocket.port = 1\n',
+    'client = { id = "a" }\n[traffic]\n',
+    'socket = {port = 1, host = "x"} # here\n[client]\n"id" = \'b\'',
+    'socket.port = 1\nclient.reliable = false\nsocket.host = "x"\n',
+    "[socket]\nport = 0x10\nallowed_origins = [\n  'https://a.example',\n] # mine\n[client]",
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
+@pytest.mark.parametrize(
+    ("key", "value", "after"),
+    [
+        ("client.id", "bob", "bob"),
+        ("socket.port", "9", 9),
+        ("socket.allowed_origins", '["https://b.example"]', ["https://b.example"]),
+        ("traffic.fetch_message_delay", "2", 2.0),
+    ],
+)
+def test_a_file_of_any_form_is_changed_in_one_place(
+    text: str, key: str, value: str, after: Value
+) -> None:
+    changed = change_text(text, key, value)
+    assert values_of(parsed(changed)) == values_of(parsed(text)) | {key: after}
+    assert ("#" in changed) == ("#" in text)
 
 
 def test_commands_at_the_same_time_lose_no_setting(tmp_path: Path) -> None:

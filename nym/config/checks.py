@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from nym.wire.addresses import UNIX, bare_host, is_ipv6
@@ -70,6 +71,10 @@ def check_host(value: str) -> None:
     """Where a socket is; an IPv6 address may be in brackets."""
     if value.startswith(UNIX):
         is_host = value != UNIX and value.isprintable()
+        try:
+            Path(value.removeprefix(UNIX)).expanduser()
+        except RuntimeError as error:
+            raise ValueError("nobody has this home, or its place isn't known") from error
     elif ":" in value:
         is_host = is_ipv6(bare_host(value))
     else:

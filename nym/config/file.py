@@ -18,8 +18,9 @@ def load_config(folder: Path) -> Config:
 
 
 def settings_in_file(folder: Path) -> frozenset[str]:
-    """The keys, such as "socket.port", of a config.toml that `load_config` took."""
+    """The keys, such as "socket.port", that are in config.toml."""
     text = _read(folder) or ""
+    parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))
     return frozenset(
         f"{section}.{name}" for section, table in parse_toml(text).items() for name in table
     )

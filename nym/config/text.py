@@ -121,20 +121,28 @@ def change_text(text: str, key: str, value: str) -> str:
     `value` is as in the file; of texts, the quotes may be left out. Raises ConfigError.
     """
     import tomlkit  # seldom needed, and slow to load
+    from tomlkit.exceptions import TOMLKitError
 
     setting = SETTINGS.get(key)
     if setting is None:
         raise ConfigError(f"there is no setting {key}; there are {_list(SETTINGS)}")
-    document = tomlkit.parse(text)
-    table = document.setdefault(setting.section, tomlkit.table())
     try:
-        table[setting.name] = checked(setting, _read_value(setting, value))
+        new = checked(setting, _read_value(setting, value))
     except ValueError as error:
         raise ConfigError(f"{key} = {value}: {error}") from error
-    changed = tomlkit.dumps(document)
+    try:
+        document = tomlkit.parse(text)
+        document.setdefault(setting.section, tomlkit.table())[setting.name] = new
+        changed = tomlkit.dumps(document)
+    except (TypeError, ValueError, TOMLKitError) as error:
+        raise ConfigError(
+            f"{key}: the file has a form that can't be changed here: {error}"
+        ) from error
     if key == "client.directory":  # what is set now is named, whatever the line said before
         changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
-    parse_config(changed, f"{key} = {value}", Config())
+    expected = with_values(parse_config(text, "the file", Config()), {key: new})
+    if parse_config(changed, f"{key} = {value}", Config()) != expected:
+        raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
     return changed
 
 

@@ -170,7 +170,7 @@ class Database:
             raise _DamageError(check.decode("utf-8", "replace"))
 
     def _failure(self, what: str, error: Exception) -> StoreError:
-        if self.path.parent.is_dir() and not os.access(self.path.parent, os.W_OK):
+        if os.path.isdir(self.path.parent) and not os.access(self.path.parent, os.W_OK):
             return FolderError(
                 f"{self.path.parent} can't be written by this user; the client has to"
             )
