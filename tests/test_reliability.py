@@ -317,3 +317,40 @@ def test_an_answer_cut_short_loses_only_what_was_cut(
     network.providers[0].announce()
     alice = stack.enter_context(Application(network.url))
     assert sorted(alice.receive(2)) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("is_provider_away", [False, True])
+def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_while(
+    stack: ExitStack, weather: Weather, monkeypatch: pytest.MonkeyPatch, is_provider_away: bool
+) -> None:
+    monkeypatch.setattr(client_module, "loop_patience", lambda traffic: 1.5)
+    network = stack.enter_context(running(Network(trace=weather)))
+    alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+    provider = network.providers[0]
+    place = provider.client_address.ip, provider.client_address.port
+    with alice.lines() as lines:
+        wait_until(lambda: lines.ask(type="status")["loss"] == 0.0, "a network that loses nothing")
+        weather.is_lost = lambda node, packet: True
+        if is_provider_away:
+            provider._clients.stop(timeout=0)
+        messages = [b"%d" % i for i in range(20)]
+        for message in messages[:10]:
+            lines.send(bob.address, message)
+
+        def all_wait() -> bool:
+            waiting = lines.ask(type="outbox")["messages"]
+            return {message["waits_for"] for message in waiting} == {"loops"}
+
+        wait_until(all_wait, "the notice that nothing comes back")
+        for message in messages[10:]:
+            lines.send(bob.address, message)
+        sent = alice.client._outgoing.sent
+        cover = alice.client._cover.sent
+        wait_until(lambda: alice.client._cover.sent > cover + 20)
+        assert alice.client._outgoing.sent == sent, "nothing is spent meanwhile"
+        weather.is_lost = lambda node, packet: False
+        if is_provider_away:
+            back = serving(lambda c: provider._serve_client(c, None), *place)
+            stack.enter_context(back)
+        assert sorted(bob.receive(20)) == sorted(messages)
+        wait_until(lambda: len(alice.client._outbox) == 0)
