@@ -121,6 +121,23 @@ def test_reliable_messages_are_tried_whatever_comes_back(setup: Setup) -> None:
     assert setup.why(message_id) == "acknowledgement"
 
 
+def test_one_that_is_due_among_many_that_wait_is_found(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.deliveries.MOST_ASKED", 10)
+    for recipient in (BOB, CAROL):
+        for _ in range(50):
+            setup.accept(Manner.RELIABLE, recipient)
+    pieces = [setup.next() for _ in range(100)]
+    for due in pieces:
+        assert due
+        setup.deliveries.taken(*due, setup.now)
+    assert setup.next() is None
+    later = [setup.accept(Manner.RELIABLE, recipient) for recipient in (BOB, CAROL)]
+    found = [due[0].id for _ in range(30) if (due := setup.next())]
+    assert sorted(found) == sorted(later)
+
+
 # Ends.
 
 

@@ -26,7 +26,8 @@ from nym.wire.requests import MessageProgress, WaitingMessage
 LOOK = 5.0  # seconds between looks for messages that are over without another packet
 MOST_NAMED = 10  # messages in one line of the log
 MOST_LISTED = 100  # in one answer, which holds up everything else
-_AT_ONCE = 200  # messages that are looked at before others have their turn
+MOST_ASKED = 300  # at a tick: less than a millisecond
+_AT_ONCE = 100  # messages that are looked at before others have their turn
 _MANNERS: dict[Manner, Literal["plain", "anonymous", "reliable"]] = {
     Manner.PLAIN: "plain",
     Manner.SEALED: "anonymous",
@@ -64,17 +65,24 @@ class Deliveries:
         run_schedule(Fixed(LOOK, time.monotonic()), self.look)
 
     def next(self, now: float) -> tuple[Delivery, Piece] | None:
-        """What has its turn, if anything: a piece of a message, to be `taken` or `refused`."""
+        """What has its turn, if anything: a piece of a message, to be `taken` or `refused`.
+
+        Of many that only wait, some are asked each time, so that a tick is short.
+        """
         self._admit()
         way = self._way()
-        for address, recipient in self._recipients.items():
+        left = MOST_ASKED
+        for _ in range(min(left, len(self._recipients))):
+            address, recipient = next(iter(self._recipients.items()))
+            self._recipients.move_to_end(address)
             if self._obstacle(address) is not None:
                 continue
-            for delivery in recipient.deliveries.values():
+            for _ in range(min(left, len(recipient.deliveries))):
+                left -= 1
+                delivery = next(iter(recipient.deliveries.values()))
+                recipient.deliveries.move_to_end(delivery.id)
                 piece = delivery.next(now, way)
                 if piece is not None:
-                    recipient.deliveries.move_to_end(delivery.id)
-                    self._recipients.move_to_end(address)
                     return delivery, piece
         return None
 
