@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from nym.errors import DescriptorsError, UnreachableError
-from nym.net import boundary, http, transport
+from nym.net import descriptors, http, transport
 from nym.net.directory import post
 from nym.net.http import http_get, http_post
 from nym.net.transport import exchange, send_packet
@@ -120,7 +120,7 @@ def no_descriptors_left() -> Iterator[None]:
 def test_without_descriptors_each_attempt_ends_and_the_limit_is_named_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(boundary.said, "until", 0.0)
+    monkeypatch.setattr(descriptors.said, "until", 0.0)
     with serving(hang) as address, no_descriptors_left():
         for attempt in (
             lambda: send_packet(address, bytes(1372)),

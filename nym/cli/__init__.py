@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -24,7 +25,9 @@ _VERSIONS = [["--verbose", "--version"], ["--version", "-v"]]
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
     occupy_closed_streams()
-    gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
+    hub = gevent.get_hub()
+    hub.NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
+    hub.print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does where it isn't one file
     try:
         return _run(arguments)
@@ -39,10 +42,22 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - no traceback is for users
-        from nym.cli import crash
-
-        complain(f"nym-client: {crash.describe(error)}")
+        complain(f"nym-client: {_describe(error)}")
         return 1
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        from nym.cli import crash
+    except OSError as failure:  # no descriptor to read it with
+        return f"an error that should not happen ({type(error).__name__}); no report: {failure}"
+    return crash.describe(error)
+
+
+def _log_greenlet(context: object, kind: Any, error: Any, trace: Any) -> None:
+    from nym.cli.log import log_greenlet
+
+    log_greenlet(kind, error, trace)
 
 
 def _run(arguments: list[str]) -> int:
@@ -64,6 +79,10 @@ def _run(arguments: list[str]) -> int:
         raise UsageError(misuse(command, arguments)) from error
     # Imported when needed: --help doesn't wait for the network code.
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
+    if "logging" in sys.modules:  # whatever has something to say there has loaded it
+        from nym.cli.log import set_up_log
+
+        set_up_log(None)
     # Not before: where an import is interrupted, that can be lost.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

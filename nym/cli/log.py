@@ -2,32 +2,69 @@
 
 import json
 import logging
-import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import gevent
-
 from nym.cli import crash
+from nym.cli.output import is_journal
 from nym.config import LoggingSettings
 from nym.config.checks import LEVELS
+from nym.net.descriptors import lack_of_descriptors
+from nym.wire.text import visible
 
 # Levels as systemd's journal reads them, from the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
-def set_up_log(settings: LoggingSettings) -> None:
-    """Log as the settings say, from now on; nothing that goes wrong prints a traceback."""
-    handler = logging.StreamHandler(sys.stderr)
-    if settings.format == "json":
-        handler.setFormatter(_Json())
-    elif _is_journal():
-        handler.setFormatter(_Journal())
-    else:
-        handler.setFormatter(_Text())
-    logging.basicConfig(handlers=[handler], level=LEVELS[settings.level], force=True)
-    gevent.get_hub().print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
+_LONGEST = 4000  # characters of a message
+
+
+def set_up_log(settings: LoggingSettings | None) -> None:
+    """Log as the settings say, from now on; nothing that goes wrong prints a traceback.
+
+    Without settings: the lines of a command, which are for whoever called it.
+    """
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    # Python has None for a stream that was closed before the start.
+    handler = logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
+    handler.addFilter(_last_gate)
+    handler.setFormatter(_formatter(settings))
+    level = LEVELS[settings.level] if settings else logging.WARNING
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def log_greenlet(kind: Any, error: Any, trace: Any) -> None:
+    """A greenlet, a callback of the hub or a thread died of something that nobody foresaw."""
+    logging.getLogger(__name__).error("a greenlet died", exc_info=(kind, error, trace))
+
+
+def _formatter(settings: LoggingSettings | None) -> logging.Formatter:
+    if settings and settings.format == "json":
+        return _Json()
+    if is_journal():
+        return _Journal()
+    return _Text() if settings else logging.Formatter("nym-client: %(message)s")
+
+
+def _last_gate(record: logging.LogRecord) -> bool:
+    """Makes the message what may be shown, whatever is in it; False where it was said before.
+
+    Of an error that nobody foresaw it says where the report is.
+    """
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[1]:
+        error = record.exc_info[1]
+        if lack_of_descriptors(error):
+            return False
+        what = crash.describe(error)
+        if not what:
+            return False
+        text += f": {what}"
+    record.msg, record.args = visible(text, _LONGEST), ()
+    record.exc_info = record.exc_text = record.stack_info = None
+    return True
 
 
 class _Text(logging.Formatter):
@@ -36,7 +73,7 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
         time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        return f"{time} {record.levelname:<7} {_message(record)}"
+        return f"{time} {record.levelname:<7} {record.msg}"
 
 
 class _Json(logging.Formatter):
@@ -49,7 +86,7 @@ class _Json(logging.Formatter):
             "time": time,
             "level": record.levelname.lower(),
             "part": record.name,
-            "message": _message(record),
+            "message": record.msg,
         }
         return json.dumps(fields, ensure_ascii=False)
 
@@ -59,24 +96,4 @@ class _Journal(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
-        return f"<{_PRIORITIES.get(record.levelno, 6)}>{_message(record)}"
-
-
-def _message(record: logging.LogRecord) -> str:
-    """What happened; of an error that nobody foresaw, where the report is."""
-    text = record.getMessage()
-    if record.exc_info and record.exc_info[1]:
-        text += f": {crash.describe(record.exc_info[1])}"
-    return text.replace("\n", " ")
-
-
-def _is_journal() -> bool:
-    try:
-        status = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError):
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
-
-
-def _log_greenlet(context: object, kind: Any, error: Any, trace: Any) -> None:
-    logging.getLogger(__name__).error("a greenlet died", exc_info=(kind, error, trace))
+        return f"<{_PRIORITIES.get(record.levelno, 6)}>{record.msg}"

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from gevent.monkey import get_original
 
 from nym.errors import NymError
+from nym.wire.text import visible
+
+_LONGEST_LINE = 4000  # characters
 
 
 class OutputError(NymError):
@@ -55,9 +58,20 @@ def watched_output(is_wanted: bool) -> Iterator[list[int]]:
 
 
 def complain(text: str) -> None:
-    """A line for people, on standard error, if there is one."""
+    """What is wrong, for people, on standard error, if there is one."""
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        mark = "<3>" if is_journal() else ""  # sd-daemon(3): an error
+        for line in text.split("\n"):
+            print(mark + visible(line, _LONGEST_LINE), file=sys.stderr, flush=True)
+
+
+def is_journal() -> bool:
+    """Whether what goes to standard error is read by systemd's journal."""
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def occupy_closed_streams() -> None:

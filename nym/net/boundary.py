@@ -4,11 +4,7 @@ Whatever talks to a peer does so inside `translated`. A RemoteError comes out, o
 of the network and nobody can foresee, such as MemoryError, as it is.
 """
 
-import errno
-import logging
-import resource
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -16,17 +12,13 @@ from http.client import HTTPException
 import gevent
 
 from nym.errors import (
-    DescriptorsError,
     NymError,
     RemoteError,
     RemoteFormatError,
     UnreachableError,
 )
+from nym.net.descriptors import lack_of_descriptors
 from nym.wire.text import visible, without_credentials
-
-SAY_EVERY = 600.0  # seconds between two lines that say the same of descriptors
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -49,37 +41,6 @@ def deadline(peer: str, seconds: float) -> gevent.Timeout:
     Of the whole exchange: a socket's own time-out begins anew with each byte that drips in.
     """
     return gevent.Timeout(seconds, UnreachableError(f"{peer} did not answer within {seconds:g} s"))
-
-
-def lack_of_descriptors(error: BaseException) -> DescriptorsError | None:
-    """The error to raise, where `error` says that there are no descriptors left; else None.
-
-    The first time that is a line in the log, with the limit to raise; then for ten minutes not.
-    """
-    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-        return None
-    if error.errno == errno.EMFILE:
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        text = (
-            f"this process has as many open files and connections as it may, {soft}: raise that "
-            "limit with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
-        )
-    else:
-        text = "this machine has as many open files as it may: raise the limit with fs.file-max"
-    # The limit is one of the whole process, and so is what was said of it.
-    if time.monotonic() >= said.until:
-        said.until = time.monotonic() + SAY_EVERY
-        log.error("%s", text)
-    return DescriptorsError(text)
-
-
-class Said:
-    """Until when, on the monotonic clock, a line needs no repetition."""
-
-    until = 0.0
-
-
-said = Said()
 
 
 def _ours(peer: str, error: BaseException) -> RemoteError:

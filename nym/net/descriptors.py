@@ -1,9 +1,27 @@
 """How many descriptors this process may have: each open file, and each connection, takes one."""
 
+import errno
+import logging
 import resource
+import time
+
+from nym.errors import DescriptorsError
+
+SAY_EVERY = 600.0  # seconds between two lines that say the same
 
 # For the client's own work: connections to nodes, its files. Of few, an eighth.
 RESERVE = 64
+
+log = logging.getLogger(__name__)
+
+
+class _Said:
+    """The limit is one of the whole process, and so is what was said of it."""
+
+    until = 0.0  # monotonic
+
+
+said = _Said()
 
 
 def raise_limit(wanted: int) -> None:
@@ -21,3 +39,35 @@ def are_scarce(newest: int) -> bool:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft != resource.RLIM_INFINITY and newest >= soft - min(RESERVE, soft // 8)
+
+
+def is_lack(error: BaseException) -> bool:
+    """Whether the system says that there are none left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def lack_of_descriptors(error: BaseException) -> DescriptorsError | None:
+    """The error to raise where `error` says that there are none left; else None.
+
+    The first time that is a line in the log, with the limit to raise; then for ten minutes not.
+    """
+    if not is_lack(error):
+        return None
+    text = advice(error)
+    if time.monotonic() >= said.until:
+        said.until = time.monotonic() + SAY_EVERY
+        log.error("%s", text)
+    return DescriptorsError(text)
+
+
+def advice(error: BaseException) -> str:
+    """What to do when there are none left."""
+    if isinstance(error, OSError) and error.errno == errno.ENFILE:
+        return (
+            "this machine has as many open files as it may: raise the limit with sysctl fs.file-max"
+        )
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"this process has as many open files and connections as it may, {soft}: raise that limit "
+        "with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
+    )

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 
 from nym.errors import ConfigError, ListenError, LockedError
 from nym.files import locked
-from nym.net.boundary import lack_of_descriptors
+from nym.net.descriptors import lack_of_descriptors
 from nym.wire.addresses import UNIX, NodeAddress
 
 _HINTS = {

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nym.errors import UnreachableError
-from nym.net.boundary import deadline, lack_of_descriptors, translated
+from nym.net.boundary import deadline, translated
+from nym.net.descriptors import lack_of_descriptors
 from nym.net.places import experience
 from nym.wire.addresses import NodeAddress
 

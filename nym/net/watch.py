@@ -42,11 +42,13 @@ class Watch:
 
     def _keep_running(self, name: str, run: Callable[[], None]) -> None:
         backoff = Backoff(FIRST_RESTART, LONGEST_RESTART, self._random)
+        level = logging.ERROR
         while True:
             started = time.monotonic()
             try:
                 run()
-                log.error("%s ended by itself; it is started again", name)
+                log.log(level, "%s ended by itself; it is started again", name)
+                level = logging.DEBUG
             except Exception:
                 log.exception("%s died; it is started again", name)
             if time.monotonic() - started > STEADY:

@@ -15,8 +15,7 @@ from gevent.pool import Pool
 
 from nym.config import SocketSettings
 from nym.errors import BusyError
-from nym.net.boundary import lack_of_descriptors
-from nym.net.descriptors import are_scarce
+from nym.net.descriptors import are_scarce, lack_of_descriptors
 from nym.net.listening import Server, UnixListener, listen
 from nym.net.localhost import numeric
 from nym.net.watch import Outage
