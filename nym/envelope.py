@@ -22,6 +22,7 @@ import pysodium
 from nym import sphinx
 from nym.errors import GroupElementError, LengthError, MessageTooLongError
 from nym.identity import Identity
+from nym.wire.pieces import Message
 from nym.wire.sizes import ADDRESS_LENGTH, KEY_LENGTH, LONGEST_MESSAGE, LONGEST_SEALED
 
 VERSION = 1
@@ -95,7 +96,7 @@ def fragment_count(length: int, *, reliable: bool) -> int:
 
 
 def fragment(
-    message: bytes, message_id: bytes, index: int, sender: bytes | None = None
+    message: Message, message_id: bytes, index: int, sender: bytes | None = None
 ) -> Fragment:
     """Number `index` of the message's fragments ("Fragments"). Raises MessageTooLongError."""
     count = fragment_count(len(message), reliable=sender is not None)

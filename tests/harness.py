@@ -116,7 +116,7 @@ def running(network: Network) -> Iterator[Network]:
 
 def contents(messages: Iterable[Received]) -> list[bytes]:
     """What is in them."""
-    return [received.message for received in messages]
+    return [bytes(received.message) for received in messages]
 
 
 def deliver(inbox: Inbox, message: bytes, sender: bytes | None = None) -> bool:

@@ -110,7 +110,7 @@ def test_what_was_received_is_there_at_the_next_start(tmp_path: Path, stack: Exi
         first = lines.receive()
         lines.ask(type="status")  # behind the acknowledgement
     with Application(network.url, folder=tmp_path, identity=identity) as bob:
-        assert sorted([first.message, *bob.receive(2)]) == [b"0", b"1", b"2"]
+        assert sorted([bytes(first.message), *bob.receive(2)]) == [b"0", b"1", b"2"]
 
 
 def test_reliable_messages_arrive_through_loss(stack: ExitStack, weather: Weather) -> None:

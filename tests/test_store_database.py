@@ -127,7 +127,7 @@ def test_under_another_key_nothing_is_read_and_nothing_deleted(
 def test_a_newer_versions_file_is_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     connection = sqlite3.connect(tmp_path / "client.db")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     with pytest.raises(StoreError, match="newer version"):
         Journal(tmp_path, KEY)
@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_with_a_name(tmp_path: Path) ->
 
 
 def entries(journal: Journal) -> list[tuple[str, bytes]]:
-    return journal.take("a")
+    return journal.take_short("a")
 
 
 def filled(journal: Journal, count: int) -> None:

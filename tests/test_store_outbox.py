@@ -82,7 +82,7 @@ def test_one_recipient_has_half_of_the_outbox_and_a_full_one_says_who_fills_it(
 ) -> None:
     monkeypatch.setattr(outbox_module, limit, value)
     now = 1000.0
-    outbox = Outbox(journal, lambda: now, lambda oldest: f"{oldest.message[0]} is silent")
+    outbox = Outbox(journal, lambda: now, lambda oldest: f"{bytes(oldest.message)[0]} is silent")
     first, second, third = messages(b"first", b"secnd", b"third")
     assert outbox.accept([first, second]) == [None, None]
     now += 7300.0

@@ -1,6 +1,7 @@
 """JSON objects, against what the published client answers."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ WAITING = WaitingMessage(
 )
 
 
+def text(pieces: Iterable[str]) -> str:
+    return "".join(pieces)
+
+
 def received(message: bytes) -> Received:
     return Received("ab12", message, 1580000000.5)
 
@@ -100,7 +105,7 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
             response = OwnDetails(KnownClient(decode_base58(expected["address"])))
         case _:
             pytest.fail(f"{request} is not published")
-    answer = json.loads(encode_response(response, message_format))
+    answer = json.loads(text(encode_response(response, message_format)))
     answer.pop("id", None)
     if expected["type"] != "error":  # too long, say: for the service to tell
         assert answer == expected
@@ -160,7 +165,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
     room = ROOMS[message_format]
     assert room.most_bytes is not None
     messages = [received(kind * 200) for kind in kinds]
-    answer = encode_response(Fetched(messages), message_format)
+    answer = text(encode_response(Fetched(messages), message_format))
     taken = sum(room.size(message.message) for message in messages)
     assert len(answer) <= LONGEST_FRAME - room.most_bytes + taken <= len(answer) + 1
 
@@ -253,7 +258,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
     ],
 )
 def test_responses(response: Response, message_format: str, line: object) -> None:
-    encoded = encode_response(response, message_format)
+    encoded = text(encode_response(response, message_format))
     assert "\n" not in encoded
     assert json.loads(encoded) == line
 
@@ -264,7 +269,7 @@ def test_what_json_never_asks_for() -> None:
 
 
 def test_a_subscriber_gets_everything_about_a_message() -> None:
-    assert json.loads(encode_news(received(b"\xff"))) == {
+    assert json.loads(text(encode_news(received(b"\xff")))) == {
         "type": "message",
         "id": "ab12",
         "data": "/w==",

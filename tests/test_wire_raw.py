@@ -80,4 +80,4 @@ def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
         assert encode_error(error)
         return
     if isinstance(request, Send):
-        assert b"\x01" + request.recipient + request.message == data
+        assert b"\x01" + request.recipient + bytes(request.message) == data

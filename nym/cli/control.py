@@ -22,7 +22,7 @@ from nym.cli.output import complain, watched_output
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError, refusal
 from nym.net.listening import unix_address
 from nym.sockets import CONTROL_SOCKET
-from nym.wire.lines import LineBuffer
+from nym.wire.lines import LineBuffer, whole
 
 SILENCE = 3.5  # seconds without an answer until it is said
 PATIENCE = 30.0  # seconds until a question is given up
@@ -129,7 +129,7 @@ class Control:
             raise self._gone() from error
         if not data:
             raise self._gone()
-        self._heard += self._lines.feed(data)
+        self._heard += map(whole, self._lines.feed(data))
 
     def _note_silence(self, began: float) -> None:
         """Say when it begins, and when it ends."""

@@ -6,6 +6,7 @@ nothing new comes for PATIENCE seconds is given up.
 """
 
 import logging
+from bisect import bisect_right
 from collections import OrderedDict
 from hashlib import blake2b
 from struct import Struct
@@ -14,11 +15,13 @@ from typing import NamedTuple
 from nym.envelope import Fragment, Run
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
+from nym.wire.pieces import Message, gather
 
 MOST_PARTIAL = 1000  # messages
 MOST_BYTES = 64 << 20
 MOST_SEEN = 50_000  # ids of complete messages that are remembered
 PATIENCE = 86_400.0
+_BLOCK = 64  # fragments
 
 _FRAGMENT, _SEEN = "fragment", "seen"
 _HEAD = Struct(">HHBB")  # index, count, length of message id, of sender
@@ -39,31 +42,62 @@ class _Key(NamedTuple):
 
 
 class _Partial:
-    """Pieces of a message, and the runs that they make up."""
+    """Pieces of a message, and the runs that they make up.
+
+    Blocks of pieces are joined when they are complete, so that a long message is whole without any
+    work on all of it.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.pieces: dict[int, bytes] = {}
+        self.kept = 0  # pieces
         self.size = 0
         self.touched = 0.0
-        self._last_of: dict[int, int] = {}  # of each run, by its first
-        self._first_of: dict[int, int] = {}  # of each run, by its last
+        self._begun: dict[int, dict[int, bytes]] = {}  # by number of the block
+        self._blocks: dict[int, bytes] = {}
+        self._runs: list[tuple[int, int]] = []  # (first, last), in order
+
+    def __contains__(self, index: int) -> bool:
+        block = index // _BLOCK
+        return block in self._blocks or index in self._begun.get(block, ())
 
     def keep(self, index: int, data: bytes, now: float) -> tuple[int, int]:
         """Add a piece; returns (first, last) of the run that it is in now."""
-        self.pieces[index] = data
+        self.kept += 1
         self.size += len(data)
         self.touched = now
-        first, last = self._first_of.pop(index - 1, index), self._last_of.pop(index + 1, index)
-        self._last_of[first], self._first_of[last] = last, first
-        return first, last
+        number = index // _BLOCK
+        block = self._begun.setdefault(number, {})
+        block[index] = data
+        if len(block) == min(_BLOCK, self.count - number * _BLOCK):
+            self._blocks[number] = _joined(self._begun.pop(number))
+        return self._join_run(index)
 
     def run(self, index: int) -> tuple[int, int]:
         """(first, last) of the run that this piece is in."""
-        first = index
-        while first not in self._last_of:
-            first -= 1
-        return first, self._last_of[first]
+        return self._runs[bisect_right(self._runs, (index, self.count)) - 1]
+
+    def completed_by(self, last: Fragment) -> Message:
+        """The message, of which this piece alone isn't here."""
+        number = last.index // _BLOCK
+        block = _joined({**self._begun.get(number, {}), last.index: last.data})
+        blocks = {**self._blocks, number: block}
+        return gather(blocks[number] for number in range(len(blocks)))
+
+    def _join_run(self, index: int) -> tuple[int, int]:
+        at = bisect_right(self._runs, (index, self.count))
+        begin = end = at
+        first = last = index
+        if at > 0 and self._runs[at - 1][1] == index - 1:
+            begin, first = at - 1, self._runs[at - 1][0]
+        if at < len(self._runs) and self._runs[at][0] == index + 1:
+            end, last = at + 1, self._runs[at][1]
+        self._runs[begin:end] = [(first, last)]
+        return first, last
+
+
+def _joined(pieces: dict[int, bytes]) -> bytes:
+    return b"".join(pieces[index] for index in sorted(pieces))
 
 
 class Assembly:
@@ -76,7 +110,7 @@ class Assembly:
         self._bytes = 0
         self._seen = dict.fromkeys(name for name, _ in journal.take(_SEEN))
         self.given_up = 0
-        for _, body in journal.take(_FRAGMENT):
+        for _, body in journal.take_short(_FRAGMENT):
             fragment = _decode(body)
             self._keep(_key(fragment), fragment, now)
 
@@ -97,9 +131,9 @@ class Assembly:
         if partial and partial.count != count:
             log.debug("a fragment that contradicts those before it was dropped")
             return None
-        if partial and index in partial.pieces:
+        if partial and index in partial:
             return Run(fragment.message_id, *partial.run(index))
-        if count == (len(partial.pieces) + 1 if partial else 1):
+        if count == (partial.kept + 1 if partial else 1):
             return everything if self._complete(key, fragment) else None
         self._make_room(key, len(fragment.data))
         first, last = self._keep(key, fragment, now)
@@ -115,9 +149,8 @@ class Assembly:
             self._give_up(key, "nothing more of it came")
 
     def _complete(self, key: _Key, last: Fragment) -> bool:
-        partial = self._partial.get(key)
-        pieces = {**partial.pieces, last.index: last.data} if partial else {last.index: last.data}
-        message = b"".join(pieces[i] for i in range(last.count))
+        partial = self._partial.get(key, _Partial(last.count))
+        message = partial.completed_by(last)
         # A reliable one comes again when there is room; of others, the loss is counted.
         if last.sender is not None and not self._inbox.has_room(len(message)):
             return False
@@ -151,7 +184,7 @@ class Assembly:
         log.warning(
             "a message of %d fragments is given up with %d of them: %s",
             partial.count,
-            len(partial.pieces),
+            partial.kept,
             why,
         )
         self.given_up += 1
@@ -162,8 +195,7 @@ class Assembly:
         if partial is None:
             return
         self._bytes -= partial.size
-        for index in partial.pieces:
-            self._journal.drop(_FRAGMENT, f"{key.name} {index}")
+        self._journal.drop_parts(_FRAGMENT, key.name)
 
 
 def _key(fragment: Fragment) -> _Key:

@@ -135,7 +135,7 @@ class Unacknowledged(Delivery):
     def content(self, piece: Piece) -> Fragment | bytes:
         """See Delivery."""
         if self._is_plain:
-            return self.outgoing.message
+            return bytes(self.outgoing.message)
         return fragment(self.outgoing.message, bytes.fromhex(self.id), piece.fragment)
 
     def next(self, now: float, way: Way) -> Piece | None:

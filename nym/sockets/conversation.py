@@ -19,7 +19,8 @@ from nym.errors import FrameError, RequestError
 from nym.net.spell import Spell
 from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
-from nym.wire.lines import LineBuffer
+from nym.wire.lines import Line, LineBuffer
+from nym.wire.pieces import with_last
 from nym.wire.requests import (
     UNLIMITED,
     Fetch,
@@ -238,7 +239,7 @@ class JsonConversation(Conversation):
         yield from super().unasked()
         if self._subscription is not None and not self.is_over:
             for news in self._subscription.news():
-                yield self._pack(json_objects.encode_news(news))
+                yield from self._pack(json_objects.encode_news(news))
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
@@ -248,12 +249,12 @@ class JsonConversation(Conversation):
             self._subscription = None
 
     @abstractmethod
-    def _pack(self, text: str) -> bytes:
-        """What to write for one object."""
+    def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
+        """What to write for one object, which comes in pieces."""
 
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         """What a JSON object asks for. Raises a RequestError."""
-        request, message_format = json_objects.decode_request(body)
+        request, message_format = json_objects.decode_request(body, self._spell.rest)
         encode = partial(self._encode, message_format)
         return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
 
@@ -266,10 +267,10 @@ class JsonConversation(Conversation):
         return Subscribed()
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
-        yield self._pack(json_objects.encode_response(response, message_format))
+        return self._pack(json_objects.encode_response(response, message_format))
 
     def _encode_error(self, error: RequestError) -> bytes:
-        return self._pack(json_objects.encode_error(error))
+        return b"".join(self._pack([json_objects.encode_error(error)]))
 
 
 class LinesConversation(JsonConversation):
@@ -286,7 +287,7 @@ class LinesConversation(JsonConversation):
     def rest(self) -> Iterator[bytes]:
         """See Conversation."""
         line = self._buffer.rest()
-        return self._serve([self._asked_line(line)] if line.strip() else [])
+        return self._serve([self._asked_line(line)] if line else [])
 
     def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
         try:
@@ -297,11 +298,12 @@ class LinesConversation(JsonConversation):
             self.is_over = True
             yield partial(self._encode_error, error)
 
-    def _asked_line(self, line: bytes) -> Asked | Remark:
+    def _asked_line(self, line: Line) -> Asked | Remark:
         try:
-            return self._asked_object(json_objects.parse(line))
+            return self._asked_object(json_objects.parse(line, self._spell.rest))
         except RequestError as error:
             return partial(self._encode_error, error)
 
-    def _pack(self, text: str) -> bytes:
-        return text.encode() + b"\n"
+    def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
+        for text, is_last in with_last(texts):
+            yield f"{text}\n".encode() if is_last else text.encode()

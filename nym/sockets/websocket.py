@@ -1,5 +1,6 @@
 """What is said on a WebSocket once it is open (docs/protocol/sockets.md, "WebSocket")."""
 
+import struct
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from nym.service import Service
 from nym.sockets.conversation import Asked, JsonConversation, Remark
 from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
+from nym.wire.long_json import flat
 
 MIX = "/mix"  # the one path where binary messages are understood
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -73,13 +75,13 @@ class WebSocketConversation(JsonConversation):
 
     def _asked_text(self, message: bytes) -> Asked | Remark:
         try:
-            body = json_objects.parse(message)
+            body = json_objects.parse(message, self._spell.rest)
         except RequestError as error:
             return self._mistake(error)
         if is_protobuf(body, is_mix=self._is_mix):
             from nym.sockets import mix
 
-            return mix.asked_object(body, self._pack)
+            return mix.asked_object(flat(body), self._pack_one)
         return self._asked_body(body)
 
     def _asked_body(self, body: dict[str, Any]) -> Asked | Remark:
@@ -93,9 +95,18 @@ class WebSocketConversation(JsonConversation):
             return partial(self._encode_error, error)
         from nym.sockets import mix
 
-        return mix.error_object(error, self._pack)
+        return mix.error_object(error, self._pack_one)
 
-    def _pack(self, text: str) -> bytes:
+    def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
+        pieces = []
+        for text in texts:
+            pieces.append(text.encode())
+            self._spell.rest()
+        # One frame, as there are programs that put none together; its length comes before it.
+        yield _head(Opcode.TEXT, sum(map(len, pieces))) + pieces[0]
+        yield from pieces[1:]
+
+    def _pack_one(self, text: str) -> bytes:
         return _frame(Opcode.TEXT, text.encode())
 
     def _own_frames(self) -> bytes:
@@ -106,6 +117,16 @@ class WebSocketConversation(JsonConversation):
         """End it, unless something else has ended it already."""
         if self._protocol.state is State.OPEN:
             self._protocol.fail(code, reason)
+
+
+def _head(opcode: Opcode, length: int) -> bytes:
+    """What a frame begins with (RFC 6455, 5.2): the last of its message, and not masked."""
+    final = 0x80 | opcode
+    if length < 126:
+        return struct.pack(">BB", final, length)
+    if length < 1 << 16:
+        return struct.pack(">BBH", final, 126, length)
+    return struct.pack(">BBQ", final, 127, length)
 
 
 def _frame(opcode: Opcode, data: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """One SQLite file in the client's folder: entries of a kind, an id and a body.
 
+A long body is kept in pieces, each an entry of its own behind the one that it belongs to, so that
+nothing takes or copies many MiB at once.
 The only user of SQLite. Bodies are sealed (docs/reliability.md, "At rest"). The file is locked as
 long as it is open: a second client on the folder is refused. A damaged file is set aside, and what
 can be read of it goes into a fresh one.
@@ -8,7 +10,7 @@ can be read of it goes into a fresh one.
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +21,13 @@ from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.files import FILE_MODE
 from nym.store.aside import name_aside, set_aside
 from nym.store.reserve import Reserve
-from nym.store.salvage import readable
+from nym.store.salvage import Row, readable
+from nym.wire.pieces import Message, Pieces, cut, gather
 
 FILE = "client.db"
-_FORMAT = 1
+# Every body in one piece, and the format since the first long one was written.
+_SHORT_FORMAT, _FORMAT = 1, 2
+_PIECE = " piece"  # of the kind of pieces; their ids are the entry's, a space, and a number
 _LATEST = 1000  # no version that will ever be; more is damage
 _NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 # Of the write-ahead log: small, so that it doesn't fill a small disk by itself.
@@ -49,7 +54,14 @@ class Change(NamedTuple):
 
     kind: str
     id: str
-    body: bytes | None
+    body: Message | None
+
+
+class Parts(NamedTuple):
+    """The end of all entries whose ids are `name`, a space, and anything."""
+
+    kind: str
+    name: str
 
 
 class Database:
@@ -61,7 +73,8 @@ class Database:
 
     def __init__(self, folder: Path, private_key: bytes) -> None:
         self.path = folder / FILE
-        self.entries: dict[str, list[tuple[str, bytes]]] = {}
+        self.entries: dict[str, list[tuple[str, Message]]] = {}
+        self._long: set[tuple[str, str]] = set()  # entries that have pieces, perhaps
         self._key = blake2b(key=private_key, person=b"nym client.db", digest_size=32).digest()
         self._reserve = Reserve(folder)
         self._connection = self._open()
@@ -81,7 +94,9 @@ class Database:
             return StoreError(f"{self.path.parent} has no room: {error.strerror}")
         return None
 
-    def transact(self, changes: Sequence[Change], *, has_to_be: bool = False) -> StoreError | None:
+    def transact(
+        self, changes: Sequence[Change | Parts], *, has_to_be: bool = False
+    ) -> StoreError | None:
         """Make all changes, on disk, or none; returns what went wrong.
 
         The reserve is for what `has_to_be`. It may run in another thread, whose pool would print
@@ -107,23 +122,45 @@ class Database:
         """Let go of the file."""
         self._connection.close()
 
-    def _make(self, changes: Sequence[Change]) -> None:
+    def _make(self, changes: Sequence[Change | Parts]) -> None:
         if self._connection.in_transaction:
             self._connection.rollback()  # where even that failed last time
         with self._connection:
             for change in changes:
                 self._apply(change)
+        for change in changes if self._long else ():
+            if isinstance(change, Change) and change.body is None:
+                self._long.discard((change.kind, change.id))
 
-    def _apply(self, change: Change) -> None:
-        key = (change.kind, change.id)
-        if change.body is None:
-            self._connection.execute("DELETE FROM entry WHERE kind = ? AND id = ?", key)
-        else:
+    def _apply(self, change: Change | Parts) -> None:
+        if isinstance(change, Parts):
+            self._delete_parts(*change)
+            return
+        kind, entry_id, body = change
+        if (kind, entry_id) in self._long:
+            self._delete_parts(kind + _PIECE, entry_id)
+        if body is None:
+            self._connection.execute(
+                "DELETE FROM entry WHERE kind = ? AND id = ?", (kind, entry_id)
+            )
+            return
+        pieces = body.pieces if isinstance(body, Pieces) else (body,)
+        count = len(pieces)
+        for number, piece in enumerate(pieces):
+            where = (kind + _PIECE, f"{entry_id} {number}") if number else (kind, entry_id)
             self._connection.execute(
                 "INSERT INTO entry (kind, id, body) VALUES (?, ?, ?) "
                 "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                (*key, self._seal(change)),
+                (*where, self._seal(piece, _what(kind, entry_id, number, count))),
             )
+        if count > 1:
+            self._long.add((kind, entry_id))
+            self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+    def _delete_parts(self, kind: str, name: str) -> None:
+        self._connection.execute(
+            "DELETE FROM entry WHERE kind = ? AND id > ? AND id < ?", (kind, f"{name} ", f"{name}!")
+        )
 
     def _open(self) -> sqlite3.Connection:
         connection = None
@@ -152,7 +189,7 @@ class Database:
         try:
             self._prepare(connection)
             rows, damage = readable(connection)
-            unreadable = sum(not self._keep(*row) for row in rows)
+            unreadable = self._keep(rows)
             if damage:
                 raise damage
             (check,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -176,14 +213,38 @@ class Database:
             )
         return StoreError(f"{self.path} can't be {what}: {error}")
 
-    def _keep(self, kind: bytes, entry_id: bytes, sealed: bytes) -> bool:
-        try:
-            name, entry = kind.decode(), entry_id.decode()
-            body = self._unseal(name, entry, sealed)
-        except (ValueError, TypeError, AttributeError):
-            return False
-        self.entries.setdefault(name, []).append((entry, body))
-        return True
+    def _keep(self, rows: Iterable[Row]) -> int:
+        """Note the entries in these rows; returns how many can't be read."""
+        found: dict[tuple[str, str], list[bytes]] = {}
+        unreadable = 0
+        for row in rows:
+            try:
+                kind, entry_id = row[0].decode(), row[1].decode()
+            except (ValueError, AttributeError):
+                unreadable += 1
+                continue
+            if kind.endswith(_PIECE):
+                kind, entry_id = kind.removesuffix(_PIECE), entry_id.rpartition(" ")[0]
+            found.setdefault((kind, entry_id), []).append(row[2])
+        for (kind, entry_id), sealed in found.items():
+            try:
+                body = self._opened(kind, entry_id, sealed)
+            except (ValueError, TypeError):
+                unreadable += 1
+                continue
+            self.entries.setdefault(kind, []).append((entry_id, body))
+        return unreadable
+
+    def _opened(self, kind: str, entry_id: str, sealed: list[bytes]) -> Message:
+        """The body that was sealed in these pieces. Raises ValueError, TypeError."""
+        count = len(sealed)
+        if count > 1:
+            self._long.add((kind, entry_id))
+        return gather(
+            piece
+            for number, part in enumerate(sealed)
+            for piece in cut(self._unseal(part, _what(kind, entry_id, number, count)))
+        )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # Nothing here writes to a file that is as it should be: the disk may be full.
@@ -204,7 +265,7 @@ class Database:
                 "CREATE TABLE entry (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
                 "id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
             )
-            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            connection.execute(f"PRAGMA user_version = {_SHORT_FORMAT}")
         connection.commit()
 
     def _begin_anew(self, reason: "_DamageError") -> sqlite3.Connection:
@@ -238,23 +299,26 @@ class Database:
         return self._connection
 
     # At rest: XChaCha20-Poly1305 with random nonces, 24 bytes, which never repeat. What an entry is
-    # authenticates it, so that entries can't be exchanged for each other.
+    # authenticates it, so that neither entries nor pieces can be exchanged or left out.
 
-    def _seal(self, change: Change) -> bytes:
+    def _seal(self, body: bytes, what: bytes) -> bytes:
         nonce = os.urandom(_NONCE_LENGTH)
-        what = f"{change.kind} {change.id}".encode()
         sealed: bytes = pysodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            change.body, what, nonce, self._key
+            body, what, nonce, self._key
         )
         return nonce + sealed
 
-    def _unseal(self, kind: str, entry_id: str, body: bytes) -> bytes:
+    def _unseal(self, body: bytes, what: bytes) -> bytes:
         nonce, sealed = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
-        what = f"{kind} {entry_id}".encode()
         opened: bytes = pysodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
             sealed, what, nonce, self._key
         )
         return opened
+
+
+def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:
+    """What a piece is: number so-and-so of all of an entry's."""
+    return (f"{kind} {entry_id}" + (f" {number} of {count}" if count > 1 else "")).encode()
 
 
 def _code(error: sqlite3.Error) -> int | None:

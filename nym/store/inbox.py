@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from nym.store.journal import Journal
+from nym.wire.pieces import Message, prefix, split
 from nym.wire.requests import MOST_OFFERED, Received
 
 MOST_MESSAGES = 10_000
@@ -43,7 +44,7 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._messages) + len(self._arrived)
 
-    def deliver(self, message: bytes, sender: bytes | None = None) -> bool:
+    def deliver(self, message: Message, sender: bytes | None = None) -> bool:
         """Keep a message, which has to be settled then. False without room."""
         if not self.has_room(len(message)):
             if not self.lost:
@@ -76,7 +77,7 @@ class Inbox:
     def take(
         self,
         most_bytes: int | None = None,
-        size: Callable[[bytes], int] = len,
+        size: Callable[[Message], int] = len,
         longest: int | None = None,
     ) -> list[Received]:
         """All messages, or the oldest that `most_bytes` have room for, and at least one.
@@ -193,12 +194,12 @@ class Subscriber:
         self.window = window
 
 
-def _encode(received: Received) -> bytes:
+def _encode(received: Received) -> Message:
     sender = received.sender or b""
-    return _HEAD.pack(received.at, len(sender)) + sender + received.message
+    return prefix(_HEAD.pack(received.at, len(sender)) + sender, received.message)
 
 
-def _decode(entry_id: str, body: bytes) -> Received:
-    at, length = _HEAD.unpack_from(body)
-    start = _HEAD.size + length
-    return Received(entry_id, body[start:], at, body[_HEAD.size : start] or None)
+def _decode(entry_id: str, body: Message) -> Received:
+    at, length = _HEAD.unpack(body[: _HEAD.size])
+    head, message = split(body, _HEAD.size + length)
+    return Received(entry_id, message, at, head[_HEAD.size :] or None)

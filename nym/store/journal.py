@@ -23,7 +23,8 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from nym.errors import StoreError
-from nym.store.database import Change, Database
+from nym.store.database import Change, Database, Parts
+from nym.wire.pieces import Message
 
 RETRY = 1.0  # seconds between attempts to write what has to be written
 
@@ -43,7 +44,7 @@ class _Round:
     """
 
     def __init__(self) -> None:
-        self.due: list[Change] = []
+        self.due: list[Change | Parts] = []
         self.asked: list[Change] = []
         self.is_awaited = False
         self.failure: StoreError | None = _UNFINISHED
@@ -81,9 +82,13 @@ class Journal:
         self._is_closed = False
         self._loop = gevent.get_hub().loop
 
-    def take(self, kind: str) -> list[tuple[str, bytes]]:
+    def take(self, kind: str) -> list[tuple[str, Message]]:
         """(id, body) of the entries that were there at the start, oldest first; once."""
         return self._database.entries.pop(kind, [])
+
+    def take_short(self, kind: str) -> list[tuple[str, bytes]]:
+        """The same, of entries that are never kept in pieces."""
+        return [(entry_id, bytes(body)) for entry_id, body in self.take(kind)]
 
     def write(self, changes: Iterable[Change], then: Ended | None = None) -> None:
         """Write all of these, or none: wait until they are on disk. Raises StoreError.
@@ -99,7 +104,7 @@ class Journal:
         if error := self._wait().refusal:
             raise error.with_traceback(None)
 
-    def put(self, kind: str, entry_id: str, body: bytes) -> None:
+    def put(self, kind: str, entry_id: str, body: Message) -> None:
         """Write this entry soon."""
         self._next.due.append(Change(kind, entry_id, body))
         self._wake()
@@ -107,6 +112,11 @@ class Journal:
     def drop(self, kind: str, entry_id: str) -> None:
         """Delete this entry soon."""
         self._next.due.append(Change(kind, entry_id, None))
+        self._wake()
+
+    def drop_parts(self, kind: str, name: str) -> None:
+        """Delete all entries whose ids are `name`, a space, and anything, soon."""
+        self._next.due.append(Parts(kind, name))
         self._wake()
 
     def flush(self) -> None:

@@ -21,6 +21,7 @@ from nym.store.database import Change
 from nym.store.journal import Journal
 from nym.timing import duration
 from nym.wire.keys import encode_base58
+from nym.wire.pieces import Message, prefix, split
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20  # of either, one recipient has half at most
@@ -52,7 +53,7 @@ class Outgoing(NamedTuple):
 
     id: str
     recipient: bytes
-    message: bytes
+    message: Message
     manner: Manner
     accepted: float = 0.0
     number: int = 0
@@ -78,7 +79,7 @@ class Outbox:
         self._number = 0
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
-        self._progress = dict(journal.take(_PROGRESS))
+        self._progress = dict(journal.take_short(_PROGRESS))
         self._endings = _Endings(journal)
         for entry_id, body in journal.take(_MESSAGE):
             self._restore(entry_id, body)
@@ -197,7 +198,7 @@ class Outbox:
         del self._messages[message_id]
         return True
 
-    def _restore(self, entry_id: str, body: bytes) -> None:
+    def _restore(self, entry_id: str, body: Message) -> None:
         outgoing, is_dated = _decode(entry_id, body, self._now())
         if not is_dated:  # of a version without times: its life begins now, and only once
             self._journal.put(_MESSAGE, entry_id, _encode(outgoing))
@@ -328,16 +329,16 @@ def _amount(count: int, size: int) -> str:
     return f"{count} message{'' if count == 1 else 's'} of {size / (1 << 20):.1f} MiB"
 
 
-def _encode(outgoing: Outgoing) -> bytes:
+def _encode(outgoing: Outgoing) -> Message:
     head = _HEAD.pack(_DATED | outgoing.manner, outgoing.accepted, outgoing.recipient)
-    return head + outgoing.message
+    return prefix(head, outgoing.message)
 
 
-def _decode(entry_id: str, body: bytes, now: float) -> tuple[Outgoing, bool]:
+def _decode(entry_id: str, body: Message, now: float) -> tuple[Outgoing, bool]:
     """(the message, whether the entry has its time; otherwise that is `now`)."""
-    if not body[0] & _DATED:
-        recipient, message = body[1:_UNDATED_HEAD], body[_UNDATED_HEAD:]
-        return Outgoing(entry_id, recipient, message, Manner(body[0]), now), False
-    manner, accepted, recipient = _HEAD.unpack_from(body)
-    message = body[_HEAD.size :]
+    if not body[:1][0] & _DATED:
+        head, message = split(body, _UNDATED_HEAD)
+        return Outgoing(entry_id, head[1:], message, Manner(head[0]), now), False
+    head, message = split(body, _HEAD.size)
+    manner, accepted, recipient = _HEAD.unpack(head)
     return Outgoing(entry_id, recipient, message, Manner(manner & ~_DATED), accepted), True

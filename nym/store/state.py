@@ -10,7 +10,7 @@ class State:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._values = dict(journal.take(_KIND))
+        self._values = dict(journal.take_short(_KIND))
 
     def get(self, name: str) -> bytes | None:
         """The value, if there is one."""

@@ -4,13 +4,18 @@ Those of the published client's WebSocket, with additions: ids, binary messages 
 subscriptions.
 """
 
-import base64
+import codecs
 import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
-from nym.wire.base64 import decode as decode_base64
+from nym.wire.base64 import decode_pieces, encode_pieces
 from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.lines import Line
+from nym.wire.long_json import LongText, check_characters, loads, pieces_of
+from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
 from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
@@ -61,13 +66,18 @@ _TYPES = (
 )
 
 
-def parse(line: bytes) -> dict[str, Any]:
-    """The JSON object in a line or a message. Raises UnknownRequestError."""
+def parse(line: Line, rest: Rest = no_rest) -> dict[str, Any]:
+    """The JSON object in a line or a message; in a long one, long texts are LongText.
+
+    Raises UnknownRequestError.
+    """
     try:
-        body = json.loads(line.decode())
-        if b"\\u" in line:
-            # An escape can be half a character, which no text that leaves here can have.
-            json.dumps(body, ensure_ascii=False).encode()
+        if isinstance(line, bytes):
+            body = json.loads(line.decode())
+            if b"\\u" in line:
+                check_characters(body)
+        else:
+            body = loads(line, rest)
     except UnicodeEncodeError as error:
         raise UnknownRequestError("a text has half a character in it") from error
     except (ValueError, RecursionError) as error:
@@ -77,14 +87,14 @@ def parse(line: bytes) -> dict[str, Any]:
     return body
 
 
-def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
+def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request, str]:
     """(the request, how messages in the answer are to be written: BASE64 or TEXT).
 
     Raises a RequestError, whose text is for the application.
     """
     match body.get("type"):
         case "send":
-            return _decode_send(body), TEXT
+            return _decode_send(body, rest), TEXT
         case "fetch":
             return Fetch(), _format(body)
         case "getClients":
@@ -108,14 +118,25 @@ def decode_request(body: dict[str, Any]) -> tuple[Request, str]:
     raise UnknownRequestError(f"type is one of {', '.join(_TYPES)}")
 
 
-def encode_response(response: Response, message_format: str) -> str:
-    """The answer."""
+def encode_response(response: Response, message_format: str) -> Iterator[str]:
+    """The answer, in pieces where it is long."""
+    if isinstance(response, Fetched):
+        return _joined(_fetched(response, message_format))
+    return iter([_answer(response)])
+
+
+def _fetched(response: Fetched, message_format: str) -> Iterator[str]:
+    yield '{"type":"fetch","messages":['
+    for number, received in enumerate(response.messages):
+        yield "," if number else ""
+        yield from _written(received.message, message_format)
+    yield "]}"
+
+
+def _answer(response: Response) -> str:
     match response:
         case Sent(message_id):
             return _object({"type": "send", "id": message_id})
-        case Fetched(messages):
-            written = [_written(received.message, message_format) for received in messages]
-            return _object({"type": "fetch", "messages": written})
         case ClientList(clients):
             listed = [encode_base58(client.address) for client in clients]
             return _object({"type": "getClients", "clients": listed})
@@ -138,23 +159,20 @@ def encode_response(response: Response, message_format: str) -> str:
     raise TypeError(f"JSON never asks for {type(response).__name__}")
 
 
-def encode_news(news: News) -> str:
-    """What a subscriber is told."""
+def encode_news(news: News) -> Iterator[str]:
+    """What a subscriber is told, in pieces where it is long."""
     match news:
         case Received():
-            return _object(
-                {
-                    "type": "message",
-                    "id": news.id,
-                    "data": _written(news.message, BASE64),
-                    "sender": news.sender and encode_base58(news.sender),
-                    "received": news.at,
-                }
+            begin = _object({"type": "message", "id": news.id})
+            sender = news.sender and encode_base58(news.sender)
+            end = _object({"sender": sender, "received": news.at})
+            return _joined(
+                chain([f'{begin[:-1]},"data":'], _written(news.message, BASE64), [f",{end[1:]}"])
             )
         case Failed(message_id):
-            return _object({"type": "failed", "id": message_id})
+            return iter([_object({"type": "failed", "id": message_id})])
         case Drained():
-            return _object({"type": "end"})
+            return iter([_object({"type": "end"})])
 
 
 def encode_error(error: RequestError) -> str:
@@ -162,16 +180,17 @@ def encode_error(error: RequestError) -> str:
     return _object({"type": "error", "message": str(error), "code": error.code})
 
 
-def _decode_send(body: dict[str, Any]) -> Send:
+def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
     is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
     recipient = _address(body)
     if ("data" in body) == ("message" in body):
         raise IncompleteDataError("send takes either message, a text, or data, base64")
     try:
         if "message" in body:
-            message = _text(body, "message").encode()
+            texts = pieces_of(_any_text(body, "message"))
+            message = gather(_encoded(texts, rest))
         else:
-            message = decode_base64(_text(body, "data"))
+            message = decode_pieces(pieces_of(_any_text(body, "data")), rest)
     except ValueError as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
     return Send(recipient, message, is_plain, is_reliable)
@@ -218,24 +237,61 @@ def _address(body: dict[str, Any]) -> bytes:
 
 
 def _text(body: dict[str, Any], name: str) -> str:
+    value = _any_text(body, name)
+    if isinstance(value, LongText):
+        raise IncompleteDataError(f"{name} is too long")
+    return value
+
+
+def _any_text(body: dict[str, Any], name: str) -> str | LongText:
     value = body.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str | LongText):
         raise IncompleteDataError(f"{name} is missing, or no text")
     return value
 
 
-def _written(message: bytes, message_format: str) -> str:
-    if message_format == BASE64:
-        return base64.b64encode(message).decode("ascii")
-    return message.decode("utf-8", "replace")
+def _encoded(texts: Iterable[str], rest: Rest) -> Iterator[bytes]:
+    for text in texts:
+        yield text.encode()
+        rest()
 
 
-def _base64_size(message: bytes) -> int:
-    return len(base64.b64encode(message)) + len('"",')
+def _written(message: Message, message_format: str) -> Iterator[str]:
+    """The JSON text of a message, in pieces."""
+    yield '"'
+    yield from encode_pieces(message) if message_format == BASE64 else _escaped(message)
+    yield '"'
 
 
-def _text_size(message: bytes) -> int:
-    return len(json.dumps(_written(message, TEXT))) + len(",")
+def _escaped(message: Message) -> Iterator[str]:
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    for piece in cut(message):
+        yield json.dumps(decode(piece))[1:-1]
+    yield json.dumps(decode(b"", True))[1:-1]
+
+
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """The same in fewer pieces."""
+    held: list[str] = []
+    length = 0
+    for text in texts:
+        held.append(text)
+        length += len(text)
+        if length >= PIECE:
+            yield "".join(held)
+            held, length = [], 0
+    if held:
+        yield "".join(held)
+
+
+def _base64_size(message: Message) -> int:
+    return (len(message) + 2) // 3 * 4 + len('"",')
+
+
+def _text_size(message: Message) -> int:
+    if len(message) > LONGEST_FRAME:
+        return len(message)  # or more; it has no room beside any other
+    return sum(map(len, _written(message, TEXT))) + len(",")
 
 
 _FETCHED = len('{"type":"fetch","messages":[]}')

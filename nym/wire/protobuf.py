@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire import mix_pb2
+from nym.wire.pieces import Message
 from nym.wire.requests import (
     ClientList,
     Clients,
@@ -126,7 +127,7 @@ def _response(response: Response) -> mix_pb2.Response:
             message.send.SetInParent()
         case Fetched(messages):
             message.fetch.SetInParent()
-            message.fetch.messages.extend(received.message for received in messages)
+            message.fetch.messages.extend(bytes(received.message) for received in messages)
         case ClientList(clients):
             message.clients.SetInParent()
             message.clients.clients.extend(_client(c, _NO_HOST, _NO_PORT) for c in clients)
@@ -165,12 +166,12 @@ def _json(message: mix_pb2.Response) -> str:
     return json.dumps(json_format.MessageToDict(message), separators=(",", ":"))
 
 
-def _size(message: bytes) -> int:
+def _size(message: Message) -> int:
     return len(message) + _MESSAGE
 
 
-def _json_size(message: bytes) -> int:
-    return len(base64.b64encode(message)) + _MESSAGE
+def _json_size(message: Message) -> int:
+    return (len(message) + 2) // 3 * 4 + _MESSAGE
 
 
 ROOM = Room(LONGEST_FRAME - _FETCHED, _size)

@@ -82,7 +82,7 @@ def encode_response(response: Response) -> bytes:
         case Sent():
             return b"ok"
         case Fetched(messages):
-            return encode_messages([received.message for received in messages])
+            return encode_messages([bytes(received.message) for received in messages])
         case ClientList(clients):
             return b"".join(client.address for client in clients)
         case OwnDetails(client):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from nym.wire.addresses import NodeAddress
+from nym.wire.pieces import Message
 
 MOST_OFFERED = 100  # unacknowledged messages of one subscriber
 
@@ -16,7 +17,7 @@ class Send(NamedTuple):
     """
 
     recipient: bytes
-    message: bytes
+    message: Message
     is_plain: bool | None = None
     is_reliable: bool | None = None
 
@@ -104,7 +105,7 @@ class Received(NamedTuple):
     """
 
     id: str
-    message: bytes
+    message: Message
     at: float
     sender: bytes | None = None
 
@@ -323,7 +324,7 @@ class Room(NamedTuple):
     """
 
     most_bytes: int | None = None
-    size: Callable[[bytes], int] = len
+    size: Callable[[Message], int] = len
     longest: int | None = None
 
 

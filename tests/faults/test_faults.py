@@ -97,7 +97,7 @@ class Pair:
     def check(self) -> None:
         """Everything has arrived, once, and nothing else."""
         while self.received.total() < self.accepted.total():
-            self.received[self.receiving.receive().message] += 1
+            self.received[bytes(self.receiving.receive().message)] += 1
         assert self.received == self.accepted
         wait_until(lambda: len(self.alice.client._outbox) == 0, "the last acknowledgement")
 

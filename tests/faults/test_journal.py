@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def on_disk(folder: Path) -> list[tuple[str, bytes]]:
     """The entries at the next start."""
     journal = Journal(folder, KEY)
-    entries = journal.take("a")
+    entries = journal.take_short("a")
     journal.close()
     return entries
 
@@ -131,12 +131,15 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        self._lock.release()
+        if self._lock.locked():
+            self._lock.release()
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    return Gate(monkeypatch)
+def gate(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.open()  # or the journal can't be closed
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -149,17 +152,16 @@ def test_a_killed_waiter_leaves_one_outcome_behind(
     accepting = gevent.spawn(outbox.accept, [outgoing])
     wait_until(lambda: gate.met)
     accepting.kill()
-    assert len(outbox) == 1
     if fails:
         Point(monkeypatch, Database, "_make").fail(sqlite3.OperationalError("disk I/O error"))
     gate.open()
     wait_until(lambda: not journal._is_busy)
-    arrived = [arrived for arrived, _ in outbox.arrivals()]
-    assert arrived == ([] if fails else [outgoing])
+    arrived = [arrived.id for arrived, _ in outbox.arrivals()]
+    assert arrived == ([] if fails else [outgoing.id])
     assert len(outbox) == len(arrived)
     journal.close()
     again = Outbox(Journal(tmp_path, KEY))
-    assert [arrived for arrived, _ in again.arrivals()] == arrived
+    assert [arrived.id for arrived, _ in again.arrivals()] == arrived
 
 
 def test_what_the_thread_could_not_begin_is_never_written_later(

@@ -80,10 +80,10 @@ class Mailbox:
                 line = lines.hear()
                 if line["type"] == "message":
                     message = lines.read(line)
-                    offered[message.id] = message.message
-                    self.received[message.message] += 1
-                    if message.message in self.acknowledged:
-                        self.again.append(message.message)
+                    offered[message.id] = content = bytes(message.message)
+                    self.received[content] += 1
+                    if content in self.acknowledged:
+                        self.again.append(content)
                     lines.say(type="ack", id=message.id)
                 elif line["type"] == "ack":
                     self.acknowledged.add(offered[line["id"]])

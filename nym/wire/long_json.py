@@ -1,0 +1,205 @@
+"""JSON objects of many MiB, read piece by piece.
+
+What makes an object long are the texts in it. They are cut out, and what is left, which has a
+limit, is read by the standard library. Each long text is read by it, too, in pieces that end
+between two characters. So what is refused, and what comes out, is what it would be in one go.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from nym.wire.pieces import Rest
+
+LONG = 1 << 10  # bytes of a text that is cut out
+LONGEST_REST = 128 << 10  # bytes of everything else; some milliseconds' work
+
+# What a text has in it up to its end, or to an escape that isn't complete. The halves of a
+# character, \ud83d\ude00, stay together. Possessive quantifiers would say that nothing is ever
+# tried again, but Python 3.11.2 returns wrong ends for them.
+_INSIDE = re.compile(
+    rb"""(?: [^"\\]+
+    | \\[^u]
+    | \\u(?![dD][89abAB]).{4}
+    | \\u[dD][89abAB].{2} (?: \\u.{4} | \\[^u] | [^"\\] | (?=") )
+    )*""",
+    re.VERBOSE | re.DOTALL,
+)
+_SPAN = 8 << 10  # bytes that are looked through for escapes in one go
+_LONGEST_ESCAPE = 12
+# In place of a long text stands half a character, which no text of an object may have, and a
+# number.
+_PLACE = "\ud800%d"
+
+
+class LongText:
+    """A text of an object, in pieces."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def __str__(self) -> str:
+        return "".join(self.pieces)
+
+
+def loads(line: Iterable[bytes], rest: Rest) -> Any:
+    """What `line` has, in which long texts are LongText.
+
+    Raises ValueError, RecursionError; UnicodeEncodeError for half a character in a text.
+    """
+    reader = _Reader(rest)
+    for piece in line:
+        reader.feed(piece)
+        rest()
+    return reader.end()
+
+
+def flat(value: Any) -> Any:
+    """The same with every LongText as a str."""
+    match value:
+        case LongText():
+            return str(value)
+        case list():
+            return [flat(item) for item in value]
+        case dict():
+            return {flat(key): flat(item) for key, item in value.items()}
+    return value
+
+
+def check_characters(value: Any) -> None:
+    """Raises UnicodeEncodeError where a text has half a character in it."""
+    # An escape can be that, and nothing that leaves here can.
+    json.dumps(value, ensure_ascii=False).encode()
+
+
+class _Reader:
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+        self._skeleton: list[bytes | int] = []  # a number: of a long text
+        self._length = 0
+        self._texts: list[LongText] = []
+        self._text: _Text | None = None  # that has no end yet
+        self._left = b""  # of an escape
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes."""
+        data, at = self._left + piece, 0
+        self._left = b""
+        while at < len(data):
+            if self._text is None:
+                at = self._outside(data, at)
+            else:
+                at = self._inside(data, at, self._text)
+            self._rest()
+
+    def end(self) -> Any:
+        """The value, when nothing more comes."""
+        if self._text:
+            raise ValueError("a text has no end")
+        whole = self._loads('""')
+        self._rest()
+        if any(isinstance(part, bytes) and b"\\u" in part for part in self._skeleton):
+            check_characters(whole)
+        if not self._texts:
+            return whole
+        places = {_PLACE % number: text for number, text in enumerate(self._texts)}
+        return _restored(self._loads(None), places)
+
+    def _loads(self, place: str | None) -> Any:
+        skeleton = b"".join(
+            part if isinstance(part, bytes) else (place or json.dumps(_PLACE % part)).encode()
+            for part in self._skeleton
+        )
+        return json.loads(skeleton.decode())
+
+    def _outside(self, data: bytes, at: int) -> int:
+        quote = data.find(b'"', at)
+        end = len(data) if quote < 0 else quote
+        self._keep(data[at:end])
+        if quote >= 0:
+            self._text = _Text()
+        return end + 1
+
+    def _inside(self, data: bytes, at: int, text: "_Text") -> int:
+        quote = data.find(b'"', at)
+        end = len(data) if quote < 0 else quote
+        if data.find(b"\\", at, end) >= 0:
+            end = _end(data, at)
+        text.add(data[at:end])
+        if data[end : end + 1] != b'"':
+            if end + _LONGEST_ESCAPE <= len(data):
+                return end
+            self._left = data[end:]
+            return len(data)
+        self._text = None
+        if text.is_long:
+            self._skeleton.append(len(self._texts))
+            self._texts.append(text.end())
+        else:
+            self._keep(b'"%b"' % text.short)
+        return end + 1
+
+    def _keep(self, part: bytes) -> None:
+        self._skeleton.append(part)
+        self._length += len(part) + 1
+        if self._length > LONGEST_REST:
+            raise ValueError(f"more than {LONGEST_REST >> 10} KiB beside long texts")
+
+
+def _end(data: bytes, at: int) -> int:
+    match = _INSIDE.match(data, at, at + _SPAN)
+    return match.end() if match else at
+
+
+class _Text:
+    """A text whose bytes come piece by piece, without its quotes."""
+
+    def __init__(self) -> None:
+        self.short = b""
+        self._long = LongText()
+        self._decode: Callable[[bytes, bool], str] | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is cut out."""
+        return self._decode is not None
+
+    def add(self, part: bytes) -> None:
+        """The next bytes; no escape, and no pair of halves, goes on behind them."""
+        if not self.is_long:
+            self.short += part
+            if len(self.short) <= LONG:
+                return
+            part, self.short = self.short, b""
+        self._read(part)
+
+    def end(self) -> LongText:
+        """The text, which is long."""
+        self._read(b"", final=True)
+        return self._long
+
+    def _read(self, part: bytes, *, final: bool = False) -> None:
+        if self._decode is None:
+            self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        text = json.loads(f'"{self._decode(part, final)}"')
+        if b"\\u" in part:
+            text.encode()
+        self._long.pieces.append(text)
+
+
+def _restored(value: Any, places: dict[str, LongText]) -> Any:
+    match value:
+        case str():
+            return places.get(value, value)
+        case list():
+            return [_restored(item, places) for item in value]
+        case dict():
+            return {_restored(key, places): _restored(item, places) for key, item in value.items()}
+    return value
+
+
+def pieces_of(text: str | LongText) -> Sequence[str]:
+    """The pieces of a text of either kind."""
+    return text.pieces if isinstance(text, LongText) else (text,)
