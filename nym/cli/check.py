@@ -13,7 +13,7 @@ import gevent
 from nym.backlog import describe
 from nym.cli import Options, crash
 from nym.cli.control import Control, control, existing_folder
-from nym.cli.output import say
+from nym.cli.output import OutputError, say
 from nym.client.client import Client
 from nym.config import Config
 from nym.config.file import load_config
@@ -73,13 +73,16 @@ class _Findings:
         """Whatever is raised inside is what this check found. Raises _OverError then."""
         try:
             yield
+        except _OverError:
+            raise
+        except (BrokenPipeError, OutputError):
+            raise  # that is about whoever reads this
         except NymError as error:
             self.add(Finding(check, str(error), "", error.exit_code))
             raise _OverError from error
-        except _OverError:
-            raise
         except Exception as error:
-            self.add(Finding(check, crash.describe(error), "", 1))
+            again = f"an error that should not happen ({type(error).__name__})"
+            self.add(Finding(check, crash.describe(error) or again, "", 1))
             raise _OverError from error
 
 

@@ -1,0 +1,243 @@
+"""Busy is not broken, and broken is noticed: clients of networks that do too much, or nothing."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from nym.errors import RemoteFormatError
+from nym.identity import Identity, generate_identity, load_identity
+from nym.localnet.network import Network
+from nym.localnet.provider import LocalProvider
+from nym.sphinx import Final, Forward
+from nym.wire.addresses import NodeAddress
+from tests.harness import (
+    FAST,
+    PATIENCE,
+    Application,
+    Lines,
+    Program,
+    run_program,
+    running,
+    wait_until,
+)
+
+BUSY = replace(FAST, message_sending_average_delay=0.03)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+class Layer:
+    """Mixnodes that drop what they are told to."""
+
+    def __init__(self) -> None:
+        self.dropping: set[NodeAddress] = set()
+
+    def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
+        if node in self.dropping:
+            raise RemoteFormatError("dropped")
+
+
+def status(application: Application) -> Any:
+    with application.lines() as lines:
+        return lines.ask(type="status")
+
+
+def knows_the_loss(application: Application) -> bool:
+    return status(application)["loss"] is not None
+
+
+class Restarted:
+    """A network's provider that is stopped, until it is started again at the same place."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        (self._provider,) = network.providers
+        self._places = self._provider.address, self._provider.client_address
+        self._provider.stop()
+
+    def start(self, identity: Identity | None = None) -> None:
+        """With its messages, and, as those of 0.4 have, with another key, if one is given."""
+        before = self._provider
+        again = LocalProvider(identity or before.identity, "127.0.0.1", before._inboxes, None)
+        again._mixnet.address, again._clients.address = self._places
+        again.start(self._network.url)
+        self._network.providers = [again]
+
+
+def run_beside(home: Path, *arguments: str) -> tuple[int, str]:
+    """(exit code, standard output) of a command that needs the network in this process."""
+    with Program(home, *arguments) as program:
+        wait_until(lambda: program.process.poll() is not None, " ".join(arguments))
+        code, out, _ = program.end()
+    return code, out
+
+
+def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    network = stack.enter_context(running(Network()))
+    run_program(tmp_path, "init", "--id", "bob", "--directory", network.url)
+    folder = tmp_path / "nym" / "clients" / "bob"
+    settings = (folder / "config.toml").read_text()
+    # At the default rates, but for the delays.
+    settings = re.sub("average_packet_delay = .*", "average_packet_delay = 0.01", settings)
+    (folder / "config.toml").write_text(settings)
+    address = load_identity(folder).public_key
+    bob = stack.enter_context(Program(tmp_path, "tcpsocket", "--id", "bob", "--port", "0"))
+    port = int(bob.line(r"on port: (\d+)")[1])
+    alice = stack.enter_context(Application(network.url, traffic=BUSY))
+    lines = stack.enter_context(Lines(socket.create_connection(("127.0.0.1", port), PATIENCE)))
+    states = set()
+
+    def report() -> Any:
+        told = lines.ask(type="status")
+        states.add(told["state"])
+        return told
+
+    wait_until(lambda: knows_the_loss(alice) and report()["loss"] is not None)
+    states.clear()
+    flood = gevent.spawn(keep_sending, alice, address)
+    stack.callback(flood.kill)
+    wait_until(lambda: (report()["backlog"] or {}).get("messages"), "a backlog")
+    lines.send(alice.address, b"one's own")
+    wait_until(lambda: report()["outbox"] == 0, "the end of one's own message")
+    told = report()
+    assert states == {"running"}
+    assert told["backlog"]["pulled"] == pytest.approx(12.5, abs=3.0)
+    assert told["backlog"]["change"] > 0
+    assert told["loss"] < 0.05
+    assert told["avoided_nodes"] == []
+    code, out = run_beside(tmp_path, "check", "--id", "bob", "--json")
+    found = {finding["check"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert "more comes in than is pulled" in found["backlog"]["found"]
+    assert "traffic.fetch_message_delay" in found["backlog"]["advice"]
+    code, out = run_beside(tmp_path, "status", "--id", "bob")
+    assert "backlog     more comes in than is pulled" in out
+    lines.connection.close()
+    _, _, err = bob.end(15)
+    assert err.count("backlog:") == 1
+
+
+def keep_sending(alice: Application, address: bytes) -> None:
+    with alice.lines() as lines:
+        while True:
+            for _ in range(50):
+                lines.send(address, b"another one")
+            wait_until(lambda: len(alice.client._outbox) < 50)
+
+
+def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
+    stack: ExitStack,
+) -> None:
+    layer = Layer()
+    network = stack.enter_context(running(Network(width=2, trace=layer)))
+    alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
+    wait_until(lambda: knows_the_loss(alice))
+    layer.dropping = {node.address for node in network.mixnodes if node.layer == 2}
+    began = time.monotonic()
+    with alice.lines() as lines:
+        for i in range(10):  # before anybody can know
+            lines.send(bob.address, b"early %d" % i)
+        wait_until(lambda: status(alice)["state"] == "waiting_for_network")
+        told = status(alice)
+        assert "no loop comes back" in told["reason"]
+        assert 0 < told["state_seconds"] <= time.monotonic() - began + 1
+        for i in range(10):
+            lines.send(bob.address, b"late %d" % i)
+        before = status(alice)["packets_real"]
+        wait_until(lambda: status(alice)["loops_sent"] > told["loops_sent"] + 200)
+        assert status(alice)["packets_real"] - before < 10, "messages wait"
+    layer.dropping = set()
+    assert len(set(bob.receive(20))) == 20
+    wait_until(lambda: status(alice)["state"] == "running")
+    assert status(alice)["reason"] is None
+    assert status(alice)["state_seconds"] < time.monotonic() - began
+
+
+def test_losses_while_the_provider_was_away_are_not_the_networks(
+    stack: ExitStack,
+) -> None:
+    network = stack.enter_context(running(Network()))
+    alice = stack.enter_context(Application(network.url))
+    wait_until(lambda: knows_the_loss(alice))
+    provider = Restarted(network)
+    began = time.monotonic()
+    wait_until(lambda: status(alice)["state"] == "waiting_for_provider")
+    told = status(alice)
+    assert "can't be reached" in told["reason"]
+    assert told["state_seconds"] == pytest.approx(time.monotonic() - began, abs=2.0)
+    provider.start()
+    wait_until(lambda: status(alice)["state"] == "running")
+    before = status(alice)["packets_real"]
+    messages = {b"%d" % i for i in range(50)}
+    for message in messages:
+        alice.send(alice.address, message)
+    assert set(alice.receive(50)) == messages
+    wait_until(lambda: len(alice.client._outbox) == 0)
+    assert status(alice)["loss"] < 0.01
+    assert status(alice)["packets_real"] - before < 60, "once each, and some of them again"
+
+
+def test_after_a_provider_took_a_new_key_a_start_without_the_directory_knows_it(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    network = stack.enter_context(running(Network()))
+    with Application(network.url, folder=tmp_path) as alice:
+        identity = alice.identity
+        wait_until(lambda: status(alice)["state"] == "running")
+        key = generate_identity()
+        Restarted(network).start(key)
+        wait_until(lambda: status(alice)["provider"] == key.address)
+        returned = status(alice)["loops_returned"]
+        wait_until(lambda: status(alice)["loops_returned"] > returned)
+        assert not status(alice)["loss"]
+    network._directory.stop()
+    with Application(network.url, folder=tmp_path, identity=identity) as alice:
+        wait_until(lambda: status(alice)["state"] == "running")
+        assert "can't be reached" in status(alice)["reason"]
+        alice.send(alice.address, b"hello")
+        assert alice.receive(1) == [b"hello"]
+
+
+def test_a_start_with_a_network_that_is_no_more_spends_no_message(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    network = stack.enter_context(running(Network()))
+    with Application(network.url, folder=tmp_path) as alice:
+        identity = alice.identity
+        wait_until(lambda: status(alice)["state"] == "running")
+    network._directory.stop()
+    for node in network.mixnodes:  # the same places, other keys
+        node.identity = generate_identity()
+    with Application(network.url, folder=tmp_path, identity=identity) as alice:
+        alice.send(alice.address, b"hello")
+        wait_until(lambda: status(alice)["state"] == "waiting_for_network")
+        assert len(alice.client._outbox) == 1
+
+
+def test_when_no_mixnode_takes_packets_that_is_said(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.overview.LONGEST_REFUSAL", 1.0)
+    network = stack.enter_context(running(Network()))
+    alice = stack.enter_context(Application(network.url))
+    wait_until(lambda: status(alice)["state"] == "running")
+    for node in network.mixnodes:
+        if node.layer == 1:
+            node.stop()
+    wait_until(lambda: status(alice)["state"] == "waiting_for_network")
+    assert status(alice)["reason"] == "no mixnode takes packets"
