@@ -121,7 +121,10 @@ static _Noreturn void fail_everywhere(const struct failure *failures, size_t cou
         fprintf(stderr, "%s%s: %s (%s)", i ? "; " : "", failure->place, failure->step,
                 strerror(failure->error));
     }
-    fprintf(stderr, "%s\n", is_noexec ? "; let TMPDIR name one that isn't mounted noexec" : "");
+    fprintf(stderr, "%s\n",
+            is_noexec                      ? "; let TMPDIR name one that isn't mounted noexec"
+            : failures[0].error == EMFILE ? "; raise the limit of open files: ulimit -n 1024"
+                                           : "");
     exit(1);
 }
 

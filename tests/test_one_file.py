@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -144,10 +145,10 @@ def test_a_client_that_runs_leaves_no_file_but_its_own(
 MEMFD_CREATE, CLONE3 = 319, 435
 
 
-def refuse(system_call: int) -> None:
-    """For a process about to start: EPERM is what it gets, as from a strict profile."""
+def refuse(system_call: int, error: int = errno.EPERM) -> None:
+    """For a process about to start: an error is what it gets, as from a strict profile."""
     load, jump, ret = 0x20, 0x15, 0x06  # BPF: of the data, if equal, and
-    allow, deny = 0x7FFF0000, 0x00050000 | errno.EPERM
+    allow, deny = 0x7FFF0000, 0x00050000 | error
     program = b"".join(
         struct.pack("<HBBI", *line)
         for line in (
@@ -176,6 +177,37 @@ def test_a_folder_will_do_where_memory_takes_no_files(
     )
     assert (ran[0], ran[2]) == (0, "")
     assert left(folders) == []
+
+
+# Calls of the start that it can do without.
+DISPENSABLE = {
+    "access": 21,
+    "madvise": 28,
+    "prctl": 157,
+    "fallocate": 285,
+    "memfd_create": MEMFD_CREATE,
+    "rseq": 334,
+    "clone3": CLONE3,
+}
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", DISPENSABLE.values(), ids=DISPENSABLE)
+def test_it_starts_where_a_system_call_is_refused(tmp_path: Path, call: int, error: int) -> None:
+    how = partial(refuse, call, error)
+    assert run(tmp_path, "init", "--id", "alice", preexec_fn=how)[0::2] == (0, "")
+
+
+def few_files(limit: int) -> None:
+    """For a process about to start."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+@pytest.mark.parametrize("limit", [3, 5, 8, 16, 31])
+def test_too_few_descriptors_are_a_line(tmp_path: Path, limit: int) -> None:
+    code, out, err = run(tmp_path, "--version", preexec_fn=partial(few_files, limit))
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "ulimit -n" in err
 
 
 def in_namespace(commands: str) -> tuple[str, ...]:

@@ -15,9 +15,11 @@ from nym.cli.banner import banner
 from nym.cli.output import complain, occupy_closed_streams, say
 from nym.cli.usage import COMMANDS, overview
 from nym.errors import NymError, UsageError
+from nym.net.descriptors import require
 
 Options = Mapping[str, Any]
 
+LEAST_DESCRIPTORS = 32  # what any command has open at once, and some to spare
 _HELP = {"--help", "-h"}
 _VERSIONS = [["--verbose", "--version"], ["--version", "-v"]]
 
@@ -30,6 +32,7 @@ def run(arguments: list[str]) -> int:
     hub.print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does where it isn't one file
     try:
+        require(LEAST_DESCRIPTORS)
         return _run(arguments)
     except NymError as error:
         complain(f"nym-client: {error}")

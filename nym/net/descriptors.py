@@ -9,6 +9,8 @@ from nym.errors import DescriptorsError
 
 SAY_EVERY = 600.0  # seconds between two lines that say the same
 
+from nym.errors import DescriptorsError
+
 # For the client's own work: connections to nodes, its files. Of few, an eighth.
 RESERVE = 64
 
@@ -30,6 +32,17 @@ def raise_limit(wanted: int) -> None:
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def require(least: int) -> None:
+    """Raises DescriptorsError where this process can't have so many."""
+    raise_limit(least)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < least:
+        raise DescriptorsError(
+            f"this process may have only {soft} open files, and needs {least}: raise that limit "
+            "with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
+        )
 
 
 def are_scarce(newest: int) -> bool:

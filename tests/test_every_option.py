@@ -1,0 +1,155 @@
+"""Each command with each of its options, from the data: in the checkout, and in the built file.
+
+What a library imports only when it is needed is missing from the file without anybody noticing, as
+long as nobody comes to that line; here everybody does.
+"""
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nym.cli.command import Command, Form, Option
+from nym.cli.usage import COMMANDS
+from tests.harness import Program, run_program, wait_until
+
+KEY = "6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg"
+FOR_EVER = {"tcpsocket", "websocket", "localnet"}  # until they are told to stop
+WATCHING = {("receive", "--follow"), ("status", "--watch")}
+CASES = [
+    (command, form, option)
+    for command in COMMANDS.values()
+    for form in command.forms
+    for option in [None, *form.options]
+    if option not in form.needs
+]
+
+
+def name(case: tuple[Command, Form, Option | None]) -> str:
+    command, form, option = case
+    return " ".join([command.name, *form.words[:1], *([option.name] if option else [])])
+
+
+class Network:
+    """A network, and clients alice and bob on it."""
+
+    def __init__(self, home: Path, url: str) -> None:
+        self.home = home
+        self.url = url
+        self.count = 0
+        self.file = home / "file"
+        self.file.write_text("something to send")
+
+    def run(self, *arguments: str) -> str:
+        code, out, err = run_program(self.home, *arguments)
+        assert (code, err) == (0, ""), arguments
+        return out.strip()
+
+    def line(self, command: Command, form: Form, option: Option | None) -> list[str]:
+        """A command line that can be carried out. A KeyError: say what to give a new option."""
+        self.count += 1
+        new = f"new{self.count}"
+        client = {"init": new, "tcpsocket": "carol", "websocket": "carol"}.get(
+            command.name, "alice"
+        )
+        values = {
+            "--id": client,
+            "--provider": KEY,
+            "--directory": self.url,
+            "--listen": "127.0.0.1",
+            "--port": "0",
+            "--count": "1",
+            "--host": "127.0.0.1",
+            "--layers": "2",
+            "--width": "2",
+            "--providers": "2",
+            "--folder": str(self.home / new),
+            "--to": "bob",
+        }
+        arguments = {
+            "TO": "bob",
+            "FILE": str(self.file),
+            "NAME": new,
+            "ADDRESS": KEY,
+            "KEY": "socket.port",
+            "VALUE": "9002",
+            "MESSAGE": "",
+        }
+        options = [*form.needs, *([option] if option else [])]
+        # Sockets of this machine's own ports may be taken.
+        if command.name in FOR_EVER and "--port" not in [one.name for one in options]:
+            options.append(next(one for one in form.options if one.name == "--port"))
+        line = [command.name, *form.words[:1]]
+        for one in options:
+            line += [one.name, values[one.name]] if one.value else [one.name]
+        self._prepare(command, form, option, arguments)
+        return [*line, *(arguments[argument.name] for argument in form.arguments)]
+
+    def _prepare(
+        self, command: Command, form: Form, option: Option | None, arguments: dict[str, str]
+    ) -> None:
+        if (command.name, *form.words[:1]) == ("contacts", "remove"):
+            self.run("contacts", "add", arguments["NAME"], KEY)
+        if (command.name, *form.words[:1]) == ("outbox", "cancel"):
+            sent = self.run("send", "--id", "alice", "--json", "--reliable", KEY, str(self.file))
+            arguments["MESSAGE"] = re.findall('"([0-9a-f]+)"', sent)[0]
+        if command.name == "receive" and option and option.name == "--count":
+            self.run("send", "--id", "bob", self.run("address", "--id", "alice"), str(self.file))
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    home = tmp_path_factory.mktemp("home")
+    with Program(home, "localnet", "-p", "0") as localnet:
+        url = localnet.line("^directory +(http.*)$")[1]
+        network = Network(home, url)
+        for client in ("alice", "bob", "carol"):
+            network.run("init", "--id", client, "--directory", url)
+        run = ("--port", "0", "--quiet")
+        with (
+            Program(home, "tcpsocket", "--id", "alice", *run),
+            Program(home, "tcpsocket", "--id", "bob", *run),
+        ):
+            network.run("contacts", "add", "bob", network.run("address", "--id", "bob"))
+            for client in ("alice", "bob"):
+                check = ("clients", "--id", client)
+                wait_until(lambda check=check: run_program(home, *check)[0] == 0)  # type: ignore[misc]
+            yield network
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Option | None]) -> None:
+    command, _, option = case
+    line = network.line(*case)
+    if command.name in FOR_EVER:
+        with Program(network.home, *line) as program:
+            if command.name == "localnet":
+                program.line("^directory ")
+            elif option and option.name == "--quiet":
+                status = ("status", "--id", "carol")
+                wait_until(lambda: run_program(network.home, *status)[0] == 0)
+            else:
+                program.line("^Public key")
+            code, _, err = program.end(signal.SIGTERM)
+        assert code == 0, err
+    elif option and (command.name, option.name) in WATCHING:
+        with Program(network.home, *line) as program:
+            if command.name == "status":
+                program.line("^address ")
+            else:
+                network.run(
+                    *("send", "--id", "bob", network.run("address", "--id", "alice")),
+                    str(network.file),
+                )
+                assert program.process.stdout is not None
+                assert program.process.stdout.read(5) == b"somet"
+            code, _, err = program.end(signal.SIGINT)
+        assert code == 130, err
+    else:
+        code, _, err = run_program(network.home, *line)
+        assert code == 0, (line, err)
+    assert "Traceback" not in err
+    assert "should not happen" not in err
+    assert not list(network.home.glob("nym/crash-*"))
