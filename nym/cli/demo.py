@@ -37,7 +37,7 @@ from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
 
-TIME = 7.5  # seconds for everything but the end of the clients
+TIME = 60.0  # seconds for everything but the end of the clients; it takes 3 on an idle machine
 STOP_TIME = 1.0
 PERIOD = 0.05  # between looks at something that is waited for
 FOLDER = "nym-demo-"  # and something random
