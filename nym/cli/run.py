@@ -1,5 +1,6 @@
 """`tcpsocket` and `websocket`: run a client, with a socket for applications."""
 
+import gc
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,10 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
             "can read and send messages",
             config.socket.host,
         )
+    # What is there by now stays. Each full collection of garbage would look through all of it, for
+    # tens of milliseconds in which no packet leaves.
+    gc.collect()
+    gc.freeze()
     client.start()
     signals.reload = _Reloader(client, folder, options, config).reload
     notify("READY=1", f"STATUS={kind.kind} on {where}")

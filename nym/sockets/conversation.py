@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from math import inf
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ from nym.wire.requests import (
 # longer than three seconds, one of ten thousand longer than six.
 FETCH_PATIENCE = 2.0
 SENT_PATIENCE = 6.0
+# Messages that are accepted together, by one commit: it takes a few milliseconds.
+MOST_TOGETHER = 200
 
 
 class Asked(NamedTuple):
@@ -122,7 +124,9 @@ class Conversation(ABC):
         for is_send, group in groupby(asked, _is_send):
             if is_send:
                 yield from self._answer_waiting()
-                yield self._accept([one for one in group if isinstance(one, Asked)])
+                sends = (one for one in group if isinstance(one, Asked))
+                while together := list(islice(sends, MOST_TOGETHER)):
+                    yield self._accept(together)
                 continue
             for one in group:
                 if isinstance(one, Asked) and self._may_wait(one):

@@ -1,0 +1,60 @@
+"""How long anything holds the loop: what a hub with somebody's packets in it must not see.
+
+Counted is this thread's time on a processor between two switches of greenlets, so that a machine
+that is busy with something else doesn't matter.
+"""
+
+import base64
+import time
+import traceback
+from types import TracebackType
+from typing import Any, Self
+
+import greenlet
+
+YARDSTICK = 1 << 20  # bytes in base64
+
+
+class Hub:
+    """Watches while it is entered. `longest` is the longest hold, in seconds, `where` its stack.
+
+    What the greenlet that enters it does doesn't count.
+    """
+
+    def __init__(self) -> None:
+        self._own = greenlet.getcurrent()
+        self.longest = 0.0
+        self.where = ""
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        self._since = time.thread_time()
+        self._before = greenlet.settrace(self._switched)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        greenlet.settrace(self._before)
+
+    def _switched(self, event: str, greenlets: Any) -> None:
+        held = time.thread_time() - self._since
+        if held > self.longest and greenlets[0] is not self._own:
+            self.longest = held
+            stack = traceback.extract_stack(greenlets[0].gr_frame)
+            self.where = " < ".join(f"{f.filename.split('/')[-1]}:{f.lineno}" for f in stack[-8:])
+        self._since = time.thread_time()
+
+
+def yardstick() -> float:
+    """Seconds for some millions of bytes, as fast as this machine is just now."""
+    data = bytes(YARDSTICK)
+    times = []
+    for _ in range(5):
+        began = time.thread_time()
+        base64.b64encode(data)
+        times.append(time.thread_time() - began)
+    return sorted(times)[2]
