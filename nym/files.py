@@ -5,6 +5,7 @@ first holds the folder's lock meanwhile, so that nobody's change is lost.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -26,10 +27,13 @@ log = logging.getLogger(__name__)
 
 
 def make_folder(path: Path) -> None:
-    """Make `path`, and those above it that are missing, for the owner alone."""
+    """Make `path`, and those above it that are missing, for the owner alone. Raises OSError."""
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        try:
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
 
 
 def read_text(path: Path, longest: int) -> str:
@@ -70,19 +74,30 @@ def write_file(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def open_to_others(folder: Path) -> dict[Path, int]:
+    """`folder` and the files in it that not only their owner can use, and their modes.
+
+    Links are left out: what they lead to may be shared. Raises OSError.
+    """
+    modes = {folder: folder.stat().st_mode}
+    for path in sorted(folder.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode):
+                modes[path] = mode
+    return {path: stat.S_IMODE(mode) for path, mode in modes.items() if mode & 0o077}
+
+
 def close_to_others(folder: Path) -> list[str]:
     """Let nobody but the owner use `folder` and the files in it. Raises OSError.
 
-    Returns what was open, with its mode. Links are left alone: what they lead to may be shared.
+    Returns what was open, with its mode.
     """
-    was_open = []
-    for path in (folder, *sorted(folder.iterdir())):
-        with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
-            mode = path.stat().st_mode if path is folder else path.lstat().st_mode
-            if mode & 0o077 and (path is folder or stat.S_ISREG(mode)):
-                path.chmod(FOLDER_MODE if path is folder else FILE_MODE)
-                was_open.append(f"{path} (mode {stat.S_IMODE(mode):04o})")
-    return was_open
+    found = open_to_others(folder)
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            path.chmod(FOLDER_MODE if path == folder else FILE_MODE)
+    return [f"{path} (mode {mode:04o})" for path, mode in found.items()]
 
 
 @contextlib.contextmanager

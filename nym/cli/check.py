@@ -25,7 +25,7 @@ from nym.errors import (
     RemoteError,
     UnreachableError,
 )
-from nym.files import locked, os_errors_as
+from nym.files import locked, open_to_others, os_errors_as
 from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
@@ -138,16 +138,17 @@ def _object(finding: Finding) -> dict[str, Any]:
 
 def _check_folder(folder: Path) -> Finding:
     try:
-        everything = (folder, *sorted(folder.iterdir()))
+        found = open_to_others(folder)
     except OSError as error:
-        found = f"{folder} can't be read: {error.strerror}"
-        return Finding("folder", found, "it has to belong to this user", 5)
-    open_to_others = [
-        path for path in everything if not path.is_symlink() and path.lstat().st_mode & 0o077
-    ]
-    if not open_to_others:
+        return Finding(
+            "folder",
+            f"{folder} can't be read: {error.strerror}",
+            "it has to belong to this user",
+            5,
+        )
+    if not found:
         return Finding("folder", f"{folder}, for this user alone")
-    names = shlex.join(str(path) for path in open_to_others)
+    names = shlex.join(str(path) for path in found)
     return Finding(
         "folder", f"others may use {names}", f"close it to them with: chmod go= {names}", 5
     )

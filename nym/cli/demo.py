@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from nym.cli.output import say
 from nym.config import ClientSettings, Config
 from nym.envelope import Envelopes, Fragment
 from nym.errors import NymError, UnreachableError
+from nym.files import os_errors_as
 from nym.identity import Identity
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
@@ -107,7 +108,10 @@ class Peer:
         config = Config(client=ClientSettings(id=name, directory=directory))
         self.identity: Identity = make_client(folder, config)
         self._log = folder / "log"
-        with self._log.open("wb") as log:
+        with (
+            os_errors_as(DemoError, f"{name}'s client can't be started"),
+            self._log.open("wb") as log,
+        ):
             self._process = subprocess.Popen(
                 [*_this_program(), "tcpsocket", "--id", name, "--port", "0"],
                 env=os.environ | {"XDG_CONFIG_HOME": str(home)},
@@ -191,8 +195,12 @@ def _folder() -> Iterator[Path]:
             found = path.stat()
             if found.st_uid == os.geteuid() and time.time() - found.st_mtime > MAKING_TIME:
                 shutil.rmtree(path)
-    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=parent) as name, _locked(Path(name)):
-        yield Path(name)
+    with ExitStack() as stack:
+        with os_errors_as(DemoError, f"{parent} has no place for the clients; see TMPDIR"):
+            made = tempfile.TemporaryDirectory(prefix=FOLDER, dir=parent)
+            folder = Path(stack.enter_context(made))
+            stack.enter_context(_locked(folder))
+        yield folder
 
 
 @contextmanager
