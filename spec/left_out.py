@@ -10,6 +10,7 @@ _PROCESSES = "pools and locks of processes, which nothing here has; tqdm goes on
 _SELF_TEST = "for the importer's own tests"
 
 LEFT_OUT = {
+    "_uuid": ("uuid goes on without, and needs it for nothing here", ["uuid"]),
     "_codecs_cn": (_CODECS, [f"encodings.{name}" for name in ("gb18030", "gb2312", "gbk", "hz")]),
     "_codecs_hk": (_CODECS, ["encodings.big5hkscs"]),
     "_codecs_iso2022": (

@@ -8,9 +8,6 @@ import time
 from nym.errors import DescriptorsError
 
 SAY_EVERY = 600.0  # seconds between two lines that say the same
-
-from nym.errors import DescriptorsError
-
 # For the client's own work: connections to nodes, its files. Of few, an eighth.
 RESERVE = 64
 
