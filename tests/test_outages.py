@@ -1,6 +1,7 @@
 """Busy is not broken, and broken is noticed: clients of networks that do too much, or nothing."""
 
 import json
+import logging
 import re
 import socket
 import time
@@ -141,8 +142,9 @@ def keep_sending(alice: Application, address: bytes) -> None:
 
 
 def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
-    stack: ExitStack,
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "nym.client.poller")
     layer = Layer()
     network = stack.enter_context(running(Network(width=2, trace=layer)))
     alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
@@ -165,6 +167,8 @@ def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
     assert len(set(bob.receive(20))) == 20
     wait_until(lambda: status(alice)["state"] == "running")
     assert status(alice)["reason"] is None
+    assert caplog.text.count("no loop comes back") == 2, "once by each of the two clients"
+    wait_until(lambda: caplog.text.count("packets come through again") == 2)
     assert status(alice)["state_seconds"] < time.monotonic() - began
 
 

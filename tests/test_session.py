@@ -90,10 +90,12 @@ def test_a_preferred_provider_is_waited_for(
     for _ in range(3):
         session.follow(network(node(1)))
     assert session.provider is None
+    assert "is not in the directory" in (session.missed or "")
     assert len(caplog.records) == 1
     assert "is not in the directory" in caplog.text
     session.follow(network(node(1), node(2)))
     assert session.provider == node(2)
+    assert session.missed is None
 
 
 def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) -> None:

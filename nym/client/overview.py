@@ -89,7 +89,7 @@ class Overview:
             since = max(known_since, poller.served_at)
             if poller.disk:
                 return "waiting_for_disk", since, poller.disk
-            return "waiting_for_provider", since, poller.outage.reason
+            return "waiting_for_provider", since, self.session.missed or poller.outage.reason
         loops, refused_since = self.health.loops, self.health.refused_since
         if refused_since is not None and now - refused_since > LONGEST_REFUSAL:
             return "waiting_for_network", refused_since, "no mixnode takes packets"

@@ -18,6 +18,7 @@ from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.errors import RemoteError, StoreError
 from nym.health import Health
+from nym.loops import Loops
 from nym.net.watch import Outage, run_schedule
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
@@ -32,23 +33,36 @@ QUIET = 60.0  # seconds without a backlog until it is said to be over
 log = logging.getLogger(__name__)
 
 
-class Behind:
-    """Says once that a backlog began, and once that it is over, and stays so for a while."""
+class Notices:
+    """Says once that it begins, and once that it is over: a backlog, and a way that is dead."""
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, backlog: Backlog, loops: Loops) -> None:
         self._backlog = backlog
-        self._seen_at: float | None = None  # when it was there last
+        self._loops = loops
+        self._behind_at: float | None = None  # when there was a backlog last
+        self._is_dead = False
 
-    def note(self, now: float) -> None:
-        """Look at it, after a pull."""
+    def look(self, now: float) -> None:
+        """After a pull."""
+        self._look_at_backlog(now)
+        if self._loops.is_dead and not self._is_dead:
+            log.warning(
+                "network: no loop comes back: packets are lost on the way; messages that nobody "
+                "acknowledges wait"
+            )
+        elif self._is_dead and not self._loops.is_dead:
+            log.info("network: packets come through again")
+        self._is_dead = self._loops.is_dead
+
+    def _look_at_backlog(self, now: float) -> None:
         report = self._backlog.report(now)
         if report is not None:
-            if self._seen_at is None:
+            if self._behind_at is None:
                 log.warning("backlog: %s", describe(report))
-            self._seen_at = now
-        elif self._seen_at is not None and now - self._seen_at > QUIET:
+            self._behind_at = now
+        elif self._behind_at is not None and now - self._behind_at > QUIET:
             log.info("backlog: all that waited at the provider has come")
-            self._seen_at = None
+            self._behind_at = None
 
 
 class Poller:
@@ -79,7 +93,7 @@ class Poller:
         self.disk: str | None = None  # why there are no pulls because of it
         self.served_at = -inf  # the last pull that succeeded began then
         self.served_since = -inf  # and the first one of those without a gap
-        self._behind = Behind(self.backlog)
+        self._notices = Notices(self.backlog, health.loops)
         # A pull is not ended before what it brought is kept.
         self._turn, self._others_turn = RLock(), RLock()
 
@@ -152,7 +166,7 @@ class Poller:
         self.served_at = now
         self._health.loops.pulled(now, is_drained=pulled.is_drained)
         self.backlog.pulled(pulled.waited, now, is_drained=pulled.is_drained)
-        self._behind.note(now)
+        self._notices.look(now)
 
     def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:

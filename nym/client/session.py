@@ -54,7 +54,7 @@ class ProviderSession:
         self._seen = _Seen(time.monotonic())
         self._topology: Topology | None = None
         self._unreachable: set[bytes] = set()
-        self._is_missed = False
+        self.missed: str | None = None  # why there is none to use: it isn't in the directory
         self._current, self._others = self._restore()
 
     @property
@@ -121,11 +121,11 @@ class ProviderSession:
     def _choose(self, topology: Topology, *, is_same_network: bool) -> None:
         node = self._wanted(topology, is_same_network=is_same_network)
         if node is not None:
-            self._is_missed = False
+            self.missed = None
             self._use(node)
-        elif not self._is_missed:
-            self._is_missed = True
-            log.warning("%s is not in the directory; waiting for it", self._name())
+        elif self.missed is None:
+            self.missed = f"{self._name()} is not in the directory"
+            log.warning("%s; waiting for it", self.missed)
 
     def _wanted(self, topology: Topology, *, is_same_network: bool) -> ProviderNode | None:
         """The provider to use now; None where one is waited for that isn't there."""
