@@ -16,6 +16,7 @@ from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.store.database import Change
 from nym.store.journal import Journal
 from nym.store.reserve import SIZE, Reserve
+from nym.wire.pieces import Pieces, gather
 
 KEY = bytes(32)
 SECRET = b"nobody else may read this"
@@ -321,3 +322,67 @@ def test_a_folder_that_cannot_be_written_is_said_to_be_one(
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(FolderError, match="can't be written by this user"):
         Journal(tmp_path, KEY)
+
+
+LONG = gather(bytes([number]) * 40_000 for number in range(5))
+
+
+def version(folder: Path) -> int:
+    connection = sqlite3.connect(folder / "client.db")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.close()
+    return int(found)
+
+
+def test_a_long_body_is_kept_in_pieces_and_leaves_with_all_of_them(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.write([Change("a", "1", b"short"), Change("a", "2", LONG), Change("a", "3", LONG)])
+    again = reopen(journal, tmp_path)
+    assert again.take("a") == [("1", b"short"), ("2", LONG), ("3", LONG)]
+    again.put("a", "2", b"short now")
+    again.drop("a", "3")
+    third = reopen(again, tmp_path)
+    assert third.take("a") == [("1", b"short"), ("2", b"short now")]
+    (count,) = third._database._connection.execute("SELECT count(*) FROM entry").fetchone()
+    assert count == 2
+    third.close()
+
+
+def test_older_programs_read_a_file_until_there_is_a_long_body_in_it(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.write([Change("a", "1", b"short")])
+    journal.close()
+    assert version(tmp_path) == 1
+    again = Journal(tmp_path, KEY)
+    again.write([Change("a", "2", LONG)])
+    again.close()
+    assert version(tmp_path) == 2
+
+
+def test_a_long_body_of_an_older_program_is_one_piece_on_disk_and_several_here(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.write([Change("a", "1", bytes(LONG))])
+    again = reopen(journal, tmp_path)
+    ((_, body),) = again.take("a")
+    assert isinstance(body, Pieces)
+    assert body == LONG
+    again.drop("a", "1")
+    assert reopen(again, tmp_path).take("a") == []
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_body_that_lacks_a_piece_is_none(journal: Journal, tmp_path: Path, number: int) -> None:
+    journal.write([Change("a", "1", LONG), Change("a", "2", LONG)])
+    journal.close()
+    connection = sqlite3.connect(tmp_path / "client.db")
+    with connection:
+        gone = connection.execute("DELETE FROM entry WHERE id = ?", (f"1 {number}",))
+        assert gone.rowcount == 1
+    connection.close()
+    again = Journal(tmp_path, KEY)
+    assert again.take("a") == [("2", LONG)]
+    assert len(damaged(tmp_path)) == 1
+    again.close()

@@ -1,0 +1,140 @@
+"""A message in the inbox is in one state, whatever is done, whatever fails, at every start."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from nym.errors import StoreError
+from nym.store import journal as journal_module
+from nym.store.database import Database
+from nym.store.inbox import Inbox, Subscriber
+from nym.store.journal import Journal
+from nym.wire.requests import Received
+from tests.faults.injection import Point
+
+KEY = bytes(32)
+
+
+class Machine(RuleBasedStateMachine):
+    """Says of each message where it has to be, and compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(journal_module, "RETRY", 0.001)
+        self.disk = Point(self.patch, Database, "_make")
+        self.folder = TemporaryDirectory()
+        self.number = 0
+        self.arrived: set[bytes] = set()
+        self.free: set[bytes] = set()
+        self.offered: dict[str, tuple[bytes, Subscriber]] = {}
+        self.taken: list[Received] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A start."""
+        self.journal = Journal(Path(self.folder.name), KEY)
+        self.inbox = Inbox(self.journal)
+        self.subscribers = [self.inbox.subscribe(lambda: None, window=2) for _ in range(2)]
+
+    def teardown(self) -> None:
+        self.disk.work()
+        self.journal.close()
+        self.folder.cleanup()
+        self.patch.undo()
+
+    @rule(length=st.sampled_from([3, 60_000]))
+    def deliver(self, length: int) -> None:
+        """One comes."""
+        self.number += 1
+        message = b"%d " % self.number + bytes(length)
+        assert self.inbox.deliver(message)
+        self.arrived.add(message)
+
+    @rule(fails=st.booleans())
+    def settle(self, fails: bool) -> None:
+        """What came is to be on disk."""
+        if fails and self.arrived:
+            self.disk.fail(OSError("no disk"))
+            with pytest.raises(StoreError):
+                self.inbox.settle()
+            self.disk.work()
+            return
+        self.inbox.settle()
+        self.free |= self.arrived
+        self.arrived.clear()
+
+    @rule(most=st.integers(1, 100_000))
+    def take(self, most: int) -> None:
+        """An application fetches."""
+        for received in self.inbox.take(most):
+            self.free.remove(bytes(received.message))
+            self.taken.append(received)
+
+    @rule(is_handed_over=st.booleans())
+    def end_taking(self, is_handed_over: bool) -> None:
+        """What it fetched reached it, or did not."""
+        taken, self.taken = self.taken, []
+        if is_handed_over:
+            self.inbox.handed_over(taken)
+        else:
+            self.inbox.give_back(taken)
+            self.free |= {bytes(received.message) for received in taken}
+
+    @rule(which=st.integers(0, 1))
+    def offer(self, which: int) -> None:
+        """A subscriber has room."""
+        for received in self.inbox.offer(self.subscribers[which]):
+            message = bytes(received.message)
+            self.free.remove(message)
+            self.offered[received.id] = (message, self.subscribers[which])
+
+    @rule(fails=st.booleans(), which=st.integers(0, 3))
+    def acknowledge(self, fails: bool, which: int) -> None:
+        """A subscriber is done with one."""
+        if which >= len(self.offered):
+            return
+        message_id = list(self.offered)[which]
+        if fails:
+            self.disk.fail(OSError("no disk"))
+            with pytest.raises(StoreError):
+                self.inbox.acknowledge(message_id)
+            self.disk.work()
+        assert self.inbox.acknowledge(message_id)
+        assert not self.inbox.acknowledge(message_id)
+        del self.offered[message_id]
+
+    @rule(which=st.integers(0, 1))
+    def leave(self, which: int) -> None:
+        """A subscriber goes, and another one comes."""
+        gone = self.subscribers[which]
+        self.inbox.unsubscribe(gone)
+        for message_id, (message, subscriber) in list(self.offered.items()):
+            if subscriber is gone:
+                del self.offered[message_id]
+                self.free.add(message)
+        self.subscribers[which] = self.inbox.subscribe(lambda: None, window=2)
+
+    @rule()
+    def restart(self) -> None:
+        """What isn't gone is there again."""
+        self.journal.close()
+        self.begin()
+        self.free |= self.arrived | {message for message, _ in self.offered.values()}
+        self.free |= {bytes(received.message) for received in self.taken}
+        self.arrived, self.offered, self.taken = set(), {}, []
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        """Each is counted once, and its bytes, too."""
+        there = [*self.arrived, *self.free, *(message for message, _ in self.offered.values())]
+        assert len(self.inbox) == len(there) == len(set(there))
+        assert self.inbox._bytes == sum(map(len, there))
+
+
+TestStates = Machine.TestCase
+TestStates.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
