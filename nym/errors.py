@@ -196,6 +196,8 @@ class OwnFaultError(UnreachableError):
 class DescriptorsError(OwnFaultError):
     """No socket or file can be opened: the process, or the machine, has as many as it may."""
 
+    exit_code = 1
+
 
 class ProxyError(OwnFaultError):
     """The way there leads through a proxy, as the environment wants it, that can't be used."""
