@@ -266,7 +266,8 @@ def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
             # By a descriptor, lest the file itself is in /tmp.
             command = (
                 *(PRIVATE_MOUNTS, "bash", "-c"),
-                f'mount -t tmpfs -o {options} none /tmp && exec /proc/self/fd/9 "$@" 9< "$0"',
+                f'exec 9< "$0" && mount -t tmpfs -o {options} none /tmp && '
+                'exec /proc/self/fd/9 "$@"',
                 str(FILE),
             )
 

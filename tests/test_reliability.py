@@ -22,7 +22,7 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.provider import Register, decode_request, encode_messages
 from tests.harness import FAST, Application, Lines, free_port, running, serving, wait_until
 
-LONG = 1 << 18
+LONG = 1 << 17
 FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0.02)
 
 

@@ -37,8 +37,8 @@ class Terminal:
 
         def take_terminal() -> None:
             fcntl.ioctl(self._there, termios.TIOCSCTTY, 0)
-            if is_nohup:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            # These tests themselves may have been started with nohup.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if is_nohup else signal.SIG_DFL)
 
         return Program(home, *arguments, start_new_session=True, preexec_fn=take_terminal)
 

@@ -38,8 +38,9 @@ from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
 
-TIME = 60.0  # seconds for everything but the end of the clients; it takes 3 on an idle machine
-STOP_TIME = 1.0
+PATIENCE = 120.0  # seconds for one step: a machine may be slow, or busy with other things
+LATE = 8.0  # seconds after which it is said what is waited for
+STOP_TIME = 30.0
 PERIOD = 0.05  # between looks at something that is waited for
 FOLDER = "nym-demo-"  # and something random
 MAKING_TIME = 60.0  # seconds in which a new folder is surely locked
@@ -166,10 +167,9 @@ def demo(options: Options) -> int:
     with _folder() as folder, _network(observer) as network:
         peers: list[Peer] = []
         try:
-            with gevent.Timeout(TIME, UnreachableError(f"not done within {TIME:.0f} s")):
-                say("Starting a network of 3 mixnodes and a provider, and two clients on it ...\n")
-                peers += [Peer(name, network.url, folder) for name in ("alice", "bob")]
-                _converse(network, observer, *peers)
+            say("Starting a network of 3 mixnodes and a provider, and two clients on it ...\n")
+            peers += [Peer(name, network.url, folder) for name in ("alice", "bob")]
+            _converse(network, observer, *peers)
         except NymError as error:
             say(f"The demo failed: {error}")
             for peer in peers:
@@ -231,10 +231,12 @@ def _network(observer: Observer) -> Iterator[Network]:
 
 def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> None:
     for peer in (alice, bob):
-        peer.connect()
+        with _patiently(f"{peer.name}'s client to start"):
+            peer.connect()
         say(f"{peer.name:<8} {peer.identity.address}")
     addresses = {peer.identity.public_key for peer in (alice, bob)}
-    _wait(lambda: addresses <= _registered(network.url))
+    with _patiently("both to be registered"):
+        _wait(lambda: addresses <= _registered(network.url))
     say("\nBoth are registered at the provider, and send cover traffic all the time.\n")
 
     letters = [
@@ -242,12 +244,13 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
         (bob, alice, b"Hello Alice! Nor that this is my answer."),
     ]
     sent = {}
-    for sender, recipient, text in letters:
-        if sender.ask(SEND + recipient.identity.public_key + text) != b"ok":
-            raise DemoError(f"{sender.name}'s client did not accept a message")
-        sent[text] = time.monotonic()
     arrived: dict[bytes, float] = {}
-    _wait(lambda: _fetch(letters, arrived))
+    with _patiently("the messages to arrive"):
+        for sender, recipient, text in letters:
+            if sender.ask(SEND + recipient.identity.public_key + text) != b"ok":
+                raise DemoError(f"{sender.name}'s client did not accept a message")
+            sent[text] = time.monotonic()
+        _wait(lambda: _fetch(letters, arrived))
     for sender, recipient, text in letters:
         route = observer.route(text, recipient.identity)
         _show(network, sender, recipient, text, sent[text], route, arrived[text])
@@ -282,6 +285,17 @@ def _show(
     for hop in route:
         say(f"  {hop.seconds - sent:6.3f} s  {layers.get(hop.node, 'provider'):<20} {hop.node}")
     say(f"  {arrived - sent:6.3f} s  {recipient.name}'s application has it\n")
+
+
+@contextmanager
+def _patiently(what: str) -> Iterator[None]:
+    """Say what is waited for when it takes long. Raises UnreachableError when it takes too long."""
+    late = gevent.spawn_later(LATE, say, f"Waiting for {what}; this machine is slow, or busy ...")
+    try:
+        with gevent.Timeout(PATIENCE, UnreachableError(f"waited {PATIENCE:.0f} s for {what}")):
+            yield
+    finally:
+        late.kill()
 
 
 def _wait(condition: Callable[[], bool]) -> None:
