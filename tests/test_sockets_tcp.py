@@ -12,13 +12,13 @@ import pytest
 
 from nym.errors import ListenError
 from nym.sockets import connection as moving
-from nym.sockets import tcp
+from nym.sockets import conversation, tcp
 from nym.sockets.tcp import TcpSocket
 from nym.wire import lines as lines_module
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
-from tests.harness import OTHER, OWN, TOPOLOGY, Lines, Served, contents, wait_until
+from tests.harness import OTHER, OWN, PATIENCE, TOPOLOGY, Lines, Served, contents, wait_until
 
 
 @pytest.fixture
@@ -548,3 +548,107 @@ def test_the_raw_dialect_leaves_what_its_lengths_cannot_say(served: Served) -> N
             received += connection.recv(1 << 17)
         assert received[:6] == b"\0\2\xff\xff\0\1"
     assert len(served.inbox) == 1
+
+
+# A fetch that finds nothing.
+
+
+def framed_fetch_after(seconds: float, connection: socket.socket, served: Served) -> list[bytes]:
+    """What a fetch gets, as the published program writes it, if a message comes so much later."""
+    connection.sendall(framed(FETCH))
+    connection.sendall(framed(FLUSH))
+    gevent.spawn_later(seconds, served.deliver, b"hello")
+    fetched, flushed = responses(connection.recv(1 << 16))
+    assert flushed.WhichOneof("value") == "flush"
+    return list(fetched.fetch.messages)
+
+
+def test_a_fetch_waits_for_a_message(served: Served) -> None:
+    with served.connect() as connection:
+        assert framed_fetch_after(0.3, connection, served) == [b"hello"]
+        connection.sendall(framed(FETCH, FLUSH))
+        fetched, _ = responses(connection.recv(1 << 16))
+        assert list(fetched.fetch.messages) == []
+
+
+def test_it_waits_for_so_long_and_longer_after_a_send(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "FETCH_PATIENCE", 0.1)
+    monkeypatch.setattr(conversation, "SENT_PATIENCE", 30.0)
+    with served.connect() as connection:
+        assert framed_fetch_after(1.0, connection, served) == []
+        wait_until(lambda: len(served.inbox) == 1)
+        served.inbox.take()
+        connection.sendall(framed(send(b"hi"), FLUSH))
+        assert len(responses(connection.recv(1 << 16))) == 2
+        assert framed_fetch_after(1.0, connection, served) == [b"hello"]
+
+
+@pytest.mark.parametrize(
+    ("more", "answers"),
+    [
+        (framed(DETAILS, FLUSH), ["fetch", "flush", "details", "flush"]),
+        (framed(send(b"hi"), FLUSH), ["fetch", "flush", "send", "flush"]),
+        (framed(FETCH), ["fetch", "flush"]),
+        (b"\xff" * 8, ["fetch", "flush", "exception"]),
+        (None, ["fetch", "flush"]),
+    ],
+)
+def test_whatever_else_is_asked_ends_the_waiting(
+    served: Served, monkeypatch: pytest.MonkeyPatch, more: bytes | None, answers: list[str]
+) -> None:
+    monkeypatch.setattr(conversation, "FETCH_PATIENCE", PATIENCE)
+    with served.connect() as connection:
+        connection.sendall(framed(FETCH, FLUSH))
+        connection.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(PATIENCE / 2)
+        if more is None:
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(more)
+        buffer = FrameBuffer(Framing.FIXED)
+        heard: list[mix_pb2.Response] = []
+        while len(heard) < len(answers):
+            frames = buffer.feed(connection.recv(1 << 16))
+            heard.extend(map(mix_pb2.Response.FromString, frames))
+    assert [response.WhichOneof("value") for response in heard] == answers
+
+
+def test_a_message_is_not_given_to_an_application_that_died_waiting(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(framed(FETCH, FLUSH))
+        wait_until(lambda: served.inbox._watchers)
+    wait_until(lambda: not served.inbox._watchers)
+    served.deliver(b"hello")
+    assert contents(served.inbox.take()) == [b"hello"]
+
+
+# Raw requests that come together.
+
+
+def test_raw_requests_of_one_byte_are_answered_one_after_the_other(served: Served) -> None:
+    served.view.topology = TOPOLOGY
+    served.deliver(b"hello")
+    answers = {b"\x02": b"\0\1\0\5hello", b"\x03": OWN + OTHER, b"\x04": OWN}
+    for together in (b"\x04\x04", b"\x04\x03\x02", b"\x03\x04\x04"):
+        with served.connect() as connection:
+            connection.sendall(together)
+            connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while part := connection.recv(1 << 16):
+                received += part
+            assert received == b"".join(answers[bytes([byte])] for byte in together)
+
+
+def test_no_fetch_happens_out_of_a_packet_s_bytes(served: Served) -> None:
+    served.deliver(b"precious")
+    for packet in (b"\x02" + bytes(1371), b"\x02\n", b"\x02\x04\x05", b"\x04\x02\x01"):
+        with served.connect() as connection:
+            connection.sendall(packet)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+    assert contents(served.inbox.take()) == [b"precious"]
