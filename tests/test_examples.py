@@ -5,16 +5,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import gevent
 import pytest
 
-from tests.harness import PATIENCE, Program, run_program
+from nym.sockets.http import WebSocket
+from nym.sockets.local import ApplicationSocket
+from nym.sockets.tcp import TcpSocket
+from nym.wire.keys import decode_base58
+from tests.harness import PATIENCE, Program, Served, free_port, run_program
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("sockets", "shell"))]
+MANY = 1000  # messages: a pattern survives being put into a loop
 # Behind the mark of a file in a document stands that file.
 INCLUDED = re.compile(r"<!-- ((?:examples|tests/cli)/\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 
@@ -52,25 +59,70 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def run(*command: str | Path, folder: Path = ROOT) -> str:
     """What a command prints, which has to work."""
     ran = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=10 * PATIENCE, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
 
-def says_hello(printed: str, language: str) -> None:
+def says_hello(printed: str, language: str, count: int = 1) -> None:
     own, *messages = printed.splitlines()
-    assert re.fullmatch(r"I am [\w=-]{40,44}", own)
-    assert messages == [f"Hello from {language}!"]
+    assert len(decode_base58(own.removeprefix("I am "))) == 32
+    assert messages == [f"Hello from {language}!"] * count
+
+
+@contextmanager
+def echoing(kind: type[ApplicationSocket]) -> Iterator[str]:
+    """The port of a client to which comes back at once what it sends."""
+    with Served(kind) as served:
+
+        def carry() -> None:
+            while True:
+                for outgoing, *_ in served.outbox.arrivals():
+                    served.deliver(outgoing.message)
+                    served.outbox.done(outgoing.id)
+                gevent.sleep(0.01)
+
+        carrier = gevent.spawn(carry)
+        yield str(served.port)
+        carrier.kill()
 
 
 def test_python(running: Running) -> None:
-    says_hello(run(sys.executable, EXAMPLES / "hello.py", running.tcpsocket), "Python")
+    command = (sys.executable, EXAMPLES / "hello.py")
+    says_hello(run(*command, running.tcpsocket), "Python")
+    with echoing(TcpSocket) as port:
+        says_hello(run(*command, port, "", str(MANY)), "Python", MANY)
+
+
+def test_python_is_typed_and_takes_any_option(tmp_path: Path) -> None:
+    program = (EXAMPLES / "hello.py").read_text() + (
+        '\nClient(1).ask(type="send", reliable=True, recipient_address="", message="")\n'
+    )
+    (tmp_path / "hello.py").write_text(program)
+    run(sys.executable, "-m", "mypy", "--strict", tmp_path / "hello.py")
+
+
+def test_where_nothing_listens_a_sentence_says_so(tmp_path: Path) -> None:
+    port = str(free_port())
+    commands: list[list[str | Path]] = [[sys.executable, EXAMPLES / "hello.py", port]]
+    if shutil.which("nc") and shutil.which("jq"):
+        commands.append([EXAMPLES / "hello.sh", port])
+    if shutil.which("go"):
+        run("go", "build", "-o", tmp_path / "hello", ".", folder=EXAMPLES / "go")
+        commands.append([tmp_path / "hello", port])
+    for command in commands:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert ran.returncode == 1
+        assert re.fullmatch(rf".*no client listens on port {port}; start one: .*\n", ran.stderr)
+        assert ran.stdout == ""
 
 
 @pytest.mark.skipif(not (shutil.which("nc") and shutil.which("jq")), reason="needs nc and jq")
 def test_shell(running: Running) -> None:
     says_hello(run(EXAMPLES / "hello.sh", running.tcpsocket), "a shell")
+    with echoing(TcpSocket) as port:
+        says_hello(run(EXAMPLES / "hello.sh", port, "", str(MANY)), "a shell", MANY)
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
@@ -78,6 +130,8 @@ def test_go(running: Running, tmp_path: Path) -> None:
     run("go", "vet", "./...", folder=EXAMPLES / "go")
     run("go", "build", "-o", tmp_path / "hello", ".", folder=EXAMPLES / "go")
     says_hello(run(tmp_path / "hello", running.tcpsocket), "Go")
+    with echoing(TcpSocket) as port:
+        says_hello(run(tmp_path / "hello", port, str(MANY)), "Go", MANY)
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
@@ -115,8 +169,13 @@ def test_typescript(running: Running, tmp_path: Path) -> None:
     folder = shutil.copytree(EXAMPLES / "typescript", tmp_path / "typescript", ignore=ignored)
     run("npm", "ci", "--no-audit", "--no-fund", folder=folder)
     run("npm", "run", "build", folder=folder)
-    printed = run("node", "--experimental-websocket", folder / "hello.js", running.websocket)
-    says_hello(printed, "TypeScript")
+    command = ("node", "--experimental-websocket", folder / "hello.js")
+    says_hello(run(*command, running.websocket), "TypeScript")
+    with echoing(WebSocket) as port:
+        says_hello(run(*command, port, str(MANY)), "TypeScript", MANY)
+    port = str(free_port())
+    nobody = subprocess.run([*command, port], capture_output=True, text=True, check=False)
+    assert f"no client listens on port {port}; start one: " in nobody.stderr
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,6 +1,6 @@
 // Says hello to itself, and prints the messages that come: framed protobuf over TCP.
 //
-// Usage: go run . [PORT], with a port of `nym-client tcpsocket`.
+// Usage: go run . [PORT [COUNT]], with a port of `nym-client tcpsocket`.
 package main
 
 import (
@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"os"
-	"time"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -64,30 +65,56 @@ func check(err error) {
 }
 
 func main() {
-	port := "9001"
+	port, count := "9001", 1
 	if len(os.Args) > 1 {
 		port = os.Args[1]
 	}
+	if len(os.Args) > 2 {
+		var err error
+		count, err = strconv.Atoi(os.Args[2])
+		check(err)
+	}
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
-	check(err)
+	if err != nil {
+		log.Fatalf("no client listens on port %s; start one: nym-client tcpsocket --id ID", port)
+	}
 	c := connection{conn, bufio.NewReader(conn)}
 
 	details := &mix.Request{Value: &mix.Request_Details{Details: &mix.Nothing{}}}
 	self := c.ask(details).GetDetails().Details
-	fmt.Println("I am", self.Id)
+	fmt.Println("I am", base58(self.PubKey))
 
-	c.ask(&mix.Request{Value: &mix.Request_Send{Send: &mix.Send{
-		Message:   []byte("Hello from Go!"),
-		Recipient: self,
-	}}})
+	for i := 0; i < count; i++ {
+		c.ask(&mix.Request{Value: &mix.Request_Send{Send: &mix.Send{
+			Message:   []byte("Hello from Go!"),
+			Recipient: self,
+		}}})
+	}
 
 	fetch := &mix.Request{Value: &mix.Request_Fetch{Fetch: &mix.Nothing{}}}
-	var messages [][]byte
-	for len(messages) == 0 {
-		time.Sleep(500 * time.Millisecond)
-		messages = c.ask(fetch).GetFetch().Messages
+	for count > 0 {
+		messages := c.ask(fetch).GetFetch().Messages // waits for some, but not for ever
+		for _, message := range messages {
+			fmt.Println(string(message))
+		}
+		count -= len(messages)
 	}
-	for _, message := range messages {
-		fmt.Println(string(message))
+}
+
+// An address as commands and other people's clients take it.
+func base58(key []byte) string {
+	const digits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+	text := ""
+	number, digit := new(big.Int).SetBytes(key), new(big.Int)
+	for number.Sign() > 0 {
+		number.DivMod(number, big.NewInt(58), digit)
+		text = string(digits[digit.Int64()]) + text
 	}
+	for _, b := range key {
+		if b != 0 {
+			break
+		}
+		text = "1" + text
+	}
+	return text
 }
