@@ -79,7 +79,7 @@ def echoing(kind: type[ApplicationSocket]) -> Iterator[str]:
         def carry() -> None:
             while True:
                 for outgoing, *_ in served.outbox.arrivals():
-                    served.deliver(outgoing.message)
+                    served.deliver(outgoing.message[:])
                     served.outbox.done(outgoing.id)
                 gevent.sleep(0.01)
 
