@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -25,7 +24,7 @@ from gevent.server import StreamServer
 
 from nym.client.client import Client
 from nym.client.deliveries import Deliveries
-from nym.client.delivery import Stage, Way, begin
+from nym.client.delivery import Stage, Way
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
@@ -154,9 +153,8 @@ class Unconnected:
 
 def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
     """The messages of an outbox, in a client without a network."""
-    begin_own = partial(begin, own_address=OWN, first_wait=1.0)
     return Deliveries(
-        outbox, begin_own, lambda recipient: Stage.NETWORK, lambda: Way(None), lifetime
+        outbox, OWN, 1.0, lambda recipient: Stage.NETWORK, lambda: Way(None), lifetime
     )
 
 

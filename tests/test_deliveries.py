@@ -4,7 +4,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.client.deliveries import MOST_LISTED, Deliveries
-from nym.client.delivery import Delivery, Piece, Stage, Way, begin
+from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.envelope import Acknowledgement, Run
 from nym.errors import StoreError
 from nym.store import outbox as outbox_module
@@ -37,7 +36,8 @@ class Setup:
         )
         self.deliveries = Deliveries(
             self.outbox,
-            partial(begin, own_address=OWN, first_wait=10.0),
+            OWN,
+            10.0,
             lambda recipient: self.obstacle,
             lambda: self.way,
             lifetime,

@@ -13,19 +13,9 @@ from hypothesis import strategies as st
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
-from nym.client.delivery import (
-    ACCEPTABLE_LOSS,
-    LONGEST_WAIT,
-    MOST_COPIES,
-    WINDOW,
-    Delivery,
-    Piece,
-    Recipient,
-    Reliable,
-    Unacknowledged,
-    Way,
-    copies,
-)
+from nym.client.delivery import Delivery, Piece, Way
+from nym.client.reliable import LONGEST_WAIT, WINDOW, Recipient, Reliable
+from nym.client.unacknowledged import ACCEPTABLE_LOSS, MOST_COPIES, Unacknowledged, copies
 from nym.envelope import ANONYMOUS_CAPACITY, RELIABLE_CAPACITY, Acknowledgement, Fragment, Run
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal

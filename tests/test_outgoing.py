@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 from statistics import fmean
 
@@ -14,7 +13,7 @@ import pytest
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
-from nym.client.delivery import Way, begin
+from nym.client.delivery import Way
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
@@ -75,7 +74,8 @@ class Setup:
         self.session.registered.set()
         self.deliveries = Deliveries(
             self.outbox,
-            partial(begin, own_address=OWN, first_wait=0.05),
+            OWN,
+            0.05,
             self.packets.obstacle,
             lambda: self.way,
             lifetime=0.0,

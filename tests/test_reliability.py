@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from nym.client import client as client_module
-from nym.client import delivery
+from nym.client.reliable import Reliable
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
 from nym.sphinx import Final, Forward
@@ -62,9 +62,9 @@ def subscribed(stack: ExitStack, application: Application) -> Lines:
     return lines
 
 
-def deliveries(application: Application) -> list[delivery.Reliable]:
+def deliveries(application: Application) -> list[Reliable]:
     waiting = application.client._deliveries._deliveries
-    return [d for d in waiting.values() if isinstance(d, delivery.Reliable)]
+    return [d for d in waiting.values() if isinstance(d, Reliable)]
 
 
 def test_what_was_accepted_goes_out_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:

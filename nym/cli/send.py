@@ -203,7 +203,7 @@ class _Outbox:
             return
         if not self._wait or time.monotonic() - self._said > SAY_AGAIN:
             self._said = time.monotonic()
-            complain(f"waiting for room; {full}")
+            complain(f"{full}. Waiting for room")
         self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
         time.sleep(self._wait)
 

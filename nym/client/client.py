@@ -11,7 +11,7 @@ from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
-from nym.client.delivery import Way, begin
+from nym.client.delivery import Way
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
 from nym.client.pace import first_wait, loop_patience, pull_period
@@ -249,9 +249,8 @@ def _deliveries(
         is_dead = outlook.is_dead or not loops.is_served
         return Way(outlook.loss, is_dead, partial(loops.was_carried, now=now))
 
-    begin_own = partial(begin, own_address=address, first_wait=first_wait(config.traffic))
-    lifetime = config.client.message_lifetime
-    return Deliveries(outbox, begin_own, packets.obstacle, way, lifetime)
+    wait, lifetime = first_wait(config.traffic), config.client.message_lifetime
+    return Deliveries(outbox, address, wait, packets.obstacle, way, lifetime)
 
 
 def _poller(

@@ -15,7 +15,9 @@ from typing import Literal
 
 import gevent
 
-from nym.client.delivery import Delivery, Piece, Recipient, Reliable, Stage, Way
+from nym.client.delivery import Delivery, Piece, Stage, Way
+from nym.client.reliable import Recipient, Reliable
+from nym.client.unacknowledged import Unacknowledged
 from nym.envelope import Acknowledgement
 from nym.net.watch import run_schedule
 from nym.store.outbox import Manner, Outbox, Outgoing
@@ -41,19 +43,22 @@ class Deliveries:
     """The messages of an outbox, on their way.
 
     `obstacle` says what keeps packets from being made for a recipient, if anything, and `way`
-    what is known of the network. What is older than `lifetime` seconds is given up; 0: never.
+    what is known of the network. A reliable message is sent again where it isn't acknowledged
+    within `first_wait` seconds. What is older than `lifetime` seconds is given up; 0: never.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        begin: Callable[[Outgoing, bytes, Recipient], Delivery],
+        own_address: bytes,
+        first_wait: float,
         obstacle: Callable[[bytes], Stage | None],
         way: Callable[[], Way],
         lifetime: float,
     ) -> None:
         self._outbox = outbox
-        self._begin = begin
+        self._own_address = own_address
+        self._first_wait = first_wait
         self._obstacle = obstacle
         self._way = way
         self.lifetime = lifetime
@@ -198,6 +203,11 @@ class Deliveries:
             delivery = self._begin(outgoing, progress, recipient)
             self._deliveries[delivery.id] = delivery
             recipient.deliveries[delivery.id] = delivery
+
+    def _begin(self, outgoing: Outgoing, progress: bytes, recipient: Recipient) -> Delivery:
+        if outgoing.manner is Manner.RELIABLE:
+            return Reliable(outgoing, progress, recipient, self._own_address, self._first_wait)
+        return Unacknowledged(outgoing, progress)
 
     def _advance(self, delivery: Delivery, progress: bytes | None, now: float) -> None:
         if self._deliveries.get(delivery.id) is not delivery:

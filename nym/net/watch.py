@@ -28,6 +28,7 @@ class Watch:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self._has_stopped = False
 
     def start(self, name: str, run: Callable[[], None]) -> None:
         """Run `run` in a greenlet of its own, again and again."""
@@ -37,6 +38,7 @@ class Watch:
 
     def stop(self) -> None:
         """End all greenlets, and wait until they have ended."""
+        self._has_stopped = True
         gevent.killall(self._greenlets)
         self._greenlets.clear()
 
@@ -49,6 +51,10 @@ class Watch:
                 run()
                 log.log(level, "%s ended by itself; it is started again", name)
                 level = logging.DEBUG
+            except gevent.GreenletExit:
+                if self._has_stopped:
+                    raise
+                log.warning("%s was killed; it is started again", name)
             except Exception:
                 log.exception("%s died; it is started again", name)
             if time.monotonic() - started > STEADY:

@@ -11,11 +11,12 @@ from pathlib import Path
 import gevent
 import pytest
 
+from nym.config import TrafficSettings
 from nym.net.directory import fetch_topology
 from nym.wire.addresses import parse_numeric
 from nym.wire.keys import encode_base58
 from tests.faults.injection import FAULTS, Clock, Disk, Sockets
-from tests.harness import Application, Program, wait_until
+from tests.harness import FAST, Application, Program, wait_until
 
 LASTS = 0.6  # seconds that a fault lasts; longer than the time-outs below
 POINTS = [
@@ -79,8 +80,10 @@ def _port(host: str) -> int:
 class Pair:
     """Alice writes to Bob, who is subscribed."""
 
-    def __init__(self, stack: ExitStack, url: str) -> None:
-        self.alice, self.bob = (stack.enter_context(Application(url)) for _ in range(2))
+    def __init__(self, stack: ExitStack, url: str, traffic: TrafficSettings = FAST) -> None:
+        self.alice, self.bob = (
+            stack.enter_context(Application(url, traffic=traffic)) for _ in range(2)
+        )
         self.sending, self.receiving = (
             stack.enter_context(application.lines()) for application in (self.alice, self.bob)
         )
