@@ -16,7 +16,7 @@ from nym.client.deliveries import MOST_LISTED, Deliveries
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.envelope import Acknowledgement, Run
 from nym.errors import StoreError
-from nym.store import outbox as outbox_module
+from nym.store import room
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 
@@ -251,7 +251,7 @@ def test_what_a_message_waits_for(setup: Setup) -> None:
 def test_a_full_outbox_names_whom_it_waits_for_and_why(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_BYTES", 64)
+    monkeypatch.setattr(room, "MOST_BYTES", 64)
     for _ in range(2):
         setup.accept(message=bytes(16))
     setup.obstacle = Stage.RECIPIENT

@@ -8,9 +8,10 @@ import gevent
 import pytest
 
 from nym.errors import BusyError, StoreError
-from nym.store import outbox as outbox_module
+from nym.store import endings, room
 from nym.store.journal import Journal
-from nym.store.outbox import MOST_MESSAGES, Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.room import MOST_MESSAGES
 from nym.wire.keys import encode_base58
 
 ALICE = b"a" * 32
@@ -80,7 +81,7 @@ def test_many_at_once_take_one_commit(outbox: Outbox, journal: Journal) -> None:
 def test_one_recipient_has_half_of_the_outbox_and_a_full_one_says_who_fills_it(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(outbox_module, limit, value)
+    monkeypatch.setattr(room, limit, value)
     now = 1000.0
     outbox = Outbox(journal, lambda: now, lambda oldest: f"{bytes(oldest.message)[0]} is silent")
     first, second, third = messages(b"first", b"secnd", b"third")
@@ -146,7 +147,7 @@ def fill(connection: sqlite3.Connection, pages: int = 1) -> None:
 def test_what_is_given_up_is_remembered(
     outbox: Outbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_ENDED", 2)
+    monkeypatch.setattr(endings, "MOST_ENDED", 2)
     accepted = messages(b"1", b"2", b"3")
     outbox.accept(accepted)
     for outgoing in accepted:

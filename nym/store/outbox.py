@@ -8,55 +8,31 @@ raised in between leaves a message that waits, to be ended again.
 import logging
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum, IntEnum
 from functools import cache
 from itertools import islice
 from struct import Struct
-from typing import NamedTuple
 
 from nym.errors import BusyError, StoreError
 from nym.store.database import Change
+from nym.store.endings import Ending, Endings
 from nym.store.journal import Journal
+from nym.store.outgoing import ID_LENGTH, Manner, Outgoing
+from nym.store.room import FilledBy, Room
 from nym.timing import duration
 from nym.wire.keys import encode_base58
 from nym.wire.pieces import Message, prefix, split
 
-MOST_MESSAGES = 10_000
-MOST_BYTES = 64 << 20  # of either, one recipient has half at most
-MOST_ENDED = 1000  # ids of messages that failed, and of those that were cancelled
-ID_LENGTH = 16
+__all__ = ["ID_LENGTH", "Manner", "Outbox", "Outgoing", "new_id"]
 
-_MESSAGE, _PROGRESS, _ENDED = "outgoing", "progress", "failed"
+_MESSAGE, _PROGRESS = "outgoing", "progress"
 _HEAD = Struct(">Bd32s")  # manner and _DATED, when it was accepted, recipient
 # Entries without a time are read, too: they begin with the manner alone, which is less.
 _DATED = 0x80
 _UNDATED_HEAD = 1 + 32
 
 log = logging.getLogger(__name__)
-
-
-class Manner(IntEnum):
-    """How a message travels."""
-
-    PLAIN = 0  # as the published client sends it
-    SEALED = 1  # in an envelope, from nobody
-    RELIABLE = 2  # in an envelope, acknowledged
-
-
-class Outgoing(NamedTuple):
-    """A message to `recipient`, an address of 32 bytes; `id` is ID_LENGTH bytes in hexadecimal.
-
-    The outbox notes when it was `accepted`, by its own clock, and its `number` since the start.
-    """
-
-    id: str
-    recipient: bytes
-    message: Message
-    manner: Manner
-    accepted: float = 0.0
-    number: int = 0
 
 
 class Outbox:
@@ -75,12 +51,12 @@ class Outbox:
         self._now = now
         self._explain = explain
         self._messages: dict[str, Outgoing] = {}
-        self._room = _Room()
+        self._room = Room()
         self._number = 0
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take_short(_PROGRESS))
-        self._endings = _Endings(journal)
+        self._endings = Endings(journal)
         for entry_id, body in journal.take(_MESSAGE):
             self._restore(entry_id, body)
 
@@ -93,15 +69,15 @@ class Outbox:
     @property
     def failed(self) -> list[str]:
         """Ids of messages that were given up, oldest first."""
-        return list(self._endings.ids[_Ending.FAILED])
+        return list(self._endings.ids[Ending.FAILED])
 
     def has_failed(self, message_id: str) -> bool:
         """Whether the message was given up."""
-        return message_id in self._endings.ids[_Ending.FAILED]
+        return message_id in self._endings.ids[Ending.FAILED]
 
     def was_cancelled(self, message_id: str) -> bool:
         """Whether the message was taken back."""
-        return message_id in self._endings.ids[_Ending.CANCELLED]
+        return message_id in self._endings.ids[Ending.CANCELLED]
 
     def age(self, outgoing: Outgoing) -> float:
         """Seconds since it was accepted, those between two starts included."""
@@ -162,7 +138,7 @@ class Outbox:
 
     def give_up(self, message_id: str) -> None:
         """The message will not arrive; its id is remembered, and told to watchers."""
-        if not self._end(message_id, _Ending.FAILED):
+        if not self._end(message_id, Ending.FAILED):
             return
         for watcher in tuple(self._watchers):
             try:
@@ -172,7 +148,7 @@ class Outbox:
 
     def cancel(self, message_id: str) -> None:
         """The message is taken back; its id is remembered. `flush` waits for the disk."""
-        self._end(message_id, _Ending.CANCELLED)
+        self._end(message_id, Ending.CANCELLED)
 
     def flush(self) -> None:
         """Wait until the disk knows what has ended. Raises StoreError."""
@@ -186,7 +162,7 @@ class Outbox:
         """Call it no more."""
         self._watchers.remove(watcher)
 
-    def _end(self, message_id: str, ending: "_Ending | None") -> bool:
+    def _end(self, message_id: str, ending: Ending | None) -> bool:
         """One that waited has ended so. What is raised leaves it, and another ending may follow."""
         outgoing = self._messages.get(message_id)
         if outgoing is None:
@@ -216,7 +192,7 @@ class Outbox:
             self._messages[outgoing.id] = outgoing
         self._arrived.extend(accepted)
 
-    def _refusal(self, filled_by: "_FilledBy") -> BusyError:
+    def _refusal(self, filled_by: FilledBy) -> BusyError:
         """What fills it, why that waits, and what can be done."""
         recipient, is_share = filled_by
         messages = _amount(len(self._room.held[recipient]), self._room.sizes[recipient])
@@ -231,93 +207,6 @@ class Outbox:
             f"busy: {what}. The oldest has waited for {duration(self.age(oldest))}: "
             f"{self._explain(oldest)}. Try again later, or take some back with nym-client outbox"
         )
-
-
-class _FilledBy(NamedTuple):
-    """Whose messages leave no room: they are all that one recipient can have, or the most."""
-
-    recipient: bytes
-    is_share: bool
-
-
-class _Room:
-    """What each recipient holds of the outbox."""
-
-    def __init__(self) -> None:
-        self.held: dict[bytes, dict[str, Outgoing]] = {}
-        self.sizes: Counter[bytes] = Counter()
-        self.count = 0
-        self.size = 0
-
-    def filled_by(self, outgoing: Outgoing) -> _FilledBy | None:
-        """Who leaves no room for this message, if anybody."""
-        recipient, size = outgoing.recipient, len(outgoing.message)
-        count = len(self.held.get(recipient, ())) + 1
-        share = self.sizes[recipient] + size
-        if count > MOST_MESSAGES // 2 or share > MOST_BYTES // 2:
-            return _FilledBy(recipient, is_share=True)
-        if self.count < MOST_MESSAGES and self.size + size <= MOST_BYTES:
-            return None
-        return _FilledBy(max(self.held, key=self._part), is_share=False)
-
-    def take(self, outgoing: Outgoing) -> None:
-        """It is in, if it wasn't."""
-        held = self.held.setdefault(outgoing.recipient, {})
-        if outgoing.id in held:
-            return
-        held[outgoing.id] = outgoing
-        self.sizes[outgoing.recipient] += len(outgoing.message)
-        self.count += 1
-        self.size += len(outgoing.message)
-
-    def free(self, outgoing: Outgoing) -> None:
-        """It is out, if it wasn't."""
-        recipient = outgoing.recipient
-        if self.held.get(recipient, {}).pop(outgoing.id, None) is None:
-            return
-        self.sizes[recipient] -= len(outgoing.message)
-        self.count -= 1
-        self.size -= len(outgoing.message)
-        if not self.held[recipient]:
-            del self.held[recipient], self.sizes[recipient]
-
-    def _part(self, recipient: bytes) -> float:
-        count, size = len(self.held[recipient]), self.sizes[recipient]
-        return max(count / MOST_MESSAGES, size / MOST_BYTES)
-
-
-class _Ending(Enum):
-    """How a message ended that did not arrive, as it is kept."""
-
-    FAILED = b""
-    CANCELLED = b"cancelled"
-
-
-class _Endings:
-    """How messages ended, the latest of each kind: one ending for a message."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self.ids: dict[_Ending, dict[str, None]] = {ending: {} for ending in _Ending}
-        for entry_id, body in journal.take(_ENDED):
-            self.ids[_Ending(body)][entry_id] = None
-
-    def note(self, message_id: str, ending: _Ending | None) -> None:
-        """It ended so, whatever was noted before; None: as it should."""
-        for ids in self.ids.values():
-            if message_id in ids:
-                self._forget(ids, message_id)
-        if ending is None:
-            return
-        self._journal.put(_ENDED, message_id, ending.value)
-        ids = self.ids[ending]
-        ids[message_id] = None
-        while len(ids) > MOST_ENDED:
-            self._forget(ids, next(iter(ids)))
-
-    def _forget(self, ids: dict[str, None], message_id: str) -> None:
-        self._journal.drop(_ENDED, message_id)
-        del ids[message_id]
 
 
 def new_id() -> str:
