@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 from nym.errors import RemoteError
 from nym.identity import Identity
 from nym.net.directory import post
-from nym.net.listening import listen, listening_address
+from nym.net.listening import Server, listen, listening_address
 from nym.net.watch import Outage, Watch
 from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress
@@ -85,7 +85,7 @@ class Node(ABC):
         """Deal with an unwrapped packet. Raises RemoteError where it can't be."""
 
     def _server(self, serve: Callable[[socket.socket, Any], None]) -> StreamServer:
-        return StreamServer((self._host, 0), serve, spawn=Pool(MOST_CONNECTIONS))
+        return Server((self._host, 0), serve, spawn=Pool(MOST_CONNECTIONS))
 
     def _keep_announcing(self) -> None:
         while True:
