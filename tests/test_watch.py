@@ -1,11 +1,12 @@
 """Greenlets that die, and what is said of outages."""
 
 import logging
-import time
 from random import Random
+from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent import GreenletExit
 
 from nym.errors import UnreachableError
 from nym.net import watch
@@ -49,18 +50,25 @@ def test_a_dead_greenlet_is_said_and_started_again_and_takes_none_along(
     assert "the other" not in caplog.text
 
 
-def test_a_schedule_is_kept_whatever_a_tick_takes() -> None:
-    ticks: list[int] = []
+def test_a_schedule_is_kept_whatever_a_tick_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 64.0
+    ticks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
 
     def tick() -> None:
-        ticks.append(1)
-        gevent.sleep(0.005 * (len(ticks) % 3))
+        ticks.append(now)
+        if len(ticks) == 20:
+            raise GreenletExit
+        sleep(0.0625 * (len(ticks) % 4))
 
-    began = time.monotonic()
-    greenlet = gevent.spawn(run_schedule, Fixed(0.02, began), tick)
-    wait_until(lambda: len(ticks) == 20)
-    greenlet.kill()
-    assert time.monotonic() - began >= 19 * 0.02
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(watch, "gevent", SimpleNamespace(sleep=sleep))
+    with pytest.raises(GreenletExit):
+        run_schedule(Fixed(0.25, now), tick)
+    assert ticks == [64.0 + 0.25 * index for index in range(20)]
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from tests.soaking.proxies import DirectoryProxy, free_port
 
 NAMES = ("alice", "bob", "carol")  # the first lives on, the second has few descriptors
 FEW_DESCRIPTORS = 96
+MANY_DESCRIPTORS = 8192  # a node holds a packet's connections for as long as the next one hangs
 SAMPLE_GAP = 10.0
 REPORT_GAP = 60.0
 QUIET = 5.0  # seconds in which nothing arrives, at the end
@@ -78,6 +79,7 @@ class Soak:
         await self.network.begin()
         await self.directory.start()
         await self.directory.topology()
+        self.network.descriptors = MANY_DESCRIPTORS
         self.clients[1].descriptors = FEW_DESCRIPTORS
         for client in self.clients:
             await client.make(f"http://127.0.0.1:{self.directory.port}", self.options.speed)
