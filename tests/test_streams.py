@@ -16,6 +16,8 @@ import pytest
 
 from nym.cli import control as control_module
 from nym.cli.control import control
+from nym.cli.progress import COLUMNS, bar
+from nym.cli.receive import shown
 from nym.cli.usage import COMMANDS
 from nym.errors import NotRunningError
 from tests.harness import PATIENCE, PROGRAM, Program, run_program, wait_until
@@ -261,3 +263,18 @@ def test_few_descriptors_are_raised_or_said(home: Path, hard: int, code: int) ->
     assert ran.returncode == code, ran
     assert len(ran.stderr.splitlines()) == code, ran
     assert ("ulimit -n" in ran.stderr) == bool(code), ran
+
+
+def test_a_terminal_shows_what_it_would_carry_out() -> None:
+    assert shown(b"one\r\ntwo\n\x1b[31mred\x07") == b"one\ntwo\n\\x1b[31mred\\x07"
+    assert shown("naïve \u202e".encode() + b"\xff") == "naïve \\u202e\\xff".encode()
+
+
+def test_a_bar_has_a_width_where_the_terminal_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, here = pty.openpty()  # of 0 columns
+    with os.fdopen(here, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        monkeypatch.setenv("TERM", "xterm")
+        with bar(100) as bar_shown:
+            assert bar_shown.ncols == COLUMNS
+    os.close(there)
