@@ -1,5 +1,6 @@
 """Every I/O point of a client fails in turn; once that ends, everything accepted is delivered."""
 
+import errno
 import os
 import sqlite3
 from collections import Counter
@@ -9,13 +10,17 @@ from functools import partial
 from pathlib import Path
 
 import gevent
+import gevent.socket
+import gevent.threadpool
 import pytest
 
 from nym.config import TrafficSettings
 from nym.net.directory import fetch_topology
+from nym.store.database import Database
+from nym.store.journal import Journal
 from nym.wire.addresses import parse_numeric
 from nym.wire.keys import encode_base58
-from tests.faults.injection import FAULTS, Clock, Disk, Sockets
+from tests.faults.injection import FAULTS, Clock, Disk, Point, Sockets
 from tests.harness import FAST, Application, Program, wait_until
 
 LASTS = 0.6  # seconds that a fault lasts; longer than the time-outs below
@@ -26,6 +31,19 @@ POINTS = [
     for fault in faults
     if (part, operation)
     not in {("mixnode", "receive"), ("mixnode", "shut down"), ("directory", "shut down")}
+]
+
+OTHER_POINTS = [
+    (gevent.socket.socket, "__init__"),
+    (gevent.threadpool.ThreadPool, "spawn"),
+    (Database, "_make"),
+    (Journal, "_commit"),
+]
+UNFORESEEN = [
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol"),
+    MemoryError(),
+    RuntimeError("can't start new thread"),
 ]
 
 
@@ -121,6 +139,28 @@ def test_every_socket_point_in_turn(stack: ExitStack, sockets: Sockets, tmp_path
         pair.send(1, reliable=True)
         pair.check()
     assert set(sockets.calls) >= {(part, operation) for part, operation, _ in POINTS}
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+def test_every_other_point_in_turn_and_what_is_no_oserror(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Sockets that can't be made, threads that can't be started, a writer that fails."""
+    pair = Pair(stack, local_network(stack, tmp_path, Sockets(monkeypatch)))
+    pair.send(reliable=True)
+    pair.check()
+    for owner, name in OTHER_POINTS:
+        point = Point(monkeypatch, owner, name)
+        pair.send(reliable=True)  # on disk; what follows it fails
+        point.fail(error)
+        wait_until(partial(_has_failed, point), f"two failures of {name}")
+        point.work()
+        pair.send(1, reliable=True)
+        pair.check()
+
+
+def _has_failed(point: Point) -> bool:
+    return point.raised >= 2
 
 
 @pytest.mark.parametrize("error", ["database or disk is full", "disk I/O error"])
