@@ -85,3 +85,23 @@ def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 2
     outage.begins(UnreachableError("again"))
     assert len(caplog.records) == 3
+
+
+def test_what_is_killed_from_within_is_started_again_and_what_is_stopped_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nym.net.watch.FIRST_RESTART", 0.01)
+    runs: list[None] = []
+
+    def run() -> None:
+        runs.append(None)
+        if len(runs) < 3:
+            raise gevent.GreenletExit
+        gevent.sleep(3600)
+
+    watched = Watch(Random(1))
+    watched.start("a part", run)
+    wait_until(lambda: len(runs) == 3)
+    watched.stop()
+    gevent.sleep(0.05)
+    assert len(runs) == 3
