@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gevent.monkey import get_original
 
 from nym.cli import control as control_module
-from nym.cli.control import control
+from nym.cli.control import Control, control
 from nym.cli.progress import COLUMNS, bar
 from nym.cli.receive import shown
 from nym.cli.usage import COMMANDS
@@ -169,6 +170,20 @@ def test_a_reader_that_goes_is_noticed_without_a_message(
         process.kill()
         process.wait()
     assert (process.returncode, err) == (-signal.SIGPIPE, b"")
+
+
+def test_what_was_taken_is_acknowledged_though_its_reader_has_gone() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    here, there = socket.socketpair()
+    with open(writer, "wb", buffering=0), here, there, get_original("select", "epoll")() as watch:
+        watch.register(writer, 0)
+        client = Control(here, "alice", [watch.fileno()])
+        with pytest.raises(BrokenPipeError):
+            client.say(type="status")
+        client.owes_word = True
+        client.say(type="ack", id="1")
+        assert there.recv(100) == b'{"type": "ack", "id": "1"}\n'
 
 
 def waits(pid: int) -> bool:

@@ -44,7 +44,8 @@ class RefusedError(NymError):
 class Control:
     """One connection to a running client. What it can't carry out raises RefusedError.
 
-    While it waits, `watched` descriptors that become readable raise BrokenPipeError.
+    While it waits, `watched` descriptors that become readable raise BrokenPipeError, unless
+    `owes_word`: the client is then to be told of something that has happened already.
     """
 
     def __init__(self, connection: socket.socket, client_id: str, watched: list[int]) -> None:
@@ -55,6 +56,7 @@ class Control:
         self._heard: deque[bytes] = deque()
         self._is_silent = False
         self._is_asked = False  # whether it is there
+        self.owes_word = False
 
     def say(self, **request: object) -> None:
         """One request. Raises NotRunningError."""
@@ -112,13 +114,14 @@ class Control:
     def _is_ready(self, seconds: float, *, is_writing: bool = False) -> bool:
         """Whether it can be read, or written, within so many seconds."""
         wanted: list[Any] = [self._connection]
+        watched = [] if self.owes_word else self._watched
         readable, writable, _ = select.select(
-            [*self._watched, *([] if is_writing else wanted)],
+            [*watched, *([] if is_writing else wanted)],
             wanted if is_writing else [],
             [],
             seconds,
         )
-        if any(watched in readable for watched in self._watched):
+        if any(file in readable for file in watched):
             raise BrokenPipeError
         return bool(readable or writable)
 

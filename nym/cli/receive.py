@@ -31,8 +31,11 @@ def receive(options: Options) -> int:
             match said["type"]:
                 case "message":
                     writer.write(said)
+                    # It was read, also where its reader has gone since: it isn't to come again.
+                    client.owes_word = True
                     client.say(type="ack", id=said["id"])
                 case "ack":
+                    client.owes_word = False
                     acknowledged += 1
                 case "failed":
                     complain(f"message {said['id']} was not acknowledged: given up")
