@@ -74,7 +74,19 @@ def write_file(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def open_to_others(folder: Path) -> dict[Path, int]:
+def close_to_others(folder: Path) -> list[str]:
+    """Let nobody but the owner use `folder` and the files in it. Raises OSError.
+
+    Returns what was open, with its mode.
+    """
+    found = _open_to_others(folder)
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            path.chmod(FOLDER_MODE if path == folder else FILE_MODE)
+    return [f"{path} (mode {mode:04o})" for path, mode in found.items()]
+
+
+def _open_to_others(folder: Path) -> dict[Path, int]:
     """`folder` and the files in it that not only their owner can use, and their modes.
 
     Links are left out: what they lead to may be shared. Raises OSError.
@@ -86,18 +98,6 @@ def open_to_others(folder: Path) -> dict[Path, int]:
             if stat.S_ISREG(mode):
                 modes[path] = mode
     return {path: stat.S_IMODE(mode) for path, mode in modes.items() if mode & 0o077}
-
-
-def close_to_others(folder: Path) -> list[str]:
-    """Let nobody but the owner use `folder` and the files in it. Raises OSError.
-
-    Returns what was open, with its mode.
-    """
-    found = open_to_others(folder)
-    for path in found:
-        with contextlib.suppress(FileNotFoundError):
-            path.chmod(FOLDER_MODE if path == folder else FILE_MODE)
-    return [f"{path} (mode {mode:04o})" for path, mode in found.items()]
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from nym.errors import (
     RemoteError,
     UnreachableError,
 )
-from nym.files import locked, open_to_others, os_errors_as
+from nym.files import close_to_others, locked, os_errors_as
 from nym.identity import load_identity
 from nym.net.directory import fetch_topology
 from nym.net.resolver import Resolver
@@ -138,20 +138,18 @@ def _object(finding: Finding) -> dict[str, Any]:
 
 def _check_folder(folder: Path) -> Finding:
     try:
-        found = open_to_others(folder)
+        was_open = close_to_others(folder)
     except OSError as error:
         return Finding(
             "folder",
-            f"{folder} can't be read: {error.strerror}",
+            f"{folder} can't be kept from others: {error.strerror}",
             "it has to belong to this user",
             5,
         )
-    if not found:
+    if not was_open:
         return Finding("folder", f"{folder}, for this user alone")
-    names = shlex.join(str(path) for path in found)
-    return Finding(
-        "folder", f"others may use {names}", f"close it to them with: chmod go= {names}", 5
-    )
+    # As every start does it: there is nothing left for the user to do.
+    return Finding("folder", f"for this user alone now; others could use {', '.join(was_open)}")
 
 
 def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
