@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import gevent
 import pytest
@@ -58,12 +58,20 @@ FAST = TrafficSettings(
 )
 
 
+Result = TypeVar("Result")
+
+
 def wait_until(condition: Callable[[], object], what: str = "it") -> None:
     """Wait for a condition, not for seconds."""
     give_up = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < give_up, f"{what} did not happen within {PATIENCE} s"
         gevent.sleep(0.01)
+
+
+def beside(wait: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+    """What `wait` gives, which waits for a process: in a thread, so that greenlets go on."""
+    return gevent.get_hub().threadpool.apply(wait, arguments, named)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from nym.sockets.http import WebSocket
 from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
 from nym.wire.keys import decode_base58
-from tests.harness import PATIENCE, Program, Served, free_port, run_program
+from tests.harness import PATIENCE, Program, Served, beside, free_port, run_program
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -58,8 +58,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def run(*command: str | Path, folder: Path = ROOT) -> str:
     """What a command prints, which has to work."""
-    ran = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=10 * PATIENCE, check=False
+    ran = beside(
+        subprocess.run,
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout

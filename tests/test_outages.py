@@ -26,6 +26,7 @@ from tests.harness import (
     Application,
     Lines,
     Program,
+    beside,
     run_program,
     running,
     wait_until,
@@ -78,14 +79,6 @@ class Restarted:
         self._network.providers = [again]
 
 
-def run_beside(home: Path, *arguments: str) -> tuple[int, str]:
-    """(exit code, standard output) of a command that needs the network in this process."""
-    with Program(home, *arguments) as program:
-        wait_until(lambda: program.process.poll() is not None, " ".join(arguments))
-        code, out, _ = program.end()
-    return code, out
-
-
 def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
     tmp_path: Path, stack: ExitStack
 ) -> None:
@@ -121,12 +114,12 @@ def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
     assert told["backlog"]["change"] > 0
     assert told["loss"] < 0.05
     assert told["avoided_nodes"] == []
-    code, out = run_beside(tmp_path, "check", "--id", "bob", "--json")
+    code, out, _ = beside(run_program, tmp_path, "check", "--id", "bob", "--json")
     found = {finding["check"]: finding for finding in json.loads(out)}
     assert code == 0
     assert "more comes in than is pulled" in found["backlog"]["found"]
     assert "traffic.fetch_message_delay" in found["backlog"]["advice"]
-    code, out = run_beside(tmp_path, "status", "--id", "bob")
+    code, out, _ = beside(run_program, tmp_path, "status", "--id", "bob")
     assert "backlog     more comes in than is pulled" in out
     lines.connection.close()
     _, _, err = bob.end(15)

@@ -21,7 +21,16 @@ from nym.contacts import Contact, add_contact
 from nym.localnet.network import Network
 from nym.store import room
 from nym.wire.keys import encode_base58
-from tests.harness import PATIENCE, PROGRAM, Application, Program, run_program, running, wait_until
+from tests.harness import (
+    PATIENCE,
+    PROGRAM,
+    Application,
+    Program,
+    beside,
+    run_program,
+    running,
+    wait_until,
+)
 from tests.test_reliability import FASTER
 
 
@@ -43,17 +52,14 @@ class Shell:
 
     def run(self, command: str, data: bytes = b"", **environment: str) -> tuple[int, bytes, bytes]:
         """(exit code, standard output, standard error) of a command for bash."""
-        # In a thread: the clients go on meanwhile.
-        ran: subprocess.CompletedProcess[bytes] = gevent.get_hub().threadpool.apply(
+        ran: subprocess.CompletedProcess[bytes] = beside(
             subprocess.run,
-            (["bash", "-o", "pipefail", "-c", command.replace("nym-client", PROGRAM)],),
-            {
-                "input": data,
-                "capture_output": True,
-                "env": self._environment() | environment,
-                "timeout": PATIENCE,
-                "check": False,
-            },
+            ["bash", "-o", "pipefail", "-c", command.replace("nym-client", PROGRAM)],
+            input=data,
+            capture_output=True,
+            env=self._environment() | environment,
+            timeout=PATIENCE,
+            check=False,
         )
         return ran.returncode, ran.stdout, ran.stderr
 
@@ -66,17 +72,15 @@ class Shell:
         fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
         reading = gevent.get_hub().threadpool.spawn(_read_all, here)
         with os.fdopen(there, "wb") as shown:
-            gevent.get_hub().threadpool.apply(
+            beside(
                 subprocess.run,
-                (["bash", "-c", command.replace("nym-client", PROGRAM)],),
-                {
-                    "input": data,
-                    "stdout": subprocess.DEVNULL,
-                    "stderr": shown,
-                    "env": self._environment() | {"TERM": term},
-                    "timeout": PATIENCE,
-                    "check": True,
-                },
+                ["bash", "-c", command.replace("nym-client", PROGRAM)],
+                input=data,
+                stdout=subprocess.DEVNULL,
+                stderr=shown,
+                env=self._environment() | {"TERM": term},
+                timeout=PATIENCE,
+                check=True,
             )
         return bytes(reading.get() or b"").decode()
 
@@ -254,10 +258,13 @@ def test_a_pipe_that_does_not_block_gets_everything(shell: Shell) -> None:
     os.set_blocking(writer, False)
     reading = gevent.get_hub().threadpool.spawn(_read_all, reader)
     with os.fdopen(writer, "wb") as pipe:
-        gevent.get_hub().threadpool.apply(
+        beside(
             subprocess.run,
-            ([*shlex.split(PROGRAM), "receive", "--id", "bob", "--count", "1"],),
-            {"stdout": pipe, "env": shell._environment(), "timeout": PATIENCE, "check": True},
+            [*shlex.split(PROGRAM), "receive", "--id", "bob", "--count", "1"],
+            stdout=pipe,
+            env=shell._environment(),
+            timeout=PATIENCE,
+            check=True,
         )
     assert bytes(reading.get() or b"") == message
 
