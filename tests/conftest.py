@@ -14,8 +14,13 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from nym.store.journal import Journal  # noqa: E402
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("nym", deadline=None)
+settings.load_profile("nym")
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ messages = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(messages, st.integers(1, 3), st.sampled_from([0.0, 0.3]), st.integers(0, 3), st.data())
 def test_every_message_comes_out_once_and_whole_in_any_order_with_losses_and_starts_between(
     drawn: list[tuple[int, bytes, bytes | None]],

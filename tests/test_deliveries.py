@@ -296,7 +296,7 @@ class Trouble:
         return fail
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_each_message_has_one_outcome_whatever_is_raised(random: Random, number: int) -> None:
     with TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.client.acknowledgements import Acknowledgements
@@ -259,7 +259,6 @@ at_starts = st.lists(losses, min_size=1) | st.tuples(losses, st.integers(1, 5)).
 )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 150), at_starts, st.integers().map(Random))
 def test_nothing_is_missing_whatever_is_slow_refused_or_cut_off_by_a_start(
     fragments: int, at_starts: list[float], random: Random

@@ -80,7 +80,7 @@ def test_a_loss_that_was_known_is_reckoned_with_for_a_while() -> None:
     assert way.outlook.loss == 1.0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(0, 999),
     st.sampled_from(ORDERS),

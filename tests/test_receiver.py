@@ -246,7 +246,7 @@ ENVELOPES = [
 ]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ENVELOPES), st.integers(0, 975 * 8 - 1), st.integers(-1, 1))
 def test_a_damaged_envelope_is_noise_and_never_raises(
     journal: Journal, envelope: bytes, bit: int, longer: int
@@ -261,7 +261,7 @@ def test_a_damaged_envelope_is_noise_and_never_raises(
     assert (setup.said(), setup.acknowledged, len(setup.assembly)) == (None, [], 0)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=1100) | st.integers().map(noise), max_size=5))
 def test_random_bytes_are_messages_and_never_raise(journal: Journal, messages: list[bytes]) -> None:
     setup = Setup(journal)

@@ -137,4 +137,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestStates = Machine.TestCase
-TestStates.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestStates.settings = settings(max_examples=30, stateful_step_count=25)

@@ -96,6 +96,12 @@ def test_anything_is_what_it_is_in_one_go(line: bytes, data: st.DataObject | Non
     check(line, data)
 
 
+def test_an_escape_at_the_end_of_a_span_is_no_end_of_the_text() -> None:
+    for length in range(40):
+        line = json.dumps([f'"{"a" * length}é'])
+        assert flat(loads([line.encode()], no_rest)) == json.loads(line)
+
+
 @given(values, st.booleans(), st.data())
 def test_every_value_is_what_it_is_in_one_go(
     value: object, is_ascii: bool, data: st.DataObject

@@ -149,7 +149,10 @@ class _Reader:
 
 
 def _end(data: bytes, at: int) -> int:
-    match = _INSIDE.match(data, at, at + _SPAN)
+    """How far a text goes on, or one span of it. An escape that isn't whole is the data's last."""
+    span = at + _SPAN
+    # What a span cuts through has to be whole behind it, or it would be taken for the last.
+    match = _INSIDE.match(data, at, span if span + _LONGEST_ESCAPE <= len(data) else len(data))
     return match.end() if match else at
 
 
