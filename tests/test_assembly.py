@@ -1,11 +1,13 @@
 """Assembly: every message comes out once and whole, whatever strangers send, also after a start."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -413,3 +415,31 @@ def test_while_the_inbox_is_full_a_message_is_not_complete(
     assert receiving.take() == []
     assert receiving.add(sent[-1], sent[-1]) == [everything] * 2
     assert receiving.take() == [whole(sent)]
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_whatever_is_raised_while_it_is_completed_a_message_comes_out_once(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    first, last = pieces(2, ONE)
+    receiving.add(first)
+    steps = count()
+
+    def failing(change: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments: Any) -> None:
+            if next(steps) == step:
+                raise MemoryError
+            change(*arguments)
+
+        return changed
+
+    for name in ("put", "drop", "drop_parts"):
+        monkeypatch.setattr(receiving.journal, name, failing(getattr(receiving.journal, name)))
+    with pytest.raises(MemoryError):
+        receiving.add(last)
+    monkeypatch.undo()
+    assert receiving.add(last, first) == [(0, 1)] * 2
+    receiving.inbox.settle()
+    receiving.restart()
+    assert receiving.add(last, first) == [(0, 1)] * 2
+    assert receiving.take() == [whole([first, last])]

@@ -2,6 +2,7 @@
 
 import time
 from random import Random
+from typing import Any
 
 import gevent
 import pysodium
@@ -269,3 +270,20 @@ def test_random_bytes_are_messages_and_never_raise(journal: Journal, messages: l
     setup.receiver.settle()
     expected = [m for m in messages if m not in (DUMMY, LOOP_COVER)]
     assert contents(setup.inbox.take()) == expected
+
+
+def test_a_message_that_cannot_be_kept_takes_no_others_along(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver = setup.inbox.deliver
+
+    def fail_once(*arguments: Any) -> bool:
+        monkeypatch.undo()
+        raise MemoryError
+
+    monkeypatch.setattr(setup.inbox, "deliver", fail_once)
+    setup.receiver.take(Pulled([b"one", b"two", b"three"]))
+    assert setup.inbox.deliver == deliver
+    setup.receiver.settle()
+    assert contents(setup.inbox.take()) == [b"two", b"three"]
+    assert "a message that came could not be kept" in caplog.text

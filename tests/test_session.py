@@ -1,8 +1,11 @@
 """The client at its provider: choosing, registering, pulling, and a provider that changes."""
 
 import logging
+import os
+import resource
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -246,6 +249,35 @@ def test_before_the_first_registration_another_provider_is_tried(
             polling.tick()
         assert session.provider == alive
         assert session.registered.is_set()
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Nothing can be opened inside."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_no_provider_is_left_over_a_fault_of_this_machine(
+    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
+    providers = [node(number, provider.client_address.port) for number in range(1, 4)]
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session.follow(network(*providers))
+    chosen, polling = session.provider, poller(session, journal)
+    with without_descriptors():
+        polling.tick()
+        assert "as many open files" in (polling.outage.reason or "")
+    polling.tick()
+    assert session.registered.is_set()
+    assert session.provider == chosen
 
 
 def test_a_preferred_provider_is_not_left_for_a_reachable_one(

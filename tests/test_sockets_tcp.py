@@ -10,12 +10,12 @@ from itertools import product
 import gevent
 import pytest
 
-from nym.errors import ListenError
+from nym.errors import ContactsError, ListenError
 from nym.sockets import connection as moving
 from nym.sockets import conversation, tcp
 from nym.sockets.tcp import TcpSocket
+from nym.wire import json_objects, mix_pb2
 from nym.wire import lines as lines_module
-from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
 from tests.harness import OTHER, OWN, PATIENCE, TOPOLOGY, Lines, Served, contents, wait_until
@@ -386,6 +386,52 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_its_messages_kept(
         wait_until(lambda: not served.inbox._subscribers)
     assert len(served.inbox) == 100
     assert len(served.inbox.take()) == 100
+
+
+@pytest.mark.parametrize("error", [MemoryError, ValueError, ContactsError])
+def test_a_subscriber_who_cannot_be_told_loses_its_connection_and_no_message(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
+) -> None:
+    def fail(*_: object) -> Iterator[str]:
+        yield "{"
+        yield ""
+        raise error
+
+    monkeypatch.setattr(json_objects, "encode_news", fail)
+    with Lines(served.connect()) as lines:
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        served.deliver(b"1", b"2")
+        assert lines.connection.recv(10) == b"{"
+        assert lines.connection.recv(10) == b""
+    wait_until(lambda: not served.inbox._subscribers)
+    assert contents(served.inbox.take()) == [b"1", b"2"]
+    assert caplog.text.count("a subscriber could not be told") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError, ValueError, ContactsError])
+def test_an_answer_that_fails_ends_its_connection_and_loses_no_message(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
+) -> None:
+    def fail(*_: object) -> Iterator[str]:
+        yield "{"
+        yield ""
+        raise error
+
+    served.deliver(b"1", b"2")
+    monkeypatch.setattr(json_objects, "encode_response", fail)
+    with Lines(served.connect()) as lines:
+        lines.say(type="fetch")
+        assert lines.connection.recv(10) == b"{"
+        assert lines.connection.recv(10) == b""
+    wait_until(served.inbox.has_free)
+    assert contents(served.inbox.take()) == [b"1", b"2"]
+    assert caplog.text.count("a connection to the TCP socket was ended") == 1
 
 
 def test_who_does_not_follow_hears_when_there_is_no_more(served: Served) -> None:

@@ -16,7 +16,7 @@ from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.store.database import Change
 from nym.store.journal import Journal
 from nym.store.reserve import SIZE, Reserve
-from nym.wire.pieces import Pieces, gather
+from nym.wire.pieces import Message, Pieces, gather
 
 KEY = bytes(32)
 SECRET = b"nobody else may read this"
@@ -349,14 +349,20 @@ def test_a_long_body_is_kept_in_pieces_and_leaves_with_all_of_them(
     third.close()
 
 
-def test_older_programs_read_a_file_until_there_is_a_long_body_in_it(
-    journal: Journal, tmp_path: Path
+@pytest.mark.parametrize("body", [b"short", LONG, None])
+def test_older_programs_read_a_file_until_anything_is_written_to_it(
+    journal: Journal, tmp_path: Path, body: Message | None
 ) -> None:
-    journal.write([Change("a", "1", b"short")])
     journal.close()
+    connection = sqlite3.connect(tmp_path / "client.db")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    again = Journal(tmp_path, KEY)
+    again.flush()
+    again.close()
     assert version(tmp_path) == 1
     again = Journal(tmp_path, KEY)
-    again.write([Change("a", "2", LONG)])
+    again.write([Change("a", "2", body)])
     again.close()
     assert version(tmp_path) == 2
 

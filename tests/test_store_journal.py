@@ -100,3 +100,25 @@ def test_writers_get_their_own_outcome(journal: Journal) -> None:
     assert all(isinstance(writer.exception, StoreError) for writer in writers)
     assert journal._database._connection.execute("SELECT count(*) FROM entry").fetchone() == (0,)
     journal.write([Change("a", "1", b"it goes on")])
+
+
+class _BusyLoop:
+    """An event loop that has no memory for another callback."""
+
+    def run_callback(self, *_: object) -> None:
+        raise MemoryError
+
+
+def test_what_raises_is_not_asked_for_and_nobody_waits_for_ever(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_loop", _BusyLoop())
+    with pytest.raises(MemoryError):
+        journal.put("a", "1", b"not asked for")
+    monkeypatch.undo()
+    journal.put("a", "2", b"two")
+    with gevent.Timeout(PATIENCE):
+        journal.flush()
+    again = reopen(journal, tmp_path)
+    assert again.take("a") == [("2", b"two")]
+    again.close()

@@ -154,16 +154,30 @@ class Assembly:
         # A reliable one comes again when there is room; of others, the loss is counted.
         if last.sender is not None and not self._inbox.has_room(len(message)):
             return False
-        if not self._inbox.deliver(message, last.sender):
+        if not self._deliver(key, message):
             return False
         self._forget(key)
-        self._seen[key.name] = None
-        self._journal.put(_SEEN, key.name, b"")
         if len(self._seen) > MOST_SEEN:
             oldest = next(iter(self._seen))
             del self._seen[oldest]
             self._journal.drop(_SEEN, oldest)
         return True
+
+    def _deliver(self, key: _Key, message: Message) -> bool:
+        """Deliver a message, and remember it as seen: both, or neither, whatever is raised.
+
+        It counts as seen first, so that it can't come out twice. Both are on disk together.
+        """
+        is_delivered = False
+        try:
+            self._journal.put(_SEEN, key.name, b"")
+            self._seen[key.name] = None
+            is_delivered = self._inbox.deliver(message, key.sender or None)
+        finally:
+            if not is_delivered:
+                self._seen.pop(key.name, None)
+                self._journal.drop(_SEEN, key.name)
+        return is_delivered
 
     def _keep(self, key: _Key, fragment: Fragment, now: float) -> tuple[int, int]:
         partial = self._partial.setdefault(key, _Partial(fragment.count))

@@ -62,7 +62,10 @@ class Receiver:
             log.log(level, "the provider's answer contradicts itself: what has no seal is dropped")
         for message in pulled.messages:
             if not is_cover(message):
-                self._sort(message, now, is_sound=pulled.is_sound)
+                try:
+                    self._sort(message, now, is_sound=pulled.is_sound)
+                except Exception:  # the others are nowhere else any more
+                    log.exception("a message that came could not be kept")
         self._assembly.expire(now)
 
     def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:

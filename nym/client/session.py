@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from nym.client.others import Others, is_same_provider, record_of
 from nym.client.registration import Registration
-from nym.errors import RemoteError, UnreachableError
+from nym.errors import OwnFaultError, RemoteError, UnreachableError
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
@@ -110,11 +110,12 @@ class ProviderSession:
         """Notes that the provider is there, whatever it says; or that it may be gone."""
         try:
             yield
-        except UnreachableError:
-            self._doubt(current)
-            raise
-        except RemoteError:
-            self._seen.answered = time.monotonic()
+        except RemoteError as error:
+            if isinstance(error, UnreachableError) and not isinstance(error, OwnFaultError):
+                self._doubt(current)
+            else:
+                # It answered, or was never asked, by a fault of this machine.
+                self._seen.answered = time.monotonic()
             raise
         self._seen.answered = time.monotonic()
 

@@ -46,9 +46,11 @@ class Visit:
                 self._connection.send(conversation.farewell(str(reason) or "the client stops"))
             raise
         finally:
-            if self._teller:
-                self._teller.kill()
-            conversation.end()
+            try:
+                if self._teller:
+                    self._teller.kill()
+            finally:
+                conversation.end()
 
     def end(self, reason: str) -> None:
         """Say goodbye, soon."""
@@ -85,8 +87,12 @@ class Visit:
                         spell.rest()
                         write(self._connection, piece)
         except OSError as error:
-            # A subscriber that is gone, or doesn't read: its connection ends, its messages stay.
+            # A subscriber that is gone, or doesn't read.
             log.debug("a subscriber's connection ended: %s", error)
+        except Exception:
+            log.exception("a subscriber could not be told, and its connection was ended")
+        finally:
+            # Nobody stays connected to somebody who says nothing any more; the messages stay.
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
 

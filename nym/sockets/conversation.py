@@ -247,10 +247,12 @@ class JsonConversation(Conversation):
 
     def end(self) -> None:
         """See Conversation; what was on offer is there for others."""
-        super().end()
-        if self._subscription is not None:
-            self._subscription.end()
-            self._subscription = None
+        try:
+            super().end()
+        finally:
+            if self._subscription is not None:
+                self._subscription.end()
+                self._subscription = None
 
     @abstractmethod
     def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:

@@ -94,6 +94,8 @@ class LocalSocket(ABC):
                         visit.converse(conversation, data)
             except OSError as error:
                 log.debug("a local connection ended: %s", error)
+            except Exception:
+                log.exception("a connection to the %s was ended", self.kind)
             finally:
                 self._visits.discard(visit)
                 if len(self._visits) < 0.9 * self._most_connections:

@@ -25,8 +25,10 @@ from nym.store.salvage import Row, readable
 from nym.wire.pieces import Message, Pieces, cut, gather
 
 FILE = "client.db"
-# Every body in one piece, and the format since the first long one was written.
-_SHORT_FORMAT, _FORMAT = 1, 2
+# In 1 every body was in one piece, and the outbox had no times. A file gets the latest format with
+# the first change that is written to it, whatever that is: where only those entries brought it that
+# older programs can't read, one of them was forgotten.
+_FORMAT = 2
 _PIECE = " piece"  # of the kind of pieces; their ids are the entry's, a space, and a number
 _LATEST = 1000  # no version that will ever be; more is damage
 _NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -75,6 +77,7 @@ class Database:
         self.path = folder / FILE
         self.entries: dict[str, list[tuple[str, Message]]] = {}
         self._long: set[tuple[str, str]] = set()  # entries that have pieces, perhaps
+        self._has_format = False
         self._key = blake2b(key=private_key, person=b"nym client.db", digest_size=32).digest()
         self._reserve = Reserve(folder)
         self._connection = self._open()
@@ -128,6 +131,9 @@ class Database:
         with self._connection:
             for change in changes:
                 self._apply(change)
+            if changes and not self._has_format:
+                self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        self._has_format |= bool(changes)
         for change in changes if self._long else ():
             if isinstance(change, Change) and change.body is None:
                 self._long.discard((change.kind, change.id))
@@ -155,7 +161,6 @@ class Database:
             )
         if count > 1:
             self._long.add((kind, entry_id))
-            self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _delete_parts(self, kind: str, name: str) -> None:
         self._connection.execute(
@@ -265,8 +270,9 @@ class Database:
                 "CREATE TABLE entry (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
                 "id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
             )
-            connection.execute(f"PRAGMA user_version = {_SHORT_FORMAT}")
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
         connection.commit()
+        self._has_format = version in (0, _FORMAT)
 
     def _begin_anew(self, reason: "_DamageError") -> sqlite3.Connection:
         aside = name_aside(FILE, reason.word)

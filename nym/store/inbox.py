@@ -45,7 +45,10 @@ class Inbox:
         return len(self._messages) + len(self._arrived)
 
     def deliver(self, message: Message, sender: bytes | None = None) -> bool:
-        """Keep a message, which has to be settled then. False without room."""
+        """Keep a message, which has to be settled then. False without room.
+
+        Whatever is raised, it isn't kept then.
+        """
         if not self.has_room(len(message)):
             if not self.lost:
                 log.error("the inbox is full: new messages are lost until some are fetched")
@@ -53,8 +56,12 @@ class Inbox:
             return False
         received = Received(os.urandom(8).hex(), message, time.time(), sender)
         self._arrived[received.id] = received
+        try:
+            self._journal.put(_KIND, received.id, _encode(received))
+        except BaseException:
+            del self._arrived[received.id]
+            raise
         self._bytes += len(message)
-        self._journal.put(_KIND, received.id, _encode(received))
         return True
 
     def settle(self) -> None:

@@ -105,19 +105,16 @@ class Journal:
             raise error.with_traceback(None)
 
     def put(self, kind: str, entry_id: str, body: Message) -> None:
-        """Write this entry soon."""
-        self._next.due.append(Change(kind, entry_id, body))
-        self._wake()
+        """Write this entry soon. Whatever is raised, it isn't asked for then."""
+        self._ask(Change(kind, entry_id, body))
 
     def drop(self, kind: str, entry_id: str) -> None:
-        """Delete this entry soon."""
-        self._next.due.append(Change(kind, entry_id, None))
-        self._wake()
+        """Delete this entry soon; as `put`."""
+        self._ask(Change(kind, entry_id, None))
 
     def drop_parts(self, kind: str, name: str) -> None:
-        """Delete all entries whose ids are `name`, a space, and anything, soon."""
-        self._next.due.append(Parts(kind, name))
-        self._wake()
+        """Delete all entries whose ids are `name`, a space, and anything, soon; as `put`."""
+        self._ask(Parts(kind, name))
 
     def flush(self) -> None:
         """Wait until what was put and dropped so far is on disk.
@@ -165,6 +162,15 @@ class Journal:
         this.failure = this.refusal = _CLOSED
         this.end()
 
+    def _ask(self, change: Change | Parts) -> None:
+        due = self._next.due
+        due.append(change)
+        try:
+            self._wake()
+        except BaseException:
+            due.pop()  # nothing else has run since
+            raise
+
     def _wait(self) -> _Round:
         this = self._next
         this.is_awaited = True
@@ -177,8 +183,8 @@ class Journal:
         if self._is_closed:
             self._refuse()
         elif self._next.is_wanted and not (self._is_woken or self._current or self._retry):
-            self._is_woken = True
             self._loop.run_callback(self._begin)
+            self._is_woken = True  # not before: if that was raised over, the next one wakes it
 
     def _begin(self) -> None:
         self._is_woken = False
