@@ -10,6 +10,7 @@ monkey.patch_ssl()
 monkey.patch_select()
 monkey.patch_time()
 
+import subprocess  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -17,6 +18,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from nym.store.journal import Journal  # noqa: E402
+from tests.harness import SmallDisk  # noqa: E402
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("nym", deadline=None)
@@ -28,3 +30,14 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(tmp_path, bytes(32))
     yield journal
     journal.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can be made by root only")
+    yield SmallDisk(mounted)
+    subprocess.run(["umount", "-l", str(mounted)], check=True)  # noqa: S607

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -138,6 +139,37 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Nothing can be opened inside."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+class SmallDisk:
+    """A disk with room for so many bytes, of which others take some."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._other = folder / "others"
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with self._other.open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1024))
+
+    def empty(self) -> None:
+        """All is free again."""
+        self._other.unlink()
 
 
 OWN, OTHER = b"o" * 32, b"p" * 32

@@ -176,11 +176,7 @@ def test_a_directory_in_the_shape_of_2019() -> None:
     loopback = "127.20.19.10"
     with ExitStack() as stack:
         network = ForeignNetwork(stack, hosts=[loopback] * 3)
-        client_side = network.provider._serve_client
-
-        stack.enter_context(
-            serving(lambda connection: client_side(connection, None), loopback, 9000)
-        )
+        stack.enter_context(serving(network.provider._serve_client, loopback, 9000))
         network.encode = encode_topology_2019
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
         wait_until(lambda: len(network.inboxes.clients()) == 2)

@@ -1,7 +1,9 @@
 """The local network, as a published client or node would meet it."""
 
+import errno
 import itertools
 import json
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -11,20 +13,30 @@ import gevent
 import pytest
 import requests
 
-from nym.errors import ListenError
+from nym.errors import DescriptorsError, ListenError, StoreError
+from nym.identity import generate_identity
 from nym.localnet import directory as directory_module
 from nym.localnet import mixnode as mixnode_module
 from nym.localnet import node as node_module
 from nym.localnet.directory import Directory
+from nym.localnet.inboxes import FolderInboxes
 from nym.localnet.network import Network
+from nym.localnet.provider import LocalProvider
 from nym.net.transport import exchange, send_packet
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.directory import parse_topology
 from nym.wire.keys import encode_base58
-from nym.wire.provider import DUMMY, Pull, Register, decode_messages
-from tests.harness import PATIENCE, running, wait_until
+from nym.wire.provider import ACKNOWLEDGED, DUMMY, Pull, Register, decode_messages
+from tests.harness import (
+    PATIENCE,
+    SmallDisk,
+    running,
+    serving_http,
+    wait_until,
+    without_descriptors,
+)
 
 VECTORS = Path(__file__).parent / "vectors"
 LONGEST = 1 << 20
@@ -351,3 +363,101 @@ def test_a_trace_sees_every_hop() -> None:
     assert [node for node, _, _ in seen] == [node.address for node in nodes]
     assert seen[0][1] == packet
     assert isinstance(seen[2][2], Final)
+
+
+@pytest.fixture
+def directory() -> Iterator[str]:
+    with serving_http(lambda: b"{}") as url:
+        yield url
+
+
+def put_packet(provider: LocalProvider, message: bytes) -> bytes:
+    """What it answers to a packet with this message."""
+    hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
+    with socket.create_connection(provider.address, timeout=PATIENCE) as connection:
+        connection.sendall(create_packet(message, [hop], CLIENT))
+        return connection.recv(100)
+
+
+def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
+    disk: SmallDisk, directory: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = disk.folder / "inboxes"
+    provider = LocalProvider(generate_identity(), "127.0.0.1", FolderInboxes(folder), None)
+    provider.start(directory)
+    try:
+        at = provider.client_address
+        token = exchange(at, Register(CLIENT).encode(), LONGEST)
+        assert put_packet(provider, b"before") == ACKNOWLEDGED
+        disk.fill()
+        for _ in range(3):
+            assert put_packet(provider, bytes(900)) == b""
+        assert len(list(folder.glob("*/.*"))) == 0
+        assert caplog.text.count("No space left") == 1
+        disk.empty()
+        assert put_packet(provider, b"after") == ACKNOWLEDGED
+        pulled = decode_messages(exchange(at, Pull(CLIENT, token).encode(), LONGEST))
+        assert [message for message in pulled if message != DUMMY] == [b"before", b"after"]
+    finally:
+        provider.stop()
+
+
+def test_an_inbox_that_cannot_be_read_now_loses_nothing(tmp_path: Path) -> None:
+    inboxes = FolderInboxes(tmp_path)
+    inboxes.open(CLIENT)
+    for number in range(3):
+        inboxes.put(CLIENT, b"%d" % number)
+    with without_descriptors():
+        with pytest.raises(DescriptorsError):
+            inboxes.take(CLIENT, 3)
+        with pytest.raises(DescriptorsError):
+            inboxes.put(CLIENT, b"refused")
+    next(tmp_path.glob("*/*")).unlink()  # what somebody else has deleted holds up nothing
+    assert len(inboxes.take(CLIENT, 3)) == 2
+    assert FolderInboxes(tmp_path).take(CLIENT, 3) == []
+
+
+def test_whatever_is_raised_for_a_packet_ends_its_connection_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors = [MemoryError(), ValueError(), OSError(errno.EMFILE, ""), StoreError("full")]
+
+    def fail(*_: object) -> None:
+        if errors:
+            raise errors.pop()
+
+    with running(Network(trace=fail)) as network:
+        provider = network.providers[0]
+        exchange(provider.client_address, Register(CLIENT).encode(), LONGEST)
+        while errors:
+            assert put_packet(provider, b"lost") == b""
+        assert put_packet(provider, b"kept") == ACKNOWLEDGED
+    assert [record.message.partition(" ")[2] for record in caplog.records] == [
+        "dropped a packet: full; said once",
+        "ended a connection",
+        "ended a connection",
+    ]
+
+
+def test_a_directory_that_cannot_accept_waits_and_goes_on(
+    url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as connection:
+        connection.settimeout(PATIENCE)
+        with without_descriptors():
+            connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+            gevent.sleep(0.3)  # it tries three times
+        connection.sendall(b"GET /api/healthcheck HTTP/1.0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_network_may_have_as_many_connections_as_the_system_lets_it() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
+    try:
+        with running(Network()):
+            raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert raised == min(node_module.MOST_CONNECTIONS, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

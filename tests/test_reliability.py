@@ -281,13 +281,7 @@ def test_a_provider_that_is_gone_is_left_and_asked_again_when_it_returns(
     alice.send(alice.address, b"meanwhile")
     wait_until(lambda: "is gone; what waits there" in caplog.text)
     gone._inboxes.put(alice.address, b"waited there")
-    stack.enter_context(
-        serving(
-            lambda connection: gone._serve_client(connection, None),
-            "127.0.0.1",
-            client_address.port,
-        )
-    )
+    stack.enter_context(serving(gone._serve_client, "127.0.0.1", client_address.port))
     assert sorted(alice.receive(2)) == [b"meanwhile", b"waited there"]
 
 
@@ -350,7 +344,7 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
         assert alice.client._outgoing.sent == sent, "nothing is spent meanwhile"
         weather.is_lost = lambda node, packet: False
         if is_provider_away:
-            back = serving(lambda c: provider._serve_client(c, None), *place)
+            back = serving(provider._serve_client, *place)
             stack.enter_context(back)
         assert sorted(bob.receive(20)) == sorted(messages)
         wait_until(lambda: len(alice.client._outbox) == 0)

@@ -1,11 +1,8 @@
 """The client at its provider: choosing, registering, pulling, and a provider that changes."""
 
 import logging
-import os
-import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -38,7 +35,7 @@ from nym.wire.provider import (
     decode_request,
     encode_messages,
 )
-from tests.harness import contents, free_port, serving, serving_http
+from tests.harness import contents, free_port, serving, serving_http, without_descriptors
 
 ADDRESS = bytes(range(32))
 PATIENCE = 600.0
@@ -249,19 +246,6 @@ def test_before_the_first_registration_another_provider_is_tried(
             polling.tick()
         assert session.provider == alive
         assert session.registered.is_set()
-
-
-@contextmanager
-def without_descriptors() -> Iterator[None]:
-    """Nothing can be opened inside."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_no_provider_is_left_over_a_fault_of_this_machine(

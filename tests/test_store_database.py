@@ -6,8 +6,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from nym.store.database import Change
 from nym.store.journal import Journal
 from nym.store.reserve import SIZE, Reserve
 from nym.wire.pieces import Message, Pieces, gather
+from tests.harness import SmallDisk
 
 KEY = bytes(32)
 SECRET = b"nobody else may read this"
@@ -232,33 +231,6 @@ def test_an_empty_file_is_said_to_be_one(
 
 
 # A disk without room: a file system of one's own, or as much of one as SQLite may use.
-
-
-class SmallDisk:
-    """A disk with room for so many bytes, of which others take some."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._other = folder / "others"
-
-    def fill(self) -> None:
-        with self._other.open("ab", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(1024))
-
-    def empty(self) -> None:
-        self._other.unlink()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be made by root only")
-    yield SmallDisk(mounted)
-    subprocess.run(["umount", "-l", str(mounted)], check=True)  # noqa: S607
 
 
 def test_what_has_to_be_noted_is_noted_on_a_full_disk_and_nothing_else(disk: SmallDisk) -> None:

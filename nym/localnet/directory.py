@@ -12,7 +12,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.errors import RemoteFormatError
-from nym.net.listening import listen
+from nym.net.listening import PatientAccept, listen
 from nym.wire.directory import (
     CocoNode,
     Metric,
@@ -57,13 +57,17 @@ class _Handler(WSGIHandler):
         log.debug("a malformed request from %s", self.client_address)
 
 
+class _Server(PatientAccept, WSGIServer):
+    """Goes on when nothing can be accepted."""
+
+
 class Directory:
     """An HTTP server with the API of January 2020."""
 
     def __init__(self, host: str, port: int) -> None:
         self._present: dict[type, dict[Any, _Presence]] = {MixNode: {}, Provider: {}, CocoNode: {}}
         self._metrics: deque[dict[str, Any]] = deque(maxlen=MOST_METRICS)
-        self._server = WSGIServer(
+        self._server = _Server(
             (host, port),
             self._answer,
             log=None,

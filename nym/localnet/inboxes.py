@@ -1,13 +1,19 @@
 """What a provider keeps for its clients: in memory, or in a folder, one file a message."""
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from nym.errors import RemoteFormatError
+from nym.errors import RemoteFormatError, StoreError
 from nym.files import make_folder
+from nym.net.descriptors import lack_of_descriptors
+from nym.net.watch import Outage
 from nym.wire.keys import decode_base58, encode_base58
 
 MOST_CLIENTS = 10_000
@@ -15,9 +21,15 @@ MOST_MESSAGES = 10_000  # for one client
 
 Kept = TypeVar("Kept")
 
+log = logging.getLogger(__name__)
+
 
 class Inboxes(ABC, Generic[Kept]):
-    """One inbox a client; a client without one isn't registered here."""
+    """One inbox a client; a client without one isn't registered here.
+
+    All methods raise StoreError or DescriptorsError where the disk is in the way; inboxes are then
+    as they were.
+    """
 
     def __init__(self) -> None:
         self._messages: dict[bytes, deque[Kept]] = {}
@@ -45,7 +57,12 @@ class Inboxes(ABC, Generic[Kept]):
     def take(self, client: bytes, most: int) -> list[bytes]:
         """Up to `most` messages; they are gone from the inbox. Raises RemoteFormatError."""
         inbox = self._inbox(client)
-        return [self._hand_over(inbox.popleft()) for _ in range(min(most, len(inbox)))]
+        kept = list(islice(inbox, most))
+        messages = [self._read(one) for one in kept]  # all of them, before any is deleted
+        for one in kept:
+            self._delete(one)
+            inbox.popleft()
+        return [message for message in messages if message is not None]
 
     def _inbox(self, client: bytes) -> deque[Kept]:
         try:
@@ -62,8 +79,12 @@ class Inboxes(ABC, Generic[Kept]):
         """What stands for a message from now on."""
 
     @abstractmethod
-    def _hand_over(self, kept: Kept) -> bytes:
-        """The message, which isn't kept any longer."""
+    def _read(self, kept: Kept) -> bytes | None:
+        """The message; None where somebody else has deleted it."""
+
+    @abstractmethod
+    def _delete(self, kept: Kept) -> None:
+        """Keep it no longer. Raises nothing: it was read, and is handed over."""
 
 
 class MemoryInboxes(Inboxes[bytes]):
@@ -75,8 +96,11 @@ class MemoryInboxes(Inboxes[bytes]):
     def _keep(self, client: bytes, message: bytes) -> bytes:
         return message
 
-    def _hand_over(self, kept: bytes) -> bytes:
+    def _read(self, kept: bytes) -> bytes:
         return kept
+
+    def _delete(self, kept: bytes) -> None:
+        pass
 
 
 class FolderInboxes(Inboxes[Path]):
@@ -88,6 +112,7 @@ class FolderInboxes(Inboxes[Path]):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        self._deleting = Outage(log, str(folder), "what was handed over comes again at a restart")
         make_folder(folder)
         for path in sorted(folder.iterdir()):
             if path.is_dir():
@@ -96,16 +121,37 @@ class FolderInboxes(Inboxes[Path]):
                 self._messages[decode_base58(path.name)] = deque(messages)
 
     def _make(self, client: bytes) -> None:
-        make_folder(self._folder / encode_base58(client))
+        with self._disk():
+            make_folder(self._folder / encode_base58(client))
 
     def _keep(self, client: bytes, message: bytes) -> Path:
         path = self._folder / encode_base58(client) / f"{time.time_ns():020}"
         partial = path.with_name(f".{path.name}")
-        partial.write_bytes(message)
-        partial.rename(path)
+        with self._disk():
+            try:
+                partial.write_bytes(message)
+                partial.rename(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)  # it takes room, and nobody reads it
+                raise
         return path
 
-    def _hand_over(self, kept: Path) -> bytes:
-        message = kept.read_bytes()
-        kept.unlink()
-        return message
+    def _read(self, kept: Path) -> bytes | None:
+        with self._disk(), suppress(FileNotFoundError):
+            return kept.read_bytes()
+        return None
+
+    def _delete(self, kept: Path) -> None:
+        try:
+            kept.unlink(missing_ok=True)
+            self._deleting.ends()
+        except OSError as error:
+            self._deleting.begins(StoreError(f"messages can't be deleted: {error.strerror}"))
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            lack = lack_of_descriptors(error)
+            raise lack or StoreError(f"{self._folder} can't be used: {error.strerror}") from error

@@ -6,8 +6,9 @@ from nym.identity import Identity, generate_identity, has_identity, load_identit
 from nym.localnet.directory import Directory
 from nym.localnet.inboxes import FolderInboxes, MemoryInboxes
 from nym.localnet.mixnode import LocalMixnode
-from nym.localnet.node import Node, Trace
+from nym.localnet.node import MOST_CONNECTIONS, Node, Trace
 from nym.localnet.provider import LocalProvider
+from nym.net.descriptors import raise_limit
 
 
 class Network:
@@ -39,6 +40,7 @@ class Network:
 
     def start(self) -> str:
         """Start everything; returns the directory's URL. Raises ListenError, RemoteError."""
+        raise_limit(MOST_CONNECTIONS)
         # The directory's port is the lock: whoever has it may use the folder.
         self.url = self._directory.start()
         try:

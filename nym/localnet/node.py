@@ -11,7 +11,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from nym.errors import RemoteError
+from nym.errors import DescriptorsError, RemoteError, StoreError
 from nym.identity import Identity
 from nym.net.directory import post
 from nym.net.listening import Server, listen, listening_address
@@ -82,10 +82,26 @@ class Node(ABC):
 
     @abstractmethod
     def _handle(self, unwrapped: Forward | Final) -> None:
-        """Deal with an unwrapped packet. Raises RemoteError where it can't be."""
+        """Deal with an unwrapped packet. Raises RemoteError, StoreError where it can't be."""
 
-    def _server(self, serve: Callable[[socket.socket, Any], None]) -> StreamServer:
-        return Server((self._host, 0), serve, spawn=Pool(MOST_CONNECTIONS))
+    def _server(self, serve: Callable[[socket.socket], None]) -> StreamServer:
+        """One whose connections are served, each until `serve` returns, or whatever is raised."""
+
+        def visit(connection: socket.socket, peer: Any) -> None:
+            with connection:
+                try:
+                    connection.settimeout(IDLE_TIMEOUT)
+                    serve(connection)
+                except (DescriptorsError, OSError) as error:
+                    # Whoever sends one packet a connection is gone before the answer. Of
+                    # descriptors it was said already, once for the whole process.
+                    log.debug("%s lost a connection: %s", self.address, error)
+                except (RemoteError, StoreError) as error:
+                    self._say(f"{self.address} dropped a packet: {error}")
+                except Exception:
+                    log.exception("%s ended a connection", self.address)
+
+        return Server((self._host, 0), visit, spawn=Pool(MOST_CONNECTIONS))
 
     def _keep_announcing(self) -> None:
         while True:
@@ -94,23 +110,15 @@ class Node(ABC):
             with self._outage.noted():
                 self.announce()
 
-    def _serve_packets(self, connection: socket.socket, peer: Any) -> None:
+    def _serve_packets(self, connection: socket.socket) -> None:
         # One read is one packet; the answer comes, and the next packet is read, when this one has
         # been dealt with, its delay included.
-        with connection:
-            try:
-                connection.settimeout(IDLE_TIMEOUT)
-                while packet := connection.recv(PACKET_LENGTH):
-                    unwrapped = process_packet(packet, self.identity.private_key)
-                    if self._trace:
-                        self._trace(self.address, packet, unwrapped)
-                    self._handle(unwrapped)
-                    connection.sendall(ACKNOWLEDGED)
-            except RemoteError as error:
-                self._say(f"{self.address} dropped a packet: {error}")
-            except OSError as error:
-                # Whoever sends one packet a connection is gone before the answer.
-                log.debug("%s lost a connection: %s", self.address, error)
+        while packet := connection.recv(PACKET_LENGTH):
+            unwrapped = process_packet(packet, self.identity.private_key)
+            if self._trace:
+                self._trace(self.address, packet, unwrapped)
+            self._handle(unwrapped)
+            connection.sendall(ACKNOWLEDGED)
 
     def _say(self, what: str) -> None:
         # Each reason once: a flood of packets is not to become a flood of lines.

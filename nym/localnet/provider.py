@@ -6,10 +6,10 @@ from typing import Any
 
 import pysodium
 
-from nym.errors import RemoteError, RemoteFormatError
+from nym.errors import RemoteError, RemoteFormatError, StoreError
 from nym.identity import Identity
 from nym.localnet.inboxes import Inboxes
-from nym.localnet.node import IDLE_TIMEOUT, Node, Trace
+from nym.localnet.node import Node, Trace
 from nym.net.listening import listening_address
 from nym.net.transport import read_to_end
 from nym.sphinx import Final, Forward
@@ -64,14 +64,9 @@ class LocalProvider(Node):
             raise RemoteFormatError("a packet that a provider should forward")
         self._inboxes.put(unwrapped.destination, unwrapped.message())
 
-    def _serve_client(self, connection: socket.socket, peer: Any) -> None:
-        with connection:
-            try:
-                connection.settimeout(IDLE_TIMEOUT)
-                request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
-                connection.sendall(self._answer(request))
-            except OSError as error:
-                log.debug("%s lost a client's connection: %s", self.client_address, error)
+    def _serve_client(self, connection: socket.socket) -> None:
+        request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
+        connection.sendall(self._answer(request))
 
     def _answer(self, data: bytes) -> bytes:
         try:
@@ -85,6 +80,8 @@ class LocalProvider(Node):
                     return self._hand_over(address)
         except RemoteError as error:
             log.debug("%s refused a client: %s", self.client_address, error)
+        except StoreError as error:
+            self._say(f"{self.client_address} refused a client: {error}")
         return REFUSED
 
     def _token(self, address: bytes) -> bytes:
