@@ -120,6 +120,7 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
         (["localnet", "--providers"], "[--providers N] [--folder DIR]"),
         (["localnet", "--host", "x.example"], "--host x.example: an IP address"),
         (["localnet", "--host", "0.0.0.0"], "--host 0.0.0.0: one address"),
+        (["localnet", "--host", "fe80::1%lo"], "--host fe80::1%lo: an address without a scope"),
     ],
 )
 def test_misuse_is_said_in_a_line_or_two(tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -102,6 +102,12 @@ def test_what_is_no_host_is_refused(text: str) -> None:
         split_host(text)
 
 
+def test_a_scope_is_refused_with_the_reason() -> None:
+    for scope in ("eth0", "1", "any thing"):
+        with pytest.raises(RemoteFormatError, match="on one machine only"):
+            split_host(f"[fe80::1%{scope}]:1789")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_this_machine_alone(host: str) -> None:
     assert is_loopback(host)

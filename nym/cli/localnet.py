@@ -54,6 +54,10 @@ def _host(text: str) -> str:
         ip = ipaddress.ip_address(text)
     except ValueError as error:
         raise UsageError(f"--host {text}: an IP address of this machine") from error
+    if "%" in text:
+        raise UsageError(
+            f"--host {text}: an address without a scope, which only this machine knows"
+        )
     if ip.is_unspecified:
         raise UsageError(f"--host {text}: one address, by which clients can reach this machine")
     return str(ip)

@@ -74,7 +74,10 @@ def split_host(text: str) -> tuple[str, int]:
     else:
         is_host = is_host_name(host) or _is_ip(host)
     if not is_host:
-        raise RemoteFormatError(f"neither a name nor an IP address: {visible(text, _SHOWN)}")
+        is_scoped = is_ipv6(host) and "%" in host
+        what = "the scope of an IPv6 address" if is_scoped else "neither a name nor an IP address"
+        why = ", which means something on one machine only" if is_scoped else ""
+        raise RemoteFormatError(f"{what}{why}: {visible(text, _SHOWN)}")
     return host, int(port)
 
 
