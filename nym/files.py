@@ -53,8 +53,11 @@ def read_text(path: Path, longest: int) -> str:
         raise ValueError(f"it is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, all of it or nothing, and on the disk before this returns."""
+def write_file(path: Path, content: bytes, *, replaces: bool = True) -> None:
+    """Put `content` at `path`, all of it or nothing, and on the disk before this returns.
+
+    Raises OSError; FileExistsError where it doesn't replace a file that is there by then.
+    """
     path = path.resolve()  # a link stays one
     partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
@@ -62,7 +65,10 @@ def write_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        if replaces or not _is_linked(partial, path):
+            partial.replace(path)
+        else:
+            partial.unlink()
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
@@ -72,6 +78,20 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_linked(partial: Path, path: Path) -> bool:
+    """Make `path`, which must not be there, the same file; False where there are no such links.
+
+    Raises OSError.
+    """
+    try:
+        path.hardlink_to(partial)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        return False
+    return True
 
 
 def close_to_others(folder: Path) -> list[str]:

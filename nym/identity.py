@@ -5,6 +5,7 @@ with the base point, and is the client's address.
 """
 
 import base64
+import contextlib
 import hmac
 import logging
 import os
@@ -77,14 +78,23 @@ def load_identity(folder: Path) -> Identity:
         raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
     with os_errors_as(IdentityError, f"{folder / PUBLIC_FILE} can't be made anew"):
         if not (folder / PUBLIC_FILE).exists():
-            write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, public_key))
-            log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
+            _make_public_file(folder, public_key)
     if not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
+        if not hmac.compare_digest(private_key, _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)):
+            return load_identity(folder)  # both were replaced meanwhile
         raise IdentityError(
             f"the keys in {folder} don't belong together; if {PRIVATE_FILE} is the right one, "
             f"delete {PUBLIC_FILE}: it is then made anew"
         )
     return Identity(private_key, public_key)
+
+
+def _make_public_file(folder: Path, public_key: bytes) -> None:
+    # Whoever gives the folder new keys just now is not to find the old one in the place of its own.
+    with contextlib.suppress(FileExistsError):
+        content = encode_pem(_PUBLIC_LABEL, public_key)
+        write_file(folder / PUBLIC_FILE, content, replaces=False)
+        log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
 
 
 def has_identity(folder: Path) -> bool:

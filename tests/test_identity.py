@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
-from nym import sphinx
+from nym import files, sphinx
 from nym.errors import IdentityError
 from nym.identity import (
     PRIVATE_FILE,
@@ -203,6 +204,24 @@ def test_a_missing_public_key_is_made_anew(tmp_path: Path) -> None:
     identity = load_identity(folder)
     assert (folder / PUBLIC_FILE).read_bytes() == (VECTORS / "identity_public.pem").read_bytes()
     assert load_identity(folder) == identity
+
+
+def test_a_public_key_that_is_made_anew_replaces_none_that_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published(tmp_path / "alice")
+    (folder / PUBLIC_FILE).unlink()
+    new = generate_identity()
+
+    def written_late(*arguments: Any, **more: Any) -> None:
+        monkeypatch.undo()
+        save_identity(new, folder)  # another process does that in this instant
+        files.write_file(*arguments, **more)
+
+    monkeypatch.setattr("nym.identity.write_file", written_late)
+    assert load_identity(folder) == new
+    assert load_identity(folder) == new
+    assert sorted(path.name for path in folder.iterdir()) == [PRIVATE_FILE, PUBLIC_FILE]
 
 
 def test_a_private_key_of_zero_is_refused(tmp_path: Path) -> None:
