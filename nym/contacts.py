@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Contact(NamedTuple):
-    """Whom a name stands for; `is_plain`: who runs the published client."""
+    """The recipient that a name stands for; `is_plain`: it runs the published client."""
 
     address: bytes
     is_plain: bool = False
@@ -84,7 +84,7 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
 
 
 class PlainRecipients:
-    """Who has to get plain messages, as contacts.toml says, which is read again when it changes."""
+    """The recipients that need plain messages. contacts.toml is read again when it changes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

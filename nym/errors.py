@@ -40,7 +40,7 @@ class NotRunningError(NymError):
 
 
 class ContactError(NymError):
-    """A name that is nobody's, or can't be given."""
+    """A name that no contact has, or that can't be given."""
 
 
 class FolderInUseError(NymError):
@@ -53,7 +53,7 @@ class FolderInUseError(NymError):
 
 
 class LockedError(NymError):
-    """Another process changes the same files, and doesn't come to an end."""
+    """Another process changes the same files, and doesn't finish."""
 
     def __init__(self, folder: object, holder: str) -> None:
         super().__init__(
@@ -116,12 +116,12 @@ class MessageTooLongError(RequestError):
 
 
 class BadRecipientError(RequestError):
-    """An address that is nobody's: a group element of low order, which has no private key."""
+    """An address that no client can have: a group element of low order has no private key."""
 
     code = "bad_recipient"
 
     def __init__(self) -> None:
-        super().__init__("the recipient's address is nobody's: no client can have it")
+        super().__init__("the recipient's address isn't valid: no client can have it")
 
 
 class NoTopologyError(RequestError):
@@ -142,7 +142,7 @@ class BusyError(RequestError):
 
 
 class ContactsError(RequestError):
-    """How a recipient has to be sent to can't be told: contacts.toml is broken."""
+    """contacts.toml is broken, so it isn't known how to send to this recipient."""
 
     code = "contacts"
 
@@ -154,7 +154,7 @@ class StoreError(RequestError):
 
 
 class FolderError(StoreError):
-    """The client's folder is not this user's to write in."""
+    """The client's folder isn't writable for this user."""
 
     exit_code = 5
 
@@ -190,17 +190,17 @@ class UnreachableError(RemoteError):
 
 
 class OwnFaultError(UnreachableError):
-    """What is in the way is on this machine; it says nothing of the peer."""
+    """The obstacle is on this machine, and says nothing about the peer."""
 
 
 class DescriptorsError(OwnFaultError):
-    """No socket or file can be opened: the process, or the machine, has as many as it may."""
+    """No socket or file can be opened: the process or the machine is at its limit."""
 
     exit_code = 1
 
 
 class ProxyError(OwnFaultError):
-    """The way there leads through a proxy, as the environment wants it, that can't be used."""
+    """The environment names a proxy that can't be used."""
 
 
 class RemoteFormatError(RemoteError):

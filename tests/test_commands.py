@@ -84,13 +84,13 @@ TAKES = Command(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("take", "take does all, some"),
-        ("take sme", "take does all, some; did you mean some?"),
+        ("take", "take takes all or some"),
+        ("take sme", "take takes all or some; did you mean some?"),
         ("take some --form x a", "take has no option --form; did you mean --from?"),
         ("take some --port x a", "take has no option --port; tcpsocket, websocket, localnet have"),
         ("take some --qr a", "take has no option --qr; address has it"),
         ("take some -m hi a", "take has no option -m\n"),
-        ("take some --from", "--from is without its value: --from PLACE"),
+        ("take some --from", "--from needs a value: --from PLACE"),
         ("take some --from x --left=3 a", "--left takes no value"),
         ("take some --from x --left --left a", "--left is given more than once"),
         ("take some --from x --left -r a", "--left and --right don't go together"),
@@ -98,9 +98,9 @@ TAKES = Command(
         ("take some a", "--from PLACE is missing"),
         ("take some", "--from PLACE and NAME are missing"),
         ("take some --from x", "NAME is missing"),
-        ("take some --from x a b c", "there is an argument too many: c"),
-        ("take all x", "there is an argument too many: x"),
-        ("take all -- -x", "there is an argument too many: -x"),
+        ("take some --from x a b c", "there is one argument too many: c"),
+        ("take all x", "there is one argument too many: x"),
+        ("take all -- -x", "there is one argument too many: -x"),
     ],
 )
 def test_mistakes_are_named(line: str, says: str) -> None:

@@ -194,7 +194,7 @@ def test_hosts(host: str, meant: str) -> None:
 )
 def test_what_is_no_host(bad: str) -> None:
     with pytest.raises(
-        ValueError, match=r"a host is a name or an IP address, without a port|this home"
+        ValueError, match=r"a host is a name or an IP address, without a port|the home folder"
     ):
         check_host(bad)
 

@@ -77,8 +77,8 @@ def test_credentials_go_along_and_are_never_shown() -> None:
         ("http://directory.example/\u202e", r"directory\.example/.*another host"),
         ("http://127.0.0.1:1/", "less safe"),
         ("ftp://127.0.0.1/", "another host"),
-        ("http://[bad", "no URL"),
-        ("http://127.0.0.1:99999/", "no URL"),
+        ("http://[bad", "isn't a URL"),
+        ("http://127.0.0.1:99999/", "isn't a URL"),
         ("/from", "more than 5 redirects"),
     ],
 )

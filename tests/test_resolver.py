@@ -111,8 +111,8 @@ def test_names_that_come_and_go_are_said_once_for_all(
     for _ in range(3):
         assert len(names.resolve(hosts)) == 8
     assert [record.getMessage() for record in caplog.records] == [
-        "host-0.test:1, host-1.test:1, host-2.test:1 and 6 more: no address yet; what needs it is "
-        "not used until then (9 of 9 names)",
+        "host-0.test:1, host-1.test:1, host-2.test:1 and 6 more: no address yet; it is skipped "
+        "until it can be resolved (9 of 9 names)",
         "host-0.test:1, host-1.test:1, host-2.test:1 and 5 more: the address is there now, and is "
         "used",
     ]

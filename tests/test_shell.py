@@ -198,7 +198,7 @@ def test_signals_end_commands_as_they_end_others(shell: Shell, command: str, cod
         ("nym-client localnet -p 0 --folder /proc/x", 5, "can't be written to /proc/x"),
         ("echo x | nym-client send --id alice -- -h", 1, '"-h" is neither an address'),
         ("nym-client status --id alice --id bob", 2, "--id is given more than once"),
-        ("nym-client status --id", 2, "--id is without its value"),
+        ("nym-client status --id", 2, "--id needs a value"),
     ],
 )
 def test_ordinary_mistakes_are_a_line_or_two(

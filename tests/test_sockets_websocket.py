@@ -461,7 +461,7 @@ def test_the_example_of_the_standard(served: Served) -> None:
             "Host",
         ),
         (head(Connection="\xe9, upgrade"), 400, "connection"),
-        (head(X="x" * LONGEST_HEAD), 400, "a WebSocket is here"),
+        (head(X="x" * LONGEST_HEAD), 400, "this port takes WebSockets"),
         (head(**{f"X{i}": "x" * (LONGEST_HEAD // 9) for i in range(9)}), 431, "16384 bytes"),
         (b'{"type":"ownDetails"}\n', 400, "tcpsocket"),
         (b"\x04\r\n", 400, "tcpsocket"),

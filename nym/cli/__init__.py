@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
     occupy_closed_streams()
     hub = gevent.get_hub()
-    hub.NOT_ERROR += (KeyboardInterrupt,)  # Ctrl-C is no news to who pressed it
+    hub.NOT_ERROR += (KeyboardInterrupt,)  # the user who pressed Ctrl-C knows
     hub.print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does where it isn't one file
     try:

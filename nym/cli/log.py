@@ -1,4 +1,4 @@
-"""The log: one line an event, on standard error, for people, for programs, or for the journal."""
+"""The log: one line per event, on standard error, for people, for programs, or for the journal."""
 
 import json
 import logging

@@ -30,7 +30,7 @@ def misuse(command: Command, arguments: list[str]) -> str:
     found = _about_options(command, options)
     if not found and not forms:
         known = _suggestion(next(iter(words), ""), command.words)
-        found = f"{command.name} does {', '.join(command.words)}{known}"
+        found = f"{command.name} takes {_either(command.words)}{known}"
     if not found and len(forms) == 1:
         given = [one.option for one in options if one.option]
         found = _about_form(forms[0], given, words[bool(forms[0].words) :])
@@ -79,7 +79,7 @@ def _about_options(command: Command, options: list[_Given]) -> str | None:
         if option is None:
             return f"{command.name} has no option {name}{_other(command, name)}"
         if option.value and not has_value:
-            return f"{option.name} is without its value: {option.usage}"
+            return f"{option.name} needs a value: {option.usage}"
         if has_value and not option.value:
             return f"{option.name} takes no value"
         if given.count(option) > 1:
@@ -101,7 +101,7 @@ def _about_form(form: Form, options: list[Option], words: list[str]) -> str | No
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
     is_open = any(argument.is_repeated for argument in form.arguments)
     if len(words) > len(form.arguments) and not is_open:
-        return f"there is an argument too many: {words[-1]}"
+        return f"there is one argument too many: {words[-1]}"
     return None
 
 
@@ -117,3 +117,8 @@ def _other(command: Command, name: str) -> str:
 def _suggestion(word: str, known: Iterable[str], before: str = "") -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {before}{close[0]}?" if close else ""
+
+
+def _either(words: list[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last

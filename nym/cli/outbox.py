@@ -21,7 +21,7 @@ Message = dict[str, Any]
 
 
 class CancelError(NymError):
-    """Something that is to be cancelled isn't there, or can't be told from something else."""
+    """A message that is to be cancelled isn't there, or its id is ambiguous."""
 
 
 def outbox(options: Options) -> int:
@@ -93,7 +93,7 @@ def _cancel(client: Control, names: list[str]) -> None:
             gone.append(message_id)
     _say_number(len(ids) - len(gone))
     if gone:
-        raise CancelError(f"nothing waits any more under {', '.join(gone)}")
+        raise CancelError(f"no message waits any more with the id {' or '.join(gone)}")
 
 
 def _cancel_all(client: Control, to: str | None) -> None:

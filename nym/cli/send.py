@@ -67,8 +67,8 @@ def _manner(options: Options) -> dict[str, Any]:
     is_plain = options["--plain"] or contact.is_plain
     if is_plain and is_reliable:
         raise UsageError(
-            "who runs the published client acknowledges nothing: --plain, and contacts that were "
-            "added with it, go without --reliable and --wait"
+            "recipients that run the published client don't acknowledge anything, so --plain, and "
+            "contacts added with it, can't be combined with --reliable or --wait"
         )
     manner: dict[str, Any] = {"recipient_address": encode_base58(contact.address)}
     if is_plain:

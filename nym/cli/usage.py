@@ -16,7 +16,7 @@ EXIT_CODES = {
     2: "the command line can't be understood",
     3: "the client doesn't run",
     4: "no network",
-    5: "keys or configuration are wrong",
+    5: "keys, settings or folder are wrong",
 }
 
 EXAMPLES = (
@@ -54,13 +54,13 @@ _RUN = Form(
         (
             Option(
                 "--reliable",
-                "messages are sent until they are acknowledged, unless they ask not to be; this "
-                "tells their recipients who sent them",
+                "send messages until they are acknowledged, unless a message asks for something "
+                "else; this tells recipients who sent them",
             ),
             Option(
                 "--plain",
-                "everything that applications send here is for recipients that run the published "
-                "client, unless it asks not to be",
+                "send as the published client does, for recipients that run it, unless a message "
+                "asks for something else",
             ),
         ),
         (
@@ -179,11 +179,11 @@ _COMMANDS = (
                 needs=(_ID,),
                 takes=(
                     (
-                        Option("--follow", "wait for more, for ever"),
-                        Option("--count", "wait until there were so many", "N"),
+                        Option("--follow", "keep waiting for more"),
+                        Option("--count", "wait until there have been N messages", "N"),
                     ),
                     (
-                        Option("--lines", "a line end behind each message"),
+                        Option("--lines", "put a line end behind each message"),
                         _json(
                             "one object per line: id, received, sender, contact, data (base64), "
                             "text"
@@ -239,12 +239,13 @@ _COMMANDS = (
                     ),
                 ),
             ),
-            Form(("cancel",), (_ID, Option("--all", "all messages", is_destructive=True))),
+            Form(
+                ("cancel",), (_ID, Option("--all", "every message that waits", is_destructive=True))
+            ),
         ),
         notes=(
-            "A message leaves in packets, one by one. What has left already can't be taken back: a "
-            "cancelled message of one packet may arrive, and one of several arrives if all of them "
-            "had left.",
+            "A message leaves in packets, one by one. Packets that have left can't be taken back, "
+            "so a cancelled message may still arrive.",
         ),
         examples=(
             "nym-client outbox list --id alice",
@@ -339,8 +340,8 @@ _COMMANDS = (
             ),
         ),
         notes=(
-            "That is its folder and settings, the directory, its provider, and a message to itself "
-            "through the network.",
+            "It tries the folder and the settings, the directory, the provider, and a message to "
+            "the client itself. A client that doesn't run is started for the test.",
         ),
         examples=("nym-client check --id alice",),
     ),

@@ -96,7 +96,7 @@ class Deliveries:
         self._advance(delivery, delivery.taken(piece, now), now)
 
     def acknowledged(self, acknowledgement: Acknowledgement, now: float) -> None:
-        """Somebody says what has arrived: of theirs, and of nobody else's."""
+        """A recipient says what has arrived. Only messages to that recipient are affected."""
         if recipient := self._recipients.get(acknowledgement.sender):
             recipient.heard = now
         for run in acknowledgement.runs:

@@ -74,7 +74,7 @@ def check_host(value: str) -> None:
         try:
             Path(value.removeprefix(UNIX)).expanduser()
         except RuntimeError as error:
-            raise ValueError("nobody has this home, or its place isn't known") from error
+            raise ValueError("there is no such user, or the home folder isn't known") from error
     elif ":" in value:
         is_host = is_ipv6(bare_host(value))
     else:
@@ -86,7 +86,7 @@ def check_host(value: str) -> None:
 def check_connections(value: int) -> None:
     """How many at once."""
     if not 1 <= value <= MOST_CONNECTIONS:
-        raise ValueError(f"a number of connections is one from 1 to {MOST_CONNECTIONS}")
+        raise ValueError(f"the number of connections is from 1 to {MOST_CONNECTIONS}")
 
 
 def check_origins(value: list[str]) -> None:
@@ -106,13 +106,13 @@ def check_format(value: str) -> None:
 
 
 def positive_seconds(value: float) -> None:
-    """A time that passes."""
+    """A time of more than zero."""
     if not 0 < value <= 1e6:
         raise ValueError("seconds, more than 0 and at most 1000000")
 
 
 def seconds(most: int) -> Callable[[float], None]:
-    """A check for a time that may be none, and is `most` at most."""
+    """A check for a time from zero to `most`."""
 
     def check(value: float) -> None:
         if not 0 <= value <= most:

@@ -1,4 +1,4 @@
-"""What a provider keeps for its clients: in memory, or in a folder, one file a message."""
+"""What a provider keeps for its clients: in memory, or in a folder, one file per message."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Inboxes(ABC, Generic[Kept]):
-    """One inbox a client; a client without one isn't registered here.
+    """One inbox per client; a client without one isn't registered here.
 
     All methods raise StoreError or DescriptorsError where the disk is in the way; inboxes are then
     as they were.

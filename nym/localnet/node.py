@@ -93,8 +93,8 @@ class Node(ABC):
                     connection.settimeout(IDLE_TIMEOUT)
                     serve(connection)
                 except (DescriptorsError, OSError) as error:
-                    # Whoever sends one packet a connection is gone before the answer. Of
-                    # descriptors it was said already, once for the whole process.
+                    # A sender of one packet per connection is gone before the answer. A lack of
+                    # descriptors was logged already, once for the whole process.
                     log.debug("%s lost a connection: %s", self.address, error)
                 except (RemoteError, StoreError) as error:
                     self._say(f"{self.address} dropped a packet: {error}")

@@ -164,12 +164,14 @@ def _target(url: str, answer: requests.Response) -> str:
         before, after = urlsplit(url), urlsplit(urljoin(url, location))
         places = _place(before), _place(after)
     except ValueError as error:
-        raise RemoteFormatError(f"{where} what is no URL: {visible(str(error))}") from error
+        raise RemoteFormatError(
+            f"{where} something that isn't a URL: {visible(str(error))}"
+        ) from error
     shown = visible_url(after.geturl())
     if after.scheme not in ("http", "https") or after.hostname != before.hostname:
-        raise RemoteFormatError(f"{where} {shown}, another host, which is not followed")
+        raise RemoteFormatError(f"{where} {shown}, which is another host; it isn't followed")
     if after.scheme != "https" and places[0] != places[1]:
-        raise RemoteFormatError(f"{where} {shown}, a less safe place, which is not followed")
+        raise RemoteFormatError(f"{where} {shown}, which is less safe; it isn't followed")
     user, at, _ = before.netloc.rpartition("@")
     return after._replace(netloc=f"{user}{at}{after.netloc.rpartition('@')[2]}").geturl()
 

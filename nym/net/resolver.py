@@ -103,7 +103,7 @@ class Resolver:
         missing = self._without_address()
         if new := missing - self._late:
             log.warning(
-                "%s: no address yet; what needs it is not used until then (%d of %d names)",
+                "%s: no address yet; it is skipped until it can be resolved (%d of %d names)",
                 _named(new),
                 len(missing),
                 len(self._wanted),

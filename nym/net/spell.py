@@ -1,4 +1,4 @@
-"""Work in spells: whoever computes for long lets everything else have its turn meanwhile.
+"""Work in spells: long computations let everything else have its turn meanwhile.
 
 Packets leave and pulls happen at moments that must not show what an application does, so nobody
 keeps the loop for more than a few milliseconds.

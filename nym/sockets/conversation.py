@@ -157,7 +157,7 @@ class Conversation(ABC):
         if not self._is_watching:
             self._is_watching = True
             self._service.inbox.watch(self.news.set)
-        self.news.set()  # whoever waits for them is to know of the deadline
+        self.news.set()  # the greenlet that waits for news has to know the deadline
 
     def _answer_waiting(self) -> Iterator[bytes]:
         waiting, self._waiting = self._waiting, []
@@ -223,7 +223,7 @@ def _encode_raw(response: Response) -> Iterator[bytes]:
 
 
 class JsonConversation(Conversation):
-    """JSON objects, one a request, one an answer; more come to who subscribed."""
+    """JSON objects, one per request and one per answer; subscribers get more."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)

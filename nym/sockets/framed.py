@@ -1,4 +1,4 @@
-"""Framed protobuf; a module of its own, so that protobuf is loaded for who speaks it."""
+"""Framed protobuf; a module of its own, so that protobuf is loaded only where it is spoken."""
 
 from collections.abc import Iterator
 from functools import partial

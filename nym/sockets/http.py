@@ -80,7 +80,7 @@ def _read_request(connection: socket.socket, protocol: ServerProtocol) -> tuple[
         if end > LONGEST_HEAD:
             raise HandshakeError(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"a WebSocket is here: its request has at most {LONGEST_HEAD} bytes",
+                f"this port takes WebSockets, whose request has at most {LONGEST_HEAD} bytes",
             )
         protocol.receive_data(head[begin:end])
         if request := received_request(protocol):

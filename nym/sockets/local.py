@@ -121,7 +121,7 @@ class LocalSocket(ABC):
             return False
         longest = min(silent, key=lambda visit: visit.heard)
         self._visits.discard(longest)
-        longest.end("another connection needs the place of this one, which was silent for long")
+        longest.end("this connection was silent for a long time, and another one needs its place")
         return True
 
     def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:

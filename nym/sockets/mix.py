@@ -1,4 +1,4 @@
-"""Protobuf on a WebSocket, in either form; apart, so that it is loaded for who speaks it."""
+"""Protobuf on a WebSocket, in either form; apart, so that it is loaded only where it is spoken."""
 
 from collections.abc import Callable
 from functools import partial

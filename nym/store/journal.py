@@ -130,7 +130,7 @@ class Journal:
             raise error.with_traceback(None)
 
     def close(self) -> None:
-        """Write what is left, and let go of the file. Who waits then, or comes later, hears so."""
+        """Write what is left, and let go of the file. Later callers get an error that says so."""
         if self._is_closed:
             return
         try:

@@ -37,8 +37,8 @@ def received_request(protocol: ServerProtocol) -> Request | None:
     if error := protocol.handshake_exc:
         raise HandshakeError(
             HTTPStatus.BAD_REQUEST,
-            f"a WebSocket is here ({error.__cause__ or error}); for requests without HTTP, run "
-            "nym-client tcpsocket",
+            f"this port takes WebSockets ({error.__cause__ or error}); for requests without HTTP, "
+            "run nym-client tcpsocket",
         )
     for event in protocol.events_received():
         if isinstance(event, Request):
@@ -52,7 +52,7 @@ def accept(
     own_hosts: Collection[str],
     allowed_origins: Collection[Origin],
 ) -> Response:
-    """The answer, which opens the WebSocket for who may talk. Raises HandshakeError."""
+    """The answer, which opens the WebSocket if the caller is allowed. Raises HandshakeError."""
     _check_caller(request, own_hosts, allowed_origins)
     return protocol.accept(request)
 

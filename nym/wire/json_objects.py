@@ -1,4 +1,4 @@
-"""One JSON object a request, one an answer (docs/protocol/sockets.md, "JSON objects").
+"""One JSON object per request, one per answer (docs/protocol/sockets.md, "JSON objects").
 
 Those of the published client's WebSocket, with additions: ids, binary messages as base64,
 subscriptions.

@@ -44,7 +44,7 @@ class LineBuffer:
 
 
 def whole(line: Line) -> bytes:
-    """The line, for whoever holds up nobody."""
+    """The line, for callers that need no rest."""
     return b"".join(_pieces(line))
 
 

@@ -15,7 +15,7 @@ Rest = Callable[[], None]
 
 
 def no_rest() -> None:
-    """For whoever has nobody to give way to."""
+    """For callers that hold up nobody."""
 
 
 class Pieces:

@@ -1,4 +1,4 @@
-"""Raw bytes: one read a request, one write an answer (docs/protocol/sockets.md, "Raw bytes").
+"""Raw bytes: one read is one request, one write one answer (docs/protocol/sockets.md, "Raw bytes").
 
     send    01 | address 32 | message 1..975   -> ok
     fetch   02                                 -> count 2 | lengths 2 each | messages

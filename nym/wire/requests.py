@@ -191,7 +191,7 @@ class StatusReport(NamedTuple):
     What has a default has it at the start. `state` holds for `state_seconds`; `reason` says what
     went wrong last, in it or beside it. `outbox` and `inbox` wait to be sent, or acknowledged,
     and to be fetched; `partial` are messages of which fragments are missing. `failed` are ids of
-    reliable messages that were given up. `packets_real` and `packets_cover` were handed to a
+    messages that were given up. `packets_real` and `packets_cover` were handed to a
     mixnode since the start. `loop_time` is the median of the last loops, `loss` the share of them
     that did not come back; both are None while too few were sent to say.
     """
