@@ -95,6 +95,17 @@ class Setup:
         assert self.outbox.accept([outgoing]) == [None]
         return outgoing.id
 
+    def lead_to(self, first_hop: NodeAddress) -> None:
+        """From now on packets leave by another node of layer 1."""
+        assert self.topology is not None
+        first = (Mix(first_hop, MIXNODES[0].public_key),)
+        self.topology = self.topology._replace(layers=(first, *self.topology.layers[1:]))
+
+    def tick(self) -> None:
+        """Send a packet, and see what became of it."""
+        self.queue.tick()
+        self.sender._pool.join()
+
 
 class Node:
     """Takes packets, and unwraps them for all hops."""
@@ -189,6 +200,49 @@ def test_a_message_that_no_node_took_goes_out_again(journal: Journal, node: Node
         assert len(setup.outbox) == 0
         finals = [final.message() for _, final in node.unwrapped()]
         assert sorted(m for m in finals if m != LOOP_COVER) == sorted(messages)
+
+
+@pytest.mark.parametrize("manner", Manner)
+def test_a_piece_that_was_refused_is_the_next_that_is_sent(
+    journal: Journal, node: Node, manner: Manner
+) -> None:
+    with serving(node.take) as address:
+        setup = Setup(journal, [NodeAddress("127.0.0.1", free_port())], is_sealed=True)
+        setup.accept(OTHER, b"hello", manner)
+        for _ in range(3):
+            setup.tick()
+        assert setup.queue.sent == 0
+        setup.lead_to(address)
+        for _ in range(3):
+            setup.tick()
+        assert setup.queue.sent == 1, "once, and the rest is cover"
+        (_, final), *cover = node.unwrapped()
+        assert len(cover) == 2
+        content = Envelopes(OTHER_IDENTITY).open(final.message())
+        if manner is Manner.PLAIN:
+            assert final.message() == b"hello"
+        else:
+            assert isinstance(content, Fragment)
+            assert content.data == b"hello"
+
+
+def test_an_acknowledgement_that_was_refused_is_the_next_that_is_sent(
+    journal: Journal, node: Node
+) -> None:
+    runs = [Run(bytes([number]) * 16, 0, number) for number in range(3)]
+    with serving(node.take) as address:
+        setup = Setup(journal, [NodeAddress("127.0.0.1", free_port())], is_sealed=True)
+        for run in runs:
+            setup.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)
+        for _ in range(3):
+            setup.tick()
+        setup.lead_to(address)
+        for _ in range(2):
+            setup.tick()
+        assert setup.queue.sent == 1
+        (said,) = sealed(node, 2)
+        assert isinstance(said, Acknowledgement)
+        assert set(said.runs) == set(runs)
 
 
 def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal: Journal) -> None:
