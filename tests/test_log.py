@@ -178,3 +178,28 @@ def test_an_error_before_the_log_is_set_up_is_one_in_the_journal(tmp_path: Path)
     assert ran.returncode == 5
     assert all(line.startswith(b"<3>") for line in ran.stderr.splitlines())
     assert ran.stderr.startswith(b"<3>nym-client: ")
+
+
+def test_what_is_said_while_a_command_is_loaded_has_its_form_too(tmp_path: Path) -> None:
+    err = run_python(
+        tmp_path,
+        "import nym.cli, warnings\n"
+        "load = nym.cli.import_module\n"
+        "def warn(name):\n"
+        "    warnings.warn('old'); log.warning('on the way')\n"
+        "    return load(name)\n"
+        "nym.cli.import_module = warn\n"
+        "assert nym.cli.run(['address', '--id', 'nobody']) == 5",
+    )
+    assert len(err.splitlines()) == 3
+    assert all(line.startswith("nym-client: ") for line in err.splitlines())
+
+
+def test_a_commands_warning_has_its_level_and_its_form_in_the_journal(tmp_path: Path) -> None:
+    err = run_python(
+        tmp_path,
+        "import os; status = os.fstat(2)\n"
+        "os.environ['JOURNAL_STREAM'] = f'{status.st_dev}:{status.st_ino}'\n"
+        "install(None); log.warning('look'); install(LoggingSettings()); log.warning('look')",
+    )
+    assert err.splitlines() == ["<4>nym-client: look", "<4>look"]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -80,12 +79,12 @@ def _run(arguments: list[str]) -> int:
         from nym.cli.mistakes import misuse
 
         raise UsageError(misuse(command, arguments)) from error
-    # Imported when needed: --help doesn't wait for the network code.
-    carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
-    if "logging" in sys.modules:  # whatever has something to say there has loaded it
-        from nym.cli.log import set_up_log
+    # Imported when needed: --help doesn't wait for the network code. The log comes first, so that
+    # whatever is said there has its form, too.
+    from nym.cli.log import set_up_log
 
-        set_up_log(None)
+    set_up_log(None)
+    carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
     # Not before: where an import is interrupted, that can be lost.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,8 +16,8 @@ from nym.wire.text import visible
 # Levels as systemd's journal reads them, from the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
-
 _LONGEST = 4000  # characters of a message
+_OF_COMMANDS = "nym-client: "  # goes before their lines, as before their errors
 
 
 def set_up_log(settings: LoggingSettings | None) -> None:
@@ -44,8 +44,8 @@ def _formatter(settings: LoggingSettings | None) -> logging.Formatter:
     if settings and settings.format == "json":
         return _Json()
     if is_journal():
-        return _Journal()
-    return _Text() if settings else logging.Formatter("nym-client: %(message)s")
+        return _Journal(_OF_COMMANDS if settings is None else "")
+    return _Text() if settings else logging.Formatter(f"{_OF_COMMANDS}%(message)s")
 
 
 def _last_gate(record: logging.LogRecord) -> bool:
@@ -94,6 +94,10 @@ class _Json(logging.Formatter):
 class _Journal(logging.Formatter):
     """The journal has a clock of its own."""
 
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
-        return f"<{_PRIORITIES.get(record.levelno, 6)}>{record.msg}"
+        return f"<{_PRIORITIES.get(record.levelno, 6)}>{self._prefix}{record.msg}"
