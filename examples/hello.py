@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Client:
-    """A connection to the client. Whoever subscribed gets messages between the answers."""
+    """A connection to the client. After `subscribe`, messages come between the answers."""
 
     def __init__(self, port: int) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port))

@@ -79,7 +79,7 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
                 f"{error}. It may say that {name} gets plain messages: mend it, or send with "
                 "--plain or --reliable"
             ) from error
-        log.warning("%s. It isn't needed for an address, and is left out", error)
+        log.warning("%s. The file isn't needed for an address, and is ignored", error)
         return Contact(decode_base58(name))
 
 

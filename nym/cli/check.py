@@ -228,7 +228,10 @@ def _check_provider(client: Control) -> Finding:
 def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Finding]:
     """Whether packets come through; what waits at the provider is not lost."""
     if not config.privacy.seal:
-        yield Finding("loop", "nobody can tell plain messages to oneself apart (privacy.seal)")
+        yield Finding(
+            "loop",
+            "not tried: plain messages to oneself can't be told apart (privacy.seal is false)",
+        )
         return
     before = client.ask(type="status")["loops_returned"]
     status = _wait(client, lambda status: status["loops_returned"] > before)

@@ -1,7 +1,8 @@
 """The running client, as the commands beside it see it: JSON objects in lines, over its socket.
 
-A client that is stopped, or hangs, answers nothing. Whoever waits for it is told after SILENCE
-seconds. What only asks gives up after PATIENCE; where messages are on their way, it is waited for.
+A client that is stopped, or hangs, answers nothing. A command that waits for it says so after
+SILENCE seconds. What only asks gives up after PATIENCE; where messages are on their way, the
+client is waited for.
 """
 
 import json

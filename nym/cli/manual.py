@@ -21,7 +21,7 @@ A client's folder is $XDG_CONFIG_HOME/nym/clients/ID, and ~/.config/nym/clients/
 set. Files are readable by their owner alone."""
 
 _IN_FOLDER = {
-    "private.pem": "the private key; whoever has it is this client",
+    "private.pem": "the private key; anyone who has it can act as this client",
     "public.pem": "the public key, which is the address",
     "config.toml": "settings, each with a comment; config shows and changes them",
     "client.db": "messages that wait to be sent or fetched, and what else has to last. While the "

@@ -79,7 +79,7 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     log.info('Using directory server: "%s"', visible_url(config.client.directory_url))
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
-            "%s can be reached from other machines, and asks for no password: whoever connects "
+            "%s can be reached from other machines, and asks for no password: anyone who connects "
             "can read and send messages",
             config.socket.host,
         )

@@ -47,8 +47,8 @@ class Notices:
         self._look_at_backlog(now)
         if self._loops.is_dead and not self._is_dead:
             log.warning(
-                "network: no loop comes back: packets are lost on the way; messages that nobody "
-                "acknowledges wait"
+                "network: no loop comes back: packets are lost on the way; anonymous and plain "
+                "messages wait"
             )
         elif self._is_dead and not self._loops.is_dead:
             log.info("network: packets come through again")

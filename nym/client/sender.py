@@ -2,7 +2,7 @@
 
 What became of a packet is said exactly once, whatever is raised on the way: while it is made, when
 there is no room for another greenlet, in the greenlet, or into it when it is killed. What was not
-surely taken counts as refused, since whoever sent it can send it again, and nobody can take back
+surely taken counts as refused, since the caller can send it again, and nobody can take back
 what was counted as sent.
 """
 

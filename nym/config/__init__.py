@@ -194,7 +194,7 @@ def with_values(config: Config, values: Mapping[str, Value]) -> Config:
 def obstacle_to_reliable(config: Config) -> str | None:
     """Why messages can't be reliable unless they ask not to be (client.reliable), if they can't."""
     if not config.privacy.seal:
-        return "acknowledgements take sealed messages, and privacy.seal is false"
+        return "acknowledgements need sealed messages, but privacy.seal is false"
     if config.socket.plain:
-        return "acknowledgements take sealed messages, and socket.plain is true"
+        return "acknowledgements need sealed messages, but socket.plain is true"
     return None

@@ -1,7 +1,7 @@
 """Long bytes in pieces, so that nobody copies, reads or writes 16 MiB in one go.
 
-Whoever works through a message takes one piece after the other, and calls `rest` in between: others
-have their turn then.
+Code that works through a message takes one piece after the other, and calls `rest` in between, so
+that others have their turn.
 """
 
 from bisect import bisect_right
