@@ -15,7 +15,16 @@ from nym.cli.usage import COMMANDS
 from nym.identity import load_identity
 from nym.localnet.network import Network
 from nym.net.http import http_get
-from tests.harness import PATIENCE, PROGRAM, Program, run_program, serving_http, wait_until
+from tests.harness import (
+    PATIENCE,
+    PROGRAM,
+    Program,
+    beside,
+    run_program,
+    running,
+    serving_http,
+    wait_until,
+)
 
 VECTORS = Path(__file__).parent / "vectors"
 BANNER = r"""
@@ -309,6 +318,17 @@ def test_localnet_prints_its_nodes_and_ends_cleanly(tmp_path: Path) -> None:
         program.line(r"^directory +http://127.0.0.1:\d+$")
         code, _, err = program.end(signal.SIGINT)
     assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("answer", [None, b"no directory"])
+def test_localnet_says_who_has_its_port(tmp_path: Path, answer: bytes | None) -> None:
+    with running(Network()) if answer is None else serving_http(lambda: answer) as there:
+        url = there.url if isinstance(there, Network) else there
+        port = url.rpartition(":")[2]
+        code, _, err = beside(run_program, tmp_path, "localnet", "--port", port)
+    assert code == 1
+    assert "Address already in use; another port can be chosen with --port" in err
+    assert (f"use that one with --directory {url}" in err) == (answer is None)
 
 
 @pytest.mark.parametrize("host", ["127.9.8.7", "::1"])

@@ -9,11 +9,15 @@ from nym.cli.log import set_up_log
 from nym.cli.options import number
 from nym.cli.output import say
 from nym.config import DEFAULT_DIRECTORY_PORT, LoggingSettings
-from nym.errors import ConfigError, UsageError
+from nym.errors import ConfigError, ListenError, RemoteError, UsageError
 from nym.localnet.network import Network
+from nym.net.boundary import deadline
+from nym.net.directory import fetch_topology
+from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MOST_LAYERS
 
 MOST_NODES = 100  # of a layer, and of providers
+PATIENCE = 5.0  # seconds with whoever has the port
 
 
 def localnet(options: Options) -> int:
@@ -33,10 +37,13 @@ def localnet(options: Options) -> int:
 
 
 def _start(options: Options) -> tuple[Network, str]:
-    folder, port = options["--folder"], options["--port"]
+    folder, host = options["--folder"], _host(options["--host"])
+    port = DEFAULT_DIRECTORY_PORT
+    if options["--port"] is not None:
+        port = number("--port", options["--port"], 0, 65535)
     network = Network(
-        host=_host(options["--host"]),
-        port=DEFAULT_DIRECTORY_PORT if port is None else number("--port", port, 0, 65535),
+        host=host,
+        port=port,
         layers=number("--layers", options["--layers"], 1, MOST_LAYERS),
         width=number("--width", options["--width"], 1, MOST_NODES),
         providers=number("--providers", options["--providers"], 1, MOST_NODES),
@@ -44,8 +51,25 @@ def _start(options: Options) -> tuple[Network, str]:
     )
     try:
         return network, network.start()
+    except ListenError as error:
+        url = f"http://{NodeAddress(host, port)}"
+        if not _is_network(url):
+            raise
+        raise ListenError(
+            f"{error}. A network runs there already, perhaps inside a client that was started "
+            f"without --directory: use that one with --directory {url}"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
+
+
+def _is_network(url: str) -> bool:
+    try:
+        with deadline(url, PATIENCE):
+            fetch_topology(url)
+    except RemoteError:
+        return False
+    return True
 
 
 def _host(text: str) -> str:

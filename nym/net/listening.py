@@ -66,6 +66,8 @@ def listen(server: StreamServer) -> NodeAddress:
         server.start()
     except OSError as error:
         where = "{}, port {}".format(*server.address)
+        # gevent has added where, as Python writes it.
+        error.strerror = error.strerror and error.strerror.removesuffix(f": {server.address}")
         raise _refusal(where, error, _HINTS.get(error.errno or 0, "")) from error
     return listening_address(server)
 
