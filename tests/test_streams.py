@@ -271,7 +271,7 @@ def test_what_only_asks_gives_up_and_send_hands_nothing_over(
 
 
 @in_bare
-@pytest.mark.parametrize(("hard", "code"), [(1024, 0), (31, 1), (12, 1)])
+@pytest.mark.parametrize(("hard", "code"), [(1024, 0), (16, 0), (15, 1), (12, 1)])
 def test_few_descriptors_are_raised_or_said(home: Path, hard: int, code: int) -> None:
     limits = f"ulimit -Sn 12; ulimit -Hn {hard}"
     ran = shell(home, f"{limits}; exec nym-client status --id alice")

@@ -18,7 +18,7 @@ from nym.net.descriptors import require
 
 Options = Mapping[str, Any]
 
-LEAST_DESCRIPTORS = 32  # what any command has open at once, and some to spare
+LEAST_DESCRIPTORS = 16  # what any command has open at once, and some to spare
 _HELP = {"--help", "-h"}
 _VERSIONS = [["--verbose", "--version"], ["--version", "-v"]]
 
