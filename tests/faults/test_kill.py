@@ -27,7 +27,7 @@ from tests.harness import (
     wait_until,
 )
 
-KILLS = 50  # in each of the four tests
+KILLS = 30  # in each of the four tests
 LONGEST_LIFE = 0.4  # seconds after a client has begun to listen
 # Everything is brought in faster than it is sent, also by a client that lives half of the time.
 TRAFFIC = TrafficSettings(
