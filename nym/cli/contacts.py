@@ -34,7 +34,11 @@ def names_of_contacts() -> Contacts:
 
 def _list(contacts: Contacts, *, is_json: bool) -> None:
     known = [
-        {"name": name, "address": encode_base58(contact.address), "plain": contact.is_plain}
+        {
+            "name": name,
+            "address": encode_base58(contact.address),
+            "plain": contacts.is_plain(contact.address),  # of the address, whatever it is called
+        }
         for name, contact in sorted(contacts.known.items())
     ]
     if is_json:

@@ -141,7 +141,7 @@ def change_text(text: str, key: str, value: str) -> str:
     if key == "client.directory":  # what is set now is named, whatever the line said before
         changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
     expected = with_values(parse_config(text, "the file", Config()), {key: new})
-    if parse_config(changed, f"{key} = {value}", Config()) != expected:
+    if parse_config(changed, f"with {key} = {value}", Config()) != expected:
         raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
     return changed
 
