@@ -33,6 +33,7 @@ class Machine(RuleBasedStateMachine):
         self.free: set[bytes] = set()
         self.offered: dict[str, tuple[bytes, Subscriber]] = {}
         self.taken: list[Received] = []
+        self.is_due = False  # something has to be written
         self.begin()
 
     def begin(self) -> None:
@@ -54,17 +55,20 @@ class Machine(RuleBasedStateMachine):
         message = b"%d " % self.number + bytes(length)
         assert self.inbox.deliver(message)
         self.arrived.add(message)
+        self.is_due = True
 
     @rule(fails=st.booleans())
     def settle(self, fails: bool) -> None:
         """What came is to be on disk."""
-        if fails and self.arrived:
+        if fails and self.is_due:
             self.disk.fail(OSError("no disk"))
             with pytest.raises(StoreError):
                 self.inbox.settle()
             self.disk.work()
+            self.is_due = False  # it is tried again at a moment of its own
             return
         self.inbox.settle()
+        self.is_due = False
         self.free |= self.arrived
         self.arrived.clear()
 
@@ -106,6 +110,7 @@ class Machine(RuleBasedStateMachine):
             self.disk.work()
         assert self.inbox.acknowledge(message_id)
         assert not self.inbox.acknowledge(message_id)
+        self.is_due = False  # all that was due went along
         del self.offered[message_id]
 
     @rule(which=st.integers(0, 1))
@@ -123,6 +128,7 @@ class Machine(RuleBasedStateMachine):
     def restart(self) -> None:
         """What isn't gone is there again."""
         self.journal.close()
+        self.is_due = False
         self.begin()
         self.free |= self.arrived | {message for message, _ in self.offered.values()}
         self.free |= {bytes(received.message) for received in self.taken}
