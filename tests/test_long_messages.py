@@ -5,15 +5,16 @@ The application is a process of its own, whose work isn't the client's.
 
 import gc
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import gevent
 import pytest
-from gevent import subprocess
 
 from nym.client.assembly import Assembly
 from nym.envelope import fragment, fragment_count
@@ -23,7 +24,7 @@ from nym.store.journal import Journal
 from nym.wire.keys import encode_base58
 from nym.wire.pieces import Pieces, cut, gather
 from nym.wire.sizes import LONGEST_SEALED
-from tests.harness import OTHER, PATIENCE, Served
+from tests.harness import OTHER, PATIENCE, Served, beside
 from tests.hub import Hub, yardstick
 
 LONG = os.urandom(1 << 20) * (LONGEST_SEALED >> 20)
@@ -95,20 +96,22 @@ def application(served: Served, what: str, message: bytes = b"") -> str:
     """What an application prints that does so."""
     assert isinstance(served.place, int)
     arguments = ["127.0.0.1", str(served.place), what, encode_base58(OTHER)]
-    with (
-        subprocess.Popen(
+    return beside(run_application, arguments, message)
+
+
+def run_application(arguments: list[str], message: bytes) -> str:
+    # A file, not a pipe: what feeds a pipe would take turns with the hub.
+    with TemporaryFile() as file:
+        file.write(message)
+        file.seek(0)
+        ran = subprocess.run(
             [sys.executable, "-c", APPLICATION, *arguments],
-            stdin=subprocess.PIPE,
+            stdin=file,
             stdout=subprocess.PIPE,
-        ) as process,
-        gevent.Timeout(PATIENCE),
-    ):
-        assert process.stdin
-        assert process.stdout
-        for piece in cut(message):
-            process.stdin.write(piece)
-        process.stdin.close()
-        return process.stdout.read().decode().strip()
+            timeout=PATIENCE,
+            check=True,
+        )
+    return ran.stdout.decode().strip()
 
 
 def test_sending(served: Served) -> None:
