@@ -60,6 +60,8 @@ class Soak:
             await self._drain()
             await self._ask_for_states()
         finally:
+            for task in self._tasks:
+                task.cancel()
             for program in self.programs:
                 program.signal(signal.SIGCONT)
                 await program.stop(signal.SIGTERM)
@@ -141,7 +143,13 @@ class Soak:
             connection.close()
 
     def _forever(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_end)
+        self._tasks.append(task)
+
+    def _note_end(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            self.ledger.violate("a part of this test ended", repr(task.exception()))
 
     async def _keep_sampling(self) -> None:
         while True:

@@ -142,7 +142,7 @@ class Reader:
             try:
                 answer = await connection.ask(type="fetch", format="base64")
                 self._fetches += 1
-                for position, data in enumerate(answer["messages"]):
+                for position, data in enumerate(answer.get("messages", ())):
                     self._ledger.arrived(
                         self._client.name, b64decode(data), f"{self._fetches}.{position}"
                     )
@@ -171,7 +171,8 @@ async def status(client: ClientProgram) -> dict[str, Any] | None:
     connection = Connection(client)
     try:
         async with asyncio.timeout(5.0):
-            return await connection.ask(type="status")
+            answer = await connection.ask(type="status")
+        return answer if answer["type"] == "status" else None
     except OSError:
         return None
     finally:
