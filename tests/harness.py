@@ -127,9 +127,11 @@ def contents(messages: Iterable[Received]) -> list[bytes]:
     return [bytes(received.message) for received in messages]
 
 
-def deliver(inbox: Inbox, message: bytes, sender: bytes | None = None) -> bool:
+def deliver(
+    inbox: Inbox, message: bytes, sender: bytes | None = None, *, is_sealed: bool = True
+) -> bool:
     """A message came in, and is on disk; False if there was no room."""
-    is_kept = inbox.deliver(message, sender)
+    is_kept = inbox.deliver(message, sender, is_sealed=is_sealed)
     inbox.settle()
     return is_kept
 
@@ -229,7 +231,7 @@ class Served:
 
     def deliver(self, *messages: bytes) -> None:
         """Messages came in."""
-        assert all(self.inbox.deliver(message) for message in messages)
+        assert all(self.inbox.deliver(message, is_sealed=True) for message in messages)
         self.inbox.settle()
 
     @property

@@ -135,7 +135,7 @@ def test_sending_a_thousand_at_once(served: Served) -> None:
 
 
 def delivered(served: Served, message: bytes) -> None:
-    assert served.inbox.deliver(gather(cut(message)))
+    assert served.inbox.deliver(gather(cut(message)), is_sealed=True)
     served.inbox.settle()
 
 
@@ -180,7 +180,7 @@ def test_a_message_of_many_pieces_is_there_at_the_next_start(
     journal: Journal, tmp_path: Path
 ) -> None:
     inbox = Inbox(journal)
-    assert inbox.deliver(gather(cut(LONG)), OTHER)
+    assert inbox.deliver(gather(cut(LONG)), OTHER, is_sealed=True)
     journal.close()
     again = Journal(tmp_path, bytes(32))
     (received,) = Inbox(again).take()

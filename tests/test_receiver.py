@@ -277,7 +277,7 @@ def test_a_message_that_cannot_be_kept_takes_no_others_along(
 ) -> None:
     deliver = setup.inbox.deliver
 
-    def fail_once(*arguments: Any) -> bool:
+    def fail_once(*arguments: Any, **named: Any) -> bool:
         monkeypatch.undo()
         raise MemoryError
 

@@ -1,5 +1,6 @@
 """The inbox: offers, hand-overs, limits, and the next start."""
 
+import struct
 from pathlib import Path
 
 import gevent
@@ -10,6 +11,7 @@ from nym.store import inbox as inbox_module
 from nym.store.database import Database
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
+from nym.wire.requests import Received
 from tests.faults.injection import Point
 from tests.harness import contents, deliver
 
@@ -34,6 +36,31 @@ def test_what_came_is_there_at_the_next_start(
     assert inbox.take() == []
     assert reopened(journal, tmp_path).take() == offered
     assert [received.sender for received in offered] == [None, b"s" * 32]
+
+
+def test_whether_a_message_was_sealed_is_known_at_the_next_start(
+    inbox: Inbox, journal: Journal, tmp_path: Path
+) -> None:
+    for sender, is_sealed in ((None, False), (None, True), (b"s" * 32, True)):
+        deliver(inbox, b"hello", sender, is_sealed=is_sealed)
+    came = inbox.offer(inbox.subscribe(nobody))
+    assert [(r.sender, r.sealed) for r in came] == [
+        (None, False),
+        (None, True),
+        (b"s" * 32, True),
+    ]
+    assert reopened(journal, tmp_path).take() == came
+
+
+@pytest.mark.parametrize("sender", [b"", b"s" * 32])
+def test_of_what_an_earlier_version_kept_only_what_has_a_sender_counts_as_sealed(
+    journal: Journal, tmp_path: Path, sender: bytes
+) -> None:
+    head = struct.pack(">dB", 1.5, len(sender)) + sender
+    journal.put("received", "old", head + b"hello")
+    journal.flush()
+    (old,) = reopened(journal, tmp_path).take()
+    assert old == Received("old", b"hello", 1.5, sender or None, sealed=bool(sender))
 
 
 def test_what_was_taken_stays_until_it_is_handed_over(
@@ -84,10 +111,10 @@ def test_nobody_gets_a_message_before_it_is_on_disk(
     database, calls = journal._database._connection, list[int]()
     subscriber = inbox.subscribe(lambda: calls.append(1))
     database.execute("PRAGMA max_page_count = 1")
-    assert inbox.deliver(bytes(5000))
+    assert inbox.deliver(bytes(5000), is_sealed=True)
     with pytest.raises(StoreError):
         inbox.settle()
-    assert inbox.deliver(b"2")
+    assert inbox.deliver(b"2", is_sealed=True)
     assert (inbox.take(), inbox.offer(subscriber), calls, len(inbox)) == ([], [], [], 2)
     database.execute("PRAGMA max_page_count = 10000")
     inbox.settle()
@@ -98,12 +125,12 @@ def test_nobody_gets_a_message_before_it_is_on_disk(
 def test_what_comes_while_others_are_written_waits_for_its_own_turn(
     inbox: Inbox, journal: Journal
 ) -> None:
-    assert inbox.deliver(b"1")
+    assert inbox.deliver(b"1", is_sealed=True)
     round_before = journal._next
     settling = gevent.spawn(inbox.settle)
     while journal._next is round_before:  # until it is being written
         gevent.sleep(0)
-    assert inbox.deliver(b"2")
+    assert inbox.deliver(b"2", is_sealed=True)
     settling.join()
     assert contents(inbox.take()) == [b"1"]
     inbox.settle()

@@ -53,7 +53,7 @@ class Machine(RuleBasedStateMachine):
         """One comes."""
         self.number += 1
         message = b"%d " % self.number + bytes(length)
-        assert self.inbox.deliver(message)
+        assert self.inbox.deliver(message, is_sealed=True)
         self.arrived.add(message)
         self.is_due = True
 

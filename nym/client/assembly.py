@@ -172,7 +172,7 @@ class Assembly:
         try:
             self._journal.put(_SEEN, key.name, b"")
             self._seen[key.name] = None
-            is_delivered = self._inbox.deliver(message, key.sender or None)
+            is_delivered = self._inbox.deliver(message, key.sender or None, is_sealed=True)
         finally:
             if not is_delivered:
                 self._seen.pop(key.name, None)

@@ -72,7 +72,7 @@ class Receiver:
         match self._envelopes.open(message):
             case None:
                 if is_sound:
-                    self._inbox.deliver(message)
+                    self._inbox.deliver(message, is_sealed=False)
             case Cover(loop):
                 self._health.loops.returned(loop, now)
             case Fragment() as fragment:

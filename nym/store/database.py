@@ -25,10 +25,10 @@ from nym.store.salvage import Row, readable
 from nym.wire.pieces import Message, Pieces, cut, gather
 
 FILE = "client.db"
-# In 1 every body was in one piece, and the outbox had no times. A file gets the latest format with
-# the first change that is written to it, whatever that is: where only those entries brought it that
-# older programs can't read, one of them was forgotten.
-_FORMAT = 2
+# In 1 every body was in one piece, and the outbox had no times; in 2 the inbox had no seals. A file
+# gets the latest format with the first change that is written to it, whatever that is: where only
+# those entries brought it that older programs can't read, one of them was forgotten.
+_FORMAT = 3
 _PIECE = " piece"  # of the kind of pieces; their ids are the entry's, a space, and a number
 _LATEST = 1000  # no version that will ever be; more is damage
 _NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES

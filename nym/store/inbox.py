@@ -15,7 +15,8 @@ MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
 
 _KIND = "received"
-_HEAD = struct.Struct(">dB")  # when it came, the length of the sender's address
+_HEAD = struct.Struct(">dB")  # when it came; the length of the sender's address, and _SEALED
+_SEALED = 0x80
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,10 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._messages) + len(self._arrived)
 
-    def deliver(self, message: Message, sender: bytes | None = None) -> bool:
+    def deliver(self, message: Message, sender: bytes | None = None, *, is_sealed: bool) -> bool:
         """Keep a message, which has to be settled then. False without room.
 
+        `is_sealed`: it came in an envelope; `sender`, its authenticated address, is known of those.
         Whatever is raised, it isn't kept then.
         """
         if not self.has_room(len(message)):
@@ -54,7 +56,7 @@ class Inbox:
                 log.error("the inbox is full: new messages are lost until some are fetched")
             self.lost += 1
             return False
-        received = Received(os.urandom(8).hex(), message, time.time(), sender)
+        received = Received(os.urandom(8).hex(), message, time.time(), sender, is_sealed)
         self._arrived[received.id] = received
         try:
             self._journal.put(_KIND, received.id, _encode(received))
@@ -203,10 +205,14 @@ class Subscriber:
 
 def _encode(received: Received) -> Message:
     sender = received.sender or b""
-    return prefix(_HEAD.pack(received.at, len(sender)) + sender, received.message)
+    seal = _SEALED if received.sealed else 0
+    return prefix(_HEAD.pack(received.at, len(sender) | seal) + sender, received.message)
 
 
 def _decode(entry_id: str, body: Message) -> Received:
-    at, length = _HEAD.unpack(body[: _HEAD.size])
-    head, message = split(body, _HEAD.size + length)
-    return Received(entry_id, message, at, head[_HEAD.size :] or None)
+    at, sender_and_seal = _HEAD.unpack(body[: _HEAD.size])
+    head, message = split(body, _HEAD.size + (sender_and_seal & ~_SEALED))
+    sender = head[_HEAD.size :] or None
+    # Earlier versions noted no seals. Who sent a message was known of sealed ones only.
+    is_sealed = sender is not None or bool(sender_and_seal & _SEALED)
+    return Received(entry_id, message, at, sender, is_sealed)

@@ -101,13 +101,15 @@ Request = (
 class Received(NamedTuple):
     """A message for the application: its id here, and when it came, in seconds since 1970.
 
-    `sender`, an address, is known of reliable messages only.
+    `sender`, an address, is known of reliable messages only. `sealed`: it came in an envelope,
+    which nobody on the way could read.
     """
 
     id: str
     message: Message
     at: float
     sender: bytes | None = None
+    sealed: bool = False
 
 
 class KnownClient(NamedTuple):
