@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import gevent
 
@@ -28,14 +27,12 @@ from nym.cli.build import is_one_file
 from nym.cli.init import make_client
 from nym.cli.output import say
 from nym.config import ClientSettings, Config
-from nym.envelope import Envelopes, Fragment
 from nym.errors import NymError, UnreachableError
 from nym.files import os_errors_as
 from nym.identity import Identity
 from nym.localnet.network import Network
+from nym.localnet.observer import Observer, Sighting
 from nym.net.directory import fetch_topology
-from nym.sphinx import Final, Forward
-from nym.wire.addresses import NodeAddress
 from nym.wire.provider import decode_messages
 
 PATIENCE = 120.0  # seconds for one step: a machine may be slow, or busy with other things
@@ -50,54 +47,6 @@ FETCH, SEND, DETAILS = b"\x02", b"\x01", b"\x04"
 
 class DemoError(NymError):
     """The demo did not end as it should."""
-
-
-class Sighting(NamedTuple):
-    """A packet at a node, and what came out of it."""
-
-    seconds: float
-    node: NodeAddress
-    packet: bytes
-    unwrapped: Forward | Final
-
-
-class Observer:
-    """What all nodes of the network together see."""
-
-    def __init__(self) -> None:
-        self._sightings: list[Sighting] = []
-
-    def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
-        """Note a packet."""
-        self._sightings.append(Sighting(time.monotonic(), node, packet, unwrapped))
-
-    def route(self, message: bytes, recipient: Identity) -> list[Sighting]:
-        """Every hop of the packet that carried `message`, in order.
-
-        The nodes alone could not tell: it takes the recipient's key.
-        """
-        envelopes = Envelopes(recipient)
-        last = next(
-            seen
-            for seen in self._sightings
-            if isinstance(seen.unwrapped, Final)
-            and isinstance(fragment := envelopes.open(seen.unwrapped.message()), Fragment)
-            and fragment.data == message
-        )
-        route = [last]
-        while before := self._sender_of(route[0].packet):
-            route.insert(0, before)
-        return route
-
-    def _sender_of(self, packet: bytes) -> Sighting | None:
-        return next(
-            (
-                seen
-                for seen in self._sightings
-                if isinstance(seen.unwrapped, Forward) and seen.unwrapped.packet == packet
-            ),
-            None,
-        )
 
 
 class Peer:

@@ -122,7 +122,7 @@ def seconds(most: int) -> Callable[[float], None]:
 
 
 def any_value(value: object) -> None:
-    """Any value of the right type will do."""
+    """Accept every value; its type has been checked already."""
 
 
 def _check_word(value: str, what: str, words: Collection[str]) -> None:

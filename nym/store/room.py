@@ -26,7 +26,7 @@ class Room:
         self.size = 0
 
     def filled_by(self, outgoing: Outgoing) -> FilledBy | None:
-        """Who leaves no room for this message, if anybody."""
+        """The recipient whose messages leave no room for this one; None where there is room."""
         recipient, size = outgoing.recipient, len(outgoing.message)
         count = len(self.held.get(recipient, ())) + 1
         share = self.sizes[recipient] + size

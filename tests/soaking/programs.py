@@ -7,6 +7,7 @@ import resource
 import shlex
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ class Sample(NamedTuple):
     descriptors: int
 
 
-class Program:
+class Program(ABC):
     """One program that is started and stopped again and again."""
 
     def __init__(self, name: str, folder: Path, ledger: Ledger) -> None:
@@ -75,9 +76,9 @@ class Program:
                 await asyncio.sleep(0.05)
         self.is_up.set()
 
+    @abstractmethod
     def is_ready(self, log: str) -> bool:
         """Whether it says so in what it wrote since its start."""
-        raise NotImplementedError
 
     async def stop(self, number: signal.Signals) -> None:
         """End it by a signal."""
