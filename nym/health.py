@@ -59,7 +59,7 @@ MEMORY = 24 * 3600.0
 class Avoided(NamedTuple):
     """A node that is left out, and for how long still."""
 
-    node: bytes
+    node: Mix
     why: str
     seconds: float
 
@@ -71,17 +71,17 @@ class Health:
         self.loops = Loops(patience)
         self._patience = patience
         self._epochs: deque[list[Loop]] = deque()
-        self._scores: dict[bytes, _Score] = {}
+        self._scores: dict[Mix, _Score] = {}
         self._lossy = _Avoidance(*LOSSY)
-        self._refused_at: dict[bytes, float] = {}
+        self._refused_at: dict[Mix, float] = {}
         self._last_was_accepted = False
         self.refused_since: float | None = None  # no node took a packet since then
         self._refusing = _Avoidance(*REFUSING)
-        self._mixnodes: frozenset[bytes] = frozenset()
+        self._mixnodes: frozenset[Mix] = frozenset()
         self._place: tuple[bytes, NodeAddress] | None = None
 
-    def sent(self, name: bytes, route: Sequence[bytes], now: float) -> None:
-        """A loop was taken by its first hop; `route` is the public keys of its mixnodes."""
+    def sent(self, name: bytes, route: Sequence[Mix], now: float) -> None:
+        """A loop was taken by its first hop; `route` is its mixnodes."""
         self._judge_settled(now)
         loop = self.loops.sent(name, route, now)
         if loop is None:
@@ -98,7 +98,7 @@ class Health:
         `was_unknown`: for some time nobody said what it is. Losses to nodes that went away then
         say nothing of those that are there; nor do those of another network.
         """
-        mixnodes = frozenset(node.public_key for layer in topology.layers for node in layer)
+        mixnodes = frozenset(node for layer in topology.layers for node in layer)
         is_explained = was_unknown or mixnodes.isdisjoint(self._mixnodes)
         gone = self._mixnodes - mixnodes if is_explained else frozenset()
         place = provider and (provider.public_key, provider.address)
@@ -107,7 +107,7 @@ class Health:
             self.loops.moved(gone, is_provider_new=is_provider_new)
         self._mixnodes, self._place = mixnodes, place
 
-    def refused(self, node: bytes, now: float) -> None:
+    def refused(self, node: Mix, now: float) -> None:
         """`node` did not take a packet as a first hop."""
         # Another node took it: had this one, then its earlier refusal would be forgotten.
         if node in self._refused_at and self._last_was_accepted:
@@ -118,17 +118,17 @@ class Health:
         self._refused_at = {n: at for n, at in self._refused_at.items() if now - at < MEMORY}
         self._refused_at[node] = now
 
-    def accepted(self, node: bytes, now: float) -> None:
+    def accepted(self, node: Mix, now: float) -> None:
         """`node` took a packet as a first hop."""
         self._last_was_accepted = True
         self.refused_since = None
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 
-    def avoided(self, now: float) -> dict[bytes, Avoided]:
+    def avoided(self, now: float) -> dict[Mix, Avoided]:
         """The nodes that routes should leave out for now; `usable` keeps that within bounds."""
         self._judge_settled(now)
-        avoided: dict[bytes, Avoided] = {}
+        avoided: dict[Mix, Avoided] = {}
         for why, avoidance in (("drops packets", self._lossy), ("refuses", self._refusing)):
             for node, end in avoidance.until(now).items():
                 if node not in avoided or avoided[node].seconds < end - now:
@@ -138,10 +138,10 @@ class Health:
     def usable(self, layer: Sequence[Mix], now: float) -> list[Mix]:
         """`layer` without its avoided nodes, or without those of them that are away for longest."""
         avoided = self.avoided(now)
-        here = [node.public_key for node in layer if node.public_key in avoided]
+        here = [node for node in layer if node in avoided]
         here.sort(key=lambda node: avoided[node].seconds, reverse=True)
         left_out = set(here[: len(layer) // 2])
-        return [node for node in layer if node.public_key not in left_out]
+        return [node for node in layer if node not in left_out]
 
     def _judge_settled(self, now: float) -> None:
         while self._epochs and self._is_settled(self._epochs[0], now):
@@ -172,7 +172,7 @@ class Health:
             if score.value and now - score.time < MEMORY
         }
 
-    def _new_scores(self, loops: list[Loop]) -> Iterator[tuple[bytes, float]]:
+    def _new_scores(self, loops: list[Loop]) -> Iterator[tuple[Mix, float]]:
         """The scores of the nodes that are, or were, suspect; all others' stay at zero."""
         lost = [loop for loop in loops if not loop.is_back]
         uses = Counter(chain.from_iterable(loop.route for loop in loops))
@@ -217,13 +217,13 @@ class _Avoidance:
     def __init__(self, first: float, longest: float) -> None:
         self._first = first
         self._longest = longest
-        self._terms: dict[bytes, _Term] = {}
+        self._terms: dict[Mix, _Term] = {}
 
-    def until(self, now: float) -> dict[bytes, float]:
+    def until(self, now: float) -> dict[Mix, float]:
         """The nodes that are left out now, and until when."""
         return {node: term.end for node, term in self._terms.items() if now < term.end}
 
-    def begin(self, node: bytes, now: float) -> float:
+    def begin(self, node: Mix, now: float) -> float:
         """Leave `node` out from now on, unless it is already. Gives when that ends."""
         self._terms = {n: term for n, term in self._terms.items() if now < term.end + term.seconds}
         last = self._terms.get(node)
@@ -232,7 +232,7 @@ class _Avoidance:
             self._terms[node] = _Term(now + seconds, seconds)
         return self._terms[node].end
 
-    def forget(self, node: bytes) -> None:
+    def forget(self, node: Mix) -> None:
         """`node` is as good as new."""
         self._terms.pop(node, None)
 

@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
+from nym.topology import Mix
+
 # Loops that the share of losses is taken from, at most and at least.
 RECENT = 500
 LEAST = 20
@@ -60,11 +62,11 @@ class Outlook(NamedTuple):
 
 
 class Loop:
-    """A loop that was sent; `route` is the public keys of its mixnodes."""
+    """A loop that was sent; `route` is its mixnodes."""
 
     __slots__ = ("is_back", "is_counted", "is_probe", "is_void", "name", "route", "sent_at")
 
-    def __init__(self, name: bytes, route: tuple[bytes, ...], sent_at: float) -> None:
+    def __init__(self, name: bytes, route: tuple[Mix, ...], sent_at: float) -> None:
         self.name = name
         self.route = route
         self.sent_at = sent_at
@@ -94,7 +96,7 @@ class Loops:
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)  # behind a backlog; after s
         self._times: deque[float] = deque(maxlen=RECENT)
 
-    def sent(self, name: bytes, route: Sequence[bytes], now: float) -> Loop | None:
+    def sent(self, name: bytes, route: Sequence[Mix], now: float) -> Loop | None:
         """A loop was taken by its first hop; None if it is under way already."""
         self.sent_count += 1
         if name in self._out:
@@ -138,8 +140,8 @@ class Loops:
             self.is_served = False
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 
-    def moved(self, gone: frozenset[bytes], *, is_provider_new: bool) -> None:
-        """The network changed: the keys in `gone` are there no more, or the own provider's is new.
+    def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:
+        """The network changed: the mixnodes in `gone` left, or the own provider has a new key.
 
         Nobody knows since when. While loops came back, it was as before.
         """

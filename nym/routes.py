@@ -6,7 +6,7 @@ from random import Random
 from nym.sphinx import Hop
 from nym.timing import exponential
 from nym.topology import Mix, ProviderNode, Topology
-from nym.wire.addresses import NodeAddress, encode_address
+from nym.wire.addresses import encode_address
 
 NANOSECONDS = 10**9
 
@@ -23,9 +23,9 @@ def recipient_provider(topology: Topology, recipient: bytes) -> ProviderNode | N
 
 def random_route(
     layers: Sequence[Sequence[Mix]], provider: ProviderNode, average_delay: float, random: Random
-) -> tuple[NodeAddress, list[Hop]]:
-    """(the first hop's address, the hops), with a delay for each hop around `average_delay` s."""
-    mixnodes = [random.choice(layer) for layer in layers]
+) -> tuple[tuple[Mix, ...], list[Hop]]:
+    """(the mixnodes, the hops), with a delay for each hop around `average_delay` seconds."""
+    mixnodes = tuple(random.choice(layer) for layer in layers)
     nodes: list[Mix | ProviderNode] = [*mixnodes, provider]
     hops = [
         Hop(
@@ -35,4 +35,4 @@ def random_route(
         )
         for node in nodes
     ]
-    return nodes[0].address, hops
+    return mixnodes, hops

@@ -5,10 +5,19 @@ from zlib import crc32
 
 from nym.backlog import Backlog
 from nym.loops import USUAL, Loops, Outlook
+from nym.topology import Mix
+from nym.wire.addresses import NodeAddress
 
 PATIENCE = 18.0
 USUALLY = PATIENCE * USUAL
-ROUTE = (b"a", b"b", b"c")
+
+
+def mix(key: bytes) -> Mix:
+    """A mixnode with this key."""
+    return Mix(NodeAddress("10.0.0.1", 1789), key)
+
+
+ROUTE = tuple(mix(key) for key in (b"a", b"b", b"c"))
 
 
 class Way:

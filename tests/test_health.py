@@ -12,14 +12,19 @@ import pytest
 from nym.health import LOSSY, MEMORY, REFUSING, THRESHOLD, Health, log_likelihood_ratio
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
+from tests.simulation import mix
 
 PATIENCE = 25.0
 RATE = 4.0
 MINUTE, HOUR = 60.0, 3600.0
 
 
+def node_of(layer: int, number: int) -> Mix:
+    return Mix(NodeAddress(f"10.0.{layer}.{number}", 1789), bytes([layer, number]))
+
+
 def layer_of(number: int, size: int) -> list[Mix]:
-    return [Mix(NodeAddress(f"10.0.{number}.{i}", 1789), bytes([number, i])) for i in range(size)]
+    return [node_of(number, i) for i in range(size)]
 
 
 class Network:
@@ -33,17 +38,17 @@ class Network:
         self.health = Health(PATIENCE)
         self.layers = [layer_of(number, size) for number in range(3)]
         self.loss = loss
-        self.dropping: dict[bytes, float] = {}
+        self.dropping: dict[Mix, float] = {}
         self.outages: Iterator[tuple[float, float]] = iter(())
-        self.convicted: list[tuple[float, bytes]] = []
+        self.convicted: list[tuple[float, Mix]] = []
         self.now = self._pulled = 0.0
         self.sent = self.lost = 0
         self._random = Random(seed)
         self._arrivals: list[tuple[float, bytes]] = []
-        self._avoided: Set[bytes] = frozenset()
-        self._usable = [[node.public_key for node in layer] for layer in self.layers]
+        self._avoided: Set[Mix] = frozenset()
+        self._usable = [list(layer) for layer in self.layers]
 
-    def run(self, seconds: float, until_avoided: bytes | None = None) -> None:
+    def run(self, seconds: float, until_avoided: Mix | None = None) -> None:
         random, health, end = self._random, self.health, self.now + seconds
         start_of_outage, end_of_outage = next(self.outages, (end, end))
         while self.now < end and until_avoided not in self._avoided:
@@ -66,7 +71,7 @@ class Network:
                 travel = random.gammavariate(4.5, 0.1) + 0.4 * random.random()
                 heappush(self._arrivals, (now + travel, loop))
 
-    def _is_lost(self, route: list[bytes]) -> bool:
+    def _is_lost(self, route: list[Mix]) -> bool:
         if self.loss and self._random.random() < self.loss:
             return True
         return bool(self.dropping) and any(
@@ -78,15 +83,12 @@ class Network:
         if avoided != self._avoided:
             self.convicted += [(self.now, node) for node in avoided - self._avoided]
             self._avoided = avoided
-            self._usable = [
-                [node.public_key for node in self.health.usable(layer, self.now)]
-                for layer in self.layers
-            ]
+            self._usable = [self.health.usable(layer, self.now) for layer in self.layers]
 
 
 def convict(seed: int, share: float, loss: float = 0.0) -> float:
     """After how many seconds a node that drops this share of its packets is avoided."""
-    network, node = Network(seed, loss=loss), bytes([seed % 3, seed % 10])
+    network, node = Network(seed, loss=loss), node_of(seed % 3, seed % 10)
     network.run(MINUTE + 0.37 * seed)
     network.dropping, onset = {node: share}, network.now
     network.run(HOUR, until_avoided=node)
@@ -115,7 +117,7 @@ def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -
 
 def test_several_bad_nodes_are_found() -> None:
     network = Network(7)
-    network.dropping = {bytes([n, i]): 1.0 for n in range(3) for i in range(3)}
+    network.dropping = {node_of(n, i): 1.0 for n in range(3) for i in range(3)}
     network.run(5 * MINUTE)
     assert {node for _, node in network.convicted} == network.dropping.keys()
 
@@ -123,9 +125,9 @@ def test_several_bad_nodes_are_found() -> None:
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_dead_node_in_a_small_network_is_found(size: int) -> None:
     network = Network(8, size)
-    network.dropping = {b"\x01\x01": 1.0}
+    network.dropping = {node_of(1, 1): 1.0}
     network.run(2 * MINUTE)
-    assert network.health.avoided(network.now).keys() == {b"\x01\x01"}
+    assert network.health.avoided(network.now).keys() == {node_of(1, 1)}
 
 
 # ---- good ones are left alone
@@ -150,7 +152,7 @@ def test_nobody_is_avoided_in_a_small_lossy_network(size: int) -> None:
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 def test_bad_nodes_are_not_taken_out_on_good_ones(share: float, loss: float) -> None:
     network = Network(3, loss=loss)
-    network.dropping = {bytes([n, 4]): share for n in range(3)}
+    network.dropping = {node_of(n, 4): share for n in range(3)}
     network.run(3 * HOUR)
     assert {node for _, node in network.convicted} <= network.dropping.keys()
 
@@ -158,7 +160,7 @@ def test_bad_nodes_are_not_taken_out_on_good_ones(share: float, loss: float) -> 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_more_bad_nodes_than_may_be_left_out_are_not_taken_out_on_good_ones(share: float) -> None:
     network = Network(4)
-    network.dropping = {bytes([1, i]): share for i in range(8)}
+    network.dropping = {node_of(1, i): share for i in range(8)}
     network.run(3 * HOUR)
     assert {node for _, node in network.convicted} == network.dropping.keys()
 
@@ -225,7 +227,7 @@ def test_a_good_node_expects_no_evidence_against_it(uses: int, loss: float) -> N
 
 def test_one_epoch_convicts_nobody() -> None:
     network = Network(9, size=2)
-    network.dropping = {b"\x00\x00": 1.0}
+    network.dropping = {node_of(0, 0): 1.0}
     network.run(15.0)
     network.dropping = {}
     network.run(5 * MINUTE)
@@ -236,7 +238,7 @@ def test_one_epoch_convicts_nobody() -> None:
 
 
 def test_a_node_gets_another_chance_and_is_found_sooner_if_it_is_still_bad() -> None:
-    network, node, first_time = Network(10), b"\x02\x07", LOSSY[0]
+    network, node, first_time = Network(10), node_of(2, 7), LOSSY[0]
     network.dropping = {node: 1.0}
     network.run(10 * HOUR)
     assert {found for _, found in network.convicted} == {node}
@@ -249,7 +251,7 @@ def test_a_node_gets_another_chance_and_is_found_sooner_if_it_is_still_bad() -> 
 
 
 def test_a_node_that_is_good_again_is_used_again() -> None:
-    network, node = Network(11), b"\x02\x07"
+    network, node = Network(11), node_of(2, 7)
     network.dropping = {node: 1.0}
     network.run(HOUR, until_avoided=node)
     network.dropping, found = {}, network.now
@@ -261,7 +263,7 @@ def test_a_node_that_is_good_again_is_used_again() -> None:
 
 def test_a_lossy_network_does_not_spoil_the_other_chance() -> None:
     for seed in range(20):
-        network, node = Network(seed, loss=0.1), b"\x00\x03"
+        network, node = Network(seed, loss=0.1), node_of(0, 3)
         network.dropping = {node: 1.0}
         network.run(HOUR, until_avoided=node)
         network.dropping = {}
@@ -271,7 +273,7 @@ def test_a_lossy_network_does_not_spoil_the_other_chance() -> None:
 
 @pytest.mark.parametrize(("good_for", "times"), [(0.8, 2), (1.1, 1)])
 def test_good_behaviour_makes_it_forgotten(good_for: float, times: int) -> None:
-    network, node = Network(12), b"\x02\x07"
+    network, node = Network(12), node_of(2, 7)
     network.dropping = {node: 1.0}
     network.run(HOUR, until_avoided=node)
     network.dropping = {}
@@ -287,7 +289,7 @@ def test_good_behaviour_makes_it_forgotten(good_for: float, times: int) -> None:
 # ---- the half of a layer
 
 
-def refuse(health: Health, nodes: list[bytes], now: float, witness: bytes) -> None:
+def refuse(health: Health, nodes: list[Mix], now: float, witness: Mix) -> None:
     for node in nodes:
         for _ in range(2):
             health.refused(node, now)
@@ -298,8 +300,8 @@ def refuse(health: Health, nodes: list[bytes], now: float, witness: bytes) -> No
 def test_at_most_half_of_a_layer_is_left_out(size: int, bad: int, used: int) -> None:
     health, layer = Health(PATIENCE), layer_of(0, size)
     for i, node in enumerate(layer[:bad]):
-        refuse(health, [node.public_key], 0.1 * i, b"another")
-    assert health.avoided(1.0).keys() == {node.public_key for node in layer[:bad]}
+        refuse(health, [node], 0.1 * i, mix(b"another"))
+    assert health.avoided(1.0).keys() == set(layer[:bad])
     # Those whose time is over first come back in.
     assert health.usable(layer, 1.0) == layer[: bad - size // 2] + layer[bad:]
     assert len(health.usable(layer, 1.0)) == used
@@ -308,7 +310,7 @@ def test_at_most_half_of_a_layer_is_left_out(size: int, bad: int, used: int) -> 
 
 def test_few_avoided_nodes_are_all_left_out() -> None:
     health, layer = Health(PATIENCE), layer_of(0, 10)
-    refuse(health, [layer[2].public_key, layer[3].public_key], 0.0, layer[0].public_key)
+    refuse(health, [layer[2], layer[3]], 0.0, layer[0])
     assert health.usable(layer, 1.0) == layer[:2] + layer[4:]
     assert health.usable(layer, REFUSING[0]) == layer
 
@@ -318,50 +320,59 @@ def test_few_avoided_nodes_are_all_left_out() -> None:
 
 def test_a_node_that_refuses_twice_while_another_accepts_is_avoided_for_a_while() -> None:
     health = Health(PATIENCE)
-    health.accepted(b"good", 0.0)
-    health.refused(b"bad", 1.0)
-    health.accepted(b"good", 1.5)
+    health.accepted(mix(b"good"), 0.0)
+    health.refused(mix(b"bad"), 1.0)
+    health.accepted(mix(b"good"), 1.5)
     assert health.avoided(1.5) == {}
-    health.refused(b"bad", 2.0)
+    health.refused(mix(b"bad"), 2.0)
     for now in (2.0, 2.0 + REFUSING[0] - 0.1):
-        assert health.avoided(now).keys() == {b"bad"}
+        assert health.avoided(now).keys() == {mix(b"bad")}
     assert health.avoided(2.0 + REFUSING[0]) == {}
+
+
+def test_a_record_with_the_key_of_a_good_node_at_a_closed_port_does_not_blacken_it() -> None:
+    health, good = Health(PATIENCE), mix(b"good")
+    forged = good._replace(address=NodeAddress("10.0.0.66", 9))
+    for _ in range(2):
+        health.refused(forged, 0.0)
+        health.accepted(good, 0.0)
+    assert health.avoided(0.0).keys() == {forged}
 
 
 def test_the_time_doubles_while_it_refuses_up_to_ten_minutes() -> None:
     health, now, times = Health(PATIENCE), 0.0, []
-    refuse(health, [b"bad"], now, b"good")
+    refuse(health, [mix(b"bad")], now, mix(b"good"))
     for _ in range(7):
         start = now
-        while b"bad" in health.avoided(now):
+        while mix(b"bad") in health.avoided(now):
             now += 1.0
         times.append(now - start)
-        health.refused(b"bad", now)
-        health.accepted(b"good", now)
+        health.refused(mix(b"bad"), now)
+        health.accepted(mix(b"good"), now)
     assert times == [30, 60, 120, 240, 480, 600, 600]
 
 
 def test_what_was_refused_before_it_was_avoided_does_not_double_the_time() -> None:
     health = Health(PATIENCE)
     for _ in range(5):
-        refuse(health, [b"bad"], 0.0, b"good")
+        refuse(health, [mix(b"bad")], 0.0, mix(b"good"))
     assert health.avoided(REFUSING[0]) == {}
 
 
 def test_one_packet_taken_makes_refusals_forgotten() -> None:
     health = Health(PATIENCE)
-    refuse(health, [b"bad"], 0.0, b"good")
-    health.accepted(b"bad", 10.0)
+    refuse(health, [mix(b"bad")], 0.0, mix(b"good"))
+    health.accepted(mix(b"bad"), 10.0)
     assert health.avoided(10.0) == {}
-    health.refused(b"bad", 11.0)
-    health.accepted(b"good", 12.0)
+    health.refused(mix(b"bad"), 11.0)
+    health.accepted(mix(b"good"), 12.0)
     assert health.avoided(12.0) == {}
-    health.refused(b"bad", 13.0)
+    health.refused(mix(b"bad"), 13.0)
     assert health.avoided(13.0 + REFUSING[0]) == {}
 
 
 def test_when_all_refuse_nobody_is_blamed() -> None:
-    health, nodes = Health(PATIENCE), [bytes([i]) for i in range(10)]
+    health, nodes = Health(PATIENCE), layer_of(0, 10)
     for node in nodes:
         health.accepted(node, 0.0)
     for i in range(100):
@@ -373,7 +384,7 @@ def test_when_all_refuse_nobody_is_blamed() -> None:
 
 
 def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
-    health, nodes = Health(PATIENCE), [bytes([i]) for i in range(10)]
+    health, nodes = Health(PATIENCE), layer_of(0, 10)
     for node in nodes:
         health.refused(node, 0.0)
     health.accepted(nodes[0], 1.0)
@@ -386,33 +397,36 @@ def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
 
 
 def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
-    health, random, convicted = Health(PATIENCE), Random(15), set[bytes]()
+    health, random, convicted = Health(PATIENCE), Random(15), set[Mix]()
     for hour in range(6):
         for i in range(60):
             now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
-            route = [bytes([n, random.randrange(10) + hour % 2 * 10]) for n in range(3)]
+            route = [node_of(n, random.randrange(10) + hour % 2 * 10) for n in range(3)]
             health.sent(loop, route, now)
-            if b"\x01\x05" not in route:
+            if node_of(1, 5) not in route:
                 health.loops.returned(loop, now + 1)
             convicted |= health.avoided(now).keys()
-    assert convicted == {b"\x01\x05"}
+    assert convicted == {node_of(1, 5)}
 
 
 def test_why_a_node_is_avoided_and_for_how_long() -> None:
-    network, node = Network(4), b"\x01\x04"
+    network, node = Network(4), node_of(1, 4)
     network.dropping = {node: 1.0}
     network.run(HOUR, until_avoided=node)
     for _ in range(2):
-        network.health.refused(b"refusing", network.now)
-        network.health.accepted(b"another", network.now)
+        network.health.refused(mix(b"refusing"), network.now)
+        network.health.accepted(mix(b"another"), network.now)
     avoided = network.health.avoided(network.now)
     reasons = {node: (why, round(seconds)) for node, (_, why, seconds) in avoided.items()}
-    assert reasons == {node: ("drops packets", LOSSY[0]), b"refusing": ("refuses", REFUSING[0])}
+    assert reasons == {
+        node: ("drops packets", LOSSY[0]),
+        mix(b"refusing"): ("refuses", REFUSING[0]),
+    }
 
 
 def test_interruptions_keep_a_node_from_blame() -> None:
     network = Network(13)
-    network.dropping = {b"\x00\x01": 1.0}
+    network.dropping = {node_of(0, 1): 1.0}
     for _ in range(60):
         network.run(20.0)
         network.health.loops.unserved(network.now - 20.0)
@@ -424,7 +438,7 @@ def test_nodes_that_left_the_network_are_forgotten() -> None:
     for day in range(5):
         for i in range(3000):
             now, loop = day * (MEMORY + 1) + i * 0.01, random.randbytes(16)
-            health.sent(loop, [random.randbytes(32) for _ in range(3)], now)
+            health.sent(loop, [mix(random.randbytes(32)) for _ in range(3)], now)
             if i % 2:
                 health.loops.returned(loop, now)
             health.loops.pulled(now, is_drained=True)
@@ -435,17 +449,22 @@ def test_nodes_that_left_the_network_are_forgotten() -> None:
 def test_refusing_nodes_that_left_the_network_are_forgotten() -> None:
     health, random, sizes = Health(PATIENCE), Random(16), []
     for day in range(5):
-        refuse(health, [random.randbytes(32) for _ in range(300)], day * (MEMORY + 1), b"good")
+        refuse(
+            health,
+            [mix(random.randbytes(32)) for _ in range(300)],
+            day * (MEMORY + 1),
+            mix(b"good"),
+        )
         sizes.append(len(pickle.dumps(health)))
     assert max(sizes) < sizes[0] * 1.05
 
 
 def test_when_nothing_comes_back_nobody_is_left_out_for_dropping() -> None:
     network = Network(17, size=2)
-    network.dropping = {b"\x00\x01": 1.0}
-    network.run(HOUR, until_avoided=b"\x00\x01")
-    network.dropping = {b"\x00\x00": 1.0}  # the only one of its layer that is used
+    network.dropping = {node_of(0, 1): 1.0}
+    network.run(HOUR, until_avoided=node_of(0, 1))
+    network.dropping = {node_of(0, 0): 1.0}  # the only one of its layer that is used
     network.run(2 * MINUTE)
-    assert b"\x00\x01" not in network.health.avoided(network.now)
+    assert node_of(0, 1) not in network.health.avoided(network.now)
     network.run(2 * MINUTE)
-    assert network.health.avoided(network.now).keys() == {b"\x00\x00"}
+    assert network.health.avoided(network.now).keys() == {node_of(0, 0)}

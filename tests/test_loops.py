@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.loops import DOUBT, LEAST, MOST, NEAR, RECENT, STALE, Loops, Outlook
-from tests.simulation import PATIENCE, ROUTE, USUALLY, Way
+from tests.simulation import PATIENCE, ROUTE, USUALLY, Way, mix
 
 ORDERS = ["kept", "newest", "hashed", "any"]
 
@@ -142,12 +142,12 @@ def test_a_new_key_of_the_provider_explains_what_did_not_come_back() -> None:
 def test_loops_through_a_node_that_is_gone_say_nothing() -> None:
     loops = Loops(PATIENCE)
     for i in range(100):
-        loops.sent(b"%d" % i, [b"gone" if i % 4 == 0 else b"a"], float(i))
+        loops.sent(b"%d" % i, [mix(b"gone" if i % 4 == 0 else b"a")], float(i))
         if i % 4:
             loops.returned(b"%d" % i, float(i))
         loops.pulled(float(i), is_drained=True)
     assert loops.loss(100.0) == pytest.approx(0.25, abs=0.02)
-    loops.moved(frozenset([b"gone"]), is_provider_new=False)
+    loops.moved(frozenset([mix(b"gone")]), is_provider_new=False)
     assert loops.loss(100.0) == 0.0
 
 

@@ -23,6 +23,7 @@ from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
 from tests.harness import contents
+from tests.simulation import ROUTE
 
 OWN, ALICE, BOB = (generate_identity() for _ in range(3))
 ID = b"m" * 16
@@ -198,7 +199,7 @@ def test_what_does_not_go_on_is_given_up_whatever_comes(
 
 def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:
     now = time.monotonic()
-    setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
+    setup.health.sent(b"own loop" * 2, ROUTE, now)
     said = Acknowledgement((Run(ID, 0, 3),), ALICE.public_key)
     setup.receiver.take(
         Pulled([sealed(Cover(b"own loop" * 2)), sealed(Cover(bytes(16))), sealed(said)])
@@ -228,7 +229,7 @@ def test_what_a_later_version_sends_is_dropped(setup: Setup) -> None:
 
 def test_cover_of_others_takes_the_place_of_no_loop(setup: Setup) -> None:
     now = time.monotonic()
-    setup.health.sent(b"own loop" * 2, (b"1" * 32,), now)
+    setup.health.sent(b"own loop" * 2, ROUTE, now)
     setup.receiver.take(Pulled([sealed(Cover(b"not ours" * 2))]))
     assert setup.health.loops.returned(b"own loop" * 2, now)
     assert contents(setup.inbox.take()) == []

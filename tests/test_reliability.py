@@ -18,6 +18,7 @@ from nym.client.reliable import Reliable
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
 from nym.sphinx import Final, Forward
+from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import Register, decode_request, encode_messages
 from tests.harness import FAST, Application, Lines, free_port, running, serving, wait_until
@@ -217,7 +218,7 @@ def test_a_node_that_drops_packets_is_avoided(
     with alice.lines() as lines:
         wait_until(lambda: lines.ask(type="status")["avoided_nodes"])
     (avoided,) = alice.client._sender._health.avoided(time.monotonic())
-    assert avoided == bad.identity.public_key
+    assert avoided == Mix(bad.address, bad.identity.public_key)
     # Sooner or later what was on its way there has arrived, and nothing follows.
     seen = Counter[NodeAddress]()
 
@@ -239,10 +240,13 @@ def test_a_node_that_drops_packets_is_avoided(
 def test_a_first_hop_that_refuses_is_avoided(stack: ExitStack) -> None:
     network = stack.enter_context(running(Network(width=2)))
     dead = next(node for node in network.mixnodes if node.layer == 1)
+    address = dead.address
     dead._mixnet.close()
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: alice.client._health.avoided(time.monotonic()))
-    assert alice.client._health.avoided(time.monotonic()).keys() == {dead.identity.public_key}
+    assert alice.client._health.avoided(time.monotonic()).keys() == {
+        Mix(address, dead.identity.public_key)
+    }
 
 
 def test_provider_token_and_network_are_kept(tmp_path: Path, stack: ExitStack) -> None:

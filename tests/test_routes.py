@@ -31,10 +31,11 @@ TOPOLOGY = Topology(LAYERS, (NEAR, FAR))
 
 
 def test_a_route_has_one_node_of_each_layer_then_the_provider() -> None:
-    first, hops = random_route(LAYERS, FAR, 0.1, Random(1))
+    mixnodes, hops = random_route(LAYERS, FAR, 0.1, Random(1))
     ports = [decode_address(hop.address).port for hop in hops]
     assert [port // 10 for port in ports] == [1, 2, 3, 5]
-    assert first == address(ports[0])
+    assert [node.address for node in mixnodes] == [address(port) for port in ports[:-1]]
+    assert [node.public_key for node in mixnodes] == [hop.public_key for hop in hops[:-1]]
     assert hops[-1].public_key == FAR.public_key
 
 

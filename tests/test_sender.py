@@ -11,10 +11,10 @@ from nym.client import sender as sender_module
 from nym.client.packets import Addressed
 from nym.client.sender import Outcome, Sender
 from nym.health import Health
+from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, serving, wait_until
-
-ROUTE = (b"a" * 32, b"b" * 32, b"c" * 32)
+from tests.simulation import ROUTE
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def node() -> Iterator[NodeAddress]:
 
 
 def made(address: NodeAddress) -> Callable[[], Addressed]:
-    return lambda: Addressed(address, bytes(1000), ROUTE)
+    return lambda: Addressed(bytes(1000), (Mix(address, b"a" * 32), *ROUTE[1:]))
 
 
 def send(sender: Sender, address: NodeAddress) -> list[Outcome]:

@@ -205,7 +205,9 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 loops_sent=8,
                 loops_returned=9,
                 loop_time=1.25,
-                avoided_nodes=[AvoidedNode(key="k", why="refuses", seconds=3.0)],
+                avoided_nodes=[
+                    AvoidedNode(key="k", address="10.0.0.1:1789", why="refuses", seconds=3.0)
+                ],
             ),
             TEXT,
             {
@@ -232,7 +234,9 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "loops_returned": 9,
                 "loop_time": 1.25,
                 "loss": None,
-                "avoided_nodes": [{"key": "k", "why": "refuses", "seconds": 3.0}],
+                "avoided_nodes": [
+                    {"key": "k", "address": "10.0.0.1:1789", "why": "refuses", "seconds": 3.0}
+                ],
             },
         ),
         (

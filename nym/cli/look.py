@@ -67,7 +67,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         ("failed", ", ".join(report["failed"]) or "none"),
     ]
     avoided = [
-        f"{node['key']} {node['why']}, {duration(node['seconds'])} more"
+        f"{node['key']} at {node['address']} {node['why']}, {duration(node['seconds'])} more"
         for node in report["avoided_nodes"]
     ]
     return rows + [("avoided", node) for node in avoided or ["no nodes"]]

@@ -16,6 +16,7 @@ from nym.envelope import ID_LENGTH, Cover
 from nym.health import Health
 from nym.net.watch import run_schedule
 from nym.timing import Poisson
+from nym.topology import Mix
 from nym.wire.provider import LOOP_COVER
 
 
@@ -55,7 +56,7 @@ class LoopCover:
         addressed = self._packets.make(self._own_address, content)
         self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route))
 
-    def _settled(self, loop: bytes, route: Sequence[bytes], outcome: Outcome) -> None:
+    def _settled(self, loop: bytes, route: Sequence[Mix], outcome: Outcome) -> None:
         if outcome is Outcome.REFUSED:
             return
         self.sent += 1

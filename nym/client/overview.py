@@ -75,7 +75,12 @@ class Overview:
             loop_time=_rounded(loops.loop_time()),
             loss=_rounded(loops.loss(now)),
             avoided_nodes=[
-                AvoidedNode(key=encode_base58(node), why=why, seconds=round(seconds, 1))
+                AvoidedNode(
+                    key=encode_base58(node.public_key),
+                    address=str(node.address),
+                    why=why,
+                    seconds=round(seconds, 1),
+                )
                 for node, why, seconds in self.health.avoided(now).values()
             ],
         )

@@ -12,16 +12,20 @@ from nym.errors import NoTopologyError
 from nym.health import Health
 from nym.routes import random_route, recipient_provider
 from nym.sphinx import create_packet
-from nym.topology import ProviderNode, Topology
+from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 
 
 class Addressed(NamedTuple):
-    """A packet, the mixnode to hand it to, and the keys of all mixnodes of its route."""
+    """A packet, and the mixnodes of its route: it is handed to the first."""
 
-    first_hop: NodeAddress
     packet: bytes
-    route: tuple[bytes, ...]
+    route: tuple[Mix, ...]
+
+    @property
+    def first_hop(self) -> NodeAddress:
+        """Where to hand it over."""
+        return self.route[0].address
 
 
 class PacketMaker:
@@ -69,9 +73,8 @@ class PacketMaker:
             content = self._envelopes.seal(content, recipient)
         now = time.monotonic()
         layers = [self._health.usable(layer, now) for layer in topology.layers]
-        first_hop, hops = random_route(layers, provider, self._average_delay, self._random)
-        route = tuple(hop.public_key for hop in hops[:-1])
-        return Addressed(first_hop, create_packet(content, hops, recipient), route)
+        route, hops = random_route(layers, provider, self._average_delay, self._random)
+        return Addressed(create_packet(content, hops, recipient), route)
 
     def _provider(self, recipient: bytes) -> ProviderNode | None:
         topology = self._topology()

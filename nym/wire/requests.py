@@ -158,9 +158,10 @@ State = Literal[
 
 
 class AvoidedNode(TypedDict):
-    """A mixnode that routes leave out for so many seconds more; its key in base58."""
+    """A mixnode (its key in base58, its `host:port`) that is left out for so many seconds more."""
 
     key: str
+    address: str
     why: str
     seconds: float
 
