@@ -336,7 +336,7 @@ def test_a_script_needs_a_line_of_json(served: Served) -> None:
         assert lines.ask(**{**to_bob, "recipient_address": nobody}, message="hi")["code"] == (
             "bad_recipient"
         )
-        assert lines.ask(type="fetch") == {"type": "fetch", "messages": ["hello"]}
+        assert lines.ask(type="fetch") == {"type": "fetch", "messages": ["hello"], "sealed": [True]}
         status = lines.ask(type="status")
         assert (status["outbox"], status["inbox"], status["registered"]) == (1, 0, False)
         assert lines.ask(type="nonsense")["code"] == "unknown_request"
@@ -366,7 +366,7 @@ def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served
         assert after["data"] == base64.b64encode(b"after").decode()
         assert lines.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
         assert lines.ask(type="ack", id=after["id"])["code"] == "no_such_message"
-        assert lines.ask(type="fetch") == {"type": "fetch", "messages": []}
+        assert lines.ask(type="fetch") == {"type": "fetch", "messages": [], "sealed": []}
     with Lines(served.connect()) as lines:  # it goes, and comes back
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         assert lines.hear() == before

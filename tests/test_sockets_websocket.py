@@ -108,7 +108,11 @@ def test_every_request_is_answered_on_any_path(served: Served) -> None:
             "type": "getClients",
             "clients": [encode_base58(OWN), encode_base58(OTHER)],
         }
-        assert application.ask(type="fetch") == {"type": "fetch", "messages": ["hello"]}
+        assert application.ask(type="fetch") == {
+            "type": "fetch",
+            "messages": ["hello"],
+            "sealed": [True],
+        }
         sent = application.ask(type="send", recipient_address=encode_base58(OTHER), message="hi ☃")
         assert sent["type"] == "send"
         assert application.ask(type="status")["outbox"] == 1

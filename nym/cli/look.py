@@ -51,6 +51,7 @@ def status(options: Options) -> int:
 def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
     """What people want to know, with names for it."""
     state = f"{_STATES[report['state']]} for {duration(report['state_seconds'])}"
+    plain_refused = report["plain_refused"]
     rows = [
         ("client", f"{client_id}, {state}"),
         *([("reason", visible(report["reason"]))] if report["reason"] else []),
@@ -61,6 +62,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
         ("to send", _messages(report["outbox"])),
         ("to fetch", _messages(report["inbox"], (report["inbox_lost"], "lost for want of room"))),
+        *([("refused", f"{plain_refused} plain")] if plain_refused else []),
         ("partial", _messages(report["partial"], (report["partial_lost"], "given up"))),
         ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
         ("loops", _loops(report)),

@@ -15,6 +15,7 @@ from nym.wire.text import visible
 
 MOST = 10**8
 _LONGEST_SHOWN = 10  # characters that one becomes: \\U0010ffff
+_PLAIN = b"(plain) "  # before a message that the provider could read, and make up
 
 
 def receive(options: Options) -> int:
@@ -59,8 +60,10 @@ class _Writer:
         message = base64.b64decode(said["data"])
         if self._is_json:
             data = self._object(said, message)
+        elif self._is_shown:
+            data = shown(message) if said["sealed"] else _PLAIN + shown(message)
         else:
-            data = shown(message) if self._is_shown else message
+            data = message
         write(data + b"\n" if self._is_lines or self._is_json else data)
 
     def _object(self, said: dict[str, Any], message: bytes) -> bytes:
@@ -74,10 +77,11 @@ class _Writer:
             "received": said["received"],
             "sender": sender,
             "contact": sender and self._contacts.name_of(decode_base58(sender)),
+            "sealed": said["sealed"],
             "data": said["data"],
             "text": text,
         }
-        return json.dumps(fields, ensure_ascii=False).encode()
+        return json.dumps(fields).encode()  # ASCII: a terminal carries nothing out
 
 
 def shown(message: bytes) -> bytes:

@@ -90,10 +90,11 @@ class Client:
             random,
         )
         assembly = Assembly(self._journal, inbox, time.monotonic())
-        receiver = Receiver(
+        self._receiver = Receiver(
             envelopes, inbox, assembly, acknowledgements, health, self._deliveries.acknowledged
         )
-        self._poller = _poller(config, self._session, receiver, self._journal, health, random)
+        self._receiver.accepts_plain = config.client.accept_plain
+        self._poller = _poller(config, self._session, self._receiver, self._journal, health, random)
         overview = Overview(
             address,
             self._refresher,
@@ -101,6 +102,7 @@ class Client:
             self._poller,
             health,
             assembly,
+            self._receiver,
             self._outgoing,
             self._cover,
             self._outbox,
@@ -149,6 +151,7 @@ class Client:
         self._commands.manner = _manner(config)
         self._session.patience = config.client.provider_patience
         self._deliveries.lifetime = config.client.message_lifetime
+        self._receiver.accepts_plain = config.client.accept_plain
         if self._socket:
             self._socket.reload(config.socket)
 

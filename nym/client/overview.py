@@ -8,6 +8,7 @@ from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.outgoing import OutgoingQueue
 from nym.client.poller import Poller
+from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
 from nym.health import Health
@@ -30,6 +31,7 @@ class Overview:
     poller: Poller
     health: Health
     assembly: Assembly
+    receiver: Receiver
     outgoing: OutgoingQueue
     cover: LoopCover
     outbox: Outbox
@@ -65,6 +67,7 @@ class Overview:
             outbox=len(self.outbox),
             inbox=len(self.inbox),
             inbox_lost=self.inbox.lost,
+            plain_refused=self.receiver.plain_refused,
             partial=len(self.assembly),
             partial_lost=self.assembly.given_up,
             failed=self.outbox.failed,

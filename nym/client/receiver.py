@@ -36,6 +36,8 @@ class Receiver:
         self._acknowledgements = acknowledgements
         self._health = health
         self._acknowledged = acknowledged
+        self.accepts_plain = True
+        self.plain_refused = 0
         self._contradicted = logging.WARNING  # said loudly once
         self._owed: list[tuple[Fragment, Run]] = []
 
@@ -72,7 +74,7 @@ class Receiver:
         match self._envelopes.open(message):
             case None:
                 if is_sound:
-                    self._inbox.deliver(message, is_sealed=False)
+                    self._take_plain(message)
             case Cover(loop):
                 self._health.loops.returned(loop, now)
             case Fragment() as fragment:
@@ -83,3 +85,13 @@ class Receiver:
                 self._acknowledged(acknowledgement, now)
             case Unreadable(reason):
                 log.debug("an envelope was dropped: %s", reason)
+
+    def _take_plain(self, message: bytes) -> None:
+        if self.accepts_plain:
+            self._inbox.deliver(message, is_sealed=False)
+            return
+        if not self.plain_refused:
+            log.warning(
+                "a plain message was refused, as will be others: client.accept_plain is false"
+            )
+        self.plain_refused += 1

@@ -59,6 +59,11 @@ class ClientSettings:
         checks.seconds(10**9),
         is_reloadable=True,
     )
+    accept_plain: bool = _setting(
+        True,
+        "false: messages without a seal, which the provider can make up, are refused",
+        is_reloadable=True,
+    )
 
     @property
     def directory_url(self) -> str:

@@ -130,7 +130,7 @@ def _fetched(response: Fetched, message_format: str) -> Iterator[str]:
     for number, received in enumerate(response.messages):
         yield "," if number else ""
         yield from _written(received.message, message_format)
-    yield "]}"
+    yield f'],"sealed":{_object([received.sealed for received in response.messages])}}}'
 
 
 def _answer(response: Response) -> str:
@@ -165,7 +165,7 @@ def encode_news(news: News) -> Iterator[str]:
         case Received():
             begin = _object({"type": "message", "id": news.id})
             sender = news.sender and encode_base58(news.sender)
-            end = _object({"sender": sender, "received": news.at})
+            end = _object({"sender": sender, "sealed": news.sealed, "received": news.at})
             return _joined(
                 chain([f'{begin[:-1]},"data":'], _written(news.message, BASE64), [f",{end[1:]}"])
             )
@@ -285,16 +285,17 @@ def _joined(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _base64_size(message: Message) -> int:
-    return (len(message) + 2) // 3 * 4 + len('"",')
+    return (len(message) + 2) // 3 * 4 + len('"",') + len(_SEAL)
 
 
 def _text_size(message: Message) -> int:
     if len(message) > LONGEST_FRAME:
         return len(message)  # or more; it has no room beside any other
-    return sum(map(len, _written(message, TEXT))) + len(",")
+    return sum(map(len, _written(message, TEXT))) + len(",") + len(_SEAL)
 
 
-_FETCHED = len('{"type":"fetch","messages":[]}')
+_FETCHED = len('{"type":"fetch","messages":[],"sealed":[]}')
+_SEAL = "false,"  # or shorter
 # By format.
 ROOMS = {
     BASE64: Room(LONGEST_FRAME - _FETCHED, _base64_size),
@@ -302,5 +303,5 @@ ROOMS = {
 }
 
 
-def _object(body: dict[str, Any]) -> str:
+def _object(body: dict[str, Any] | list[bool]) -> str:
     return json.dumps(body, separators=(",", ":"))

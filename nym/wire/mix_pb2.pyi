@@ -55,10 +55,12 @@ class Failure(_message.Message):
     def __init__(self, error: _Optional[str] = ...) -> None: ...
 
 class Messages(_message.Message):
-    __slots__ = ("messages",)
+    __slots__ = ("messages", "sealed")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, messages: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    sealed: _containers.RepeatedScalarFieldContainer[bool]
+    def __init__(self, messages: _Optional[_Iterable[bytes]] = ..., sealed: _Optional[_Iterable[bool]] = ...) -> None: ...
 
 class Clients(_message.Message):
     __slots__ = ("clients",)

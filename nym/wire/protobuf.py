@@ -69,8 +69,14 @@ def encode_response(response: Response) -> bytes:
 
 
 def encode_response_json(response: Response) -> str:
-    """The JSON object with an answer."""
-    return _json(_response(response))
+    """The JSON object with an answer.
+
+    Without the field `sealed`: libraries pass over unknown fields in bytes, but refuse them here.
+    """
+    message = _response(response)
+    if message.HasField("fetch"):
+        message.fetch.ClearField("sealed")
+    return _json(message)
 
 
 def encode_error(error: RequestError) -> bytes:
@@ -128,6 +134,8 @@ def _response(response: Response) -> mix_pb2.Response:
         case Fetched(messages):
             message.fetch.SetInParent()
             message.fetch.messages.extend(bytes(received.message) for received in messages)
+            if any(received.sealed for received in messages):
+                message.fetch.sealed.extend(received.sealed for received in messages)
         case ClientList(clients):
             message.clients.SetInParent()
             message.clients.clients.extend(_client(c, _NO_HOST, _NO_PORT) for c in clients)

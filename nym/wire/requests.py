@@ -193,7 +193,8 @@ class StatusReport(NamedTuple):
 
     What has a default has it at the start. `state` holds for `state_seconds`; `reason` says what
     went wrong last, in it or beside it. `outbox` and `inbox` wait to be sent, or acknowledged,
-    and to be fetched; `partial` are messages of which fragments are missing. `failed` are ids of
+    and to be fetched; `partial` are messages of which fragments are missing. `plain_refused` came
+    without a seal, which the settings refuse. `failed` are ids of
     messages that were given up. `packets_real` and `packets_cover` were handed to a
     mixnode since the start. `loop_time` is the median of the last loops, `loss` the share of them
     that did not come back; both are None while too few were sent to say.
@@ -212,6 +213,7 @@ class StatusReport(NamedTuple):
     outbox: int = 0
     inbox: int = 0
     inbox_lost: int = 0
+    plain_refused: int = 0
     partial: int = 0
     partial_lost: int = 0
     failed: Sequence[str] = ()

@@ -433,8 +433,11 @@ func (x *Failure) GetError() string {
 }
 
 type Messages struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Messages      [][]byte               `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Messages [][]byte               `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// For each of them, whether it came in an envelope; left out where none did. Programs made from
+	// the published types skip it.
+	Sealed        []bool `protobuf:"varint,2,rep,packed,name=sealed,proto3" json:"sealed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +475,13 @@ func (*Messages) Descriptor() ([]byte, []int) {
 func (x *Messages) GetMessages() [][]byte {
 	if x != nil {
 		return x.Messages
+	}
+	return nil
+}
+
+func (x *Messages) GetSealed() []bool {
+	if x != nil {
+		return x.Sealed
 	}
 	return nil
 }
@@ -741,9 +751,10 @@ const file_nym_wire_mix_proto_rawDesc = "" +
 	"\amessage\x18\x01 \x01(\fR\amessage\x12)\n" +
 	"\trecipient\x18\x02 \x01(\v2\v.nym.ClientR\trecipient\"\x1f\n" +
 	"\aFailure\x12\x14\n" +
-	"\x05error\x18\x01 \x01(\tR\x05error\"&\n" +
+	"\x05error\x18\x01 \x01(\tR\x05error\">\n" +
 	"\bMessages\x12\x1a\n" +
-	"\bmessages\x18\x01 \x03(\fR\bmessages\"0\n" +
+	"\bmessages\x18\x01 \x03(\fR\bmessages\x12\x16\n" +
+	"\x06sealed\x18\x02 \x03(\bR\x06sealed\"0\n" +
 	"\aClients\x12%\n" +
 	"\aclients\x18\x01 \x03(\v2\v.nym.ClientR\aclients\"0\n" +
 	"\aDetails\x12%\n" +
