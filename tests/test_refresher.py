@@ -9,12 +9,15 @@ from random import Random
 
 import pytest
 
+from nym.client.judging import Judging
 from nym.client.refresher import LONGEST_RETRY, Refresher
+from nym.client.remembered import RememberedNetwork
 from nym.net.resolver import Resolver
 from nym.store.journal import Journal
 from nym.store.state import State
 from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
+from nym.wire.keys import encode_base58
 from tests.harness import free_port, serving_http
 
 TOPOLOGY = (Path(__file__).parent / "vectors" / "topology_2020.json").read_bytes()
@@ -28,7 +31,15 @@ class Setup:
         self.followed: list[Topology] = []
 
     def __call__(self, url: str, revive: Callable[[], bool] | None = None) -> Refresher:
-        return Refresher(url, 10.0, Random(1), self.followed.append, revive, self.state)
+        return Refresher(
+            url,
+            10.0,
+            Random(1),
+            self.followed.append,
+            revive,
+            Judging(resolve_names=False),
+            RememberedNetwork(self.state, url),
+        )
 
 
 @pytest.fixture
@@ -132,7 +143,7 @@ def test_without_a_directory_the_last_starts_network_will_do(
     journal.close()
     reopened = Journal(tmp_path, bytes(32))
     again = Setup(reopened)
-    nowhere = again(f"http://127.0.0.1:{free_port()}")
+    nowhere = again(url)
     for _ in range(3):
         nowhere.tick()
     assert nowhere.topology == first.topology
@@ -163,7 +174,7 @@ def test_a_network_is_kept_at_once_when_keys_or_addresses_change(refresher: Setu
         refreshing = refresher(url)
         refreshing.tick()
         for node, name, value in (
-            (body["mixNodes"][0], "pubKey", body["mixNodes"][1]["pubKey"]),
+            (body["mixNodes"][0], "pubKey", encode_base58(bytes(range(32)))),
             (body["mixNodes"][0], "host", "127.0.0.9:1"),
             (body["mixProviderNodes"][0], "clientListener", "127.0.0.9:2"),
         ):

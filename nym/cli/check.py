@@ -13,8 +13,10 @@ import gevent
 from nym.backlog import describe
 from nym.cli import Options, crash
 from nym.cli.control import Control, control, existing_folder
+from nym.cli.network import size
 from nym.cli.output import OutputError, say
 from nym.client.client import Client
+from nym.client.judging import first_sight
 from nym.config import Config
 from nym.config.file import load_config
 from nym.errors import (
@@ -27,10 +29,8 @@ from nym.errors import (
 )
 from nym.files import close_to_others, locked, os_errors_as
 from nym.identity import load_identity
-from nym.net.directory import fetch_topology
-from nym.net.resolver import Resolver
+from nym.reports import describe_left_out, network_report
 from nym.timing import duration
-from nym.topology import build_topology, hosts, left_out
 from nym.wire.requests import BacklogReport
 from nym.wire.text import visible, visible_url
 
@@ -156,9 +156,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
     """What it says of the network, and of the time."""
     url = config.client.directory_url
     try:
-        records, _, date = fetch_topology(url)
-        addresses = Resolver().resolve(hosts(records))
-        topology = build_topology(records, addresses)
+        (topology, judgement, _), listing = first_sight(config)
     except RemoteError as error:
         name = shlex.quote(client_id)
         advice = f"name the network's: nym-client config set --id {name} client.directory URL"
@@ -170,15 +168,11 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
         if isinstance(error, OwnFaultError):
             advice = ""  # it says itself what to do on this machine
         return Finding("directory", str(error), advice, error.exit_code), None
-    layers = ", ".join(str(len(layer)) for layer in topology.layers)
-    providers = len(topology.providers)
-    found = (
-        f"{visible_url(url)}: layers of {layers} mixnodes, "
-        f"{providers} provider{'s' * (providers > 1)}"
-    )
-    if why := left_out(records, addresses):
+    network = network_report(topology, judgement, len(topology.layers))
+    found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
+    if why := describe_left_out(network["left_out"]):
         found += f"; left out are {why}"
-    return Finding("directory", found), date
+    return Finding("directory", found), listing.date
 
 
 def _check_clock(there: float | None) -> Finding:

@@ -10,12 +10,12 @@ from nym.backlog import describe
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control, existing_folder
+from nym.cli.network import network_rows
 from nym.cli.output import say
 from nym.cli.progress import is_terminal
 from nym.identity import load_identity
 from nym.timing import duration
 from nym.wire.keys import decode_base58
-from nym.wire.requests import NetworkSize
 from nym.wire.text import visible
 
 PERIOD = 1.0  # seconds between looks
@@ -57,7 +57,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         *([("reason", visible(report["reason"]))] if report["reason"] else []),
         ("started", f"{duration(report['uptime'])} ago"),
         ("address", report["address"]),
-        ("network", _size(report["network"])),
+        *network_rows(report["network"]),
         ("provider", report["provider"] or "none yet"),
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
         ("to send", _messages(report["outbox"])),
@@ -82,13 +82,6 @@ def _loops(report: dict[str, Any]) -> str:
     if report["loop_time"] is not None:
         text += f", median {report['loop_time']:.2f} s"
     return text
-
-
-def _size(network: NetworkSize | None) -> str:
-    if network is None:
-        return "not known yet"
-    layers, providers = ", ".join(map(str, network["layers"])), network["providers"]
-    return f"layers of {layers} mixnodes, {providers} provider{'s' * (providers > 1)}"
 
 
 def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:

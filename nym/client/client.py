@@ -12,6 +12,7 @@ from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
+from nym.client.judging import Judging
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
 from nym.client.pace import first_wait, loop_patience, pull_period
@@ -19,6 +20,7 @@ from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
+from nym.client.remembered import RememberedNetwork
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.config import Config
@@ -73,7 +75,8 @@ class Client:
         envelopes = Envelopes(identity)
         self._sender = Sender(health)
         self._session = _session(address, config, state, self._sender)
-        self._refresher = _refresher(config, self._follow, state, random, revive)
+        self._judging = Judging(resolve_names=config.client.resolve_names)
+        self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
         packets = _packets(
             address, config, self._refresher, self._session, envelopes, health, random
         )
@@ -128,6 +131,8 @@ class Client:
         Raises ListenError.
         """
         place = self._socket.start() if self._socket else None
+        if isinstance(place, int):
+            self._judging.own_port = place
         self._control.start()
         return place
 
@@ -205,9 +210,19 @@ def _refresher(
     state: State,
     random: Random,
     revive: Callable[[], bool] | None,
+    judging: Judging,
 ) -> Refresher:
-    rate = config.traffic.topology_refresh_rate
-    return Refresher(config.client.directory_url, rate, random, follow, revive, state)
+    client = config.client
+    return Refresher(
+        client.directory_url,
+        config.traffic.topology_refresh_rate,
+        random,
+        follow,
+        revive,
+        judging,
+        RememberedNetwork(state, client.directory_url),
+        client.layers,
+    )
 
 
 def _packets(

@@ -16,7 +16,7 @@ from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import AvoidedNode, NetworkSize, State, StatusReport
+from nym.wire.requests import AvoidedNode, State, StatusReport
 
 LONGEST_REFUSAL = 10.0  # seconds in which no mixnode takes a packet
 
@@ -59,7 +59,7 @@ class Overview:
             state=state,
             state_seconds=round(now - since, 1),
             reason=reason,
-            network=self._size(),
+            network=self.refresher.view.report(),
             provider=encode_base58(provider.public_key) if provider else None,
             registered=self.session.registered.is_set(),
             backlog=self.poller.backlog.report(now),
@@ -93,6 +93,8 @@ class Overview:
         known_since, poller = self.refresher.known_since, self.poller
         if known_since is None:
             return "waiting_for_directory", self.started, self.refresher.outage.reason
+        if (stale_since := self.refresher.view.stale_since) is not None:
+            return "waiting_for_network", stale_since, self.refresher.outage.reason
         if not (self.session.registered.is_set() and poller.is_served(now)):
             since = max(known_since, poller.served_at)
             if poller.disk:
@@ -110,12 +112,6 @@ class Overview:
             max(poller.served_since, loops.alive_since),
             self.refresher.outage.reason,
         )
-
-    def _size(self) -> NetworkSize | None:
-        if self.topology is None:
-            return None
-        layers = [len(layer) for layer in self.topology.layers]
-        return NetworkSize(layers=layers, providers=len(self.topology.providers))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """Keeps the client's view of the network up to date.
 
-The last one stays when no new one comes, also from one start to the next.
+The last one stays when the directory is away, also from one start to the next. Where the directory
+lists something else, nym.view says for how long.
 """
 
 import logging
@@ -10,20 +11,21 @@ from random import Random
 
 import gevent
 
+from nym.client.judging import Judging
+from nym.client.remembered import RememberedNetwork
 from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
-from nym.net.resolver import Resolver
 from nym.net.watch import Outage
-from nym.store.state import State
+from nym.reach import Reach
+from nym.reports import describe_left_out, left_out
 from nym.timing import Backoff
-from nym.topology import Topology, build_topology, hosts, is_usable, left_out
-from nym.wire.addresses import NodeAddress
-from nym.wire.directory import Records, parse_topology
+from nym.topology import Topology
+from nym.view import NetworkView
+from nym.wire.directory import Records
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 KEEP_EVERY = 60.0  # seconds between networks that are kept, where only clients come and go
-_STATE = "topology"
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Refresher:
     """Asks the directory every `period` seconds, counted from the end of the last answer.
 
     `revive` is called when nothing answers at the directory's address; it says whether it
-    brought a directory up there, which is then asked at once.
+    brought a directory up there, which is then asked at once. `layers` is as configured.
     """
 
     def __init__(
@@ -42,21 +44,29 @@ class Refresher:
         random: Random,
         follow: Callable[[Topology], None],
         revive: Callable[[], bool] | None,
-        state: State,
+        judging: Judging,
+        remembered: RememberedNetwork,
+        layers: int = 0,
     ) -> None:
-        self.topology: Topology | None = None
+        self.view = NetworkView(layers or remembered.layers)
         self.known_since: float | None = None
         self._directory = directory
         self._period = period
         self._follow = follow
         self._revive = revive
-        self._state = state
-        self._answer: tuple[Topology, bytes] | None = None  # the last good one, and its text
+        self._judging = judging
+        self._remembered = remembered
+        self._is_recalled = False
+        self._whole: tuple[Topology, Records, Reach] | None = None  # as it was listed last
         self._kept: Topology | None = None
         self._kept_at = -KEEP_EVERY
-        self._resolver = Resolver()
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self.outage = Outage(log, "directory")
+
+    @property
+    def topology(self) -> Topology | None:
+        """The network, while one is known that can be used."""
+        return self.view.topology
 
     def run(self) -> None:
         """Refresh for ever."""
@@ -65,10 +75,10 @@ class Refresher:
 
     def keep(self) -> None:
         """Keep the network for the next start."""
-        if self._answer and self._answer[0] != self._kept:
-            self._kept, body = self._answer
+        if self._whole and self._whole[0] != self._kept:
+            self._kept, records, reach = self._whole
             self._kept_at = time.monotonic()
-            self._state.set(_STATE, body)
+            self._remembered.keep(records, self.view.layers, reach)
 
     def tick(self) -> float:
         """One refresh; returns the seconds until the next."""
@@ -78,52 +88,65 @@ class Refresher:
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
             self.outage.begins(error)
-            if self.topology is None and (last := self._last()):
+            if self._remembered.is_of_this_directory and self._recall():
                 log.warning("going on with the network as it was before this start")
-                self._use(last)
             return self._backoff.wait()
         self.outage.ends()
         self._backoff.reset()
         return self._period
 
     def _refresh(self) -> None:
-        records, body, _ = fetch_topology(self._directory)
-        addresses = self._addresses(records)
-        topology = build_topology(records, addresses)
-        if self.topology is None and (last := self._last()):
-            self._use(last)  # whoever chose a node then has to know whether this is its network
-        self._use(topology)
-        self._answer = topology, body
-        if self._has_moved(topology) or time.monotonic() - self._kept_at >= KEEP_EVERY:
+        listing = fetch_topology(self._directory)
+        self._recall()
+        judgement = self._judging.judge(listing.records, listing.reach, self.view)
+        had_layers = self.view.layers
+        seen = self.view.look(judgement, time.monotonic())
+        for warning in seen.warnings:
+            log.warning("network: %s", warning)
+        if not had_layers:
+            log.info("network: it has %d layers, which is remembered", self.view.layers)
+        self._use(seen.topology)
+        self._whole = seen.topology, judgement.records(), listing.reach
+        if self._has_moved(seen.topology) or time.monotonic() - self._kept_at >= KEEP_EVERY:
             self.keep()
         log.debug(
             "the network has layers of %s mixnodes, and %d providers; left out: %s",
-            [len(layer) for layer in topology.layers],
-            len(topology.providers),
-            left_out(records, addresses) or "none",
+            [len(layer) for layer in seen.topology.layers],
+            len(seen.topology.providers),
+            describe_left_out(left_out(judgement)) or "none",
         )
-
-    def _addresses(self, records: Records) -> dict[str, NodeAddress]:
-        """Those that are known, as soon as they make a network."""
-        return self._resolver.resolve(hosts(records), lambda known: is_usable(records, known))
 
     def _use(self, topology: Topology) -> None:
         if self.known_since is None:
             self.known_since = time.monotonic()
-        self.topology = topology.after(self.topology)
-        self._follow(self.topology)
+        self._follow(topology)
 
     def _has_moved(self, topology: Topology) -> bool:
         """Whether packets on routes of the kept network would be lost."""
         return self._kept is None or topology.places() != self._kept.places()
 
-    def _last(self) -> Topology | None:
-        body = self._state.get(_STATE)
-        if body is None:
-            return None
+    def _recall(self) -> bool:
+        """Begin with the last start's network, unless there is one already; whether it did.
+
+        Whoever chose a node then has to know whether this is its network. If it is another
+        directory's, nothing else is to know it.
+        """
+        if self.known_since is not None or self._is_recalled:
+            return False
+        is_ours = self._remembered.is_of_this_directory
+        view = self.view if is_ours else NetworkView()
         try:
-            records = parse_topology(body)
-            return build_topology(records, self._addresses(records))
+            records = self._remembered.records()
+            if records is None:
+                return False
+            judgement = self._judging.judge(records, self._remembered.reach, view)
+            seen = view.look(judgement, time.monotonic())
         except RemoteError as error:
             log.debug("the last start's network can't be used: %s", error)
-            return None
+            return False
+        self._is_recalled = True
+        if is_ours:
+            self._use(seen.topology)
+        else:
+            self._follow(seen.topology)
+        return True

@@ -43,6 +43,12 @@ class ClientSettings:
         f"empty: {DEFAULT_DIRECTORY}, or a local network inside the client if none is there",
         checks.check_directory_or_none,
     )
+    layers: int = _setting(
+        0, "how many the network has; 0: as first seen, which is remembered", checks.check_layers
+    )
+    resolve_names: bool = _setting(
+        False, "true: look up nodes' names, for whatever directory; name servers see that"
+    )
     provider: str = _setting("", "base58; empty: one is chosen and kept", checks.check_provider)
     provider_patience: float = _setting(
         600.0,

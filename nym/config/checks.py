@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nym.wire.addresses import UNIX, bare_host, is_ipv6
+from nym.wire.directory import MOST_LAYERS
 from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 
@@ -59,6 +60,12 @@ def check_provider(value: str) -> None:
     """A key in base58, or nothing."""
     if value:
         check_key(value)
+
+
+def check_layers(value: int) -> None:
+    """How many layers of mixnodes a network has."""
+    if not 0 <= value <= MOST_LAYERS:
+        raise ValueError(f"a network has 1 to {MOST_LAYERS} layers; 0: as first seen")
 
 
 def check_port(value: int) -> None:

@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from nym.errors import ProxyError, RemoteFormatError
 from nym.net.boundary import deadline, translated
@@ -36,15 +38,20 @@ logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 class Answer(NamedTuple):
-    """What came with a success: the body, and the server's clock in seconds since 1970, if told."""
+    """What came with a success: the body, and the server's clock in seconds since 1970, if told.
+
+    `peer` is the server's IP address; None where a proxy asked it.
+    """
 
     body: bytes
     date: float | None
+    peer: str | None
 
 
 def http_get(url: str) -> Answer:
     """A 200 answer. Raises RemoteError."""
     with _answer("GET", url, None) as answer:
+        peer = getattr(answer.raw.connection, "peer", None)  # while there is a connection
         if answer.status_code != 200:
             raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
         body = bytearray()
@@ -57,7 +64,7 @@ def http_get(url: str) -> Answer:
             raise RemoteFormatError(
                 f"{visible_url(url)} answers with more than {LONGEST_ANSWER} bytes"
             )
-        return Answer(bytes(body), _date(answer))
+        return Answer(bytes(body), _date(answer), peer)
 
 
 def http_post(url: str, body: bytes) -> None:
@@ -67,8 +74,44 @@ def http_post(url: str, body: bytes) -> None:
             raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
 
 
+class _NotingPeer:
+    """A connection that knows with whom it is, after its socket is gone, too."""
+
+    peer: str | None = None
+    sock: Any
+
+    def connect(self) -> None:
+        """See http.client."""
+        super().connect()  # type: ignore[misc]
+        self.peer = self.sock.getpeername()[0]
+
+
+class _Plain(_NotingPeer, HTTPConnection):
+    """http."""
+
+
+class _Secure(_NotingPeer, HTTPSConnection):
+    """https."""
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
 class _Adapter(HTTPAdapter):
-    """Without cookies: no directory needs them, and http.cookiejar prints what it can't parse."""
+    """Notes who answers, unless a proxy does.
+
+    And takes no cookies: no directory needs them, and http.cookiejar prints what it can't parse.
+    """
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        """See requests."""
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         """See requests, which reads cookies from the headers as http.client has them."""

@@ -15,7 +15,7 @@ from gevent.server import StreamServer
 from nym.errors import ConfigError, ListenError, LockedError
 from nym.files import locked
 from nym.net.descriptors import lack_of_descriptors
-from nym.wire.addresses import UNIX, NodeAddress
+from nym.wire.addresses import UNIX, NodeAddress, is_loopback
 
 _HINTS = {
     errno.EADDRINUSE: "; another port can be chosen with --port",
@@ -70,6 +70,19 @@ def listen(server: StreamServer) -> NodeAddress:
         error.strerror = error.strerror and error.strerror.removesuffix(f": {server.address}")
         raise _refusal(where, error, _HINTS.get(error.errno or 0, "")) from error
     return listening_address(server)
+
+
+def is_here(ip: str) -> bool:
+    """Whether it is an address of this machine; so is one of which that can't be told."""
+    if is_loopback(ip):
+        return True
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((ip, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def listening_address(server: StreamServer) -> NodeAddress:

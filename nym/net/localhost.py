@@ -12,6 +12,8 @@ from typing import Any
 from gevent.resolver.thread import Resolver as ThreadResolver
 from gevent.threadpool import ThreadPool
 
+from nym.wire.addresses import is_localhost
+
 ADDRESS = "127.0.0.1"  # where localhost listens
 ADDRESSES = (ADDRESS, "::1")
 THREADS = 8
@@ -64,12 +66,6 @@ class Resolver(ThreadResolver):
 def numeric(host: Any) -> Any:
     """What to listen on in the place of a host's name; any other than localhost stays as it is."""
     return ADDRESS if is_localhost(host) else host
-
-
-def is_localhost(host: Any) -> bool:
-    """Whether it is that name, as text or bytes."""
-    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    return isinstance(name, str) and name.lower().removesuffix(".") == "localhost"
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...], named: Any) -> Any:

@@ -17,10 +17,16 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from nym.errors import UnreachableError
-from nym.net.localhost import ADDRESSES, NameThreads, is_localhost
+from nym.net.localhost import ADDRESSES, NameThreads
 from nym.net.places import Places, experience
 from nym.net.transport import try_connection
-from nym.wire.addresses import NodeAddress, is_loopback, parse_numeric, split_host
+from nym.wire.addresses import (
+    NodeAddress,
+    is_localhost,
+    is_loopback,
+    parse_numeric,
+    split_host,
+)
 
 LIFETIME = 600.0  # seconds that an answer is used
 LIFETIME_HERE = 60.0  # of this machine's own addresses, which cost nobody anything
@@ -47,6 +53,7 @@ class Resolver:
         self._wanted: frozenset[str] = frozenset()
         self._pending: set[str] = set()
         self._late: frozenset[str] = frozenset()  # had no address at the end of the last round
+        self._allows: Callable[[NodeAddress], bool] = lambda _: True
         self._free = BoundedSemaphore(AT_ONCE)
         self._threads: NameThreads | None = None
         self._came = Event()
@@ -55,12 +62,15 @@ class Resolver:
         self,
         hosts: Iterable[str],
         is_enough: Callable[[Mapping[str, NodeAddress]], bool] = lambda _: False,
+        allows: Callable[[NodeAddress], bool] = lambda _: True,
     ) -> dict[str, NodeAddress]:
         """The addresses of those `host:port` texts that have one, after at most TIMEOUT seconds.
 
         `is_enough` says whether some of them will do: then no name is waited for that had its
-        chance already, and a new one only for GRACE seconds.
+        chance already, and a new one only for GRACE seconds. A name's addresses that aren't allowed
+        are passed over, unless it has no others.
         """
+        self._allows = allows
         numeric = {host: at for host in hosts if (at := parse_numeric(host)) is not None}
         self._wanted = frozenset(hosts) - numeric.keys()
         self._known = {host: known for host, known in self._known.items() if host in self._wanted}
@@ -145,6 +155,7 @@ class Resolver:
             before = self._known.get(host)  # an address stays until there is another one
             self._known[host] = _Known(before.places if before else (), now + RETRY)
             return
+        places = tuple(filter(self._allows, places)) or places[:1]
         is_here = all(is_loopback(place.ip) for place in places)
         if len(places) > 1:
             experience.note(places)

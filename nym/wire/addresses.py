@@ -118,6 +118,12 @@ def is_ipv6(text: str) -> bool:
     return True
 
 
+def is_localhost(host: object) -> bool:
+    """Whether it is that name, as text or bytes: this machine, whatever a name server says."""
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    return isinstance(name, str) and name.lower().removesuffix(".") == "localhost"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a name or IP address stands for this machine alone."""
     try:

@@ -181,11 +181,23 @@ class BacklogReport(TypedDict):
     seconds: float | None
 
 
-class NetworkSize(TypedDict):
-    """So many mixnodes in each layer, and so many providers."""
+class LeftOut(TypedDict):
+    """So many of the directory's records don't count; `why` goes on behind "nodes"."""
+
+    nodes: int
+    why: str
+
+
+class NetworkReport(TypedDict):
+    """So many mixnodes in each layer, and so many providers; what isn't among them, and why.
+
+    `digest` is the same for all who see the same network; None while there is none to use.
+    """
 
     layers: list[int]
     providers: int
+    left_out: list[LeftOut]
+    digest: str | None
 
 
 class StatusReport(NamedTuple):
@@ -205,7 +217,7 @@ class StatusReport(NamedTuple):
     state: State = "waiting_for_directory"
     state_seconds: float = 0.0
     reason: str | None = None
-    network: NetworkSize | None = None
+    network: NetworkReport | None = None
     provider: str | None = None
     registered: bool = False
     backlog: BacklogReport | None = None

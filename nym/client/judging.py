@@ -1,0 +1,47 @@
+"""From what a directory lists to the nodes that count: names looked up, own sockets left out."""
+
+from nym.config import Config
+from nym.judge import Judgement, Rules, hosts
+from nym.net.directory import Listing, fetch_topology
+from nym.net.listening import is_here
+from nym.net.resolver import Resolver
+from nym.reach import Reach, obstacle_to_address
+from nym.view import NetworkView, Seen
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import Records
+
+
+class Judging:
+    """Judges the records of directories; `own_port` is where this client's socket listens."""
+
+    def __init__(self, *, resolve_names: bool) -> None:
+        self.own_port: int | None = None
+        self._resolve_names = resolve_names
+        self._resolver = Resolver()
+
+    def judge(self, records: Records, reach: Reach, view: NetworkView) -> Judgement:
+        """Those of a directory of this reach; new names are waited for until it is a network."""
+        rules = Rules(reach, self._is_vouched(reach), layers=view.layers)
+        addresses = self._resolver.resolve(
+            hosts(records, rules),
+            lambda known: view.is_whole(view.judge(records, known, rules)),
+            lambda place: not (obstacle_to_address(place.ip, reach) or self._is_own(place)),
+        )
+        own = frozenset(place for place in addresses.values() if self._is_own(place))
+        return view.judge(records, addresses, rules._replace(own=own))
+
+    def _is_vouched(self, reach: Reach) -> bool:
+        """Whether somebody vouches for names, which a name server could give each client anew."""
+        # A directory on this machine is taken to be its user's own.
+        return self._resolve_names or reach is Reach.LOOPBACK
+
+    def _is_own(self, place: NodeAddress) -> bool:
+        return place.port == self.own_port and is_here(place.ip)
+
+
+def first_sight(config: Config) -> tuple[Seen, Listing]:
+    """What a client that remembers nothing makes of the directory. Raises RemoteError."""
+    listing = fetch_topology(config.client.directory_url)
+    view = NetworkView(config.client.layers)
+    judging = Judging(resolve_names=config.client.resolve_names)
+    return view.look(judging.judge(listing.records, listing.reach, view), 0.0), listing

@@ -1,0 +1,252 @@
+"""Which of a directory's records count (docs/protocol/directory.md, "What is used").
+
+Anybody can post to a directory of 0.4. So each record is judged by itself first: version, layer,
+address, key. Then no key and no place, a `host:port`, may count twice:
+
+- A record that repeats another one is the same node.
+- A node that this client knew before goes before all records that contradict it: they have its key
+  elsewhere, or another key at its place. Of two known ones, the one that was known first goes
+  first. A node that moves, or gets a new key, is followed as soon as its old record is gone.
+- New records that contradict each other are all left out: there is no telling who is right.
+
+A record that is left out contradicts nobody: one that can't be used costs no other node its place.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+from nym.reach import Reach, obstacle_to_address
+from nym.sphinx import can_share_secret
+from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode, Topology
+from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
+from nym.wire.directory import MixNode, Provider, Records
+from nym.wire.text import visible
+
+_OURS = PROTOCOL_VERSION.rpartition(".")[0]
+PROVIDERS = 0  # the layer of providers
+_LONGEST_VERSION = 20  # characters that are shown
+
+# Semantic Versioning 2.0.0, section 2 and on: three numbers, pre-release, build.
+_IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_NUMBER = r"(0|[1-9][0-9]*)"
+_SEMVER = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?", re.ASCII
+)
+
+# Why records are left out, as it goes on behind "3 nodes".
+_UNREADABLE = "whose record can't be read"
+_NAMED = (
+    "with a name for a host, which is looked up for a directory on this machine, or with "
+    "client.resolve_names = true"
+)
+_REPEATED = "listed more than once"
+_LATE = "with the key or the place of a node that was known before"
+_DISPUTED = "with a key or a place that several records have"
+
+
+class Rules(NamedTuple):
+    """What the judgement of a record depends on, beside the record.
+
+    `reach` is the directory's own; `is_vouched` says whether somebody vouches for names; `own` are
+    this client's sockets; `layers` is how many there are, 0 where that isn't known yet.
+    """
+
+    reach: Reach
+    is_vouched: bool
+    own: frozenset[NodeAddress] = frozenset()
+    layers: int = 0
+
+
+class Standing(NamedTuple):
+    """What makes a node this one. Providers have the layer PROVIDERS, and a place for clients."""
+
+    layer: int
+    public_key: bytes
+    address: NodeAddress
+    client_address: NodeAddress | None = None
+
+    def marks(self) -> set[bytes | NodeAddress]:
+        """What no other node may have."""
+        places = {self.address, self.client_address or self.address}
+        return {self.public_key, *places}
+
+
+class Judgement(NamedTuple):
+    """The nodes that count, with their records, and how many don't, for each reason.
+
+    `disputed` has the number of nodes, by layer, about which new records contradict each other,
+    `other_layers` those that the network doesn't have.
+    """
+
+    nodes: dict[Standing, MixNode | Provider]
+    left_out: Counter[str]
+    disputed: Counter[int]
+    other_layers: frozenset[int]
+
+    def widths(self) -> Counter[int]:
+        """How many nodes there are in each layer."""
+        return Counter(node.layer for node in self.nodes)
+
+    def topology(self, layers: int) -> Topology:
+        """The network of so many layers, in an order that doesn't depend on the records'."""
+        mixnodes: list[list[Mix]] = [[] for _ in range(layers)]
+        providers = []
+        for node, record in sorted(self.nodes.items(), key=lambda item: item[0]):
+            if isinstance(record, MixNode):
+                mixnodes[node.layer - 1].append(Mix(node.address, node.public_key))
+            else:
+                clients = frozenset(record.clients)
+                place = node.client_address or node.address
+                providers.append(ProviderNode(node.address, place, node.public_key, clients))
+        return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
+
+    def records(self) -> Records:
+        """The records that count."""
+        records = self.nodes.values()
+        return Records(
+            tuple(record for record in records if isinstance(record, MixNode)),
+            tuple(record for record in records if isinstance(record, Provider)),
+        )
+
+
+def is_compatible(version: str | None) -> bool:
+    """Whether a node of this version is used: major and minor as ours; 2019's have none."""
+    if version is None:
+        return True
+    theirs, ours = _SEMVER.fullmatch(version), _SEMVER.fullmatch(PROTOCOL_VERSION)
+    return bool(theirs and ours and theirs.group(1, 2) == ours.group(1, 2))
+
+
+def hosts(records: Records, rules: Rules) -> set[str]:
+    """Every `host:port` whose IP address has to be known, and may be asked for."""
+    return {
+        host
+        for record in _all(records)
+        if not _obstacle_at_sight(record, rules)
+        for host in _hosts(record)
+    }
+
+
+def judge(
+    records: Records,
+    addresses: Mapping[str, NodeAddress],
+    rules: Rules,
+    known: Mapping[Standing, float],
+) -> Judgement:
+    """Judge all of a directory's records.
+
+    `addresses` has the IP address of each `host:port` that could be resolved; `known` are nodes of
+    earlier networks, with the time since when.
+    """
+    left_out = Counter({_UNREADABLE: records.skipped})
+    here: dict[Standing, MixNode | Provider] = {}
+    for record in _all(records):
+        if obstacle := _obstacle(record, addresses, rules):
+            left_out[obstacle] += 1
+            continue
+        node = _standing(record, addresses)
+        left_out[_REPEATED] += node in here
+        here[node] = _merged(record, here.get(node))
+    kept = _first_known(here, known)
+    marks = set(chain.from_iterable(node.marks() for node in kept))
+    new = [node for node in here if node not in kept and marks.isdisjoint(node.marks())]
+    left_out[_LATE] = len(here) - len(kept) - len(new)
+    uses = Counter(chain.from_iterable(node.marks() for node in new))
+    disputed = [node for node in new if any(uses[mark] > 1 for mark in node.marks())]
+    left_out[_DISPUTED] = len(disputed)
+    kept |= set(new) - set(disputed)
+    return Judgement(
+        {node: record for node, record in here.items() if node in kept},
+        +left_out,
+        _count_disputed(disputed),
+        frozenset(record.layer for record in records.mixnodes if _is_of_other_layer(record, rules)),
+    )
+
+
+def _first_known(here: Iterable[Standing], known: Mapping[Standing, float]) -> set[Standing]:
+    """Those that were known before, but for ones that contradict one that was known earlier."""
+    kept: set[Standing] = set()
+    marks: set[bytes | NodeAddress] = set()
+    for node in sorted((node for node in here if node in known), key=lambda node: known[node]):
+        if marks.isdisjoint(node.marks()):
+            kept.add(node)
+            marks |= node.marks()
+    return kept
+
+
+def _count_disputed(disputed: list[Standing]) -> Counter[int]:
+    """How many there can be of them, by layer: each needs a key and a place of its own."""
+    return Counter(
+        {
+            layer: min(
+                len({node.public_key for node in disputed if node.layer == layer}),
+                len({node.address for node in disputed if node.layer == layer}),
+            )
+            for layer in {node.layer for node in disputed}
+        }
+    )
+
+
+def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> MixNode | Provider:
+    """Two records of one node: a provider has the clients of both, in whatever order they come."""
+    if isinstance(record, Provider) and isinstance(other, Provider):
+        return record._replace(clients=tuple(dict.fromkeys(other.clients + record.clients)))
+    return record
+
+
+def _obstacle(
+    record: MixNode | Provider, addresses: Mapping[str, NodeAddress], rules: Rules
+) -> str:
+    """Why a record can't be used, whatever else there is; empty where it can."""
+    if obstacle := _obstacle_at_sight(record, rules):
+        return obstacle
+    for host in _hosts(record):
+        if (address := addresses.get(host)) is None:
+            return "without an address"
+        if not address.port:
+            return "at port 0"
+        if obstacle := obstacle_to_address(address.ip, rules.reach):
+            return obstacle
+        if address in rules.own:
+            return "at this client's own socket"
+    return "" if can_share_secret(record.public_key) else "with a key of low order"
+
+
+def _obstacle_at_sight(record: MixNode | Provider, rules: Rules) -> str:
+    """The same, as far as it can be told without the addresses of hosts."""
+    if not is_compatible(record.version):
+        return f"of version {visible(record.version or '', _LONGEST_VERSION)}, not {_OURS}"
+    if isinstance(record, MixNode) and _is_of_other_layer(record, rules):
+        return f"in layer {record.layer}, of {rules.layers}"
+    if not rules.is_vouched and any(map(_needs_lookup, _hosts(record))):
+        return _NAMED
+    return ""
+
+
+def _is_of_other_layer(record: MixNode, rules: Rules) -> bool:
+    return is_compatible(record.version) and 0 < rules.layers < record.layer
+
+
+def _needs_lookup(host: str) -> bool:
+    return parse_numeric(host) is None and not is_localhost(split_host(host)[0])
+
+
+def _all(records: Records) -> Iterator[MixNode | Provider]:
+    yield from records.mixnodes
+    yield from records.providers
+
+
+def _hosts(record: MixNode | Provider) -> tuple[str, ...]:
+    if isinstance(record, MixNode):
+        return (record.host,)
+    return record.mixnet_listener, record.client_listener
+
+
+def _standing(record: MixNode | Provider, addresses: Mapping[str, NodeAddress]) -> Standing:
+    if isinstance(record, MixNode):
+        return Standing(record.layer, record.public_key, addresses[record.host])
+    mixnet, client = addresses[record.mixnet_listener], addresses[record.client_listener]
+    return Standing(PROVIDERS, record.public_key, mixnet, client)

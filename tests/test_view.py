@@ -1,0 +1,153 @@
+"""What is remembered of the network, and what that decides."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nym.errors import UnusableNetworkError
+from nym.judge import hosts
+from nym.topology import Topology
+from nym.view import CLAIM, QUIET, STALE, NetworkView
+from nym.wire.addresses import parse_numeric
+from nym.wire.directory import Records
+from tests.test_judge import HERE, RECORDS, key, mixnode, provider
+
+
+def network(*layers: int, width: int = 1, providers: int = 1) -> Records:
+    """So many mixnodes in each of these layers."""
+    return Records(
+        tuple(mixnode(10 * layer + number, layer) for layer in layers for number in range(width)),
+        tuple(provider(100 + 2 * number) for number in range(providers)),
+    )
+
+
+class Client:
+    """A view, and a clock."""
+
+    def __init__(self, layers: int = 0) -> None:
+        self.view = NetworkView(layers)
+        self.now = 0.0
+        self.warnings: list[str] = []
+
+    def look(self, records: Records, after: float = 10.0) -> Topology | None:
+        """What is in use after a look, so many seconds later."""
+        self.now += after
+        rules = HERE._replace(layers=self.view.layers)
+        addresses = {host: at for host in hosts(records, rules) if (at := parse_numeric(host))}
+        try:
+            seen = self.view.look(self.view.judge(records, addresses, rules), self.now)
+        except UnusableNetworkError as error:
+            self.error = str(error)
+        else:
+            self.warnings += seen.warnings
+        return self.view.topology
+
+
+def widths(topology: Topology | None) -> list[int]:
+    return [len(layer) for layer in topology.layers] if topology else []
+
+
+WHOLE = network(1, 2, 3)
+
+
+def test_the_number_of_layers_is_that_of_the_first_sight() -> None:
+    client = Client()
+    assert widths(client.look(WHOLE)) == [1, 1, 1]
+    for _ in range(3):
+        assert widths(client.look(network(1, 2, 3, 4))) == [1, 1, 1]
+    (warning,) = client.warnings
+    assert "layer 4" in warning
+    assert "client.layers" in warning
+    report = client.view.report()
+    assert report is not None
+    assert report["left_out"] == [{"nodes": 1, "why": "in layer 4, of 3"}]
+
+
+def test_it_can_be_set() -> None:
+    assert widths(Client(3).look(network(1, 2, 3, 4))) == [1, 1, 1]
+    client = Client(4)
+    assert client.look(WHOLE) is None
+    assert "every layer from 1 to 4 needs" in client.error
+    assert "set client.layers" in client.error
+
+
+@pytest.mark.parametrize(
+    "rest", [network(1), network(1, 2), network(2, 3), network(1, 2, 3, providers=0), Records()]
+)
+def test_where_a_layer_is_missing_the_last_network_stays_for_a_while(rest: Records) -> None:
+    client = Client()
+    whole = client.look(WHOLE)
+    assert client.look(rest, 5 * STALE) == whole, "it counts from the first look without"
+    assert client.look(rest, STALE - 1) == whole
+    assert client.view.stale_since is None
+    assert client.look(rest, 2) is None
+    assert client.view.stale_since == client.now
+    assert client.look(WHOLE) == whole
+    assert client.view.stale_since is None
+    assert client.look(rest) == whole
+
+
+def test_a_claim_ends() -> None:
+    moved = Records((mixnode(10, 1, port=99), *WHOLE.mixnodes[1:]), WHOLE.providers)
+    both = Records((mixnode(10, 1, port=99), *WHOLE.mixnodes), WHOLE.providers)
+    for away, port in ((CLAIM - 20, 10), (CLAIM + 20, 99)):
+        client = Client()
+        client.look(WHOLE)
+        client.look(moved)
+        client.look(moved, away)
+        topology = client.look(both)
+        assert topology is not None
+        assert topology.layers[0][0].address.port == port
+
+
+def test_a_sudden_change_is_said_once() -> None:
+    client = Client()
+    client.look(WHOLE)
+    others = Records(
+        tuple(node._replace(public_key=key(200 + node.layer)) for node in WHOLE.mixnodes),
+        WHOLE.providers,
+    )
+    client.look(Records((others.mixnodes[0], *WHOLE.mixnodes[1:]), WHOLE.providers))
+    assert client.warnings == []
+    client.look(others)
+    client.look(WHOLE)
+    (warning,) = client.warnings
+    assert "2 of 4 nodes" in warning or "3 of 4 nodes" in warning
+    assert "network view" in warning
+    client.look(others, QUIET)
+    assert len(client.warnings) == 2
+
+
+def test_at_first_sight_half_a_layer_in_dispute_is_waited_for() -> None:
+    honest = network(1, 2, 3, width=3)
+    forged = tuple(mixnode(10 + number, 1, port=200 + number) for number in range(2))
+    evil = mixnode(60, 1)
+    client = Client()
+    disputed = honest._replace(mixnodes=(*honest.mixnodes, *forged))
+    assert client.look(disputed) is None, "one is left, two are in dispute"
+    assert "contradict" in client.error
+    with_evil = disputed._replace(mixnodes=(*disputed.mixnodes, evil))
+    assert client.look(with_evil) is None
+    # One who knew them before isn't impressed.
+    client.look(honest)
+    assert widths(client.look(with_evil)) == [4, 3, 3]
+
+
+@given(st.lists(st.tuples(RECORDS, st.floats(0, 2 * STALE)), max_size=6), st.integers(0, 4))
+def test_whatever_a_directory_lists_routes_have_all_layers_and_no_node_twice(
+    looks: list[tuple[Records, float]], layers: int
+) -> None:
+    client = Client(layers)
+    expected = layers
+    for records, after in looks:
+        topology = client.look(records, after)
+        if topology is None:
+            continue
+        expected = expected or len(topology.layers)
+        assert len(topology.layers) == expected
+        assert all(topology.layers)
+        assert topology.providers
+        count = sum(map(len, topology.layers)) + len(topology.providers)
+        assert len(topology.public_keys()) == count
+        addresses = {node.address for layer in topology.layers for node in layer}
+        assert len(addresses | {node.address for node in topology.providers}) == count
