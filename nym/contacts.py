@@ -34,6 +34,7 @@ class Contacts:
 
     def __init__(self, known: Mapping[str, Contact]) -> None:
         self.known = known
+        self.addresses = frozenset(contact.address for contact in known.values())
 
     def find(self, name: str) -> Contact:
         """The contact with this name, or this address. Raises ContactError."""
@@ -83,8 +84,11 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
         return Contact(decode_base58(name))
 
 
-class PlainRecipients:
-    """The recipients that need plain messages. contacts.toml is read again when it changes."""
+class CurrentContacts:
+    """The addresses in contacts.toml, which is read again when it changes.
+
+    While the file is broken, they are those that were there before.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -93,9 +97,14 @@ class PlainRecipients:
         self._mistake: ConfigError | None = None
 
     def __contains__(self, address: object) -> bool:
-        """Raises ContactsError where the file is broken, and has the address."""
-        if not isinstance(address, bytes):
-            return False
+        self._look()
+        return address in self._contacts.addresses
+
+    def is_plain(self, address: bytes) -> bool:
+        """Whether plain messages have to go there.
+
+        Raises ContactsError where the file is broken, and has the address.
+        """
         self._look()
         if self._mistake and _mentions(self._folder / FILE, encode_base58(address)):
             raise ContactsError(f"{self._mistake}. It may say that plain messages have to go there")
@@ -111,6 +120,17 @@ class PlainRecipients:
         except ConfigError as error:
             self._mistake = error
             log.error("%s; messages to the addresses in it are refused until then", error)  # noqa: TRY400
+
+
+class PlainRecipients:
+    """Those of the contacts that need plain messages."""
+
+    def __init__(self, contacts: CurrentContacts) -> None:
+        self._contacts = contacts
+
+    def __contains__(self, address: object) -> bool:
+        """Raises ContactsError; see CurrentContacts."""
+        return isinstance(address, bytes) and self._contacts.is_plain(address)
 
 
 def add_contact(folder: Path, name: str, contact: Contact) -> None:

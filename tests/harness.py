@@ -27,6 +27,7 @@ from nym.client.client import Client
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Stage, Way
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
+from nym.contacts import CurrentContacts
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
@@ -329,7 +330,9 @@ class Application:
             privacy=PrivacySettings(seal=seal),
         )
         self.folder = folder or Path(self._own_folder.name)
-        self.client = Client(self.identity, config, self.folder, TcpSocket, revive)
+        self.client = Client(
+            self.identity, config, self.folder, TcpSocket, CurrentContacts(self.folder), revive
+        )
         port = self.client.listen()
         assert isinstance(port, int)
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -13,12 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.client import assembly as assembly_module
 from nym.client.assembly import PATIENCE, Assembly
-from nym.envelope import RELIABLE_CAPACITY, Fragment, fragment, fragment_count
-from nym.store import inbox as inbox_module
-from nym.store.inbox import Inbox
+from nym.envelope import (
+    ANONYMOUS_CAPACITY,
+    RELIABLE_CAPACITY,
+    Fragment,
+    fragment,
+    fragment_count,
+)
+from nym.store import seen, shares
+from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
+from nym.store.shares import Standing
 from nym.wire.requests import Received
 from tests.harness import contents
 
@@ -42,12 +48,14 @@ class Receiving:
 
     def __init__(self, journal: Journal, folder: Path) -> None:
         self._folder = folder
+        self.contacts: set[bytes] = set()
+        self.clock = 0.0
         self._begin(journal, 0.0)
 
     def _begin(self, journal: Journal, now: float) -> None:
         self.journal = journal
-        self.inbox = Inbox(journal)
-        self.assembly = Assembly(journal, self.inbox, now)
+        self.inbox = Inbox(journal, self.contacts, lambda: self.clock)
+        self.assembly = Assembly(journal, self.inbox, now, self.contacts)
 
     def restart(self, now: float = 0.0) -> None:
         """Stop, and start again."""
@@ -141,7 +149,7 @@ def test_every_message_comes_out_once_and_whole_in_any_order_with_losses_and_sta
             (sender or b"", message) for sender, message in expected
         )
         assert len(receiving.assembly) == len(have) - len(complete)
-        assert receiving.assembly.given_up == 0
+        assert receiving.assembly.given_up.total() == 0
 
 
 def run_around(index: int, there: set[int]) -> tuple[int, int]:
@@ -266,53 +274,56 @@ def test_one_senders_names_have_nothing_in_common(receiving: Receiving) -> None:
 # Limits.
 
 
-def test_the_message_of_which_least_has_come_makes_room(
+def test_where_there_is_no_room_the_message_goes_of_which_nothing_came_for_longest(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 3)
-    one, two, three, four = (pieces(4, message_id) for message_id in (ONE, TWO, THREE, FOUR))
-    receiving.add(*one[:2], *two[:1], *three[:2])
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 3)
+    one, two, three, four = (pieces(4, name, None) for name in (ONE, TWO, THREE, FOUR))
+    receiving.add(*two[:3], one[0], three[0], one[1])
     assert receiving.add(four[0]) == [(0, 0)]
-    assert (len(receiving.assembly), receiving.assembly.given_up) == (3, 1)
-    assert "4 fragments is given up with 1 of them: too many" in caplog.text
+    assert (len(receiving.assembly), receiving.assembly.given_up.total()) == (3, 1)
+    assert "senders that are not known are given up: too many are begun; 1 so far" in caplog.text
     receiving.restart()
-    receiving.add(*one[2:], *two[1:], *three[2:], *four[1:])
+    receiving.add(*one[2:], *two[3:], *three[1:], *four[1:])
     assert receiving.take() == [whole(one), whole(three), whole(four)]
 
 
-def test_among_equals_the_one_that_was_touched_longest_ago_makes_room(
+def test_after_a_start_the_order_is_that_in_which_messages_were_begun(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 2)
-    one, two, three = (pieces(3, message_id) for message_id in (ONE, TWO, THREE))
-    receiving.add(one[0], two[0], two[1], one[1])
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 2)
+    one, two, three = (pieces(3, name, None) for name in (ONE, TWO, THREE))
+    receiving.add(one[0], two[0], two[1])
     receiving.restart()
-    receiving.add(three[0], one[2])
-    assert receiving.take() == [whole(one)]
-    assert receiving.assembly.given_up == 1
+    receiving.add(three[0], two[2])
+    assert receiving.take() == [whole(two)]
+    assert receiving.assembly.given_up.total() == 1
 
 
 def test_what_goes_on_or_is_complete_needs_no_place_of_anothers(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_PARTIAL", 2)
-    one, two, three = pieces(3, ONE), pieces(3, TWO), pieces(1, THREE)
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 2)
+    one, two, three = (
+        pieces(count, name, None) for count, name in ((3, ONE), (3, TWO), (1, THREE))
+    )
     receiving.add(one[0], two[0], one[1], two[1], *three)
-    assert receiving.assembly.given_up == 0
+    assert receiving.assembly.given_up.total() == 0
+    assert receiving.take() == [whole(three)]
     receiving.add(one[2], two[2])
-    assert receiving.take() == [whole(three), whole(one), whole(two)]
+    assert receiving.take() == [whole(one), whole(two)]
 
 
 def test_all_pieces_together_have_their_limit_too_also_after_a_start(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_BYTES", 5 * RELIABLE_CAPACITY)
-    one, two, three = (pieces(4, message_id) for message_id in (ONE, TWO, THREE))
-    receiving.add(*one[:3], *two[:2])
+    monkeypatch.setattr(shares, "MOST_BYTES", 5 * ANONYMOUS_CAPACITY)
+    one, two, three = (pieces(4, name, None) for name in (ONE, TWO, THREE))
+    receiving.add(*two[:2], *one[:3])
     receiving.restart()
-    assert receiving.assembly.given_up == 0
+    assert receiving.assembly.given_up.total() == 0
     assert receiving.add(three[0]) == [(0, 0)]
-    assert (len(receiving.assembly), receiving.assembly.given_up) == (2, 1)
+    assert (len(receiving.assembly), receiving.assembly.given_up.total()) == (2, 1)
     receiving.add(one[3])
     assert receiving.take() == [whole(one)]
 
@@ -320,46 +331,162 @@ def test_all_pieces_together_have_their_limit_too_also_after_a_start(
 def test_a_message_that_grows_gives_up_others_and_never_itself(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_BYTES", 5 * RELIABLE_CAPACITY)
-    one, two = pieces(6, ONE), pieces(4, TWO)
-    receiving.add(one[0], *two[:3], one[1])
-    receiving.add(*one[2:5])
-    assert (len(receiving.assembly), receiving.assembly.given_up) == (1, 1)
-    receiving.add(one[5])
+    one, two = pieces(7, ONE, None), pieces(4, TWO, None)
+    with monkeypatch.context() as limits:
+        limits.setattr(shares, "MOST_BYTES", 5 * ANONYMOUS_CAPACITY)
+        receiving.add(one[0], *two[:3], one[1])
+        receiving.add(*one[2:6])
+        assert (len(receiving.assembly), receiving.assembly.given_up.total()) == (1, 1)
+    receiving.add(one[6])
     assert receiving.take() == [whole(one)]
 
 
 def test_what_was_completed_or_given_up_has_its_room_back(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_BYTES", 3 * RELIABLE_CAPACITY)
+    monkeypatch.setattr(shares, "MOST_BYTES", 3 * ANONYMOUS_CAPACITY)
     for number in range(5):
-        receiving.add(*pieces(4, bytes([number]) * 16))
+        receiving.add(*pieces(3, bytes([number]) * 16, None))
+        receiving.take()
     for number in range(5, 10):
-        receiving.add(*pieces(4, bytes([number]) * 16)[:3], now=1.0)
+        receiving.add(*pieces(4, bytes([number]) * 16, None)[:3], now=1.0)
         receiving.assembly.expire(2.0 + PATIENCE)
-    assert receiving.assembly.given_up == 5
-    receiving.add(*pieces(4, ONE)[:3])
-    assert receiving.assembly.given_up == 5
+    assert receiving.assembly.given_up.total() == 5
+    receiving.add(*pieces(4, ONE, None)[:3])
+    assert receiving.assembly.given_up.total() == 5
 
 
-@pytest.mark.parametrize("is_restarted", [True, False])
-def test_of_messages_that_were_delivered_the_latest_are_remembered(
-    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, *, is_restarted: bool
+@pytest.mark.parametrize(
+    ("limit", "value", "half"),
+    [("MOST_MESSAGES", 4, 2), ("MOST_BYTES", 8 * RELIABLE_CAPACITY, 4)],
+)
+def test_a_sender_has_half_of_the_room_and_pushes_out_only_its_own_from_then_on(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, half: int
 ) -> None:
-    monkeypatch.setattr(assembly_module, "MOST_SEEN", 2)
-    sent = [pieces(1, message_id) for message_id in (ONE, TWO, THREE)]
-    receiving.add(*sent[0], *sent[1], *sent[2])
-    receiving.take()
-    assert len(receiving.on_disk("seen")) == 2
-    if is_restarted:
+    monkeypatch.setattr(shares, limit, value)
+    alices = [pieces(3, bytes([number]) * 16, ALICE) for number in range(10)]
+    bobs = pieces(3, ONE, BOB)
+    receiving.add(bobs[0])
+    for message in alices:
+        receiving.add(message[0])
+    assert len(receiving.assembly) == 1 + half
+    receiving.add(*bobs[1:])
+    assert receiving.take() == [whole(bobs)]
+
+
+@pytest.mark.parametrize("flooding", [None, ALICE, BOB])
+def test_what_is_sent_in_one_standing_takes_no_room_of_another(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, flooding: bytes | None
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 4)
+    receiving.contacts.add(BOB)
+    others = [pieces(3, ONE, sender) for sender in (None, ALICE, BOB) if sender != flooding]
+    receiving.add(*(piece for message in others for piece in message[:2]))
+    for number in range(20):
+        receiving.add(pieces(3, bytes([number]) * 16, flooding)[0])
+        receiving.add(*pieces(1, bytes([number]) * 15 + b"1", flooding))
+    assert receiving.assembly.given_up.total() > 10
+    assert len(receiving.inbox) in (2, 4)
+    receiving.add(*(message[2] for message in others))
+    came = receiving.take()
+    assert all(whole(message) in came for message in others)
+
+
+MADE_UP = (Random(number).randbytes(32) for number in count())
+
+
+def begun(number: int, sender: bytes | None) -> Fragment:
+    """The first packet of a message that never goes on, as a flood has them."""
+    message_id = number.to_bytes(16, "big")
+    size = ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
+    return Fragment(message_id, 0, 1000, bytes(size), sender)
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+@pytest.mark.parametrize("first", [1000, shares.MOST_MESSAGES])
+def test_a_flood_between_an_honest_messages_packets_does_not_keep_it_from_being_complete(
+    receiving: Receiving,
+    caplog: pytest.LogCaptureFixture,
+    first: int,
+    *,
+    is_proven: bool,
+) -> None:
+    numbers = count()
+
+    def flood(packets: int) -> None:
+        for number in islice(numbers, packets):
+            receiving.add(begun(number, next(MADE_UP) if is_proven else None))
+
+    flood(first)
+    honest = [
+        pieces(4, b"honest" + number.to_bytes(10, "big"), ALICE if is_proven else None)
+        for number in range(50)
+    ]
+    for message in honest:
+        for piece in message:
+            receiving.add(piece)
+            flood(1)
+    assert receiving.take() == [whole(message) for message in honest]
+    assert len(caplog.records) <= 1
+
+
+def test_twenty_packets_a_second_for_hours_keep_no_message_from_being_complete(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A twentieth of the room, and of the rate: what counts is how many come between two packets.
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 500)
+    numbers, started = count(), list[object]()
+    honest = [(ONE, 500, 30.0), (TWO, 100, 100.0), (THREE, 4, 400.0)]  # packets, seconds between
+    due = [
+        (7.0 + index * gap, piece)
+        for name, packets, gap in honest
+        for index, piece in enumerate(pieces(packets, name, None))
+    ]
+    due.sort(key=lambda item: item[0])
+    for now, piece in due:
+        while len(started) < now:
+            started.append(receiving.add(begun(next(numbers), None), now=now))
+        receiving.add(piece, now=now)
+        receiving.assembly.expire(now)
+    assert due[-1][0] > 3 * 3600.0
+    assert len(started) > 10_000
+    taken = receiving.take()
+    assert sorted(map(len, taken)) == sorted(
+        sum(len(piece.data) for piece in pieces(packets, name, None)) for name, packets, _ in honest
+    )
+    assert len(caplog.records) == 1
+
+
+def test_what_is_begun_and_never_goes_on_is_bounded_in_memory_and_on_disk(
+    receiving: Receiving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 1000)
+    for number in range(3 * shares.MOST_MESSAGES):
+        receiving.add(begun(number, None))
+        if number % 100 == 0:
+            receiving.journal.flush()
+    assert len(receiving.assembly) == shares.MOST_MESSAGES
+    assert len(receiving.on_disk("fragment")) == shares.MOST_MESSAGES
+    size = sum(path.stat().st_size for path in tmp_path.glob("client.db*"))
+    assert size < 2 * shares.MOST_MESSAGES * ANONYMOUS_CAPACITY
+
+
+@pytest.mark.parametrize("sender", [ALICE, BOB])
+def test_what_a_sender_proved_comes_once_whatever_others_sent_since(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, sender: bytes
+) -> None:
+    monkeypatch.setattr(seen, "GENERATION", 64)
+    receiving.contacts.add(BOB)
+    pay = Fragment(ONE, 0, 1, b"pay 100", sender)
+    receiving.add(pay)
+    for number in range(64 * (seen.GENERATIONS + 1)):
+        for other in (None, next(MADE_UP)) if sender == BOB else (None,):
+            receiving.add(Fragment(number.to_bytes(16, "big"), 0, 1, b"", other))
+    assert b"pay 100" in receiving.take()
+    for _ in range(2):
+        assert receiving.add(pay) == [(0, 0)]
+        assert receiving.take() == []
         receiving.restart()
-    receiving.add(*sent[1], *sent[2])
-    assert receiving.take() == []
-    receiving.add(*sent[0])
-    assert receiving.take() == [whole(sent[0])]
-    assert receiving.add(*sent[2]) == [(0, 0)]
-    assert receiving.take() == []
 
 
 def test_a_message_of_which_nothing_new_comes_is_given_up(
@@ -371,11 +498,11 @@ def test_a_message_of_which_nothing_new_comes_is_given_up(
     receiving.assembly.expire(PATIENCE)
     assert len(receiving.assembly) == 2
     receiving.assembly.expire(PATIENCE + 1)
-    assert (len(receiving.assembly), receiving.assembly.given_up) == (1, 1)
-    assert "3 fragments is given up with 1 of them: nothing more" in caplog.text
+    assert (len(receiving.assembly), receiving.assembly.given_up.total()) == (1, 1)
+    assert "strangers are given up: nothing more came; 1 so far" in caplog.text
     assert len(receiving.on_disk("fragment")) == 2
     receiving.assembly.expire(PATIENCE + 11)
-    assert (len(receiving.assembly), receiving.assembly.given_up) == (0, 2)
+    assert (len(receiving.assembly), receiving.assembly.given_up.total()) == (0, 2)
     assert receiving.on_disk("fragment") == []
     receiving.add(*one)
     assert receiving.take() == [whole(one)]
@@ -404,15 +531,17 @@ def test_while_the_inbox_is_full_a_message_is_not_complete(
     sent = pieces(number, ONE, sender)
     everything = (0, len(sent) - 1)
     with monkeypatch.context() as limits:
-        limits.setattr(inbox_module, "MOST_MESSAGES", 0)
         receiving.add(*sent[:-1])
+        limits.setattr(shares, "MOST_MESSAGES", 0)
         assert receiving.add(sent[-1], sent[-1]) == [None, None]
         # A reliable one comes again, since nobody acknowledges it; others are lost.
-        assert receiving.inbox.lost == (2 if sender is None else 0)
+        standing = Standing.ANONYMOUS if sender is None else Standing.STRANGER
+        assert receiving.inbox.refusals.counts == {standing: 2}
         assert receiving.on_disk("seen") == []
     if is_restarted:
         receiving.restart()
     assert receiving.take() == []
+    receiving.clock += REVIEW
     assert receiving.add(sent[-1], sent[-1]) == [everything] * 2
     assert receiving.take() == [whole(sent)]
 

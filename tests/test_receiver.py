@@ -18,8 +18,8 @@ from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, fragm
 from nym.errors import StoreError
 from nym.health import Health
 from nym.identity import generate_identity
-from nym.store import inbox as inbox_module
-from nym.store.inbox import Inbox
+from nym.store import shares
+from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
 from tests.harness import contents
@@ -33,7 +33,8 @@ class Setup:
     """A receiver, and all that it hands to."""
 
     def __init__(self, journal: Journal, delay: float = 0.0) -> None:
-        self.inbox, self.health = Inbox(journal), Health(20.0)
+        self.clock = 0.0
+        self.inbox, self.health = Inbox(journal, clock=lambda: self.clock), Health(20.0)
         self.owed = Acknowledgements(OWN.public_key, delay)
         self.assembly = Assembly(journal, self.inbox, time.monotonic())
         self.acknowledged: list[Acknowledgement] = []
@@ -177,10 +178,11 @@ def test_what_the_inbox_has_no_room_for_is_not_acknowledged(
 ) -> None:
     first, second, last = pieces(bytes(2000))
     with monkeypatch.context() as limits:
-        limits.setattr(inbox_module, "MOST_MESSAGES", 0)
+        limits.setattr(shares, "MOST_MESSAGES", 0)
         setup.receiver.take(Pulled([first, second, last]))
         setup.receiver.settle()
         assert setup.said() == Acknowledgement((Run(ID, 0, 1),), OWN.public_key)
+    setup.clock += REVIEW
     setup.receiver.take(Pulled([last]))
     setup.receiver.settle()
     assert setup.said() == Acknowledgement((Run(ID, 0, 2),), OWN.public_key)
@@ -194,7 +196,7 @@ def test_what_does_not_go_on_is_given_up_whatever_comes(
     assert len(setup.assembly) == 1
     monkeypatch.setattr(assembly_module, "PATIENCE", -1.0)
     setup.receiver.take(Pulled([]))
-    assert (len(setup.assembly), setup.assembly.given_up) == (0, 1)
+    assert (len(setup.assembly), setup.assembly.given_up.total()) == (0, 1)
 
 
 def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:

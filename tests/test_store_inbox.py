@@ -7,13 +7,16 @@ import gevent
 import pytest
 
 from nym.errors import StoreError
-from nym.store import inbox as inbox_module
+from nym.store import shares
 from nym.store.database import Database
-from nym.store.inbox import Inbox
+from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
+from nym.store.shares import SAY_EVERY, Standing
 from nym.wire.requests import Received
 from tests.faults.injection import Point
 from tests.harness import contents, deliver
+
+ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
 
 
 @pytest.fixture
@@ -141,11 +144,95 @@ def test_what_comes_while_others_are_written_waits_for_its_own_turn(
 def test_when_it_is_full_the_oldest_are_kept_and_losses_counted(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(inbox_module, limit, value)
+    monkeypatch.setattr(shares, limit, value)
     assert [deliver(inbox, bytes([i] * 6)) for i in range(3)] == [True, False, False]
     assert contents(inbox.take()) == [bytes(6)]
-    assert inbox.lost == 2
+    assert inbox.refusals.counts[Standing.ANONYMOUS] == 2
     assert deliver(inbox, bytes(6))
+
+
+@pytest.mark.parametrize("is_strangers", [True, False])
+def test_once_a_sender_was_refused_it_is_until_the_next_review_whatever_is_taken(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, *, is_strangers: bool
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 20)
+    now = 100.0
+    contacts = set[bytes]() if is_strangers else {ALICE, BOB}
+    inbox = Inbox(journal, contacts, lambda: now)
+    kept = [deliver(inbox, b"fills", ALICE) for _ in range(11)]
+    assert kept == [True] * 10 + [False]
+    answers = list[bool]()
+    while now < 100.0 + REVIEW:
+        if now == 160.0:  # an application fetches all
+            inbox.handed_over(inbox.take())
+        answers.append(deliver(inbox, b"ping", ALICE))
+        now += 15.0
+    assert not any(answers)
+    assert deliver(inbox, b"ping", BOB)
+    assert deliver(inbox, b"ping", ALICE)
+
+
+def test_where_all_strangers_together_left_no_room_all_of_them_wait_for_the_review(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 20)
+    now = 0.0
+    inbox = Inbox(journal, {CAROL}, lambda: now)
+    kept = [deliver(inbox, b"fills", bytes([number]) * 32) for number in range(30)]
+    assert sum(kept) == 20
+    inbox.handed_over(inbox.take())
+    assert not deliver(inbox, b"from another one", BOB)
+    assert deliver(inbox, b"from a contact", CAROL)
+    assert deliver(inbox, b"from nobody")
+    now += REVIEW
+    assert deliver(inbox, b"from another one", BOB)
+
+
+def test_each_standing_has_room_of_its_own_and_is_said_to_be_full_once_an_hour(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 20)
+    now = 0.0
+    inbox = Inbox(journal, {CAROL, b"d" * 32}, lambda: now)
+    made_up = iter(range(1000, 2000))
+    for _ in range(30):
+        deliver(inbox, b"hello")
+        deliver(inbox, b"hello", next(made_up).to_bytes(32, "big"))
+        for contact in (CAROL, b"d" * 32):
+            deliver(inbox, b"hello", contact)
+    assert len(inbox) == 60
+    assert inbox.refusals.counts == {
+        Standing.ANONYMOUS: 10,
+        Standing.STRANGER: 10,
+        Standing.CONTACT: 40,
+    }
+    assert len(caplog.records) == 3
+    now += SAY_EVERY
+    for _ in range(2):
+        deliver(inbox, b"hello")
+    assert len(caplog.records) == 4
+    assert "senders that are not known are refused; 11 so far" in caplog.text
+
+
+def test_room_that_was_made_counts_at_once_for_those_who_are_told_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 1)
+    inbox = Inbox(journal)
+    assert [deliver(inbox, b"hello") for _ in range(2)] == [True, False]
+    inbox.handed_over(inbox.take())
+    assert deliver(inbox, b"hello")
+
+
+def test_what_was_kept_before_a_start_takes_its_senders_room(
+    inbox: Inbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 4)
+    for _ in range(2):
+        assert deliver(inbox, b"hello", ALICE)
+    again = reopened(journal, tmp_path)
+    assert not deliver(again, b"hello", ALICE)
+    assert deliver(again, b"hello", BOB)
 
 
 def test_an_inbox_keeps_order_and_what_was_not_taken(inbox: Inbox) -> None:

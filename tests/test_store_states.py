@@ -13,6 +13,7 @@ from nym.store import journal as journal_module
 from nym.store.database import Database
 from nym.store.inbox import Inbox, Subscriber
 from nym.store.journal import Journal
+from nym.store.shares import Standing
 from nym.wire.requests import Received
 from tests.faults.injection import Point
 
@@ -139,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         """Each is counted once, and its bytes, too."""
         there = [*self.arrived, *self.free, *(message for message, _ in self.offered.values())]
         assert len(self.inbox) == len(there) == len(set(there))
-        assert self.inbox._bytes == sum(map(len, there))
+        assert self.inbox._shares._bytes[Standing.ANONYMOUS] == sum(map(len, there))
 
 
 TestStates = Machine.TestCase

@@ -14,11 +14,13 @@ from nym.backlog import describe
 from nym.cli import Options, crash
 from nym.cli.control import Control, control, existing_folder
 from nym.cli.network import size
+from nym.cli.options import nym_folder
 from nym.cli.output import OutputError, say
 from nym.client.client import Client
 from nym.client.judging import first_sight
 from nym.config import Config
 from nym.config.file import load_config
+from nym.contacts import CurrentContacts
 from nym.errors import (
     ConfigError,
     NotRunningError,
@@ -196,7 +198,9 @@ def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Con
             how = "it doesn't run; one runs for this check"
             # Keys aren't replaced before the client has its database.
             with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
-                passing = Client(load_identity(folder), config, folder, None)
+                passing = Client(
+                    load_identity(folder), config, folder, None, CurrentContacts(nym_folder())
+                )
             stack.callback(passing.stop)
             passing.listen()
             passing.start()

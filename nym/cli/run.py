@@ -24,7 +24,7 @@ from nym.config import (
 )
 from nym.config.checks import check_directory, check_host
 from nym.config.file import load_config
-from nym.contacts import PlainRecipients
+from nym.contacts import CurrentContacts
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
@@ -65,8 +65,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     # Keys aren't replaced before the client has its database.
     with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         identity = load_identity(folder)
-        plain_recipients = PlainRecipients(nym_folder())
-        client = Client(identity, config, folder, kind, revive, plain_recipients)
+        contacts = CurrentContacts(nym_folder())
+        client = Client(identity, config, folder, kind, contacts, revive)
     # For as many connections as may be, on either socket, and for the client's own.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()

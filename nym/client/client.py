@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
@@ -24,6 +24,7 @@ from nym.client.remembered import RememberedNetwork
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.config import Config
+from nym.contacts import CurrentContacts, PlainRecipients
 from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
@@ -49,8 +50,8 @@ class Client:
 
     What it has to remember is in `folder`.
 
-    `revive` may bring a directory up where nothing answers (Refresher). `plain_recipients` are
-    those who understand nothing but plain messages. Raises StoreError, FolderInUseError.
+    `revive` may bring a directory up where nothing answers (Refresher). Raises StoreError,
+    FolderInUseError.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class Client:
         config: Config,
         folder: Path,
         socket: type[ApplicationSocket] | None,
+        contacts: CurrentContacts,
         revive: Callable[[], bool] | None = None,
-        plain_recipients: Container[bytes] = (),
     ) -> None:
         # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
         random = SystemRandom()
         address = identity.public_key
         self._journal = Journal(folder, identity.private_key)
-        state, inbox = State(self._journal), Inbox(self._journal)
+        state, inbox = State(self._journal), Inbox(self._journal, contacts)
         clock = LastingClock(state)
         self._outbox = Outbox(
             self._journal, clock.now, lambda message: self._deliveries.explain(message)
@@ -92,7 +93,7 @@ class Client:
             config.traffic.message_sending_average_delay,
             random,
         )
-        assembly = Assembly(self._journal, inbox, time.monotonic())
+        assembly = Assembly(self._journal, inbox, time.monotonic(), contacts)
         self._receiver = Receiver(
             envelopes, inbox, assembly, acknowledgements, health, self._deliveries.acknowledged
         )
@@ -112,10 +113,10 @@ class Client:
             inbox,
         )
 
+        plain = PlainRecipients(contacts)
+
         def service(manner: Manner) -> Service:
-            return Service(
-                address, self._outbox, inbox, overview, self._deliveries, manner, plain_recipients
-            )
+            return Service(address, self._outbox, inbox, overview, self._deliveries, manner, plain)
 
         self._applications = service(_manner_of_applications(config))
         self._commands = service(_manner(config))

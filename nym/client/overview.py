@@ -1,6 +1,7 @@
 """What there is to be seen of a running client: the one place that makes a status report."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from nym import __version__
@@ -14,9 +15,10 @@ from nym.client.session import ProviderSession
 from nym.health import Health
 from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
+from nym.store.shares import Standing
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import AvoidedNode, State, StatusReport
+from nym.wire.requests import AvoidedNode, ByStanding, State, StatusReport
 
 LONGEST_REFUSAL = 10.0  # seconds in which no mixnode takes a packet
 
@@ -66,10 +68,12 @@ class Overview:
             uptime=round(now - self.started, 3),
             outbox=len(self.outbox),
             inbox=len(self.inbox),
-            inbox_lost=self.inbox.lost,
+            inbox_lost=self.inbox.refusals.counts[Standing.ANONYMOUS],
+            inbox_refused=_by_standing(self.inbox.refusals.counts),
             plain_refused=self.receiver.plain_refused,
             partial=len(self.assembly),
-            partial_lost=self.assembly.given_up,
+            partial_lost=self.assembly.given_up.total(),
+            partial_given_up=_by_standing(self.assembly.given_up),
             failed=self.outbox.failed,
             packets_real=self.outgoing.sent,
             packets_cover=self.cover.sent,
@@ -112,6 +116,14 @@ class Overview:
             max(poller.served_since, loops.alive_since),
             self.refresher.outage.reason,
         )
+
+
+def _by_standing(counts: Counter[Standing]) -> ByStanding:
+    return {
+        "anonymous": counts[Standing.ANONYMOUS],
+        "strangers": counts[Standing.STRANGER],
+        "contacts": counts[Standing.CONTACT],
+    }
 
 
 def _rounded(value: float | None) -> float | None:

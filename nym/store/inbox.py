@@ -4,15 +4,16 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 
 from nym.store.journal import Journal
+from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
+from nym.timing import Fixed
 from nym.wire.pieces import Message, prefix, split
 from nym.wire.requests import MOST_OFFERED, Received
 
-MOST_MESSAGES = 10_000
-MOST_BYTES = 64 << 20
+REVIEW = 3600.0  # seconds between looks whether there is room again for those who were refused
 
 _KIND = "received"
 _HEAD = struct.Struct(">dB")  # when it came; the length of the sender's address, and _SEALED
@@ -22,39 +23,55 @@ log = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Received messages, oldest first. When it is full the newest are refused, and counted.
+    """Received messages, oldest first. Those that find no room in their shares are refused.
+
+    Who proves to have sent a message is told when it is kept, and so could tell when applications
+    make room, by sending another one again and again. So once one of them was refused, all are
+    until the next review, at times that depend on nothing: all of the same sender where its own
+    share was full, all of the same standing where that was.
 
     A message is there for applications once it is on disk. It leaves when one of them has taken it,
     or acknowledged it after it was offered. While it is on offer nobody else gets it; when its
     subscriber goes, it is there for all again.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        contacts: Container[bytes] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._journal = journal
+        self._contacts = contacts
+        self._clock = clock
+        self._shares = Shares()
+        self._holders: dict[str, Holder] = {}  # by the message's id
+        self._closed: set[Holder | Standing] = set()  # until the next review
+        self._review = Fixed(REVIEW, clock())
+        self.refusals = Losses(
+            log, logging.ERROR, "the inbox is full: new messages from {} are refused", clock
+        )
         self._messages: dict[str, Received] = {}
         self._arrived: dict[str, Received] = {}  # and perhaps not on disk yet
-        self._bytes = 0
         self._offered: dict[str, Subscriber] = {}
         self._leaving: dict[str, None] = {}  # acknowledged, and perhaps on disk as yet
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Callable[[], None]] = []
-        self.lost = 0
         for entry_id, body in journal.take(_KIND):
-            self._keep(_decode(entry_id, body))
+            received = _decode(entry_id, body)
+            self._messages[entry_id] = received
+            self._charge(received)
 
     def __len__(self) -> int:
         return len(self._messages) + len(self._arrived)
 
     def deliver(self, message: Message, sender: bytes | None = None, *, is_sealed: bool) -> bool:
-        """Keep a message, which has to be settled then. False without room.
+        """Keep a message, which has to be settled then. False without room: it is refused.
 
         `is_sealed`: it came in an envelope; `sender`, its authenticated address, is known of those.
         Whatever is raised, it isn't kept then.
         """
-        if not self.has_room(len(message)):
-            if not self.lost:
-                log.error("the inbox is full: new messages are lost until some are fetched")
-            self.lost += 1
+        if not self.has_room(sender, len(message)):
             return False
         received = Received(os.urandom(8).hex(), message, time.time(), sender, is_sealed)
         self._arrived[received.id] = received
@@ -63,8 +80,16 @@ class Inbox:
         except BaseException:
             del self._arrived[received.id]
             raise
-        self._bytes += len(message)
+        self._charge(received)
         return True
+
+    def has_room(self, sender: bytes | None, length: int) -> bool:
+        """Whether a message of so many bytes would be kept. Otherwise it counts as refused."""
+        holder = holder_of(sender, self._contacts)
+        has_room = self._has_room(holder, length)
+        if not has_room:
+            self.refusals.note(holder.standing)
+        return has_room
 
     def settle(self) -> None:
         """What was delivered, and all else in the journal, is on disk when this returns.
@@ -78,10 +103,6 @@ class Inbox:
                 self._messages[message_id] = received
         if arrived:
             self._notify()
-
-    def has_room(self, length: int) -> bool:
-        """Whether a message of so many bytes can be kept."""
-        return len(self) < MOST_MESSAGES and self._bytes + length <= MOST_BYTES
 
     def take(
         self,
@@ -117,7 +138,8 @@ class Inbox:
         """Put messages that did not reach the application before all others."""
         later, self._messages = self._messages, {}
         for received in messages:
-            self._keep(received)
+            self._messages[received.id] = received
+            self._charge(received)
         self._messages |= later
         self._notify()
 
@@ -180,12 +202,26 @@ class Inbox:
     def _free(self) -> Iterator[Received]:
         return (r for r in self._messages.values() if r.id not in self._offered)
 
-    def _keep(self, received: Received) -> None:
-        self._messages[received.id] = received
-        self._bytes += len(received.message)
+    def _has_room(self, holder: Holder, length: int) -> bool:
+        now = self._clock()
+        if now >= self._review.deadline:
+            self._review.advance(now)
+            self._closed.clear()
+        if holder in self._closed or holder.standing in self._closed:
+            return False
+        full = self._shares.overfull(holder, more=length)
+        if full is not None and holder.standing is not Standing.ANONYMOUS:
+            self._closed.add(full)
+        return full is None
+
+    def _charge(self, received: Received) -> None:
+        holder = holder_of(received.sender, self._contacts)
+        self._holders[received.id] = holder
+        self._shares.take(holder, len(received.message))
 
     def _remove(self, message_id: str) -> None:
-        self._bytes -= len(self._messages.pop(message_id).message)
+        received = self._messages.pop(message_id)
+        self._shares.free(self._holders.pop(message_id), len(received.message))
         self._offered.pop(message_id, None)
 
     def _notify(self) -> None:

@@ -200,16 +200,28 @@ class NetworkReport(TypedDict):
     digest: str | None
 
 
+class ByStanding(TypedDict):
+    """How many messages of each kind of senders; nobody knows who sent `anonymous` ones."""
+
+    anonymous: int
+    strangers: int
+    contacts: int
+
+
+NONE_OF_ANY: ByStanding = {"anonymous": 0, "strangers": 0, "contacts": 0}
+
+
 class StatusReport(NamedTuple):
     """How the client runs: addresses and keys in base58, times in seconds.
 
     What has a default has it at the start. `state` holds for `state_seconds`; `reason` says what
     went wrong last, in it or beside it. `outbox` and `inbox` wait to be sent, or acknowledged,
-    and to be fetched; `partial` are messages of which fragments are missing. `plain_refused` came
-    without a seal, which the settings refuse. `failed` are ids of
-    messages that were given up. `packets_real` and `packets_cover` were handed to a
-    mixnode since the start. `loop_time` is the median of the last loops, `loss` the share of them
-    that did not come back; both are None while too few were sent to say.
+    and to be fetched; `partial` are messages of which fragments are missing. `inbox_refused` counts
+    how often one found no room, `partial_given_up` those that were never complete. `plain_refused`
+    came without a seal, which the settings refuse. `failed` are ids of messages that were given up.
+    `packets_real` and `packets_cover` were handed to a mixnode since the start. `loop_time` is the
+    median of the last loops, `loss` the share of them that did not come back; both are None while
+    too few were sent to say.
     """
 
     version: str
@@ -225,9 +237,11 @@ class StatusReport(NamedTuple):
     outbox: int = 0
     inbox: int = 0
     inbox_lost: int = 0
+    inbox_refused: ByStanding = NONE_OF_ANY
     plain_refused: int = 0
     partial: int = 0
     partial_lost: int = 0
+    partial_given_up: ByStanding = NONE_OF_ANY
     failed: Sequence[str] = ()
     packets_real: int = 0
     packets_cover: int = 0
