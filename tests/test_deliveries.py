@@ -2,8 +2,11 @@
 
 import json
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -14,11 +17,13 @@ from hypothesis import strategies as st
 
 from nym.client.deliveries import MOST_LISTED, Deliveries
 from nym.client.delivery import Delivery, Piece, Stage, Way
-from nym.envelope import Acknowledgement, Run
+from nym.client.reliable import WINDOW
+from nym.envelope import MOST_RUNS, Acknowledgement, Run, fragment_count
 from nym.errors import StoreError
 from nym.store import room
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.wire.sizes import LONGEST_SEALED
 
 OWN, BOB, CAROL = b"o" * 32, b"b" * 32, b"c" * 32
 WEEK = 604_800.0
@@ -184,6 +189,65 @@ def test_many_that_are_given_up_are_one_line(
     assert setup.outbox.failed == ids
     assert len(caplog.records) == 1
     assert "given up: 300" in caplog.text
+
+
+def test_one_whose_parts_were_acknowledged_again_and_again_but_never_the_whole_has_failed(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    message_id = setup.accept(Manner.RELIABLE, message=bytes(80_000))
+    name, packets, began = bytes.fromhex(message_id), 0, setup.now
+    while not setup.outbox.failed and setup.now < began + WEEK:
+        setup.now += 5.0
+        while due := setup.next():
+            packets += 1
+            setup.deliveries.taken(*due, setup.now)
+            run = Run(name, due[1].fragment, due[1].fragment)
+            setup.deliveries.acknowledged(Acknowledgement((run,), BOB), setup.now)
+        setup.deliveries.look()
+    assert setup.outbox.failed == [message_id]
+    assert packets == 8 * fragment_count(80_000, reliable=True)
+    assert f"{message_id} ({Stage.WHOLE.sentence})" in caplog.text
+    assert setup.now - began < 86_400.0
+
+
+def test_an_acknowledgement_costs_what_its_bytes_cost(
+    setup: Setup, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = setup.accept(Manner.RELIABLE, message=bytes(LONGEST_SEALED))
+    name = bytes.fromhex(message_id)
+    notes: list[int] = []
+    monkeypatch.setattr(setup.outbox, "note", lambda _, progress: notes.append(len(progress)))
+    for _ in range(64):
+        due = setup.next()
+        assert due
+        setup.deliveries.taken(*due, setup.now)
+    last = fragment_count(LONGEST_SEALED, reliable=True) - 1
+    equal = Acknowledgement((Run(name, 0, last - 1),) * MOST_RUNS, BOB)
+    growing = [
+        Acknowledgement(tuple(Run(name, 64, start + i) for i in range(MOST_RUNS)), BOB)
+        for start in range(64, last - MOST_RUNS, 500)
+    ]
+    quickest = math.inf
+    for acknowledgement in (*growing, equal, equal, equal):
+        began = time.perf_counter()
+        setup.deliveries.acknowledged(acknowledgement, setup.now)
+        setup.next()
+        quickest = min(quickest, time.perf_counter() - began)
+    assert quickest < 0.005
+    assert len(notes) == len(growing) + 1
+    assert setup.deliveries.progress(message_id)
+
+
+def test_a_tick_that_looks_at_many_long_messages_that_wait_is_short(setup: Setup) -> None:
+    for _ in range(40):
+        setup.accept(Manner.RELIABLE, message=bytes(80_000))
+    assert setup.send() == 40 * WINDOW
+    assert setup.next() is None
+    began = [time.perf_counter()]
+    for _ in range(5):
+        assert setup.next() is None
+        began.append(time.perf_counter())
+    assert min(later - earlier for earlier, later in pairwise(began)) < 0.001
 
 
 def test_what_is_cancelled_leaves_no_more_and_its_late_outcomes_change_nothing(

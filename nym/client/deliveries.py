@@ -2,8 +2,8 @@
 
 Recipients take turns, and so do the messages to each of them: a long message, or somebody who
 doesn't answer, holds up nobody else. A message ends in one of three ways: it is done, given up
-because it is older than the lifetime, or cancelled. It leaves the outbox first and this list last,
-so that it is ended again at the next look, whatever is raised in between.
+because it is older than the lifetime or has failed, or cancelled. It leaves the outbox first and
+this list last, so that it is ended again at the next look, whatever is raised in between.
 """
 
 import logging
@@ -18,7 +18,7 @@ import gevent
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.client.reliable import Recipient, Reliable
 from nym.client.unacknowledged import Unacknowledged
-from nym.envelope import Acknowledgement
+from nym.envelope import Acknowledgement, Run
 from nym.net.watch import run_schedule
 from nym.store.outbox import Manner, Outbox, Outgoing
 from nym.timing import Fixed, duration
@@ -96,13 +96,23 @@ class Deliveries:
         self._advance(delivery, delivery.taken(piece, now), now)
 
     def acknowledged(self, acknowledgement: Acknowledgement, now: float) -> None:
-        """A recipient says what has arrived. Only messages to that recipient are affected."""
-        if recipient := self._recipients.get(acknowledgement.sender):
-            recipient.heard = now
+        """A recipient says what has arrived. Only messages to that recipient are affected.
+
+        Each of them is looked at once, however many runs there are of it.
+        """
+        recipient = self._recipients.get(acknowledgement.sender)
+        if recipient is None:
+            return
+        by_message: dict[bytes, dict[Run, None]] = {}
         for run in acknowledgement.runs:
-            delivery = self._deliveries.get(run.message_id.hex())
-            if isinstance(delivery, Reliable) and delivery.recipient == acknowledgement.sender:
-                self._advance(delivery, delivery.acknowledge(run), now)
+            by_message.setdefault(run.message_id, {})[run] = None
+        for message_id, runs in by_message.items():
+            delivery = recipient.deliveries.get(message_id.hex())
+            if isinstance(delivery, Reliable):
+                progress = delivery.acknowledge(runs, now)
+                if progress is not None:
+                    recipient.hear(now)
+                self._advance(delivery, progress, now)
 
     def look(self) -> None:
         """End what is over without another packet: for good, or because it took too long."""
@@ -110,7 +120,8 @@ class Deliveries:
         given_up = []
         for delivery in self._in_slices():
             self._advance(delivery, None, time.monotonic())
-            if self._deliveries.get(delivery.id) is delivery and self._is_too_old(delivery):
+            is_over = delivery.has_failed or self._is_too_old(delivery)
+            if self._deliveries.get(delivery.id) is delivery and is_over:
                 given_up.append(f"{delivery.id} ({self._why(delivery).sentence})")
                 self._outbox.give_up(delivery.id)
                 self._remove(delivery)

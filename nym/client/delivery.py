@@ -45,6 +45,7 @@ class Stage(Enum):
     LOOPS = "loops", "nothing that this client sends to itself comes back, so it would be lost, too"
     KNOWLEDGE = "loss", "it has left; whether that was enough shows when loops have come back"
     ACKNOWLEDGEMENT = "acknowledgement", "the recipient hasn't acknowledged it yet"
+    WHOLE = "whole", "the recipient has acknowledged all parts of it, but not the whole"
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word = word
@@ -85,6 +86,11 @@ class Delivery(ABC):
     @abstractmethod
     def left(self) -> int:
         """Fragments that are still to be taken by a mixnode, or to be acknowledged."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it can't be delivered, for a reason that `stage` gives."""
+        return False
 
     @abstractmethod
     def is_done(self, way: Way) -> bool:

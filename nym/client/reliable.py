@@ -1,7 +1,20 @@
-"""Messages that are sent until their recipient has acknowledged all of them."""
+"""Messages that are sent until their recipient has acknowledged all of them.
+
+A recipient can say what it likes. So what it says takes back no progress, and brings about no more
+than a bounded number of packets:
+
+- It counts as heard only when it acknowledges something new, of which there is an end.
+- Each fragment is sent at growing intervals of its own, whatever else is acknowledged. They begin
+  anew when the recipient is heard after a silence, a few times for each message, and once more for
+  every window of fragments that it has acknowledged.
+- Whoever completes a message acknowledges it whole. Where the parts that were acknowledged are
+  everything, but never the whole, the recipient may have lost them: all are sent again, in another
+  round. Rounds have growing pauses between them, and after MOST_ROUNDS the message has failed.
+"""
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
@@ -11,7 +24,10 @@ from nym.store.outbox import Outgoing
 WINDOW = 64  # fragments of a message that wait for their acknowledgement
 MOST_DOUBLINGS = 3  # of the wait for an acknowledgement, as long as others come
 LONGEST_WAIT = 120.0  # seconds until a fragment is sent again, in the first quarter of an hour
-LONGEST_WAIT_SHARE = 1 / 8  # of the recipient's silence, from then on
+WAIT_SHARE = 1 / 8  # of its age, or of the recipient's silence, from then on
+MOST_RESTARTS = 4  # of the intervals, besides those that progress earns
+MOST_ROUNDS = 7  # after the first one
+ROUND_GROWTH = 4  # of the pause before a round; the first is as long as the wait for one answer
 
 
 class Recipient:
@@ -19,27 +35,30 @@ class Recipient:
 
     def __init__(self) -> None:
         self.deliveries: OrderedDict[str, Delivery] = OrderedDict()
-        self.heard = -math.inf  # when an acknowledgement came last
+        self.heard = -math.inf  # when it acknowledged something new, last
+        self.returned = -math.inf  # when it did so after a silence
+
+    def hear(self, now: float) -> None:
+        """It acknowledged something new."""
+        if now - self.heard > LONGEST_WAIT:
+            self.returned = now
+        self.heard = now
 
 
 class _Attempts(NamedTuple):
-    """How often a fragment was taken, and when last.
+    """How often a fragment was taken, and when last; `since` is when it had its first turn.
 
-    Where it was never taken, that is when it had its first turn.
+    Where it was never taken, both are the same.
     """
 
     taken: int
     at: float
+    since: float
     is_under_way: bool
 
 
 class Reliable(Delivery):
-    """A message whose fragments are sent until the recipient has acknowledged them.
-
-    Who completes a message acknowledges it whole. Where parts were acknowledged that together are
-    everything, but never the whole, the recipient has given up some of them meanwhile: all of
-    them are sent again.
-    """
+    """A message whose fragments are sent until the recipient has acknowledged them."""
 
     def __init__(
         self,
@@ -55,10 +74,17 @@ class Reliable(Delivery):
         self._first_wait = first_wait
         self._attempts: dict[int, _Attempts] = {}  # of fragments that aren't acknowledged
         self._first_attempt = math.inf
+        self._restarted = -math.inf  # when the intervals began anew
+        self._restarts = 0
         self._is_complete = False
         # A bit for each fragment: what a hostile recipient repeats costs next to nothing.
-        self._acknowledged = int.from_bytes(progress, "little")
+        length = (self.count + 7) // 8
+        self._acknowledged = int.from_bytes(progress[:length], "little")
+        self._round = int.from_bytes(progress[length:], "little")
+        self._round_begins = -math.inf
         self._fresh = 0  # no fragment from here on was sent yet
+        self._idle_until = -math.inf
+        self._idle_since_heard = -math.inf
 
     def content(self, piece: Piece) -> Fragment:
         """See Delivery."""
@@ -67,46 +93,63 @@ class Reliable(Delivery):
 
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery; whatever the way, as a packet too much costs nothing but its turn."""
+        self._look_at_recipient()
+        if self._is_idle(now) or now < self._round_begins or self.has_failed:
+            return None
         index = min(self._attempts, key=self._due, default=None)
         if index is None or self._due(index) > now:
             if not self._has_turn:
+                self._idle_until = math.inf if index is None else self._due(index)
+                self._idle_since_heard = self._recipient.heard
                 return None
             index = self._fresh
             self._fresh += 1
-        last = self._attempts.get(index, _Attempts(0, now, is_under_way=False))
+        last = self._attempts.get(index, _Attempts(0, now, now, is_under_way=False))
         self._attempts[index] = last._replace(is_under_way=True)
         return Piece(last.taken, index)
 
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""
-        if piece.fragment in self._attempts:
+        self._idle_until = -math.inf
+        if last := self._attempts.get(piece.fragment):
             self._first_attempt = min(self._first_attempt, now)
-            self._attempts[piece.fragment] = _Attempts(piece.copy + 1, now, is_under_way=False)
+            self._attempts[piece.fragment] = last._replace(
+                taken=piece.copy + 1, at=now, is_under_way=False
+            )
         return None
 
     def refused(self, piece: Piece) -> None:
         """See Delivery."""
+        self._idle_until = -math.inf
         if last := self._attempts.get(piece.fragment):
             self._attempts[piece.fragment] = last._replace(is_under_way=False)
 
-    def acknowledge(self, run: Run) -> bytes | None:
+    def acknowledge(self, runs: Iterable[Run], now: float) -> bytes | None:
         """The recipient has these fragments; returns the progress if there was any."""
-        last = min(run.last, self.count - 1)
         before = self._acknowledged
-        self._acknowledged |= (1 << last + 1) - (1 << min(run.first, last + 1))
-        self._is_complete |= run.first == 0 and run.last >= self.count - 1
+        for run in runs:
+            self._is_complete |= run.first == 0 and run.last >= self.count - 1
+            if now >= self._round_begins:  # else it says what was so before the round
+                last = min(run.last, self.count - 1)
+                self._acknowledged |= (1 << last + 1) - (1 << min(run.first, last + 1))
         if self._acknowledged == before:
-            return None
+            return b"" if self._is_complete else None
+        self._idle_until = -math.inf
         for index in [index for index in self._attempts if self._has(index)]:
             del self._attempts[index]
-        if not self.left and not self._is_complete:
-            self._acknowledged = self._fresh = 0
-        return self._acknowledged.to_bytes((self.count + 7) // 8, "little")
+        if not self._missing and not self._is_complete:
+            self._begin_round(now)
+        return self._progress
 
     @property
     def left(self) -> int:
         """See Delivery."""
-        return self.count - self._acknowledged.bit_count()
+        return 0 if self._round else self._missing
+
+    @property
+    def has_failed(self) -> bool:
+        """See Delivery."""
+        return self._round > MOST_ROUNDS
 
     def is_done(self, way: Way) -> bool:
         """See Delivery."""
@@ -114,6 +157,8 @@ class Reliable(Delivery):
 
     def stage(self, now: float, way: Way) -> Stage:
         """See Delivery."""
+        if self.has_failed or now < self._round_begins:
+            return Stage.WHOLE
         if any(attempts.is_under_way for attempts in self._attempts.values()):
             return Stage.HAND_OVER
         if self._has_turn:
@@ -121,24 +166,59 @@ class Reliable(Delivery):
         is_due = any(self._due(index) <= now for index in self._attempts)
         return Stage.TURN if is_due else Stage.ACKNOWLEDGEMENT
 
+    @property
+    def _missing(self) -> int:
+        return self.count - self._acknowledged.bit_count()
+
+    @property
+    def _progress(self) -> bytes:
+        acknowledged = self._acknowledged.to_bytes((self.count + 7) // 8, "little")
+        return acknowledged + bytes([self._round])
+
+    def _begin_round(self, now: float) -> None:
+        self._round_begins = now + self._first_wait * float(ROUND_GROWTH**self._round)
+        self._round += 1
+        self._acknowledged = self._fresh = 0
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether nothing is due, as was found at an earlier look, and nothing has changed since.
+
+        A tick looks at many messages, and each can have many fragments.
+        """
+        return now < self._idle_until and self._recipient.heard == self._idle_since_heard
+
+    def _look_at_recipient(self) -> None:
+        """Begin the intervals anew where it is back, if there is a reason left to believe that."""
+        if self._recipient.returned <= self._restarted:
+            return
+        earned = self._acknowledged.bit_count() // WINDOW
+        if self._restarts < MOST_RESTARTS + earned:
+            self._restarts += 1
+            self._restarted = self._recipient.returned
+            self._idle_until = -math.inf
+
     def _due(self, index: int) -> float:
-        taken, at, is_under_way = self._attempts[index]
+        taken, at, since, is_under_way = self._attempts[index]
         if is_under_way:
             return math.inf
         if not taken:
             return at
+        # A share of the time as a wait is a packet more for each eighth: seventy in a week.
+        age = at - max(since, self._restarted)
         wait = self._first_wait * float(1 << min(taken - 1, MOST_DOUBLINGS))
+        if age * WAIT_SHARE > LONGEST_WAIT:
+            wait = max(wait, age * WAIT_SHARE)
         # To wait as long as nothing was heard doubles the time between attempts.
-        silence = at - max(self._recipient.heard, self._first_attempt)
-        # That is a packet more for each eighth of the silence: seventy of a fragment in a week.
-        longest = max(LONGEST_WAIT, silence * LONGEST_WAIT_SHARE)
+        silence = at - max(self._recipient.heard, self._first_attempt, self._round_begins)
+        longest = max(LONGEST_WAIT, max(age, silence) * WAIT_SHARE)
         return at + max(self._first_wait, min(longest, max(wait, silence)))
 
     @property
     def _has_turn(self) -> bool:
         """Whether there is room for a fragment that was never sent."""
-        while self._fresh < self.count and self._has(self._fresh):
-            self._fresh += 1
+        # The lowest bit that is zero, found without a look at each.
+        rest = self._acknowledged >> self._fresh
+        self._fresh += (~rest & (rest + 1)).bit_length() - 1
         return self._fresh < self.count and len(self._attempts) < WINDOW
 
     def _has(self, index: int) -> bool:
