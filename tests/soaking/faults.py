@@ -4,14 +4,14 @@ import asyncio
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
 from tests.soaking.applications import Connection
 from tests.soaking.ledger import Ledger
-from tests.soaking.programs import ClientProgram, LocalNetwork
+from tests.soaking.programs import ClientProgram, LocalNetwork, Program
 from tests.soaking.proxies import DirectoryProxy, Mode
 
 LONGEST = 25.0  # seconds
@@ -77,6 +77,18 @@ class Faults:
         except (OSError, RuntimeError) as error:
             self._ledger.violate("a program doesn't start again", repr(error))
 
+    @contextmanager
+    def _have(self, program: Program) -> Iterator[bool]:
+        """Whether no other fault has this program; until the end, this one does."""
+        if program.name in self._busy:
+            yield False
+            return
+        self._busy.add(program.name)
+        try:
+            yield True
+        finally:
+            self._busy.discard(program.name)
+
     def _note(self, what: str, clients: Sequence[ClientProgram]) -> None:
         self.seen[what] += 1
         for client in clients:
@@ -96,38 +108,33 @@ class Faults:
         await proxy.behave(Mode.PASS)
 
     async def _end_client(self) -> None:
-        client = self._random.choice(self._mortal)
-        if client.name in self._busy:
-            return
-        self._busy.add(client.name)
-        number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
-        self._note(f"client gets {number.name}", [client])
-        await client.stop(number)
-        await asyncio.sleep(self._random.choice([0.0, 0.0, 5.0]))
-        await client.begin()
-        self._busy.discard(client.name)
+        with self._have(client := self._random.choice(self._mortal)) as is_free:
+            if not is_free:
+                return
+            number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
+            self._note(f"client gets {number.name}", [client])
+            await client.stop(number)
+            await asyncio.sleep(self._random.choice([0.0, 0.0, 5.0]))
+            await client.begin()
 
     async def _stop_client(self) -> None:
-        client = self._random.choice(self._clients)
-        if client.name in self._busy:
-            return
-        self._busy.add(client.name)
-        self._note("client is stopped for a while", [client])
-        client.signal(signal.SIGSTOP)
-        await self._some_time()
-        client.signal(signal.SIGCONT)
-        self._busy.discard(client.name)
+        with self._have(client := self._random.choice(self._clients)) as is_free:
+            if not is_free:
+                return
+            self._note("client is stopped for a while", [client])
+            client.signal(signal.SIGSTOP)
+            await self._some_time()
+            client.signal(signal.SIGCONT)
 
     async def _restart_network(self) -> None:
-        if self._network.name in self._busy:
-            return
-        self._busy.add(self._network.name)
-        number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
-        self._note(f"network gets {number.name}", self._clients)
-        await self._network.stop(number)
-        await self._some_time()
-        await self._network.begin()
-        self._busy.discard(self._network.name)
+        with self._have(self._network) as is_free:
+            if not is_free:
+                return
+            number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
+            self._note(f"network gets {number.name}", self._clients)
+            await self._network.stop(number)
+            await self._some_time()
+            await self._network.begin()
 
     async def _fill_disk(self) -> None:
         client = self._clients[0]
