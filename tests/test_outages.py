@@ -86,8 +86,10 @@ def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
     run_program(tmp_path, "init", "--id", "bob", "--directory", network.url)
     folder = tmp_path / "nym" / "clients" / "bob"
     settings = (folder / "config.toml").read_text()
-    # At the default rates, but for the delays.
+    # At the default rates, but for the delays; pulls bring little more than one's own loops, so
+    # that a flood is one on any machine.
     settings = re.sub("average_packet_delay = .*", "average_packet_delay = 0.01", settings)
+    settings = re.sub("fetch_message_delay = .*", "fetch_message_delay = 1.0", settings)
     (folder / "config.toml").write_text(settings)
     address = load_identity(folder).public_key
     bob = stack.enter_context(Program(tmp_path, "tcpsocket", "--id", "bob", "--port", "0"))
@@ -101,17 +103,20 @@ def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
         states.add(told["state"])
         return told
 
+    def grows() -> bool:
+        backlog = report()["backlog"]
+        return backlog is not None and backlog["messages"] is not None and backlog["change"] > 0
+
     wait_until(lambda: knows_the_loss(alice) and report()["loss"] is not None)
     states.clear()
     flood = gevent.spawn(keep_sending, alice, address)
     stack.callback(flood.kill)
-    wait_until(lambda: (report()["backlog"] or {}).get("messages"), "a backlog")
+    wait_until(grows, "a backlog")
     lines.send(alice.address, b"one's own")
     wait_until(lambda: report()["outbox"] == 0, "the end of one's own message")
+    wait_until(grows, "the backlog, still")
     told = report()
     assert states == {"running"}
-    assert told["backlog"]["pulled"] == pytest.approx(12.5, abs=3.0)
-    assert told["backlog"]["change"] > 0
     assert told["loss"] < 0.05
     assert told["avoided_nodes"] == []
     code, out, _ = beside(run_program, tmp_path, "check", "--id", "bob", "--json")
@@ -171,12 +176,12 @@ def test_losses_while_the_provider_was_away_are_not_the_networks(
     network = stack.enter_context(running(Network()))
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: knows_the_loss(alice))
-    provider = Restarted(network)
     began = time.monotonic()
+    provider = Restarted(network)
     wait_until(lambda: status(alice)["state"] == "waiting_for_provider")
     told = status(alice)
     assert "can't be reached" in told["reason"]
-    assert told["state_seconds"] == pytest.approx(time.monotonic() - began, abs=2.0)
+    assert 0 < told["state_seconds"] <= time.monotonic() - began
     provider.start()
     wait_until(lambda: status(alice)["state"] == "running")
     before = status(alice)["packets_real"]

@@ -75,7 +75,7 @@ class Setup:
         self.deliveries = Deliveries(
             self.outbox,
             OWN,
-            0.05,
+            600.0,
             self.packets.obstacle,
             lambda: self.way,
             lifetime=0.0,
