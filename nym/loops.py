@@ -45,6 +45,9 @@ STALE = 600.0
 # Seconds after which what can't be known is decided nevertheless.
 DOUBT = 120.0
 
+# Seconds, and more, that a loop waits at a provider which keeps ten thousand messages.
+LONGEST_BACKLOG = 3600.0
+
 
 class Outlook(NamedTuple):
     """What a packet that leaves now can expect.
@@ -81,6 +84,7 @@ class Loops:
     """
 
     def __init__(self, patience: float) -> None:
+        self.patience = patience
         self.usual = patience * USUAL
         self.sent_count = 0
         self.returned_count = 0
@@ -93,12 +97,15 @@ class Loops:
         self._returned_at = -inf  # when one came back last
         self.alive_since = -inf  # when one came back that ended a dead time
         self._silent = 0  # that left since then, and should be back
+        self._silent_from: float | None = None  # when the first left since then
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)  # behind a backlog; after s
         self._times: deque[float] = deque(maxlen=RECENT)
 
     def sent(self, name: bytes, route: Sequence[Mix], now: float) -> Loop | None:
         """A loop was taken by its first hop; None if it is under way already."""
         self.sent_count += 1
+        if self._silent_from is None:
+            self._silent_from = now
         if name in self._out:
             return None
         loop = Loop(name, tuple(route), now)
@@ -119,7 +126,7 @@ class Loops:
         self._lost -= loop.is_counted
         if self.is_dead:
             self.alive_since = now
-        self._returned_at, self._silent = now, 0
+        self._returned_at, self._silent, self._silent_from = now, 0, None
         if not loop.is_void:
             self._times.append(now - loop.sent_at)
             self._came.append((loop, now - loop.sent_at))
@@ -149,6 +156,23 @@ class Loops:
         self._make_void(
             lambda loop: loop.sent_at >= since or not gone.isdisjoint(loop.route),
         )
+
+    def begin_anew(self) -> None:
+        """The loops go another way from now on: those that left say nothing of it."""
+        self._make_void(lambda loop: True)
+        self._silent_from = None
+
+    def loses(self, share: float, now: float) -> bool:
+        """Whether pulls work, and this share of the loops, or more, is lost just now.
+
+        Behind a backlog that can't be known. But no loop waits for longer than LONGEST_BACKLOG:
+        a provider that has brought none for that time, and messages in plenty, feigns a backlog.
+        """
+        if not self.is_served:
+            return False
+        loss = self.loss(now)
+        is_feigned = self._silent_from is not None and now - self._silent_from > LONGEST_BACKLOG
+        return self.is_dead or is_feigned or (loss is not None and loss >= share)
 
     @property
     def is_dead(self) -> bool:

@@ -4,16 +4,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
+from nym.localnet.provider import LocalProvider
 from nym.sphinx import Final, Forward
 from nym.topology import PROTOCOL_VERSION
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
-from tests.harness import Application, free_port, running, serving_http, wait_until
+from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages
+from tests.harness import FAST, Application, free_port, running, serving_http, wait_until
 
 
 @pytest.fixture
@@ -22,14 +26,20 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
+TRAFFIC = replace(FAST, message_sending_average_delay=0.05, fetch_message_delay=0.1)
+
+
 class Seen:
-    """Which packets the nodes of a network got."""
+    """Which packets the nodes of a network got, some of which drop all of them."""
 
     def __init__(self) -> None:
         self.counts = Counter[NodeAddress]()
+        self.dropping: set[NodeAddress] = set()
 
     def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
         self.counts[node] += 1
+        if node in self.dropping:
+            raise RemoteFormatError("dropped")
 
 
 def status(application: Application) -> Any:
@@ -63,3 +73,126 @@ def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
         for node in layer
         if str(node.address) == closed.host
     }
+
+
+# ---- providers that are no use
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another provider is tried with more loops than usual, and asked more often."""
+    monkeypatch.setattr("nym.client.trial.SHARE", 1 / 4)
+    monkeypatch.setattr("nym.client.poller.OTHERS", 2)
+
+
+def served_by(alice: Application, network: Network) -> LocalProvider:
+    """Her provider, once she is registered there, and loops come back."""
+    wait_until(lambda: status(alice)["loss"] is not None)
+    key = alice.client._session._known().node.public_key
+    return next(node for node in network.providers if node.identity.public_key == key)
+
+
+def is_left(alice: Application, provider: LocalProvider) -> bool:
+    return bool(status(alice)["provider"] != provider.identity.address)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_provider_that_loses_everything_is_left_for_one_that_does_not(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = Seen()
+    network = stack.enter_context(running(Network(providers=2, trace=seen)))
+    alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
+    provider = served_by(alice, network)
+    provider._inboxes.put(alice.address, b"came before")
+    assert alice.receive(1) == [b"came before"]
+    seen.dropping = {provider.address}
+    wait_until(lambda: "is tried" in (status(alice)["reason"] or ""))
+    wait_until(lambda: is_left(alice, provider))
+    assert "is left: it loses nearly everything" in caplog.text
+    wait_until(lambda: status(alice)["state"] == "running" and status(alice)["reason"] is None)
+    alice.send(alice.address, b"by another one")
+    assert alice.receive(1) == [b"by another one"]
+    provider._inboxes.put(alice.address, b"waited there")
+    assert alice.receive(1) == [b"waited there"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\0", REFUSED, b"x" * 5000, encode_messages([b"one", b"two"])[:-1]],
+    ids=["nothing", "a byte", "refusal", "nonsense", "cut short"],
+)
+def test_a_provider_that_answers_nonsense_is_left(
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: bytes,
+) -> None:
+    network = stack.enter_context(running(Network(providers=2)))
+    alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
+    provider = served_by(alice, network)
+    honest = provider._answer
+
+    def answers(request: bytes) -> bytes:
+        return answer if isinstance(decode_request(request), Pull) else honest(request)
+
+    monkeypatch.setattr(provider, "_answer", answers)
+    wait_until(lambda: is_left(alice, provider))
+    assert "is left: " in caplog.text
+    wait_until(lambda: status(alice)["state"] == "running")
+    alice.send(alice.address, b"by another one")
+    wait_until(lambda: b"by another one" in alice.receive(1))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_provider_that_answers_a_registration_with_a_byte_is_not_waited_for(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    network = stack.enter_context(running(Network(providers=2)))
+    provider = network.providers[number]
+    monkeypatch.setattr(provider, "_answer", lambda request: b"\0")
+    alice = stack.enter_context(Application(network.url))
+    wait_until(lambda: status(alice)["registered"])
+    assert is_left(alice, provider)
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_provider_is_left_because_the_mixnodes_are_dead(stack: ExitStack) -> None:
+    seen = Seen()
+    network = stack.enter_context(running(Network(width=2, providers=2, trace=seen)))
+    alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
+    provider = served_by(alice, network)
+    seen.dropping = {node.address for node in network.mixnodes if node.layer == 2}
+    wait_until(lambda: "is tried" in (status(alice)["reason"] or ""))
+    began = status(alice)["loops_sent"]
+    wait_until(lambda: status(alice)["loops_sent"] > began + 600, "a trial of the other one")
+    assert not is_left(alice, provider)
+    seen.dropping = set()
+    wait_until(lambda: status(alice)["state"] == "running")
+    assert not is_left(alice, provider)
+    wait_until(lambda: status(alice)["reason"] is None)
+    assert not is_left(alice, provider)
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_silent: bool,
+) -> None:
+    seen = Seen()
+    network = stack.enter_context(running(Network(providers=2, trace=seen)))
+    provider = network.providers[0]
+    alice = stack.enter_context(
+        Application(
+            network.url, traffic=TRAFFIC, provider_patience=0.5, provider=provider.identity.address
+        )
+    )
+    assert served_by(alice, network) is provider
+    if is_silent:
+        monkeypatch.setattr(provider, "_answer", lambda request: b"\0")
+    else:
+        seen.dropping = {provider.address}
+    wait_until(lambda: "it is kept, as client.provider names it" in caplog.text)
+    assert not is_left(alice, provider)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.loops import DOUBT, LEAST, MOST, NEAR, RECENT, STALE, Loops, Outlook
+from nym.loops import DOUBT, LEAST, LONGEST_BACKLOG, MOST, NEAR, RECENT, STALE, Loops, Outlook
 from tests.simulation import PATIENCE, ROUTE, USUALLY, Way, mix
 
 ORDERS = ["kept", "newest", "hashed", "any"]
@@ -245,6 +245,43 @@ def test_a_void_loop_is_no_evidence_unless_it_is_back() -> None:
     assert loops.was_carried(2.0 * NEAR, 100.0) is None
     loops.returned(b"%d" % (2 * NEAR + 1), 100.0)
     assert loops.was_carried(2.0 * NEAR, 100.0) is True
+
+
+# ---- whether the provider loses nearly everything
+
+
+@pytest.mark.parametrize("loss", [0.95, 1.0])
+def test_a_loss_of_nearly_everything_is_noticed_and_so_is_its_end(loss: float) -> None:
+    way = Way()
+    way.run(200.0)
+    assert not way.loops.loses(0.9, way.now)
+    way.loss = loss
+    way.run(RECENT)
+    for _ in range(100):
+        way.run(1.0)
+        assert way.loops.loses(0.9, way.now)
+    way.loss = 0.0
+    way.run(RECENT)
+    assert not way.loops.loses(0.9, way.now)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("others", [20.0, 40.0])
+def test_a_backlog_is_no_loss(order: str, others: float) -> None:
+    way = Way(order=order)
+    way.run(60.0)
+    way.others = others
+    for _ in range(60):
+        way.run(5.0)
+        assert not way.loops.loses(0.9, way.now)
+
+
+def test_a_backlog_without_any_loop_is_feigned_after_an_hour() -> None:
+    loops = Loops(PATIENCE)
+    for second in range(2 * int(LONGEST_BACKLOG)):
+        loops.sent(b"%d" % second, ROUTE, float(second))
+        loops.pulled(float(second), is_drained=False)
+        assert loops.loses(0.9, float(second)) == (second > LONGEST_BACKLOG)
 
 
 # ---- bookkeeping

@@ -18,6 +18,7 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.trial import ProviderTrial
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run
 from nym.errors import NoTopologyError
 from nym.health import Health
@@ -66,8 +67,9 @@ class Setup:
             random,
         )
         self.outbox, self.sender = Outbox(journal), Sender(self.health)
+        trial = ProviderTrial(self.session, self.health.loops, lambda: True, random)
         self.cover = LoopCover(
-            OWN, self.packets, self.sender, self.health, 0.5, random, is_sealed=is_sealed
+            OWN, self.packets, self.sender, self.health, trial, 0.5, random, is_sealed=is_sealed
         )
         self.way = Way(0.0)
         self.acknowledgements = Acknowledgements(OWN, 0.0)

@@ -43,9 +43,12 @@ class Setup:
             self.inbox,
             self.assembly,
             self.owed,
-            self.health,
+            self.returned,
             lambda acknowledgement, now: self.acknowledged.append(acknowledgement),
         )
+
+    def returned(self, loop: bytes, now: float) -> None:
+        self.health.loops.returned(loop, now)
 
     def said(self, after: float = 1.0) -> Acknowledgement | None:
         due = self.owed.next(time.monotonic() + after, lambda sender: True)

@@ -92,26 +92,26 @@ ANSWER = encode_messages([b"one", b"two", b"three", b"four", b"five"])
 
 
 @pytest.mark.parametrize(
-    ("answer", "messages", "is_drained", "is_sound"),
+    ("answer", "messages", "is_drained", "is_sound", "is_whole"),
     [
-        (ANSWER, 5, False, True),
-        (encode_messages([b"one", DUMMY]), 2, True, True),
-        (encode_messages([b"one"]), 1, True, True),
-        (ANSWER[:-1], 4, False, True),  # cut short
-        (encode_messages([b"one", DUMMY])[:-1], 1, False, True),
-        (ANSWER + b"!", 5, False, False),
-        (b"\0\0" + ANSWER, 0, False, False),
-        (b"\0\1\0\3" + ANSWER[4:], 1, False, False),
-        (b"\0\5\xff\xff" + ANSWER[4:], 0, False, False),
-        (encode_messages([bytes(975)]), 1, True, True),
-        (encode_messages([bytes(976)]), 1, False, False),
+        (ANSWER, 5, False, True, True),
+        (encode_messages([b"one", DUMMY]), 2, True, True, True),
+        (encode_messages([b"one"]), 1, True, True, True),
+        (ANSWER[:-1], 4, False, True, False),  # cut short
+        (encode_messages([b"one", DUMMY])[:-1], 1, False, True, False),
+        (ANSWER + b"!", 5, False, False, False),
+        (b"\0\0" + ANSWER, 0, False, False, False),
+        (b"\0\1\0\3" + ANSWER[4:], 1, False, False, False),
+        (b"\0\5\xff\xff" + ANSWER[4:], 0, False, False, False),
+        (encode_messages([bytes(975)]), 1, True, True, True),
+        (encode_messages([bytes(976)]), 1, False, False, False),
     ],
 )
 def test_whether_an_answer_can_be_believed_and_whether_more_waits(
-    answer: bytes, messages: int, is_drained: bool, is_sound: bool
+    answer: bytes, messages: int, is_drained: bool, is_sound: bool, is_whole: bool
 ) -> None:
     pulled = decode_pull(answer)
-    assert (len(pulled.messages), *pulled[1:]) == (messages, is_drained, is_sound)
+    assert (len(pulled.messages), *pulled[1:]) == (messages, is_drained, is_sound, is_whole)
 
 
 @given(st.binary(max_size=200))

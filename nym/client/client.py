@@ -23,6 +23,7 @@ from nym.client.refresher import Refresher
 from nym.client.remembered import RememberedNetwork
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.trial import ProviderTrial
 from nym.config import Config
 from nym.contacts import CurrentContacts, PlainRecipients
 from nym.envelope import Envelopes
@@ -75,13 +76,14 @@ class Client:
         self._health = health = Health(loop_patience(config.traffic))
         envelopes = Envelopes(identity)
         self._sender = Sender(health)
-        self._session = _session(address, config, state, self._sender)
+        self._session = _session(address, config, state, self._has_line)
         self._judging = Judging(resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
+        trial = ProviderTrial(self._session, health.loops, self._has_line, random)
         packets = _packets(
             address, config, self._refresher, self._session, envelopes, health, random
         )
-        self._cover = _cover(address, config, packets, self._sender, health, random)
+        self._cover = _cover(address, config, packets, self._sender, health, trial, random)
         acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(
@@ -95,16 +97,24 @@ class Client:
         )
         assembly = Assembly(self._journal, inbox, time.monotonic(), contacts)
         self._receiver = Receiver(
-            envelopes, inbox, assembly, acknowledgements, health, self._deliveries.acknowledged
+            envelopes,
+            inbox,
+            assembly,
+            acknowledgements,
+            trial.returned,
+            self._deliveries.acknowledged,
         )
         self._receiver.accepts_plain = config.client.accept_plain
-        self._poller = _poller(config, self._session, self._receiver, self._journal, health, random)
+        self._poller = _poller(
+            config, self._session, self._receiver, self._journal, health, trial, random
+        )
         overview = Overview(
             address,
             self._refresher,
             self._session,
             self._poller,
             health,
+            trial,
             assembly,
             self._receiver,
             self._outgoing,
@@ -179,6 +189,10 @@ class Client:
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
 
+    def _has_line(self) -> bool:
+        """Whether our own line works: if it doesn't, nobody else is to blame."""
+        return self._sender.is_online() and self._refresher.outage.reason is None
+
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
         def wait_and_run() -> None:
             self._session.registered.wait()
@@ -197,12 +211,12 @@ def _manner_of_applications(config: Config) -> Manner:
     return Manner.PLAIN if config.socket.plain else _manner(config)
 
 
-def _session(address: bytes, config: Config, state: State, sender: Sender) -> ProviderSession:
+def _session(
+    address: bytes, config: Config, state: State, has_line: Callable[[], bool]
+) -> ProviderSession:
     key = config.client.provider
     preferred = decode_base58(key) if key else None
-    return ProviderSession(
-        address, preferred, config.client.provider_patience, state, sender.is_online
-    )
+    return ProviderSession(address, preferred, config.client.provider_patience, state, has_line)
 
 
 def _refresher(
@@ -247,10 +261,11 @@ def _cover(
     packets: PacketMaker,
     sender: Sender,
     health: Health,
+    trial: ProviderTrial,
     random: Random,
 ) -> LoopCover:
     mean, is_sealed = config.traffic.loop_cover_traffic_average_delay, config.privacy.seal
-    return LoopCover(address, packets, sender, health, mean, random, is_sealed=is_sealed)
+    return LoopCover(address, packets, sender, health, trial, mean, random, is_sealed=is_sealed)
 
 
 def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:
@@ -278,7 +293,8 @@ def _poller(
     receiver: Receiver,
     journal: Journal,
     health: Health,
+    trial: ProviderTrial,
     random: Random,
 ) -> Poller:
     period = pull_period(config.traffic)
-    return Poller(session, receiver, journal.check_room, health, period, random)
+    return Poller(session, receiver, journal.check_room, health, trial, period, random)

@@ -12,11 +12,12 @@ from random import Random
 
 from nym.client.packets import PacketMaker
 from nym.client.sender import Outcome, Sender
+from nym.client.trial import ProviderTrial
 from nym.envelope import ID_LENGTH, Cover
 from nym.health import Health
 from nym.net.watch import run_schedule
 from nym.timing import Poisson
-from nym.topology import Mix
+from nym.topology import Mix, ProviderNode
 from nym.wire.provider import LOOP_COVER
 
 
@@ -29,6 +30,7 @@ class LoopCover:
         packets: PacketMaker,
         sender: Sender,
         health: Health,
+        trial: ProviderTrial,
         mean: float,
         random: Random,
         *,
@@ -38,6 +40,7 @@ class LoopCover:
         self._packets = packets
         self._sender = sender
         self._health = health
+        self._trial = trial
         self._mean = mean
         self._random = random
         self._is_sealed = is_sealed
@@ -53,12 +56,17 @@ class LoopCover:
             return
         loop = os.urandom(ID_LENGTH)
         content = Cover(loop) if self._is_sealed else LOOP_COVER
-        addressed = self._packets.make(self._own_address, content)
-        self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route))
+        other = self._trial.turn()
+        addressed = self._packets.make(self._own_address, content, other)
+        self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route, other))
 
-    def _settled(self, loop: bytes, route: Sequence[Mix], outcome: Outcome) -> None:
+    def _settled(
+        self, loop: bytes, route: Sequence[Mix], other: ProviderNode | None, outcome: Outcome
+    ) -> None:
         if outcome is Outcome.REFUSED:
             return
         self.sent += 1
-        if self._is_sealed:
+        if other:
+            self._trial.sent(loop, other, time.monotonic())
+        elif self._is_sealed:
             self._health.sent(loop, route, time.monotonic())

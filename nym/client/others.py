@@ -25,18 +25,17 @@ class Others:
             without_token = (other for other in oldest if other.token is None)
             self._registrations.remove(next(without_token, oldest[0]))
 
-    def has(self, node: ProviderNode) -> bool:
-        """Whether this provider is one of them."""
-        return any(is_same_provider(other.node, node) for other in self)
+    def find(self, node: ProviderNode) -> Registration | None:
+        """The registration at this provider, if there is one."""
+        return next((other for other in self if is_same_provider(other.node, node)), None)
 
     def take(self, node: ProviderNode) -> Registration | None:
-        """The registration at this provider, if there is one; it is none of the others any more."""
-        for registration in self:
-            if is_same_provider(registration.node, node):
-                self._registrations.remove(registration)
-                registration.follow(node)
-                return registration
-        return None
+        """The same, but it is none of the others any more."""
+        registration = self.find(node)
+        if registration:
+            self._registrations.remove(registration)
+            registration.follow(node)
+        return registration
 
     def follow(self, topology: Topology) -> None:
         """Their records may be new ones."""

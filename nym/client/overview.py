@@ -12,6 +12,7 @@ from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
+from nym.client.trial import ProviderTrial
 from nym.health import Health
 from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
@@ -32,6 +33,7 @@ class Overview:
     session: ProviderSession
     poller: Poller
     health: Health
+    trial: ProviderTrial
     assembly: Assembly
     receiver: Receiver
     outgoing: OutgoingQueue
@@ -109,12 +111,13 @@ class Overview:
             return "waiting_for_network", refused_since, "no mixnode takes packets"
         if loops.is_dead:
             since = loops.silent_since or now
-            return "waiting_for_network", since, "no loop comes back: packets are lost on the way"
+            reason = self.trial.reason or "no loop comes back: packets are lost on the way"
+            return "waiting_for_network", since, reason
         # What keeps nothing from running may end soon, and still be worth a look.
         return (
             "running",
             max(poller.served_since, loops.alive_since),
-            self.refresher.outage.reason,
+            self.trial.reason or self.refresher.outage.reason,
         )
 
 

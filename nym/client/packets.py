@@ -61,12 +61,14 @@ class PacketMaker:
             return Stage.REGISTRATION
         return None if self.is_routable(recipient) else Stage.RECIPIENT
 
-    def make(self, recipient: bytes, content: Content | bytes) -> Addressed:
+    def make(
+        self, recipient: bytes, content: Content | bytes, provider: ProviderNode | None = None
+    ) -> Addressed:
         """A packet with `content` in an envelope, or with a plain message of at most 975 bytes.
 
-        Raises NoTopologyError.
+        It goes to the recipient's provider, unless another one is given. Raises NoTopologyError.
         """
-        topology, provider = self._topology(), self._provider(recipient)
+        topology, provider = self._topology(), provider or self._provider(recipient)
         if topology is None or provider is None:
             raise NoTopologyError
         if not isinstance(content, bytes):

@@ -16,6 +16,7 @@ from nym.backlog import Backlog, describe
 from nym.client.receiver import Receiver
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
+from nym.client.trial import ProviderTrial
 from nym.errors import RemoteError, StoreError
 from nym.health import Health
 from nym.loops import Loops
@@ -78,6 +79,7 @@ class Poller:
         receiver: Receiver,
         check_room: Callable[[], None],
         health: Health,
+        trial: ProviderTrial,
         period: float,
         random: Random,
     ) -> None:
@@ -85,6 +87,7 @@ class Poller:
         self._receiver = receiver
         self._check_room = check_room
         self._health = health
+        self._trial = trial
         self._period = period
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._next_registration = 0.0
@@ -167,11 +170,15 @@ class Poller:
         self._health.loops.pulled(now, is_drained=pulled.is_drained)
         self.backlog.pulled(pulled.waited, now, is_drained=pulled.is_drained)
         self._notices.look(now)
+        self._trial.look(now)
 
     def _pull_other(self, registration: Registration) -> None:
         if registration.token is None:
             registration.register()
             self._session.remember()
+        now = time.monotonic()
         with self._others_turn:
-            self._receiver.take(registration.pull())
+            pulled = registration.pull()
+            self._receiver.take(pulled)
             self._receiver.settle()
+        self._trial.pulled(registration, now, is_drained=pulled.is_drained)

@@ -11,7 +11,6 @@ from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
 from nym.errors import StoreError
-from nym.health import Health
 from nym.store.inbox import Inbox
 from nym.wire.provider import Pulled, is_cover
 
@@ -27,14 +26,14 @@ class Receiver:
         inbox: Inbox,
         assembly: Assembly,
         acknowledgements: Acknowledgements,
-        health: Health,
+        returned: Callable[[bytes, float], None],
         acknowledged: Callable[[Acknowledgement, float], None],
     ) -> None:
         self._envelopes = envelopes
         self._inbox = inbox
         self._assembly = assembly
         self._acknowledgements = acknowledgements
-        self._health = health
+        self._returned = returned
         self._acknowledged = acknowledged
         self.accepts_plain = True
         self.plain_refused = 0
@@ -76,7 +75,7 @@ class Receiver:
                 if is_sound:
                     self._take_plain(message)
             case Cover(loop):
-                self._health.loops.returned(loop, now)
+                self._returned(loop, now)
             case Fragment() as fragment:
                 run = self._assembly.add(fragment, now)
                 if run is not None:

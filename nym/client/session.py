@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from nym.client.others import Others, is_same_provider, record_of
 from nym.client.registration import Registration
-from nym.errors import OwnFaultError, RemoteError, UnreachableError
+from nym.errors import OwnFaultError, RemoteError
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
@@ -30,10 +30,12 @@ class ProviderSession:
     It goes from one state to the next, and never back: no provider; `found`, when one of the
     network is used; `registered`, when one has given a token. Tokens come and go after that.
 
-    `preferred`, a provider's key, is never left for another. Where no node of the last topology
-    is left, it is another network: there is nobody to be patient with. Without `is_online`, that it
-    doesn't answer says nothing of a provider. Messages may also wait at others: at those that were
-    left, and at one that is alone in the directory while this one is missed.
+    A provider that can't be reached, answers nonsense or refuses is the same as none; what one
+    loses that answers well, ProviderTrial sees. `preferred`, a provider's key, is never left for
+    another. Where no node of the last topology is left, it is another network: there is nobody to
+    be patient with. Unless `is_online`, its answers say nothing of a provider. Messages may
+    also wait at others: at those that were left, at those that were tried, and at one that is
+    alone in the directory while this one is missed.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class ProviderSession:
         self._preferred = preferred
         self._state = state
         self._is_online = is_online
-        self._seen = _Seen(time.monotonic())
+        self._trouble = _Trouble()
         self._topology: Topology | None = None
-        self._unreachable: set[bytes] = set()
+        self._has_said = False
+        self._bad: set[bytes] = set()  # keys of providers that were no good lately
         self.missed: str | None = None  # why there is none to use: it isn't in the directory
         self._current, self._others = self._restore()
 
@@ -77,6 +80,31 @@ class ProviderSession:
         self._choose(topology, is_same_network=is_same_network)
         self._watch_lone(topology)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the settings name the provider, so that it is never left for another."""
+        return self._preferred is not None
+
+    def candidate(self, tried: Container[bytes]) -> Registration | None:
+        """Another provider that may do better, none of those that were `tried`; nearest first.
+
+        It is one of the others from now on, so it is registered at, and asked for messages.
+        """
+        if self._topology is None or self._current is None or self.is_bound:
+            return None
+        nodes = [
+            node
+            for node in self._topology.providers
+            if node.public_key not in tried and not is_same_provider(self._current.node, node)
+        ]
+        node = min(nodes, key=self._distance, default=None)
+        return node and (self._others.find(node) or self._ask_too(node))
+
+    def leave_for(self, node: ProviderNode, why: str) -> None:
+        """Use this provider from now on, as it has been shown to do better."""
+        self._bad.add(self._known().node.public_key)
+        self._use(node, why)
+
     def others(self) -> list[Registration]:
         """Other providers at which messages may wait, of those that are in the directory now."""
         return self._others.present(self._topology) if self._topology else []
@@ -84,7 +112,7 @@ class ProviderSession:
     def register(self) -> None:
         """Ask for a token. Raises RemoteError; a provider must have been found."""
         current = self._known()
-        with self._heard(current):
+        with self._doubted(current):
             current.register()
         self.registered.set()
         self.remember()
@@ -92,8 +120,14 @@ class ProviderSession:
     def pull(self) -> Pulled:
         """What waited. Raises RemoteError; there must be a token."""
         current = self._known()
-        with self._heard(current):
-            return current.pull()
+        with self._doubted(current):
+            pulled = current.pull()
+        if pulled.is_whole:
+            self._trouble.ends("service")
+            self._has_said = False
+        else:
+            self._doubt(current, "its answers are not whole")
+        return pulled
 
     def remember(self) -> None:
         """Keep providers and tokens for the next start."""
@@ -106,24 +140,22 @@ class ProviderSession:
         return (registrations[0] if registrations else None), Others(registrations[1:])
 
     @contextmanager
-    def _heard(self, current: Registration) -> Iterator[None]:
-        """Notes that the provider is there, whatever it says; or that it may be gone."""
+    def _doubted(self, current: Registration) -> Iterator[None]:
+        """Notes where the provider doesn't do what it is asked for."""
         try:
             yield
-        except RemoteError as error:
-            if isinstance(error, UnreachableError) and not isinstance(error, OwnFaultError):
-                self._doubt(current)
-            else:
-                # It answered, or was never asked, by a fault of this machine.
-                self._seen.answered = time.monotonic()
+        except OwnFaultError:
+            self._trouble.ends("service")  # it was never asked
             raise
-        self._seen.answered = time.monotonic()
+        except RemoteError as error:
+            self._doubt(current, str(error))
+            raise
 
     def _choose(self, topology: Topology, *, is_same_network: bool) -> None:
         node = self._wanted(topology, is_same_network=is_same_network)
         if node is not None:
             self.missed = None
-            self._use(node)
+            self._use(node, self._trouble.why)
         elif self.missed is None:
             self.missed = f"{self._name()} is not in the directory"
             log.warning("%s; waiting for it", self.missed)
@@ -137,11 +169,13 @@ class ProviderSession:
         now = time.monotonic()
         here = record_of(self._current.node, topology)
         if here is not None:
-            self._seen.listed = now
-        elif not is_same_network:
+            self._trouble.ends("record")
+        else:
+            self._trouble.begins("record", now, "it is not in the directory")
+        if here is None and not is_same_network:
             return self._nearest(topology)
-        if self._seen.missing_for(now) > self.patience:
-            self._unreachable.add(self._current.node.public_key)
+        if self._trouble.seconds(now) > self.patience:
+            self._bad.add(self._current.node.public_key)
             return self._nearest(topology)
         return here
 
@@ -149,33 +183,57 @@ class ProviderSession:
         """A lone provider gets everybody's messages: ours, too, while we wait for another one."""
         lone, *more = topology.providers
         is_ours = self._current is not None and is_same_provider(self._current.node, lone)
-        if not (more or is_ours or self._preferred is not None or self._others.has(lone)):
-            self._others.add(Registration(self._address, lone))
+        if not (more or is_ours or self.is_bound or self._others.find(lone)):
+            self._ask_too(lone)
+
+    def _ask_too(self, node: ProviderNode) -> Registration:
+        """Messages may wait at this provider, too."""
+        registration = Registration(self._address, node)
+        self._others.add(registration)
+        return registration
 
     def _nearest(self, topology: Topology) -> ProviderNode:
-        # Spread over all clients, another one for each.
-        if self._unreachable.issuperset(node.public_key for node in topology.providers):
-            self._unreachable.clear()
+        if self._bad.issuperset(node.public_key for node in topology.providers):
+            self._bad.clear()
         return min(
-            (node for node in topology.providers if node.public_key not in self._unreachable),
-            key=lambda node: hashlib.blake2b(self._address + node.public_key).digest(),
+            (node for node in topology.providers if node.public_key not in self._bad),
+            key=self._distance,
         )
 
-    def _doubt(self, current: Registration) -> None:
-        """The provider didn't answer."""
-        if self._topology is None or self._preferred is not None:
+    def _distance(self, node: ProviderNode) -> bytes:
+        # Spread over all clients, another one for each.
+        return hashlib.blake2b(self._address + node.public_key).digest()
+
+    def _doubt(self, current: Registration, trouble: str) -> None:
+        """The provider didn't answer, or not as it should."""
+        if self._topology is None:
             return
-        if self.registered.is_set():
-            if not self._is_online():
-                self._seen.answered = time.monotonic()
+        if self._is_online():
+            self._trouble.begins("service", time.monotonic(), trouble)
+        else:
+            self._trouble.ends("service")
+        if self.is_bound:
+            self._say_that_it_is_kept()
+        elif self.registered.is_set():
             self._choose(self._topology, is_same_network=True)
         else:
             # Nothing waits yet at a provider that this client never registered at.
-            self._unreachable.add(current.node.public_key)
+            self._bad.add(current.node.public_key)
             self._current = None
-            self._use(self._nearest(self._topology))
+            self._use(self._nearest(self._topology), trouble)
 
-    def _use(self, node: ProviderNode) -> None:
+    def _say_that_it_is_kept(self) -> None:
+        seconds = self._trouble.seconds(time.monotonic())
+        if seconds > self.patience and not self._has_said:
+            self._has_said = True
+            log.warning(
+                "%s has been no use for %.0f s; it is kept, as client.provider names it: %s",
+                self._name(),
+                seconds,
+                self._trouble.why,
+            )
+
+    def _use(self, node: ProviderNode, why: str) -> None:
         current = self._current
         if current is not None and is_same_provider(current.node, node):
             current.follow(node)
@@ -183,18 +241,19 @@ class ProviderSession:
             log.info("using provider %s", encode_base58(node.public_key))
             again = self._others.take(node)  # before the one that is left can push it out
             if current is not None:
-                self._leave(current)
+                self._leave(current, why)
             self._current = again or Registration(self._address, node)
-            self._seen = _Seen(time.monotonic())
+            self._trouble = _Trouble()
         self.remember()
         self.found.set()
         if self.has_token:
             self.registered.set()
 
-    def _leave(self, current: Registration) -> None:
+    def _leave(self, current: Registration, why: str) -> None:
         log.warning(
-            "provider %s is gone; what waits there is fetched when it returns",
+            "provider %s is left: %s; what waits there is fetched when it can be",
             encode_base58(current.node.public_key),
+            why,
         )
         self._others.add(current)
 
@@ -208,15 +267,28 @@ class ProviderSession:
         return f"provider {encode_base58(key)}"
 
 
-class _Seen:
-    """When the provider was there last: in the directory, and as one that answers."""
+class _Trouble:
+    """What is wrong with the provider: its "record" or its "service", since when, and why.
 
-    def __init__(self, now: float) -> None:
-        self.listed = self.answered = now
+    Only what was seen counts. While the process stands still, nothing is wrong with anybody.
+    """
 
-    def missing_for(self, now: float) -> float:
-        """For how many seconds it wasn't both."""
-        return now - min(self.listed, self.answered)
+    def __init__(self) -> None:
+        self.why = "it belongs to another network"
+        self._since: dict[str, float] = {}
+
+    def begins(self, what: str, now: float, why: str) -> None:
+        """It is wrong now, if it wasn't before."""
+        self._since.setdefault(what, now)
+        self.why = why
+
+    def ends(self, what: str) -> None:
+        """It is as it should be."""
+        self._since.pop(what, None)
+
+    def seconds(self, now: float) -> float:
+        """For how long something has been wrong."""
+        return now - min(self._since.values(), default=now)
 
 
 def _to_json(registration: Registration) -> dict[str, Any]:

@@ -72,12 +72,13 @@ class Pulled(NamedTuple):
     """What a pull brought, dummies and loops included.
 
     `is_drained`: nothing else waited. Unless it `is_sound`, its lengths contradict each other:
-    where a message begins and ends is a guess.
+    where a message begins and ends is a guess. Unless it `is_whole`, it isn't sound, or cut short.
     """
 
     messages: list[bytes]
     is_drained: bool = False
     is_sound: bool = True
+    is_whole: bool = True
 
     @property
     def waited(self) -> int:
@@ -97,7 +98,8 @@ def decode_pull(data: bytes) -> Pulled:
     missing = start + sum(lengths) - len(data)
     is_sound = missing >= 0 and max(lengths, default=0) <= LONGEST_MESSAGE
     is_full = len(messages) >= MESSAGES_A_PULL and DUMMY not in messages
-    return Pulled(messages, missing == 0 and is_sound and not is_full, is_sound)
+    is_whole = missing == 0 and is_sound
+    return Pulled(messages, is_whole and not is_full, is_sound, is_whole)
 
 
 def decode_messages(data: bytes) -> list[bytes]:
