@@ -1,14 +1,15 @@
 """Which mixnodes lose packets or refuse them, so that routes leave them out for a while.
 
 The evidence is what the client sends anyway: a loop, cover to itself, comes back or is lost, and a
-first hop takes a packet or refuses it. Nothing is sent in order to test a node.
+first hop takes a packet or refuses it. Nothing is sent in order to test a node. A mixnode is its
+key and its address together: what is said of one place harms no other with the same key.
 
 **Loops.** Sixty that left one after another are an epoch, judged when each is back or overdue. For
 every mixnode the epoch's loops through it are held against the others, which had the same line, the
 same provider and the same minute: an outage, or a backlog at the provider, takes both alike and
 tells nothing. How much more likely the losses are if the node drops packets than if it doesn't is
-added, as a logarithm, to the node's score, which never falls below zero (a CUSUM test). At a
-threshold the node is avoided. Three rules save good nodes from that:
+added, as a logarithm, to the node's score, which never falls below zero (a CUSUM test). From a
+threshold on the node is suspect. Three rules save good nodes from that:
 
 - What the others lost is only an estimate of what is usual. It is taken a little too high, as if
   one more had been lost, and the epoch weighs less the fewer others there were: nothing, when every
@@ -17,6 +18,26 @@ threshold the node is avoided. Three rules save good nodes from that:
 - Only the worst is convicted at a time. The epoch is then judged again without the loops through
   it, as those that it dropped were lost to other nodes as well.
 
+**Who else it could be.** A packet shows a node the one before and the one behind. So whoever wants
+a good node to be left out, and packets to go to its own, drops what goes to it or comes from it.
+
+- *Its neighbours.* A suspect is avoided only if it looks bad without those of its neighbours that
+  speak most against it, a third of each layer beside it, too. If it drops packets, it does so
+  whoever is beside it; if a third of its neighbours conspire, nothing is left without them. Where
+  a layer beside it is a single node, that is never known.
+- *The provider* is the only one behind the last layer, so nothing is left without it: that it
+  drops what one node brings, and that the node does, explain the losses equally well. For more of
+  them, the provider does. As hypotheses, k bad nodes cost k thresholds, one each, and a provider
+  that chose k of n nodes costs one, and ln C(n, k) for the choice: that is less from k = 2 on. So
+  unless an earlier layer, which the provider can't see, has as many bad nodes, two at once are the
+  provider's doing. Then none of the last layer is avoided for losses; the provider is suspect.
+
+**How many.** Who is left out, others take its share. In the last layer, nobody's share may grow by
+more than a TENTH, as what is lost there is never sure: of ten, the suspect is left out by nine
+packets of ten; of two, by one of ten. In the others, those that stay are always the most: one
+of three is left out, none of two. Those that refuse are no choice: packets don't go there anyway.
+Of them, half of a layer is left out at most.
+
 After ten minutes an avoided node is used again like any other and by all traffic, with a score
 half-way to the threshold. If it is convicted again before it behaved for as long as it was avoided,
 the time doubles. When nothing of an epoch comes back, nobody is avoided any longer: those that were
@@ -24,15 +45,14 @@ taken for good may be the bad ones.
 
 **Refusals.** A first hop that refuses twice in a row, while another takes a packet in between, is
 avoided for half a minute, doubling while it goes on. When all refuse, it is our own line.
-
-An adversary may drop packets, or have others seem to, so that routes are pushed to its own nodes;
-hence at most half of a layer is left out, whatever the evidence.
 """
 
+from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from math import log
+from math import inf, log
+from random import Random
 from typing import NamedTuple
 
 from nym.loops import Loop, Loops
@@ -48,12 +68,28 @@ DROPPED = 0.3
 # Good nodes at the default rates get there less than once in a thousand hours, bad ones in minutes.
 THRESHOLD = 16.0
 
+# What has to be left of a suspect's evidence without its worst neighbours, at least.
+PROOF = 6.0
+
+# Loops that this is looked for in, at most: five minutes at the default rates.
+REMEMBERED = 20 * EPOCH
+
+# What a share in the last layer may grow by, as a part of itself.
+TENTH = 0.1
+
 # Seconds for which a node is avoided, at first and at most.
 LOSSY = (600.0, 4 * 3600.0)
 REFUSING = (30.0, 600.0)
 
 # Seconds after which the last that was heard of a node is forgotten.
 MEMORY = 24 * 3600.0
+
+
+PROVIDER_SUSPECT = (
+    "provider: what several nodes of the last layer bring doesn't come back: it seems to drop it"
+)
+LAST = -1  # layers are counted from the end
+DROPS, REFUSES = "drops packets", "refuses"
 
 
 class Avoided(NamedTuple):
@@ -71,7 +107,12 @@ class Health:
         self.loops = Loops(patience)
         self._patience = patience
         self._epochs: deque[list[Loop]] = deque()
+        self._judged: deque[Loop] = deque(maxlen=REMEMBERED)
         self._scores: dict[Mix, _Score] = {}
+        self._convicted: dict[
+            Mix, int | None
+        ] = {}  # and their layers, from the end: -1 is the last
+        self._provider_suspect_until = -inf
         self._lossy = _Avoidance(*LOSSY)
         self._refused_at: dict[Mix, float] = {}
         self._last_was_accepted = False
@@ -126,22 +167,28 @@ class Health:
             self._refusing.forget(node)
 
     def avoided(self, now: float) -> dict[Mix, Avoided]:
-        """The nodes that routes should leave out for now; `usable` keeps that within bounds."""
+        """The nodes that packets should not go to for now; `usable` keeps that within bounds."""
         self._judge_settled(now)
         avoided: dict[Mix, Avoided] = {}
-        for why, avoidance in (("drops packets", self._lossy), ("refuses", self._refusing)):
+        for why, avoidance in ((DROPS, self._lossy), (REFUSES, self._refusing)):
             for node, end in avoidance.until(now).items():
                 if node not in avoided or avoided[node].seconds < end - now:
                     avoided[node] = Avoided(node, why, end - now)
         return avoided
 
-    def usable(self, layer: Sequence[Mix], now: float) -> list[Mix]:
-        """`layer` without its avoided nodes, or without those of them that are away for longest."""
+    def usable(
+        self, layers: Sequence[Sequence[Mix]], now: float, random: Random
+    ) -> list[list[Mix]]:
+        """The layers for one packet, without the nodes that it should not go to."""
         avoided = self.avoided(now)
-        here = [node for node in layer if node in avoided]
-        here.sort(key=lambda node: avoided[node].seconds, reverse=True)
-        left_out = set(here[: len(layer) // 2])
-        return [node for node in layer if node not in left_out]
+        *before, last = layers
+        usable = [_without(layer, avoided, (len(layer) - 1) // 2) for layer in before]
+        return [*usable, _without(last, avoided, _most_of_the_last(len(last), random))]
+
+    def is_provider_suspect(self, now: float) -> bool:
+        """Whether what is lost behind the last layer is the provider's doing."""
+        self._judge_settled(now)
+        return now < self._provider_suspect_until
 
     def _judge_settled(self, now: float) -> None:
         while self._epochs and self._is_settled(self._epochs[0], now):
@@ -156,23 +203,24 @@ class Health:
         return len(epoch) == EPOCH and (is_overdue or all(loop.is_back for loop in epoch))
 
     def _judge(self, epoch: list[Loop], now: float) -> None:
+        self._judged.extend(epoch)
         while True:
             avoided = self._lossy.until(now).keys()
             scores = dict(
-                self._new_scores([loop for loop in epoch if avoided.isdisjoint(loop.route)])
+                self._new_scores([loop for loop in epoch if avoided.isdisjoint(loop.route)], now)
             )
-            worst = max(scores, key=scores.__getitem__, default=None)
-            if worst is None or scores[worst] < THRESHOLD:
+            worst = self._worst_of(scores, now)
+            if worst is None:
                 break
-            self._scores[worst] = _Score(THRESHOLD / 2, self._lossy.begin(worst, now))
-        self._scores |= {node: _Score(score, now) for node, score in scores.items()}
+            self._convict(worst, now)
+        self._scores |= scores
         self._scores = {
             node: score
             for node, score in self._scores.items()
             if score.value and now - score.time < MEMORY
         }
 
-    def _new_scores(self, loops: list[Loop]) -> Iterator[tuple[Mix, float]]:
+    def _new_scores(self, loops: list[Loop], now: float) -> Iterator[tuple[Mix, "_Score"]]:
         """The scores of the nodes that are, or were, suspect; all others' stay at zero."""
         lost = [loop for loop in loops if not loop.is_back]
         uses = Counter(chain.from_iterable(loop.route for loop in loops))
@@ -183,8 +231,110 @@ class Health:
             evidence = log_likelihood_ratio(
                 uses[node], losses[node], len(loops) - uses[node], len(lost) - losses[node]
             )
-            score = self._scores[node].value if node in self._scores else 0.0
-            yield node, max(0.0, score + min(evidence, THRESHOLD / 2))
+            before = self._scores.get(node) or _Score(0.0, now, loops[0].sent_at)
+            value = max(0.0, before.value + min(evidence, THRESHOLD / 2))
+            # What can't be proven is not to pile up.
+            yield node, _Score(min(value, 2 * THRESHOLD), now, before.since)
+
+    def _worst_of(self, scores: dict[Mix, "_Score"], now: float) -> Mix | None:
+        """Of those that are suspect, the worst that looks bad without its worst neighbours, too."""
+        suspects = [node for node in scores if scores[node].value >= THRESHOLD]
+        if not suspects:
+            return None
+        suspects.sort(key=lambda node: scores[node].value, reverse=True)
+        avoided = self._lossy.until(now).keys()
+        loops = [
+            loop for loop in self._judged if not loop.is_void and avoided.isdisjoint(loop.route)
+        ]
+        widths = _widths(loops)
+        for node in suspects:
+            recent = loops[bisect_left(loops, scores[node].since, key=_sent_at) :]
+            layer = _layer_of(node, recent)
+            if layer not in widths or (layer == LAST and now < self._provider_suspect_until):
+                continue
+            if _is_proven(node, layer, recent, widths):
+                return node
+        return None
+
+    def _convict(self, node: Mix, now: float) -> None:
+        end = self._lossy.begin(node, now)
+        self._scores[node] = _Score(THRESHOLD / 2, end, end)
+        bad = self._lossy.until(now).keys()
+        self._convicted = {n: layer for n, layer in self._convicted.items() if n in bad}
+        self._convicted[node] = _layer_of(node, self._judged)
+        in_last = Counter(self._convicted.values())[LAST]
+        if in_last >= 2 and in_last > self._most_in_earlier_layers():
+            self._suspect_provider(now)
+
+    def _most_in_earlier_layers(self) -> int:
+        """How many nodes of a layer before the last one seem bad, at most."""
+        likely = {n for n, score in self._scores.items() if score.value >= THRESHOLD / 2}
+        layers = self._convicted | {
+            n: _layer_of(n, self._judged) for n in likely - self._convicted.keys()
+        }
+        counts = Counter(layer for layer in layers.values() if layer not in (None, LAST))
+        return max(counts.values(), default=0)
+
+    def _suspect_provider(self, now: float) -> None:
+        """Nobody of the last layer is to blame for what was lost there."""
+        self._provider_suspect_until = now + LOSSY[0]
+        for node in [node for node, layer in self._convicted.items() if layer == LAST]:
+            self._lossy.forget(node)
+            self._scores.pop(node, None)
+            del self._convicted[node]
+
+
+def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int) -> list[Mix]:
+    """`layer` without its avoided nodes, or without those of them that are away for longest."""
+    here = [avoided[node] for node in layer if node in avoided]
+    here.sort(key=lambda one: one.seconds, reverse=True)
+    left_out = [one.node for one in here if one.why == REFUSES][: len(layer) // 2]
+    lossy = [one.node for one in here if one.why == DROPS]
+    left_out += lossy[: max(0, most_lossy - len(left_out))]
+    return [node for node in layer if node not in left_out]
+
+
+def _most_of_the_last(size: int, random: Random) -> int:
+    """How many nodes of the last layer one packet may leave out.
+
+    With m of n left out by the share q of all packets, another one's share of them grows from 1/n
+    to q / (n - m) + (1 - q) / n: by a TENTH where q = TENTH (n - m) / m.
+    """
+    most = max(1, int(size * TENTH / (1 + TENTH)))
+    return most if random.random() < TENTH * (size - most) / most else 0
+
+
+def _layer_of(node: Mix, loops: Iterable[Loop]) -> int | None:
+    """Which layer a node is in, counted from the end; None if no loop went through it."""
+    layers = (loop.route.index(node) - len(loop.route) for loop in loops if node in loop.route)
+    return next(layers, None)
+
+
+def _is_proven(node: Mix, layer: int, loops: list[Loop], widths: dict[int, int]) -> bool:
+    """Whether a node of this layer looks bad without its worst neighbours, too.
+
+    They are a third of each layer beside it, those with which most of its losses are. The fewer
+    nodes its own layer has, the more is gained by those that stay, and the more has to be left.
+    """
+    through = [loop for loop in loops if loop.route[layer] == node]
+    worst = set[Mix]()
+    for beside in {layer - 1, layer + 1} & widths.keys():
+        lost = Counter(loop.route[beside] for loop in through if not loop.is_back)
+        worst.update(neighbour for neighbour, _ in lost.most_common(max(1, widths[beside] // 3)))
+    rest = [loop for loop in through if worst.isdisjoint(loop.route)]
+    evidence = log_likelihood_ratio(
+        len(rest), _lost(rest), len(loops) - len(through), _lost(loops) - _lost(through)
+    )
+    return evidence >= max(PROOF, 2 * THRESHOLD / max(1, widths[layer] - 1))
+
+
+def _widths(loops: list[Loop]) -> dict[int, int]:
+    """How many nodes of each layer, counted from the end, the loops went through."""
+    depth = min((len(loop.route) for loop in loops), default=0)
+    # The keys are enough for a count, and remember their hashes.
+    return {
+        layer: len({loop.route[layer].public_key for loop in loops}) for layer in range(-depth, 0)
+    }
 
 
 def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: int) -> float:
@@ -203,9 +353,18 @@ def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: 
     return weight * (losses * per_loss + (uses - losses) * per_return)
 
 
+def _sent_at(loop: Loop) -> float:
+    return loop.sent_at
+
+
+def _lost(loops: list[Loop]) -> int:
+    return sum(not loop.is_back for loop in loops)
+
+
 class _Score(NamedTuple):
     value: float
     time: float
+    since: float  # when the first loop left that it is made of
 
 
 class _Avoidance:

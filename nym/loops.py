@@ -160,6 +160,7 @@ class Loops:
     def begin_anew(self) -> None:
         """The loops go another way from now on: those that left say nothing of it."""
         self._make_void(lambda loop: True)
+        self._out.clear()  # those that come late say nothing either
         self._silent_from = None
 
     def loses(self, share: float, now: float) -> bool:

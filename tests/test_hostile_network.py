@@ -1,19 +1,25 @@
 """Networks that would like to choose a client's nodes: in each, an honest part does its work."""
 
+import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from random import Random, shuffle
 from typing import Any
 
+import gevent
 import pytest
 
+from nym.config import TrafficSettings
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
 from nym.localnet.provider import LocalProvider
-from nym.sphinx import Final, Forward
-from nym.topology import PROTOCOL_VERSION
+from nym.net.transport import send_packet
+from nym.routes import random_route
+from nym.sphinx import Final, Forward, create_packet
+from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
 from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages
@@ -57,11 +63,16 @@ def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
         f"127.0.0.1:{free_port()}", honest.identity.public_key, honest.layer, PROTOCOL_VERSION
     )
 
+    posted: list[MixNode] = []
+
     def records() -> bytes:
         told: Records = network._directory.records()
-        return encode_topology(told._replace(mixnodes=(*told.mixnodes, closed)))
+        return encode_topology(told._replace(mixnodes=(*told.mixnodes, *posted)))
 
     alice = stack.enter_context(Application(stack.enter_context(serving_http(records))))
+    wait_until(lambda: status(alice)["loops_returned"])
+    posted.append(closed)
+    seen.counts.clear()
     wait_until(lambda: sum(seen.counts.values()) > 900, "time enough for the refusals to be seen")
     before = seen.counts.copy()
     wait_until(lambda: sum((seen.counts - before).values()) > 900)
@@ -196,3 +207,83 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
         seen.dropping = {provider.address}
     wait_until(lambda: "it is kept, as client.provider names it" in caplog.text)
     assert not is_left(alice, provider)
+
+
+# ---- a provider that steers
+
+
+class Steering:
+    """A provider that drops what one node of the last layer brings, and what the nodes saw."""
+
+    def __init__(self) -> None:
+        self.victim: NodeAddress | None = None
+        self.counts = Counter[NodeAddress]()
+        self._brought = set[bytes]()
+
+    def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
+        self.counts[node] += 1
+        if node == self.victim and isinstance(unwrapped, Forward):
+            self._brought.add(unwrapped.packet)
+        if packet in self._brought:
+            self._brought.remove(packet)
+            raise RemoteFormatError("dropped")
+
+
+def test_a_provider_does_not_choose_the_node_before_it(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.client.loop_patience", lambda traffic: 3.0)
+    steering = Steering()
+    network = stack.enter_context(running(Network(width=2, trace=steering)))
+    good, other = (node.address for node in network.mixnodes if node.layer == 3)
+    steering.victim = good
+    alice = stack.enter_context(Application(network.url))
+    wait_until(lambda: alice.client._health.avoided(time.monotonic()), "the losses' being noticed")
+    before = steering.counts.copy()
+    wait_until(lambda: (steering.counts - before).total() > 3000)
+    now = steering.counts - before
+    assert now[good] > 0.38 * (now[good] + now[other]), "0.45 is expected"
+
+
+# ---- strangers that flood
+
+
+def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.loops.DOUBT", 10.0)  # instead of two minutes
+    network = stack.enter_context(running(Network()))
+    (provider,) = network.providers
+    take = provider._inboxes.take
+
+    def take_any(client: bytes, most: int) -> list[bytes]:
+        shuffle(provider._inboxes._messages.get(client, deque()))  # as a published one
+        return take(client, most)
+
+    monkeypatch.setattr(provider._inboxes, "take", take_any)
+    calm = replace(TrafficSettings(), average_packet_delay=0.01, message_sending_average_delay=0.25)
+    alice = stack.enter_context(Application(network.url, traffic=calm))
+    bob = stack.enter_context(Application(network.url))
+    wait_until(lambda: status(alice)["registered"])
+    stranger = gevent.spawn(flood, network, alice.address)
+    stack.callback(stranger.kill)
+    wait_until(lambda: status(alice)["backlog"])
+    for i in range(10):
+        alice.send(bob.address, b"%d" % i)
+    wait_until(lambda: status(alice)["outbox"] == 0, "the end of all messages")
+    assert len(set(bob.receive(10))) == 10
+    assert status(alice)["backlog"], "the flood went on"
+    assert not stranger.dead
+
+
+def flood(network: Network, address: bytes) -> None:
+    """Send packets from nobody, forty a second, each through the whole network."""
+    layers = [[Mix(node.address, node.identity.public_key)] for node in network.mixnodes]
+    provider = network.providers[0]
+    node = ProviderNode(
+        provider.address, provider.client_address, provider.identity.public_key, frozenset()
+    )
+    while True:
+        _, hops = random_route(layers, node, 0.0, Random(1))
+        send_packet(layers[0][0].address, create_packet(os.urandom(900), hops, address))
+        gevent.sleep(1 / 40)

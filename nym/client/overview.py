@@ -13,7 +13,7 @@ from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
-from nym.health import Health
+from nym.health import PROVIDER_SUSPECT, Health
 from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
 from nym.store.shares import Standing
@@ -117,7 +117,13 @@ class Overview:
         return (
             "running",
             max(poller.served_since, loops.alive_since),
-            self.trial.reason or self.refresher.outage.reason,
+            self._doubt(now) or self.refresher.outage.reason,
+        )
+
+    def _doubt(self, now: float) -> str | None:
+        """What is wrong with the provider, though it works."""
+        return self.trial.reason or (
+            PROVIDER_SUSPECT if self.health.is_provider_suspect(now) else None
         )
 
 

@@ -74,7 +74,7 @@ class PacketMaker:
         if not isinstance(content, bytes):
             content = self._envelopes.seal(content, recipient)
         now = time.monotonic()
-        layers = [self._health.usable(layer, now) for layer in topology.layers]
+        layers = self._health.usable(topology.layers, now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
         return Addressed(create_packet(content, hops, recipient), route)
 

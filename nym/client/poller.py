@@ -18,8 +18,7 @@ from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
 from nym.errors import RemoteError, StoreError
-from nym.health import Health
-from nym.loops import Loops
+from nym.health import PROVIDER_SUSPECT, Health
 from nym.net.watch import Outage, run_schedule
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
@@ -35,11 +34,16 @@ log = logging.getLogger(__name__)
 
 
 class Notices:
-    """Says once that it begins, and once that it is over: a backlog, and a way that is dead."""
+    """Says once that it begins, and once that it is over.
 
-    def __init__(self, backlog: Backlog, loops: Loops) -> None:
+    It is a backlog, a way that is dead, and a provider that seems to choose what it drops.
+    """
+
+    def __init__(self, backlog: Backlog, health: Health) -> None:
         self._backlog = backlog
-        self._loops = loops
+        self._health = health
+        self._loops = health.loops
+        self._is_provider_suspect = False
         self._behind_at: float | None = None  # when there was a backlog last
         self._is_dead = False
 
@@ -54,6 +58,15 @@ class Notices:
         elif self._is_dead and not self._loops.is_dead:
             log.info("network: packets come through again")
         self._is_dead = self._loops.is_dead
+        self._look_at_provider(now)
+
+    def _look_at_provider(self, now: float) -> None:
+        is_suspect = self._health.is_provider_suspect(now)
+        if is_suspect and not self._is_provider_suspect:
+            log.warning("%s", PROVIDER_SUSPECT)
+        elif self._is_provider_suspect and not is_suspect:
+            log.info("provider: no longer suspected of dropping packets")
+        self._is_provider_suspect = is_suspect
 
     def _look_at_backlog(self, now: float) -> None:
         report = self._backlog.report(now)
@@ -96,7 +109,7 @@ class Poller:
         self.disk: str | None = None  # why there are no pulls because of it
         self.served_at = -inf  # the last pull that succeeded began then
         self.served_since = -inf  # and the first one of those without a gap
-        self._notices = Notices(self.backlog, health.loops)
+        self._notices = Notices(self.backlog, health)
         # A pull is not ended before what it brought is kept.
         self._turn, self._others_turn = RLock(), RLock()
 
