@@ -18,8 +18,8 @@ threshold on the node is suspect. Three rules save good nodes from that:
 - Only the worst is convicted at a time. The epoch is then judged again without the loops through
   it, as those that it dropped were lost to other nodes as well.
 
-**Who else it could be.** A packet shows a node the one before and the one behind. So whoever wants
-a good node to be left out, and packets to go to its own, drops what goes to it or comes from it.
+**Who else it could be.** A packet shows a node the one before and the one behind. Anyone who would
+like a good node to be left out, so that packets go elsewhere, can drop what it brings or gets.
 
 - *Its neighbours.* A suspect is avoided only if it looks bad without those of its neighbours that
   speak most against it, a third of each layer beside it, too. If it drops packets, it does so
@@ -32,11 +32,11 @@ a good node to be left out, and packets to go to its own, drops what goes to it 
   unless an earlier layer, which the provider can't see, has as many bad nodes, two at once are the
   provider's doing. Then none of the last layer is avoided for losses; the provider is suspect.
 
-**How many.** Who is left out, others take its share. In the last layer, nobody's share may grow by
-more than a TENTH, as what is lost there is never sure: of ten, the suspect is left out by nine
-packets of ten; of two, by one of ten. In the others, those that stay are always the most: one
-of three is left out, none of two. Those that refuse are no choice: packets don't go there anyway.
-Of them, half of a layer is left out at most.
+**How many.** The share of a node that is left out goes to the others. In the last layer, where it
+is never sure who lost a packet, no share may grow by more than a TENTH: of ten nodes, a suspect is
+left out by nine packets of ten; of two, by one of ten. In the other layers, fewer than half are
+left out: one of three, none of two. Nodes that refuse get no packets anyway, so leaving them out
+gives others nothing. Of them, half of a layer is left out at most.
 
 After ten minutes an avoided node is used again like any other and by all traffic, with a score
 half-way to the threshold. If it is convicted again before it behaved for as long as it was avoided,

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from random import Random
 
+from nym.client.others import is_same_provider
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.loops import Loops
@@ -77,7 +78,7 @@ class ProviderTrial:
 
     def sent(self, name: bytes, node: ProviderNode, now: float) -> None:
         """A loop was taken that goes to this provider."""
-        if self._candidate and self._candidate[0].node == node:
+        if self._candidate and self._candidate[0].node.public_key == node.public_key:
             self._candidate[1].sent(name, (), now)
 
     def returned(self, name: bytes, now: float) -> None:
@@ -92,10 +93,12 @@ class ProviderTrial:
 
     def look(self, now: float) -> None:
         """After each pull at the own provider."""
-        if self._own != self._session.provider:
-            self._own = self._session.provider
+        before, self._own = self._own, self._session.provider
+        if not (before and self._own and is_same_provider(before, self._own)):
             self._end()
         if not (self._loops.loses(TOO_MUCH, now) and self._is_fair()):
+            if self._has_said:
+                log.info("provider %s loses nearly everything no longer", _name(self._own))
             self._end()
         elif self._losing_since is None:
             self._losing_since = now
