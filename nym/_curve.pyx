@@ -9,8 +9,8 @@ from libc.string cimport memcpy
 
 from nym._checks cimport LOW_ORDER, NO_BOX_KEY, OK, ZERO_SCALAR, byte, check, take
 from nym._sodium cimport (
-    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20,
-    crypto_scalarmult, crypto_scalarmult_base, sodium_init, sodium_memzero,
+    crypto_core_ed25519_is_valid_point, crypto_core_ed25519_scalar_mul,
+    crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20, crypto_scalarmult, crypto_scalarmult_base, sodium_init, sodium_memzero,
 )
 
 cdef byte INVERSE_OF_8[KEY]
@@ -20,6 +20,7 @@ cdef byte BASE_POINT[KEY]
 cdef byte ZEROS[16]
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493
+_PRIME = 2**255 - 19
 
 
 def _prepare():
@@ -101,6 +102,23 @@ def box_key(private_key, public_key):
 def public_key(private_key):
     """The u-coordinate of private_key * base point, 32 bytes. Raises ScalarError, LengthError."""
     return _multiply(private_key, NULL)
+
+
+def is_public_key(point):
+    """Whether `point` is just as `public_key` gives it for some private key. Raises LengthError.
+
+    Other encodings of such a point (its top bit set, a number that isn't reduced), and its sums
+    with points of low order, give the same products here, so each would be another name for one key.
+    """
+    cdef byte edwards[KEY]
+    take(edwards, point, KEY, "a public key")
+    number = int.from_bytes(point, "little")
+    if number >= _PRIME - 1:  # -1 has no y below, and isn't on the curve either
+        return False
+    # The same point on Edwards' form of the curve, up to its sign: y = (u - 1) / (u + 1).
+    y = (number - 1) * pow(number + 1, -1, _PRIME) % _PRIME
+    take(edwards, y.to_bytes(KEY, "little"), KEY, "a point")
+    return crypto_core_ed25519_is_valid_point(edwards) == 1
 
 
 cdef bytes _multiply(scalar, const byte *point, bint hash=False):

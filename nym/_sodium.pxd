@@ -14,6 +14,8 @@ cdef extern from "sodium.h" nogil:
     int crypto_core_hsalsa20(unsigned char *out, const unsigned char *data,
                              const unsigned char *k, const unsigned char *c)
 
+    # 1 where `p` is the canonical form of a point of order l.
+    int crypto_core_ed25519_is_valid_point(const unsigned char *p)
     void crypto_core_ed25519_scalar_random(unsigned char *r)
     void crypto_core_ed25519_scalar_mul(unsigned char *z, const unsigned char *x,
                                         const unsigned char *y)

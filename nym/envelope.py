@@ -124,10 +124,8 @@ class Envelopes:
             raise ValueError("nobody can authenticate what another sends")
         if len(recipient) != ADDRESS_LENGTH:
             raise LengthError(f"an address has {ADDRESS_LENGTH} bytes, not {len(recipient)}")
-        try:
-            sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient), recipient)
-        except ValueError as error:
-            raise GroupElementError("nothing can be sealed to this address") from error
+        _check_key(recipient)
+        sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient), recipient)
         return sealed
 
     def open(self, data: bytes) -> Content | Unreadable | None:
@@ -192,9 +190,16 @@ class Envelopes:
         ).digest()
 
     def _derive_pair_key(self, peer: bytes) -> bytes:
-        # Zero, which everybody would know, is never hashed: a peer of low order has no product.
+        # Another form of a key would have the same products, so it would authenticate as well, and
+        # applications would be told of a sender that isn't in their contacts.
+        _check_key(peer)
         product = sphinx.multiply(self._private_key, peer)
         return blake2b(product, digest_size=KEY_LENGTH, person=b"nym-envelope-key").digest()
+
+
+def _check_key(address: bytes) -> None:
+    if not sphinx.is_public_key(address):
+        raise GroupElementError("nobody has this address")
 
 
 def _encode(content: Content) -> tuple[int, bytes]:

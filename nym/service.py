@@ -12,7 +12,7 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
-from nym.sphinx import can_share_secret
+from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
@@ -184,7 +184,10 @@ class Service:
         longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
         if len(request.message) > longest:
             raise MessageTooLongError(len(request.message), longest)
-        if manner is not Manner.PLAIN and not can_share_secret(request.recipient):
+        # Where somebody says that a provider is here, a pull of this client comes here: to the raw
+        # dialect, it is a send to what is compared.
+        pulled = b"\0" + self._address[:-1]
+        if request.recipient == pulled or not is_public_key(request.recipient):
             raise BadRecipientError
         return Outgoing(new_id(), request.recipient, request.message, manner)
 

@@ -16,8 +16,6 @@ public_key = _curve.public_key
 multiply = _curve.multiply
 box_key = _curve.box_key
 
-_ONE = (1).to_bytes(32, "little")
-
 
 class Hop(NamedTuple):
     """One node of a route: address and public key of 32 bytes each.
@@ -57,17 +55,32 @@ class Final(NamedTuple):
         return message
 
 
+_ONE = (1).to_bytes(32, "little")
+
+
 @lru_cache(maxsize=4096)  # a directory names the same keys every ten seconds
 def can_share_secret(key: bytes) -> bool:
     """Whether a secret can be shared with `key`: it has 32 bytes, and isn't of low order.
 
-    Packets can't go through a node with another key, nor can anything be sealed to such an address.
+    Packets can't go through a node with another key.
     """
     try:
         multiply(_ONE, key)
     except (GroupElementError, LengthError):
         return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def is_public_key(key: bytes) -> bool:
+    """Whether some private key has `key` as its public one, in just this form.
+
+    Nothing else is anybody's address: each client would have several, for one private key.
+    """
+    try:
+        return _curve.is_public_key(key)
+    except LengthError:
+        return False
 
 
 def create_packet(

@@ -35,6 +35,7 @@ from nym.net.listening import listen
 from nym.service import Service
 from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
+from nym.sphinx import public_key
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
@@ -175,7 +176,8 @@ class SmallDisk:
         self._other.unlink()
 
 
-OWN, OTHER = b"o" * 32, b"p" * 32
+# Addresses that somebody can have, in the order in which they are listed.
+OWN, OTHER = sorted(public_key(bytes([number]).ljust(32, b"\0")) for number in (2, 3))
 _AT = NodeAddress("127.0.0.1", 1)
 TOPOLOGY = Topology((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
 

@@ -12,34 +12,36 @@ import pytest
 from nym import files
 from nym.contacts import FILE, Contact, add_contact, find_recipient, load_contacts, remove_contact
 from nym.errors import ConfigError, ContactError, LockedError
+from nym.identity import generate_identity
 from nym.wire.keys import encode_base58
 from tests.harness import Program, run_program
 
-BOB, CAROL = encode_base58(b"b" * 32), encode_base58(b"c" * 32)
+BOBS, CAROLS = generate_identity().public_key, generate_identity().public_key
+BOB, CAROL = encode_base58(BOBS), encode_base58(CAROLS)
 
 
 def test_contacts_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
-    add_contact(tmp_path / "nym", "bob", Contact(b"b" * 32, is_plain=True))
+    add_contact(tmp_path / "nym", "bob", Contact(BOBS, is_plain=True))
     path = tmp_path / "nym" / FILE
     assert path.stat().st_mode & 0o777 == 0o600
     again = load_contacts(tmp_path / "nym")
-    assert again.find("bob") == Contact(b"b" * 32, is_plain=True)
-    assert again.find(encode_base58(b"c" * 32)) == Contact(b"c" * 32)
-    assert again.name_of(b"b" * 32) == "bob"
-    assert again.name_of(b"c" * 32) is None
+    assert again.find("bob") == Contact(BOBS, is_plain=True)
+    assert again.find(encode_base58(CAROLS)) == Contact(CAROLS)
+    assert again.name_of(BOBS) == "bob"
+    assert again.name_of(CAROLS) is None
 
 
-@pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", ".", "x" * 101, encode_base58(b"b" * 32)])
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", ".", "x" * 101, encode_base58(BOBS)])
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     with pytest.raises(ContactError, match="can't be a name"):
-        add_contact(tmp_path, name, Contact(b"b" * 32))
+        add_contact(tmp_path, name, Contact(BOBS))
 
 
 def test_a_name_is_never_taken_from_its_address_by_the_way(tmp_path: Path) -> None:
-    add_contact(tmp_path, "bob", Contact(b"b" * 32))
-    add_contact(tmp_path, "bob", Contact(b"b" * 32, is_plain=True))
+    add_contact(tmp_path, "bob", Contact(BOBS))
+    add_contact(tmp_path, "bob", Contact(BOBS, is_plain=True))
     with pytest.raises(ContactError, match="nym-client contacts remove bob"):
-        add_contact(tmp_path, "bob", Contact(b"c" * 32))
+        add_contact(tmp_path, "bob", Contact(CAROLS))
     remove_contact(tmp_path, "bob")
     with pytest.raises(ContactError, match='no contact is called "bob"'):
         remove_contact(tmp_path, "bob")
@@ -64,7 +66,7 @@ def test_a_damaged_file_of_contacts_is_an_error(tmp_path: Path, text: str, says:
     with pytest.raises(ConfigError, match=says):
         load_contacts(tmp_path)
     with pytest.raises(ConfigError, match=says):
-        add_contact(tmp_path, "carol", Contact(b"c" * 32))
+        add_contact(tmp_path, "carol", Contact(CAROLS))
     assert (tmp_path / FILE).read_text(encoding="latin-1") == text
 
 
@@ -76,8 +78,8 @@ def test_editors_may_write_a_byte_order_mark_and_their_line_ends(
     tmp_path: Path, mark: bytes
 ) -> None:
     (tmp_path / FILE).write_bytes(mark + OWN.encode())
-    assert load_contacts(tmp_path).known == {"bob": Contact(b"b" * 32)}
-    add_contact(tmp_path, "carol", Contact(b"c" * 32))
+    assert load_contacts(tmp_path).known == {"bob": Contact(BOBS)}
+    add_contact(tmp_path, "carol", Contact(CAROLS))
     remove_contact(tmp_path, "carol")
     add_contact(tmp_path, "al", Contact(b"a" * 32))
     assert (tmp_path / FILE).read_bytes().startswith(OWN.encode())
@@ -85,12 +87,12 @@ def test_editors_may_write_a_byte_order_mark_and_their_line_ends(
 
 
 def test_whether_messages_are_plain_goes_by_the_address(tmp_path: Path) -> None:
-    add_contact(tmp_path, "bob", Contact(b"b" * 32))
-    add_contact(tmp_path, "rob", Contact(b"b" * 32, is_plain=True))
+    add_contact(tmp_path, "bob", Contact(BOBS))
+    add_contact(tmp_path, "rob", Contact(BOBS, is_plain=True))
     contacts = load_contacts(tmp_path)
     assert contacts.find(BOB).is_plain
     assert not contacts.find(CAROL).is_plain
-    assert contacts.is_plain(b"b" * 32)
+    assert contacts.is_plain(BOBS)
 
 
 @pytest.mark.parametrize("broken", [f'[bob]\naddress = "{BOB}"\n['.encode(), b"\xff\xfe"])
@@ -98,9 +100,9 @@ def test_a_broken_file_matters_for_names_and_for_addresses_in_it(
     tmp_path: Path, broken: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / FILE).write_bytes(broken + (BOB.encode("utf-16-le") if broken[0] > 127 else b""))
-    assert find_recipient(tmp_path, CAROL, is_manner_given=False) == Contact(b"c" * 32)
+    assert find_recipient(tmp_path, CAROL, is_manner_given=False) == Contact(CAROLS)
     assert FILE in caplog.text
-    assert find_recipient(tmp_path, BOB, is_manner_given=True) == Contact(b"b" * 32)
+    assert find_recipient(tmp_path, BOB, is_manner_given=True) == Contact(BOBS)
     with pytest.raises(ConfigError, match="--plain or --reliable"):
         find_recipient(tmp_path, BOB, is_manner_given=False)
     with pytest.raises(ConfigError, match=FILE):
@@ -130,7 +132,7 @@ def test_a_lock_is_waited_for_with_a_word(tmp_path: Path) -> None:
             program.logged(r"waiting for process \d+ \(.+\), which changes")
             assert not (folder / FILE).exists()
         assert program.end()[0] == 0
-    assert load_contacts(folder).find("bob") == Contact(b"b" * 32)
+    assert load_contacts(folder).find("bob") == Contact(BOBS)
 
 
 def test_a_lock_that_is_never_free_is_an_error_that_names_who_has_it(
@@ -139,8 +141,8 @@ def test_a_lock_that_is_never_free_is_an_error_that_names_who_has_it(
     monkeypatch.setattr(files, "LOCK_PATIENCE", 0.1)
     says = rf"process {os.getpid()} \(.*nothing was changed"
     with files.locked(tmp_path), pytest.raises(LockedError, match=says):
-        add_contact(tmp_path, "bob", Contact(b"b" * 32))
-    add_contact(tmp_path, "bob", Contact(b"b" * 32))
+        add_contact(tmp_path, "bob", Contact(BOBS))
+    add_contact(tmp_path, "bob", Contact(BOBS))
 
 
 def test_a_process_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
@@ -152,14 +154,14 @@ def test_a_process_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
         assert process.stdout
         assert process.stdout.readline() == b"1\n"
         process.kill()
-    add_contact(tmp_path, "bob", Contact(b"b" * 32))
+    add_contact(tmp_path, "bob", Contact(BOBS))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ConfigError, match=rf"{FILE} can't be changed: Permission denied"):
-        add_contact(tmp_path, "bob", Contact(b"b" * 32))
+        add_contact(tmp_path, "bob", Contact(BOBS))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

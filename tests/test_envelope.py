@@ -397,14 +397,82 @@ def test_nothing_is_sealed_to_points_of_low_order(point: int) -> None:
             FROM_ALICE.seal(content, address)
 
 
-@given(
-    st.binary(min_size=32, max_size=32).filter(
-        lambda address: int.from_bytes(address, "little") not in LOW_ORDER
-    )
-)
-def test_other_addresses_can_be_sealed_to(address: bytes) -> None:
-    assert sphinx.can_share_secret(address)
-    assert len(FROM_ALICE.seal(RELIABLE, address)) == LONGEST_MESSAGE
+def test_every_public_key_is_an_address() -> None:
+    for identity in (ALICE, BOB, *(generate_identity() for _ in range(50))):
+        assert sphinx.is_public_key(identity.public_key)
+
+
+def aliases(address: bytes) -> dict[str, bytes]:
+    """Other bytes with which everybody shares the secrets of this address."""
+    number = int.from_bytes(address, "little")
+    forms = {"the top bit is set": number | 1 << 255}
+    if number < 19:
+        forms["it isn't reduced"] = number + P
+    forms |= {
+        f"a point of order {order} is added": plus(number, point)
+        for order, point in ((2, 0), (4, 1), (8, LOW_ORDER[2]), (8, LOW_ORDER[3]))
+    }
+    return {name: form.to_bytes(32, "little") for name, form in forms.items()}
+
+
+def plus(u: int, torsion: int) -> int:
+    """The u-coordinate of a point plus, or minus, another one, on By^2 = x^3 + 486662x^2 + x."""
+    if torsion == 0:  # (x, y) + (0, 0) = (1/x, ...)
+        return pow(u, -1, P)
+
+    def root(square: int) -> int:
+        found = pow(square, (P + 3) // 8, P)
+        if found * found % P != square % P:
+            found = found * pow(2, (P - 1) // 4, P) % P
+        return found
+
+    def y_of(x: int) -> int:
+        return root((x**3 + 486662 * x**2 + x) % P)
+
+    slope = (y_of(torsion) - y_of(u)) * pow(torsion - u, -1, P) % P
+    return (slope * slope - 486662 - u - torsion) % P
+
+
+@pytest.mark.parametrize("form", aliases(ALICE.public_key))
+def test_another_form_of_an_address_is_nobodys(form: str) -> None:
+    alias = aliases(ALICE.public_key)[form]
+    assert not sphinx.is_public_key(alias)
+    with pytest.raises(GroupElementError):
+        FROM_BOB.seal(Cover(ID), alias)
+
+
+def test_the_base_point_has_a_form_that_is_not_reduced() -> None:
+    assert sphinx.is_public_key((9).to_bytes(32, "little"))
+    assert not sphinx.is_public_key((9 + P).to_bytes(32, "little"))
+
+
+@pytest.mark.parametrize("form", aliases(ALICE.public_key))
+def test_no_sender_is_authenticated_under_another_form_of_its_address(form: str) -> None:
+    """As a program would send it that leaves the check out."""
+    alias = aliases(ALICE.public_key)[form]
+    secret = sphinx.multiply(ALICE.private_key, BOB.public_key)
+    if sphinx.multiply(BOB.private_key, alias) != secret:
+        pytest.fail("this is no alias")
+    key = blake2b(secret, digest_size=32, person=b"nym-envelope-key").digest()
+    head, body = b"\1\3", alias + b"m" * 16 + bytes([0, 0, 0, 1, 0, 2]) + b"hi"
+    body = body.ljust(PLAINTEXT - len(head) - 16, b"\0")
+    tag = blake2b(
+        BOB.public_key + head + body, digest_size=16, key=key, person=b"nym-envelope-mac"
+    ).digest()
+    sealed = pysodium.crypto_box_seal(head + tag + body, BOB.public_key)
+    assert isinstance(Envelopes(BOB).open(sealed), Unreadable)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_most_bytes_are_nobodys_address(address: bytes) -> None:
+    number = int.from_bytes(address, "little")
+    canonical = number < P and sphinx.can_share_secret(address)
+    if sphinx.is_public_key(address):
+        assert canonical
+        assert len(FROM_ALICE.seal(RELIABLE, address)) == LONGEST_MESSAGE
+    else:
+        with pytest.raises(GroupElementError):
+            FROM_ALICE.seal(RELIABLE, address)
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

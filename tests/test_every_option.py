@@ -15,7 +15,7 @@ from nym.cli.command import Command, Form, Option
 from nym.cli.usage import COMMANDS
 from tests.harness import Program, run_program, wait_until
 
-KEY = "6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg"
+KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
 FOR_EVER = {"tcpsocket", "websocket", "localnet"}  # until they are told to stop
 WATCHING = {("receive", "--follow"), ("status", "--watch")}
 CASES = [

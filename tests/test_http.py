@@ -192,3 +192,30 @@ def test_certificates_that_are_named_and_not_there_are_said(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
     with pytest.raises(UnreachableError, match=r"CA certificate bundle.*/nowhere/authorities.pem"):
         http_get(f"https://{host}:1")
+
+
+def test_requests_tell_nothing_of_the_machine() -> None:
+    """Neither versions, nor which compressions happen to be installed."""
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        asked.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}")
+
+    with serving(serve) as address:
+        http_get(f"http://{address}/")
+        http_post(f"http://{address}/", b"{}")
+    names = [
+        {line.partition(b":")[0]: line.partition(b": ")[2] for line in head.split(b"\r\n")[1:]}
+        for head in (request.partition(b"\r\n\r\n")[0] for request in asked)
+    ]
+    same = {
+        b"Host": str(address).encode(),
+        b"User-Agent": b"nym-client",
+        b"Accept": b"*/*",
+        b"Accept-Encoding": b"gzip, deflate",
+    }
+    assert names == [
+        same,
+        same | {b"Content-Type": b"application/json", b"Content-Length": b"2"},
+    ]

@@ -79,7 +79,7 @@ def test_what_cannot_be_sent_is_refused_alone(
 def test_the_longest_messages_are_accepted(journal: Journal) -> None:
     serving = service(journal)
     serving.answer(Send(OTHER, bytes(LONGEST_SEALED)))
-    serving.answer(Send(bytes(32), bytes(LONGEST_MESSAGE), is_plain=True))
+    serving.answer(Send(OWN, bytes(LONGEST_MESSAGE), is_plain=True))
     assert len(serving.outbox) == 2
 
 

@@ -18,7 +18,7 @@ import pytest
 from nym import files
 from nym.errors import LockedError
 from nym.net.listening import UnixListener
-from nym.sockets import local
+from nym.sockets import conversation, local
 from nym.sockets.control import ControlSocket
 from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
@@ -28,6 +28,8 @@ from tests.harness import OWN, PATIENCE, Lines, Program, Served, run_program, wa
 from tests.test_sockets_websocket import DETAILS, Application, head
 
 MOST = 1000
+COUNT = MOST - MOST // 8  # that may be subscribers
+SUBSCRIBE = b'{"type":"subscribe"}\n'
 LONGEST = 30_000  # bytes of an idle connection
 
 
@@ -45,9 +47,10 @@ def read_all(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def full(served: Served) -> Iterator[Served]:
-    """A socket on which two connections may be, and are."""
+    """A socket on which two connections may be, and are; none of them makes room."""
     with served.connect() as one, served.connect() as two:
-        assert ask(one, b"\x04") == ask(two, b"\x04") == OWN
+        for connection in (one, two):
+            assert ask(connection, SUBSCRIBE) == SUBSCRIBE
         yield served
 
 
@@ -101,6 +104,7 @@ def test_a_websocket_too_many_is_told() -> None:
         Application(served) as one,
         Application(served) as two,
     ):
+        assert one.ask(type="subscribe") == two.ask(type="subscribe") == {"type": "subscribe"}
         for headers in ({}, {"origin": "https://evil.example"}):
             refused = Application(served, **headers)
             assert refused.response.status_code == 503
@@ -114,9 +118,8 @@ def test_when_one_ends_the_next_is_served_and_the_log_stays_short(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nym")
-    with served.connect() as one, Lines(served.connect()) as two:
-        assert ask(one, b"\x04") == OWN
-        assert two.ask(type="ownDetails") == DETAILS
+    with Lines(served.connect()) as one, Lines(served.connect()) as two:
+        assert one.ask(type="subscribe") == two.ask(type="subscribe") == {"type": "subscribe"}
         for _ in range(40):
             with Lines(served.connect()) as three:
                 assert three.ask(type="ownDetails")["code"] == "busy"
@@ -132,23 +135,80 @@ def test_when_one_ends_the_next_is_served_and_the_log_stays_short(
     ]
 
 
-def test_the_longest_silent_makes_room_but_no_subscriber(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "IDLE_TIME", 0.2)
-    with Lines(served.connect()) as subscriber, served.connect() as silent:
+def test_the_longest_idle_makes_room_but_no_subscriber(served: Served) -> None:
+    with Lines(served.connect()) as subscriber, served.connect() as idle:
         assert subscriber.ask(type="subscribe") == {"type": "subscribe"}
-        time.sleep(0.3)
+        assert ask(idle, b"\x04") == OWN
         with Lines(served.connect()) as lines:
             assert lines.ask(type="ownDetails") == DETAILS
-            assert silent.recv(1) == b""
-            with Lines(served.connect()) as another:  # nobody was silent for long enough
-                assert another.ask(type="ownDetails")["code"] == "busy"
+            assert idle.recv(1) == b""
         assert subscriber.ask(type="ownDetails") == DETAILS
 
 
-def test_a_websocket_that_makes_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "IDLE_TIME", 0.1)
+def test_who_has_said_nothing_in_time_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "FIRST_BYTE_TIME", 0.2)
+    with Served(TcpSocket, connections=3) as served, served.connect() as idle:
+        assert ask(idle, b"\x04") == OWN
+        with served.connect() as silent, served.connect() as new:
+            wait_until(lambda: len(served.socket._visits) == 3)
+            time.sleep(0.3)  # which is what is tested: all three have been idle for longer
+            with Lines(served.connect()) as lines:
+                assert lines.ask(type="ownDetails") == DETAILS
+                assert silent.recv(1) == b""
+            assert ask(idle, b"\x04") == OWN
+            assert ask(new, b"\x04") == OWN
+
+
+@pytest.mark.parametrize("held", [b"", b"\x04", b'{"type":', SUBSCRIBE, b"\0", b"\x7b" * 2000])
+def test_nobody_locks_the_owner_out(held: bytes) -> None:
+    """Whatever a program that opens many connections says on them, others are served."""
+    with Served(TcpSocket, connections=64) as served, ExitStack() as open_ones:
+        for _ in range(80):
+            connection = open_ones.enter_context(served.connect())
+            connection.sendall(held)
+            if held == SUBSCRIBE:
+                connection.recv(1 << 16)
+        with Lines(served.connect()) as owner:
+            assert owner.ask(type="ownDetails") == DETAILS
+
+
+def test_answers_that_nobody_reads_hold_no_place_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "FIRST_BYTE_TIME", 0.1)
+    with Served(TcpSocket, connections=1) as served, served.connect() as deaf:
+        for _ in range(20):
+            served.deliver(bytes(750_000))
+        deaf.sendall(b'{"type":"fetch","format":"base64"}\n' * 20)
+        wait_until(lambda: len(served.inbox) < 20)
+
+        def is_served() -> bool:
+            with Lines(served.connect()) as lines:
+                return bool(lines.ask(type="ownDetails") == DETAILS)
+
+        wait_until(is_served)
+
+
+def test_places_are_left_for_those_that_do_not_subscribe() -> None:
+    with Served(TcpSocket, connections=16) as served, ExitStack() as open_ones:
+        said = []
+        for _ in range(16):
+            connection = open_ones.enter_context(served.connect())
+            said.append(json.loads(ask(connection, SUBSCRIBE)))
+        assert [one["type"] for one in said] == ["subscribe"] * 14 + ["error"] * 2
+        assert (said[-1]["code"], "socket.connections" in said[-1]["message"]) == ("busy", True)
+        # A fetch that would wait is answered at once.
+        connection.close()
+        connection = open_ones.enter_context(served.connect())
+        began = time.monotonic()
+        for request in (
+            mix_pb2.Request(fetch=mix_pb2.Nothing()),
+            mix_pb2.Request(flush=mix_pb2.Nothing()),
+        ):
+            connection.sendall(encode_frame(Framing.FIXED, request.SerializeToString()))
+        assert connection.recv(1 << 16)
+        assert time.monotonic() - began < conversation.FETCH_PATIENCE
+
+
+def test_a_websocket_that_makes_room_is_told() -> None:
     with Served(WebSocket, connections=1) as served, Application(served) as silent:
         wait_until(lambda: Application(served).response.status_code == 101)
         assert silent.closed() == 1001
@@ -209,12 +269,12 @@ def test_a_thousand_idle_connections_cost_little(
         port = int(program.line(r"on port: (\d+)$")[1])
         open_ones.enter_context(connect(port))
         before = resident(program.process.pid)
-        for _ in range(MOST - 1):
+        for _ in range(COUNT - 1):
             open_ones.enter_context(connect(port))
-        cost = (resident(program.process.pid) - before) / (MOST - 1)
+        cost = (resident(program.process.pid) - before) / (COUNT - 1)
         assert cost < LONGEST
-        with open_ones.enter_context(silent(port)) as one_more:
-            assert b"as many as socket.connections" in read_all(one_more)
+        with lines(port):
+            pass
 
 
 def test_a_thousand_commands_at_once(home: Path) -> None:
@@ -313,7 +373,7 @@ def test_the_control_socket_has_a_limit_of_its_own(tmp_path: Path) -> None:
         control.start()
         with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
             one.connect(str(tmp_path / "client.sock"))
-            assert b"ownDetails" in ask(one, b'{"type":"ownDetails"}\n')
+            assert ask(one, SUBSCRIBE) == SUBSCRIBE
             two.connect(str(tmp_path / "client.sock"))
             assert as_json(read_all(two)).startswith("busy: 1 connections")
         control.stop()

@@ -482,6 +482,15 @@ def test_a_bad_handshake_is_told_what_is_wrong(
         assert application.ask(type="ownDetails") == DETAILS
 
 
+@pytest.mark.parametrize("version", [None, "8", "13, 13", ""])
+def test_another_version_is_told_which_one_is_spoken(served: Served, version: str | None) -> None:
+    with served.connect() as connection:
+        connection.sendall(head(Sec_WebSocket_Version=version))
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
+
+
 def test_who_is_too_slow_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "HANDSHAKE_TIME", 0.1)
     for beginning in (b"", b"GET", head()[:60]):

@@ -29,7 +29,7 @@ ONCE = {
     "init": "init --id new",
     "tcpsocket": "tcpsocket --id alice -p 0",
     "websocket": "websocket --id alice -p 0",
-    "send": "send --id alice 6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg",
+    "send": "send --id alice EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye",
     "receive": "receive --id alice",
     "status": "status --id alice",
     "clients": "clients --id alice",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from nym.wire import mix_pb2
 from nym.wire.detection import PROTOBUF_REQUESTS, UNDECIDED, Unframed, detect, is_protobuf
 from nym.wire.framing import Framing
+from nym.wire.sizes import PACKET_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,9 @@ from nym.wire.framing import Framing
         (b"`\x12\x2e", Framing.VARINT),
         (b"\x05", Unframed.RAW),
         (b"{", Unframed.JSON),
+        (b"\x20" + bytes(PACKET_LENGTH - 1), Unframed.RAW),
+        (b"\x20" + bytes(2 * PACKET_LENGTH - 1), Unframed.RAW),
+        (b"\x20" + bytes(PACKET_LENGTH), Framing.VARINT),
     ],
 )
 def test_first_bytes(data: bytes, dialect: object) -> None:

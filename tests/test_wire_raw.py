@@ -31,8 +31,6 @@ REQUESTS: list[tuple[bytes, Request]] = [
     (b"\x02", Fetch()),
     (b"\x03", Clients()),
     (b"\x04", Details()),
-    (b"\x03 and what the published client ignores", Clients()),
-    (b"\x04 and what the published client ignores", Details()),
 ]
 RESPONSES: list[tuple[Response, bytes]] = [
     (Sent("id"), b"ok"),
@@ -45,12 +43,14 @@ RESPONSES: list[tuple[Response, bytes]] = [
     (ClientList([KnownClient(ADDRESS), KnownClient(ADDRESS, b"p" * 32, AT)]), ADDRESS + ADDRESS),
     (OwnDetails(KnownClient(ADDRESS)), ADDRESS),
 ]
+FOLLOWED = b"UnknownRequestError: this request is one byte, and something follows it"
 REFUSALS = [
     (b"", b"IncompleteDataError"),
     (b"\x01", b"IncompleteDataError"),
     (b"\x01" + ADDRESS, b"IncompleteDataError"),
     (b"\x00", b"UnknownRequestError"),
     (b"\x05", b"UnknownRequestError"),
+    *((bytes([kind]) + b"?", FOLLOWED) for kind in (2, 3, 4)),
     (b"{", b"UnknownRequestError"),
 ]
 

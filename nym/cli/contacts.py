@@ -8,19 +8,26 @@ from nym.cli.output import complain, say
 from nym.config.checks import check_key
 from nym.contacts import Contact, Contacts, add_contact, load_contacts, remove_contact
 from nym.errors import ConfigError
+from nym.sphinx import is_public_key
 from nym.wire.keys import decode_base58, encode_base58
 
 
 def contacts(options: Options) -> int:
     """Add, remove or list."""
     if options["add"]:
-        address = decode_base58(checked("ADDRESS", options["ADDRESS"], check_key))
+        address = decode_base58(checked("ADDRESS", options["ADDRESS"], _check_address))
         add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
     elif options["remove"]:
         remove_contact(nym_folder(), options["NAME"])
     else:
         _list(load_contacts(nym_folder()), is_json=options["--json"])
     return 0
+
+
+def _check_address(value: str) -> None:
+    check_key(value)
+    if not is_public_key(decode_base58(value)):
+        raise ValueError("nobody can have this address; perhaps a character of it was changed")
 
 
 def names_of_contacts() -> Contacts:

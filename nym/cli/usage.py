@@ -325,7 +325,7 @@ _COMMANDS = (
             Form(("list",), takes=(_json("as a list of objects: name, address, plain"),)),
         ),
         examples=(
-            "nym-client contacts add bob 6XYkCLQnfPZKrVGmPyHkv7G2AgRgVjFvgTTXRzsdV7Sg",
+            "nym-client contacts add bob EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye",
             "echo hello | nym-client send --id alice bob",
         ),
     ),

@@ -89,7 +89,7 @@ class SocketSettings:
         [], "web sites whose pages may use the WebSocket", checks.check_origins, is_reloadable=True
     )
     connections: int = _setting(
-        1024, "at once; what is beyond is refused", checks.check_connections
+        1024, "at once; beyond it, the one idle for longest makes room", checks.check_connections
     )
     plain: bool = _setting(
         False,

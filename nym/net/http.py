@@ -29,6 +29,7 @@ TIMEOUT = 10.0  # seconds, for a whole exchange, redirects included
 CONNECT_TIMEOUT = 4.0  # seconds for each of a name's addresses: another one may answer
 LONGEST_ANSWER = 16 << 20
 MOST_REDIRECTS = 5
+HEADERS = {"User-Agent": "nym-client", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 _CHUNK = 1 << 16
 
 _SAME_METHOD = frozenset({301, 302, 307, 308})
@@ -122,10 +123,17 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """Leaves redirects to us: requests would read all of their bodies."""
+    """Leaves redirects to us: requests would read all of their bodies.
+
+    Its headers don't depend on the machine, or on what is installed there. The libraries would name
+    themselves with their versions, and list the compressions that they found. Some servers refuse
+    whoever names nothing, so all clients name the program, which the requests' manner tells anyway.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.headers.clear()
+        self.headers.update(HEADERS)
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter())
 

@@ -24,10 +24,12 @@ class Visit:
 
     def __init__(self, connection: socket.socket) -> None:
         self.heard = time.monotonic()  # when something came from there last
+        self.has_spoken = False
         self._connection = connection
         self._greenlet = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
         self._conversation: Conversation | None = None
         self._teller: gevent.Greenlet[..., None] | None = None
+        self._is_answering = False
         self._turn = RLock()  # answers and what is said unasked don't mix within a line
 
     @property
@@ -35,9 +37,14 @@ class Visit:
         """Whether it waits to be told something."""
         return self._conversation is not None and self._conversation.is_listening
 
+    def is_idle(self, long_ago: float) -> bool:
+        """Whether it waits for nothing; an answer that it hasn't taken since `long_ago` is none."""
+        return not self.is_listening and (not self._is_answering or self.heard < long_ago)
+
     def converse(self, conversation: Conversation, data: bytes) -> None:
         """Answer what `data` has and what is read, until either side ends it. Raises OSError."""
         self._conversation = conversation
+        self.heard, self.has_spoken = time.monotonic(), True
         try:
             self._answer_all(conversation, data)
         except gevent.GreenletExit as reason:
@@ -59,11 +66,12 @@ class Visit:
     def _answer_all(self, conversation: Conversation, data: bytes) -> None:
         spell = Spell()  # as long as there is something to read, reading lets nobody else run
         while data := data or self._connection.recv(LONGEST_READ):
-            self.heard = time.monotonic()
+            self.heard, self._is_answering = time.monotonic(), True
             with self._turn:
                 for piece in conversation.answer(data):
                     spell.rest()
                     write(self._connection, piece)
+            self._is_answering = False
             if conversation.is_over:
                 close_politely(self._connection)
                 return

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from gevent.event import Event
 
-from nym.errors import FrameError, RequestError
+from nym.errors import BusyError, FrameError, RequestError
 from nym.net.spell import Spell
 from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
-from nym.wire.lines import Line, LineBuffer
+from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import with_last
 from nym.wire.requests import (
     UNLIMITED,
@@ -62,6 +62,7 @@ class Conversation(ABC):
 
     def __init__(self, service: Service) -> None:
         self.is_over = False  # nothing that follows would be understood
+        self.may_listen: Callable[[], bool] = lambda: True  # one more connection, on its socket
         self.news = Event()  # set when there may be something to write unasked
         self._service = service
         self._spell = Spell()
@@ -146,7 +147,10 @@ class Conversation(ABC):
         if self._waiting:
             return isinstance(asked.request, Flush) and len(self._waiting) == 1
         return (
-            asked.can_wait and isinstance(asked.request, Fetch) and not self._service.has_messages()
+            asked.can_wait
+            and isinstance(asked.request, Fetch)
+            and not self._service.has_messages()
+            and self.may_listen()
         )
 
     def _wait(self, asked: Asked) -> None:
@@ -268,6 +272,11 @@ class JsonConversation(Conversation):
         if not isinstance(request, Subscribe):
             return super()._perform(request, room)
         if self._subscription is None:
+            if not self.may_listen():
+                raise BusyError(
+                    "busy: as many connections subscribe here as socket.connections in config.toml "
+                    "leaves room for"
+                )
             self._subscription = self._service.subscribe(request, self.news.set)
             self.news.set()
         return Subscribed()
@@ -285,6 +294,7 @@ class LinesConversation(JsonConversation):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._buffer = LineBuffer()
+        self._is_understood = False  # whether anything was a request
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
@@ -300,15 +310,21 @@ class LinesConversation(JsonConversation):
             for line in self._buffer.feed(data):
                 yield self._asked_line(line)
                 self._spell.rest()
+                if self.is_over:
+                    return
         except FrameError as error:
             self.is_over = True
             yield partial(self._encode_error, error)
 
     def _asked_line(self, line: Line) -> Asked | Remark:
         try:
-            return self._asked_object(json_objects.parse(line, self._spell.rest))
+            asked = self._asked_object(json_objects.parse(line, self._spell.rest))
         except RequestError as error:
+            # What only begins like a line may have lines of a stranger behind it (nym.wire.lines).
+            self.is_over = not (self._is_understood or is_text(line))
             return partial(self._encode_error, error)
+        self._is_understood = True
+        return asked
 
     def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
         for text, is_last in with_last(texts):

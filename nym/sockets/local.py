@@ -28,7 +28,8 @@ Place = tuple[str, int] | Path
 
 REFUSED_AT_ONCE = 16  # connections; others wait for their refusal
 REFUSAL_TIME = 1.0  # seconds in which one that is refused may show what it speaks
-IDLE_TIME = 60.0  # seconds of silence after which a connection may have to make room
+FIRST_BYTE_TIME = 10.0  # seconds in which a connection says something, or is the first to go
+_SHARE = 8  # of so many places, all but one are for connections that wait to be told something
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,11 @@ log = logging.getLogger(__name__)
 class LocalSocket(ABC):
     """Listens at a host and a port, or at a path; each connection has a greenlet.
 
-    When there are as many as may be, the one that was silent for longest makes room, if that was
-    long enough and it doesn't wait to be told something. Else the next one is told that it can't be
-    served.
+    When there are as many as may be, the one that was idle for longest makes room, so that nobody
+    who opens many keeps others out; before all others, one that has said nothing in its first
+    seconds. No subscriber goes, and nobody whose answer is on its way: but some places are for
+    neither. Programs that connect long before they say anything are served as long as there is
+    room.
     """
 
     kind: ClassVar[str]  # for people
@@ -91,6 +94,7 @@ class LocalSocket(ABC):
                     self._visits.add(visit)
                     if begun := self._begin(connection):
                         data, conversation = begun
+                        conversation.may_listen = self._may_listen
                         visit.converse(conversation, data)
             except OSError as error:
                 log.debug("a local connection ended: %s", error)
@@ -110,18 +114,28 @@ class LocalSocket(ABC):
             )
             self._crowd.begins(refusal)
             return refusal
-        if self._visits and are_scarce(connection.fileno()):
+        if self._visits and are_scarce(connection.fileno()) and not self._make_room(is_long=True):
             return BusyError(f"busy: {lack_of_descriptors(OSError(errno.EMFILE, ''))}")
         return None
 
-    def _make_room(self) -> bool:
-        long_ago = time.monotonic() - IDLE_TIME
-        silent = [v for v in self._visits if v.heard < long_ago and not v.is_listening]
-        if not silent:
+    def _may_listen(self) -> bool:
+        """Whether one more may wait to be told something."""
+        listening = sum(visit.is_listening for visit in self._visits)
+        return listening < self._most_connections - self._most_connections // _SHARE
+
+    def _make_room(self, *, is_long: bool = False) -> bool:
+        """End the connection that was idle for longest; `is_long`: if that was long."""
+        long_ago = time.monotonic() - FIRST_BYTE_TIME
+        idle = [
+            v for v in self._visits if v.is_idle(long_ago) and not (is_long and v.heard > long_ago)
+        ]
+        if not idle:
             return False
-        longest = min(silent, key=lambda visit: visit.heard)
+        longest = min(
+            idle, key=lambda visit: (visit.has_spoken or visit.heard > long_ago, visit.heard)
+        )
         self._visits.discard(longest)
-        longest.end("this connection was silent for a long time, and another one needs its place")
+        longest.end("this connection was idle for longest, and another one needs its place")
         return True
 
     def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:

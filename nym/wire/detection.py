@@ -9,6 +9,7 @@ from typing import Any
 
 from nym.wire.framing import Framing
 from nym.wire.raw import are_one_byte_requests
+from nym.wire.sizes import PACKET_LENGTH
 
 
 class Unframed(Enum):
@@ -26,6 +27,9 @@ LONE_DETAILS = b"\x04"
 _RAW_REQUESTS = (1, 2, 3)
 # The fields of mix.proto's Request, here so that nobody loads protobuf who doesn't speak it.
 PROTOBUF_REQUESTS = frozenset(("send", "fetch", "clients", "details", "flush"))
+# A mixnode of this machine forwards what strangers made, to where they say: behind its first 32
+# bytes, a packet can hold frames of theirs. Packets are written whole, and the published programs
+# that have lengths like these write less than one.
 # A page can choose the method of a request, or its first bytes; a frame's second byte is a tag, and
 # of the tags that go with such a length none is printable.
 _HTTP = re.compile(rb"[!-~][ -~]")
@@ -48,7 +52,8 @@ def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:
         return Unframed.JSON
     if data == LONE_DETAILS:
         return UNDECIDED
-    if (first % 2 == 0 or first >= 0x80) and not _HTTP.match(data):
+    is_length = first % 2 == 0 or first >= 0x80
+    if is_length and not _HTTP.match(data) and len(data) % PACKET_LENGTH:
         return Framing.VARINT
     return Unframed.RAW  # which refuses what it doesn't know
 

@@ -17,6 +17,7 @@ from nym.wire.origins import Origin, is_own_host, is_welcome
 from nym.wire.sizes import LONGEST_FRAME
 
 LONGEST_HEAD = 1 << 14  # bytes of a request
+VERSION = "13"
 HEAD_END = b"\r\n\r\n"
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,19 @@ def accept(
 ) -> Response:
     """The answer, which opens the WebSocket if the caller is allowed. Raises HandshakeError."""
     _check_caller(request, own_hosts, allowed_origins)
-    return protocol.accept(request)
+    response = protocol.accept(request)
+    if response.status_code == HTTPStatus.BAD_REQUEST and not _has_version(request):
+        response.headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, 4.4
+    return response
 
 
 def refuse(protocol: ServerProtocol, error: HandshakeError) -> bytes:
     """The answer to a request that opens no WebSocket."""
     return protocol.reject(error.status, f"{error}\n").serialize()
+
+
+def _has_version(request: Request) -> bool:
+    return request.headers.get_all("Sec-WebSocket-Version") == [VERSION]
 
 
 def _check_caller(

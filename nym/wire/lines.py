@@ -1,8 +1,13 @@
 """Lines of text, each with a request or an answer (docs/protocol/sockets.md, "JSON lines")."""
 
+import codecs
+
 from nym.errors import FrameError
 from nym.wire.pieces import PIECE
 from nym.wire.sizes import LONGEST_LINE
+
+_BEGIN = 1024  # bytes
+_CONTROLS = {*range(0x20), 0x7F} - set(b"\t\r")
 
 Line = bytes | list[bytes]  # a long one in pieces
 
@@ -46,6 +51,24 @@ class LineBuffer:
 def whole(line: Line) -> bytes:
     """The line, for callers that need no rest."""
     return b"".join(_pieces(line))
+
+
+def is_text(line: Line) -> bool:
+    """Whether somebody wrote it: its begin is UTF-8, without control characters but tabs.
+
+    A packet for a node that somebody says is here begins with 32 bytes that look random; a
+    stranger's lines can be behind them.
+    """
+    begin = _pieces(line)[0][:_BEGIN]
+    return not _CONTROLS & set(begin) and _is_utf8(begin)
+
+
+def _is_utf8(begin: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(begin)  # its last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _pieces(line: Line) -> list[bytes]:

@@ -6,9 +6,9 @@
     details 04                                 -> address 32
 
 Errors are plain text. Requests of one byte that were read together are told apart; where a send is
-among them, it can't be told what is whose. Bytes behind another request of one byte are ignored, as
-the published client does, but not behind a fetch, which empties the inbox: what begins with 02 may
-be something else, such as a packet for a node that somebody says is here.
+among them, it can't be told what is whose. Nothing else may follow a request of one byte, although
+the published client ignores it: what begins like one may be something else, such as a packet for a
+node that somebody says is here.
 """
 
 from nym.errors import (
@@ -42,12 +42,12 @@ def decode_request(data: bytes) -> Request:
     """The request in one read. Raises a RequestError, whose text is the answer."""
     if not data:
         raise IncompleteDataError
+    if data[0] in _ONE_BYTE and len(data) > 1:
+        raise UnknownRequestError("this request is one byte, and something follows it")
     match data[0]:
         case 1:
             return _decode_send(data)
         case 2:
-            if len(data) > 1:
-                raise UnknownRequestError("a fetch is one byte, and something follows this one")
             return Fetch()
         case 3:
             return Clients()
