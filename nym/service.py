@@ -187,7 +187,10 @@ class Service:
         # Where somebody says that a provider is here, a pull of this client comes here: to the raw
         # dialect, it is a send to what is compared.
         pulled = b"\0" + self._address[:-1]
-        if request.recipient == pulled or not is_public_key(request.recipient):
+        if request.recipient == pulled:
+            raise BadRecipientError
+        # The published client takes any bytes, and to plain messages an address is but a name.
+        if manner is not Manner.PLAIN and not is_public_key(request.recipient):
             raise BadRecipientError
         return Outgoing(new_id(), request.recipient, request.message, manner)
 

@@ -15,7 +15,8 @@ from nym.wire.keys import decode_base58, encode_base58
 def contacts(options: Options) -> int:
     """Add, remove or list."""
     if options["add"]:
-        address = decode_base58(checked("ADDRESS", options["ADDRESS"], _check_address))
+        check = check_key if options["--plain"] else _check_address
+        address = decode_base58(checked("ADDRESS", options["ADDRESS"], check))
         add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
     elif options["remove"]:
         remove_contact(nym_folder(), options["NAME"])
