@@ -40,6 +40,7 @@ EXTENSIONS = [
     extension("_ciphers", "sodium", "crypto"),
     extension("_sphinx", "sodium", "crypto"),
     extension("_padding"),
+    extension("_secrets", "sodium"),
 ]
 
 setup(

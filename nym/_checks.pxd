@@ -1,5 +1,6 @@
 # Between Python and C: lengths are checked before C sees bytes, return codes after.
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcpy
 
@@ -18,11 +19,21 @@ cdef enum Failure:
 cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
     # Copies `value`, of exactly `length` bytes. What it holds may be secret, so no error shows it.
     from nym.errors import LengthError
-    if not isinstance(value, bytes):
+    cdef Py_buffer secret
+    if isinstance(value, bytes):
+        if len(value) != length:
+            raise LengthError(f"{what} has {length} bytes, not {len(value)}")
+        memcpy(target, PyBytes_AS_STRING(value), length)
+        return 0
+    from nym._secrets import Secret
+    if not isinstance(value, Secret):
         raise TypeError(f"{what} is bytes, not {type(value).__name__}")
+    PyObject_GetBuffer(value, &secret, PyBUF_SIMPLE)
+    if secret.len == length:
+        memcpy(target, secret.buf, length)
+    PyBuffer_Release(&secret)
     if len(value) != length:
         raise LengthError(f"{what} has {length} bytes, not {len(value)}")
-    memcpy(target, PyBytes_AS_STRING(value), length)
     return 0
 
 

@@ -4,6 +4,12 @@ cdef extern from "sodium.h" nogil:
     int sodium_init()
     void sodium_memzero(void *pnt, size_t length)
     int sodium_memcmp(const void *b1, const void *b2, size_t length)
+    void *sodium_malloc(size_t size)
+    void sodium_free(void *ptr)
+    int sodium_base642bin(unsigned char *bin, size_t bin_maxlen, const char *b64, size_t b64_len,
+                          const char *ignore, size_t *bin_len, const char **b64_end, int variant)
+    char *sodium_bin2base64(char *b64, size_t b64_maxlen, const unsigned char *bin, size_t bin_len,
+                            int variant)
     void randombytes_buf(void *buf, size_t size)
 
     # Buffers of these two must not overlap.
@@ -25,6 +31,18 @@ cdef extern from "sodium.h" nogil:
     int crypto_stream_chacha20_xor(unsigned char *c, const unsigned char *m,
                                    unsigned long long mlen, const unsigned char *n,
                                    const unsigned char *k)
+    int crypto_aead_xchacha20poly1305_ietf_encrypt(
+        unsigned char *c, unsigned long long *clen_p, const unsigned char *m,
+        unsigned long long mlen, const unsigned char *ad, unsigned long long adlen,
+        const unsigned char *nsec, const unsigned char *npub, const unsigned char *k)
+    int crypto_aead_xchacha20poly1305_ietf_decrypt(
+        unsigned char *m, unsigned long long *mlen_p, unsigned char *nsec, const unsigned char *c,
+        unsigned long long clen, const unsigned char *ad, unsigned long long adlen,
+        const unsigned char *npub, const unsigned char *k)
+    int crypto_generichash_blake2b_salt_personal(
+        unsigned char *out, size_t outlen, const unsigned char *data, unsigned long long inlen,
+        const unsigned char *key, size_t keylen, const unsigned char *salt,
+        const unsigned char *personal)
     int crypto_generichash_blake2b(unsigned char *out, size_t outlen,
                                    const unsigned char *data, unsigned long long inlen,
                                    const unsigned char *key, size_t keylen)

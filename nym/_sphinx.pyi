@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from nym._secrets import Secret
+
 def create_packet(
     payload: bytes,
     route: Sequence[tuple[bytes, bytes, int]],
@@ -10,7 +12,7 @@ def create_packet(
     padding: bytes | None,
 ) -> bytes: ...
 def process_packet(
-    packet: bytes, private_key: bytes
+    packet: bytes, private_key: bytes | Secret
 ) -> (
     tuple[Literal["forward"], bytes, int, bytes] | tuple[Literal["final"], bytes, bytes, bytes]
 ): ...

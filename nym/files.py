@@ -9,8 +9,11 @@ import errno
 import fcntl
 import logging
 import os
+import pwd
+import shlex
 import stat
 import time
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,24 +39,37 @@ def make_folder(path: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
 
 
+def read_bytes(path: Path, longest: int) -> memoryview:
+    """A file of at most `longest` bytes, without a byte order mark.
+
+    It may hold a secret: there is one copy of it, which the caller can wipe. Raises OSError,
+    ValueError, also for UTF-16.
+    """
+    content = memoryview(bytearray(longest + 1))
+    length = 0
+    with path.open("rb", buffering=0) as file:
+        while length <= longest and (more := file.readinto(content[length:])):
+            length += more
+    if length > longest:
+        raise ValueError(f"it has more than {longest} bytes")
+    if bytes(content[:2]) in _UTF_16:
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    begin = len(BOM_UTF8) if bytes(content[: len(BOM_UTF8)]) == BOM_UTF8 else 0
+    return content[begin:length]
+
+
 def read_text(path: Path, longest: int) -> str:
     """The text in a file of at most `longest` bytes, as any editor writes it.
 
     It is UTF-8, with or without a byte order mark. Raises OSError, ValueError.
     """
-    with path.open("rb") as file:
-        content = file.read(longest + 1)
-    if len(content) > longest:
-        raise ValueError(f"it has more than {longest} bytes")
-    if content.startswith(_UTF_16):
-        raise ValueError("it is UTF-16; save it as UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return str(read_bytes(path, longest), "utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def write_file(path: Path, content: bytes, *, replaces: bool = True) -> None:
+def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True) -> None:
     """Put `content` at `path`, all of it or nothing, and on the disk before this returns.
 
     Raises OSError; FileExistsError where it doesn't replace a file that is there by then.
@@ -61,9 +77,11 @@ def write_file(path: Path, content: bytes, *, replaces: bool = True) -> None:
     path = path.resolve()  # a link stays one
     partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
-            file.write(content)
-            file.flush()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(os.open(partial, flags, FILE_MODE), "wb", buffering=0) as file:
+            left = memoryview(content)
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         if replaces or not _is_linked(partial, path):
             partial.replace(path)
@@ -92,6 +110,42 @@ def _is_linked(partial: Path, path: Path) -> bool:
             raise
         return False
     return True
+
+
+def user(number: int) -> str:
+    """The name of the user with this number, as far as this machine knows it."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def is_foreign(path: Path) -> int | None:
+    """The user whose file or folder it is, where that is neither this one nor root. Raises OSError.
+
+    Root uses what belongs to anybody.
+    """
+    owner = path.stat().st_uid
+    return None if owner in (0, os.geteuid()) or os.geteuid() == 0 else owner
+
+
+def open_parents(folder: Path) -> list[str]:
+    """Folders above this one in which others can put something else in its place, and why.
+
+    A group that is this user's own is the user, as where each has one. Raises OSError.
+    """
+    found = []
+    for parent in folder.resolve().parents:
+        status = parent.stat()
+        others = 0o002 if status.st_gid == os.getegid() else 0o022
+        if status.st_uid not in (0, os.geteuid()):
+            found.append(f"{parent} belongs to {user(status.st_uid)}")
+        elif status.st_mode & others and not status.st_mode & stat.S_ISVTX:
+            found.append(
+                f"{parent} has the mode {stat.S_IMODE(status.st_mode):04o} (close it: "
+                f"chmod go-w {shlex.quote(str(parent))})"
+            )
+    return found
 
 
 def close_to_others(folder: Path) -> list[str]:

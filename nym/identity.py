@@ -4,23 +4,29 @@ The private key is a scalar modulo l, little-endian, not clamped; the public key
 with the base point, and is the client's address.
 """
 
-import base64
 import contextlib
 import hmac
 import logging
 import os
-import pwd
+import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-import pysodium
-
 from nym import sphinx
+from nym._secrets import Secret, from_base64, random_scalar, to_base64, wipe
 from nym.errors import IdentityError, ScalarError
-from nym.files import close_to_others, make_folder, os_errors_as, read_text, write_file
-from nym.wire.base64 import decode as decode_base64
+from nym.files import (
+    close_to_others,
+    is_foreign,
+    make_folder,
+    open_parents,
+    os_errors_as,
+    read_bytes,
+    user,
+    write_file,
+)
 from nym.wire.keys import encode_base58
-from nym.wire.sizes import KEY_LENGTH
 
 PRIVATE_FILE = "private.pem"
 PUBLIC_FILE = "public.pem"
@@ -34,7 +40,7 @@ log = logging.getLogger(__name__)
 class Identity(NamedTuple):
     """A key pair, 32 bytes each."""
 
-    private_key: bytes
+    private_key: Secret
     public_key: bytes
 
     def __repr__(self) -> str:
@@ -48,8 +54,7 @@ class Identity(NamedTuple):
 
 def generate_identity() -> Identity:
     """A new pair, from the system's generator."""
-    # ristretto255's scalars are the integers modulo the same l, and never zero.
-    private_key = pysodium.crypto_core_ristretto255_scalar_random()
+    private_key = random_scalar()
     return Identity(private_key, sphinx.public_key(private_key))
 
 
@@ -60,7 +65,11 @@ def save_identity(identity: Identity, folder: Path) -> None:
         # Whenever this is interrupted, no two keys are there that don't belong together: a public
         # key that is missing is made anew.
         (folder / PUBLIC_FILE).unlink(missing_ok=True)
-        write_file(folder / PRIVATE_FILE, encode_pem(_PRIVATE_LABEL, identity.private_key))
+        private = encode_pem(_PRIVATE_LABEL, identity.private_key)
+        try:
+            write_file(folder / PRIVATE_FILE, private)
+        finally:
+            wipe(private)
         write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, identity.public_key))
 
 
@@ -70,6 +79,7 @@ def load_identity(folder: Path) -> Identity:
     The folder is closed to others. Raises IdentityError where the pair is missing, damaged, or no
     pair, or where others keep access to it.
     """
+    _check_owners(folder)
     private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
     _keep_from_others(folder)
     try:
@@ -80,7 +90,7 @@ def load_identity(folder: Path) -> Identity:
         if not (folder / PUBLIC_FILE).exists():
             _make_public_file(folder, public_key)
     if not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
-        if not hmac.compare_digest(private_key, _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)):
+        if private_key != _read(folder / PRIVATE_FILE, _PRIVATE_LABEL):
             return load_identity(folder)  # both were replaced meanwhile
         raise IdentityError(
             f"the keys in {folder} don't belong together; if {PRIVATE_FILE} is the right one, "
@@ -103,29 +113,40 @@ def has_identity(folder: Path) -> bool:
         return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
 
 
-def encode_pem(label: str, content: bytes) -> bytes:
-    """RFC 7468, of one line, with the line ends of the published client."""
-    body = base64.b64encode(content).decode("ascii")
-    return f"-----BEGIN {label}-----\r\n{body}\r\n-----END {label}-----\r\n".encode("ascii")
+def encode_pem(label: str, key: bytes | Secret) -> bytearray:
+    """RFC 7468, of one line, with the line ends of the published client; it can be wiped."""
+    head, end = f"-----BEGIN {label}-----\r\n".encode(), f"\r\n-----END {label}-----\r\n".encode()
+    body = to_base64(key)
+    # At once as long as it gets: where bytes grow, they leave copies behind.
+    text = bytearray(len(head) + len(body) + len(end))
+    text[: len(head)] = head
+    text[len(head) : -len(end)] = body
+    text[-len(end) :] = end
+    wipe(body)
+    return text
 
 
-def decode_pem(label: str, text: str) -> bytes:
-    """The content of a file with one such block. Raises ValueError."""
-    stripped = (line.strip(" \t\r") for line in text.split("\n"))
-    lines = [line for line in stripped if line]
-    if len(lines) < 2 or lines[0] != f"-----BEGIN {label}-----":
+def decode_pem(label: str, text: memoryview) -> Secret:
+    """The key in a file with one such block. Raises ValueError."""
+    begin = re.match(rb"[ \t\r\n]*-----BEGIN %b-----[ \t\r]*\n" % label.encode(), text)
+    if begin is None:
         raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
-    if lines[-1] != f"-----END {label}-----":
+    end = re.search(rb"-----END %b-----[ \t\r\n]*\Z" % label.encode(), text)
+    if end is None or end.start() < begin.end():
         raise ValueError(f"it doesn't end with -----END {label}-----")
-    try:
-        return decode_base64("".join(lines[1:-1]))
-    except ValueError as error:
-        raise ValueError(f"it isn't base64: {error}") from error
+    body = text[begin.end() : end.start()]
+    if not re.fullmatch(rb"(?:[ \t\r]*[A-Za-z0-9+/=]*[ \t\r]*\n)*", body):
+        raise ValueError("it isn't base64")
+    return from_base64(body)
 
 
-def _read(path: Path, label: str) -> bytes:
+def _read(path: Path, label: str) -> Secret:
     try:
-        key = decode_pem(label, read_text(path, _LONGEST_FILE))
+        text = read_bytes(path, _LONGEST_FILE)
+        try:
+            return decode_pem(label, text)
+        finally:
+            wipe(text)
     except FileNotFoundError as error:
         raise IdentityError(
             f"there is no {path}; make the client with: nym-client init --id {path.parent.name}"
@@ -134,9 +155,22 @@ def _read(path: Path, label: str) -> bytes:
         raise IdentityError(f"{path} can't be read as a key: {error.strerror}") from error
     except ValueError as error:
         raise IdentityError(f"{path} can't be read as a key: {error}") from error
-    if len(key) != KEY_LENGTH:
-        raise IdentityError(f"{path} holds {len(key)} bytes; a key has {KEY_LENGTH}")
-    return key
+
+
+def _check_owners(folder: Path) -> None:
+    """Raises IdentityError where another user owns the folder, or a file in it.
+
+    Also for links, whose files aren't changed by `close_to_others`.
+    """
+    with os_errors_as(IdentityError, f"{folder} can't be used"):
+        for path in (folder, *sorted(folder.iterdir())):
+            with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
+                if (owner := is_foreign(path)) is not None:
+                    raise IdentityError(
+                        f"{path} belongs to another user ({user(owner)}), who can read and change "
+                        f"it: run the client as that user, or give it to this one, as root, with: "
+                        f"chown {user(os.geteuid())} {shlex.quote(str(path))}"
+                    )
 
 
 def _keep_from_others(folder: Path) -> None:
@@ -144,22 +178,18 @@ def _keep_from_others(folder: Path) -> None:
 
     The published client leaves its folder and its keys readable by everyone.
     """
-    with os_errors_as(IdentityError, f"others may use {folder}, and can't be kept from it"):
-        for path in (folder, folder / PRIVATE_FILE):
-            owner = path.stat().st_uid
-            if os.geteuid() not in (0, owner) and owner != 0:
-                raise IdentityError(
-                    f"{path} belongs to another user ({_user(owner)}), who can read and exchange "
-                    "the keys: run the client as that user, or let this one own it"
-                )
+    with os_errors_as(
+        IdentityError,
+        f"others may use {folder}, and can't be kept from it; its owner can, with: "
+        f"chmod -R go= {shlex.quote(str(folder))}",
+    ):
         if was_open := close_to_others(folder):
             log.warning(
                 "these could be read by others, and are closed to them now: %s", ", ".join(was_open)
             )
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
+        if parents := open_parents(folder):
+            log.warning(
+                "other users can put another folder in the place of %s, keys included: %s",
+                folder,
+                "; ".join(parents),
+            )

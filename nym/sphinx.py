@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from nym import _curve, _padding, _sphinx
+from nym._secrets import Secret
 from nym.errors import DestinationError, GroupElementError, LengthError
 
 public_key = _curve.public_key
@@ -103,7 +104,7 @@ def create_packet(
     return _sphinx.create_packet(payload, route, destination, identifier, secret, padding)
 
 
-def process_packet(packet: bytes, private_key: bytes) -> Forward | Final:
+def process_packet(packet: bytes, private_key: bytes | Secret) -> Forward | Final:
     """What the node with `private_key` (32 bytes) makes of `packet` (1372). "Processing".
 
     Raises LengthError, GroupElementError, MacError, FlagError.

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym import sphinx
+from nym._secrets import Secret
 from nym.envelope import (
     ANONYMOUS_CAPACITY,
     MOST_RUNS,
@@ -52,12 +53,12 @@ def named(case: dict[str, str]) -> str:
 
 def identity_of(scalar: int) -> Identity:
     private_key = scalar.to_bytes(32, "little")
-    return Identity(private_key, sphinx.public_key(private_key))
+    return Identity(Secret(private_key), sphinx.public_key(private_key))
 
 
 def vector_identity(name: str) -> Identity:
     keys = VECTORS["keys"][name]
-    return Identity(bytes.fromhex(keys["private_key"]), bytes.fromhex(keys["public_key"]))
+    return Identity(Secret(bytes.fromhex(keys["private_key"])), bytes.fromhex(keys["public_key"]))
 
 
 def clamped(scalar: int) -> bytes | None:

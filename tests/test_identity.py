@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -89,6 +90,7 @@ import os, sys
 from pathlib import Path
 from nym.identity import has_identity, load_identity, save_identity, generate_identity
 from nym.errors import IdentityError
+os.setgid({USER})
 os.setuid({USER})
 folder = Path(sys.argv[2])
 try:
@@ -98,35 +100,82 @@ except IdentityError as error:
 """
 
 
-def said(what: str, folder: Path) -> str:
-    """How a call ends for another user."""
+def said(what: str, folder: Path, *, warns: bool = False) -> str:
+    """How a call ends for another user, or what it warns of."""
     ran = subprocess.run(
         [sys.executable, "-c", AS_USER, what, str(folder)],
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    return ran.stdout.decode()
+    return (ran.stderr if warns else ran.stdout).decode()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root can become another user")
 def test_folders_of_others_are_errors_with_a_name(anyone: Path) -> None:
     folder = published(anyone / "alice")
     os.chown(folder, 4321, 4321)
-    assert "alice belongs to another user (4321)" in said("load_identity(folder)", folder)
+    refused = said("load_identity(folder)", folder)
+    assert "alice belongs to another user (4321)" in refused
+    assert f"chown {USER} {folder}" in refused
     os.chown(folder, USER, USER)
     os.chown(folder / PRIVATE_FILE, 4321, 4321)
     assert f"{PRIVATE_FILE} belongs to another user (4321)" in said("load_identity(folder)", folder)
     os.chown(folder / PRIVATE_FILE, 0, 0)  # as secrets are mounted into containers
-    refused = "others may use {}, and can't be kept from it: Operation not permitted"
-    assert refused.format(folder) in said("load_identity(folder)", folder)
+    refused = said("load_identity(folder)", folder)
+    assert f"others may use {folder}, and can't be kept from it; its owner can" in refused
+    assert f"chmod -R go= {folder}: Operation not permitted" in refused
     (folder / PRIVATE_FILE).chmod(0o600)
     assert "can't be read as a key: Permission denied" in said("load_identity(folder)", folder)
     os.chown(folder, 0, 0)
     folder.chmod(0o700)
     assert "can't be read: Permission denied" in said("has_identity(folder)", folder)
+    assert "can't be used: Permission denied" in said("load_identity(folder)", folder)
     save = "save_identity(generate_identity(), folder)"
     assert "keys can't be written to" in said(save, folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root can become another user")
+@pytest.mark.parametrize("name", ["client.db", "config.toml", PUBLIC_FILE, "a link"])
+def test_no_file_is_another_users(anyone: Path, name: str) -> None:
+    folder = published(anyone / "alice")
+    (anyone / "elsewhere").write_text("")
+    (folder / "a link").symlink_to(anyone / "elsewhere")
+    (folder / "client.db").touch()
+    (folder / "config.toml").touch()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, USER, USER)
+    assert said("print(load_identity(folder).address)", folder).startswith("Gg5s")
+    os.chown(folder / name, 4321, 4321)
+    assert f"{folder / name} belongs to another user (4321)" in said(
+        "load_identity(folder)", folder
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root can become another user")
+def test_parents_that_others_can_write_to_are_said(anyone: Path) -> None:
+    home = anyone / "home"
+    folder = home / ".config" / "alice"
+    home.mkdir()
+    published(folder.parent.parent / "alice").rename(home / "made")
+    folder.parent.mkdir()
+    (home / "made").rename(folder)
+    for path in (home, folder.parent, folder, *folder.iterdir()):
+        os.chown(path, USER, USER)
+    anyone.chmod(0o1777)  # as /tmp is: others can't rename what isn't theirs
+    home.chmod(0o755)
+    assert said("load_identity(folder)", folder, warns=True).count("the place of") == 0
+    for path, mode in ((home, 0o777), (home, 0o772), (folder.parent, 0o777)):
+        path.chmod(mode)
+        warned = said("load_identity(folder)", folder, warns=True)
+        assert f"other users can put another folder in the place of {folder}" in warned
+        assert f"{path} has the mode {mode:04o} (close it: chmod go-w {path})" in warned
+        path.chmod(0o755)
+    home.chmod(0o775)
+    os.chown(home, USER, 4321)
+    assert "chmod go-w" in said("load_identity(folder)", folder, warns=True)
+    os.chown(home, 4321, 4321)
+    assert f"{home} belongs to 4321" in said("load_identity(folder)", folder, warns=True)
 
 
 @pytest.fixture
@@ -147,8 +196,8 @@ def test_a_private_key_that_is_interrupted_never_meets_another_public_one(tmp_pa
 
 
 def test_new_keys_differ_are_canonical_and_come_back(tmp_path: Path) -> None:
-    identities = {generate_identity() for _ in range(20)}
-    assert len(identities) == 20
+    identities = [generate_identity() for _ in range(20)]
+    assert len({bytes(i.private_key) for i in identities}) == 20
     assert all(0 < int.from_bytes(i.private_key, "little") < L for i in identities)
     identity = identities.pop()
     assert not has_identity(tmp_path / "bob")
@@ -159,8 +208,11 @@ def test_new_keys_differ_are_canonical_and_come_back(tmp_path: Path) -> None:
 
 def test_an_identity_does_not_show_its_private_key() -> None:
     identity = generate_identity()
-    assert identity.private_key.hex() not in repr(identity)
-    assert repr(identity.private_key) not in repr(identity)
+    for shown in (repr(identity), str(identity), repr(identity.private_key)):
+        assert bytes(identity.private_key).hex() not in shown
+        assert repr(bytes(identity.private_key))[2:-1] not in shown
+    with pytest.raises(TypeError):
+        pickle.dumps(identity)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +227,7 @@ def test_an_identity_does_not_show_its_private_key() -> None:
             PRIVATE_FILE,
             b"-----BEGIN DUMMY KEY BASED ON X25519 PRIVATE KEY-----\nAAAA\n"
             b"-----END DUMMY KEY BASED ON X25519 PRIVATE KEY-----",
-            "holds 3 bytes",
+            "isn't base64 of 32 bytes",
         ),
         (
             PRIVATE_FILE,

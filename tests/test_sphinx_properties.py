@@ -111,7 +111,7 @@ def test_two_packets_of_the_same_message_share_nothing() -> None:
 
 def test_the_last_block_is_filled_at_random() -> None:
     route = [sphinx.Hop(bytes(32), KEYS[0].public_key, 0)]
-    secret = KEYS[1].private_key
+    secret = bytes(KEYS[1].private_key)
     one, other = (sphinx.create_packet(b"x", route, bytes(32), secret=secret) for _ in range(2))
     assert one[:32] == other[:32]
     assert one[48:100] == other[48:100]  # flag to identifier

@@ -38,7 +38,8 @@ def sent_as_protobuf(message: str, **recipient: str) -> Send:
 
 
 def pem(text: str) -> bytes:
-    return decode_pem("A KEY", f"-----BEGIN A KEY-----\n{text}\n-----END A KEY-----")
+    file = f"-----BEGIN A KEY-----\n{text}\n-----END A KEY-----".encode()
+    return bytes(decode_pem("A KEY", memoryview(bytearray(file))))
 
 
 def port(text: str) -> int | None:

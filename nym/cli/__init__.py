@@ -1,6 +1,7 @@
 """The command line: what it means, and how it ends."""
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -84,11 +85,24 @@ def _run(arguments: list[str]) -> int:
     from nym.cli.log import set_up_log
 
     set_up_log(None)
+    _keep_memory_private()
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
     # Not before: where an import is interrupted, that can be lost.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return carry_out(options)
+
+
+def _keep_memory_private() -> None:
+    """No core, and nobody but root looks into a process that has keys in its memory, or may get.
+
+    docs/operating.md, "Looking into a client", says what that takes away.
+    """
+    from nym._secrets import forbid_dumps
+
+    forbid_dumps()
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # also for what is started from here
 
 
 def _command(arguments: list[str]) -> str | None:

@@ -11,12 +11,10 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-import pysodium
-
+from nym._secrets import Secret, decrypt, derive, encrypt
 from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.files import FILE_MODE
 from nym.store.aside import name_aside, set_aside
@@ -31,7 +29,7 @@ FILE = "client.db"
 _FORMAT = 3
 _PIECE = " piece"  # of the kind of pieces; their ids are the entry's, a space, and a number
 _LATEST = 1000  # no version that will ever be; more is damage
-_NONCE_LENGTH = pysodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+_NONCE_LENGTH = 24
 # Of the write-ahead log: small, so that it doesn't fill a small disk by itself.
 _PAGES = 100
 _PAGE = 4096
@@ -73,12 +71,12 @@ class Database:
     the file can't be used, FolderInUseError where another process uses it.
     """
 
-    def __init__(self, folder: Path, private_key: bytes) -> None:
+    def __init__(self, folder: Path, private_key: bytes | Secret) -> None:
         self.path = folder / FILE
         self.entries: dict[str, list[tuple[str, Message]]] = {}
         self._long: set[tuple[str, str]] = set()  # entries that have pieces, perhaps
         self._has_format = False
-        self._key = blake2b(key=private_key, person=b"nym client.db", digest_size=32).digest()
+        self._key = derive(private_key, b"nym client.db")
         self._reserve = Reserve(folder)
         self._connection = self._open()
         if error := self.lack():
@@ -309,17 +307,11 @@ class Database:
 
     def _seal(self, body: bytes, what: bytes) -> bytes:
         nonce = os.urandom(_NONCE_LENGTH)
-        sealed: bytes = pysodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            body, what, nonce, self._key
-        )
-        return nonce + sealed
+        return nonce + encrypt(self._key, body, what, nonce)
 
     def _unseal(self, body: bytes, what: bytes) -> bytes:
         nonce, sealed = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
-        opened: bytes = pysodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
-            sealed, what, nonce, self._key
-        )
-        return opened
+        return decrypt(self._key, sealed, what, nonce)
 
 
 def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:

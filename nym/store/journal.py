@@ -22,6 +22,7 @@ import gevent
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
+from nym._secrets import Secret
 from nym.errors import StoreError
 from nym.store.database import Change, Database, Parts
 from nym.wire.pieces import Message
@@ -67,7 +68,7 @@ class _Round:
 class Journal:
     """The entries of one client, over its database. Raises what that raises."""
 
-    def __init__(self, folder: Path, private_key: bytes) -> None:
+    def __init__(self, folder: Path, private_key: bytes | Secret) -> None:
         self._thread = _start_thread()
         try:
             self._database = Database(folder, private_key)

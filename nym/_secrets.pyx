@@ -1,0 +1,185 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""Keys in memory that goes neither to swap nor into a core, and is wiped when it is let go.
+
+The memory is libsodium's: between pages that can't be touched, locked as far as the system allows
+(RLIMIT_MEMLOCK), left out of cores. What Python makes of a key stays until its memory is used for
+something else, so a key never becomes bytes here: files are read into what can be wiped.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memcpy
+
+from nym._checks cimport byte
+from nym._sodium cimport (
+    crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt,
+    crypto_core_ed25519_scalar_random, crypto_generichash_blake2b_salt_personal, sodium_base642bin,
+    sodium_bin2base64, sodium_free, sodium_init, sodium_malloc, sodium_memcmp, sodium_memzero,
+)
+
+from nym.errors import LengthError
+
+cdef extern from "sys/prctl.h" nogil:
+    int prctl(int option, unsigned long value, ...)
+    int PR_SET_DUMPABLE
+
+cdef enum:
+    KEY = 32
+    NONCE = 24
+    TAG = 16
+    PERSON = 16
+    BASE64 = 45  # of a key, with the zero at the end
+    ORIGINAL = 1  # RFC 4648, with padding
+
+if sodium_init() < 0:
+    raise ImportError("libsodium can't be initialised")
+
+
+cdef class Secret:
+    """A key of 32 bytes; as a buffer, it is readable wherever bytes are."""
+
+    cdef byte *data
+
+    def __cinit__(self, content=None):
+        # A copy of `content`, any buffer; left out, zeros.
+        cdef Py_buffer given
+        self.data = <byte *>sodium_malloc(KEY)
+        if self.data is NULL:
+            raise MemoryError("no memory for a key")
+        sodium_memzero(self.data, KEY)
+        if content is None:
+            return
+        PyObject_GetBuffer(content, &given, PyBUF_SIMPLE)
+        try:
+            if given.len != KEY:
+                raise LengthError(f"a key has {KEY} bytes, not {given.len}")
+            memcpy(self.data, given.buf, KEY)
+        finally:
+            PyBuffer_Release(&given)
+
+    def __dealloc__(self):
+        sodium_free(self.data)  # which wipes
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, KEY, 1, flags)
+
+    def __len__(self):
+        return KEY
+
+    def __eq__(self, other):
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return sodium_memcmp(self.data, (<Secret>other).data, KEY) == 0
+
+    __hash__ = None
+
+    def __repr__(self):
+        return "<a secret>"
+
+    def __reduce__(self):
+        raise TypeError("a secret is not to be copied")
+
+
+def random_scalar():
+    """A secret number modulo l that isn't zero, from the system's generator."""
+    cdef Secret scalar = Secret()
+    crypto_core_ed25519_scalar_random(scalar.data)
+    return scalar
+
+
+def derive(key, bytes person not None):
+    """The secret that is made of `key`, for the purpose that `person`, up to 16 bytes, names.
+
+    It is keyed BLAKE2b over nothing.
+    """
+    cdef Secret source = key if isinstance(key, Secret) else Secret(key)
+    cdef Secret derived = Secret()
+    cdef bytes named = person.ljust(PERSON, b"\0")
+    if len(named) != PERSON:
+        raise LengthError(f"a purpose has at most {PERSON} bytes, not {len(named)}")
+    if crypto_generichash_blake2b_salt_personal(
+        derived.data, KEY, NULL, 0, source.data, KEY, NULL, <const byte *>PyBytes_AS_STRING(named)
+    ) != 0:
+        raise MemoryError("libsodium could not derive a key")
+    return derived
+
+
+def encrypt(Secret key not None, bytes message not None, bytes about not None, bytes nonce not None):
+    """XChaCha20-Poly1305: `message`, sealed, with `about` authenticated. Raises LengthError."""
+    cdef Py_ssize_t length = len(message)
+    cdef bytes sealed = PyBytes_FromStringAndSize(NULL, length + TAG)
+    if len(nonce) != NONCE:
+        raise LengthError(f"a nonce has {NONCE} bytes, not {len(nonce)}")
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        <byte *>PyBytes_AS_STRING(sealed), NULL,
+        <const byte *>PyBytes_AS_STRING(message), length,
+        <const byte *>PyBytes_AS_STRING(about), len(about),
+        NULL, <const byte *>PyBytes_AS_STRING(nonce), key.data,
+    )
+    return sealed
+
+
+def decrypt(Secret key not None, bytes sealed not None, bytes about not None, bytes nonce not None):
+    """What was sealed by `encrypt`. Raises ValueError for anything else."""
+    cdef Py_ssize_t length = len(sealed) - TAG
+    cdef bytes message
+    if length < 0 or len(nonce) != NONCE:
+        raise ValueError("it is too short to have been sealed")
+    message = PyBytes_FromStringAndSize(NULL, length)
+    if crypto_aead_xchacha20poly1305_ietf_decrypt(
+        <byte *>PyBytes_AS_STRING(message), NULL, NULL,
+        <const byte *>PyBytes_AS_STRING(sealed), length + TAG,
+        <const byte *>PyBytes_AS_STRING(about), len(about),
+        <const byte *>PyBytes_AS_STRING(nonce), key.data,
+    ) != 0:
+        raise ValueError("it was changed, or sealed with another key")
+    return message
+
+
+def from_base64(text):
+    """The secret in a text, any buffer of RFC 4648's one form; white space is passed over.
+
+    Raises ValueError.
+    """
+    cdef Py_buffer given
+    cdef Secret secret = Secret()
+    cdef size_t length = 0
+    cdef const char *end = NULL
+    cdef int failure
+    PyObject_GetBuffer(text, &given, PyBUF_SIMPLE)
+    try:
+        failure = sodium_base642bin(
+            secret.data, KEY, <const char *>given.buf, given.len, " \t\r\n", &length, &end, ORIGINAL
+        )
+        if failure == 0 and end != <const char *>given.buf + given.len:
+            failure = -1
+    finally:
+        PyBuffer_Release(&given)
+    if failure != 0 or length != KEY:
+        raise ValueError(f"it isn't base64 of {KEY} bytes")
+    return secret
+
+
+def to_base64(key):
+    """The text of a key, in a bytearray that can be wiped."""
+    cdef Secret secret = key if isinstance(key, Secret) else Secret(key)
+    cdef char encoded[BASE64]
+    sodium_bin2base64(encoded, BASE64, secret.data, KEY, ORIGINAL)
+    text = bytearray(BASE64 - 1)
+    memcpy(PyByteArray_AS_STRING(text), encoded, BASE64 - 1)
+    sodium_memzero(encoded, BASE64)
+    return text
+
+
+def wipe(buffer):
+    """Fill a writable buffer with zeros."""
+    cdef byte[::1] view = buffer
+    if view.shape[0]:
+        sodium_memzero(&view[0], view.shape[0])
+
+
+def forbid_dumps():
+    """No core of this process is written, and nobody but root can look into it, or trace it."""
+    if prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError("the system doesn't let the process forbid dumps")
