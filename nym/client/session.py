@@ -274,17 +274,23 @@ class _Trouble:
     """
 
     def __init__(self) -> None:
-        self.why = "it belongs to another network"
         self._since: dict[str, float] = {}
+        self._why: dict[str, str] = {}
+
+    @property
+    def why(self) -> str:
+        """What is wrong, so that it would be left."""
+        return "; ".join(self._why.values()) or "it belongs to another network"
 
     def begins(self, what: str, now: float, why: str) -> None:
         """It is wrong now, if it wasn't before."""
         self._since.setdefault(what, now)
-        self.why = why
+        self._why[what] = why
 
     def ends(self, what: str) -> None:
         """It is as it should be."""
         self._since.pop(what, None)
+        self._why.pop(what, None)
 
     def seconds(self, now: float) -> float:
         """For how long something has been wrong."""
