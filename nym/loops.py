@@ -172,8 +172,11 @@ class Loops:
         if not self.is_served:
             return False
         loss = self.loss(now)
-        is_feigned = self._silent_from is not None and now - self._silent_from > LONGEST_BACKLOG
-        return self.is_dead or is_feigned or (loss is not None and loss >= share)
+        return self.is_dead or self.is_feigned(now) or (loss is not None and loss >= share)
+
+    def is_feigned(self, now: float) -> bool:
+        """Whether none came back for longer than any backlog takes."""
+        return self._silent_from is not None and now - self._silent_from > LONGEST_BACKLOG
 
     @property
     def is_dead(self) -> bool:
@@ -209,6 +212,14 @@ class Loops:
         if len(self._counted) < LEAST or now - self._counted[-1].sent_at > STALE:
             return None
         return self._lost / len(self._counted)
+
+    def loss_since(self, at: float) -> float | None:
+        """The share that is lost of those that left since then; None while too few are due."""
+        left = self._loops[bisect_left(self._loops, at, key=_sent_at) : self._due]
+        known = [loop for loop in left if not loop.is_void]
+        if len(known) < LEAST:
+            return None
+        return sum(not loop.is_back for loop in known) / len(known)
 
     def outlook(self, now: float) -> Outlook:
         """What a packet can expect that leaves now."""

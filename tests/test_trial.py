@@ -38,6 +38,9 @@ class Client:
         self.first, self.now = self.provider, 0.0
         self.losing: set[ProviderNode] = set()
         self.tried: set[ProviderNode] = set()
+        self.is_busy = False  # loops to its own wait there
+        self._waiting: list[bytes] = []
+        self._coming: list[bytes] = []
         self._sent = 0
 
     @property
@@ -57,11 +60,15 @@ class Client:
             else:
                 self.loops.sent(name, ROUTE, self.now)
             if (other or self.provider) not in self.losing:
-                self.trial.returned(name, self.now)
+                (self._coming if other else self._waiting).append(name)
+            if not self.is_busy:
+                self._coming, self._waiting = self._coming + self._waiting, []
+            while self._coming:
+                self.trial.returned(self._coming.pop(0), self.now)
             for registration in self.session.others():
                 registration.token = b"token"
                 self.trial.pulled(registration, self.now, is_drained=True)
-            self.loops.pulled(self.now, is_drained=True)
+            self.loops.pulled(self.now, is_drained=not self.is_busy)
             self.trial.look(self.now)
 
 
@@ -102,6 +109,18 @@ def test_one_that_does_better_is_found_behind_one_that_does_not(journal: Journal
     client.losing = {client.first, *client.tried}
     client.run(2 * LONGEST_TRIAL)
     assert client.provider not in client.losing
+
+
+def test_when_the_mixnodes_carry_again_a_busy_provider_is_not_left(journal: Journal) -> None:
+    client = Client(journal, 1, 2)
+    client.losing = set(client.nodes)
+    client.run(FOR + 200.0)
+    client.losing, client.is_busy = set(), True  # the own one's loops wait behind others
+    client.run(120.0)
+    client.is_busy = False
+    client.run(LONGEST_TRIAL)
+    assert client.provider == client.first
+    assert client.trial.reason is None
 
 
 def test_it_is_not_blamed_while_our_own_line_is_down(journal: Journal) -> None:

@@ -55,6 +55,7 @@ class ProviderTrial:
         self._losing_since: float | None = None
         self._tried: set[bytes] = set()  # keys of those that did no better
         self._candidate: tuple[Registration, Loops, float] | None = None  # tried since then
+        self._carried_since: float | None = None  # when the first of its loops came back
         self._has_said = False
 
     @property
@@ -83,8 +84,10 @@ class ProviderTrial:
 
     def returned(self, name: bytes, now: float) -> None:
         """A loop came, from the own provider or from another one."""
-        if not self._loops.returned(name, now) and self._candidate:
-            self._candidate[1].returned(name, now)
+        if self._loops.returned(name, now) or not self._candidate:
+            return
+        if self._candidate[1].returned(name, now) and self._carried_since is None:
+            self._carried_since = now
 
     def pulled(self, registration: Registration, now: float, *, is_drained: bool) -> None:
         """A pull at another provider succeeded."""
@@ -118,9 +121,18 @@ class ProviderTrial:
             self._has_said = True
             log.warning("%s", self.reason)
 
-    def _does_better(self, loops: Loops, now: float) -> bool:
-        loss = loops.loss(now)
-        return loss is not None and loss <= GOOD_ENOUGH
+    def _does_better(self, others: Loops, now: float) -> bool:
+        """Whether it does, of those loops that left when the mixnodes surely carried packets.
+
+        When they do so again after an outage, its loops may be back before those of a busy
+        provider: what was lost before that says nothing of either.
+        """
+        if self._carried_since is None:
+            return False
+        theirs = others.loss_since(self._carried_since)
+        own = self._loops.loss_since(self._carried_since)
+        is_own_bad = self._loops.is_feigned(now) if own is None else own >= TOO_MUCH
+        return theirs is not None and theirs <= GOOD_ENOUGH and is_own_bad
 
     def _try_next(self, now: float) -> None:
         if self._candidate:
@@ -130,9 +142,10 @@ class ProviderTrial:
             self._tried.clear()  # from the beginning
             registration = self._session.candidate(self._tried)
         self._candidate = (registration, Loops(self._loops.patience), now) if registration else None
+        self._carried_since = None
 
     def _end(self) -> None:
-        self._losing_since = self._candidate = None
+        self._losing_since = self._candidate = self._carried_since = None
         self._has_said = False
         self._tried.clear()
 
