@@ -293,3 +293,30 @@ def test_a_message_that_cannot_be_kept_takes_no_others_along(
     setup.receiver.settle()
     assert contents(setup.inbox.take()) == [b"two", b"three"]
     assert "a message that came could not be kept" in caplog.text
+
+
+def test_what_goes_wrong_with_many_messages_is_said_once(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: Any, **named: Any) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(setup.inbox, "deliver", fail)
+    setup.receiver.take(Pulled([b"one", b"two", b"three"]))
+    assert len(caplog.records) == 1
+
+
+def test_an_answer_with_any_number_of_messages_holds_up_nobody(setup: Setup) -> None:
+    turns = list[float]()
+
+    def take_turns() -> None:
+        while True:
+            turns.append(time.perf_counter())
+            gevent.sleep(0.001)
+
+    other = gevent.spawn(take_turns)
+    try:
+        setup.receiver.take(Pulled([sealed(Cover(bytes(16)))] * 2000))
+    finally:
+        other.kill()
+    assert len(turns) > 20

@@ -11,6 +11,7 @@ from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
 from nym.errors import StoreError
+from nym.net.spell import Spell
 from nym.store.inbox import Inbox
 from nym.wire.provider import Pulled, is_cover
 
@@ -38,6 +39,7 @@ class Receiver:
         self.accepts_plain = True
         self.plain_refused = 0
         self._contradicted = logging.WARNING  # said loudly once
+        self._said: set[type[Exception]] = set()
         self._owed: list[tuple[Fragment, Run]] = []
 
     def settle(self) -> None:
@@ -61,13 +63,21 @@ class Receiver:
         if not pulled.is_sound:
             level, self._contradicted = self._contradicted, logging.DEBUG
             log.log(level, "the provider's answer contradicts itself: what has no seal is dropped")
+        spell = Spell()  # a provider can have put many into one answer
         for message in pulled.messages:
+            spell.rest()
             if not is_cover(message):
                 try:
                     self._sort(message, now, is_sound=pulled.is_sound)
-                except Exception:  # the others are nowhere else any more
-                    log.exception("a message that came could not be kept")
+                except Exception as error:  # noqa: BLE001 - the others are nowhere else any more
+                    self._say(error)
         self._assembly.expire(now)
+
+    def _say(self, error: Exception) -> None:
+        """Each kind of error once: any number of messages may bring it about."""
+        if type(error) not in self._said:
+            self._said.add(type(error))
+            log.error("a message that came could not be kept", exc_info=error)
 
     def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:
         match self._envelopes.open(message):
