@@ -395,11 +395,11 @@ def test_what_is_sent_in_one_standing_takes_no_room_of_another(
 MADE_UP = (Random(number).randbytes(32) for number in count())
 
 
-def begun(number: int, sender: bytes | None) -> Fragment:
-    """The first packet of a message that never goes on, as a flood has them."""
+def begun(number: int, sender: bytes | None, index: int = 0) -> Fragment:
+    """A packet of a message that is never complete, as a flood has them."""
     message_id = number.to_bytes(16, "big")
     size = ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
-    return Fragment(message_id, 0, 1000, bytes(size), sender)
+    return Fragment(message_id, index, 1000, bytes(size), sender)
 
 
 @pytest.mark.parametrize("is_proven", [True, False])
@@ -413,9 +413,10 @@ def test_a_flood_between_an_honest_messages_packets_does_not_keep_it_from_being_
 ) -> None:
     numbers = count()
 
-    def flood(packets: int) -> None:
-        for number in islice(numbers, packets):
-            receiving.add(begun(number, next(MADE_UP) if is_proven else None))
+    def flood(messages: int) -> None:
+        for number in islice(numbers, messages):
+            sender = next(MADE_UP) if is_proven else None
+            receiving.add(*(begun(number, sender, index) for index in range(2)))
 
     flood(first)
     honest = [

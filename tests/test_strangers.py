@@ -46,9 +46,11 @@ class Stranger:
         for envelope in sealed:
             self._inboxes.put(self._victim, envelope)
 
-    def begun(self) -> Fragment:
-        """The first packet of a message that doesn't go on."""
-        return Fragment(os.urandom(16), 0, 1000, bytes(ANONYMOUS_CAPACITY))
+    def begin(self, messages: int) -> None:
+        """Packets of messages that don't go on, two of each."""
+        for _ in range(messages):
+            name, data = os.urandom(16), bytes(ANONYMOUS_CAPACITY)
+            self.bring(*(Fragment(name, index, 1000, data) for index in range(2)))
 
     def message(self, message: bytes, *, is_proven: bool) -> list[Fragment]:
         """All fragments of a message."""
@@ -85,13 +87,13 @@ def test_messages_that_are_begun_and_a_packet_between_two_others_push_out_no_mes
     bob, watching = registered(stack, network)
     receiving = subscribed(stack, bob)
     stranger, honest = Stranger(network, bob), Stranger(network, bob)
-    stranger.bring(*(stranger.begun() for _ in range(50)))
+    stranger.begin(50)
     wait_until(lambda: watching.ask(type="status")["partial"] == 50, "no room for another one")
     sent = [os.urandom(4 * ANONYMOUS_CAPACITY) for _ in range(10)]
     for message in sent:
         for piece in honest.message(message, is_proven=False):
             honest.bring(piece)
-            stranger.bring(stranger.begun())
+            stranger.begin(1)
     assert [receiving.receive().message for _ in sent] == sent
     warnings = [record for record in caplog.records if "given up" in record.getMessage()]
     assert len(warnings) == 1
