@@ -51,10 +51,8 @@ def chosen(begin: bytes, rest: bytes) -> Callable[[random.Random], bytes]:
     return make
 
 
-def framed_head() -> bytes:
-    """A frame that ends with the first 32 bytes: a field that nobody knows."""
-    return b"\x3e\x7a\x3c"
-
+# A frame that ends with the first 32 bytes: a send without a recipient, which ends no connection.
+SEND = b"\x3e\x12\x1d\x0a\x1b"
 
 KINDS: dict[str, Callable[[random.Random], bytes]] = {
     "packets": packet,
@@ -65,7 +63,7 @@ KINDS: dict[str, Callable[[random.Random], bytes]] = {
     },
     "lines in a packet": chosen(b"{", FETCHES),
     "lines behind what looks like an object": chosen(b'{"', FETCHES),
-    "frames in a packet": chosen(framed_head(), bytes(31) + FRAMES),
+    "frames in a packet": chosen(SEND, FRAMES),
     "frames that begin a packet": chosen(FRAMES[:6], FRAMES),
     "frames of 8 bytes' length": chosen(bytes(7), FRAMES),
     "registrations": lambda chance: Register(chance.randbytes(32)).encode(),

@@ -27,9 +27,6 @@ LONE_DETAILS = b"\x04"
 _RAW_REQUESTS = (1, 2, 3)
 # The fields of mix.proto's Request, here so that nobody loads protobuf who doesn't speak it.
 PROTOBUF_REQUESTS = frozenset(("send", "fetch", "clients", "details", "flush"))
-# A mixnode of this machine forwards what strangers made, to where they say: behind its first 32
-# bytes, a packet can hold frames of theirs. Packets are written whole, and the published programs
-# that have lengths like these write less than one.
 # A page can choose the method of a request, or its first bytes; a frame's second byte is a tag, and
 # of the tags that go with such a length none is printable.
 _HTTP = re.compile(rb"[!-~][ -~]")
@@ -53,7 +50,11 @@ def detect(data: bytes, *, is_all: bool) -> Framing | Unframed | None:
     if data == LONE_DETAILS:
         return UNDECIDED
     is_length = first % 2 == 0 or first >= 0x80
-    if is_length and not _HTTP.match(data) and len(data) % PACKET_LENGTH:
+    # A mixnode on this machine forwards what strangers made to where they say, and behind its first
+    # 32 bytes, a packet can hold frames of theirs. Packets are written whole, and published
+    # programs with such lengths write less than one at a time.
+    is_packets = len(data) % PACKET_LENGTH == 0
+    if is_length and not is_packets and not _HTTP.match(data):
         return Framing.VARINT
     return Unframed.RAW  # which refuses what it doesn't know
 
