@@ -21,7 +21,7 @@ from nym.sphinx import Final, Forward
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import Register, decode_request, encode_messages
-from tests.harness import FAST, Application, Lines, free_port, running, serving, wait_until
+from tests.harness import FAST, OTHER, Application, Lines, free_port, running, serving, wait_until
 
 LONG = 1 << 17
 FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0.02)
@@ -200,7 +200,7 @@ def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
     network = stack.enter_context(running(Network()))
     alice = stack.enter_context(Application(network.url, message_lifetime=0.5))
     with alice.lines() as lines, subscribed(stack, alice) as subscriber:
-        message_id = lines.send(b"x" * 32, b"to nobody", reliable=True)
+        message_id = lines.send(OTHER, b"to nobody", reliable=True)
         assert subscriber.hear() == {"type": "failed", "id": message_id}
         wait_until(lambda: lines.ask(type="status")["failed"] == [message_id])
         assert lines.ask(type="status")["outbox"] == 0

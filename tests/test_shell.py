@@ -22,6 +22,7 @@ from nym.localnet.network import Network
 from nym.store import room
 from nym.wire.keys import encode_base58
 from tests.harness import (
+    OTHER,
     PATIENCE,
     PROGRAM,
     Application,
@@ -294,7 +295,7 @@ def test_long_work_is_shown_on_terminals_that_can(shell: Shell, term: str, is_sh
 
 def test_what_is_given_up_is_said_with_its_id(shell: Shell) -> None:
     shell.alice.client._deliveries.lifetime = 0.3
-    nobody = encode_base58(b"x" * 32)
+    nobody = encode_base58(OTHER)
     code, out, err = shell.run(f"echo hello | nym-client send --id alice --wait --json {nobody}")
     assert code == 1
     assert json.loads(out)["id"].encode() in err
