@@ -1,30 +1,45 @@
 """What people and programs are told of the network."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from nym.judge import PROVIDERS, Judgement
-from nym.topology import Topology
-from nym.wire.requests import LeftOut, NetworkReport
+from nym.topology import Mix, ProviderNode, Topology
+from nym.wire.keys import encode_base58
+from nym.wire.requests import LeftOut, NetworkDetails, NetworkReport, NodeDetails
 
 _MOST_REASONS = 5  # that are told in a sentence; others are summed up
 
 
-def network_report(topology: Topology | None, judgement: Judgement, layers: int) -> NetworkReport:
-    """Of the network in use, if there is one, and of what is listed now."""
-    widths = judgement.widths()
+def network_report(topology: Topology, left_out: Counter[str]) -> NetworkReport:
+    """The size of the network in use."""
     return {
-        "layers": [widths[number] for number in range(1, layers + 1)]
-        if topology is None
-        else [len(layer) for layer in topology.layers],
-        "providers": widths[PROVIDERS] if topology is None else len(topology.providers),
-        "left_out": left_out(judgement),
-        "digest": topology and topology.digest(),
+        "layers": [len(layer) for layer in topology.layers],
+        "providers": len(topology.providers),
+        "left_out": by_number(left_out),
+        "digest": topology.digest(),
     }
 
 
-def left_out(judgement: Judgement) -> list[LeftOut]:
+def network_details(topology: Topology, left_out: Counter[str]) -> NetworkDetails:
+    """Each node of it."""
+    return NetworkDetails(
+        [[_node(node) for node in layer] for layer in topology.layers],
+        [
+            {
+                **_node(node),
+                "client_address": str(node.client_address),
+                "clients": len(node.clients),
+            }
+            for node in topology.providers
+        ],
+        by_number(left_out),
+        topology.digest(),
+    )
+
+
+def by_number(left_out: Counter[str]) -> list[LeftOut]:
     """How many records don't count, and why, the most frequent reason first."""
-    return [{"nodes": count, "why": why} for why, count in judgement.left_out.most_common()]
+    return [{"nodes": count, "why": why} for why, count in left_out.most_common()]
 
 
 def describe_left_out(left_out: Sequence[LeftOut]) -> str:
@@ -34,3 +49,7 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> str:
     if others:
         texts.append(f"{sum(some['nodes'] for some in others)} for other reasons")
     return ", ".join(texts)
+
+
+def _node(node: Mix | ProviderNode) -> NodeDetails:
+    return {"key": encode_base58(node.public_key), "address": str(node.address)}

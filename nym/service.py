@@ -35,6 +35,8 @@ from nym.wire.requests import (
     Flushed,
     KnownClient,
     MessageProgress,
+    Network,
+    NetworkDetails,
     News,
     OwnDetails,
     Progress,
@@ -66,6 +68,9 @@ class View(Protocol):
 
     def report(self) -> StatusReport:
         """How it runs."""
+
+    def network(self) -> NetworkDetails | None:
+        """The nodes that it uses, while there is a network to use."""
 
 
 class Messages(Protocol):
@@ -130,6 +135,10 @@ class Service:
                 return Flushed()
             case Status():
                 return self._view.report()
+            case Network():
+                if (network := self._view.network()) is None:
+                    raise NoTopologyError
+                return network
             case Subscribe():
                 raise TypeError("a subscription needs somebody to tell")
             case Progress(message_id):

@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 from nym.errors import UnusableNetworkError
 from nym.judge import PROVIDERS, Judgement, Rules, Standing, judge
-from nym.reports import describe_left_out, left_out, network_report
+from nym.reports import by_number, describe_left_out, network_details, network_report
 from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records
-from nym.wire.requests import NetworkReport
+from nym.wire.requests import NetworkDetails, NetworkReport
 
 STALE = 600.0  # seconds for which a network stays in use while the directory lists no whole one
 CLAIM = 24 * 3600.0  # seconds; an outage of a night costs no node its place
@@ -85,11 +85,24 @@ class NetworkView:
         return Seen(self.topology, judgement, warnings)
 
     def report(self) -> NetworkReport | None:
-        """What people and programs are told of it; None before the first look."""
+        """Its size, or that of what is listed while none is used; None before the first look."""
         if self.judgement is None:
             return None
-        layers = len(self._layers(self.judgement.widths()))
-        return network_report(self.topology, self.judgement, layers)
+        if self.topology is not None:
+            return network_report(self.topology, self.judgement.left_out)
+        widths = self.judgement.widths()
+        return {
+            "layers": [widths[layer] for layer in self._layers(widths)],
+            "providers": widths[PROVIDERS],
+            "left_out": by_number(self.judgement.left_out),
+            "digest": None,
+        }
+
+    def details(self) -> NetworkDetails | None:
+        """Each node of it; None while none is used."""
+        if self.judgement is None or self.topology is None:
+            return None
+        return network_details(self.topology, self.judgement.left_out)
 
     def _layers(self, widths: Counter[int]) -> range:
         """The numbers of the layers."""
@@ -149,7 +162,7 @@ class NetworkView:
         )
         if not self._known and judgement.disputed:
             text += ". New records that contradict each other are at least half of a layer"
-        if why := describe_left_out(left_out(judgement)):
+        if why := describe_left_out(by_number(judgement.left_out)):
             text += f". Left out are {why}"
         if self.layers > 1:
             text += (

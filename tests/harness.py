@@ -195,6 +195,9 @@ class Unconnected:
         own = encode_base58(OWN)
         return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
 
+    def network(self) -> None:
+        """None."""
+
 
 def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
     """The messages of an outbox, in a client without a network."""

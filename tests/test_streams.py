@@ -37,6 +37,7 @@ ONCE = {
     "contacts": "contacts list",
     "outbox": "outbox list --id alice",
     "check": "check --id alice",
+    "network": "network view --id alice",
     "config": "config show --id alice",
     "localnet": "localnet --layers 9",
     "demo": "demo nothing",

@@ -13,7 +13,7 @@ import gevent
 from nym.backlog import describe
 from nym.cli import Options, crash
 from nym.cli.control import Control, control, existing_folder
-from nym.cli.network import size
+from nym.cli.nodes import size
 from nym.cli.options import nym_folder
 from nym.cli.output import OutputError, say
 from nym.client.client import Client
@@ -170,7 +170,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
         if isinstance(error, OwnFaultError):
             advice = ""  # it says itself what to do on this machine
         return Finding("directory", str(error), advice, error.exit_code), None
-    network = network_report(topology, judgement, len(topology.layers))
+    network = network_report(topology, judgement.left_out)
     found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out are {why}"

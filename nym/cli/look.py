@@ -10,7 +10,7 @@ from nym.backlog import describe
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control, existing_folder
-from nym.cli.network import network_rows
+from nym.cli.nodes import network_rows
 from nym.cli.output import say
 from nym.cli.progress import is_terminal
 from nym.identity import load_identity

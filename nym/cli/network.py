@@ -1,20 +1,65 @@
-"""`network view`: which nodes this client uses, and a digest of them that people can compare."""
+"""`network view`: which nodes a client uses, and a digest of them that people can compare."""
 
-from nym.reports import describe_left_out
+import json
+from typing import Any
+
+from nym.cli import Options
+from nym.cli.control import control, existing_folder
+from nym.cli.nodes import network_rows
+from nym.cli.output import complain, say
+from nym.config.file import load_config
+from nym.errors import NotRunningError
+from nym.reports import network_details
 from nym.wire.requests import NetworkReport
 
 
-def size(network: NetworkReport) -> str:
-    """How many nodes there are of each kind."""
-    layers, providers = ", ".join(map(str, network["layers"])), network["providers"]
-    return f"layers of {layers} mixnodes, {providers} provider{'' if providers == 1 else 's'}"
+def network(options: Options) -> int:
+    """The nodes that the running client uses, else those that it would begin with."""
+    client_id = options["--id"]
+    try:
+        with control(client_id) as client:
+            view = client.ask(type="network")
+    except NotRunningError:
+        complain(f'the client "{client_id}" doesn\'t run: this is what the directory lists now')
+        view = _at_first_sight(client_id)
+    if options["--json"]:
+        say(json.dumps(view))
+        return 0
+    for name, value in _rows(view):
+        say(f"{name:<12}{value}")
+    return 0
 
 
-def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:
-    """What people want to know of it, with names for it."""
-    if network is None:
-        return [("network", "not known yet")]
-    rows = [("network", size(network)), ("view", network["digest"] or "none that can be used")]
-    if why := describe_left_out(network["left_out"]):
-        rows.append(("left out", why))
-    return rows
+def _at_first_sight(client_id: str) -> dict[str, Any]:
+    """What a client that remembers nothing would begin with."""
+    from nym.client.judging import first_sight  # slow to load, and seldom used
+
+    (topology, judgement, _), _ = first_sight(load_config(existing_folder(client_id)))
+    return {"type": "network", **network_details(topology, judgement.left_out)._asdict()}
+
+
+def _rows(view: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each node, with its place in the network."""
+    layers, providers = view["layers"], view["providers"]
+    counts: NetworkReport = {
+        "layers": [len(layer) for layer in layers],
+        "providers": len(providers),
+        "left_out": view["left_out"],
+        "digest": view["digest"],
+    }
+    return [
+        *network_rows(counts),
+        *(
+            (f"layer {number}", f"{node['key']}  {node['address']}")
+            for number, layer in enumerate(layers, 1)
+            for node in layer
+        ),
+        *(
+            (
+                "provider",
+                f"{node['key']}  {node['address']}, for clients {node['client_address']}; "
+                f"{node['clients']} client{'' if node['clients'] == 1 else 's'}",
+            )
+            for node in providers
+        ),
+    ]

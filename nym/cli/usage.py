@@ -346,6 +346,24 @@ _COMMANDS = (
         examples=("nym-client check --id alice",),
     ),
     Command(
+        "network",
+        "nym.cli.network",
+        "Show the nodes that the client uses, and a digest of them",
+        (
+            Form(
+                ("view",),
+                needs=(_ID,),
+                takes=(_json("as the JSON object that docs/protocol/sockets.md describes"),),
+            ),
+        ),
+        notes=(
+            "The digest is the same for all who see the same network: compare it with others to "
+            "find out whether a directory shows you another one. If the client doesn't run, the "
+            "directory is asked, and what the client remembers of the network doesn't count.",
+        ),
+        examples=("nym-client network view --id alice",),
+    ),
+    Command(
         "config",
         "nym.cli.settings",
         "Show or change a client's settings, its config.toml",

@@ -19,7 +19,7 @@ from nym.store.outbox import Outbox
 from nym.store.shares import Standing
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import AvoidedNode, ByStanding, State, StatusReport
+from nym.wire.requests import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
 
 LONGEST_REFUSAL = 10.0  # seconds in which no mixnode takes a packet
 
@@ -51,6 +51,10 @@ class Overview:
     def provider(self) -> ProviderNode | None:
         """The provider that is used, once there is one."""
         return self.session.provider
+
+    def network(self) -> NetworkDetails | None:
+        """The nodes that are used."""
+        return self.refresher.view.details()
 
     def report(self) -> StatusReport:
         """How the client runs just now."""

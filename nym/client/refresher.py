@@ -17,7 +17,7 @@ from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
 from nym.net.watch import Outage
 from nym.reach import Reach
-from nym.reports import describe_left_out, left_out
+from nym.reports import by_number, describe_left_out
 from nym.timing import Backoff
 from nym.topology import Topology
 from nym.view import NetworkView
@@ -113,7 +113,7 @@ class Refresher:
             "the network has layers of %s mixnodes, and %d providers; left out: %s",
             [len(layer) for layer in seen.topology.layers],
             len(seen.topology.providers),
-            describe_left_out(left_out(judgement)) or "none",
+            describe_left_out(by_number(judgement.left_out)) or "none",
         )
 
     def _use(self, topology: Topology) -> None:

@@ -32,6 +32,8 @@ from nym.wire.requests import (
     Fetch,
     Fetched,
     MessageProgress,
+    Network,
+    NetworkDetails,
     News,
     OwnDetails,
     Progress,
@@ -60,6 +62,7 @@ _TYPES = (
     "subscribe",
     "ack",
     "status",
+    "network",
     "progress",
     "outbox",
     "cancel",
@@ -109,6 +112,8 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Acknowledge(_text(body, "id")), TEXT
         case "status":
             return Status(), TEXT
+        case "network":
+            return Network(), TEXT
         case "progress":
             return Progress(_text(body, "id")), TEXT
         case "outbox":
@@ -156,6 +161,8 @@ def _answer(response: Response) -> str:
             return _object({"type": "cancel", "ids": ids})
         case StatusReport():
             return _object({"type": "status", **response._asdict()})
+        case NetworkDetails():
+            return _object({"type": "network", **response._asdict()})
     raise TypeError(f"JSON never asks for {type(response).__name__}")
 
 

@@ -42,6 +42,10 @@ class Status(NamedTuple):
     """Say how the client runs."""
 
 
+class Network(NamedTuple):
+    """Say which nodes are used."""
+
+
 class Subscribe(NamedTuple):
     """Hand over each message as it comes, `window` of them ahead of their acknowledgements.
 
@@ -89,6 +93,7 @@ Request = (
     | Details
     | Flush
     | Status
+    | Network
     | Subscribe
     | Acknowledge
     | Progress
@@ -209,6 +214,29 @@ class ByStanding(TypedDict):
 
 
 NONE_OF_ANY: ByStanding = {"anonymous": 0, "strangers": 0, "contacts": 0}
+
+
+class NodeDetails(TypedDict):
+    """A mixnode: its key in base58, and where it takes packets."""
+
+    key: str
+    address: str
+
+
+class ProviderDetails(NodeDetails):
+    """A provider; clients ask it at `client_address`, and it has so many `clients`."""
+
+    client_address: str
+    clients: int
+
+
+class NetworkDetails(NamedTuple):
+    """The nodes that are used, by layer, and the rest as in NetworkReport."""
+
+    layers: list[list[NodeDetails]]
+    providers: list[ProviderDetails]
+    left_out: list[LeftOut]
+    digest: str
 
 
 class StatusReport(NamedTuple):
@@ -338,6 +366,7 @@ Response = (
     | OwnDetails
     | Flushed
     | StatusReport
+    | NetworkDetails
     | Subscribed
     | Acknowledged
     | MessageProgress
