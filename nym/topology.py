@@ -7,15 +7,12 @@ common. Routes rely on that: so a node stands in a route at most once.
 import base64
 import hashlib
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
 
 PROTOCOL_VERSION = "0.4.0"
-
-MOST_MISSED = 1 << 17
 
 _DIGEST = 20  # bytes: two networks with one digest would take 2^80 attempts
 _GROUP = 4  # characters of a digest that stand together
@@ -38,28 +35,31 @@ class ProviderNode(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """Layers 1..L, each with one mixnode or more, and one provider or more.
-
-    `missed` are clients of providers that were there before, who are nowhere now.
-    """
+    """Layers 1..L, each with one mixnode or more, and one provider or more."""
 
     layers: tuple[tuple[Mix, ...], ...]
     providers: tuple[ProviderNode, ...]
-    missed: frozenset[bytes] = frozenset()
 
     def provider(self, public_key: bytes) -> ProviderNode | None:
         """The provider with this key."""
         return next((node for node in self.providers if node.public_key == public_key), None)
 
-    def after(self, before: "Topology | None") -> "Topology":
-        """With the clients that are missed here, of those that `before` had or missed."""
-        if before is None:
-            return self
-        here = {node.public_key for node in self.providers}
-        gone = (node.clients for node in before.providers if node.public_key not in here)
-        listed = frozenset().union(*(node.clients for node in self.providers))
-        missed = before.missed.union(*gone) - listed
-        return self._replace(missed=frozenset(islice(missed, MOST_MISSED)))
+    def layers_to(self, provider: ProviderNode) -> tuple[tuple[Mix, ...], ...]:
+        """The layers of routes to a provider: it stands in none of them.
+
+        One that has left the network may still be waited for, and its key, or its place, may be
+        another node's since.
+        """
+        if provider in self.providers:
+            return self.layers
+        return tuple(
+            tuple(
+                node
+                for node in layer
+                if node.public_key != provider.public_key and node.address != provider.address
+            )
+            for layer in self.layers
+        )
 
     def places(self) -> frozenset[object]:
         """Where all nodes are, and their keys: what routes are made of."""

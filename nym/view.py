@@ -57,6 +57,7 @@ class NetworkView:
         self._incomplete_since: float | None = None
         self._said_layers: set[int] = set()
         self._quiet_until = float("-inf")
+        self._has_said_lone = False
 
     def judge(
         self, records: Records, addresses: Mapping[str, NodeAddress], rules: Rules
@@ -79,7 +80,7 @@ class NetworkView:
         self._incomplete_since = self.stale_since = None
         self.layers = self.layers or max(judgement.widths())
         before = self.topology
-        self.topology = judgement.topology(self.layers).after(before)
+        self.topology = judgement.topology(self.layers)
         self._remember(judgement, now)
         warnings = [*self._about_layers(judgement), *self._about_changes(before, now)]
         return Seen(self.topology, judgement, warnings)
@@ -140,7 +141,15 @@ class NetworkView:
             )
 
     def _about_changes(self, before: Topology | None, now: float) -> Iterator[str]:
-        if before is None or self.topology is None or now < self._quiet_until:
+        if before is None or self.topology is None:
+            return
+        if len(before.providers) == 1 < len(self.topology.providers) and not self._has_said_lone:
+            self._has_said_lone = True
+            yield (
+                "there are several providers now, where there was one: messages to recipients that "
+                "none of them lists wait until one does, except to those who were written to before"
+            )
+        if now < self._quiet_until:
             return
         old, new = before.public_keys(), self.topology.public_keys()
         gone, come = len(old - new), len(new - old)

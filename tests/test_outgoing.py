@@ -29,6 +29,7 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
 from nym.topology import Mix, ProviderNode, Topology
+from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
 from tests.harness import free_port, serving, wait_until
@@ -51,15 +52,19 @@ class Setup:
             [Mix(address, MIXNODES[0].public_key) for address in first_hops],
             *([Mix(at, node.public_key)] for node in MIXNODES[1:]),
         ]
-        provider = ProviderNode(at, at, PROVIDER.public_key, frozenset())
+        place = NodeAddress("127.0.0.1", 2)
+        provider = ProviderNode(place, place, PROVIDER.public_key, frozenset())
         self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
         self.session = ProviderSession(OWN, None, 600, State(journal), lambda: True)
         self.session.follow(self.topology)
         random = Random(1)
         self.health = Health(20.0)
+        whereabouts = Whereabouts()
+        whereabouts.follow(self.topology, 0.0)
         self.packets = PacketMaker(
             OWN,
             lambda: self.topology,
+            whereabouts,
             self.session,
             Envelopes(OWN_IDENTITY),
             self.health,
@@ -250,9 +255,8 @@ def test_an_acknowledgement_that_was_refused_is_the_next_that_is_sent(
 def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal: Journal) -> None:
     setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     assert setup.topology is not None
-    other = setup.topology.providers[0]._replace(public_key=MIXNODES[0].public_key)
-    setup.topology = setup.topology._replace(providers=(other, *setup.topology.providers))
-    assert not setup.packets.is_routable(OTHER)
+    other = setup.topology.providers[0]._replace(clients=frozenset({OWN}))
+    setup.topology = setup.topology._replace(providers=(other,))
     assert setup.packets.is_routable(OWN)
     for _ in range(5):
         assert unwrap(setup.packets.make(OWN, b"x").packet)[1].destination == OWN

@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 from statistics import fmean
 
-from nym.routes import NANOSECONDS, random_route, recipient_provider
+from nym.routes import NANOSECONDS, random_route
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, decode_address
 
@@ -26,8 +26,7 @@ def provider(port: int, *clients: bytes) -> ProviderNode:
 
 
 LAYERS = (tuple(map(mix, (11, 12, 13))), tuple(map(mix, (21, 22))), (mix(31),))
-NEAR, FAR = provider(41), provider(51, CLIENT)
-TOPOLOGY = Topology(LAYERS, (NEAR, FAR))
+FAR = provider(51, CLIENT)
 
 
 def test_a_route_has_one_node_of_each_layer_then_the_provider() -> None:
@@ -65,23 +64,26 @@ def test_delays_can_be_none() -> None:
     assert {hop.delay for hop in random_route(LAYERS, FAR, 0.0, Random(4))[1]} == {0}
 
 
-def test_a_recipient_is_looked_up_at_its_provider() -> None:
-    assert recipient_provider(TOPOLOGY, CLIENT) == FAR
-    assert recipient_provider(TOPOLOGY, b"x" * 32) is None
+def test_a_machine_counts_once_in_a_layer() -> None:
+    honest = [Mix(NodeAddress(f"192.0.2.{number}", 1), bytes([number]) * 32) for number in (1, 2)]
+    crowd = [
+        Mix(NodeAddress(ip, number), number.to_bytes(32, "big"))
+        for number in range(100, 150)
+        for ip in ("198.51.100.9", f"2001:db8::{number}")
+    ]
+    random = Random(5)
+    taken = Counter(
+        random_route([[*crowd, *honest]], FAR, 0.1, random)[0][0].address.ip[:9]
+        for _ in range(8000)
+    )
+    assert set(taken) == {"192.0.2.1", "192.0.2.2", "198.51.10", "2001:db8:"}
+    for count in taken.values():
+        assert abs(count - 2000) < 200  # five standard deviations
 
 
-def test_clients_of_a_provider_that_is_away_are_not_looked_for_at_the_lone_one() -> None:
-    alone = Topology(LAYERS, (NEAR,)).after(TOPOLOGY)
-    assert recipient_provider(alone, CLIENT) is None
-    assert recipient_provider(alone, b"x" * 32) == NEAR
-    still_alone = alone._replace(missed=frozenset()).after(alone)
-    assert recipient_provider(still_alone, CLIENT) is None
-    moved = provider(41, CLIENT)
-    assert recipient_provider(Topology(LAYERS, (moved,)).after(still_alone), CLIENT) == moved
-    renewed = FAR._replace(public_key=b"new key" + bytes(25), clients=frozenset())
-    assert recipient_provider(Topology(LAYERS, (renewed,)).after(TOPOLOGY), CLIENT) is None
-    assert TOPOLOGY.after(still_alone).missed == frozenset()
-
-
-def test_a_lone_provider_has_all_recipients() -> None:
-    assert recipient_provider(Topology(LAYERS, (NEAR,)), b"x" * 32) == NEAR
+def test_a_route_never_has_the_provider_among_its_mixnodes() -> None:
+    with_key = mix(19)._replace(public_key=FAR.public_key)
+    with_place = mix(18)._replace(address=FAR.address)
+    topology = Topology(((with_key, mix(11)), (with_place,)), (provider(41),))
+    assert topology.layers_to(FAR) == ((mix(11),), ())
+    assert topology.layers_to(topology.providers[0]) == topology.layers

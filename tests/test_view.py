@@ -118,6 +118,15 @@ def test_a_sudden_change_is_said_once() -> None:
     assert len(client.warnings) == 2
 
 
+def test_that_a_provider_is_no_longer_alone_is_said_once() -> None:
+    client = Client()
+    for _ in range(3):
+        client.look(network(1, 2, 3))
+        client.look(network(1, 2, 3, providers=2))
+    (warning,) = client.warnings
+    assert "several providers" in warning
+
+
 def test_at_first_sight_half_a_layer_in_dispute_is_waited_for() -> None:
     honest = network(1, 2, 3, width=3)
     forged = tuple(mixnode(10 + number, 1, port=200 + number) for number in range(2))

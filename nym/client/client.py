@@ -41,6 +41,7 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
 from nym.store.state import State
 from nym.topology import Topology
+from nym.whereabouts import Whereabouts
 from nym.wire.keys import decode_base58
 
 log = logging.getLogger(__name__)
@@ -80,8 +81,16 @@ class Client:
         self._judging = Judging(resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
         trial = ProviderTrial(self._session, health.loops, self._has_line, random)
+        self._whereabouts = Whereabouts()
         packets = _packets(
-            address, config, self._refresher, self._session, envelopes, health, random
+            address,
+            config,
+            self._refresher,
+            self._whereabouts,
+            self._session,
+            envelopes,
+            health,
+            random,
         )
         self._cover = _cover(address, config, packets, self._sender, health, trial, random)
         acknowledgements = _acknowledgements(address, config)
@@ -185,6 +194,7 @@ class Client:
             log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
 
     def _follow(self, topology: Topology) -> None:
+        self._whereabouts.follow(topology, time.monotonic())
         self._session.follow(topology)
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
@@ -244,6 +254,7 @@ def _packets(
     address: bytes,
     config: Config,
     refresher: Refresher,
+    whereabouts: Whereabouts,
     session: ProviderSession,
     envelopes: Envelopes,
     health: Health,
@@ -251,7 +262,14 @@ def _packets(
 ) -> PacketMaker:
     delay = config.traffic.average_packet_delay
     return PacketMaker(
-        address, lambda: refresher.topology, session, envelopes, health, delay, random
+        address,
+        lambda: refresher.topology,
+        whereabouts,
+        session,
+        envelopes,
+        health,
+        delay,
+        random,
     )
 
 

@@ -10,9 +10,10 @@ from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
 from nym.health import Health
-from nym.routes import random_route, recipient_provider
+from nym.routes import random_route
 from nym.sphinx import create_packet
 from nym.topology import Mix, ProviderNode, Topology
+from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress
 
 
@@ -35,6 +36,7 @@ class PacketMaker:
         self,
         own_address: bytes,
         topology: Callable[[], Topology | None],
+        whereabouts: Whereabouts,
         session: ProviderSession,
         envelopes: Envelopes,
         health: Health,
@@ -43,6 +45,7 @@ class PacketMaker:
     ) -> None:
         self._own_address = own_address
         self._topology = topology
+        self._whereabouts = whereabouts
         self._session = session
         self._envelopes = envelopes
         self._health = health
@@ -74,7 +77,7 @@ class PacketMaker:
         if not isinstance(content, bytes):
             content = self._envelopes.seal(content, recipient)
         now = time.monotonic()
-        layers = self._health.usable(topology.layers, now, self._random)
+        layers = self._health.usable(topology.layers_to(provider), now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
         return Addressed(create_packet(content, hops, recipient), route)
 
@@ -82,6 +85,6 @@ class PacketMaker:
         topology = self._topology()
         if topology is None:
             return None
-        if recipient == self._own_address:
-            return self._session.provider
-        return recipient_provider(topology, recipient)
+        is_own = recipient == self._own_address
+        provider = self._session.provider if is_own else self._whereabouts.provider_of(recipient)
+        return provider if provider and all(topology.layers_to(provider)) else None

@@ -13,6 +13,7 @@ from gevent.event import Event
 from nym.client.others import Others, is_same_provider, record_of
 from nym.client.registration import Registration
 from nym.errors import OwnFaultError, RemoteError
+from nym.routes import machine
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
@@ -200,9 +201,10 @@ class ProviderSession:
             key=self._distance,
         )
 
-    def _distance(self, node: ProviderNode) -> bytes:
-        # Spread over all clients, another one for each.
-        return hashlib.blake2b(self._address + node.public_key).digest()
+    def _distance(self, node: ProviderNode) -> list[bytes]:
+        # Spread over all clients, another one for each; a machine counts once, as in routes.
+        place = machine(node).encode(), node.public_key
+        return [hashlib.blake2b(self._address + part).digest() for part in place]
 
     def _doubt(self, current: Registration, trouble: str) -> None:
         """The provider didn't answer, or not as it should."""
