@@ -15,6 +15,7 @@ A record that is left out contradicts nobody: one that can't be used costs no ot
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ class Judgement(NamedTuple):
         )
 
 
+@lru_cache(maxsize=1 << 10)
 def is_compatible(version: str | None) -> bool:
     """Whether a node of this version is used: major and minor as ours; 2019's have none."""
     if version is None:
@@ -212,7 +214,11 @@ def _obstacle(
             return obstacle
         if address in rules.own:
             return "at this client's own socket"
-    return "" if can_share_secret(record.public_key) else "with a key of low order"
+    return "" if _is_good_key(record.public_key) else "with a key of low order"
+
+
+# A directory says the same keys every ten seconds, and a look at one is a multiplication.
+_is_good_key = lru_cache(maxsize=1 << 16)(can_share_secret)
 
 
 def _obstacle_at_sight(record: MixNode | Provider, rules: Rules) -> str:

@@ -30,7 +30,7 @@ def reach_of(ip: str) -> Reach:
     return Reach.PUBLIC if address.is_global and not is_site_local else Reach.PRIVATE
 
 
-@lru_cache(maxsize=1 << 14)  # a directory says the same addresses every ten seconds
+@lru_cache(maxsize=1 << 16)  # a directory says the same addresses every ten seconds
 def obstacle_to_address(ip: str, directory: Reach) -> str:
     """Why a node that this directory lists can't be there, as it goes on behind "a node", if so."""
     if _is_nowhere(ip_address(ip)):

@@ -6,12 +6,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.errors import RemoteFormatError
+from nym.localnet.presence import MOST_NODES, Presences
 from nym.net.listening import PatientAccept, listen
 from nym.wire.directory import (
     CocoNode,
@@ -27,22 +28,14 @@ from nym.wire.directory import (
 )
 
 LIFETIME = 10.0  # seconds after which a silent node drops out
-MOST_NODES = 10_000
 MOST_METRICS = 1000
 LONGEST_BODY = 4 << 20
 MOST_CONNECTIONS = 1000
 TIMEOUT = 30.0
 
-Node = TypeVar("Node", MixNode, Provider, CocoNode)
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 log = logging.getLogger(__name__)
-
-
-class _Presence(NamedTuple):
-    node: Any
-    seen: float  # monotonic
-    seen_at: int  # nanoseconds since 1970
 
 
 class _Handler(WSGIHandler):
@@ -65,7 +58,8 @@ class Directory:
     """An HTTP server with the API of January 2020."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._present: dict[type, dict[Any, _Presence]] = {MixNode: {}, Provider: {}, CocoNode: {}}
+        self._present = Presences()
+        self._coconodes: dict[str, tuple[CocoNode, float]] = {}
         self._metrics: deque[dict[str, Any]] = deque(maxlen=MOST_METRICS)
         self._server = _Server(
             (host, port),
@@ -78,7 +72,7 @@ class Directory:
         self._posts: dict[str, Callable[[bytes], None]] = {
             "/api/presence/mixnodes": lambda body: self._note(decode_mixnode(body)),
             "/api/presence/mixproviders": lambda body: self._note(decode_provider(body)),
-            "/api/presence/coconodes": lambda body: self._note(decode_coconode(body)),
+            "/api/presence/coconodes": lambda body: self._note_coconode(decode_coconode(body)),
             "/api/metrics/mixes": lambda body: self._count(decode_metric(body)),
         }
         self._gets: dict[str, Callable[[], bytes]] = {
@@ -97,21 +91,28 @@ class Directory:
 
     def records(self) -> Records:
         """All that have been heard of lately."""
-        return Records(self._alive(MixNode), self._alive(Provider), self._alive(CocoNode))
-
-    def _alive(self, kind: type[Node]) -> tuple[Node, ...]:
-        earliest = time.monotonic() - LIFETIME
-        present = {
-            key: entry for key, entry in self._present[kind].items() if entry.seen > earliest
+        now = time.monotonic()
+        nodes = list(self._present.present(now, LIFETIME))
+        self._coconodes = {
+            key: (node, seen)
+            for key, (node, seen) in self._coconodes.items()
+            if seen > now - LIFETIME
         }
-        self._present[kind] = present
-        return tuple(entry.node._replace(last_seen=entry.seen_at) for entry in present.values())
+        return Records(
+            tuple(node for node in nodes if isinstance(node, MixNode)),
+            tuple(node for node in nodes if isinstance(node, Provider)),
+            tuple(node for node, _ in self._coconodes.values()),
+        )
 
-    def _note(self, node: MixNode | Provider | CocoNode) -> None:
-        present = self._present[type(node)]
-        if node.public_key not in present and len(present) >= MOST_NODES:
+    def _note(self, node: MixNode | Provider) -> None:
+        self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME)
+
+    def _note_coconode(self, node: CocoNode) -> None:
+        """No packet goes there, so it can't be in anybody's way."""
+        if node.public_key not in self._coconodes and len(self._coconodes) >= MOST_NODES:
             raise RemoteFormatError("too many nodes")
-        present[node.public_key] = _Presence(node, time.monotonic(), time.time_ns())
+        seen = node._replace(last_seen=time.time_ns())
+        self._coconodes[node.public_key] = seen, time.monotonic()
 
     def _count(self, metric: Metric) -> None:
         self._metrics.append(
