@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.client.assembly import PATIENCE, Assembly
+from nym.client.assembly import MOST_EXPIRED, PATIENCE, Assembly
 from nym.envelope import (
     ANONYMOUS_CAPACITY,
     RELIABLE_CAPACITY,
@@ -507,6 +507,15 @@ def test_a_message_of_which_nothing_new_comes_is_given_up(
     assert receiving.on_disk("fragment") == []
     receiving.add(*one)
     assert receiving.take() == [whole(one)]
+
+
+def test_of_many_that_expire_together_some_are_given_up_at_a_time(receiving: Receiving) -> None:
+    for number in range(MOST_EXPIRED + 1):
+        receiving.add(begun(number, None))
+    receiving.assembly.expire(1.0 + PATIENCE)
+    assert len(receiving.assembly) == 1
+    receiving.assembly.expire(1.0 + PATIENCE)
+    assert len(receiving.assembly) == 0
 
 
 def test_after_a_start_patience_begins_anew(receiving: Receiving) -> None:

@@ -11,6 +11,7 @@ have as it likes. A message of which nothing new comes for PATIENCE seconds is g
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Container
+from itertools import islice
 from struct import Struct
 
 from nym.client.partial import Partial
@@ -22,6 +23,7 @@ from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
 from nym.wire.pieces import Message
 
 PATIENCE = 86_400.0
+MOST_EXPIRED = 100  # at a time: after a start, all of them have waited equally long
 
 _KIND = "fragment"
 _HEAD = Struct(">HHBB")  # index, count, length of message id, of sender
@@ -86,9 +88,11 @@ class Assembly:
         return Run(fragment.message_id, first, last)
 
     def expire(self, now: float) -> None:
-        """Give up messages of which nothing has come for too long."""
+        """Give up messages of which nothing has come for too long, some of them at a time."""
         for turns in self._turns.values():
-            while turns and now - self._partial[key := next(iter(turns))].touched > PATIENCE:
+            for key in list(islice(turns, MOST_EXPIRED)):
+                if now - self._partial[key].touched <= PATIENCE:
+                    break
                 self._give_up(key, self._expired)
 
     def _complete(self, key: Key, last: Fragment) -> bool:
