@@ -114,7 +114,9 @@ class LocalSocket(ABC):
             )
             self._crowd.begins(refusal)
             return refusal
-        if self._visits and are_scarce(connection.fileno()) and not self._make_room(is_long=True):
+        if self._visits and are_scarce(connection.fileno()):
+            # For the next one: this one has a descriptor that the client itself needs.
+            self._make_room(is_long=True)
             return BusyError(f"busy: {lack_of_descriptors(OSError(errno.EMFILE, ''))}")
         return None
 
