@@ -10,17 +10,17 @@ from nym.wire.requests import LeftOut, NetworkDetails, NetworkReport, NodeDetail
 _MOST_REASONS = 5  # that are told in a sentence; others are summed up
 
 
-def network_report(topology: Topology, left_out: Counter[str]) -> NetworkReport:
+def network_report(topology: Topology, digest: str, left_out: Counter[str]) -> NetworkReport:
     """The size of the network in use."""
     return {
         "layers": [len(layer) for layer in topology.layers],
         "providers": len(topology.providers),
         "left_out": by_number(left_out),
-        "digest": topology.digest(),
+        "digest": digest,
     }
 
 
-def network_details(topology: Topology, left_out: Counter[str]) -> NetworkDetails:
+def network_details(topology: Topology, digest: str, left_out: Counter[str]) -> NetworkDetails:
     """Each node of it."""
     return NetworkDetails(
         [[_node(node) for node in layer] for layer in topology.layers],
@@ -33,7 +33,7 @@ def network_details(topology: Topology, left_out: Counter[str]) -> NetworkDetail
             for node in topology.providers
         ],
         by_number(left_out),
-        topology.digest(),
+        digest,
     )
 
 

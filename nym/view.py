@@ -52,6 +52,7 @@ class NetworkView:
         self.layers = layers
         self.topology: Topology | None = None  # the network to use
         self.judgement: Judgement | None = None  # of what was listed last
+        self._digest = ""  # of that, made once: people may ask at any time
         self.stale_since: float | None = None  # no network is used since then, though there was one
         self._known: dict[Standing, _Known] = {}
         self._incomplete_since: float | None = None
@@ -81,6 +82,7 @@ class NetworkView:
         self.layers = self.layers or max(judgement.widths())
         before = self.topology
         self.topology = judgement.topology(self.layers)
+        self._digest = self.topology.digest()
         self._remember(judgement, now)
         warnings = [*self._about_layers(judgement), *self._about_changes(before, now)]
         return Seen(self.topology, judgement, warnings)
@@ -90,7 +92,7 @@ class NetworkView:
         if self.judgement is None:
             return None
         if self.topology is not None:
-            return network_report(self.topology, self.judgement.left_out)
+            return network_report(self.topology, self._digest, self.judgement.left_out)
         widths = self.judgement.widths()
         return {
             "layers": [widths[layer] for layer in self._layers(widths)],
@@ -103,7 +105,7 @@ class NetworkView:
         """Each node of it; None while none is used."""
         if self.judgement is None or self.topology is None:
             return None
-        return network_details(self.topology, self.judgement.left_out)
+        return network_details(self.topology, self._digest, self.judgement.left_out)
 
     def _layers(self, widths: Counter[int]) -> range:
         """The numbers of the layers."""

@@ -3,12 +3,10 @@
 The application is a process of its own, whose work isn't the client's.
 """
 
-import gc
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,12 +23,10 @@ from nym.wire.keys import encode_base58
 from nym.wire.pieces import Pieces, cut, gather
 from nym.wire.sizes import LONGEST_SEALED
 from tests.harness import OTHER, PATIENCE, Served, beside
-from tests.hub import Hub, yardstick
+from tests.hub import nobody_is_held_up
 
 LONG = os.urandom(1 << 20) * (LONGEST_SEALED >> 20)
 HASH = sha256(LONG).hexdigest()
-MOST = 4  # times the yardstick; what is promised is 5 ms on a machine where that takes 2.3 ms
-
 APPLICATION = """
 import base64, hashlib, json, socket, sys
 host, port, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -75,21 +71,6 @@ match what:
 def served() -> Iterator[Served]:
     with Served(TcpSocket) as served:
         yield served
-
-
-@contextmanager
-def nobody_is_held_up() -> Iterator[None]:
-    """No piece of the work inside is long."""
-    # As `run` does: what a test has loaded is looked through by no collection of garbage.
-    gc.collect()
-    gc.freeze()
-    try:
-        unit = yardstick()
-        with Hub() as hub:
-            yield
-        assert hub.longest < MOST * max(unit, yardstick()), hub.where
-    finally:
-        gc.unfreeze()
 
 
 def application(served: Served, what: str, message: bytes = b"") -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import gevent
 import pytest
 
 from nym.client.judging import Judging
 from nym.client.refresher import LONGEST_RETRY, Refresher
 from nym.client.remembered import RememberedNetwork
+from nym.identity import generate_identity
 from nym.net.resolver import Resolver
 from nym.store.journal import Journal
 from nym.store.state import State
@@ -19,6 +21,7 @@ from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
 from tests.harness import free_port, serving_http
+from tests.hub import nobody_is_held_up
 
 TOPOLOGY = (Path(__file__).parent / "vectors" / "topology_2020.json").read_bytes()
 
@@ -200,3 +203,20 @@ def test_where_only_clients_come_and_go_it_is_kept_rarely_and_at_the_stop(
         assert refresher.state.get("topology") == kept
         refreshing.keep()
         assert json.loads(refresher.state.get("topology") or b"") == body
+
+
+def test_a_long_listing_holds_up_nobody(refresher: Setup) -> None:
+    keys = [encode_base58(generate_identity().public_key) for _ in range(300)]
+    listing = json.loads(TOPOLOGY)
+    mixnode = listing["mixNodes"][0]
+    listing["mixNodes"] = [
+        {**mixnode, "host": f"127.1.{i >> 8}.{i & 255}:1789", "pubKey": key, "layer": i % 3 + 1}
+        for i, key in enumerate(keys)
+    ]
+    body = json.dumps(listing).encode()
+    with serving_http(lambda: body) as url:
+        refreshing = refresher(url)
+        with nobody_is_held_up():
+            assert gevent.spawn(refreshing.tick).get() == 10.0
+    assert refreshing.topology is not None
+    assert [len(layer) for layer in refreshing.topology.layers] == [100, 100, 100]

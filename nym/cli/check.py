@@ -170,7 +170,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
         if isinstance(error, OwnFaultError):
             advice = ""  # it says itself what to do on this machine
         return Finding("directory", str(error), advice, error.exit_code), None
-    network = network_report(topology, judgement.left_out)
+    network = network_report(topology, topology.digest(), judgement.left_out)
     found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out are {why}"

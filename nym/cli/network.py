@@ -35,7 +35,8 @@ def _at_first_sight(client_id: str) -> dict[str, Any]:
     from nym.client.judging import first_sight  # slow to load, and seldom used
 
     (topology, judgement, _), _ = first_sight(load_config(existing_folder(client_id)))
-    return {"type": "network", **network_details(topology, judgement.left_out)._asdict()}
+    details = network_details(topology, topology.digest(), judgement.left_out)
+    return {"type": "network", **details._asdict()}
 
 
 def _rows(view: dict[str, Any]) -> list[tuple[str, str]]:

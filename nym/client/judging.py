@@ -1,10 +1,16 @@
-"""From what a directory lists to the nodes that count: names looked up, own sockets left out."""
+"""From what a directory lists to the nodes that count: names looked up, own sockets left out.
+
+A directory may list thousands, so all that takes long is done beside the hub.
+"""
+
+from collections.abc import Mapping
 
 from nym.config import Config
 from nym.judge import Judgement, Rules, hosts
 from nym.net.directory import Listing, fetch_topology
 from nym.net.listening import is_here
 from nym.net.resolver import Resolver
+from nym.net.threads import beside_the_hub
 from nym.reach import Reach, obstacle_to_address
 from nym.view import NetworkView, Seen
 from nym.wire.addresses import NodeAddress
@@ -22,13 +28,17 @@ class Judging:
     def judge(self, records: Records, reach: Reach, view: NetworkView) -> Judgement:
         """Those of a directory of this reach; new names are waited for until it is a network."""
         rules = Rules(reach, self._is_vouched(reach), layers=view.layers)
+
+        def is_whole(known: Mapping[str, NodeAddress]) -> bool:
+            return view.is_whole(view.judge(records, known, rules))
+
         addresses = self._resolver.resolve(
-            hosts(records, rules),
-            lambda known: view.is_whole(view.judge(records, known, rules)),
+            beside_the_hub(hosts, records, rules),
+            lambda known: beside_the_hub(is_whole, dict(known)),
             lambda place: not (obstacle_to_address(place.ip, reach) or self._is_own(place)),
         )
         own = frozenset(place for place in addresses.values() if self._is_own(place))
-        return view.judge(records, addresses, rules._replace(own=own))
+        return beside_the_hub(view.judge, records, addresses, rules._replace(own=own))
 
     def _is_vouched(self, reach: Reach) -> bool:
         """Whether somebody vouches for names, which a name server could give each client anew."""

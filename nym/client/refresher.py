@@ -15,6 +15,7 @@ from nym.client.judging import Judging
 from nym.client.remembered import RememberedNetwork
 from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
+from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
 from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
@@ -100,7 +101,7 @@ class Refresher:
         self._recall()
         judgement = self._judging.judge(listing.records, listing.reach, self.view)
         had_layers = self.view.layers
-        seen = self.view.look(judgement, time.monotonic())
+        seen = beside_the_hub(self.view.look, judgement, time.monotonic())
         for warning in seen.warnings:
             log.warning("network: %s", warning)
         if not had_layers:
@@ -140,7 +141,7 @@ class Refresher:
             if records is None:
                 return False
             judgement = self._judging.judge(records, self._remembered.reach, view)
-            seen = view.look(judgement, time.monotonic())
+            seen = beside_the_hub(view.look, judgement, time.monotonic())
         except RemoteError as error:
             log.debug("the last start's network can't be used: %s", error)
             return False

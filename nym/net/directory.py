@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from nym.errors import RemoteFormatError
 from nym.net.http import http_get, http_post
+from nym.net.threads import beside_the_hub
 from nym.reach import Reach, reach_of
 from nym.wire.addresses import is_loopback
 from nym.wire.directory import Records, parse_topology
@@ -26,7 +27,7 @@ def fetch_topology(directory: str) -> Listing:
     answer = http_get(_url(directory, TOPOLOGY_PATH))
     try:
         reach = reach_of(answer.peer) if answer.peer else reach_by_url(directory)
-        return Listing(parse_topology(answer.body), answer.date, reach)
+        return Listing(beside_the_hub(parse_topology, answer.body), answer.date, reach)
     except RemoteFormatError as error:
         raise RemoteFormatError(f"no Nym directory at {visible_url(directory)}: {error}") from error
 

@@ -1,8 +1,7 @@
 """Names as this machine has them, asked for in threads that a dead name server may hold.
 
 localhost is this machine, whatever a name server says (RFC 6761, section 6.3), by both families:
-where there is no /etc/hosts, as in a container of one file, the system would ask one. And what a
-thread raises comes back as a value: gevent prints what it didn't expect there.
+where there is no /etc/hosts, as in a container of one file, the system would ask one.
 """
 
 import _socket
@@ -10,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gevent.resolver.thread import Resolver as ThreadResolver
-from gevent.threadpool import ThreadPool
 
+from nym.net.threads import Threads
 from nym.wire.addresses import is_localhost
 
 ADDRESS = "127.0.0.1"  # where localhost listens
@@ -19,7 +18,7 @@ ADDRESSES = (ADDRESS, "::1")
 THREADS = 8
 
 
-class NameThreads(ThreadPool):
+class NameThreads(Threads):
     """Threads that do nothing but ask for names."""
 
     def apply(
@@ -29,12 +28,10 @@ class NameThreads(ThreadPool):
         kwds: Mapping[str, Any] | None = None,
     ) -> Any:
         """See gevent."""
-        found = super().apply(_outcome, (func, tuple(args or ()), dict(kwds or {})))
-        if isinstance(found, UnicodeError):
-            raise _socket.gaierror(_socket.EAI_NONAME, "not the name of a host") from found
-        if isinstance(found, Exception):
-            raise found
-        return found
+        try:
+            return super().apply(func, args, kwds)
+        except UnicodeError as error:
+            raise _socket.gaierror(_socket.EAI_NONAME, "not the name of a host") from error
 
 
 class Resolver(ThreadResolver):
@@ -66,10 +63,3 @@ class Resolver(ThreadResolver):
 def numeric(host: Any) -> Any:
     """What to listen on in the place of a host's name; any other than localhost stays as it is."""
     return ADDRESS if is_localhost(host) else host
-
-
-def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...], named: Any) -> Any:
-    try:
-        return function(*arguments, **named)
-    except Exception as error:  # noqa: BLE001 - raised again where it is asked for
-        return error
