@@ -18,6 +18,7 @@ from nym.errors import RemoteFormatError
 from nym.identity import Identity, generate_identity, load_identity
 from nym.localnet.network import Network
 from nym.localnet.provider import LocalProvider
+from nym.net.directory import fetch_topology
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from tests.harness import (
@@ -72,6 +73,9 @@ class Restarted:
 
     def start(self, identity: Identity | None = None) -> None:
         """With its messages, and, as those of 0.4 have, with another key, if one is given."""
+        if identity:  # which gets the place when the record with the old one has ended
+            url = self._network.url
+            wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         before = self._provider
         again = LocalProvider(identity or before.identity, "127.0.0.1", before._inboxes, None)
         again._mixnet.address, again._clients.address = self._places
