@@ -10,6 +10,7 @@ monkey.patch_ssl()
 monkey.patch_select()
 monkey.patch_time()
 
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -19,6 +20,9 @@ from hypothesis import settings  # noqa: E402
 
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk  # noqa: E402
+
+# What a shell starts in the background ignores Ctrl-C, and so would what it starts itself.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("nym", deadline=None)
