@@ -9,7 +9,7 @@ from tests.soaking.ledger import Answer, Kind, Ledger, Message
 from tests.soaking.programs import ClientProgram, Program, Sample
 
 # Shares. Plain messages go out once, whatever the network does with them.
-MOST_LOST = {Kind.ANONYMOUS: 0.02, Kind.PLAIN: 0.30}
+MOST_LOST = {Kind.ANONYMOUS: 0.02, Kind.PLAIN: 0.10}
 LOST_WITH_A_CLIENT = 5  # what one pull brings, and a kill ends
 FLAT = 1.10  # of the last quarter's memory, compared with the second's
 SLACK = 6_000  # kB, for what a backlog of the moment takes
