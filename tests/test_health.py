@@ -574,7 +574,8 @@ def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
 
 def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
     health, random, convicted = Health(PATIENCE), Random(15), set[Mix]()
-    for hour in range(6):
+    # Ten of twenty nodes are used in an hour, so the third that may conspire is most of those.
+    for hour in range(12):
         for i in range(60):
             now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
             route = [node_of(n, random.randrange(10) + hour % 2 * 10) for n in range(3)]
