@@ -444,3 +444,20 @@ def run_program(home: Path, *arguments: str, umask: int = 0o022) -> tuple[int, s
     """Run it to its end; (exit code, standard output, standard error)."""
     with Program(home, *arguments, umask=umask) as program:
         return program.end()
+
+
+def run_in_own_network(module: str) -> tuple[Any, str]:
+    """Run a module of the tests where it has network and mounts of its own, which root can have.
+
+    (What it prints as JSON, its standard error.)
+    """
+    folder = Path(__file__).parent
+    alone = [str(folder / "private-mounts"), "unshare", "--net"]
+    ran = subprocess.run(
+        [*alone, sys.executable, "-m", "gevent.monkey", "--module", module],
+        capture_output=True,
+        timeout=2 * PATIENCE,
+        check=True,
+        cwd=folder.parent,
+    )
+    return json.loads(ran.stdout), ran.stderr.decode()

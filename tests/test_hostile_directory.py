@@ -1,13 +1,9 @@
 """Directories to which anybody can post: what strangers list there, and what clients make of it."""
 
-import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +22,7 @@ from tests.harness import (
     PATIENCE,
     Application,
     free_port,
+    run_in_own_network,
     running,
     serving,
     serving_http,
@@ -213,16 +210,7 @@ def test_a_second_provider_does_not_hold_up_who_was_written_to_at_the_first(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces")
 def test_names_are_looked_up_only_where_somebody_vouches_for_them() -> None:
-    mounts = str(Path(__file__).with_name("private-mounts"))
-    program = (sys.executable, "-m", "gevent.monkey", "--module", "tests.private_directory")
-    ran = subprocess.run(
-        [mounts, "unshare", "--net", *program],
-        capture_output=True,
-        timeout=2 * PATIENCE,
-        check=True,
-        cwd=Path(__file__).parent.parent,
-    )
-    measured = json.loads(ran.stdout)
+    measured, _ = run_in_own_network("tests.private_directory")
     assert measured["asked"] == 0
     assert measured["asked_if_set"] > 0
     assert measured["layers"] == [1, 1, 1]

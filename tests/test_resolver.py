@@ -1,11 +1,7 @@
 """Names of nodes: what a round brings, when, and which of several addresses is used."""
 
-import json
 import logging
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import gevent
 import pytest
@@ -19,7 +15,7 @@ from nym.net.places import Experience
 from nym.net.resolver import GRACE, TIMEOUT, Resolver
 from nym.net.transport import send_packet
 from nym.wire.addresses import NodeAddress
-from tests.harness import PATIENCE, free_port, serving, wait_until
+from tests.harness import free_port, run_in_own_network, serving, wait_until
 
 A, B, C = (NodeAddress(ip, 1789) for ip in ("192.0.2.1", "2001:db8::1", "192.0.2.2"))
 
@@ -148,16 +144,7 @@ def test_any_name_is_looked_up_or_refused(name: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces")
 def test_a_silent_name_server_holds_up_nobody() -> None:
-    mounts = str(Path(__file__).with_name("private-mounts"))
-    program = (sys.executable, "-m", "gevent.monkey", "--module", "tests.silent_names")
-    ran = subprocess.run(
-        [mounts, "unshare", "--net", *program],
-        capture_output=True,
-        timeout=2 * PATIENCE,
-        check=True,
-        cwd=Path(__file__).parent.parent,
-    )
-    measured = json.loads(ran.stdout)
+    measured, err = run_in_own_network("tests.silent_names")
     assert measured["is_numeric_at_once"]
     at_once, again, without_end, localhost = measured["seconds"]
     assert GRACE / 2 < at_once < TIMEOUT, "new names have a second"
@@ -165,5 +152,5 @@ def test_a_silent_name_server_holds_up_nobody() -> None:
     assert TIMEOUT / 2 < without_end < 2 * TIMEOUT
     assert localhost < TIMEOUT
     assert measured["asked"] > 16
-    assert ran.stderr.count(b"no address yet") == 1
-    assert b"Traceback" not in ran.stderr
+    assert err.count("no address yet") == 1
+    assert "Traceback" not in err
