@@ -18,13 +18,9 @@ threshold on the node is suspect. Three rules save good nodes from that:
 - Only the worst is convicted at a time. The epoch is then judged again without the loops through
   it, as those that it dropped were lost to other nodes as well.
 
-**Who else it could be.** A packet shows a node the one before and the one behind. Anyone who would
-like a good node to be left out, so that packets go elsewhere, can drop what it brings or gets.
+**Who else it could be.**
 
-- *Its neighbours.* A suspect is avoided only if it looks bad without those of its neighbours that
-  speak most against it, a third of each layer beside it, too. If it drops packets, it does so
-  whoever is beside it; if a third of its neighbours conspire, nothing is left without them. Where
-  a layer beside it is a single node, that is never known.
+- *Its neighbours*, unless it looks bad without the worst of them, too: see nym.evidence.
 - *The provider* is the only one behind the last layer, so nothing is left without it: that it
   drops what one node brings, and that the node does, explain the losses equally well. For more of
   them, the provider does. As hypotheses, k bad nodes cost k thresholds, one each, and a provider
@@ -49,12 +45,14 @@ avoided for half a minute, doubling while it goes on. When all refuse, it is our
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import inf, log
+from math import inf
 from random import Random
 from typing import NamedTuple
 
+from nym.avoidance import Avoidance
+from nym.evidence import THRESHOLD, is_proven, layer_of, log_likelihood_ratio, widths_of
 from nym.loops import Loop, Loops
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
@@ -62,16 +60,7 @@ from nym.wire.addresses import NodeAddress
 # At the default rates an epoch takes a quarter of a minute.
 EPOCH = 60
 
-# The share of its packets that a bad node is supposed to drop; about half of that is noticed.
-DROPPED = 0.3
-
-# Good nodes at the default rates get there less than once in a thousand hours, bad ones in minutes.
-THRESHOLD = 16.0
-
-# What has to be left of a suspect's evidence without its worst neighbours, at least.
-PROOF = 6.0
-
-# Loops that this is looked for in, at most: five minutes at the default rates.
+# The latest loops, in which neighbours are told apart: five minutes' at the default rates.
 REMEMBERED = 20 * EPOCH
 
 # What a share in the last layer may grow by, as a part of itself.
@@ -83,7 +72,6 @@ REFUSING = (30.0, 600.0)
 
 # Seconds after which the last that was heard of a node is forgotten.
 MEMORY = 24 * 3600.0
-
 
 PROVIDER_SUSPECT = (
     "provider: what several nodes of the last layer bring doesn't come back: it seems to drop it"
@@ -109,15 +97,14 @@ class Health:
         self._epochs: deque[list[Loop]] = deque()
         self._judged: deque[Loop] = deque(maxlen=REMEMBERED)
         self._scores: dict[Mix, _Score] = {}
-        self._convicted: dict[
-            Mix, int | None
-        ] = {}  # and their layers, from the end: -1 is the last
+        # And their layers, from the end: -1 is the last.
+        self._convicted: dict[Mix, int | None] = {}
         self._provider_suspect_until = -inf
-        self._lossy = _Avoidance(*LOSSY)
+        self._lossy = Avoidance(*LOSSY)
         self._refused_at: dict[Mix, float] = {}
         self._last_was_accepted = False
         self.refused_since: float | None = None  # no node took a packet since then
-        self._refusing = _Avoidance(*REFUSING)
+        self._refusing = Avoidance(*REFUSING)
         self._mixnodes: frozenset[Mix] = frozenset()
         self._place: tuple[bytes, NodeAddress] | None = None
 
@@ -246,13 +233,13 @@ class Health:
         loops = [
             loop for loop in self._judged if not loop.is_void and avoided.isdisjoint(loop.route)
         ]
-        widths = _widths(loops)
+        widths = widths_of(loops)
         for node in suspects:
             recent = loops[bisect_left(loops, scores[node].since, key=_sent_at) :]
-            layer = _layer_of(node, recent)
+            layer = layer_of(node, recent)
             if layer not in widths or (layer == LAST and now < self._provider_suspect_until):
                 continue
-            if _is_proven(node, layer, recent, widths):
+            if is_proven(node, layer, recent, widths):
                 return node
         return None
 
@@ -261,7 +248,7 @@ class Health:
         self._scores[node] = _Score(THRESHOLD / 2, end, end)
         bad = self._lossy.until(now).keys()
         self._convicted = {n: layer for n, layer in self._convicted.items() if n in bad}
-        self._convicted[node] = _layer_of(node, self._judged)
+        self._convicted[node] = layer_of(node, self._judged)
         in_last = Counter(self._convicted.values())[LAST]
         if in_last >= 2 and in_last > self._most_in_earlier_layers():
             self._suspect_provider(now)
@@ -270,7 +257,7 @@ class Health:
         """How many nodes of a layer before the last one seem bad, at most."""
         likely = {n for n, score in self._scores.items() if score.value >= THRESHOLD / 2}
         layers = self._convicted | {
-            n: _layer_of(n, self._judged) for n in likely - self._convicted.keys()
+            n: layer_of(n, self._judged) for n in likely - self._convicted.keys()
         }
         counts = Counter(layer for layer in layers.values() if layer not in (None, LAST))
         return max(counts.values(), default=0)
@@ -304,102 +291,11 @@ def _most_of_the_last(size: int, random: Random) -> int:
     return most if random.random() < TENTH * (size - most) / most else 0
 
 
-def _layer_of(node: Mix, loops: Iterable[Loop]) -> int | None:
-    """Which layer a node is in, counted from the end; None if no loop went through it."""
-    layers = (loop.route.index(node) - len(loop.route) for loop in loops if node in loop.route)
-    return next(layers, None)
-
-
-def _is_proven(node: Mix, layer: int, loops: list[Loop], widths: dict[int, int]) -> bool:
-    """Whether a node of this layer looks bad without its worst neighbours, too.
-
-    They are a third of each layer beside it, those with which most of its losses are. The fewer
-    nodes its own layer has, the more is gained by those that stay, and the more has to be left.
-    """
-    through = [loop for loop in loops if loop.route[layer] == node]
-    worst = set[Mix]()
-    for beside in {layer - 1, layer + 1} & widths.keys():
-        lost = Counter(loop.route[beside] for loop in through if not loop.is_back)
-        worst.update(neighbour for neighbour, _ in lost.most_common(max(1, widths[beside] // 3)))
-    rest = [loop for loop in through if worst.isdisjoint(loop.route)]
-    evidence = log_likelihood_ratio(
-        len(rest), _lost(rest), len(loops) - len(through), _lost(loops) - _lost(through)
-    )
-    return evidence >= max(PROOF, 2 * THRESHOLD / max(1, widths[layer] - 1))
-
-
-def _widths(loops: list[Loop]) -> dict[int, int]:
-    """How many nodes of each layer, counted from the end, the loops went through."""
-    depth = min((len(loop.route) for loop in loops), default=0)
-    # The keys are enough for a count, and remember their hashes.
-    return {
-        layer: len({loop.route[layer].public_key for loop in loops}) for layer in range(-depth, 0)
-    }
-
-
-def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: int) -> float:
-    """How much more is lost through a node than elsewhere: above 0 speaks against the node.
-
-    Where p0 is the usual loss, a node that drops the share s of its packets has a loss of
-    p1 = p0 + (1 - p0) s. Then ln(p1 / p0) and ln((1 - p1) / (1 - p0)) are what is added below for
-    each loop that is lost and for each that comes back.
-    """
-    usual = (other_losses + 1) / (other_uses + 1)
-    per_loss = log(1 + DROPPED * (1 / usual - 1))
-    per_return = log(1 - DROPPED)
-    # For two normal means, one of them estimated from the others, this weight makes the expected
-    # likelihood ratio of a good node 1, as if the usual loss were known.
-    weight = other_uses / (uses + other_uses)
-    return weight * (losses * per_loss + (uses - losses) * per_return)
-
-
 def _sent_at(loop: Loop) -> float:
     return loop.sent_at
-
-
-def _lost(loops: list[Loop]) -> int:
-    return sum(not loop.is_back for loop in loops)
 
 
 class _Score(NamedTuple):
     value: float
     time: float
     since: float  # when the first loop left that it is made of
-
-
-class _Avoidance:
-    """Nodes that are left out for a time: `first` seconds, doubling to `longest` with relapses.
-
-    A relapse is one within as many seconds after the end as the node was left out for.
-    """
-
-    def __init__(self, first: float, longest: float) -> None:
-        self._first = first
-        self._longest = longest
-        self._terms: dict[Mix, _Term] = {}
-
-    def until(self, now: float) -> dict[Mix, float]:
-        """The nodes that are left out now, and until when."""
-        return {node: term.end for node, term in self._terms.items() if now < term.end}
-
-    def begin(self, node: Mix, now: float) -> float:
-        """Leave `node` out from now on, unless it is already. Gives when that ends."""
-        self._terms = {n: term for n, term in self._terms.items() if now < term.end + term.seconds}
-        last = self._terms.get(node)
-        if last is None or last.end <= now:
-            seconds = min(self._longest, last.seconds * 2) if last else self._first
-            self._terms[node] = _Term(now + seconds, seconds)
-        return self._terms[node].end
-
-    def forget(self, node: Mix) -> None:
-        """`node` is as good as new."""
-        self._terms.pop(node, None)
-
-    def forget_all(self) -> None:
-        """All of them are as good as new."""
-        self._terms.clear()
-
-
-class _Term(NamedTuple):
-    end: float
-    seconds: float

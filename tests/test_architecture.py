@@ -20,7 +20,10 @@ FLOORS = [
     {"nym.localnet"},
     {"nym.client"},
     {"nym.sockets"},
-    {"nym.service", "nym.routes", "nym.health", "nym.loops", "nym.backlog", "nym.envelope"},
+    {
+        *("nym.service", "nym.routes", "nym.health", "nym.evidence", "nym.avoidance"),
+        *("nym.loops", "nym.backlog", "nym.envelope"),
+    },
     {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts"},
     {"nym.topology", "nym.identity", "nym.sphinx"},
     {"nym.net"},
@@ -40,6 +43,8 @@ NO_IO = [
     "nym.sphinx",
     "nym.envelope",
     "nym.health",
+    "nym.evidence",
+    "nym.avoidance",
     "nym.loops",
     "nym.backlog",
 ]

@@ -10,7 +10,8 @@ from statistics import fmean
 
 import pytest
 
-from nym.health import LOSSY, MEMORY, REFUSING, THRESHOLD, Health, log_likelihood_ratio
+from nym.evidence import THRESHOLD, log_likelihood_ratio
+from nym.health import LOSSY, MEMORY, REFUSING, Health
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from tests.simulation import mix
