@@ -3,6 +3,7 @@
 A directory may list thousands, so all that takes long is done beside the hub.
 """
 
+import time
 from collections.abc import Mapping
 
 from nym.config import Config
@@ -25,8 +26,15 @@ class Judging:
         self._resolve_names = resolve_names
         self._resolver = Resolver()
 
-    def judge(self, records: Records, reach: Reach, view: NetworkView) -> Judgement:
-        """Those of a directory of this reach; new names are waited for until it is a network."""
+    def look(self, records: Records, reach: Reach, view: NetworkView) -> Seen:
+        """What `view` makes of the records of a directory of this reach.
+
+        New names are waited for until there is a network. Raises UnusableNetworkError.
+        """
+        judgement = self._judge(records, reach, view)
+        return beside_the_hub(view.look, judgement, time.monotonic())
+
+    def _judge(self, records: Records, reach: Reach, view: NetworkView) -> Judgement:
         rules = Rules(reach, self._is_vouched(reach), layers=view.layers)
 
         def is_whole(known: Mapping[str, NodeAddress]) -> bool:
@@ -54,4 +62,4 @@ def first_sight(config: Config) -> tuple[Seen, Listing]:
     listing = fetch_topology(config.client.directory_url)
     view = NetworkView(config.client.layers)
     judging = Judging(resolve_names=config.client.resolve_names)
-    return view.look(judging.judge(listing.records, listing.reach, view), 0.0), listing
+    return judging.look(listing.records, listing.reach, view), listing

@@ -15,14 +15,12 @@ from nym.client.judging import Judging
 from nym.client.remembered import RememberedNetwork
 from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
-from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
 from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
 from nym.timing import Backoff
 from nym.topology import Topology
-from nym.view import NetworkView
-from nym.wire.directory import Records
+from nym.view import NetworkView, Seen
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -58,7 +56,7 @@ class Refresher:
         self._judging = judging
         self._remembered = remembered
         self._is_recalled = False
-        self._whole: tuple[Topology, Records, Reach] | None = None  # as it was listed last
+        self._whole: tuple[Seen, Reach] | None = None  # as it was listed last
         self._kept: Topology | None = None
         self._kept_at = -KEEP_EVERY
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
@@ -76,10 +74,10 @@ class Refresher:
 
     def keep(self) -> None:
         """Keep the network for the next start."""
-        if self._whole and self._whole[0] != self._kept:
-            self._kept, records, reach = self._whole
-            self._kept_at = time.monotonic()
-            self._remembered.keep(records, self.view.layers, reach)
+        if self._whole and self._whole[0].topology != self._kept:
+            seen, reach = self._whole
+            self._kept, self._kept_at = seen.topology, time.monotonic()
+            self._remembered.keep(seen.judgement.records(), self.view.layers, reach)
 
     def tick(self) -> float:
         """One refresh; returns the seconds until the next."""
@@ -99,22 +97,21 @@ class Refresher:
     def _refresh(self) -> None:
         listing = fetch_topology(self._directory)
         self._recall()
-        judgement = self._judging.judge(listing.records, listing.reach, self.view)
         had_layers = self.view.layers
-        seen = beside_the_hub(self.view.look, judgement, time.monotonic())
+        seen = self._judging.look(listing.records, listing.reach, self.view)
         for warning in seen.warnings:
             log.warning("network: %s", warning)
         if not had_layers:
             log.info("network: it has %d layers, which is remembered", self.view.layers)
         self._use(seen.topology)
-        self._whole = seen.topology, judgement.records(), listing.reach
+        self._whole = seen, listing.reach
         if self._has_moved(seen.topology) or time.monotonic() - self._kept_at >= KEEP_EVERY:
             self.keep()
         log.debug(
             "the network has layers of %s mixnodes, and %d providers; left out: %s",
             [len(layer) for layer in seen.topology.layers],
             len(seen.topology.providers),
-            describe_left_out(by_number(judgement.left_out)) or "none",
+            describe_left_out(by_number(seen.judgement.left_out)) or "none",
         )
 
     def _use(self, topology: Topology) -> None:
@@ -140,8 +137,7 @@ class Refresher:
             records = self._remembered.records()
             if records is None:
                 return False
-            judgement = self._judging.judge(records, self._remembered.reach, view)
-            seen = beside_the_hub(view.look, judgement, time.monotonic())
+            seen = self._judging.look(records, self._remembered.reach, view)
         except RemoteError as error:
             log.debug("the last start's network can't be used: %s", error)
             return False
