@@ -1,7 +1,6 @@
 # Between Python and C: lengths are checked before C sees bytes, return codes after.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcpy
 
 ctypedef unsigned char byte
@@ -19,21 +18,18 @@ cdef enum Failure:
 cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
     # Copies `value`, of exactly `length` bytes. What it holds may be secret, so no error shows it.
     from nym.errors import LengthError
-    cdef Py_buffer secret
-    if isinstance(value, bytes):
-        if len(value) != length:
-            raise LengthError(f"{what} has {length} bytes, not {len(value)}")
-        memcpy(target, PyBytes_AS_STRING(value), length)
-        return 0
-    from nym._secrets import Secret
-    if not isinstance(value, Secret):
-        raise TypeError(f"{what} is bytes, not {type(value).__name__}")
-    PyObject_GetBuffer(value, &secret, PyBUF_SIMPLE)
-    if secret.len == length:
-        memcpy(target, secret.buf, length)
-    PyBuffer_Release(&secret)
-    if len(value) != length:
-        raise LengthError(f"{what} has {length} bytes, not {len(value)}")
+    cdef Py_buffer given
+    if not isinstance(value, bytes):
+        from nym._secrets import Secret
+        if not isinstance(value, Secret):
+            raise TypeError(f"{what} is bytes, not {type(value).__name__}")
+    PyObject_GetBuffer(value, &given, PyBUF_SIMPLE)
+    try:
+        if given.len != length:
+            raise LengthError(f"{what} has {length} bytes, not {given.len}")
+        memcpy(target, given.buf, length)
+    finally:
+        PyBuffer_Release(&given)
     return 0
 
 

@@ -10,7 +10,8 @@ from libc.string cimport memcpy
 from nym._checks cimport LOW_ORDER, NO_BOX_KEY, OK, ZERO_SCALAR, byte, check, take
 from nym._sodium cimport (
     crypto_core_ed25519_is_valid_point, crypto_core_ed25519_scalar_mul,
-    crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20, crypto_scalarmult, crypto_scalarmult_base, sodium_init, sodium_memzero,
+    crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20, crypto_scalarmult,
+    crypto_scalarmult_base, sodium_init, sodium_memzero,
 )
 
 cdef byte INVERSE_OF_8[KEY]

@@ -122,17 +122,6 @@ class CurrentContacts:
             log.error("%s; messages to the addresses in it are refused until then", error)  # noqa: TRY400
 
 
-class PlainRecipients:
-    """Those of the contacts that need plain messages."""
-
-    def __init__(self, contacts: CurrentContacts) -> None:
-        self._contacts = contacts
-
-    def __contains__(self, address: object) -> bool:
-        """Raises ContactsError; see CurrentContacts."""
-        return isinstance(address, bytes) and self._contacts.is_plain(address)
-
-
 def add_contact(folder: Path, name: str, contact: Contact) -> None:
     """Give a name. Raises ContactError for one that can't be, or is another's; ConfigError."""
     if not _NAME.fullmatch(name) or is_address(name):

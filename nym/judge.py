@@ -214,11 +214,7 @@ def _obstacle(
             return obstacle
         if address in rules.own:
             return "at this client's own socket"
-    return "" if _is_good_key(record.public_key) else "with a key of low order"
-
-
-# A directory says the same keys every ten seconds, and a look at one is a multiplication.
-_is_good_key = lru_cache(maxsize=1 << 16)(can_share_secret)
+    return "" if can_share_secret(record.public_key) else "with a key of low order"
 
 
 def _obstacle_at_sight(record: MixNode | Provider, rules: Rules) -> str:

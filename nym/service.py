@@ -1,7 +1,7 @@
 """Answers one local request, whatever dialect it came in."""
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from nym.errors import (
@@ -100,7 +100,7 @@ class Service:
         view: View,
         messages: Messages,
         manner: Manner,
-        plain_recipients: Container[bytes] = (),
+        is_plain_recipient: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
@@ -108,7 +108,7 @@ class Service:
         self._view = view
         self._messages = messages
         self.manner = manner  # of messages that ask for none
-        self._plain_recipients = plain_recipients  # who understand nothing else
+        self._is_plain_recipient = is_plain_recipient  # who understands nothing else
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
         """Do what is asked; an answer with messages has `room` for them.
@@ -208,7 +208,7 @@ class Service:
 
         Raises RequestError.
         """
-        if request.is_plain is None and request.recipient in self._plain_recipients:
+        if request.is_plain is None and self._is_plain_recipient(request.recipient):
             if request.is_reliable:
                 raise IncompleteDataError(
                     "the contacts say that this recipient runs the published client, which "

@@ -17,6 +17,8 @@ public_key = _curve.public_key
 multiply = _curve.multiply
 box_key = _curve.box_key
 
+_ONE = (1).to_bytes(32, "little")
+
 
 class Hop(NamedTuple):
     """One node of a route: address and public key of 32 bytes each.
@@ -56,10 +58,7 @@ class Final(NamedTuple):
         return message
 
 
-_ONE = (1).to_bytes(32, "little")
-
-
-@lru_cache(maxsize=4096)  # a directory names the same keys every ten seconds
+@lru_cache(maxsize=1 << 16)  # a directory names the same keys every ten seconds
 def can_share_secret(key: bytes) -> bool:
     """Whether a secret can be shared with `key`: it has 32 bytes, and isn't of low order.
 

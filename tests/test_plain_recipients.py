@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nym.contacts import Contact, CurrentContacts, PlainRecipients, add_contact, remove_contact
+from nym.contacts import Contact, CurrentContacts, add_contact, remove_contact
 from nym.errors import ContactsError
 from nym.identity import generate_identity
 from nym.wire.framing import Framing, encode_frame
@@ -122,16 +122,16 @@ def test_plain_and_reliable_exclude_each_other(home: Path) -> None:
 def test_a_broken_file_is_an_obstacle_to_those_in_it_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipients = PlainRecipients(CurrentContacts(tmp_path))
-    assert OLD not in recipients  # there is no file yet
+    contacts = CurrentContacts(tmp_path)
+    assert not contacts.is_plain(OLD)  # there is no file yet
     path = tmp_path / "contacts.toml"
     path.write_text(f'[old]\naddress = "{encode_base58(OLD)}"\nplain = perhaps\n')
     with pytest.raises(ContactsError, match=r"contacts\.toml.*plain messages"):
-        _ = OLD in recipients
-    assert NEW not in recipients
+        contacts.is_plain(OLD)
+    assert not contacts.is_plain(NEW)
     assert len(caplog.records) == 1
     path.write_text(f'[old]\naddress = "{encode_base58(OLD)}"\nplain = true\n')
-    assert OLD in recipients
-    assert NEW not in recipients
+    assert contacts.is_plain(OLD)
+    assert not contacts.is_plain(NEW)
     path.unlink()
-    assert OLD not in recipients
+    assert not contacts.is_plain(OLD)

@@ -25,7 +25,7 @@ from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
 from nym.config import Config
-from nym.contacts import CurrentContacts, PlainRecipients
+from nym.contacts import CurrentContacts
 from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
@@ -132,10 +132,16 @@ class Client:
             inbox,
         )
 
-        plain = PlainRecipients(contacts)
-
         def service(manner: Manner) -> Service:
-            return Service(address, self._outbox, inbox, overview, self._deliveries, manner, plain)
+            return Service(
+                address,
+                self._outbox,
+                inbox,
+                overview,
+                self._deliveries,
+                manner,
+                contacts.is_plain,
+            )
 
         self._applications = service(_manner_of_applications(config))
         self._commands = service(_manner(config))

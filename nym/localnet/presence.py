@@ -1,4 +1,4 @@
-"""Who is there: what nodes post to a directory, and which posts it refuses.
+"""Which nodes a directory lists, and which posts of nodes it refuses.
 
 No key, and no place, a `host:port`, belongs to two nodes at a time. Of those that contradict each
 other, the one that was known first goes first, as clients have it, too (nym.judge): a post costs no
@@ -62,7 +62,7 @@ class Presences:
                 "another node has this key or this place. If it is the same one, which has moved "
                 f"or has a new key, it is taken {lifetime:.0f} s after its last post from before"
             )
-        if before is None and sum(1 for _ in self.present(now, lifetime)) >= MOST_NODES:
+        if before is None and self._count(now, lifetime) >= MOST_NODES:
             raise RemoteFormatError("too many nodes")
         for rival in rivals:
             self._known[rival] = self._known[rival]._replace(is_displaced=True)
@@ -77,6 +77,9 @@ class Presences:
         for presence in self._known.values():
             if presence.is_there(now, lifetime):
                 yield presence.node._replace(last_seen=presence.seen_at)
+
+    def _count(self, now: float, lifetime: float) -> int:
+        return sum(presence.is_there(now, lifetime) for presence in self._known.values())
 
     def _rivals(self, standing: _Standing, now: float, lifetime: float) -> set[_Standing]:
         """Others that are there, and have the key of this one, or a place."""

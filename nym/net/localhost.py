@@ -5,7 +5,6 @@ where there is no /etc/hosts, as in a container of one file, the system would as
 """
 
 import _socket
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gevent.resolver.thread import Resolver as ThreadResolver
@@ -21,17 +20,12 @@ THREADS = 8
 class NameThreads(Threads):
     """Threads that do nothing but ask for names."""
 
-    def apply(
-        self,
-        func: Callable[..., Any],
-        args: Iterable[Any] | None = None,
-        kwds: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """See gevent."""
-        try:
-            return super().apply(func, args, kwds)
-        except UnicodeError as error:
-            raise _socket.gaierror(_socket.EAI_NONAME, "not the name of a host") from error
+    def _as_meant(self, outcome: Any) -> Any:
+        if isinstance(outcome, UnicodeError):
+            refusal = _socket.gaierror(_socket.EAI_NONAME, "not the name of a host")
+            refusal.__cause__ = outcome
+            return refusal
+        return outcome
 
 
 class Resolver(ThreadResolver):

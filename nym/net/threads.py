@@ -25,7 +25,12 @@ class Threads(ThreadPool):
         kwds: Mapping[str, Any] | None = None,
     ) -> Any:
         """See gevent."""
-        return _result(super().apply(_outcome, (func, tuple(args or ()), dict(kwds or {}))))
+        outcome = super().apply(_outcome, (func, tuple(args or ()), dict(kwds or {})))
+        return _result(self._as_meant(outcome))
+
+    def _as_meant(self, outcome: Any) -> Any:
+        """What is given, or raised, in the place of an outcome."""
+        return outcome
 
 
 def beside_the_hub(function: Callable[..., Result], *arguments: Any) -> Result:

@@ -58,9 +58,7 @@ class Inbox:
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Callable[[], None]] = []
         for entry_id, body in journal.take(_KIND):
-            received = _decode(entry_id, body)
-            self._messages[entry_id] = received
-            self._charge(received)
+            self._keep(_decode(entry_id, body))
 
     def __len__(self) -> int:
         return len(self._messages) + len(self._arrived)
@@ -138,8 +136,7 @@ class Inbox:
         """Put messages that did not reach the application before all others."""
         later, self._messages = self._messages, {}
         for received in messages:
-            self._messages[received.id] = received
-            self._charge(received)
+            self._keep(received)
         self._messages |= later
         self._notify()
 
@@ -214,6 +211,10 @@ class Inbox:
             self._closed.add(full)
         return full is None
 
+    def _keep(self, received: Received) -> None:
+        self._messages[received.id] = received
+        self._charge(received)
+
     def _charge(self, received: Received) -> None:
         holder = holder_of(received.sender, self._contacts)
         self._holders[received.id] = holder
@@ -249,6 +250,6 @@ def _decode(entry_id: str, body: Message) -> Received:
     at, sender_and_seal = _HEAD.unpack(body[: _HEAD.size])
     head, message = split(body, _HEAD.size + (sender_and_seal & ~_SEALED))
     sender = head[_HEAD.size :] or None
-    # Earlier versions noted no seals. Who sent a message was known of sealed ones only.
+    # Earlier versions didn't note seals; they knew the senders of sealed messages only.
     is_sealed = sender is not None or bool(sender_and_seal & _SEALED)
     return Received(entry_id, message, at, sender, is_sealed)

@@ -1,8 +1,9 @@
-"""Who may hold how much of what comes in: three standings, with room of their own each.
+"""How much of what comes in each sender may hold.
 
-Keys cost nothing, so a stranger has as many names as it likes. What strangers send therefore takes
-room from strangers only, and what nobody proves to have sent from such messages only. Of the room
-of a standing, one sender has half at most.
+Senders have one of three standings, and each standing has room of its own. Keys cost nothing, so a
+stranger has as many names as it likes: what strangers send takes room from strangers only, and what
+nobody proves to have sent from such messages only. Of the room of a standing, one sender has half
+at most.
 """
 
 import time

@@ -1,7 +1,7 @@
 """The HTTP request that opens a WebSocket, and its answer (RFC 6455, section 4.2).
 
-The websockets library, which does no I/O here, reads the request and the frames behind it. Who may
-talk is decided here. docs/protocol/sockets.md, "WebSocket" and "Who may talk".
+The websockets library, which does no I/O here, reads the request and the frames behind it. This
+module decides who may talk. docs/protocol/sockets.md, "WebSocket" and "Who may talk".
 """
 
 import logging
