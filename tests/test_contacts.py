@@ -162,6 +162,19 @@ def test_a_process_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
     add_contact(tmp_path, "bob", Contact(BOBS))
 
 
+def test_the_program_lets_go_of_a_lock_at_once(tmp_path: Path) -> None:
+    """Without that, gevent closes a folder when its loop turns again, which may be never."""
+    script = (
+        "import pathlib, sys\n"
+        "from nym import __main__, files\n"
+        "import gevent; gevent.get_hub()\n"
+        "for _ in range(2):\n"
+        "    with files.locked(pathlib.Path(sys.argv[1])): pass\n"
+        "    assert files._holder(pathlib.Path(sys.argv[1])) == 'another process'\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

@@ -9,7 +9,7 @@ import pytest
 
 from nym.config.file import load_config
 from nym.identity import PRIVATE_FILE, PUBLIC_FILE, load_identity
-from nym.store.database import FILE
+from nym.store.aside import FILE
 from tests.harness import Program, run_program
 
 NOWHERE = "http://127.0.0.1:1"

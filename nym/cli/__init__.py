@@ -1,5 +1,6 @@
 """The command line: what it means, and how it ends."""
 
+import gc
 import os
 import resource
 import signal
@@ -87,6 +88,7 @@ def _run(arguments: list[str]) -> int:
     set_up_log(None)
     _keep_memory_private()
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
+    gc.enable()
     # Not before: where an import is interrupted, that can be lost.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

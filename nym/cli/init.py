@@ -20,8 +20,7 @@ from nym.identity import (
     load_identity,
     save_identity,
 )
-from nym.store.aside import held, name_aside, set_aside
-from nym.store.database import FILE
+from nym.store.aside import FILE, held, name_aside, set_aside
 
 
 def init(options: Options) -> int:

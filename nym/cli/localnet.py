@@ -14,7 +14,7 @@ from nym.localnet.network import Network
 from nym.net.boundary import deadline
 from nym.net.directory import fetch_topology
 from nym.wire.addresses import NodeAddress
-from nym.wire.directory import MOST_LAYERS
+from nym.wire.sizes import MOST_LAYERS
 
 MOST_NODES = 100  # of a layer, and of providers
 PATIENCE = 5.0  # seconds with whoever has the port

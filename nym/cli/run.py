@@ -4,6 +4,7 @@ import gc
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nym.cli import Options
 from nym.cli.banner import banner
@@ -28,11 +29,13 @@ from nym.contacts import CurrentContacts
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
-from nym.localnet.embedded import EmbeddedNetwork
 from nym.net.descriptors import raise_limit
 from nym.sockets.local import ApplicationSocket
 from nym.wire.addresses import UNIX, is_loopback
 from nym.wire.text import visible_url
+
+if TYPE_CHECKING:
+    from nym.localnet.embedded import EmbeddedNetwork
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +62,14 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     set_up_log(config.logging)
     if not options["--quiet"]:
         say(banner())
-    embedded = EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
-    # Only where nobody named a directory may one come up by itself.
-    revive = None if config.client.directory else embedded.revive
+    embedded = None if config.client.directory else _embedded_network()
     # Keys aren't replaced before the client has its database.
     with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         identity = load_identity(folder)
         contacts = CurrentContacts(nym_folder())
-        client = Client(identity, config, folder, kind, contacts, revive)
+        client = Client(
+            identity, config, folder, kind, contacts, embedded.revive if embedded else None
+        )
     # For as many connections as may be, on either socket, and for the client's own.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()
@@ -94,9 +97,17 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
 
     def end() -> None:
         client.stop()
-        embedded.stop()
+        if embedded:
+            embedded.stop()
 
     return signals.run_until_stop(end)
+
+
+def _embedded_network() -> "EmbeddedNetwork":
+    """The network that may come up by itself, where nobody named a directory."""
+    from nym.localnet.embedded import EmbeddedNetwork  # others don't wait for it
+
+    return EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
 
 
 class _Reloader:

@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nym.wire.addresses import UNIX, bare_host, is_ipv6
-from nym.wire.directory import MOST_LAYERS
 from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
+from nym.wire.sizes import MOST_LAYERS
 
 LONGEST_ID = 100
 MOST_CONNECTIONS = 100_000

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from nym.errors import FolderInUseError
 
+FILE = "client.db"  # the database in a client's folder
+
 # SQLite's files beside the database. They go first: without its log a database is an older one,
 # but a log beside a fresh database would be taken for that one's.
 _COMPANIONS = ("-wal", "-shm", "-journal", "")

@@ -17,12 +17,11 @@ from typing import NamedTuple
 from nym._secrets import Secret, decrypt, derive, encrypt
 from nym.errors import FolderError, FolderInUseError, StoreError
 from nym.files import FILE_MODE
-from nym.store.aside import name_aside, set_aside
+from nym.store.aside import FILE, name_aside, set_aside
 from nym.store.reserve import Reserve
 from nym.store.salvage import Row, readable
 from nym.wire.pieces import Message, Pieces, cut, gather
 
-FILE = "client.db"
 # In 1 every body was in one piece, and the outbox had no times; in 2 the inbox had no seals. A file
 # gets the latest format with the first change that is written to it, whatever that is: where only
 # those entries brought it that older programs can't read, one of them was forgotten.

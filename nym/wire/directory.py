@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 from nym.errors import RemoteFormatError
 from nym.wire.addresses import split_host
 from nym.wire.keys import decode_base58, decode_base64, encode_base58
+from nym.wire.sizes import MOST_LAYERS
 
 Node = TypeVar("Node")
 
-MOST_LAYERS = 4
 CLIENT_PORT_2019 = 9000
 
 

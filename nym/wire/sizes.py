@@ -1,5 +1,9 @@
-"""Lengths, in bytes, that every part of the protocol shares (docs/protocol/sphinx.md, "Sizes")."""
+"""Sizes that every part of the protocol shares (docs/protocol/sphinx.md, "Sizes").
 
+In bytes, where nothing else is said.
+"""
+
+MOST_LAYERS = 4  # of mixnodes, before a provider
 KEY_LENGTH = 32
 ADDRESS_LENGTH = 32  # of a client (its public key), and of a node in a header
 PACKET_LENGTH = 1372
