@@ -23,7 +23,7 @@ from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
 from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages
-from tests.harness import FAST, Application, free_port, running, serving_http, wait_until
+from tests.harness import FAST, PATIENCE, Application, free_port, running, serving_http, wait_until
 
 
 @pytest.fixture
@@ -153,6 +153,27 @@ def test_a_provider_that_answers_nonsense_is_left(
     wait_until(lambda: status(alice)["state"] == "running")
     alice.send(alice.address, b"by another one")
     wait_until(lambda: b"by another one" in alice.receive(1))
+
+
+def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = stack.enter_context(running(Network(providers=2)))
+    alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
+    provider = served_by(alice, network)
+    (other,) = (node for node in network.providers if node is not provider)
+    with monkeypatch.context() as busy:
+        busy.setattr(other, "_answer", lambda request: b"\0")
+        busy.setattr(provider, "_answer", lambda request: b"\0")
+        wait_until(lambda: is_left(alice, provider))
+        alice.client._session.patience = PATIENCE  # the other one is waited for
+        alice.send(alice.address, b"to myself")
+        sent = status(alice)["loops_sent"]
+        wait_until(lambda: status(alice)["loops_sent"] > sent + 20, "its turn")
+        with alice.lines() as lines:
+            (waiting,) = lines.ask(type="outbox")["messages"]
+        assert (waiting["waits_for"], waiting["left"]) == ("registration", 1)
+    assert alice.receive(1) == [b"to myself"]
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -38,7 +38,7 @@ class Stage(Enum):
     """What a message that isn't done waits for: a word for programs, a sentence for people."""
 
     NETWORK = "network", "no network is known yet"
-    REGISTRATION = "registration", "this client isn't registered at a provider yet"
+    REGISTRATION = "registration", "this client isn't registered at its provider yet"
     RECIPIENT = "recipient", "the directory lists no client with the recipient's address"
     TURN = "turn", "it waits for its turn"
     HAND_OVER = "hand_over", "a packet of it is being handed to a mixnode"

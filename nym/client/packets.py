@@ -60,7 +60,9 @@ class PacketMaker:
         """What keeps packets for `recipient` from being made now, if anything."""
         if self._topology() is None:
             return Stage.NETWORK
-        if not self._session.registered.is_set():
+        # A provider drops what comes for a client that isn't registered there, or not any more.
+        is_own = recipient == self._own_address
+        if not (self._session.has_token if is_own else self._session.registered.is_set()):
             return Stage.REGISTRATION
         return None if self.is_routable(recipient) else Stage.RECIPIENT
 

@@ -134,7 +134,7 @@ class Poller:
     def tick(self) -> None:
         """One pull, or one attempt to register."""
         now = time.monotonic()
-        if not self.is_served(now):
+        if not (self.is_served(now) and self._session.has_token):
             self._health.loops.unserved(self.served_at)
         try:
             self._prepare()
