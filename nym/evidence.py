@@ -9,7 +9,7 @@ never known.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from math import log
 
 from nym.loops import Loop
@@ -22,7 +22,10 @@ DROPPED = 0.3
 THRESHOLD = 16.0
 
 # What has to be left of a suspect's evidence without its worst neighbours, at least.
-PROOF = 6.0
+PROOF = 3.0
+
+# How often the worst neighbours on both sides are chosen, each time knowing the others, at most.
+ROUNDS = 4
 
 
 def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: int) -> float:
@@ -44,19 +47,45 @@ def log_likelihood_ratio(uses: int, losses: int, other_uses: int, other_losses: 
 def is_proven(node: Mix, layer: int, loops: list[Loop], widths: dict[int, int]) -> bool:
     """Whether a node of this layer looks bad without its worst neighbours, too.
 
-    They are a third of each layer beside it, those with which most of its losses are. The fewer
-    nodes its own layer has, the more is gained by those that stay, and the more has to be left.
+    The fewer nodes its own layer has, the more is gained by those that stay, and the more has to be
+    left.
     """
     through = [loop for loop in loops if loop.route[layer] == node]
-    worst = set[Mix]()
-    for beside in {layer - 1, layer + 1} & widths.keys():
-        lost = Counter(loop.route[beside] for loop in through if not loop.is_back)
-        worst.update(neighbour for neighbour, _ in lost.most_common(max(1, widths[beside] // 3)))
-    rest = [loop for loop in through if worst.isdisjoint(loop.route)]
-    evidence = log_likelihood_ratio(
-        len(rest), _lost(rest), len(loops) - len(through), _lost(loops) - _lost(through)
+    beside = sorted({layer - 1, layer + 1} & widths.keys())
+    evidence = min(
+        log_likelihood_ratio(
+            len(rest), _lost(rest), len(loops) - len(through), _lost(loops) - _lost(through)
+        )
+        for rest in (_without_worst(through, order, widths) for order in (beside, beside[::-1]))
     )
-    return evidence >= max(PROOF, 2 * THRESHOLD / max(1, widths[layer] - 1))
+    return evidence >= max(PROOF, THRESHOLD / max(1, widths[layer] - 1))
+
+
+def _without_worst(through: list[Loop], beside: list[int], widths: dict[int, int]) -> list[Loop]:
+    """The loops that are left without a third of each layer `beside`.
+
+    Those go with which most losses are, of loops that aren't gone with the others: the choice in
+    one layer depends on that in the other one, so it is made again until it stays.
+    """
+    worst = {layer: frozenset[Mix]() for layer in beside}
+    for _ in range(ROUNDS):
+        before = worst.copy()
+        for layer in beside:
+            rest = _without(through, {other: worst[other] for other in beside if other != layer})
+            lost = Counter(loop.route[layer] for loop in rest if not loop.is_back)
+            most = lost.most_common(max(1, widths[layer] // 3))
+            worst[layer] = frozenset(neighbour for neighbour, _ in most)
+        if worst == before:
+            break
+    return _without(through, worst)
+
+
+def _without(loops: list[Loop], nodes: Mapping[int, Set[Mix]]) -> list[Loop]:
+    return [
+        loop
+        for loop in loops
+        if not any(loop.route[layer] in there for layer, there in nodes.items())
+    ]
 
 
 def widths_of(loops: list[Loop]) -> dict[int, int]:

@@ -123,7 +123,7 @@ def test_a_node_that_drops_half_is_found_within_three_minutes(loss: float) -> No
 
 def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -> None:
     times = [convict(seed, 0.3) for seed in range(100)]
-    assert sum(time < 3 * MINUTE for time in times) >= 85
+    assert sum(time < 3 * MINUTE for time in times) >= 70
     assert max(times) < 10 * MINUTE
 
 
@@ -372,11 +372,12 @@ def test_a_provider_that_drops_what_comes_from_good_nodes_gains_a_tenth_at_most(
 
 
 @pytest.mark.parametrize("victims", VICTIMS)
+@pytest.mark.parametrize("seed", [21, 101, 103])  # for the last two, counting losses was not enough
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 1), (10, 1), (10, 3)])
 def test_nodes_beside_a_good_one_that_drop_what_it_has_gain_a_tenth_at_most(
-    size: int, count: int, victims: Victims
+    size: int, count: int, seed: int, victims: Victims
 ) -> None:
-    network = Network(21, size, 0.02)
+    network = Network(seed, size, 0.02)
     hold(network, count, 0, 1, 2)
 
     def drops(route: Sequence[Mix], now: float) -> bool:
@@ -575,11 +576,13 @@ def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
 
 def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
     health, random, convicted = Health(PATIENCE), Random(15), set[Mix]()
-    # Ten of twenty nodes are used in an hour, so the third that may conspire is most of those.
+    # Of the middle layer, ten of twenty nodes are used in an hour.
     for hour in range(12):
         for i in range(60):
             now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
-            route = [node_of(n, random.randrange(10) + hour % 2 * 10) for n in range(3)]
+            numbers = [random.randrange(20) for _ in range(3)]
+            numbers[1] = numbers[1] // 2 + hour % 2 * 10
+            route = [node_of(n, number) for n, number in enumerate(numbers)]
             health.sent(loop, route, now)
             if node_of(1, 5) not in route:
                 health.loops.returned(loop, now + 1)
@@ -646,4 +649,6 @@ def test_when_nothing_comes_back_nobody_is_left_out_for_dropping() -> None:
     assert node_of(0, 1) not in network.health.avoided(network.now)
     network.dropping = {node_of(0, 0): 1.0}
     network.run(3 * MINUTE)
-    assert network.health.avoided(network.now).keys() == {node_of(0, 0)}
+    avoided = network.health.avoided(network.now)
+    assert node_of(0, 0) in avoided
+    assert node_of(0, 1) not in avoided
