@@ -23,7 +23,7 @@ from nym.reach import Reach, obstacle_to_address
 from nym.sphinx import can_share_secret
 from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
-from nym.wire.directory import MixNode, Provider, Records
+from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
@@ -104,12 +104,14 @@ class Judgement(NamedTuple):
                 providers.append(ProviderNode(node.address, place, node.public_key, clients))
         return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
 
-    def records(self) -> Records:
-        """The records that count."""
+    def encode(self) -> bytes:
+        """The records that count, as a directory lists them."""
         records = self.nodes.values()
-        return Records(
-            tuple(record for record in records if isinstance(record, MixNode)),
-            tuple(record for record in records if isinstance(record, Provider)),
+        return encode_topology(
+            Records(
+                tuple(record for record in records if isinstance(record, MixNode)),
+                tuple(record for record in records if isinstance(record, Provider)),
+            )
         )
 
 

@@ -71,6 +71,10 @@ class Topology(NamedTuple):
         mixnodes = {node.public_key for layer in self.layers for node in layer}
         return frozenset(mixnodes | {node.public_key for node in self.providers})
 
+    def shares_nodes_with(self, other: "Topology") -> bool:
+        """Whether it is one network, at two times: a node of it is left."""
+        return not self.public_keys().isdisjoint(other.public_keys())
+
     def digest(self) -> str:
         """The same text wherever the same nodes are known, for people to compare.
 

@@ -13,8 +13,8 @@ can post one, and it sees how much its clients get. So what this client knew fir
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
@@ -26,85 +26,85 @@ class Whereabouts:
     """Knows the provider of each recipient, in the network that it followed last."""
 
     def __init__(self) -> None:
-        self._topology: Topology | None = None
-        self._homes: dict[bytes, _Home] = {}  # by provider; no recipient is in two of them
+        self._known: _Known | None = None
         self._unlisted: dict[bytes, bytes] = {}  # recipients by the lone provider's key
 
     def follow(self, topology: Topology, now: float) -> None:
-        """The network is this now."""
-        self._topology = topology
-        for node in topology.providers:
-            home = self._homes.setdefault(node.public_key, _Home())
-            home.recipients &= node.clients
-            home.seen = now
-        held = [home.recipients for home in self._homes.values() if now - home.seen <= CLAIM]
-        taken = set().union(*held)
-        for key, new in _shared_out(topology.providers, taken).items():
-            for home in self._homes.values():
-                home.recipients -= new
-            self._homes[key].recipients |= new
-        self._forget(now)
+        """The network is this now. Lists can be long, so this may run beside the hub."""
+        self._known = _followed(self._known, topology, now)
 
     def provider_of(self, recipient: bytes) -> ProviderNode | None:
         """Where `recipient` fetches its messages; None while that isn't known."""
-        if self._topology is None:
+        if self._known is None:
             return None
-        providers = self._topology.providers
-        for node in providers:
-            if recipient in self._homes[node.public_key].recipients:
-                return node
-        if listing := [node for node in providers if recipient in node.clients]:
-            return _chosen(recipient, listing)
-        if any(recipient in home.recipients for home in self._homes.values()):
+        providers = self._known.providers
+        if (key := self._known.listed.get(recipient)) is not None:
+            return providers[key]
+        if recipient in self._known.homes:
             return None
         if len(providers) == 1:
-            self._note_unlisted(recipient, providers[0])
-            return providers[0]
-        return self._topology.provider(self._unlisted.get(recipient, b""))
+            (lone,) = providers.values()
+            self._note_unlisted(recipient, lone)
+            return lone
+        return providers.get(self._unlisted.get(recipient, b""))
 
     def _note_unlisted(self, recipient: bytes, lone: ProviderNode) -> None:
         if recipient not in self._unlisted and len(self._unlisted) >= MOST:
             del self._unlisted[next(iter(self._unlisted))]
         self._unlisted[recipient] = lone.public_key
 
-    def _forget(self, now: float) -> None:
-        """Too many recipients of providers that are away: those that are away for longest go."""
-        away = sorted(
-            (key for key, home in self._homes.items() if home.seen < now),
-            key=lambda key: self._homes[key].seen,
-            reverse=True,
-        )
-        count = 0
-        for key in away:
-            count += len(self._homes[key].recipients)
-            if count > MOST or not self._homes[key].recipients:
-                del self._homes[key]
+
+class _Known(NamedTuple):
+    """What was found out with one network, by recipients and by keys of providers.
+
+    `listed` is where each recipient of a list is written to, `homes` where it was known first,
+    `seen` when each of those was listed last.
+    """
+
+    providers: Mapping[bytes, ProviderNode]
+    listed: Mapping[bytes, bytes]
+    homes: Mapping[bytes, bytes]
+    seen: Mapping[bytes, float]
 
 
-@dataclass
-class _Home:
-    """Recipients that are at one provider, and when it was listed last."""
+def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
+    before = before or _Known({}, {}, {}, {})
+    providers = {node.public_key: node for node in topology.providers}
+    seen = {**before.seen, **dict.fromkeys(providers, now)}
+    listed = _listed(topology.providers)
+    homes = {}
+    for recipient, key in listed.items():
+        home = before.homes.get(recipient, key)
+        if home in providers:
+            is_home = recipient in providers[home].clients
+            homes[recipient] = listed[recipient] = home if is_home else key
+        else:
+            homes[recipient] = home if now - seen[home] <= CLAIM else key
+    away: dict[bytes, list[bytes]] = {}
+    for recipient, home in before.homes.items():
+        if recipient not in listed and home not in providers:
+            away.setdefault(home, []).append(recipient)
+    room = MOST
+    # Where there are too many, those go whose providers are away for longest.
+    for home in sorted(away, key=lambda home: seen[home], reverse=True):
+        room -= len(away[home])
+        if room < 0:
+            break
+        homes.update(dict.fromkeys(away[home], home))
+    needed = providers.keys() | set(homes.values())
+    return _Known(providers, listed, homes, {key: seen[key] for key in needed})
 
-    recipients: set[bytes] = field(default_factory=set)
-    seen: float = 0.0
 
-
-def _shared_out(providers: Sequence[ProviderNode], taken: set[bytes]) -> dict[bytes, set[bytes]]:
-    """The new recipients of each provider, each one at one of them."""
-    new: dict[bytes, set[bytes]] = {}
-    several: set[bytes] = set()
-    seen: set[bytes] = set()
+def _listed(providers: Sequence[ProviderNode]) -> dict[bytes, bytes]:
+    """Each recipient of a list, at one of the providers that list it: whatever their order."""
+    listed: dict[bytes, bytes] = {}
     for node in providers:
-        new[node.public_key] = recipients = set(node.clients) - taken
-        several |= recipients & seen
-        seen |= recipients
-    for recipient in several:
-        listing = [node for node in providers if recipient in node.clients]
-        for node in listing:
-            new[node.public_key].discard(recipient)
-        new[_chosen(recipient, listing).public_key].add(recipient)
-    return new
+        for recipient in node.clients:
+            other = listed.setdefault(recipient, node.public_key)
+            if other != node.public_key:
+                listed[recipient] = _chosen(recipient, other, node.public_key)
+    return listed
 
 
-def _chosen(recipient: bytes, listing: Iterable[ProviderNode]) -> ProviderNode:
-    return min(listing, key=lambda node: hashlib.blake2b(recipient + node.public_key).digest())
+def _chosen(recipient: bytes, *keys: bytes) -> bytes:
+    return min(keys, key=lambda key: hashlib.blake2b(recipient + key).digest())

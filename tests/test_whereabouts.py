@@ -1,5 +1,7 @@
 """Where recipients are, whatever providers say of them."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +104,18 @@ def test_the_order_of_lists_does_not_say_where_a_new_recipient_is() -> None:
     places = [there.place(recipient) for recipient in recipients]
     assert places == [back.place(recipient) for recipient in recipients]
     assert set(places) == {1, 2, 3}
+
+
+def test_work_grows_with_the_lists_not_with_their_square() -> None:
+    providers = [
+        provider(0, number.to_bytes(32, "big"))._replace(public_key=number.to_bytes(32, "little"))
+        for number in range(10_000)
+    ]
+    network, began = Network(), time.process_time()
+    for some in (providers, providers, providers[5000:], providers):
+        network.list(*some)
+    assert network.place((7).to_bytes(32, "big")) == 0
+    assert time.process_time() - began < 5.0, "hundreds of seconds, if each was held against each"
 
 
 LISTS = st.dictionaries(st.integers(1, 4), st.frozensets(st.sampled_from([CLIENT, OTHER])))

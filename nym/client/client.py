@@ -30,6 +30,7 @@ from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
 from nym.loops import Loops
+from nym.net.threads import beside_the_hub
 from nym.net.watch import Watch
 from nym.service import Service
 from nym.sockets import CONTROL_SOCKET
@@ -200,7 +201,7 @@ class Client:
             log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
 
     def _follow(self, topology: Topology) -> None:
-        self._whereabouts.follow(topology, time.monotonic())
+        beside_the_hub(self._whereabouts.follow, topology, time.monotonic())
         self._session.follow(topology)
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)

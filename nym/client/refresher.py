@@ -15,6 +15,7 @@ from nym.client.judging import Judging
 from nym.client.remembered import RememberedNetwork
 from nym.errors import RemoteError, UnreachableError
 from nym.net.directory import fetch_topology
+from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
 from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
@@ -75,9 +76,7 @@ class Refresher:
     def keep(self) -> None:
         """Keep the network for the next start."""
         if self._whole and self._whole[0].topology != self._kept:
-            seen, reach = self._whole
-            self._kept, self._kept_at = seen.topology, time.monotonic()
-            self._remembered.keep(seen.judgement.records(), self.view.layers, reach)
+            self._keep(*self._whole, self._whole[0].judgement.encode())
 
     def tick(self) -> float:
         """One refresh; returns the seconds until the next."""
@@ -105,8 +104,8 @@ class Refresher:
             log.info("network: it has %d layers, which is remembered", self.view.layers)
         self._use(seen.topology)
         self._whole = seen, listing.reach
-        if self._has_moved(seen.topology) or time.monotonic() - self._kept_at >= KEEP_EVERY:
-            self.keep()
+        if nodes := beside_the_hub(self._renewed, seen, time.monotonic()):
+            self._keep(seen, listing.reach, nodes)
         log.debug(
             "the network has layers of %s mixnodes, and %d providers; left out: %s",
             [len(layer) for layer in seen.topology.layers],
@@ -119,9 +118,19 @@ class Refresher:
             self.known_since = time.monotonic()
         self._follow(topology)
 
-    def _has_moved(self, topology: Topology) -> bool:
-        """Whether packets on routes of the kept network would be lost."""
-        return self._kept is None or topology.places() != self._kept.places()
+    def _renewed(self, seen: Seen, now: float) -> bytes | None:
+        """The nodes that are to be kept from now on, if they aren't the same.
+
+        At once where packets on routes of the kept network would be lost.
+        """
+        kept = self._kept
+        is_urgent = kept is None or seen.topology.places() != kept.places()
+        is_due = now - self._kept_at >= KEEP_EVERY and seen.topology != kept
+        return seen.judgement.encode() if is_urgent or is_due else None
+
+    def _keep(self, seen: Seen, reach: Reach, nodes: bytes) -> None:
+        self._kept, self._kept_at = seen.topology, time.monotonic()
+        self._remembered.keep(nodes, self.view.layers, reach)
 
     def _recall(self) -> bool:
         """Begin with the last start's network, unless there is one already; whether it did.

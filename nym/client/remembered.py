@@ -10,7 +10,7 @@ from typing import Any
 from nym.net.directory import reach_by_url
 from nym.reach import Reach
 from nym.store.state import State
-from nym.wire.directory import Records, encode_topology, parse_topology
+from nym.wire.directory import Records, parse_topology
 
 MOST_DIRECTORIES = 100  # whose layers are remembered; the ones named longest ago go
 _NODES = "topology"
@@ -49,8 +49,8 @@ class RememberedNetwork:
         body = self._state.get(_NODES)
         return None if body is None else parse_topology(body)
 
-    def keep(self, records: Records, layers: int, reach: Reach) -> None:
-        """Remember the network as it is now."""
+    def keep(self, nodes: bytes, layers: int, reach: Reach) -> None:
+        """Remember the network as it is now; `nodes` as a directory lists them."""
         self._layers.pop(self._directory, None)
         self._layers[self._directory] = layers
         while len(self._layers) > MOST_DIRECTORIES:
@@ -61,4 +61,4 @@ class RememberedNetwork:
             "layers": self._layers,
         }
         self._state.set(_NETWORK, json.dumps(self._about).encode())
-        self._state.set(_NODES, encode_topology(records))
+        self._state.set(_NODES, nodes)

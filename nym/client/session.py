@@ -74,11 +74,8 @@ class ProviderSession:
     def follow(self, topology: Topology) -> None:
         """Look for the provider in a new topology, and for another one where it must be."""
         before, self._topology = self._topology, topology
-        is_same_network = before is not None and not before.public_keys().isdisjoint(
-            topology.public_keys()
-        )
         self._others.follow(topology)
-        self._choose(topology, is_same_network=is_same_network)
+        self._choose(topology, before)
         self._watch_lone(topology)
 
     @property
@@ -152,8 +149,8 @@ class ProviderSession:
             self._doubt(current, str(error))
             raise
 
-    def _choose(self, topology: Topology, *, is_same_network: bool) -> None:
-        node = self._wanted(topology, is_same_network=is_same_network)
+    def _choose(self, topology: Topology, before: Topology | None) -> None:
+        node = self._wanted(topology, before)
         if node is not None:
             self.missed = None
             self._use(node, self._trouble.why)
@@ -161,7 +158,7 @@ class ProviderSession:
             self.missed = f"{self._name()} is not in the directory"
             log.warning("%s; waiting for it", self.missed)
 
-    def _wanted(self, topology: Topology, *, is_same_network: bool) -> ProviderNode | None:
+    def _wanted(self, topology: Topology, before: Topology | None) -> ProviderNode | None:
         """The provider to use now; None where one is waited for that isn't there."""
         if self._preferred is not None:
             return topology.provider(self._preferred)
@@ -173,7 +170,7 @@ class ProviderSession:
             self._trouble.ends("record")
         else:
             self._trouble.begins("record", now, "it is not in the directory")
-        if here is None and not is_same_network:
+        if here is None and not (before and before.shares_nodes_with(topology)):
             return self._nearest(topology)
         if self._trouble.seconds(now) > self.patience:
             self._bad.add(self._current.node.public_key)
@@ -217,7 +214,7 @@ class ProviderSession:
         if self.is_bound:
             self._say_that_it_is_kept()
         elif self.registered.is_set():
-            self._choose(self._topology, is_same_network=True)
+            self._choose(self._topology, self._topology)
         else:
             # Nothing waits yet at a provider that this client never registered at.
             self._bad.add(current.node.public_key)
