@@ -10,24 +10,30 @@ address, key. Then no key and no place, a `host:port`, may count twice:
 - New records that contradict each other are all left out: there is no telling who is right.
 
 A record that is left out contradicts nobody: one that can't be used costs no other node its place.
+
+Of each layer, and of providers, MOST_NODES are used. Those that were known first go first, then a
+choice of new ones that each client makes for itself: one of each machine, then another one of each.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import chain
+from math import inf
 from typing import NamedTuple
 
 from nym.reach import Reach, obstacle_to_address
 from nym.sphinx import can_share_secret
-from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode, Topology
+from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
 from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
 PROVIDERS = 0  # the layer of providers
+MOST_NODES = 1000  # of a layer: routes are drawn from them in a few milliseconds
 _LONGEST_VERSION = 20  # characters that are shown
 
 # Semantic Versioning 2.0.0, section 2 and on: three numbers, pre-release, build.
@@ -46,6 +52,7 @@ _NAMED = (
 _REPEATED = "listed more than once"
 _LATE = "with the key or the place of a node that was known before"
 _DISPUTED = "with a key or a place that several records have"
+_TOO_MANY = f"beyond the {MOST_NODES} of a layer, or of providers, that a client uses"
 
 
 class Rules(NamedTuple):
@@ -139,11 +146,12 @@ def judge(
     addresses: Mapping[str, NodeAddress],
     rules: Rules,
     known: Mapping[Standing, float],
+    salt: bytes = b"",
 ) -> Judgement:
     """Judge all of a directory's records.
 
     `addresses` has the IP address of each `host:port` that could be resolved; `known` are nodes of
-    earlier networks, with the time since when.
+    earlier networks, with the time since when. `salt` is this client's own.
     """
     left_out = Counter({_UNREADABLE: records.skipped})
     here: dict[Standing, MixNode | Provider] = {}
@@ -162,8 +170,10 @@ def judge(
     disputed = [node for node in new if any(uses[mark] > 1 for mark in node.marks())]
     left_out[_DISPUTED] = len(disputed)
     kept |= set(new) - set(disputed)
+    used = _used(kept, known, salt)
+    left_out[_TOO_MANY] = len(kept) - len(used)
     return Judgement(
-        {node: record for node, record in here.items() if node in kept},
+        {node: record for node, record in here.items() if node in used},
         +left_out,
         _count_disputed(disputed),
         frozenset(record.layer for record in records.mixnodes if _is_of_other_layer(record, rules)),
@@ -179,6 +189,29 @@ def _first_known(here: Iterable[Standing], known: Mapping[Standing, float]) -> s
             kept.add(node)
             marks |= node.marks()
     return kept
+
+
+def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) -> set[Standing]:
+    """MOST_NODES of each layer, at most."""
+    if len(nodes) <= MOST_NODES:
+        return nodes
+
+    def place(node: Standing) -> tuple[float, bytes]:
+        return known.get(node, inf), blake2b(node.public_key, key=salt).digest()
+
+    ranks = []
+    on_machine = Counter[tuple[int, str]]()
+    for since, key_hash, node in sorted((*place(node), node) for node in nodes):
+        where = node.layer, machine(node.address)
+        ranks.append((since, on_machine[where], key_hash, node))
+        on_machine[where] += 1
+    used: set[Standing] = set()
+    widths = Counter[int]()
+    for *_, node in sorted(ranks):
+        if widths[node.layer] < MOST_NODES:
+            widths[node.layer] += 1
+            used.add(node)
+    return used
 
 
 def _count_disputed(disputed: list[Standing]) -> Counter[int]:

@@ -6,7 +6,9 @@ common. Routes rely on that: so a node stands in a route at most once.
 
 import base64
 import hashlib
+import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from nym.wire.addresses import NodeAddress
@@ -16,6 +18,20 @@ PROTOCOL_VERSION = "0.4.0"
 
 _DIGEST = 20  # bytes: two networks with one digest would take 2^80 attempts
 _GROUP = 4  # characters of a digest that stand together
+_SITE = 64  # bits
+
+
+def machine(address: NodeAddress) -> str:
+    """What a node there runs on, as far as that can be told.
+
+    It is an IPv4 address, or the first 64 bits of an IPv6 address, which one site usually has.
+    """
+    return _machine_at(address.ip)
+
+
+@lru_cache(maxsize=1 << 14)
+def _machine_at(ip: str) -> str:
+    return str(ipaddress.IPv6Network((ip, _SITE), strict=False)) if ":" in ip else ip
 
 
 class Mix(NamedTuple):

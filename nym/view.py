@@ -46,15 +46,19 @@ class _Known(NamedTuple):
 
 
 class NetworkView:
-    """The view, and what it rests on; `layers` is how many there are, or 0: as first seen."""
+    """The view, and what it rests on.
 
-    def __init__(self, layers: int = 0) -> None:
+    `layers` is how many there are, or 0: as first seen. `salt` is this client's own (nym.judge).
+    """
+
+    def __init__(self, layers: int = 0, salt: bytes = b"") -> None:
         self.layers = layers
         self.topology: Topology | None = None  # the network to use
         self.judgement: Judgement | None = None  # of what was listed last
         self._digest = ""  # of that, made once: people may ask at any time
         self.stale_since: float | None = None  # no network is used since then, though there was one
         self._known: dict[Standing, _Known] = {}
+        self._salt = salt
         self._incomplete_since: float | None = None
         self._said_layers: set[int] = set()
         self._quiet_until = float("-inf")
@@ -65,7 +69,7 @@ class NetworkView:
     ) -> Judgement:
         """Which of the records count, with what is known."""
         known = {node: known.since for node, known in self._known.items()}
-        return judge(records, addresses, rules, known)
+        return judge(records, addresses, rules, known, self._salt)
 
     def is_whole(self, judgement: Judgement) -> bool:
         """Whether its nodes make a network."""

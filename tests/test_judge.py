@@ -1,5 +1,6 @@
 """Which of a directory's records count."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import UnusableNetworkError
-from nym.judge import Judgement, Rules, Standing, hosts, is_compatible, judge
+from nym.judge import MOST_NODES, Judgement, Rules, Standing, hosts, is_compatible, judge
 from nym.reach import Reach
 from nym.topology import Topology
 from nym.view import NetworkView
@@ -247,6 +248,35 @@ def test_records_of_one_provider_are_put_together() -> None:
         (record,) = parse_topology(judgement.encode()).providers
         assert set(record.clients) == {b"a" * 32, b"b" * 32}
         assert judgement.left_out == {"listed more than once": 1}
+
+
+def nodes_at(number: int, ip: str = "10.{}.{}.{}", port: int = 1789) -> MixNode:
+    host = ip.format(number >> 16, number >> 8 & 255, number & 255)
+    return MixNode(f"{host}:{port}", number.to_bytes(31, "big") + b"\5", 1, "0.4.0")
+
+
+def test_many_nodes_push_out_none_that_was_known_and_one_machine_none_at_all() -> None:
+    known = [nodes_at(number) for number in range(300)]
+    honest = [nodes_at(number) for number in range(300, 900)]
+    ports = [nodes_at(1000 + number, "10.9.9.9", 2000 + number) for number in range(2000)]
+    first = judged(Records(tuple(known)))
+    assert first.left_out == {}
+    records = Records((*ports, *honest, *known))
+    judgement = judged(records, known=[list(first.nodes)])
+    used = Counter(judgement.nodes.values())
+    assert used.total() == MOST_NODES
+    assert all(used[node] for node in (*known, *honest))
+    assert judgement.left_out.total() == 2000 - 100
+
+
+def test_which_of_too_many_new_nodes_are_used_differs_from_client_to_client() -> None:
+    records = Records(tuple(nodes_at(number) for number in range(2 * MOST_NODES)))
+    numeric = {host: parse_numeric(host) for host in hosts(records, HERE)}
+    addresses = {host: address for host, address in numeric.items() if address}
+    here, there = (judge(records, addresses, HERE, {}, salt).nodes.keys() for salt in (b"1", b"2"))
+    assert len(here) == len(there) == MOST_NODES
+    assert 0.4 * MOST_NODES < len(here & there) < 0.6 * MOST_NODES
+    assert judge(records, addresses, HERE, {}, b"1").nodes.keys() == here
 
 
 # Few keys, places and layers, so that records meet.

@@ -3,6 +3,7 @@
 A directory may list thousands, so all that takes long is done beside the hub.
 """
 
+import os
 import time
 from collections.abc import Mapping
 
@@ -45,8 +46,12 @@ class Judging:
             lambda known: beside_the_hub(is_whole, dict(known)),
             lambda place: not (obstacle_to_address(place.ip, reach) or self._is_own(place)),
         )
-        own = frozenset(place for place in addresses.values() if self._is_own(place))
-        return beside_the_hub(view.judge, records, addresses, rules._replace(own=own))
+
+        def judge() -> Judgement:
+            own = frozenset(place for place in addresses.values() if self._is_own(place))
+            return view.judge(records, addresses, rules._replace(own=own))
+
+        return beside_the_hub(judge)
 
     def _is_vouched(self, reach: Reach) -> bool:
         """Whether somebody vouches for names, which a name server could give each client anew."""
@@ -60,6 +65,6 @@ class Judging:
 def first_sight(config: Config) -> tuple[Seen, Listing]:
     """What a client that remembers nothing makes of the directory. Raises RemoteError."""
     listing = fetch_topology(config.client.directory_url)
-    view = NetworkView(config.client.layers)
+    view = NetworkView(config.client.layers, os.urandom(16))
     judging = Judging(resolve_names=config.client.resolve_names)
     return judging.look(listing.records, listing.reach, view), listing

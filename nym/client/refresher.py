@@ -27,6 +27,8 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 KEEP_EVERY = 60.0  # seconds between networks that are kept, where only clients come and go
 
+SALT = 16  # bytes
+
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +50,7 @@ class Refresher:
         remembered: RememberedNetwork,
         layers: int = 0,
     ) -> None:
-        self.view = NetworkView(layers or remembered.layers)
+        self.view = NetworkView(layers or remembered.layers, random.randbytes(SALT))
         self.known_since: float | None = None
         self._directory = directory
         self._period = period

@@ -13,9 +13,8 @@ from gevent.event import Event
 from nym.client.others import Others, is_same_provider, record_of
 from nym.client.registration import Registration
 from nym.errors import OwnFaultError, RemoteError
-from nym.routes import machine
 from nym.store.state import State
-from nym.topology import ProviderNode, Topology
+from nym.topology import ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import Pulled
@@ -200,7 +199,7 @@ class ProviderSession:
 
     def _distance(self, node: ProviderNode) -> list[bytes]:
         # Spread over all clients, another one for each; a machine counts once, as in routes.
-        place = machine(node).encode(), node.public_key
+        place = machine(node.address).encode(), node.public_key
         return [hashlib.blake2b(self._address + part).digest() for part in place]
 
     def _doubt(self, current: Registration, trouble: str) -> None:

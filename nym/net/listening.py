@@ -1,12 +1,13 @@
 """Servers that start, or say why they can't."""
 
+import _socket
 import errno
 import logging
 import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def is_here(ip: str) -> bool:
         return True
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        # Not gevent's, which would begin a hub in a thread.
+        with closing(_socket.socket(family, socket.SOCK_DGRAM)) as probe:
             probe.bind((ip, 0))
     except OSError as error:
         return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

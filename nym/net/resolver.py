@@ -19,6 +19,7 @@ from gevent.lock import BoundedSemaphore
 from nym.errors import UnreachableError
 from nym.net.localhost import ADDRESSES, NameThreads
 from nym.net.places import Places, experience
+from nym.net.threads import beside_the_hub
 from nym.net.transport import try_connection
 from nym.wire.addresses import (
     NodeAddress,
@@ -71,7 +72,7 @@ class Resolver:
         are passed over, unless it has no others.
         """
         self._allows = allows
-        numeric = {host: at for host in hosts if (at := parse_numeric(host)) is not None}
+        numeric = beside_the_hub(_numeric, hosts)
         self._wanted = frozenset(hosts) - numeric.keys()
         self._known = {host: known for host, known in self._known.items() if host in self._wanted}
         self._begin()
@@ -162,6 +163,10 @@ class Resolver:
             if is_here:
                 _try_all(places)
         self._known[host] = _Known(places, now + (LIFETIME_HERE if is_here else LIFETIME))
+
+
+def _numeric(hosts: Iterable[str]) -> dict[str, NodeAddress]:
+    return {host: at for host in hosts if (at := parse_numeric(host)) is not None}
 
 
 def _try_all(places: Places) -> None:
