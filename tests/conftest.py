@@ -18,6 +18,8 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from nym.net import resolver, transport  # noqa: E402
+from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk  # noqa: E402
 
@@ -27,6 +29,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says how busy the machine is.
 settings.register_profile("nym", deadline=None)
 settings.load_profile("nym")
+
+
+@pytest.fixture(autouse=True)
+def experience(monkeypatch: pytest.MonkeyPatch) -> Experience:
+    """What connections of other tests have shown says nothing in this one."""
+    fresh = Experience()
+    monkeypatch.setattr(resolver, "experience", fresh)
+    monkeypatch.setattr(transport, "experience", fresh)
+    return fresh
 
 
 @pytest.fixture

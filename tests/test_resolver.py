@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from nym.errors import RemoteFormatError, UnreachableError
 from nym.net import resolver as resolver_module
-from nym.net import transport
 from nym.net.places import Experience
 from nym.net.resolver import GRACE, TIMEOUT, Resolver
 from nym.net.transport import send_packet
@@ -18,14 +17,6 @@ from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, run_in_own_network, serving, wait_until
 
 A, B, C = (NodeAddress(ip, 1789) for ip in ("192.0.2.1", "2001:db8::1", "192.0.2.2"))
-
-
-@pytest.fixture
-def experience(monkeypatch: pytest.MonkeyPatch) -> Experience:
-    fresh = Experience()
-    monkeypatch.setattr(resolver_module, "experience", fresh)
-    monkeypatch.setattr(transport, "experience", fresh)
-    return fresh
 
 
 def test_the_first_address_is_used_until_something_is_shown() -> None:

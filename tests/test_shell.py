@@ -107,7 +107,9 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 @pytest.mark.parametrize("options", ["", "--reliable", "--wait"])
 def test_any_bytes_go_through_pipes(shell: Shell, options: str) -> None:
     data = os.urandom(1 << 17)  # twice what a pipe holds
-    assert shell.run(f"cat | nym-client send --id alice {options} bob", data) == (0, b"", b"")
+    code, out, err = shell.run(f"cat | nym-client send --id alice {options} bob", data)
+    assert (code, out) == (0, b"")
+    assert all(line.startswith(b"waiting: ") for line in err.splitlines()), "where that takes long"
     code, out, err = shell.run("nym-client receive --id bob --count 1 | cat")
     assert (code, err) == (0, b"")
     assert out == data
