@@ -275,8 +275,9 @@ def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int)
     """`layer` without its avoided nodes, or without those of them that are away for longest."""
     here = [avoided[node] for node in layer if node in avoided]
     here.sort(key=lambda one: one.seconds, reverse=True)
-    left_out = {one.node for one in [one for one in here if one.why == REFUSES][: len(layer) // 2]}
+    refusing = [one.node for one in here if one.why == REFUSES]
     lossy = [one.node for one in here if one.why == DROPS]
+    left_out = set(refusing[: len(layer) // 2])
     left_out.update(lossy[: max(0, most_lossy - len(left_out))])
     return [node for node in layer if node not in left_out]
 
