@@ -68,6 +68,7 @@ class _Known(NamedTuple):
 
 
 def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
+    """What is known with this network, after what was known before."""
     before = before or _Known({}, {}, {}, {})
     providers = {node.public_key: node for node in topology.providers}
     seen = {**before.seen, **dict.fromkeys(providers, now)}
@@ -80,17 +81,14 @@ def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
             homes[recipient] = listed[recipient] = home if is_home else key
         else:
             homes[recipient] = home if now - seen[home] <= CLAIM else key
-    away: dict[bytes, list[bytes]] = {}
-    for recipient, home in before.homes.items():
-        if recipient not in listed and home not in providers:
-            away.setdefault(home, []).append(recipient)
-    room = MOST
+    away = [
+        (recipient, home)
+        for recipient, home in before.homes.items()
+        if recipient not in listed and home not in providers
+    ]
     # Where there are too many, those go whose providers are away for longest.
-    for home in sorted(away, key=lambda home: seen[home], reverse=True):
-        room -= len(away[home])
-        if room < 0:
-            break
-        homes.update(dict.fromkeys(away[home], home))
+    away.sort(key=lambda pair: seen[pair[1]], reverse=True)
+    homes.update(away[:MOST])
     needed = providers.keys() | set(homes.values())
     return _Known(providers, listed, homes, {key: seen[key] for key in needed})
 
