@@ -182,6 +182,6 @@ def wipe(buffer):
 def forbid_dumps():
     """No core of this process is written, and nobody but root can look into it, or trace it.
 
-    False where the system refuses that, as some profiles of seccomp do.
+    As far as the system lets it: some profiles of seccomp refuse that.
     """
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

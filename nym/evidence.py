@@ -9,7 +9,7 @@ never known.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from math import log
 
 from nym.loops import Loop
@@ -67,25 +67,22 @@ def _without_worst(through: list[Loop], beside: list[int], widths: dict[int, int
     Those go with which most losses are, of loops that aren't gone with the others: the choice in
     one layer depends on that in the other one, so it is made again until it stays.
     """
-    worst = {layer: frozenset[Mix]() for layer in beside}
+    worst = dict.fromkeys(beside, frozenset[Mix]())
     for _ in range(ROUNDS):
         before = worst.copy()
         for layer in beside:
-            rest = _without(through, {other: worst[other] for other in beside if other != layer})
+            rest = _without(through, (worst[other] for other in beside if other != layer))
             lost = Counter(loop.route[layer] for loop in rest if not loop.is_back)
             most = lost.most_common(max(1, widths[layer] // 3))
             worst[layer] = frozenset(neighbour for neighbour, _ in most)
         if worst == before:
             break
-    return _without(through, worst)
+    return _without(through, worst.values())
 
 
-def _without(loops: list[Loop], nodes: Mapping[int, Set[Mix]]) -> list[Loop]:
-    return [
-        loop
-        for loop in loops
-        if not any(loop.route[layer] in there for layer, there in nodes.items())
-    ]
+def _without(loops: list[Loop], nodes: Iterable[frozenset[Mix]]) -> list[Loop]:
+    gone = frozenset[Mix]().union(*nodes)
+    return [loop for loop in loops if gone.isdisjoint(loop.route)]
 
 
 def widths_of(loops: list[Loop]) -> dict[int, int]:

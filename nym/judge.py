@@ -196,18 +196,21 @@ def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) ->
     if len(nodes) <= MOST_NODES:
         return nodes
 
-    def place(node: Standing) -> tuple[float, bytes]:
-        return known.get(node, inf), blake2b(node.public_key, key=salt).digest()
+    def since(node: Standing) -> float:
+        return known.get(node, inf)
 
-    ranks = []
+    def lot(node: Standing) -> bytes:
+        return blake2b(node.public_key, key=salt).digest()
+
+    turns: dict[Standing, tuple[float, int]] = {}  # the other number: which of its machine's it is
     on_machine = Counter[tuple[int, str]]()
-    for since, key_hash, node in sorted((*place(node), node) for node in nodes):
+    for node in sorted(nodes, key=lambda node: (since(node), lot(node))):
         where = node.layer, machine(node.address)
-        ranks.append((since, on_machine[where], key_hash, node))
+        turns[node] = since(node), on_machine[where]
         on_machine[where] += 1
     used: set[Standing] = set()
     widths = Counter[int]()
-    for *_, node in sorted(ranks):
+    for node in sorted(turns, key=lambda node: turns[node]):
         if widths[node.layer] < MOST_NODES:
             widths[node.layer] += 1
             used.add(node)

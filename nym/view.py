@@ -29,6 +29,7 @@ from nym.wire.requests import NetworkDetails, NetworkReport
 STALE = 600.0  # seconds for which a network stays in use while the directory lists no whole one
 CLAIM = 24 * 3600.0  # seconds; an outage of a night costs no node its place
 QUIET = 3600.0  # seconds until a sudden change is said again
+SALT_LENGTH = 16
 MOST_KNOWN = 1 << 16  # nodes; beyond, those that were seen last longest ago are forgotten
 
 

@@ -123,7 +123,7 @@ def test_a_node_that_drops_half_is_found_within_three_minutes(loss: float) -> No
 
 def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -> None:
     times = [convict(seed, 0.3) for seed in range(100)]
-    assert sum(time < 3 * MINUTE for time in times) >= 70
+    assert sum(time < 3 * MINUTE for time in times) >= 77
     assert max(times) < 10 * MINUTE
 
 
@@ -651,4 +651,4 @@ def test_when_nothing_comes_back_nobody_is_left_out_for_dropping() -> None:
     network.run(3 * MINUTE)
     avoided = network.health.avoided(network.now)
     assert node_of(0, 0) in avoided
-    assert node_of(0, 1) not in avoided
+    assert avoided.keys() <= {node_of(0, 0), node_of(0, 2)}, "who dropped packets lately"

@@ -109,7 +109,10 @@ def test_any_bytes_go_through_pipes(shell: Shell, options: str) -> None:
     data = os.urandom(1 << 17)  # twice what a pipe holds
     code, out, err = shell.run(f"cat | nym-client send --id alice {options} bob", data)
     assert (code, out) == (0, b"")
-    assert all(line.startswith(b"waiting: ") for line in err.splitlines()), "where that takes long"
+    said = err.splitlines()
+    if options == "--wait":  # what a slow machine makes it say
+        said = [line for line in said if not line.startswith(b"waiting: ")]
+    assert said == []
     code, out, err = shell.run("nym-client receive --id bob --count 1 | cat")
     assert (code, err) == (0, b"")
     assert out == data

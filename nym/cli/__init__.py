@@ -102,7 +102,7 @@ def _keep_memory_private() -> None:
     """
     from nym._secrets import forbid_dumps
 
-    forbid_dumps()  # where the system lets it
+    forbid_dumps()
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # also for what is started from here
 

@@ -14,7 +14,7 @@ from nym.net.listening import is_here
 from nym.net.resolver import Resolver
 from nym.net.threads import beside_the_hub
 from nym.reach import Reach, obstacle_to_address
-from nym.view import NetworkView, Seen
+from nym.view import SALT_LENGTH, NetworkView, Seen
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records
 
@@ -65,6 +65,6 @@ class Judging:
 def first_sight(config: Config) -> tuple[Seen, Listing]:
     """What a client that remembers nothing makes of the directory. Raises RemoteError."""
     listing = fetch_topology(config.client.directory_url)
-    view = NetworkView(config.client.layers, os.urandom(16))
+    view = NetworkView(config.client.layers, os.urandom(SALT_LENGTH))
     judging = Judging(resolve_names=config.client.resolve_names)
     return judging.look(listing.records, listing.reach, view), listing

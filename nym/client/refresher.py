@@ -21,13 +21,11 @@ from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
 from nym.timing import Backoff
 from nym.topology import Topology
-from nym.view import NetworkView, Seen
+from nym.view import SALT_LENGTH, NetworkView, Seen
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 KEEP_EVERY = 60.0  # seconds between networks that are kept, where only clients come and go
-
-SALT = 16  # bytes
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ class Refresher:
         remembered: RememberedNetwork,
         layers: int = 0,
     ) -> None:
-        self.view = NetworkView(layers or remembered.layers, random.randbytes(SALT))
+        self.view = NetworkView(layers or remembered.layers, random.randbytes(SALT_LENGTH))
         self.known_since: float | None = None
         self._directory = directory
         self._period = period
