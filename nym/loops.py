@@ -48,6 +48,10 @@ DOUBT = 120.0
 # Seconds, and more, that a loop waits at a provider which keeps ten thousand messages.
 LONGEST_BACKLOG = 3600.0
 
+# Seconds without a pull, or without a loop, after which the silence of recipients says nothing.
+# Reliable messages wait as long anyway, so shorter pauses make no difference to them.
+LONG_PAUSE = 120.0
+
 
 class Outlook(NamedTuple):
     """What a packet that leaves now can expect.
@@ -94,6 +98,8 @@ class Loops:
         self._counted: deque[Loop] = deque()
         self._lost = 0  # of those that are counted
         self.is_served = True  # pulls succeed
+        self._unserved_since = inf  # the last pull that succeeded, while none does
+        self.open_since = -inf  # when answers could come again, after LONG_PAUSE without any
         self._returned_at = -inf  # when one came back last
         self.alive_since = -inf  # when one came back that ended a dead time
         self._silent = 0  # that left since then, and should be back
@@ -126,6 +132,8 @@ class Loops:
         self._lost -= loop.is_counted
         if self.is_dead:
             self.alive_since = now
+            if self._silent_from is not None and now - self._silent_from > LONG_PAUSE:
+                self.open_since = now
         self._returned_at, self._silent, self._silent_from = now, 0, None
         if not loop.is_void:
             self._times.append(now - loop.sent_at)
@@ -137,6 +145,9 @@ class Loops:
     def pulled(self, now: float, *, is_drained: bool) -> None:
         """A pull succeeded; `is_drained`: nothing else waits. What it brought has `returned`."""
         self.is_served = True
+        if now - self._unserved_since > LONG_PAUSE:
+            self.open_since = now
+        self._unserved_since = inf
         if is_drained:
             self._came.clear()
             self._advance(now - self.usual, now)
@@ -145,6 +156,7 @@ class Loops:
         """No pull has succeeded since then: what was under way is void, and so is what follows."""
         if self.is_served:
             self.is_served = False
+            self._unserved_since = since
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 
     def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:

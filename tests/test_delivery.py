@@ -646,6 +646,16 @@ def test_a_recipient_that_returns_gets_what_it_missed_at_once() -> None:
     assert sending.send(now + 200.0) == list(range(1, 20))
 
 
+@pytest.mark.parametrize("pause", [DAY, 365 * DAY])
+def test_a_time_in_which_no_answer_could_come_is_not_the_recipients_silence(pause: float) -> None:
+    sending = Sending(1, first_wait=1.0)
+    assert sending.send(0.0) == [0]
+    sending.delivery.way = Way(0.0, open_since=pause)  # a process that was stopped, say
+    begins = int(pause)
+    times = [float(now) for now in range(begins, begins + 16) if sending.send(now)]
+    assert gaps([0.0, *times])[1:] == [2, 4, 8]
+
+
 def test_what_a_long_messages_recipient_says_costs_no_time_that_others_notice() -> None:
     message = Outgoing(new_id(), BOB, bytes(LONGEST_SEALED), Manner.RELIABLE)
     delivery = Reliable(message, b"", Recipient(), ALICE, FIRST_WAIT)

@@ -302,11 +302,13 @@ def _deliveries(
 ) -> Deliveries:
     def way() -> Way:
         if not config.privacy.seal:
-            return Way(loss=0.0)  # plain loops, which all look alike, tell nothing
+            # Plain loops, which all look alike, tell nothing.
+            return Way(loss=0.0, open_since=loops.open_since)
         now = time.monotonic()
         outlook = loops.outlook(now)
         is_dead = outlook.is_dead or not loops.is_served
-        return Way(outlook.loss, is_dead, partial(loops.was_carried, now=now))
+        was_carried = partial(loops.was_carried, now=now)
+        return Way(outlook.loss, is_dead, was_carried, loops.open_since)
 
     wait, lifetime = first_wait(config.traffic), config.client.message_lifetime
     return Deliveries(outbox, address, wait, packets.obstacle, way, lifetime)

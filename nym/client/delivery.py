@@ -7,6 +7,7 @@ elsewhere. Clock readings are passed in.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 from nym.envelope import Fragment, fragment_count
@@ -19,12 +20,14 @@ class Way(NamedTuple):
     `loss` is the share of packets to reckon with, None where it isn't known yet. `is_dead`: nothing
     comes back, for whatever reason. `was_carried` says whether what left at a moment had a way
     through, None where that isn't known yet. That both aren't known has a bound there, so that
-    whoever floods a client doesn't hold up its messages.
+    whoever floods a client doesn't hold up its messages. `open_since` is when answers could come
+    again, after a long time in which they couldn't: a silence before it is nobody's.
     """
 
     loss: float | None
     is_dead: bool = False
     was_carried: Callable[[float], bool | None] = lambda at: True
+    open_since: float = -inf
 
 
 class Piece(NamedTuple):

@@ -85,6 +85,7 @@ class Reliable(Delivery):
         self._fresh = 0  # no fragment from here on was sent yet
         self._idle_until = -math.inf
         self._idle_since_heard = -math.inf
+        self._open_since = -math.inf  # see Way
 
     def content(self, piece: Piece) -> Fragment:
         """See Delivery."""
@@ -94,6 +95,9 @@ class Reliable(Delivery):
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery; whatever the way, as a packet too much costs nothing but its turn."""
         self._look_at_recipient()
+        if way.open_since != self._open_since:
+            self._open_since = way.open_since
+            self._idle_until = -math.inf
         if self._is_idle(now) or now < self._round_begins or self.has_failed:
             return None
         index = min(self._attempts, key=self._due, default=None)
@@ -203,13 +207,16 @@ class Reliable(Delivery):
             return math.inf
         if not taken:
             return at
-        # A share of the time as a wait is a packet more for each eighth: seventy in a week.
-        age = at - max(since, self._restarted)
+        # A share of the time as a wait is a packet more for each eighth: seventy in a week. Time in
+        # which no answer could come, as while this process was stopped, says nothing of anybody: a
+        # wait of an eighth of it would keep the message waiting when all is well again.
+        age = at - max(since, self._restarted, self._open_since)
         wait = self._first_wait * float(1 << min(taken - 1, MOST_DOUBLINGS))
         if age * WAIT_SHARE > LONGEST_WAIT:
             wait = max(wait, age * WAIT_SHARE)
         # To wait as long as nothing was heard doubles the time between attempts.
-        silence = at - max(self._recipient.heard, self._first_attempt, self._round_begins)
+        began = max(self._first_attempt, self._round_begins, self._open_since)
+        silence = at - max(self._recipient.heard, began)
         longest = max(LONGEST_WAIT, max(age, silence) * WAIT_SHARE)
         return at + max(self._first_wait, min(longest, max(wait, silence)))
 
