@@ -1,10 +1,12 @@
-"""One SQLite file in the client's folder: entries of a kind, an id and a body.
+"""One SQLite file in the client's folder. Each entry in it has a kind, an id and a body.
 
-A long body is kept in pieces, each an entry of its own behind the one that it belongs to, so that
-nothing takes or copies many MiB at once.
-The only user of SQLite. Bodies are sealed (docs/reliability.md, "At rest"). The file is locked as
-long as it is open: a second client on the folder is refused. A damaged file is set aside, and what
-can be read of it goes into a fresh one.
+- A long body is kept in pieces, so that nothing reads or copies many MiB at once. Each piece is an
+  entry of its own, stored after the entry that it belongs to.
+- Bodies are sealed (docs/reliability.md, "At rest").
+- The file is locked while it is open, so a second client on the same folder is refused.
+- A damaged file is set aside. The entries that can be read go into a new file.
+
+No other module uses SQLite.
 """
 
 import logging
@@ -22,18 +24,21 @@ from nym.store.reserve import Reserve
 from nym.store.salvage import Row, readable
 from nym.wire.pieces import Message, Pieces, cut, gather
 
-# In 1 every body was in one piece, and the outbox had no times; in 2 the inbox had no seals. A file
-# gets the latest format with the first change that is written to it, whatever that is: where only
-# those entries brought it that older programs can't read, one of them was forgotten.
+# In format 1, every body was one piece, and the outbox noted no times. In format 2, the inbox did
+# not note which messages were sealed. Older programs refuse a newer format. A file gets the latest
+# format with the first change of any kind that is written to it. Earlier, only entries that older
+# programs can't read raised the number, and one kind of them was overlooked.
 _FORMAT = 3
-_PIECE = " piece"  # of the kind of pieces; their ids are the entry's, a space, and a number
-_LATEST = 1000  # no version that will ever be; more is damage
+# Ends the kind of a piece. The piece's id is the id of its entry, a space, and the piece's number.
+_PIECE = " piece"
+_LATEST = 1000  # no version will ever reach this format: a larger number means damage
 _NONCE_LENGTH = 24
-# Of the write-ahead log: small, so that it doesn't fill a small disk by itself.
+# The size of the write-ahead log. It is far below SQLite's own default of 1,000 pages: that log
+# filled a small disk by itself, and then kept the client from starting.
 _PAGES = 100
 _PAGE = 4096
 
-# What is wrong with the machine or with us; everything else that SQLite says of a file is damage.
+# Errors of the machine or of this program. Any other error of SQLite means a damaged file.
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SURROUNDINGS = {
     sqlite3.SQLITE_FULL,
@@ -49,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple):
-    """A new body for the entry, or its end."""
+    """A new body for an entry; a `body` of None deletes the entry."""
 
     kind: str
     id: str
@@ -57,37 +62,38 @@ class Change(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The end of all entries whose ids are `name`, a space, and anything."""
+    """Deletes all entries whose ids are `name`, a space and anything more."""
 
     kind: str
     name: str
 
 
 class Database:
-    """The entries of one client, under a key that is made from its private key.
+    """The entries of one client, sealed with a key that is derived from its private key.
 
-    `entries` are those that were there: (id, body) by kind, oldest first. Raises StoreError where
-    the file can't be used, FolderInUseError where another process uses it.
+    `entries` has what the file contained when it was opened: for each kind, (id, body), oldest
+    first. Raises StoreError if the file can't be used, FolderInUseError if another process uses it.
     """
 
     def __init__(self, folder: Path, private_key: bytes | Secret) -> None:
         self.path = folder / FILE
         self.entries: dict[str, list[tuple[str, Message]]] = {}
-        self._long: set[tuple[str, str]] = set()  # entries that have pieces, perhaps
-        self._has_format = False
+        # Entries that may have pieces. Others need no search for pieces when they are changed.
+        self._long: set[tuple[str, str]] = set()
+        self._has_format = False  # whether the file has the latest format number
         self._key = derive(private_key, b"nym client.db")
         self._reserve = Reserve(folder)
         self._connection = self._open()
         if error := self.lack():
-            log.error("%s; no messages are accepted or fetched before there is room", error)
+            log.error("%s; no messages are accepted or pulled until there is room", error)
 
     @property
     def is_short(self) -> bool:
-        """Whether the disk had no room lately."""
+        """Whether the reserve is missing, because the disk had no room lately."""
         return not self._reserve.is_held
 
     def lack(self) -> StoreError | None:
-        """What speaks against beginning anything new: no room on the disk."""
+        """Return an error if there is no room for the reserve. Then nothing new may begin."""
         try:
             self._reserve.hold()
         except OSError as error:
@@ -97,10 +103,10 @@ class Database:
     def transact(
         self, changes: Sequence[Change | Parts], *, has_to_be: bool = False
     ) -> StoreError | None:
-        """Make all changes, on disk, or none; returns what went wrong.
+        """Write all changes to disk, or none of them. Returns the error, or None.
 
-        The reserve is for what `has_to_be`. It may run in another thread, whose pool would print
-        what is raised in it.
+        With `has_to_be`, the reserve is given up if the disk is full. Errors are returned and not
+        raised, because this runs in a thread whose pool would print them.
         """
         try:
             try:
@@ -110,6 +116,7 @@ class Database:
                     raise
                 if has_to_be:
                     self._reserve.give_up()
+                # The write-ahead log may hold room that only a checkpoint gives back.
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._make(changes)
         except MemoryError:
@@ -119,18 +126,20 @@ class Database:
         return None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, and release its lock."""
         self._connection.close()
 
     def _make(self, changes: Sequence[Change | Parts]) -> None:
         if self._connection.in_transaction:
-            self._connection.rollback()  # where even that failed last time
+            self._connection.rollback()  # the last change failed, and so did its rollback
         with self._connection:
             for change in changes:
                 self._apply(change)
             if changes and not self._has_format:
+                # In the same transaction: older programs must refuse the file from then on.
                 self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
         self._has_format |= bool(changes)
+        # Only now: had the transaction failed, the next attempt would have to delete the pieces.
         for change in changes if self._long else ():
             if isinstance(change, Change) and change.body is None:
                 self._long.discard((change.kind, change.id))
@@ -141,6 +150,7 @@ class Database:
             return
         kind, entry_id, body = change
         if (kind, entry_id) in self._long:
+            # The new body may have fewer pieces, and a piece too many counts as damage.
             self._delete_parts(kind + _PIECE, entry_id)
         if body is None:
             self._connection.execute(
@@ -160,6 +170,8 @@ class Database:
             self._long.add((kind, entry_id))
 
     def _delete_parts(self, kind: str, name: str) -> None:
+        # "!" follows the space in ASCII, so this range is all ids that begin with `name` and a
+        # space. The index finds it, and no character in `name` needs an escape, as with LIKE.
         self._connection.execute(
             "DELETE FROM entry WHERE kind = ? AND id > ? AND id < ?", (kind, f"{name} ", f"{name}!")
         )
@@ -171,29 +183,38 @@ class Database:
             self._load(connection)
         except _DamageError as error:
             if connection:
-                connection.close()
-            return self._begin_anew(error)
+                connection.close()  # SQLite must not have a file open that is renamed
+            return self._start_over(error)
         return connection
 
     def _connect(self) -> sqlite3.Connection:
         try:
             try:
+                # SQLite itself would create a file that others can read, if the umask allows it.
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
             except FileExistsError:
+                # SQLite takes an empty file for a new database. But one that was there had entries.
                 if self.path.stat().st_size == 0:
                     raise _DamageError("it is empty") from None
+            # Without a time-out, a second client is refused at once and doesn't wait for the lock.
+            # The journal's thread uses the connection, too, but never at the same time.
             return sqlite3.connect(self.path, timeout=0, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise self._failure("opened", error) from error
 
     def _load(self, connection: sqlite3.Connection) -> None:
-        """Lock it, and read all entries. Raises _DamageError; what could be read is there then."""
+        """Lock the file, and read all entries.
+
+        Raises _DamageError. Then `entries` has what could be read.
+        """
         try:
             self._prepare(connection)
             rows, damage = readable(connection)
             unreadable = self._keep(rows)
             if damage:
                 raise damage
+            # An index that doesn't match its table raises nothing, but hides entries from DELETE:
+            # messages that an application acknowledged would come again at each start.
             (check,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.Error as error:
             if _code(error) in _BUSY:
@@ -204,25 +225,26 @@ class Database:
         if unreadable and not self.entries:
             raise _OtherKeysError
         if unreadable:
-            raise _DamageError(f"{unreadable} entries are not of this client, or were changed")
+            raise _DamageError(f"{unreadable} entries don't belong to this client, or were changed")
         if check != b"ok":
             raise _DamageError(check.decode("utf-8", "replace"))
 
     def _failure(self, what: str, error: Exception) -> StoreError:
         if os.path.isdir(self.path.parent) and not os.access(self.path.parent, os.W_OK):
             return FolderError(
-                f"{self.path.parent} can't be written by this user; the client has to"
+                f"{self.path.parent} can't be written by this user, but the client has to write "
+                "there"
             )
         return StoreError(f"{self.path} can't be {what}: {error}")
 
     def _keep(self, rows: Iterable[Row]) -> int:
-        """Note the entries in these rows; returns how many can't be read."""
+        """Add the entries in these rows to `entries`. Returns how many can't be read."""
         found: dict[tuple[str, str], list[bytes]] = {}
         unreadable = 0
         for row in rows:
             try:
                 kind, entry_id = row[0].decode(), row[1].decode()
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError):  # not UTF-8, or of another type, such as a number
                 unreadable += 1
                 continue
             if kind.endswith(_PIECE):
@@ -238,7 +260,7 @@ class Database:
         return unreadable
 
     def _opened(self, kind: str, entry_id: str, sealed: list[bytes]) -> Message:
-        """The body that was sealed in these pieces. Raises ValueError, TypeError."""
+        """Return the body that was sealed in these pieces. Raises ValueError, TypeError."""
         count = len(sealed)
         if count > 1:
             self._long.add((kind, entry_id))
@@ -249,8 +271,11 @@ class Database:
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Nothing here writes to a file that is as it should be: the disk may be full.
-        connection.text_factory = bytes  # what isn't UTF-8 is one entry's damage
+        # Nothing here writes to a file that is in order: a client has to start on a full disk, too.
+        # As text, one name that isn't UTF-8 would raise, and cost all entries after it.
+        connection.text_factory = bytes
+        # EXCLUSIVE keeps the lock until the file is closed. FULL makes each commit wait until the
+        # log is on disk, because messages that were accepted must survive a power cut.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -258,10 +283,12 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {_PAGES * _PAGE}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _LATEST:
-            raise _DamageError(f"no program has the format {version}")
+            raise _DamageError(f"no version of the program has the format {version}")
         if version > _FORMAT:
-            raise StoreError(f"{self.path} was made by a newer version of the program")
-        connection.execute("BEGIN EXCLUSIVE")  # the lock, from now on
+            raise StoreError(
+                f"{self.path} was written by a newer version of the program; start that version"
+            )
+        connection.execute("BEGIN EXCLUSIVE")  # takes the lock, which the commit doesn't release
         if version == 0:
             connection.execute(
                 "CREATE TABLE entry (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
@@ -271,14 +298,15 @@ class Database:
         connection.commit()
         self._has_format = version in (0, _FORMAT)
 
-    def _begin_anew(self, reason: "_DamageError") -> sqlite3.Connection:
+    def _start_over(self, reason: "_DamageError") -> sqlite3.Connection:
+        """Set the file aside, and write the entries that could be read to a new one."""
         aside = name_aside(FILE, reason.word)
         try:
             set_aside(self.path, aside)
         except OSError as error:
             raise StoreError(f"{self.path} {reason}, and can't be set aside: {error}") from error
         log.error(
-            "%s %s: it is kept as %s, and a fresh one is begun with the %d entries that could be "
+            "%s %s: it is kept as %s, and a new one is started with the %d entries that could be "
             "read",
             self.path,
             reason,
@@ -289,7 +317,7 @@ class Database:
         try:
             self._prepare(self._connection)
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path} can't be begun: {error}") from error
+            raise StoreError(f"{self.path} can't be created: {error}") from error
         failure = self.transact(
             [
                 Change(kind, entry_id, body)
@@ -301,8 +329,10 @@ class Database:
             raise failure
         return self._connection
 
-    # At rest: XChaCha20-Poly1305 with random nonces, 24 bytes, which never repeat. What an entry is
-    # authenticates it, so that neither entries nor pieces can be exchanged or left out.
+    # XChaCha20-Poly1305 with random nonces (docs/reliability.md, "At rest"). A nonce has 24 bytes,
+    # so that random ones never repeat. The entry's kind and id, and for a piece its number and
+    # the number of pieces, are authenticated with the body. So nobody can exchange entries or
+    # pieces, or leave out a piece, without being noticed.
 
     def _seal(self, body: bytes, what: bytes) -> bytes:
         nonce = os.urandom(_NONCE_LENGTH)
@@ -314,18 +344,19 @@ class Database:
 
 
 def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:
-    """What a piece is: number so-and-so of all of an entry's."""
+    """Return what is authenticated with a piece: its entry, its number, and how many there are."""
     return (f"{kind} {entry_id}" + (f" {number} of {count}" if count > 1 else "")).encode()
 
 
 def _code(error: sqlite3.Error) -> int | None:
-    """What SQLite says that it is, without its extension."""
+    """Return SQLite's primary result code of an error, or None if it has none."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    # The upper bits are the extended code, which says more than is needed here.
     return code and code & 0xFF
 
 
 class _DamageError(Exception):
-    """The file isn't what was written."""
+    """The file's contents are not what was written to it."""
 
     word = "damaged"
 
@@ -334,7 +365,7 @@ class _DamageError(Exception):
 
 
 class _OtherKeysError(_DamageError):
-    """The file is in order, but nothing in it can be read with this client's keys."""
+    """The file is in order, but this client's key opens none of its entries."""
 
     word = "other-keys"
 

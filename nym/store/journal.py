@@ -1,16 +1,18 @@
-"""What must last, written in rounds.
+"""Writes everything that must survive the process to disk, in rounds.
 
-Changes are gathered while the ones before them are written, and written as one transaction: a
-thousand messages that come together cost one fsync, and no greenlet waits for a disk that it
-doesn't depend on.
+While one round is being written, the journal collects the changes for the next one. Each round is
+one transaction, so a thousand messages that arrive together cost one fsync. No greenlet waits for
+the disk unless it depends on the result.
 
-A change is either asked for, and refused when the disk has no room (`write`), or follows from
-something that has happened already, and is tried until it succeeds (`put`, `drop`). There is a
-reserve for the second kind.
+There are two kinds of changes:
 
-Every round ends once, for all who wait for it, whatever is raised on the way. A thread writes it,
-which nobody can kill, and calls back; a round counts as failed until the thread has said that it is
-on disk.
+- A change that is asked for (`write`) begins something new. If the disk has no room, it is refused.
+- A change that is due (`put`, `drop`) records something that has already happened. It is tried
+  again until it succeeds. The reserve (nym/store/reserve.py) is for such changes.
+
+Every round ends exactly once, with one outcome for all greenlets that wait for it, whatever is
+raised on the way. A thread writes the round and calls back, because a greenlet could be killed
+halfway and a thread can't. Until the thread reports that the round is on disk, it counts as failed.
 """
 
 import logging
@@ -27,11 +29,11 @@ from nym.errors import StoreError
 from nym.store.database import Change, Database, Parts
 from nym.wire.pieces import Message
 
-RETRY = 1.0  # seconds between attempts to write what has to be written
+RETRY = 1.0  # seconds between attempts to write changes that are due
 
-# Made beforehand: there may be no memory for another one when it is needed.
+# These errors are created in advance, because there may be no memory left when one is needed.
 _UNFINISHED = StoreError("client.db can't be written")
-_CLOSED = StoreError("client.db is closed, since the client stops")
+_CLOSED = StoreError("client.db is closed, because the client is stopping")
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +41,18 @@ Ended = Callable[[StoreError | None], None]
 
 
 class _Round:
-    """Changes that go to the disk together, and how that went.
+    """Changes that are written together, and the outcome.
 
-    `failure` is what went wrong with those that were due, `refusal` with those that were asked for.
+    `failure` is the error for the changes that are due, and `refusal` is the error for the changes
+    that were asked for. Either is None if those changes are on disk.
     """
 
     def __init__(self) -> None:
         self.due: list[Change | Parts] = []
         self.asked: list[Change] = []
-        self.is_awaited = False
+        self.is_awaited = False  # a greenlet waits for the round, even if it has no changes
+        # A round has failed until the thread reports otherwise. If the thread dies, or can't be
+        # started, nobody is told that the changes are on disk.
         self.failure: StoreError | None = _UNFINISHED
         self.refusal: StoreError | None = _UNFINISHED
         self.unforeseen: BaseException | None = None
@@ -56,17 +61,20 @@ class _Round:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is a reason to write it."""
+        """Whether there is a reason to write this round."""
         return bool(self.due or self.asked or self.is_awaited)
 
     def end(self) -> None:
-        """Wake all who want to know how it went."""
+        """Wake everything that waits for the outcome."""
         self.has_ended = True
         self.ended.set()
 
 
 class Journal:
-    """The entries of one client, over its database. Raises what that raises."""
+    """The entries of one client, kept in its database.
+
+    Raises StoreError, FolderInUseError as `Database` does.
+    """
 
     def __init__(self, folder: Path, private_key: bytes | Secret) -> None:
         self._thread = _start_thread()
@@ -76,28 +84,32 @@ class Journal:
             self._thread.kill()
             raise
         self._next = _Round()
-        self._current: _Round | None = None  # is being written
-        self._retry: Any = None  # a timer, while nothing is written because that failed just now
-        self._said: set[str] = set()  # what went wrong since it worked last
+        self._current: _Round | None = None  # the round that is being written
+        self._retry: Any = None  # the timer of the pause after a round that failed
+        self._said: set[str] = set()  # kinds of errors that were logged since the last success
         self._is_woken = False
         self._is_closed = False
         self._loop = gevent.get_hub().loop
 
     def take(self, kind: str) -> list[tuple[str, Message]]:
-        """(id, body) of the entries that were there at the start, oldest first; once."""
+        """Return (id, body) of the entries of this kind that existed at the start, oldest first.
+
+        Only the first call returns them: after that, the caller keeps them.
+        """
         return self._database.entries.pop(kind, [])
 
     def take_short(self, kind: str) -> list[tuple[str, bytes]]:
-        """The same, of entries that are never kept in pieces."""
+        """Do the same for a kind whose entries are never kept in pieces."""
         return [(entry_id, bytes(body)) for entry_id, body in self.take(kind)]
 
     def write(self, changes: Iterable[Change], then: Ended | None = None) -> None:
-        """Write all of these, or none: wait until they are on disk. Raises StoreError.
+        """Write all of these changes or none, and wait until they are on disk. Raises StoreError.
 
-        `then` is called once with what went wrong, if anything did, even where the greenlet that
-        waits here is killed meanwhile.
+        `then` is called exactly once, with the error or None, even if the greenlet that waits here
+        is killed in the meantime.
         """
-        asked = list(changes)  # what raises in between leaves nothing half asked for
+        # `changes` may be a generator that raises. Then no part of it must be in the round.
+        asked = list(changes)
         this = self._next
         if then:
             this.ended.rawlink(lambda _: then(this.refusal))
@@ -106,54 +118,62 @@ class Journal:
             raise error.with_traceback(None)
 
     def put(self, kind: str, entry_id: str, body: Message) -> None:
-        """Write this entry soon. Whatever is raised, it isn't asked for then."""
+        """Write this entry soon. If this call raises, the entry will not be written."""
         self._ask(Change(kind, entry_id, body))
 
     def drop(self, kind: str, entry_id: str) -> None:
-        """Delete this entry soon; as `put`."""
+        """Delete this entry soon. If this call raises, the entry will not be deleted."""
         self._ask(Change(kind, entry_id, None))
 
     def drop_parts(self, kind: str, name: str) -> None:
-        """Delete all entries whose ids are `name`, a space, and anything, soon; as `put`."""
+        """Delete all entries whose ids are `name`, a space and anything more, soon.
+
+        If this call raises, they will not be deleted.
+        """
         self._ask(Parts(kind, name))
 
     def flush(self) -> None:
-        """Wait until what was put and dropped so far is on disk.
+        """Wait until everything that was put and dropped so far is on disk.
 
-        Raises StoreError if that fails now; it is tried again all the same.
+        Raises StoreError if this attempt fails. The journal goes on trying after that.
         """
         if self._is_busy and (error := self._wait().failure):
-            raise error.with_traceback(None)  # which grows where several wait
+            # Several greenlets raise the same error object. Each would add to its traceback.
+            raise error.with_traceback(None)
 
     def check_room(self) -> None:
-        """Raises StoreError where the disk has no room for anything that isn't due already."""
+        """Raise StoreError if the disk has no room for anything new."""
+        # An empty round is written, because only that shows whether there is room again.
         if self._database.is_short and (error := self._wait().refusal):
             raise error.with_traceback(None)
 
     def close(self) -> None:
-        """Write what is left, and let go of the file. Later callers get an error that says so."""
+        """Write what is left, and close the file. Later calls raise an error that says so."""
         if self._is_closed:
             return
         try:
+            # Other greenlets may add changes while one round is being written.
             while self._is_busy:
                 self.flush()
         except StoreError as error:
             log.error("%s; the last %d changes are lost", error, len(self._next.due))  # noqa: TRY400
         finally:
-            self._let_go()
+            self._release()
 
     @property
     def _is_busy(self) -> bool:
         return self._current is not None or self._next.is_wanted
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._is_closed:
-            return  # by another greenlet meanwhile
+            return  # another greenlet closed the journal while this one waited in `close`
         self._is_closed = True
         if self._retry:
             self._retry.close()
-        self._thread.kill()  # when it has written what it is at
+        # This waits for the round that the thread is writing. So the file is not closed under it.
+        self._thread.kill()
         self._database.close()
+        # The loop may not have heard from the thread yet, so the round is ended here.
         if self._current:
             self._end(self._current)
         self._refuse()
@@ -169,7 +189,7 @@ class Journal:
         try:
             self._wake()
         except BaseException:
-            due.pop()  # nothing else has run since
+            due.pop()  # no other greenlet has run since the append, so this is still the last one
             raise
 
     def _wait(self) -> _Round:
@@ -180,12 +200,13 @@ class Journal:
         return this
 
     def _wake(self) -> None:
-        """Write the next round soon, with all that comes until then."""
+        """Have the next round written soon, with all changes that are added until then."""
         if self._is_closed:
             self._refuse()
         elif self._next.is_wanted and not (self._is_woken or self._current or self._retry):
             self._loop.run_callback(self._begin)
-            self._is_woken = True  # not before: if that was raised over, the next one wakes it
+            # Only now: if `run_callback` raises, the next change must wake the journal instead.
+            self._is_woken = True
 
     def _begin(self) -> None:
         self._is_woken = False
@@ -195,29 +216,34 @@ class Journal:
         self._current = this
         try:
             self._thread.spawn(self._commit, this).rawlink(lambda _: self._end(this))
-        except Exception as error:  # noqa: BLE001 - said in _say
+        except Exception as error:  # noqa: BLE001 - logged in _say
             this.unforeseen = error
             self._end(this)
 
     def _commit(self, this: _Round) -> None:
-        """What the thread does. It raises nothing, which the pool would print."""
+        """Write the round. Runs in the thread, and raises nothing: the pool would print it."""
         if this.has_ended:
-            return  # the thread could be started only now, and nobody waits for this any more
+            # `spawn` queues the task before it starts a thread. If starting one fails, the round
+            # has ended as failed, and a later thread finds the task. Writing it now would write
+            # changes that were reported as refused, and write the others twice.
+            return
         try:
             this.refusal = self._database.lack() or self._database.transact(
                 [*this.due, *this.asked]
             )
-            # What was asked for may be what doesn't fit.
+            # The changes that were asked for may be what doesn't fit. So the due ones are tried
+            # alone, and may use the reserve.
             this.failure = this.refusal and self._database.transact(this.due, has_to_be=True)
-        except BaseException as error:  # noqa: BLE001 - said in _say
+        except BaseException as error:  # noqa: BLE001 - logged in _say
             this.unforeseen = error
 
     def _end(self, this: _Round) -> None:
-        """The round is over. The loop calls this, where nothing may wait."""
+        """End the round. The event loop calls this, so nothing in it may wait."""
         if this.has_ended:
             return
         self._current = None
         if this.failure:
+            # In front of newer changes: a later change of the same entry must be written later.
             self._next.due[:0] = this.due
         this.end()
         if self._is_closed:
@@ -238,7 +264,7 @@ class Journal:
         self._wake()
 
     def _say(self, this: _Round) -> None:
-        """Each thing that goes wrong once, until it works again."""
+        """Log each kind of error once, until a round succeeds again."""
         error = this.failure or this.refusal
         if error is None:
             if self._said:
@@ -252,13 +278,14 @@ class Journal:
 
 
 def _start_thread() -> ThreadPool:
-    """A thread of the journal's own: slow lookups of names can't hold it up.
+    """Start a thread that only the journal uses.
 
-    It is there before anything is accepted: where none can be started, that is said now.
+    gevent's own pool is shared with lookups of names, and slow lookups would hold up the disk. The
+    thread is started at once: a client that can't have one must fail before it accepts anything.
     """
     try:
         pool = ThreadPool(1)
-        pool.apply(int)
+        pool.apply(int)  # any task will do: the pool starts its thread for the first one
     except Exception as error:
         raise StoreError(f"the client can't start a thread, which it needs: {error}") from error
     return pool
