@@ -211,7 +211,7 @@ def test_each_standing_has_room_of_its_own_and_is_said_to_be_full_once_an_hour(
     for _ in range(2):
         deliver(inbox, b"hello")
     assert len(caplog.records) == 4
-    assert "senders that are not known are refused; 11 so far" in caplog.text
+    assert "anonymous senders are refused; 11 so far" in caplog.text
 
 
 def test_room_that_was_made_counts_at_once_for_those_who_are_told_nothing(

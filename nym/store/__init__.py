@@ -1,1 +1,1 @@
-"""What must outlive the process: a journal on disk, and the boxes that live in it."""
+"""What must survive the process: a journal on disk, and what is kept in it."""

@@ -1,4 +1,4 @@
-"""A database that is set aside: its files get another name, and nothing of it is lost."""
+"""Sets a database aside: its files get another name, and nothing in them is lost."""
 
 import fcntl
 import os
@@ -11,19 +11,21 @@ from nym.errors import FolderInUseError
 
 FILE = "client.db"  # the database in a client's folder
 
-# SQLite's files beside the database. They go first: without its log a database is an older one,
-# but a log beside a fresh database would be taken for that one's.
+# The endings of the database's files; the last one is the database itself. The others are renamed
+# first, in case this is interrupted. A database without its log is merely an older state of itself.
+# But a log that is left behind would be taken for the log of the new database.
 _COMPANIONS = ("-wal", "-shm", "-journal", "")
 
 
 def name_aside(name: str, why: str) -> str:
-    """Another name for a file: when it was set aside, and a word that says why."""
+    """Return a new name for a file, with a word that says why it is set aside, and the time."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    # The random digits keep two files that are set aside in one second apart.
     return f"{name}.{why}-{stamp}-{os.urandom(2).hex()}"
 
 
 def set_aside(database: Path, name: str) -> None:
-    """Give a database, and what SQLite has beside it, another name. Raises OSError."""
+    """Rename a database and the files that SQLite keeps beside it. Raises OSError."""
     for ending in _COMPANIONS:
         with suppress(FileNotFoundError):
             Path(f"{database}{ending}").rename(database.with_name(f"{name}{ending}"))
@@ -31,10 +33,13 @@ def set_aside(database: Path, name: str) -> None:
 
 @contextmanager
 def held(database: Path) -> Iterator[bool]:
-    """While no client can begin to use a database; gives whether there is one.
+    """Keep clients from starting to use a database, for as long as the context lasts.
 
-    SQLite holds POSIX locks on a database that is in use, so those say it without opening it.
-    Raises FolderInUseError where a client runs with it, OSError.
+    The context's value tells whether there is a database. Raises FolderInUseError if a running
+    client uses it, OSError.
+
+    SQLite holds POSIX locks on a database that it uses. So an attempt to lock the file shows
+    whether it is in use, without opening the database.
     """
     try:
         file = os.open(database, os.O_RDWR)

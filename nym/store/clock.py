@@ -1,16 +1,18 @@
-"""A clock that goes on across starts: messages have a lifetime that a restart must not renew.
+"""A clock that goes on across starts: a restart must not renew the lifetime of a message.
 
-None of the system's clocks can measure it alone. The wall clock is set, by people and by NTP, and
-after a start without a battery it may be years off: a message would be given up at once, or never.
-The monotonic clocks begin anew with the machine. So what is kept is a reading of this clock beside
-those of the others at that moment, and a start goes on from there:
+None of the system's clocks can measure lifetimes alone. People and NTP set the wall clock, and
+after a start of a machine without a battery it may be years off: messages would be given up at
+once, or never. The monotonic clocks start at zero with the machine. So this clock is stored from
+time to time, together with the readings of the others at that moment. The next start of the client
+goes on from there:
 
-- On a machine that ran all the time, by what its boot clock says, which nobody sets, and which
-  goes on while the machine sleeps.
-- After the machine was started anew by what the wall clock says, as far as that can be believed:
-  never backwards, and a day at most. A longer pause counts as a day, since a wall clock that was
-  wrong looks the same. However wrong it is, only what is as old as the lifetime less a day is given
-  up for it; and what goes by while the client runs always counts, so everything has an end.
+- If the machine has run since then, the boot clock tells how much time has passed. Nobody can set
+  it, and it goes on while the machine sleeps.
+- If the machine was restarted, the wall clock tells it, as far as it can be trusted: never
+  backwards, and a day at most. A longer pause counts as a day, because a wall clock that is wrong
+  looks the same. So a wrong clock can end only messages that are less than a day from their end.
+
+Time while the client runs always counts, so every message ends at some time.
 """
 
 import json
@@ -21,23 +23,24 @@ from typing import NamedTuple
 
 from nym.store.state import State
 
-LONGEST_PAUSE = 86_400.0  # seconds that a start of the machine counts for, at most
-NOTE_EVERY = 600.0  # seconds; what is lost of them when the machine crashes, the wall clock says
+LONGEST_PAUSE = 86_400.0  # seconds that may be counted for a restart of the machine, at most
+# Seconds between notes. After a crash, the wall clock has to tell the time since the last one.
+NOTE_EVERY = 600.0
 _STATE = "clock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Kept(NamedTuple):
-    """A reading of this clock, and those of the system's at that moment."""
+    """A reading of this clock, and the readings of the system's clocks at that moment."""
 
     reading: float
-    boot: str | None  # which start of the machine it was; None where the system doesn't tell
+    boot: str | None  # the id of the machine's start; None if the system doesn't tell
     since_boot: float
     wall: float
 
 
 def boot_id() -> str | None:
-    """Which start of the machine this is."""
+    """Return an id that is different for each start of the machine."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -45,12 +48,12 @@ def boot_id() -> str | None:
 
 
 def since_boot() -> float:
-    """Seconds since the machine was started, the time in which it slept included."""
+    """Return the seconds since the machine was started, including time in which it slept."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LastingClock:
-    """Seconds that have gone by; since 1970, if the wall clock was right and no pause was long."""
+    """A clock in seconds, since 1970 if the wall clock was right and no pause was long."""
 
     def __init__(
         self,
@@ -63,11 +66,11 @@ class LastingClock:
         self._boot = boot()
         self._since_boot = since_boot
         self._wall = wall
-        self._offset = self._start() - since_boot()  # of this clock from the boot clock
+        self._offset = self._start() - since_boot()  # this clock minus the boot clock
         self._note()
 
     def now(self) -> float:
-        """What it says; from time to time that is noted for the next start."""
+        """Return the reading. From time to time, it is stored for the next start."""
         if self._since_boot() - self._noted_at >= NOTE_EVERY:
             self._note()
         return self._offset + self._since_boot()

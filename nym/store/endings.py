@@ -1,22 +1,22 @@
-"""How messages ended that did not arrive, for those who ask later."""
+"""Remembers messages that failed or were cancelled, for applications that ask later."""
 
 from enum import Enum
 
 from nym.store.journal import Journal
 
-MOST_ENDED = 1000  # ids of messages that failed, and of those that were cancelled
-_ENDED = "failed"
+MOST_ENDED = 1000  # ids of failed messages, and as many of cancelled ones
+_ENDED = "failed"  # the kind of these entries: at first, only failed messages were remembered
 
 
 class Ending(Enum):
-    """How a message ended that did not arrive, as it is kept."""
+    """How a message ended that did not arrive. The value is what the disk has."""
 
     FAILED = b""
     CANCELLED = b"cancelled"
 
 
 class Endings:
-    """How messages ended, the latest of each kind: one ending for a message."""
+    """The endings of the latest MOST_ENDED messages of each kind. A message has one ending."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -25,7 +25,11 @@ class Endings:
             self.ids[Ending(body)][entry_id] = None
 
     def note(self, message_id: str, ending: Ending | None) -> None:
-        """It ended so, whatever was noted before; None: as it should."""
+        """Remember how a message ended. None means that it succeeded, so nothing is remembered.
+
+        It replaces what was noted before: an attempt to end the message in another way may have
+        raised halfway.
+        """
         for ids in self.ids.values():
             if message_id in ids:
                 self._forget(ids, message_id)

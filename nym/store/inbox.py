@@ -1,4 +1,4 @@
-"""Messages that came and wait for an application, in memory and on disk."""
+"""Messages that have arrived and that no application has taken yet, in memory and on disk."""
 
 import logging
 import os
@@ -13,26 +13,31 @@ from nym.timing import Fixed
 from nym.wire.pieces import Message, prefix, split
 from nym.wire.requests import MOST_OFFERED, Received
 
-REVIEW = 3600.0  # seconds between looks whether there is room again for those who were refused
+# Seconds between reviews, which let in senders that were refused. Acknowledgements can show in
+# which of these intervals an application made room, but not when in it.
+REVIEW = 3600.0
 
 _KIND = "received"
-_HEAD = struct.Struct(">dB")  # when it came; the length of the sender's address, and _SEALED
+_HEAD = struct.Struct(">dB")  # time of arrival; length of the sender's address, plus _SEALED
 _SEALED = 0x80
 
 log = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Received messages, oldest first. Those that find no room in their shares are refused.
+    """Received messages, oldest first.
 
-    Who proves to have sent a message is told when it is kept, and so could tell when applications
-    make room, by sending another one again and again. So once one of them was refused, all are
-    until the next review, at times that depend on nothing: all of the same sender where its own
-    share was full, all of the same standing where that was.
+    A message for which its sender's share (nym/store/shares.py) has no room is refused.
 
-    A message is there for applications once it is on disk. It leaves when one of them has taken it,
-    or acknowledged it after it was offered. While it is on offer nobody else gets it; when its
-    subscriber goes, it is there for all again.
+    A sender that proves who it is gets an acknowledgement when its message is kept. If room counted
+    at once, it could send the same message again and again, and learn when an application makes
+    room. So after a refusal, more messages are refused until the next review: all of the same
+    sender if its own share was full, all of the same standing if the standing's room was full.
+    Reviews happen at fixed times that do not depend on what applications do.
+
+    Applications can get a message once it is on disk. It leaves the inbox when an application has
+    taken it, or has acknowledged it after it was offered. While a message is on offer to one
+    subscriber, nobody else gets it. When that subscriber leaves, the message is free again.
     """
 
     def __init__(
@@ -45,16 +50,18 @@ class Inbox:
         self._contacts = contacts
         self._clock = clock
         self._shares = Shares()
-        self._holders: dict[str, Holder] = {}  # by the message's id
-        self._closed: set[Holder | Standing] = set()  # until the next review
+        # By message id. A sender may become a contact later, but its messages must free the room
+        # that they took.
+        self._holders: dict[str, Holder] = {}
+        self._closed: set[Holder | Standing] = set()  # refused until the next review
         self._review = Fixed(REVIEW, clock())
         self.refusals = Losses(
             log, logging.ERROR, "the inbox is full: new messages from {} are refused", clock
         )
         self._messages: dict[str, Received] = {}
-        self._arrived: dict[str, Received] = {}  # and perhaps not on disk yet
+        self._arrived: dict[str, Received] = {}  # perhaps not on disk yet, so not for applications
         self._offered: dict[str, Subscriber] = {}
-        self._leaving: dict[str, None] = {}  # acknowledged, and perhaps on disk as yet
+        self._leaving: dict[str, None] = {}  # acknowledged, but perhaps still on disk
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Callable[[], None]] = []
         for entry_id, body in journal.take(_KIND):
@@ -64,10 +71,11 @@ class Inbox:
         return len(self._messages) + len(self._arrived)
 
     def deliver(self, message: Message, sender: bytes | None = None, *, is_sealed: bool) -> bool:
-        """Keep a message, which has to be settled then. False without room: it is refused.
+        """Keep a message, and return True. Return False if there is no room, so it is refused.
 
-        `is_sealed`: it came in an envelope; `sender`, its authenticated address, is known of those.
-        Whatever is raised, it isn't kept then.
+        The caller has to call `settle` after that. `is_sealed` tells whether the message came in an
+        envelope; only then can there be a `sender`, its authenticated address. If this call raises,
+        the message isn't kept.
         """
         if not self.has_room(sender, len(message)):
             return False
@@ -82,7 +90,7 @@ class Inbox:
         return True
 
     def has_room(self, sender: bytes | None, length: int) -> bool:
-        """Whether a message of so many bytes would be kept. Otherwise it counts as refused."""
+        """Whether a message of `length` bytes would be kept. If not, it is counted as refused."""
         holder = holder_of(sender, self._contacts)
         has_room = self._has_room(holder, length)
         if not has_room:
@@ -90,11 +98,12 @@ class Inbox:
         return has_room
 
     def settle(self) -> None:
-        """What was delivered, and all else in the journal, is on disk when this returns.
+        """Wait until all delivered messages, and all else in the journal, are on disk.
 
-        Raises StoreError if the disk doesn't take it now; it has to be settled again.
+        Raises StoreError if that fails. Then the caller has to call it again.
         """
-        arrived = list(self._arrived)  # more may come while the disk is waited for
+        # More messages may arrive during the flush, and they may not be part of it.
+        arrived = list(self._arrived)
         self._journal.flush()
         for message_id in arrived:
             if received := self._arrived.pop(message_id, None):
@@ -108,10 +117,10 @@ class Inbox:
         size: Callable[[Message], int] = len,
         longest: int | None = None,
     ) -> list[Received]:
-        """All messages, or the oldest that `most_bytes` have room for, and at least one.
+        """Take all messages, or the oldest ones that fit into `most_bytes`, but at least one.
 
-        `size` gives the bytes that a message takes; those of more than `longest` bytes are passed
-        over. What is taken has to be `handed_over` or given back.
+        `size` returns how many bytes a message needs. Messages longer than `longest` bytes are
+        skipped. The caller has to call `handed_over` or `give_back` for what it took.
         """
         taken: list[Received] = []
         room = most_bytes
@@ -120,20 +129,22 @@ class Inbox:
                 continue
             if room is not None:
                 room -= size(received.message)
+                # One message always goes: if it waited for more room, it would wait for ever.
                 if room < 0 and taken:
                     break
             taken.append(received)
+        # They stay on disk until `handed_over`. If the process dies before that, they come again.
         for received in taken:
             self._remove(received.id)
         return taken
 
     def handed_over(self, messages: Iterable[Received]) -> None:
-        """The application has what it took."""
+        """Delete messages that the application has received."""
         for received in messages:
             self._journal.drop(_KIND, received.id)
 
     def give_back(self, messages: list[Received]) -> None:
-        """Put messages that did not reach the application before all others."""
+        """Put messages that did not reach the application back, in front of all others."""
         later, self._messages = self._messages, {}
         for received in messages:
             self._keep(received)
@@ -141,47 +152,49 @@ class Inbox:
         self._notify()
 
     def has_free(self) -> bool:
-        """Whether there is a message that is not on offer to anybody."""
+        """Whether there is a message that is not on offer to a subscriber."""
         return any(True for _ in self._free())
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` when there may be more for somebody who takes it."""
+        """Call `notify` when there may be more messages to take."""
         self._watchers.append(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> None:
-        """Call it no more."""
+        """Stop calling `notify`."""
         self._watchers.remove(notify)
 
     def subscribe(self, notify: Callable[[], None], window: int = MOST_OFFERED) -> "Subscriber":
-        """Somebody to whom messages are offered, at most `window` that aren't acknowledged.
+        """Return a new subscriber, which is offered messages, oldest first.
 
-        `notify` is called when there may be some.
+        At most `window` of them are on offer, and not acknowledged, at a time. `notify` is called
+        when there may be messages to offer.
         """
         subscriber = Subscriber(notify, window)
         self._subscribers.append(subscriber)
         return subscriber
 
     def unsubscribe(self, subscriber: "Subscriber") -> None:
-        """What was offered to this one, and not acknowledged, is there for all again."""
+        """Remove a subscriber. Messages that it did not acknowledge are free for all again."""
         self._subscribers.remove(subscriber)
         self._offered = {id_: s for id_, s in self._offered.items() if s is not subscriber}
         self._notify()
 
     def offer(self, subscriber: "Subscriber") -> list[Received]:
-        """Messages for this subscriber, as long as it doesn't have too many unacknowledged."""
+        """Offer messages to this subscriber, as many as its window has room for."""
         room = subscriber.window - sum(s is subscriber for s in self._offered.values())
         offered = list(islice(self._free(), max(0, room)))
         self._offered.update((received.id, subscriber) for received in offered)
         return offered
 
     def is_drained(self, subscriber: "Subscriber") -> bool:
-        """Whether there is nothing to offer to this one, and nothing on offer."""
+        """Whether there is nothing to offer to this subscriber, and nothing on offer to it."""
         return subscriber not in self._offered.values() and not self.has_free()
 
     def acknowledge(self, message_id: str) -> bool:
-        """Drop a message, on disk, too; False if there is none with this id.
+        """Delete a message, also from the disk. Returns False if there is none with this id.
 
-        Raises StoreError if the disk doesn't have that yet: it may be acknowledged again.
+        Raises StoreError if it is not deleted from the disk yet. Then the application can
+        acknowledge it again.
         """
         if message_id in self._messages:
             self._remove(message_id)
@@ -190,7 +203,8 @@ class Inbox:
             self._notify()  # there is room for another offer
         elif message_id not in self._leaving:
             return False
-        leaving = list(self._leaving)  # more may go while the disk is waited for
+        # More may be acknowledged during the flush, and they may not be part of it.
+        leaving = list(self._leaving)
         self._journal.flush()
         for gone in leaving:
             self._leaving.pop(gone, None)
@@ -207,6 +221,7 @@ class Inbox:
         if holder in self._closed or holder.standing in self._closed:
             return False
         full = self._shares.overfull(holder, more=length)
+        # Anonymous senders get no acknowledgement, so room for them can count at once.
         if full is not None and holder.standing is not Standing.ANONYMOUS:
             self._closed.add(full)
         return full is None
@@ -233,7 +248,7 @@ class Inbox:
 
 
 class Subscriber:
-    """Whom messages are offered to; an identity, and a way to wake it."""
+    """A receiver of offers, told from others by identity, with a function that wakes it."""
 
     def __init__(self, notify: Callable[[], None], window: int) -> None:
         self.notify = notify
@@ -250,6 +265,7 @@ def _decode(entry_id: str, body: Message) -> Received:
     at, sender_and_seal = _HEAD.unpack(body[: _HEAD.size])
     head, message = split(body, _HEAD.size + (sender_and_seal & ~_SEALED))
     sender = head[_HEAD.size :] or None
-    # Earlier versions didn't note seals; they knew the senders of sealed messages only.
+    # Earlier versions did not note seals. Only a sealed message can have a sender, so one with a
+    # sender was sealed. Of others nothing is known, and they do not count as sealed.
     is_sealed = sender is not None or bool(sender_and_seal & _SEALED)
     return Received(entry_id, message, at, sender, is_sealed)

@@ -1,8 +1,8 @@
-"""Messages that were accepted and are not on their way yet, or not acknowledged yet.
+"""Messages that the client has accepted and not finished sending.
 
-`accept` returns when they are on disk. They stay until whoever sends them says that they are done,
-are given up, or were cancelled. Each of these leaves the disk first and the memory last: what is
-raised in between leaves a message that waits, to be ended again.
+`accept` returns when they are on disk. A message stays until it ends: it is done, given up, or
+cancelled (nym/client/deliveries.py decides that). An ending changes the journal first and the
+memory last. If an error is raised in between, the message still waits, and can be ended again.
 """
 
 import logging
@@ -27,8 +27,9 @@ from nym.wire.pieces import Message, prefix, split
 __all__ = ["ID_LENGTH", "Manner", "Outbox", "Outgoing", "new_id"]
 
 _MESSAGE, _PROGRESS = "outgoing", "progress"
-_HEAD = Struct(">Bd32s")  # manner and _DATED, when it was accepted, recipient
-# Entries without a time are read, too: they begin with the manner alone, which is less.
+_HEAD = Struct(">Bd32s")  # manner plus _DATED, time of acceptance, recipient
+# Marks entries that have a time. Entries of format 1 don't: they begin with the manner alone, which
+# is always less than this bit.
 _DATED = 0x80
 _UNDATED_HEAD = 1 + 32
 
@@ -36,9 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """What is accepted, with limits: applications are faster than the Poisson queue.
+    """The accepted messages, with limits, because applications are faster than the Poisson stream.
 
-    `now` is a clock that goes on across starts. `explain` says why a message waits.
+    `now` reads a clock that goes on across starts (nym/store/clock.py). `explain` returns why a
+    message waits, for the error that refuses another one.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Outbox:
         self._explain = explain
         self._messages: dict[str, Outgoing] = {}
         self._room = Room()
-        self._number = 0
+        self._number = 0  # of the latest message since the start: lists go on behind a number
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take_short(_PROGRESS))
@@ -68,7 +70,7 @@ class Outbox:
 
     @property
     def failed(self) -> list[str]:
-        """Ids of messages that were given up, oldest first."""
+        """Ids of the messages that were given up, oldest first."""
         return list(self._endings.ids[Ending.FAILED])
 
     def has_failed(self, message_id: str) -> bool:
@@ -76,26 +78,31 @@ class Outbox:
         return message_id in self._endings.ids[Ending.FAILED]
 
     def was_cancelled(self, message_id: str) -> bool:
-        """Whether the message was taken back."""
+        """Whether the message was cancelled."""
         return message_id in self._endings.ids[Ending.CANCELLED]
 
     def age(self, outgoing: Outgoing) -> float:
-        """Seconds since it was accepted, those between two starts included."""
+        """Seconds since the message was accepted, including time when the client did not run."""
         return max(0.0, self._now() - outgoing.accepted)
 
     def waiting(self, after: int, most: int) -> list[Outgoing]:
-        """The first `most` messages behind number `after`, oldest first."""
+        """Return the first `most` messages with a number above `after`, oldest first."""
         later = (outgoing for outgoing in self._messages.values() if outgoing.number > after)
         return list(islice(later, most))
 
     def accept(self, messages: Iterable[Outgoing]) -> list[BusyError | StoreError | None]:
-        """Take responsibility for messages; says of each why not. Waits for the disk, once."""
+        """Accept messages, and wait once until all of them are on disk.
+
+        Returns the outcome of each message, in order: None if it was accepted, or the error.
+        """
         outcomes: list[BusyError | StoreError | None] = []
         accepted: list[Outgoing] = []
-        refusal = cache(self._refusal)  # many at once are refused for one reason
+        # Many messages at once may be refused for one reason, and its text takes time to make.
+        refusal = cache(self._refusal)
 
         def written(error: StoreError | None) -> None:
-            # Not before: what isn't on disk can't be listed or cancelled, or it would come back.
+            # Only now can a message be listed and cancelled. If it was cancelled before it was
+            # written, the write would bring it back.
             if error is None:
                 self._arrive(accepted)
 
@@ -108,7 +115,8 @@ class Outbox:
             changes = [Change(_MESSAGE, outgoing.id, _encode(outgoing)) for outgoing in accepted]
             self._journal.write(changes, written)
         except BaseException as error:
-            # Whoever waited may have been killed: what is written all the same still arrives.
+            # The greenlet may have been killed while it waited, and the messages may be written
+            # all the same. Then `written` takes their room again.
             for outgoing in accepted:
                 self._room.free(outgoing)
             if not isinstance(error, StoreError):
@@ -117,9 +125,10 @@ class Outbox:
         return outcomes
 
     def arrivals(self) -> Iterator[tuple[Outgoing, bytes]]:
-        """Messages that are new, each with the progress that was noted.
+        """Yield the messages that are new, each with the progress that was noted.
 
-        One counts as seen when the next is asked for, so nothing that is raised meanwhile loses it.
+        A message counts as seen when the caller asks for the next one. So if the caller raises, the
+        message is yielded again next time.
         """
         while self._arrived:
             outgoing = self._arrived[0]
@@ -129,29 +138,29 @@ class Outbox:
             self._progress.pop(outgoing.id, None)
 
     def note(self, message_id: str, progress: bytes) -> None:
-        """Remember how far a message has come, for the next start."""
+        """Keep the progress of a message for the next start."""
         self._journal.put(_PROGRESS, message_id, progress)
 
     def done(self, message_id: str) -> None:
-        """Nothing is left to be done for this message."""
+        """End a message for which nothing is left to do."""
         self._end(message_id, None)
 
     def give_up(self, message_id: str) -> None:
-        """The message will not arrive; its id is remembered, and told to watchers."""
+        """End a message that will not arrive. Its id is kept, and passed to the watchers."""
         if not self._end(message_id, Ending.FAILED):
             return
         for watcher in tuple(self._watchers):
             try:
                 watcher(message_id)
-            except Exception:  # none of them is worth more than the others
+            except Exception:  # the other watchers must still be told
                 log.exception("a subscriber could not be told of a message that was given up")
 
     def cancel(self, message_id: str) -> None:
-        """The message is taken back; its id is remembered. `flush` waits for the disk."""
+        """End a message on request. Its id is kept. `flush` waits until that is on disk."""
         self._end(message_id, Ending.CANCELLED)
 
     def flush(self) -> None:
-        """Wait until the disk knows what has ended. Raises StoreError."""
+        """Wait until all endings are on disk. Raises StoreError."""
         self._journal.flush()
 
     def watch(self, watcher: Callable[[str], None]) -> None:
@@ -159,11 +168,14 @@ class Outbox:
         self._watchers.append(watcher)
 
     def unwatch(self, watcher: Callable[[str], None]) -> None:
-        """Call it no more."""
+        """Stop calling `watcher`."""
         self._watchers.remove(watcher)
 
     def _end(self, message_id: str, ending: Ending | None) -> bool:
-        """One that waited has ended so. What is raised leaves it, and another ending may follow."""
+        """End a message that waits; returns False if there is none with this id.
+
+        If this call raises, the message still waits, and can be ended in this or another way.
+        """
         outgoing = self._messages.get(message_id)
         if outgoing is None:
             return False
@@ -176,7 +188,8 @@ class Outbox:
 
     def _restore(self, entry_id: str, body: Message) -> None:
         outgoing, is_dated = _decode(entry_id, body, self._now())
-        if not is_dated:  # of a version without times: its life begins now, and only once
+        if not is_dated:
+            # Its lifetime begins now. The time is written, or it would begin anew at each start.
             self._journal.put(_MESSAGE, entry_id, _encode(outgoing))
         self._arrive([self._numbered(outgoing)])
 
@@ -188,12 +201,13 @@ class Outbox:
 
     def _arrive(self, accepted: list[Outgoing]) -> None:
         for outgoing in accepted:
+            # It has its room already, unless its greenlet was killed: then `accept` freed it.
             self._room.take(outgoing)
             self._messages[outgoing.id] = outgoing
         self._arrived.extend(accepted)
 
     def _refusal(self, filled_by: FilledBy) -> BusyError:
-        """What fills it, why that waits, and what can be done."""
+        """Say what fills the outbox, why that waits, and what can be done."""
         recipient, is_share = filled_by
         messages = _amount(len(self._room.held[recipient]), self._room.sizes[recipient])
         name = encode_base58(recipient)
@@ -205,12 +219,12 @@ class Outbox:
         oldest = next(iter(self._room.held[recipient].values()))
         return BusyError(
             f"busy: {what}. The oldest has waited for {duration(self.age(oldest))}: "
-            f"{self._explain(oldest)}. Try again later, or take some back with nym-client outbox"
+            f"{self._explain(oldest)}. Try again later, or cancel some with nym-client outbox"
         )
 
 
 def new_id() -> str:
-    """An id that no other message has."""
+    """Return a random id, which no other message has."""
     return os.urandom(ID_LENGTH).hex()
 
 
@@ -224,7 +238,7 @@ def _encode(outgoing: Outgoing) -> Message:
 
 
 def _decode(entry_id: str, body: Message, now: float) -> tuple[Outgoing, bool]:
-    """(the message, whether the entry has its time; otherwise that is `now`)."""
+    """Return (the message, whether the entry has a time). Without one, the time is `now`."""
     if not body[:1][0] & _DATED:
         head, message = split(body, _UNDATED_HEAD)
         return Outgoing(entry_id, head[1:], message, Manner(head[0]), now), False

@@ -1,4 +1,4 @@
-"""A message that is to be sent, as the outbox keeps it."""
+"""A message that is waiting to be sent, as the outbox keeps it."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -12,14 +12,14 @@ class Manner(IntEnum):
     """How a message travels."""
 
     PLAIN = 0  # as the published client sends it
-    SEALED = 1  # in an envelope, from nobody
-    RELIABLE = 2  # in an envelope, acknowledged
+    SEALED = 1  # anonymous: in an envelope, without a sender
+    RELIABLE = 2  # in an envelope, with a sender; the recipient acknowledges it
 
 
 class Outgoing(NamedTuple):
     """A message to `recipient`, an address of 32 bytes; `id` is ID_LENGTH bytes in hexadecimal.
 
-    The outbox notes when it was `accepted`, by its own clock, and its `number` since the start.
+    The outbox sets `accepted`, the time by its own clock, and `number`, a count since the start.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""Room on the disk that is kept free by taking it.
+"""Reserves room on the disk with a file that occupies it.
 
-When the disk is full the reserve is given up, so that what has happened already can still be noted;
-nothing new is begun until the reserve is there again.
+When the disk is full, the file is deleted. Then there is room to record what has already happened.
+Nothing new is accepted or pulled until the file is there again.
 """
 
 import errno
@@ -12,19 +12,19 @@ from nym.files import FILE_MODE
 
 FILE = "client.reserve"
 _BLOCK = 4096
-_UNABLE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}  # file systems that can't allocate
-SIZE = 256 << 10  # a few pulls' messages, and the database's pages around them
+_UNABLE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}  # the file system can't allocate
+SIZE = 256 << 10  # enough for the messages of a few pulls, and the database pages around them
 
 
 class Reserve:
-    """A file of SIZE bytes in the client's folder."""
+    """A file of SIZE bytes in the client's folder. `is_held` tells whether it occupies its room."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self.is_held = False
 
     def hold(self) -> None:
-        """Take the room, unless it is taken. Raises OSError where there isn't so much."""
+        """Occupy the room, unless that was done. Raises OSError if there is not enough."""
         if self.is_held:
             return
         try:
@@ -34,12 +34,12 @@ class Reserve:
             finally:
                 os.close(file)
         except OSError:
-            self.give_up()
+            self.give_up()  # a part of the room is no reserve, and may be what others need
             raise
         self.is_held = True
 
     def give_up(self) -> None:
-        """Let others have the room."""
+        """Free the room for others."""
         self.is_held = False
         self._path.unlink(missing_ok=True)
 
@@ -50,6 +50,8 @@ def _allocate(file: int) -> None:
     except OSError as error:
         if error.errno not in _UNABLE:
             raise
+        # A file that is only extended would have holes, which occupy nothing. And many file systems
+        # allocate blocks only when data is written back, so a full disk shows in `fsync`.
         for start in range(0, SIZE, _BLOCK):
             os.pwrite(file, bytes(_BLOCK), start)
         os.fsync(file)

@@ -1,4 +1,7 @@
-"""How much of the outbox each recipient holds: half at most, so that one can't fill it."""
+"""Counts how much of the outbox each recipient's messages occupy.
+
+One recipient gets half of it at most, so that messages to one can't keep out all others.
+"""
 
 from collections import Counter
 from typing import NamedTuple
@@ -10,14 +13,21 @@ MOST_BYTES = 64 << 20
 
 
 class FilledBy(NamedTuple):
-    """Whose messages leave no room: they are all that one recipient can have, or the most."""
+    """The recipient whose messages leave no room.
+
+    `is_share`: they fill the half that one recipient can have. Otherwise the whole outbox is full,
+    and this recipient has the largest part of it.
+    """
 
     recipient: bytes
     is_share: bool
 
 
 class Room:
-    """What each recipient holds of the outbox."""
+    """The messages in the outbox, by recipient, with their number and size.
+
+    `held` has each recipient's messages by id, oldest first; sizes are in bytes.
+    """
 
     def __init__(self) -> None:
         self.held: dict[bytes, dict[str, Outgoing]] = {}
@@ -26,7 +36,7 @@ class Room:
         self.size = 0
 
     def filled_by(self, outgoing: Outgoing) -> FilledBy | None:
-        """The recipient whose messages leave no room for this one; None where there is room."""
+        """Return the recipient whose messages leave no room for this one, or None if it fits."""
         recipient, size = outgoing.recipient, len(outgoing.message)
         count = len(self.held.get(recipient, ())) + 1
         share = self.sizes[recipient] + size
@@ -37,7 +47,7 @@ class Room:
         return FilledBy(max(self.held, key=self._part), is_share=False)
 
     def take(self, outgoing: Outgoing) -> None:
-        """It is in, if it wasn't."""
+        """Count a message, unless it is counted already."""
         held = self.held.setdefault(outgoing.recipient, {})
         if outgoing.id in held:
             return
@@ -47,7 +57,7 @@ class Room:
         self.size += len(outgoing.message)
 
     def free(self, outgoing: Outgoing) -> None:
-        """It is out, if it wasn't."""
+        """Stop counting a message, unless it isn't counted."""
         recipient = outgoing.recipient
         if self.held.get(recipient, {}).pop(outgoing.id, None) is None:
             return

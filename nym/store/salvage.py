@@ -1,16 +1,21 @@
-"""What can be read of a table, though some of its pages can't."""
+"""Reads the entries of a table of which some pages can't be read.
+
+A scan ends at the first damaged page. So the table is scanned from the front and from the back. The
+positions between the two ends are tried one by one.
+"""
 
 import sqlite3
 from itertools import islice
 
-# Positions that are tried one by one, where neither end leads to them.
+# Positions between the two ends that are tried, at most. Each is a query, and there can be any
+# number: entries that were deleted leave positions that nothing has.
 MOST_TRIED = 100_000
 
 Row = tuple[bytes, bytes, bytes]  # kind, id, body
 
 
 def readable(connection: sqlite3.Connection) -> tuple[list[Row], sqlite3.DatabaseError | None]:
-    """(the entries, in their order; why some may be missing)."""
+    """Return (the entries in their order, the error because of which some may be missing)."""
     rows, damage = _scan(connection, "ASC")
     if damage is None:
         return list(rows.values()), None
@@ -23,7 +28,7 @@ def readable(connection: sqlite3.Connection) -> tuple[list[Row], sqlite3.Databas
                 "SELECT kind, id, body FROM entry WHERE position = ?", (position,)
             ).fetchone()
         except sqlite3.DatabaseError:
-            continue
+            continue  # this position is on a damaged page; others may not be
         if found:
             rows[position] = found
     rows |= behind
@@ -33,7 +38,7 @@ def readable(connection: sqlite3.Connection) -> tuple[list[Row], sqlite3.Databas
 def _scan(
     connection: sqlite3.Connection, order: str
 ) -> tuple[dict[int, Row], sqlite3.DatabaseError | None]:
-    """(the entries up to the first that can't be read, why it can't)."""
+    """Return (the entries before the first that can't be read, why it can't be read)."""
     rows: dict[int, Row] = {}
     try:
         for position, *row in connection.execute(

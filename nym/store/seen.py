@@ -1,13 +1,18 @@
-"""Which messages came already, so that none is delivered twice, however long ago it came.
+"""Remembers which messages have arrived, so that none is delivered twice.
 
-Whoever handled an envelope, as the provider did, can repeat it at any time. So a number of eight
-bytes is kept of each message that was complete: a hash of its id and its sender. Each contact has a
-memory of its own, which nobody else can fill. All strangers have one together, since keys cost
-nothing: with one each, there would have to be a limit on strangers, and made-up ones would reach
-that long before their messages fill this. Messages that nobody proves to have sent have a third.
+Whoever handled an envelope, such as the provider, can repeat it at any time. So for each complete
+message, a number of eight bytes is kept: a hash of its id and its sender. There are three kinds of
+memories:
 
-A memory knows the latest million (2**20) at least, which takes 9 MiB. It forgets in generations,
-each of which is sorted for lookups. On disk it is in chunks, in the order in which they came.
+- Each contact has its own, which nobody else can fill.
+- All strangers share one, because keys cost nothing. If each stranger had its own, there would have
+  to be a limit on strangers. Made-up strangers would reach that limit long before their messages
+  fill the shared memory.
+- All messages without a proven sender share another one.
+
+A memory holds at least the latest million (2**20) numbers, which take 9 MiB. It forgets whole
+generations, each of which is sorted for lookups. On disk, it is kept in chunks, in order of
+arrival.
 """
 
 import os
@@ -23,35 +28,42 @@ from typing import NamedTuple
 from nym.store.journal import Journal
 from nym.store.shares import Standing, holder_of
 
-CHUNK = 64  # numbers, which are written anew with each that is added
-GENERATION = 1 << 16
-GENERATIONS = 17
+CHUNK = 64  # numbers in an entry on disk, which is written again with each number that is added
+GENERATION = 1 << 16  # numbers that are forgotten together
+GENERATIONS = 17  # sixteen full ones are the promised 2**20 numbers, and one is being filled
 
 _KIND = "seen"
 _NUMBER = Struct(">Q")
 
 
 class Key(NamedTuple):
-    """What makes a message one: no sender, None if unknown, can use another's ids."""
+    """Identifies a message. The sender, None if there is no proven one, is a part of the key.
+
+    Otherwise one sender could use the ids of another sender's messages, to have those dropped.
+    """
 
     sender: bytes | None
     message_id: bytes
 
     @property
     def name(self) -> str:
-        """In hexadecimal. It isn't sealed on disk; the id, which is random, hides the sender."""
+        """Return a hash in hexadecimal, which is the name of the message on disk.
+
+        Names are not sealed there. But the id in the hash is random, so nobody can test whether a
+        name belongs to a sender that they know.
+        """
         return blake2b(self.message_id + (self.sender or b""), digest_size=16).hexdigest()
 
 
 class Seen:
-    """The messages that came, by their keys."""
+    """The keys of the messages that have arrived."""
 
     def __init__(self, journal: Journal, contacts: Container[bytes] = ()) -> None:
         self._journal = journal
         self._contacts = contacts
         self._anonymous = _Memory(journal, "anonymous")
         self._strangers = _Memory(journal, "strangers")
-        self._own: dict[bytes, _Memory] = {}  # of those that are contacts, or were
+        self._own: dict[bytes, _Memory] = {}  # of each sender that is, or was, a contact
         self._restore(journal.take_short(_KIND))
 
     def __contains__(self, key: Key) -> bool:
@@ -59,14 +71,15 @@ class Seen:
         if key.sender is None:
             return number in self._anonymous
         own = self._own.get(key.sender, ())
+        # A contact may have been a stranger when it sent this message.
         return number in own or number in self._strangers
 
     def add(self, key: Key) -> None:
-        """It came. That is on disk with the journal's next flush."""
+        """Remember a message. It is on disk after the journal's next flush."""
         self._memory(key).add(_number(key.name))
 
     def take_back(self, key: Key) -> None:
-        """The one that was added last did not come after all."""
+        """Forget the message that was added last, because it could not be delivered."""
         self._memory(key).take_back(_number(key.name))
 
     def _memory(self, key: Key) -> "_Memory":
@@ -75,7 +88,7 @@ class Seen:
         if key.sender not in self._own:
             if holder_of(key.sender, self._contacts).standing is not Standing.CONTACT:
                 return self._strangers
-            # The disk doesn't show the name of the memory to be anybody's.
+            # Names are not sealed on disk, so a random one is used: it must not show the contact.
             self._own[key.sender] = _Memory(self._journal, os.urandom(8).hex(), key.sender)
         return self._own[key.sender]
 
@@ -84,7 +97,7 @@ class Seen:
         earlier = []
         for entry_id, body in entries:
             name, *place = entry_id.split()
-            if not place:  # of an earlier version, which had an entry for each message
+            if not place:  # an earlier version had one entry per message, with its name as the id
                 earlier.append(entry_id)
                 continue
             owner, numbers = body[1 : 1 + body[0]], body[1 + body[0] :]
@@ -94,7 +107,8 @@ class Seen:
             memories[name].restore(generation, chunk, numbers)
         for memory in memories.values():
             memory.sort()
-        # Nobody noted which of them had senders.
+        # The earlier version didn't note which of these messages had senders, so both memories get
+        # all of them.
         for memory in (self._anonymous, self._strangers) if earlier else ():
             memory.add_all(map(_number, earlier))
         for entry_id in earlier:
@@ -102,11 +116,13 @@ class Seen:
 
 
 class _Generation:
+    """Some of a memory's numbers: all of them sorted, and the latest chunk in order of arrival."""
+
     def __init__(self, number: int) -> None:
         self.number = number
         self.ordered = array("Q")
         self.chunk = 0
-        self.latest = array("Q")  # of that chunk
+        self.latest = array("Q")  # the numbers of that chunk
 
     def __contains__(self, number: int) -> bool:
         at = bisect_left(self.ordered, number)
@@ -118,7 +134,7 @@ class _Generation:
 
 
 class _Memory:
-    """The latest numbers of those that were added to it; `owner` is the one sender that does."""
+    """The latest numbers that were added; `owner` is the sender they all belong to, or empty."""
 
     def __init__(self, journal: Journal, name: str, owner: bytes = b"") -> None:
         self._journal = journal
@@ -131,7 +147,7 @@ class _Memory:
 
     def add(self, number: int) -> None:
         generation = self._begun()
-        # Asked for first: whatever is raised then, it isn't known here.
+        # Written before it is known in memory: if this raises, the number is in neither.
         self._write(generation, [*generation.latest, number])
         generation.latest.append(number)
         insort(generation.ordered, number)
@@ -144,7 +160,7 @@ class _Memory:
         self._write(generation, generation.latest)
 
     def add_all(self, numbers: Iterable[int]) -> None:
-        """Many at once, each chunk written once."""
+        """Add many numbers at once, and write each chunk once."""
         numbers = iter(numbers)
         generation = self._begun()
         while more := list(islice(numbers, CHUNK - len(generation.latest))):
@@ -155,7 +171,10 @@ class _Memory:
         self.sort()
 
     def restore(self, number: int, chunk: int, body: bytes) -> None:
-        """A chunk that was on the disk, in the order in which they were written; then `sort`."""
+        """Add a chunk from the disk. Chunks must come in the order in which they were written.
+
+        The caller has to call `sort` after the last one.
+        """
         generation = self._generations[-1]
         if generation.number != number:
             if generation.ordered:
@@ -167,12 +186,12 @@ class _Memory:
         generation.ordered.extend(generation.latest)
 
     def sort(self) -> None:
-        """Make those that came in order of arrival ready for lookups."""
+        """Sort the numbers that were added in order of arrival, for lookups."""
         for generation in self._generations:
             generation.ordered = array("Q", sorted(generation.ordered))
 
     def _begun(self) -> _Generation:
-        """The generation and chunk that the next number goes into."""
+        """Return the generation for the next number, with room in its latest chunk."""
         generation = self._generations[-1]
         if generation.is_full:
             generation = _Generation(generation.number + 1)

@@ -1,9 +1,9 @@
-"""How much of what comes in each sender may hold.
+"""Limits how much room the messages of each sender may take.
 
-Senders have one of three standings, and each standing has room of its own. Keys cost nothing, so a
-stranger has as many names as it likes: what strangers send takes room from strangers only, and what
-nobody proves to have sent from such messages only. Of the room of a standing, one sender has half
-at most.
+Senders have one of three standings, and each standing has its own room. Keys cost nothing, so a
+stranger can have any number of addresses. Therefore messages of strangers take room only from other
+strangers, and messages without a proven sender only from other such messages. One sender may take
+half of the room of its standing at most.
 """
 
 import time
@@ -14,60 +14,64 @@ from logging import Logger
 from math import inf
 from typing import NamedTuple
 
-# For each standing, in each place that keeps messages.
+# The room of each standing, both in the inbox and for messages of which fragments are missing.
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
-SAY_EVERY = 3600.0  # seconds
+# Seconds between log lines about one standing. Strangers decide how many messages are lost, and must
+# not be able to fill the log.
+SAY_EVERY = 3600.0
 
 
 class Standing(Enum):
-    """What is known of a sender, in words that follow "from"."""
+    """What is known about a sender. The value is for log lines, after the word "from"."""
 
-    ANONYMOUS = "senders that are not known"
+    ANONYMOUS = "anonymous senders"
     STRANGER = "strangers"
     CONTACT = "contacts"
 
 
 class Holder(NamedTuple):
-    """To whom a message is charged; nobody knows the `sender` of an anonymous one."""
+    """The sender whose room a message takes; `sender` is empty for an anonymous message."""
 
     standing: Standing
     sender: bytes = b""
 
 
 def holder_of(sender: bytes | None, contacts: Container[bytes]) -> Holder:
-    """To whom a message from `sender` is charged, None if that isn't proven."""
+    """Return the holder for a message from `sender`, which is None if no sender is proven."""
     if sender is None:
         return Holder(Standing.ANONYMOUS)
     return Holder(Standing.CONTACT if sender in contacts else Standing.STRANGER, sender)
 
 
 class Shares:
-    """What each sender, and each standing, holds: messages and bytes."""
+    """The number and the bytes of the messages that each sender, and each standing, holds."""
 
     def __init__(self) -> None:
         self._messages: Counter[Holder | Standing] = Counter()
         self._bytes: Counter[Holder | Standing] = Counter()
 
     def overfull(self, holder: Holder, more: int | None = None) -> Holder | Standing | None:
-        """Whose room is too small: the sender's, the standing's, or neither's.
+        """Return whose room is exceeded: the sender's, its standing's, or None.
 
-        With another message of so many bytes `more`, if that is given.
+        With `more`, another message of that many bytes is counted, too.
         """
         standing = holder.standing
+        # Anonymous messages have no senders to tell apart, so there is no half for each.
         if standing is not Standing.ANONYMOUS and self._is_over(holder, more, 2):
             return holder
         return standing if self._is_over(standing, more, 1) else None
 
     def take(self, holder: Holder, size: int, messages: int = 1) -> None:
-        """It holds more."""
+        """Charge a holder, and its standing, for `size` bytes and a number of messages."""
         for whose in (holder, holder.standing):
             self._messages[whose] += messages
             self._bytes[whose] += size
 
     def free(self, holder: Holder, size: int) -> None:
-        """It holds a message less, of so many bytes."""
+        """Discharge a holder, and its standing, of one message of `size` bytes."""
         self.take(holder, -size, -1)
+        # Strangers can use any number of keys, so holders with nothing must not stay.
         if not self._messages[holder]:
             del self._messages[holder], self._bytes[holder]
 
@@ -78,9 +82,10 @@ class Shares:
 
 
 class Losses:
-    """Counts messages that found no room. Says of each standing why, once in SAY_EVERY seconds.
+    """Counts messages that were lost, and logs that at most once in SAY_EVERY seconds.
 
-    `why` has a place for the standing.
+    Standings are counted and logged separately. `why` is the text for the log, with {} where the
+    standing goes.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class Losses:
         self.counts: Counter[Standing] = Counter()
 
     def note(self, standing: Standing) -> None:
-        """One more."""
+        """Count one more lost message."""
         self.counts[standing] += 1
         now = self._clock()
         if now - self._said.get(standing, -inf) < SAY_EVERY:
