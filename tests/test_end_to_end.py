@@ -264,7 +264,7 @@ def test_stopping_says_what_waits(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Application(f"http://127.0.0.1:{free_port()}") as alice:
         alice.send(alice.address, b"later")
-    assert "messages that wait for the next start to be sent: 1" in caplog.text
+    assert "messages waiting to be sent at the next start: 1" in caplog.text
 
 
 def test_one_more_application_does_not_disturb(tmp_path: Path) -> None:

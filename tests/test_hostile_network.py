@@ -118,9 +118,9 @@ def test_a_provider_that_loses_everything_is_left_for_one_that_does_not(
     provider._inboxes.put(alice.address, b"came before")
     assert alice.receive(1) == [b"came before"]
     seen.dropping = {provider.address}
-    wait_until(lambda: "is tried" in (status(alice)["reason"] or ""))
+    wait_until(lambda: "is being tried" in (status(alice)["reason"] or ""))
     wait_until(lambda: is_left(alice, provider))
-    assert "is left: it loses nearly everything" in caplog.text
+    assert ": it loses nearly everything; messages that wait there" in caplog.text
     wait_until(lambda: status(alice)["state"] == "running" and status(alice)["reason"] is None)
     alice.send(alice.address, b"by another one")
     assert alice.receive(1) == [b"by another one"]
@@ -149,7 +149,7 @@ def test_a_provider_that_answers_nonsense_is_left(
 
     monkeypatch.setattr(provider, "_answer", answers)
     wait_until(lambda: is_left(alice, provider))
-    assert "is left: " in caplog.text
+    assert "leaving provider " in caplog.text
     wait_until(lambda: status(alice)["state"] == "running")
     alice.send(alice.address, b"by another one")
     wait_until(lambda: b"by another one" in alice.receive(1))
@@ -195,7 +195,7 @@ def test_no_provider_is_left_because_the_mixnodes_are_dead(stack: ExitStack) -> 
     alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
     provider = served_by(alice, network)
     seen.dropping = {node.address for node in network.mixnodes if node.layer == 2}
-    wait_until(lambda: "is tried" in (status(alice)["reason"] or ""))
+    wait_until(lambda: "is being tried" in (status(alice)["reason"] or ""))
     began = status(alice)["loops_sent"]
     wait_until(lambda: status(alice)["loops_sent"] > began + 600, "a trial of the other one")
     assert not is_left(alice, provider)
@@ -226,7 +226,7 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
         monkeypatch.setattr(provider, "_answer", lambda request: b"\0")
     else:
         seen.dropping = {provider.address}
-    wait_until(lambda: "it is kept, as client.provider names it" in caplog.text)
+    wait_until(lambda: "it is kept, because client.provider names it" in caplog.text)
     assert not is_left(alice, provider)
 
 

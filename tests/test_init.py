@@ -85,7 +85,7 @@ def test_the_messages_of_replaced_keys_are_kept_and_can_be_brought_back(
     assert new != old
     assert new in out
     assert "damaged" not in log
-    assert "messages that wait" not in log
+    assert "messages waiting" not in log
 
     aside, key = kept(alice, FILE), kept(alice, PRIVATE_FILE)
     for path in alice.glob(f"{FILE}*"):
@@ -97,7 +97,7 @@ def test_the_messages_of_replaced_keys_are_kept_and_can_be_brought_back(
     (alice / PUBLIC_FILE).unlink()
     again, log = run_for_a_moment(tmp_path)
     assert again == old
-    assert "messages that wait to be sent: 1" in log
+    assert "messages waiting to be sent: 1" in log
 
 
 def test_a_client_that_starts_has_the_keys_that_are_on_the_disk(

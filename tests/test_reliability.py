@@ -293,8 +293,8 @@ def test_a_provider_that_is_gone_is_left_and_asked_again_when_it_returns(
     client_address = gone.client_address
     gone._clients.stop(timeout=0)
     alice.send(alice.address, b"meanwhile")
-    left = f"provider {gone.identity.address} is left: {client_address} can't be reached"
-    wait_until(lambda: left in caplog.text and "what waits there is fetched" in caplog.text)
+    left = f"leaving provider {gone.identity.address}: {client_address} can't be reached"
+    wait_until(lambda: left in caplog.text and "messages that wait there" in caplog.text)
     gone._inboxes.put(alice.address, b"waited there")
     stack.enter_context(serving(gone._serve_client, "127.0.0.1", client_address.port))
     assert sorted(alice.receive(2)) == [b"meanwhile", b"waited there"]

@@ -373,7 +373,7 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
     assert session.provider == node(2, 8)
     assert not session.has_token
     assert [registration.node for registration in session.others()] == [first]
-    assert "is left: " in caplog.text
+    assert "leaving provider " in caplog.text
 
 
 def test_without_a_line_of_our_own_no_provider_is_blamed(

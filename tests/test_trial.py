@@ -86,7 +86,7 @@ def test_it_is_left_after_its_patience_for_one_that_brings_loops_back(
     assert client.provider != client.first
     assert [other.node for other in client.session.others()] == [client.first]
     assert client.loops.loss(client.now) is None, "what was lost was the other one's"
-    assert "is tried" in caplog.text
+    assert "is being tried" in caplog.text
     assert "it loses nearly everything" in caplog.text
 
 

@@ -1,1 +1,1 @@
-"""The running client: one greenlet for each thing that happens by itself."""
+"""The running client: a greenlet for each part that runs by itself."""

@@ -1,11 +1,13 @@
-"""Messages from fragments: in any order, each fragment once, each message once.
+"""Assembles messages from their fragments, which may arrive in any order, and more than once.
 
-Strangers decide what comes here, so all of it has limits: shares (nym/store/shares.py) of the
-messages that are begun, and of their bytes. Where there is no room, the message of the same share
-is given up of which nothing came for longest. So to push out a message, somebody has to begin or
-continue all others of its standing, thousands, between two of its fragments. That can't be aimed
-better: neither how much of a message is there counts, nor how much is missing, which a flood can
-have as it likes. A message of which nothing new comes for PATIENCE seconds is given up, too.
+Strangers decide what arrives here, so the number and the size of incomplete messages are limited
+for each sender and each standing (nym/store/shares.py). If one limit is exceeded, the message under
+the same limit is given up that has waited longest for a new fragment. So to push out a message, a
+flood has to begin or continue all others of its standing, which are thousands, between two
+fragments of that message. No other rule would be harder to abuse. In particular, neither the part
+that has arrived nor the part that is missing counts, because a flood can choose both.
+
+A message for which nothing new arrives for PATIENCE seconds is given up, too.
 """
 
 import logging
@@ -23,16 +25,19 @@ from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
 from nym.wire.pieces import Message
 
 PATIENCE = 86_400.0
-MOST_EXPIRED = 100  # at a time: after a start, all of them have waited equally long
+MOST_EXPIRED = 100  # at a time; those from before a start all expire together, and would take long
 
 _KIND = "fragment"
-_HEAD = Struct(">HHBB")  # index, count, length of message id, of sender
+_HEAD = Struct(">HHBB")  # index, count, length of the message id, length of the sender
 
 log = logging.getLogger(__name__)
 
 
 class Assembly:
-    """Puts fragments together, and delivers complete messages to the inbox."""
+    """Puts fragments together, and delivers complete messages to the inbox.
+
+    Incomplete messages are also kept on disk, fragment by fragment.
+    """
 
     def __init__(
         self, journal: Journal, inbox: Inbox, now: float, contacts: Container[bytes] = ()
@@ -43,13 +48,18 @@ class Assembly:
         self._seen = Seen(journal, contacts)
         self._shares = Shares()
         self._partial: dict[Key, Partial] = {}
-        # The last touched at the end.
+        # Incomplete messages in the order in which they are given up. A new fragment moves its
+        # message to the end.
         self._turns: dict[Standing, OrderedDict[Key, None]] = {s: OrderedDict() for s in Standing}
         self._pushed_out = Losses(
-            log, logging.WARNING, "parts of messages from {} are given up: too many are begun"
+            log,
+            logging.WARNING,
+            "incomplete messages from {} are given up, because there is no room for more",
         )
         self._expired = Losses(
-            log, logging.WARNING, "parts of messages from {} are given up: nothing more came"
+            log,
+            logging.WARNING,
+            "incomplete messages from {} are given up, because nothing more of them arrived",
         )
         for _, body in journal.take_short(_KIND):
             fragment = _decode(body)
@@ -60,17 +70,20 @@ class Assembly:
 
     @property
     def given_up(self) -> Counter[Standing]:
-        """How many messages were given up."""
+        """How many messages were given up, by standing."""
         return self._pushed_out.counts + self._expired.counts
 
     def add(self, fragment: Fragment, now: float) -> Run | None:
-        """Keep a fragment, and deliver the message that it completes.
+        """Keep a fragment. If it completes its message, deliver that to the inbox.
 
-        Returns the run of fragments around it that is there, on disk with the journal's next
-        flush; None where there is no room for it.
+        Returns the run of fragments around this one that have arrived. They are on disk after the
+        journal's next flush, and may be acknowledged then. Returns None if the fragment was not
+        kept, because there is no room or it contradicts an earlier one.
         """
         key, index, count = _key(fragment), fragment.index, fragment.count
         everything = Run(fragment.message_id, 0, count - 1)
+        # The message was delivered already. It is acknowledged again, because the sender has not
+        # got the last acknowledgement.
         if key in self._seen:
             return everything
         partial = self._partial.get(key)
@@ -79,16 +92,18 @@ class Assembly:
             return None
         if partial and index in partial:
             return Run(fragment.message_id, *partial.run(index))
+        # The last missing fragment doesn't go to the disk: the whole message does, or nothing.
         if count == (partial.kept + 1 if partial else 1):
             return everything if self._complete(key, fragment) else None
-        # Asked for first: whatever is raised, nothing is acknowledged that the disk won't have.
+        # On its way to disk before it is kept in memory. In the other order, an error in between
+        # would leave a fragment that is acknowledged, but is not on disk after a crash.
         self._journal.put(_KIND, f"{key.name} {index}", _encode(fragment))
         first, last = self._keep(key, fragment, now)
         self._make_room(key)
         return Run(fragment.message_id, first, last)
 
     def expire(self, now: float) -> None:
-        """Give up messages of which nothing has come for too long, some of them at a time."""
+        """Give up messages for which nothing has arrived for too long, some of them at a time."""
         for turns in self._turns.values():
             for key in list(islice(turns, MOST_EXPIRED)):
                 if now - self._partial[key].touched <= PATIENCE:
@@ -98,7 +113,8 @@ class Assembly:
     def _complete(self, key: Key, last: Fragment) -> bool:
         partial = self._partial.get(key)
         message = partial.completed_by(last) if partial else last.data
-        # Whoever is known to have sent it sends it again; others may have sent copies.
+        # If it is refused, the fragments stay. The sender of a reliable message sends the last one
+        # again, and an anonymous message may have more copies on their way.
         if not self._inbox.has_room(key.sender, len(message)):
             return False
         if not self._deliver(key, message):
@@ -107,9 +123,10 @@ class Assembly:
         return True
 
     def _deliver(self, key: Key, message: Message) -> bool:
-        """Deliver a message, and remember it as seen: both, or neither, whatever is raised.
+        """Deliver a message and remember it as seen: both or neither, whatever is raised.
 
-        It counts as seen first, so that it can't come out twice. Both are on disk together.
+        The message is remembered first, so that an error in between can't have it delivered twice.
+        Both changes reach the disk in the same round of the journal, since nothing waits between.
         """
         is_delivered = False
         try:
@@ -133,7 +150,7 @@ class Assembly:
         return partial.keep(fragment.index, fragment.data, now)
 
     def _make_room(self, key: Key) -> None:
-        """Give up others until no share is too large because of this message."""
+        """Give up other messages until this one exceeds no limit."""
         holder = self._partial[key].holder
         while overfull := self._shares.overfull(holder):
             in_turn = (other for other in self._turns[holder.standing] if other != key)

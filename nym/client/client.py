@@ -1,4 +1,7 @@
-"""The composition root: builds every part of a client, wires them, starts and stops them."""
+"""The composition root: builds all parts of a client, wires them, starts and stops them.
+
+No part builds another one. If a part needs one that is built later, it gets a function.
+"""
 
 import logging
 import time
@@ -49,12 +52,11 @@ log = logging.getLogger(__name__)
 
 
 class Client:
-    """One running client, with one kind of `socket` for applications, or none.
+    """One running client.
 
-    What it has to remember is in `folder`.
-
-    `revive` may bring a directory up where nothing answers (Refresher). Raises StoreError,
-    FolderInUseError.
+    `socket` is the kind of socket for applications, or None for no such socket. Everything that
+    must survive the process is in `folder`. `revive` may start a directory where none answers (see
+    Refresher). Raises StoreError, FolderInUseError.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class Client:
         contacts: CurrentContacts,
         revive: Callable[[], bool] | None = None,
     ) -> None:
-        # Keys, routes, delays and gaps: whatever an observer could gain from guessing.
+        # The operating system's generator, because an observer must not be able to predict routes,
+        # delays or gaps.
         random = SystemRandom()
         address = identity.public_key
         self._journal = Journal(folder, identity.private_key)
         state, inbox = State(self._journal), Inbox(self._journal, contacts)
         clock = LastingClock(state)
+        # `_deliveries` is built later, since it needs the outbox.
         self._outbox = Outbox(
             self._journal, clock.now, lambda message: self._deliveries.explain(message)
         )
@@ -153,20 +157,21 @@ class Client:
         self._watch = Watch(random)
 
     def listen(self) -> int | Path | None:
-        """Open the sockets; returns the port, or path, of the one for applications, if any.
+        """Open the sockets. Returns the port or path of the one for applications, or None.
 
         Raises ListenError.
         """
         place = self._socket.start() if self._socket else None
+        # A directory could list this port as a mixnode's. The client must not connect to itself.
         if isinstance(place, int):
             self._judging.own_port = place
         self._control.start()
         return place
 
     def start(self) -> None:
-        """Start all that happens by itself; the two streams begin with the first registration."""
+        """Start everything that runs by itself. The streams begin after the first registration."""
         if self._outbox:
-            log.info("messages that wait to be sent: %d", len(self._outbox))
+            log.info("messages waiting to be sent: %d", len(self._outbox))
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
@@ -175,9 +180,9 @@ class Client:
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
     def reload(self, config: Config) -> None:
-        """Take over the settings that can change without a restart (nym.config.RELOADABLE).
+        """Apply the settings that can change without a restart (nym.config.RELOADABLE).
 
-        The log's are the caller's business.
+        Those of the log are not applied here: the caller does that.
         """
         self._applications.manner = _manner_of_applications(config)
         self._commands.manner = _manner(config)
@@ -188,29 +193,35 @@ class Client:
             self._socket.reload(config.socket)
 
     def stop(self) -> None:
-        """End everything; what was accepted and not sent yet waits for the next start."""
+        """Stop everything. Messages that were accepted and not sent yet wait for the next start."""
+        # First, applications can send no more.
         if self._socket:
             self._socket.stop()
         self._control.stop()
+        # The provider has deleted what a pull brings, so pulls end before greenlets are killed.
         self._poller.stop()
         self._watch.stop()
+        # The rest writes to the journal: the last network, and what became of the last packets.
         self._refresher.keep()
         self._sender.stop()
         self._journal.close()
         if self._outbox:
-            log.info("messages that wait for the next start to be sent: %d", len(self._outbox))
+            log.info("messages waiting to be sent at the next start: %d", len(self._outbox))
 
     def _follow(self, topology: Topology) -> None:
         beside_the_hub(self._whereabouts.follow, topology, time.monotonic())
         self._session.follow(topology)
+        # The refresher ends an outage only after this. While the directory was away, nodes may have
+        # been gone for long.
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
 
     def _has_line(self) -> bool:
-        """Whether our own line works: if it doesn't, nobody else is to blame."""
+        """Whether the client's own line works. If it doesn't, no provider is blamed."""
         return self._sender.is_online() and self._refresher.outage.reason is None
 
     def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
+        # Before that, the provider drops the client's loops, and so they would count as lost.
         def wait_and_run() -> None:
             self._session.registered.wait()
             run()
@@ -294,6 +305,7 @@ def _cover(
 
 
 def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:
+    # Two mean gaps, so that several acknowledgements fit into one packet (docs/reliability.md).
     return Acknowledgements(address, 2 * config.traffic.message_sending_average_delay)
 
 
@@ -302,7 +314,8 @@ def _deliveries(
 ) -> Deliveries:
     def way() -> Way:
         if not config.privacy.seal:
-            # Plain loops, which all look alike, tell nothing.
+            # Plain loops all look alike, so they don't tell what is lost. Messages must not wait
+            # for something that will never be known.
             return Way(loss=0.0, open_since=loops.open_since)
         now = time.monotonic()
         outlook = loops.outlook(now)

@@ -1,7 +1,7 @@
 """Registers at the provider, then pulls in a fixed rhythm, whatever the pulls bring.
 
-More may come in than that brings: then it is said how much, and the rhythm stays. If it followed
-what waits, everybody who sends to this client could see in it when others do.
+More messages may come in than the client pulls. Then it logs how many wait, and keeps its rhythm.
+If the rhythm followed what waits, anyone who sends to this client could see in it when others do.
 """
 
 import logging
@@ -25,18 +25,21 @@ from nym.wire.keys import encode_base58
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
-OTHERS = 10  # other providers are asked once in so many periods
+OTHERS = 10  # periods between pulls from other providers
 LAST_PULL = 3.0  # seconds that a pull may go on while the client stops
-LONGEST_GAP = 5.0  # seconds, or periods, between pulls that succeed
-QUIET = 60.0  # seconds without a backlog until it is said to be over
+# Between pulls that succeed, in seconds, or in periods if they are longer. After that, the provider
+# counts as away.
+LONGEST_GAP = 5.0
+QUIET = 60.0  # seconds without a backlog until the log says that it is over
 
 log = logging.getLogger(__name__)
 
 
 class Notices:
-    """Says once that it begins, and once that it is over.
+    """Logs once when a problem begins, and once when it ends.
 
-    It is a backlog, a way that is dead, and a provider that seems to choose what it drops.
+    The problems are a backlog, a network that carries no packets, and a provider that seems to
+    choose what it drops.
     """
 
     def __init__(self, backlog: Backlog, health: Health) -> None:
@@ -44,11 +47,11 @@ class Notices:
         self._health = health
         self._loops = health.loops
         self._is_provider_suspect = False
-        self._behind_at: float | None = None  # when there was a backlog last
+        self._behind_at: float | None = None  # when there was a backlog last, until that is over
         self._is_dead = False
 
     def look(self, now: float) -> None:
-        """After a pull."""
+        """Log what has changed. Called after each pull."""
         self._look_at_backlog(now)
         if self._loops.is_dead and not self._is_dead:
             log.warning(
@@ -75,15 +78,16 @@ class Notices:
                 log.warning("backlog: %s", describe(report))
             self._behind_at = now
         elif self._behind_at is not None and now - self._behind_at > QUIET:
-            log.info("backlog: all that waited at the provider has come")
+            log.info("backlog: everything that waited at the provider has arrived")
             self._behind_at = None
 
 
 class Poller:
     """Brings what waits at the provider to the receiver, every `period` seconds.
 
-    As long as what came last is not on disk, or the disk has no room (`check_room`, which raises
-    StoreError then), nothing more is pulled.
+    Nothing more is pulled while the messages of the last pull are not on disk, or while
+    `check_room` raises StoreError, because the disk has no room. The provider deletes what it hands
+    over, so a message that can't be stored would be lost.
     """
 
     def __init__(
@@ -106,33 +110,36 @@ class Poller:
         self._next_registration = 0.0
         self.backlog = Backlog(health.loops, period)
         self.outage = Outage(log, "provider")
-        self.disk: str | None = None  # why there are no pulls because of it
-        self.served_at = -inf  # the last pull that succeeded began then
-        self.served_since = -inf  # and the first one of those without a gap
+        self.disk: str | None = None  # the disk's error, while it prevents pulls
+        self.served_at = -inf  # when the last successful pull began
+        self.served_since = -inf  # when the first of all successful pulls without a gap began
         self._notices = Notices(self.backlog, health)
-        # A pull is not ended before what it brought is kept.
+        # Held from the beginning of a pull until what it brought is on disk, so that `stop` can wait.
         self._turn, self._others_turn = RLock(), RLock()
 
     def run(self) -> None:
-        """Pull for ever, from the moment there is a provider."""
+        """Pull for ever, once there is a provider."""
         self._session.found.wait()
         run_schedule(Fixed(self._period, time.monotonic()), self.tick)
 
     def run_others(self) -> None:
-        """Ask providers that were left, more rarely, for ever."""
+        """Pull from the other providers, more rarely, for ever."""
         run_schedule(Fixed(OTHERS * self._period, time.monotonic()), self.tick_others)
 
     def is_served(self, now: float) -> bool:
-        """Whether pulls succeed."""
+        """Whether pulls succeed at present."""
         return now - self.served_at <= LONGEST_GAP * max(1.0, self._period)
 
     def stop(self) -> None:
-        """Begin no other pulls, and wait for those under way: their messages are nowhere else."""
+        """Begin no more pulls, and wait for those under way, for a limited time.
+
+        The provider has already deleted the messages that a pull under way brings.
+        """
         for turn in (self._turn, self._others_turn):
             turn.acquire(timeout=LAST_PULL)
 
     def tick(self) -> None:
-        """One pull, or one attempt to register."""
+        """Pull once, or try once to register."""
         now = time.monotonic()
         if not (self.is_served(now) and self._session.has_token):
             self._health.loops.unserved(self.served_at)
@@ -147,10 +154,10 @@ class Poller:
             self.disk = None
             self.outage.begins(error)
         except StoreError as error:
-            self.disk = str(error)  # the journal has said it
+            self.disk = str(error)  # for the status; the journal has logged it
 
     def tick_others(self) -> None:
-        """One pull from each provider that was left and is there again."""
+        """Pull once from each other provider that is in the directory."""
         for registration in self._session.others():
             try:
                 self._prepare()
@@ -160,11 +167,12 @@ class Poller:
                 log.debug("other provider %s: %s", name, error)
 
     def _prepare(self) -> None:
-        """What came last is safe, and there is room for more. Raises StoreError."""
+        """Check that all messages are on disk, and that there is room. Raises StoreError."""
         self._receiver.settle()
         self._check_room()
 
     def _register(self) -> None:
+        # Set first, so that the pause is kept if this attempt raises.
         self._next_registration = time.monotonic() + self._backoff.wait()
         self._session.register()
         self.outage.ends()
@@ -177,9 +185,10 @@ class Poller:
         self.outage.ends()
         self.disk = None
         self._backoff.reset()
-        if not self.is_served(now):
+        if not self.is_served(now):  # judged by the pull before this one
             self.served_since = now
         self.served_at = now
+        # After `take`: loops must know what came back before they count others as lost.
         self._health.loops.pulled(now, is_drained=pulled.is_drained)
         self.backlog.pulled(pulled.waited, now, is_drained=pulled.is_drained)
         self._notices.look(now)

@@ -1,4 +1,7 @@
-"""Which provider the client uses, and where else messages may wait (docs/protocol/provider.md)."""
+"""Chooses the provider that the client uses, and knows at which others messages may wait.
+
+The rules are in docs/protocol/provider.md, "Over time".
+"""
 
 import hashlib
 import json
@@ -25,17 +28,20 @@ log = logging.getLogger(__name__)
 
 
 class ProviderSession:
-    """Follows one provider through its restarts and, after `patience` seconds, to another.
+    """Follows one provider through its restarts and, after `patience` seconds, changes to another.
 
-    It goes from one state to the next, and never back: no provider; `found`, when one of the
-    network is used; `registered`, when one has given a token. Tokens come and go after that.
+    The session has three states, and never goes back to an earlier one: no provider; `found`, since
+    it uses a provider of the network; `registered`, since a provider has given it a token. Tokens
+    can be lost and renewed after that.
 
-    A provider that can't be reached, answers nonsense or refuses is the same as none; what one
-    loses that answers well, ProviderTrial sees. `preferred`, a provider's key, is never left for
-    another. Where no node of the last topology is left, it is another network: there is nobody to
-    be patient with. Unless `is_online`, its answers say nothing of a provider. Messages may
-    also wait at others: at those that were left, at those that were tried, and at one that is
-    alone in the directory while this one is missed.
+    - A provider that can't be reached, answers nonsense or refuses is left after `patience`
+      seconds. A provider that answers well, but loses packets, is noticed by ProviderTrial.
+    - `preferred`, a provider's key, is never left for another one.
+    - If no node of the last topology is in the new one, it is another network. Then the provider
+      will not come back, and another one is chosen at once.
+    - While `is_online` is False, the client's own line may be at fault. Then no provider is blamed.
+    - Messages may also wait at other providers: those that were left, those that were tried, and
+      one that is alone in the directory while the client still waits for its own.
     """
 
     def __init__(
@@ -55,23 +61,23 @@ class ProviderSession:
         self._is_online = is_online
         self._trouble = _Trouble()
         self._topology: Topology | None = None
-        self._has_said = False
-        self._bad: set[bytes] = set()  # keys of providers that were no good lately
-        self.missed: str | None = None  # why there is none to use: it isn't in the directory
+        self._has_said = False  # whether the log says that a bad provider is kept
+        self._bad: set[bytes] = set()  # keys of providers that did not work lately
+        self.missed: str | None = None  # a sentence, while the provider isn't in the directory
         self._current, self._others = self._restore()
 
     @property
     def provider(self) -> ProviderNode | None:
-        """The provider that is used, once there is one."""
+        """The provider that the client uses, or None before one was found."""
         return self._current.node if self._current and self.found.is_set() else None
 
     @property
     def has_token(self) -> bool:
-        """Whether pulls make sense."""
+        """Whether the provider has given a token, so that the client can pull."""
         return self._current is not None and self._current.token is not None
 
     def follow(self, topology: Topology) -> None:
-        """Look for the provider in a new topology, and for another one where it must be."""
+        """Find the provider in a new topology, or change to another one if necessary."""
         before, self._topology = self._topology, topology
         self._others.follow(topology)
         self._choose(topology, before)
@@ -83,9 +89,9 @@ class ProviderSession:
         return self._preferred is not None
 
     def candidate(self, tried: Container[bytes]) -> Registration | None:
-        """Another provider that may do better, none of those that were `tried`; nearest first.
+        """Return another provider to try, or None. Those in `tried` are left out; nearest first.
 
-        It is one of the others from now on, so it is registered at, and asked for messages.
+        It becomes one of the other providers, so the client registers there and pulls from there.
         """
         if self._topology is None or self._current is None or self.is_bound:
             return None
@@ -98,16 +104,16 @@ class ProviderSession:
         return node and (self._others.find(node) or self._ask_too(node))
 
     def leave_for(self, node: ProviderNode, why: str) -> None:
-        """Use this provider from now on, as it has been shown to do better."""
+        """Use this provider from now on, because a trial has shown that it does better."""
         self._bad.add(self._known().node.public_key)
         self._use(node, why)
 
     def others(self) -> list[Registration]:
-        """Other providers at which messages may wait, of those that are in the directory now."""
+        """Return the other providers at which messages may wait and that are in the directory."""
         return self._others.present(self._topology) if self._topology else []
 
     def register(self) -> None:
-        """Ask for a token. Raises RemoteError; a provider must have been found."""
+        """Ask the provider for a token. There must be a provider. Raises RemoteError."""
         current = self._known()
         with self._doubted(current):
             current.register()
@@ -115,7 +121,7 @@ class ProviderSession:
         self.remember()
 
     def pull(self) -> Pulled:
-        """What waited. Raises RemoteError; there must be a token."""
+        """Pull what waits at the provider. There must be a token. Raises RemoteError."""
         current = self._known()
         with self._doubted(current):
             pulled = current.pull()
@@ -123,11 +129,13 @@ class ProviderSession:
             self._trouble.ends("service")
             self._has_said = False
         else:
-            self._doubt(current, "its answers are not whole")
+            # What is whole in such an answer is kept. But a provider that answers like this all the
+            # time must not count as working.
+            self._doubt(current, "its answers are incomplete or contradictory")
         return pulled
 
     def remember(self) -> None:
-        """Keep providers and tokens for the next start."""
+        """Keep all providers and tokens for the next start."""
         kept = [r for r in (self._current, *self._others) if r is not None]
         self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
 
@@ -138,11 +146,13 @@ class ProviderSession:
 
     @contextmanager
     def _doubted(self, current: Registration) -> Iterator[None]:
-        """Notes where the provider doesn't do what it is asked for."""
+        """Note a failure of the provider that is raised inside."""
         try:
             yield
         except OwnFaultError:
-            self._trouble.ends("service")  # it was never asked
+            # This machine failed, for example because it had no descriptor left. The provider was
+            # never asked, so its earlier failures do not add up to an outage either.
+            self._trouble.ends("service")
             raise
         except RemoteError as error:
             self._doubt(current, str(error))
@@ -158,7 +168,7 @@ class ProviderSession:
             log.warning("%s; waiting for it", self.missed)
 
     def _wanted(self, topology: Topology, before: Topology | None) -> ProviderNode | None:
-        """The provider to use now; None where one is waited for that isn't there."""
+        """Return the provider to use now, or None while the client waits for a missing one."""
         if self._preferred is not None:
             return topology.provider(self._preferred)
         if self._current is None:
@@ -177,19 +187,24 @@ class ProviderSession:
         return here
 
     def _watch_lone(self, topology: Topology) -> None:
-        """A lone provider gets everybody's messages: ours, too, while we wait for another one."""
+        """Also pull from a provider that is alone in the directory.
+
+        If there is only one, clients send it the messages for everybody. So it may have messages
+        for this client, while this client still waits for its own provider.
+        """
         lone, *more = topology.providers
         is_ours = self._current is not None and is_same_provider(self._current.node, lone)
         if not (more or is_ours or self.is_bound or self._others.find(lone)):
             self._ask_too(lone)
 
     def _ask_too(self, node: ProviderNode) -> Registration:
-        """Messages may wait at this provider, too."""
+        """Add a provider at which messages may wait, too."""
         registration = Registration(self._address, node)
         self._others.add(registration)
         return registration
 
     def _nearest(self, topology: Topology) -> ProviderNode:
+        # If all of them failed lately, each gets another chance.
         if self._bad.issuperset(node.public_key for node in topology.providers):
             self._bad.clear()
         return min(
@@ -198,12 +213,13 @@ class ProviderSession:
         )
 
     def _distance(self, node: ProviderNode) -> list[bytes]:
-        # Spread over all clients, another one for each; a machine counts once, as in routes.
+        # A hash over both keys spreads clients over the providers. The machine comes first, so that
+        # somebody who runs many providers on one machine doesn't get more clients for it.
         place = machine(node.address).encode(), node.public_key
         return [hashlib.blake2b(self._address + part).digest() for part in place]
 
     def _doubt(self, current: Registration, trouble: str) -> None:
-        """The provider didn't answer, or not as it should."""
+        """Note that the provider didn't answer, or answered wrongly, and leave it if it is time."""
         if self._topology is None:
             return
         if self._is_online():
@@ -215,17 +231,18 @@ class ProviderSession:
         elif self.registered.is_set():
             self._choose(self._topology, self._topology)
         else:
-            # Nothing waits yet at a provider that this client never registered at.
+            # The client never registered there, so no messages wait there. It need not be patient.
             self._bad.add(current.node.public_key)
             self._current = None
             self._use(self._nearest(self._topology), trouble)
 
     def _say_that_it_is_kept(self) -> None:
+        """Log once that a provider which would be left is kept, because the settings name it."""
         seconds = self._trouble.seconds(time.monotonic())
         if seconds > self.patience and not self._has_said:
             self._has_said = True
             log.warning(
-                "%s has been no use for %.0f s; it is kept, as client.provider names it: %s",
+                "%s has not worked for %.0f s: %s; it is kept, because client.provider names it",
                 self._name(),
                 seconds,
                 self._trouble.why,
@@ -237,7 +254,9 @@ class ProviderSession:
             current.follow(node)
         else:
             log.info("using provider %s", encode_base58(node.public_key))
-            again = self._others.take(node)  # before the one that is left can push it out
+            # Taken out first. Otherwise the provider that is left could push out this one, whose
+            # token would be lost.
+            again = self._others.take(node)
             if current is not None:
                 self._leave(current, why)
             self._current = again or Registration(self._address, node)
@@ -249,7 +268,7 @@ class ProviderSession:
 
     def _leave(self, current: Registration, why: str) -> None:
         log.warning(
-            "provider %s is left: %s; what waits there is fetched when it can be",
+            "leaving provider %s: %s; messages that wait there will be pulled when possible",
             encode_base58(current.node.public_key),
             why,
         )
@@ -266,9 +285,11 @@ class ProviderSession:
 
 
 class _Trouble:
-    """What is wrong with the provider: its "record" or its "service", since when, and why.
+    """What is wrong with the provider, since when, and why.
 
-    Only what was seen counts. While the process stands still, nothing is wrong with anybody.
+    There are two kinds of trouble: with its "record", which the directory lists, and with its
+    "service", its answers. Both begin when the client sees them, not when the provider last worked.
+    So a process that stood still for hours blames nobody for that time.
     """
 
     def __init__(self) -> None:
@@ -277,21 +298,21 @@ class _Trouble:
 
     @property
     def why(self) -> str:
-        """What is wrong, so that it would be left."""
+        """The reason for which the provider is left."""
         return "; ".join(self._why.values()) or "it belongs to another network"
 
     def begins(self, what: str, now: float, why: str) -> None:
-        """It is wrong now, if it wasn't before."""
+        """Note trouble. If it was there before, only the reason changes."""
         self._since.setdefault(what, now)
         self._why[what] = why
 
     def ends(self, what: str) -> None:
-        """It is as it should be."""
+        """Note that there is no trouble of this kind any more."""
         self._since.pop(what, None)
         self._why.pop(what, None)
 
     def seconds(self, now: float) -> float:
-        """For how long something has been wrong."""
+        """Return for how many seconds there has been trouble of any kind."""
         return now - min(self._since.values(), default=now)
 
 

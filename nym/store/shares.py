@@ -17,8 +17,8 @@ from typing import NamedTuple
 # The room of each standing, both in the inbox and for messages of which fragments are missing.
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 << 20
-# Seconds between log lines about one standing. Strangers decide how many messages are lost, and must
-# not be able to fill the log.
+# Seconds between log lines about one standing. Strangers decide how many messages are lost, and
+# must not be able to fill the log.
 SAY_EVERY = 3600.0
 
 
