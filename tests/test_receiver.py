@@ -292,7 +292,7 @@ def test_a_message_that_cannot_be_kept_takes_no_others_along(
     assert setup.inbox.deliver == deliver
     setup.receiver.settle()
     assert contents(setup.inbox.take()) == [b"two", b"three"]
-    assert "a message that came could not be kept" in caplog.text
+    assert "a message that arrived could not be kept" in caplog.text
 
 
 def test_what_goes_wrong_with_many_messages_is_said_once(

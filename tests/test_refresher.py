@@ -151,7 +151,7 @@ def test_without_a_directory_the_last_starts_network_will_do(
         nowhere.tick()
     assert nowhere.topology == first.topology
     assert again.followed == [first.topology]
-    assert caplog.text.count("going on with the network as it was") == 1
+    assert caplog.text.count("using the network from the last run") == 1
     reopened.close()
 
 

@@ -1,8 +1,8 @@
-"""What this client owes: runs of fragments that it has, to be said to their senders.
+"""Acknowledgements that the client still has to send: runs of fragments that it has stored.
 
-Several go into one envelope, so each waits for others: a little where it completes a message, else
-longer, since more of it is coming. They are not kept on disk: what is not acknowledged comes again,
-and is acknowledged then.
+Several runs fit into one envelope, so each waits for others. A run that completes a message waits a
+short time. Any other run waits longer, because more of its message is coming. Acknowledgements are
+not kept on disk: a fragment that isn't acknowledged comes again, and is acknowledged then.
 """
 
 import math
@@ -11,19 +11,21 @@ from collections.abc import Callable
 
 from nym.envelope import MOST_RUNS, Acknowledgement, Run
 
-MOST_SENDERS = 1000
+MOST_SENDERS = 1000  # to whom something is owed at a time
 MOST_WAITING = 1000  # runs for one sender
-MORE = 4  # times as long as for a complete message is waited for more of one
+MORE = 4  # a run that completes no message waits so many times as long as one that does
 
 
 class _Owed:
+    """The runs to acknowledge to one sender, in order, and when they are due."""
+
     def __init__(self) -> None:
         self.due = math.inf
         self.runs: dict[Run, None] = {}
 
 
 class Acknowledgements:
-    """Gathers runs for `delay` seconds, or MORE times as long; clock readings are passed in."""
+    """Collects runs for `delay` seconds, or MORE times as long. Clock readings are passed in."""
 
     def __init__(self, own_address: bytes, delay: float) -> None:
         self._own_address = own_address
@@ -31,13 +33,15 @@ class Acknowledgements:
         self._owed: OrderedDict[bytes, _Owed] = OrderedDict()
 
     def add(self, sender: bytes, run: Run, now: float, *, is_complete: bool) -> None:
-        """The fragments of `run` are safe here; `is_complete`: they are all of a message."""
+        """Add a run of fragments that are on disk. `is_complete`: it is the whole message."""
         if sender not in self._owed and len(self._owed) >= MOST_SENDERS:
-            # In front are those who can't be reached; strangers could make up any number of them.
+            # Senders that can't be reached gather in front, because others get their turn and move
+            # behind them. Strangers can make up any number of unreachable senders.
             self._owed.popitem(last=False)
         owed = self._owed.setdefault(sender, _Owed())
         owed.due = min(owed.due, now + self._delay * (1 if is_complete else MORE))
         runs = owed.runs
+        # A run that is a part of another one says nothing new, and would only take room.
         if any(_is_within(run, other) for other in runs):
             return
         for other in [o for o in runs if _is_within(o, run)]:
@@ -48,7 +52,7 @@ class Acknowledgements:
     def next(
         self, now: float, is_routable: Callable[[bytes], bool]
     ) -> tuple[bytes, Acknowledgement] | None:
-        """(to whom, what) is to be said now, if anything."""
+        """Return (recipient, acknowledgement) if one is due now, or None."""
         for sender, owed in self._owed.items():
             is_due = now >= owed.due or len(owed.runs) >= MOST_RUNS
             if is_due and is_routable(sender):
@@ -57,7 +61,7 @@ class Acknowledgements:
                     del owed.runs[run]
                 del self._owed[sender]
                 if owed.runs:
-                    self._owed[sender] = owed  # behind the others
+                    self._owed[sender] = owed  # behind the others, so that senders take turns
                 return sender, Acknowledgement(said, self._own_address)
         return None
 

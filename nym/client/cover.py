@@ -1,7 +1,8 @@
-"""The loop cover stream: messages to oneself, at moments that depend on nothing.
+"""The loop cover stream: cover packets that the client sends to itself.
 
-Sealed, each has an id of its own: which of them come back says how the network does. Plain ones
-have one text, the published client's, and say nothing.
+They leave at random times that do not depend on what the user does. If loops are sealed, each has
+its own id, and those that come back show how well the network works. Plain loops all have the same
+text, that of the published client, so they show nothing.
 """
 
 import os
@@ -22,7 +23,7 @@ from nym.wire.provider import LOOP_COVER
 
 
 class LoopCover:
-    """One cover message a tick, `mean` seconds apart on average."""
+    """Sends one loop per tick. Ticks are `mean` seconds apart on average."""
 
     def __init__(
         self,
@@ -47,11 +48,11 @@ class LoopCover:
         self.sent = 0
 
     def run(self) -> None:
-        """Send cover for ever."""
+        """Send loops for ever."""
         run_schedule(Poisson(self._mean, time.monotonic(), self._random), self.tick)
 
     def tick(self) -> None:
-        """Send one cover message, if there is a network to send it through."""
+        """Send one loop, if there is a network to send it through."""
         if not self._packets.is_routable(self._own_address):
             return
         loop = os.urandom(ID_LENGTH)
@@ -63,6 +64,7 @@ class LoopCover:
     def _settled(
         self, loop: bytes, route: Sequence[Mix], other: ProviderNode | None, outcome: Outcome
     ) -> None:
+        # A loop that no mixnode took never entered the network, so its loss would prove nothing.
         if outcome is Outcome.REFUSED:
             return
         self.sent += 1

@@ -1,9 +1,11 @@
-"""All messages that are on their way: whose turn it is, what became of a packet, and when one ends.
+"""All messages that are being sent: whose turn it is, what became of packets, and how each ends.
 
-Recipients take turns, and so do the messages to each of them: a long message, or somebody who
-doesn't answer, holds up nobody else. A message ends in one of three ways: it is done, given up
-because it is older than the lifetime or has failed, or cancelled. It leaves the outbox first and
-this list last, so that it is ended again at the next look, whatever is raised in between.
+Recipients take turns, and so do the messages to each recipient. So a long message, or a recipient
+that doesn't answer, holds up nobody else.
+
+A message ends in one of three ways: it is done; it is given up, because it is older than the
+lifetime or has failed; or it is cancelled. It leaves the outbox first and this list last. If an
+error is raised in between, the next look ends it again.
 """
 
 import logging
@@ -25,11 +27,11 @@ from nym.timing import Fixed, duration
 from nym.wire.keys import encode_base58
 from nym.wire.requests import MessageProgress, WaitingMessage
 
-LOOK = 5.0  # seconds between looks for messages that are over without another packet
-MOST_NAMED = 10  # messages in one line of the log
-MOST_LISTED = 100  # in one answer, which holds up everything else
-MOST_ASKED = 300  # at a tick: less than a millisecond
-_AT_ONCE = 100  # messages that are looked at before others have their turn
+LOOK = 5.0  # seconds between looks for messages that end although no packet of them leaves
+MOST_NAMED = 10  # messages that are named in one line of the log
+MOST_LISTED = 100  # messages in one answer: nothing else runs while it is made
+MOST_ASKED = 300  # messages that are asked at a tick, which takes less than a millisecond
+_AT_ONCE = 100  # messages that are looked at before other greenlets have their turn
 _MANNERS: dict[Manner, Literal["plain", "anonymous", "reliable"]] = {
     Manner.PLAIN: "plain",
     Manner.SEALED: "anonymous",
@@ -40,11 +42,11 @@ log = logging.getLogger(__name__)
 
 
 class Deliveries:
-    """The messages of an outbox, on their way.
+    """The messages of an outbox that are being sent.
 
-    `obstacle` says what keeps packets from being made for a recipient, if anything, and `way`
-    what is known of the network. A reliable message is sent again where it isn't acknowledged
-    within `first_wait` seconds. What is older than `lifetime` seconds is given up; 0: never.
+    `obstacle` returns what prevents packets to a recipient, or None. `way` returns what is known
+    about the network. A fragment of a reliable message is sent again if it isn't acknowledged
+    within `first_wait` seconds. Messages older than `lifetime` seconds are given up; with 0, never.
     """
 
     def __init__(
@@ -66,19 +68,21 @@ class Deliveries:
         self._deliveries: dict[str, Delivery] = {}
 
     def run(self) -> None:
-        """Look at them for ever."""
+        """Look for messages that have ended, for ever."""
         run_schedule(Fixed(LOOK, time.monotonic()), self.look)
 
     def next(self, now: float) -> tuple[Delivery, Piece] | None:
-        """What has its turn, if anything: a piece of a message, to be `taken` or `refused`.
+        """Return the next piece to send, with its message, or None if nothing is due.
 
-        Of many that only wait, some are asked each time, so that a tick is short.
+        The caller has to report later whether the piece was taken or refused. If many messages only
+        wait, each call asks some of them, so that a tick is short.
         """
         self._admit()
         way = self._way()
         left = MOST_ASKED
         for _ in range(min(left, len(self._recipients))):
             address, recipient = next(iter(self._recipients.items()))
+            # This was its turn, whether or not something is due.
             self._recipients.move_to_end(address)
             if self._obstacle(address) is not None:
                 continue
@@ -92,13 +96,14 @@ class Deliveries:
         return None
 
     def taken(self, delivery: Delivery, piece: Piece, now: float) -> None:
-        """A mixnode took a piece."""
+        """Note that a mixnode took a piece."""
         self._advance(delivery, delivery.taken(piece, now), now)
 
     def acknowledged(self, acknowledgement: Acknowledgement, now: float) -> None:
-        """A recipient says what has arrived. Only messages to that recipient are affected.
+        """Note what a recipient says has arrived. Only messages to that recipient are affected.
 
-        Each of them is looked at once, however many runs there are of it.
+        Each message is handled once, however many runs of it there are: a hostile recipient can
+        send many.
         """
         recipient = self._recipients.get(acknowledgement.sender)
         if recipient is None:
@@ -115,12 +120,13 @@ class Deliveries:
                 self._advance(delivery, progress, now)
 
     def look(self) -> None:
-        """End what is over without another packet: for good, or because it took too long."""
+        """End messages that are done, have failed or are too old. None needs another packet."""
         self._admit()
         given_up = []
         for delivery in self._in_slices():
             self._advance(delivery, None, time.monotonic())
             is_over = delivery.has_failed or self._is_too_old(delivery)
+            # `_in_slices` lets others run, so the message may have ended since it was listed.
             if self._deliveries.get(delivery.id) is delivery and is_over:
                 given_up.append(f"{delivery.id} ({self._why(delivery).sentence})")
                 self._outbox.give_up(delivery.id)
@@ -131,7 +137,7 @@ class Deliveries:
             log.error("messages that were given up: %d; %s%s", len(given_up), named, more)
 
     def progress(self, message_id: str) -> MessageProgress | None:
-        """How far a message has come that is on its way."""
+        """Return how far a message has come, or None if it isn't waiting."""
         self._admit()
         delivery = self._deliveries.get(message_id)
         if delivery is None or message_id not in self._outbox:
@@ -146,7 +152,10 @@ class Deliveries:
         )
 
     def waiting(self, after: int) -> tuple[list[WaitingMessage], int | None]:
-        """(what waits behind number `after` and why, oldest first, the number to go on behind)."""
+        """Return (messages with a number above `after`, oldest first; where the next call goes on).
+
+        The second value is the `after` of the next call, or None if these were the last ones.
+        """
         self._admit()
         some = self._outbox.waiting(after, MOST_LISTED)
         deliveries = [self._deliveries[outgoing.id] for outgoing in some]
@@ -154,7 +163,7 @@ class Deliveries:
         return listed, some[-1].number if len(some) == MOST_LISTED else None
 
     def explain(self, outgoing: Outgoing) -> str:
-        """Why a message waits, and until when, in half a sentence."""
+        """Say why a message waits, and until when. The text can follow a colon."""
         self._admit()
         delivery = self._deliveries.get(outgoing.id)
         why = self._why(delivery).sentence if delivery else Stage.TURN.sentence
@@ -164,9 +173,9 @@ class Deliveries:
         return f"{why}; it is given up in {duration(left)}"
 
     def cancel(self, ids: Iterable[str]) -> list[str]:
-        """Take messages back; returns the ids of those that waited. Waits for the disk.
+        """Cancel messages, and wait for the disk. Returns the ids of those that waited.
 
-        Packets of them that have left already can arrive. Raises StoreError.
+        Packets that have left already can still arrive. Raises StoreError.
         """
         self._admit()
         cancelled = []
@@ -179,7 +188,7 @@ class Deliveries:
         return cancelled
 
     def cancel_all(self, recipient: bytes | None) -> list[str]:
-        """Take back all messages, or all to one recipient; see `cancel`."""
+        """Cancel all messages, or all messages to one recipient; see `cancel`."""
         return self.cancel(
             delivery.id for delivery in self._in_slices() if recipient in (None, delivery.recipient)
         )
@@ -222,7 +231,8 @@ class Deliveries:
 
     def _advance(self, delivery: Delivery, progress: bytes | None, now: float) -> None:
         if self._deliveries.get(delivery.id) is not delivery:
-            return  # over, while a piece of it was on its way to the first mixnode
+            return  # it ended while a piece of it was being handed to the first mixnode
+        # If it isn't in the outbox, an error interrupted an earlier ending. It is completed here.
         if delivery.is_done(self._way()) or delivery.id not in self._outbox:
             self._outbox.done(delivery.id)
             self._remove(delivery)
@@ -237,7 +247,7 @@ class Deliveries:
             del self._recipients[delivery.recipient]
 
     def _in_slices(self) -> Iterator[Delivery]:
-        """All of them, some at a time, so that many of them hold up nobody."""
+        """Yield all messages, and let other greenlets run after every few."""
         deliveries = iter(list(self._deliveries.values()))
         while some := list(islice(deliveries, _AT_ONCE)):
             yield from some

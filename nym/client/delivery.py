@@ -1,7 +1,7 @@
-"""One message's way out: which piece of it is due, what became of it, and when it is over.
+"""The sending of one message: which piece is due, what became of each, and when it is done.
 
-There are two kinds, `unacknowledged.py` and `reliable.py`. How long it may take is decided
-elsewhere. Clock readings are passed in.
+There are two kinds, `unacknowledged.py` and `reliable.py`. How long a message may take is decided
+in `deliveries.py`. Clock readings are passed in.
 """
 
 from abc import ABC, abstractmethod
@@ -15,13 +15,17 @@ from nym.store.outbox import Manner, Outgoing
 
 
 class Way(NamedTuple):
-    """What the client's own loops say of the way through the network (nym/loops.py).
+    """What the client's own loops show about the way through the network (nym/loops.py).
 
-    `loss` is the share of packets to reckon with, None where it isn't known yet. `is_dead`: nothing
-    comes back, for whatever reason. `was_carried` says whether what left at a moment had a way
-    through, None where that isn't known yet. That both aren't known has a bound there, so that
-    whoever floods a client doesn't hold up its messages. `open_since` is when answers could come
-    again, after a long time in which they couldn't: a silence before it is nobody's.
+    - `loss` is the share of packets that will probably be lost, or None if it isn't known yet.
+    - `is_dead` tells whether no loops come back at all, for whatever reason.
+    - `was_carried` takes a time, and returns whether packets that left then got through the
+      network, or None if that isn't known yet.
+    - `open_since` is when answers could arrive again, after a long time in which none could. A
+      silence before that says nothing about a recipient.
+
+    Loss and `was_carried` don't stay unknown for longer than a limit in nym/loops.py. So a flood, which keeps loops
+    waiting at the provider, can't hold up messages for longer than that.
     """
 
     loss: float | None
@@ -31,24 +35,27 @@ class Way(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one packet carries of a message: a fragment of it, and which copy of that."""
+    """What one packet carries of a message: a fragment, and which copy of that fragment it is."""
 
-    copy: int  # 0 is the first
+    copy: int  # 0 is the first copy
     fragment: int
 
 
 class Stage(Enum):
-    """What a message that isn't done waits for: a word for programs, a sentence for people."""
+    """What a message that isn't done waits for, as a word for programs and a text for people."""
 
     NETWORK = "network", "no network is known yet"
     REGISTRATION = "registration", "this client isn't registered at its provider yet"
     RECIPIENT = "recipient", "the directory lists no client with the recipient's address"
     TURN = "turn", "it waits for its turn"
     HAND_OVER = "hand_over", "a packet of it is being handed to a mixnode"
-    LOOPS = "loops", "nothing that this client sends to itself comes back, so it would be lost, too"
-    KNOWLEDGE = "loss", "it has left; whether that was enough shows when loops have come back"
+    LOOPS = (
+        "loops",
+        "no packet that this client sends to itself comes back, so the message would be lost, too",
+    )
+    KNOWLEDGE = "loss", "it was sent; loops have yet to show whether it has to be sent again"
     ACKNOWLEDGEMENT = "acknowledgement", "the recipient hasn't acknowledged it yet"
-    WHOLE = "whole", "the recipient has acknowledged all parts of it, but not the whole"
+    WHOLE = "whole", "the recipient has acknowledged all parts of it, but not the whole message"
 
     def __init__(self, word: str, sentence: str) -> None:
         self.word = word
@@ -56,7 +63,7 @@ class Stage(Enum):
 
 
 class Delivery(ABC):
-    """What is left to be sent of one message."""
+    """One message that is being sent."""
 
     def __init__(self, outgoing: Outgoing) -> None:
         self.id = outgoing.id
@@ -71,28 +78,28 @@ class Delivery(ABC):
 
     @abstractmethod
     def content(self, piece: Piece) -> Fragment | bytes:
-        """What the packet with this piece carries."""
+        """Return the content of the packet for this piece."""
 
     @abstractmethod
     def next(self, now: float, way: Way) -> Piece | None:
-        """The piece to send now, if any; it is `taken` or `refused` later, once."""
+        """Return the piece to send now, or None. Later, `taken` or `refused` is called for it."""
 
     @abstractmethod
     def taken(self, piece: Piece, now: float) -> bytes | None:
-        """A mixnode took the piece; returns the progress when it should be noted."""
+        """Note that a mixnode took the piece. Returns the progress if it should be stored now."""
 
     @abstractmethod
     def refused(self, piece: Piece) -> None:
-        """No mixnode took the piece."""
+        """Note that no mixnode took the piece."""
 
     @property
     @abstractmethod
     def left(self) -> int:
-        """Fragments that are still to be taken by a mixnode, or to be acknowledged."""
+        """How many fragments are still to be taken by a mixnode, or to be acknowledged."""
 
     @property
     def has_failed(self) -> bool:
-        """Whether it can't be delivered, for a reason that `stage` gives."""
+        """Whether the message can't be delivered, for the reason that `stage` returns."""
         return False
 
     @abstractmethod
@@ -101,4 +108,4 @@ class Delivery(ABC):
 
     @abstractmethod
     def stage(self, now: float, way: Way) -> Stage:
-        """What it waits for."""
+        """Return what the message waits for."""

@@ -1,6 +1,7 @@
-"""From what a directory lists to the nodes that count: names looked up, own sockets left out.
+"""Turns what a directory lists into the network to use.
 
-A directory may list thousands, so all that takes long is done beside the hub.
+It looks up names, leaves out this client's own sockets, and has nym.judge and nym.view do the rest.
+A directory may list thousands of nodes, so everything that takes long is done in a thread.
 """
 
 import os
@@ -28,9 +29,10 @@ class Judging:
         self._resolver = Resolver()
 
     def look(self, records: Records, reach: Reach, view: NetworkView) -> Seen:
-        """What `view` makes of the records of a directory of this reach.
+        """Return what `view` makes of the records of a directory with this reach.
 
-        New names are waited for until there is a network. Raises UnusableNetworkError.
+        Waits for lookups of new names, but not for long if there is a whole network without them.
+        Raises UnusableNetworkError.
         """
         judgement = self._judge(records, reach, view)
         return beside_the_hub(view.look, judgement, time.monotonic())
@@ -54,8 +56,12 @@ class Judging:
         return beside_the_hub(judge)
 
     def _is_vouched(self, reach: Reach) -> bool:
-        """Whether somebody vouches for names, which a name server could give each client anew."""
-        # A directory on this machine is taken to be its user's own.
+        """Whether names of nodes may be looked up.
+
+        A name server could answer each client differently, and so give it nodes of its own. So
+        somebody has to vouch for names: the settings, or a directory on this machine, which is
+        taken to be the user's own.
+        """
         return self._resolve_names or reach is Reach.LOOPBACK
 
     def _is_own(self, place: NodeAddress) -> bool:
@@ -63,7 +69,7 @@ class Judging:
 
 
 def first_sight(config: Config) -> tuple[Seen, Listing]:
-    """What a client that remembers nothing makes of the directory. Raises RemoteError."""
+    """Return what a client without a memory makes of the directory. Raises RemoteError."""
     listing = fetch_topology(config.client.directory_url)
     view = NetworkView(config.client.layers, os.urandom(SALT_LENGTH))
     judging = Judging(resolve_names=config.client.resolve_names)

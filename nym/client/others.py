@@ -1,15 +1,15 @@
-"""Other providers at which messages may wait: those that were left, and lone ones."""
+"""Other providers at which messages may wait (docs/protocol/provider.md, "Over time")."""
 
 from collections.abc import Iterable, Iterator
 
 from nym.client.registration import Registration
 from nym.topology import ProviderNode, Topology
 
-MOST_OTHERS = 64
+MOST_OTHERS = 64  # anybody can post providers to the directory, so there must be a limit
 
 
 class Others:
-    """Registrations at them, the latest first."""
+    """The registrations at other providers, the latest first."""
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self._registrations = list(registrations)
@@ -18,7 +18,11 @@ class Others:
         return iter(self._registrations)
 
     def add(self, registration: Registration) -> None:
-        """Another one; where there are too many, the oldest goes, rather one without a token."""
+        """Add a registration. If there are too many, the oldest without a token is removed.
+
+        Only if all have tokens, the oldest of all is removed. Without a token, the client never
+        registered there, or has to register again.
+        """
         self._registrations.insert(0, registration)
         if len(self._registrations) > MOST_OTHERS:
             oldest = self._registrations[::-1]
@@ -26,11 +30,11 @@ class Others:
             self._registrations.remove(next(without_token, oldest[0]))
 
     def find(self, node: ProviderNode) -> Registration | None:
-        """The registration at this provider, if there is one."""
+        """Return the registration at this provider, or None."""
         return next((other for other in self if is_same_provider(other.node, node)), None)
 
     def take(self, node: ProviderNode) -> Registration | None:
-        """The same, but it is none of the others any more."""
+        """Remove the registration at this provider and return it, or None."""
         registration = self.find(node)
         if registration:
             self._registrations.remove(registration)
@@ -38,23 +42,25 @@ class Others:
         return registration
 
     def follow(self, topology: Topology) -> None:
-        """Their records may be new ones."""
+        """Take over the providers' records in a new topology."""
         for registration in self:
             if node := record_of(registration.node, topology):
                 registration.follow(node)
 
     def present(self, topology: Topology) -> list[Registration]:
-        """Those that are in the directory."""
+        """Return the registrations at providers that are in this topology."""
         return [other for other in self if record_of(other.node, topology)]
 
 
 def is_same_provider(node: ProviderNode, other: ProviderNode) -> bool:
-    """Whether it is one provider: its key says so, or its address, as 0.4 renews keys."""
+    """Whether two records are of the same provider: they have the same key or the same address."""
+    # A provider of 0.4 takes a new key at each start, so the key alone would not do.
     return node.public_key == other.public_key or node.client_address == other.client_address
 
 
 def record_of(node: ProviderNode, topology: Topology) -> ProviderNode | None:
-    """The same provider in a topology; its key says more than its address."""
+    """Return the record of the same provider in a topology, or None."""
+    # The key first: another provider may have taken over the address.
     return topology.provider(node.public_key) or next(
         (other for other in topology.providers if is_same_provider(node, other)), None
     )

@@ -1,6 +1,6 @@
-"""The outgoing queue: at each tick one packet, with what waits to be sent, else with cover.
+"""The outgoing queue: one packet per tick, with something that waits to be sent, or with cover.
 
-Acknowledgements go before messages, but never take two turns in a row from them.
+Acknowledgements go before messages, but never take two turns in a row while a message waits.
 """
 
 import time
@@ -21,7 +21,10 @@ from nym.timing import Poisson
 
 
 class OutgoingQueue:
-    """A second Poisson stream, in which messages take the place of cover."""
+    """The second Poisson stream, in which messages take the place of cover.
+
+    An observer sees the same stream, whether or not there is anything to send.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class OutgoingQueue:
         self._cover = cover
         self._mean = mean
         self._random = random
+        # What is asked at a tick, in this order. What was sent goes to the end.
         self._turns: deque[Callable[[float], bool]] = deque([self._acknowledge, self._send_piece])
         self.sent = 0  # packets that carried something
 
@@ -50,6 +54,7 @@ class OutgoingQueue:
     def tick(self) -> None:
         """Send one packet, if there is a network to send it through."""
         now = time.monotonic()
+        # A copy, because each turn that sends something changes the order.
         if not any(turn(now) for turn in tuple(self._turns)):
             self._cover.tick()
 
@@ -85,6 +90,7 @@ class OutgoingQueue:
         content: Callable[[], Content | bytes],
         settled: Callable[[Outcome], None],
     ) -> None:
+        # The packet is made inside `send`, so that an error in it is reported as a refusal, too.
         self._sender.send(lambda: self._packets.make(recipient, content()), settled)
 
     def _settle_acknowledgement(
@@ -93,7 +99,8 @@ class OutgoingQueue:
         if outcome is Outcome.TAKEN:
             self.sent += 1
             return
-        for run in acknowledgement.runs:  # still owed
+        # They are still owed. As complete ones, they wait for the shorter time.
+        for run in acknowledgement.runs:
             self._acknowledgements.add(recipient, run, time.monotonic(), is_complete=True)
 
     def _settle_piece(self, delivery: Delivery, piece: Piece, outcome: Outcome) -> None:
@@ -101,7 +108,7 @@ class OutgoingQueue:
             self.sent += 1
             self._deliveries.taken(delivery, piece, time.monotonic())
         else:
-            # It goes out again at a later tick, as a new packet on a new route.
+            # It is sent again at a later tick, as a new packet on a new route.
             delivery.refused(piece)
 
     def _pass_turn(self, turn: Callable[[float], bool]) -> None:

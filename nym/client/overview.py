@@ -1,4 +1,4 @@
-"""What there is to be seen of a running client: the one place that makes a status report."""
+"""The state of a running client: the only place that makes a status report."""
 
 import time
 from collections import Counter
@@ -21,12 +21,12 @@ from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
 from nym.wire.requests import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
 
-LONGEST_REFUSAL = 10.0  # seconds in which no mixnode takes a packet
+LONGEST_REFUSAL = 10.0  # seconds without a mixnode that takes packets, until the status says so
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Looks at a client's parts; see service.View."""
+    """Reads the state of a client's parts; see service.View."""
 
     address: bytes
     refresher: Refresher
@@ -44,20 +44,20 @@ class Overview:
 
     @property
     def topology(self) -> Topology | None:
-        """The network, once it is known."""
+        """The network to use, or None while there is none."""
         return self.refresher.topology
 
     @property
     def provider(self) -> ProviderNode | None:
-        """The provider that is used, once there is one."""
+        """The provider that the client uses, or None before one was found."""
         return self.session.provider
 
     def network(self) -> NetworkDetails | None:
-        """The nodes that are used."""
+        """Return the nodes that the client uses, or None while no network is known."""
         return self.refresher.view.details()
 
     def report(self) -> StatusReport:
-        """How the client runs just now."""
+        """Return how the client is doing now (docs/protocol/sockets.md has the fields)."""
         now = time.monotonic()
         state, since, reason = self._state(now)
         provider, loops = self.provider, self.health.loops
@@ -99,7 +99,11 @@ class Overview:
         )
 
     def _state(self, now: float) -> tuple[State, float, str | None]:
-        """(what is waited for, since when, why): the first of what a message needs."""
+        """Return (state, since when, reason): the first thing that a message needs and lacks.
+
+        The order is that of a message's way: a directory, a network, the disk and a provider, and
+        mixnodes that carry packets.
+        """
         known_since, poller = self.refresher.known_since, self.poller
         if known_since is None:
             return "waiting_for_directory", self.started, self.refresher.outage.reason
@@ -117,7 +121,8 @@ class Overview:
             since = loops.silent_since or now
             reason = self.trial.reason or "no loop comes back: packets are lost on the way"
             return "waiting_for_network", since, reason
-        # What keeps nothing from running may end soon, and still be worth a look.
+        # The client runs. A reason is given all the same if something is wrong that doesn't stop it
+        # yet.
         return (
             "running",
             max(poller.served_since, loops.alive_since),
@@ -125,7 +130,7 @@ class Overview:
         )
 
     def _doubt(self, now: float) -> str | None:
-        """What is wrong with the provider, though it works."""
+        """Return what is wrong with a provider that works, or None."""
         return self.trial.reason or (
             PROVIDER_SUSPECT if self.health.is_provider_suspect(now) else None
         )

@@ -1,4 +1,4 @@
-"""What follows from the rates that are configured: how often, and how long to wait."""
+"""Periods and waiting times that follow from the configured rates."""
 
 import logging
 
@@ -9,17 +9,17 @@ log = logging.getLogger(__name__)
 
 
 def pull_period(traffic: TrafficSettings) -> float:
-    """Seconds between pulls: as configured, or less where they would bring less than comes.
+    """Return the seconds between pulls: the configured ones, or fewer if messages would pile up.
 
-    What comes is at least one's own cover; there is room for a quarter more.
+    At least the client's own cover comes in. Pulls must bring that, and a quarter more.
     """
     cover = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
     longest = MESSAGES_A_PULL / (1.25 * cover)
     if traffic.fetch_message_delay <= longest:
         return traffic.fetch_message_delay
     log.warning(
-        "at these rates %.1f loops come back in a second; pulls every %g s would bring fewer, so "
-        "there is one every %.3f s",
+        "at these rates, %.1f loops come back per second; pulls every %g s would leave too little "
+        "room for messages, so the client pulls every %.3f s",
         cover,
         traffic.fetch_message_delay,
         longest,
@@ -28,7 +28,11 @@ def pull_period(traffic: TrafficSettings) -> float:
 
 
 def first_wait(traffic: TrafficSettings) -> float:
-    """Seconds until an acknowledgement is missed: twice what one takes, at the same rates."""
+    """Return the seconds after which an acknowledgement is missing.
+
+    That is twice the time that one takes if the recipient has the same rates: 11.6 s at default
+    rates (docs/reliability.md, "Reliable messages").
+    """
     return (
         16 * traffic.message_sending_average_delay
         + 4 * traffic.fetch_message_delay
@@ -37,5 +41,5 @@ def first_wait(traffic: TrafficSettings) -> float:
 
 
 def loop_patience(traffic: TrafficSettings) -> float:
-    """Seconds until a loop is missed: far more than delays and pulls take together."""
+    """Return the seconds after which a loop is missing: far more than delays and pulls take."""
     return max(10.0, 20 * traffic.fetch_message_delay + 100 * traffic.average_packet_delay)

@@ -1,4 +1,4 @@
-"""The one way to a packet: an envelope, where the recipient fetches, a route there, Sphinx."""
+"""Makes all packets: seals the content, finds the recipient's provider, draws a route, wraps it."""
 
 import time
 from collections.abc import Callable
@@ -18,19 +18,22 @@ from nym.wire.addresses import NodeAddress
 
 
 class Addressed(NamedTuple):
-    """A packet, and the mixnodes of its route: it is handed to the first."""
+    """A packet, and the mixnodes of its route. It has to be handed to the first of them."""
 
     packet: bytes
     route: tuple[Mix, ...]
 
     @property
     def first_hop(self) -> NodeAddress:
-        """Where to hand it over."""
+        """The address of the first mixnode."""
         return self.route[0].address
 
 
 class PacketMaker:
-    """Makes packets; every one draws its route and its delays from the same distributions."""
+    """Makes packets. All draw their routes and delays from the same distributions.
+
+    So neither shows whether a packet carries a message or cover.
+    """
 
     def __init__(
         self,
@@ -57,10 +60,12 @@ class PacketMaker:
         return self._provider(recipient) is not None
 
     def obstacle(self, recipient: bytes) -> Stage | None:
-        """What keeps packets for `recipient` from being made now, if anything."""
+        """Return what prevents packets to `recipient` now, or None."""
         if self._topology() is None:
             return Stage.NETWORK
-        # A provider drops what comes for a client that isn't registered there, or not any more.
+        # A provider drops packets for a client that isn't registered there. This client loses its
+        # token when the provider restarts, so it sends itself nothing until it has a new one.
+        # Messages to others only have to wait for the first registration.
         is_own = recipient == self._own_address
         if not (self._session.has_token if is_own else self._session.registered.is_set()):
             return Stage.REGISTRATION
@@ -69,9 +74,10 @@ class PacketMaker:
     def make(
         self, recipient: bytes, content: Content | bytes, provider: ProviderNode | None = None
     ) -> Addressed:
-        """A packet with `content` in an envelope, or with a plain message of at most 975 bytes.
+        """Make a packet with `content` in an envelope, or with a plain message.
 
-        It goes to the recipient's provider, unless another one is given. Raises NoTopologyError.
+        Plain messages are bytes, at most 975 of them. The packet goes to the recipient's provider,
+        unless another `provider` is given. Raises NoTopologyError.
         """
         topology, provider = self._topology(), provider or self._provider(recipient)
         if topology is None or provider is None:
@@ -79,6 +85,7 @@ class PacketMaker:
         if not isinstance(content, bytes):
             content = self._envelopes.seal(content, recipient)
         now = time.monotonic()
+        # Without the nodes that lose packets at present. This is drawn for each packet.
         layers = self._health.usable(topology.layers_to(provider), now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
         return Addressed(create_packet(content, hops, recipient), route)
@@ -88,5 +95,6 @@ class PacketMaker:
         if topology is None:
             return None
         is_own = recipient == self._own_address
+        # The directory may still list this client elsewhere, or not at all.
         provider = self._session.provider if is_own else self._whereabouts.provider_of(recipient)
         return provider if provider and all(topology.layers_to(provider)) else None

@@ -1,4 +1,4 @@
-"""A message of which fragments are missing."""
+"""A message of which fragments are still missing."""
 
 from bisect import bisect_right
 
@@ -6,14 +6,15 @@ from nym.envelope import Fragment
 from nym.store.shares import Holder
 from nym.wire.pieces import Message, gather
 
-_BLOCK = 64  # fragments
+_BLOCK = 64  # fragments that are joined at a time: less than 58 KiB
 
 
 class Partial:
-    """Pieces of a message, and the runs that they make up; `holder` is who is charged for it.
+    """The fragments of a message that have arrived, and the runs that they form.
 
-    Blocks of pieces are joined when they are complete, so that a long message is whole without any
-    work on all of it.
+    `holder` is the sender whose room the message takes. Fragments are joined block by block, each
+    as soon as it is complete. So when the last fragment of a long message arrives, nothing has to
+    copy all of it at once, which would hold up the loop.
     """
 
     __slots__ = ("_begun", "_blocks", "_runs", "count", "holder", "kept", "size", "touched")
@@ -21,19 +22,19 @@ class Partial:
     def __init__(self, count: int, holder: Holder) -> None:
         self.count = count
         self.holder = holder
-        self.kept = 0  # pieces
+        self.kept = 0  # fragments
         self.size = 0
         self.touched = 0.0
-        self._begun: dict[int, dict[int, bytes]] = {}  # by number of the block
-        self._blocks: dict[int, bytes] = {}
-        self._runs: list[tuple[int, int]] = []  # (first, last), in order
+        self._begun: dict[int, dict[int, bytes]] = {}  # incomplete blocks, by number
+        self._blocks: dict[int, bytes] = {}  # complete blocks, by number
+        self._runs: list[tuple[int, int]] = []  # (first, last) of each run, in order
 
     def __contains__(self, index: int) -> bool:
         block = index // _BLOCK
         return block in self._blocks or index in self._begun.get(block, ())
 
     def keep(self, index: int, data: bytes, now: float) -> tuple[int, int]:
-        """Add a piece; returns (first, last) of the run that it is in now."""
+        """Add a fragment. Returns (first, last) of the run that contains it now."""
         self.kept += 1
         self.size += len(data)
         self.touched = now
@@ -45,11 +46,11 @@ class Partial:
         return self._join_run(index)
 
     def run(self, index: int) -> tuple[int, int]:
-        """(first, last) of the run that this piece is in."""
+        """Return (first, last) of the run that contains this fragment."""
         return self._runs[bisect_right(self._runs, (index, self.count)) - 1]
 
     def completed_by(self, last: Fragment) -> Message:
-        """The message, of which this piece alone isn't here."""
+        """Return the whole message, of which only this fragment was missing."""
         number = last.index // _BLOCK
         block = _joined({**self._begun.get(number, {}), last.index: last.data})
         blocks = {**self._blocks, number: block}

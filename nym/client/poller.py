@@ -114,7 +114,7 @@ class Poller:
         self.served_at = -inf  # when the last successful pull began
         self.served_since = -inf  # when the first of all successful pulls without a gap began
         self._notices = Notices(self.backlog, health)
-        # Held from the beginning of a pull until what it brought is on disk, so that `stop` can wait.
+        # Held from the beginning of a pull until what it brought is on disk; `stop` waits for that.
         self._turn, self._others_turn = RLock(), RLock()
 
     def run(self) -> None:

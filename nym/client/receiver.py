@@ -1,6 +1,7 @@
-"""What a pull brought: opened, kept, and handed to whom it concerns.
+"""Opens the messages that a pull brought, stores them, and passes on what is for other parts.
 
-Nothing of it has an effect outside before the disk has it: the provider has deleted it already.
+Nothing is shown to applications, and nothing is acknowledged, before it is on disk. The provider
+has deleted the messages already, so after a crash they would be nowhere else.
 """
 
 import logging
@@ -19,7 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Sorts what comes in."""
+    """Sorts messages that were pulled.
+
+    `returned` is called with the id of each loop, `acknowledged` with each acknowledgement, and the
+    time.
+    """
 
     def __init__(
         self,
@@ -38,13 +43,17 @@ class Receiver:
         self._acknowledged = acknowledged
         self.accepts_plain = True
         self.plain_refused = 0
-        self._contradicted = logging.WARNING  # said loudly once
-        self._said: set[type[Exception]] = set()
+        # The log level for a contradictory answer. After the first warning, it is DEBUG: a provider
+        # could otherwise fill the log.
+        self._contradicted = logging.WARNING
+        self._said: set[type[Exception]] = set()  # kinds of errors that were logged
+        # Fragments that are to be acknowledged when they are on disk.
         self._owed: list[tuple[Fragment, Run]] = []
 
     def settle(self) -> None:
-        """What came is on disk when this returns, and will be acknowledged. Raises StoreError."""
-        owed, self._owed = self._owed, []  # more may come while the disk is waited for
+        """Wait until all messages are on disk, then have them acknowledged. Raises StoreError."""
+        # Taken out first: more may arrive while this waits, and may not be on disk after it.
+        owed, self._owed = self._owed, []
         try:
             self._inbox.settle()
         except StoreError:
@@ -58,30 +67,34 @@ class Receiver:
                 )
 
     def take(self, pulled: Pulled) -> None:
-        """Keep what is in these messages; they have to be settled then."""
+        """Keep what is in these messages. The caller has to call `settle` after that."""
         now = time.monotonic()
         if not pulled.is_sound:
             level, self._contradicted = self._contradicted, logging.DEBUG
-            log.log(level, "the provider's answer contradicts itself: what has no seal is dropped")
-        spell = Spell()  # a provider can have put many into one answer
+            log.log(
+                level, "the provider's answer contradicts itself: its unsealed messages are dropped"
+            )
+        spell = Spell()  # a hostile provider can put many messages into one answer
         for message in pulled.messages:
             spell.rest()
             if not is_cover(message):
                 try:
                     self._sort(message, now, is_sound=pulled.is_sound)
-                except Exception as error:  # noqa: BLE001 - the others are nowhere else any more
+                except Exception as error:  # noqa: BLE001 - the other messages are nowhere else
                     self._say(error)
         self._assembly.expire(now)
 
     def _say(self, error: Exception) -> None:
-        """Each kind of error once: any number of messages may bring it about."""
+        """Log each kind of error once, because any number of messages may cause it."""
         if type(error) not in self._said:
             self._said.add(type(error))
-            log.error("a message that came could not be kept", exc_info=error)
+            log.error("a message that arrived could not be kept", exc_info=error)
 
     def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:
         match self._envelopes.open(message):
             case None:
+                # In a contradictory answer, the bounds of messages are guesses. A seal proves that
+                # an envelope is complete, but a plain message may be parts of others.
                 if is_sound:
                     self._take_plain(message)
             case Cover(loop):
@@ -101,6 +114,7 @@ class Receiver:
             return
         if not self.plain_refused:
             log.warning(
-                "a plain message was refused, as will be others: client.accept_plain is false"
+                "a plain message was refused, and so will be all others, because "
+                "client.accept_plain is false"
             )
         self.plain_refused += 1

@@ -1,7 +1,8 @@
 """Keeps the client's view of the network up to date.
 
-The last one stays when the directory is away, also from one start to the next. Where the directory
-lists something else, nym.view says for how long.
+While the directory is away, the last network stays in use, also after a restart of the client. If
+the directory lists something that is no whole network, nym.view decides for how long the last one
+stays.
 """
 
 import logging
@@ -25,7 +26,8 @@ from nym.view import SALT_LENGTH, NetworkView, Seen
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
-KEEP_EVERY = 60.0  # seconds between networks that are kept, where only clients come and go
+# Seconds between writes of the network to disk if only clients come and go, which they do often.
+KEEP_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,9 @@ log = logging.getLogger(__name__)
 class Refresher:
     """Asks the directory every `period` seconds, counted from the end of the last answer.
 
-    `revive` is called when nothing answers at the directory's address; it says whether it
-    brought a directory up there, which is then asked at once. `layers` is as configured.
+    `follow` is called with each network to use. `revive` is called when nothing answers at the
+    directory's address. If it returns True, it has started a directory there, which is asked at
+    once. `layers` is the configured number of layers; 0 means the number that was seen first.
     """
 
     def __init__(
@@ -56,16 +59,16 @@ class Refresher:
         self._revive = revive
         self._judging = judging
         self._remembered = remembered
-        self._is_recalled = False
-        self._whole: tuple[Seen, Reach] | None = None  # as it was listed last
-        self._kept: Topology | None = None
+        self._is_recalled = False  # whether the network from the last run was taken up
+        self._whole: tuple[Seen, Reach] | None = None  # the network as it was listed last
+        self._kept: Topology | None = None  # the network that is on disk
         self._kept_at = -KEEP_EVERY
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self.outage = Outage(log, "directory")
 
     @property
     def topology(self) -> Topology | None:
-        """The network, while one is known that can be used."""
+        """The network to use, or None while there is none."""
         return self.view.topology
 
     def run(self) -> None:
@@ -74,20 +77,21 @@ class Refresher:
             gevent.sleep(self.tick())
 
     def keep(self) -> None:
-        """Keep the network for the next start."""
+        """Write the network to disk for the next start, if it has changed."""
         if self._whole and self._whole[0].topology != self._kept:
             self._keep(*self._whole, self._whole[0].judgement.encode())
 
     def tick(self) -> float:
-        """One refresh; returns the seconds until the next."""
+        """Refresh the view once. Returns the seconds until the next time."""
         try:
             self._refresh()
         except RemoteError as error:
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
+            # Noted before `_recall`, because `follow`, which that calls, looks at the outage.
             self.outage.begins(error)
             if self._remembered.is_of_this_directory and self._recall():
-                log.warning("going on with the network as it was before this start")
+                log.warning("using the network from the last run")
             return self._backoff.wait()
         self.outage.ends()
         self._backoff.reset()
@@ -95,19 +99,21 @@ class Refresher:
 
     def _refresh(self) -> None:
         listing = fetch_topology(self._directory)
+        # First the network of the last run: the session has to know whether this is the network in
+        # which it chose its provider.
         self._recall()
         had_layers = self.view.layers
         seen = self._judging.look(listing.records, listing.reach, self.view)
         for warning in seen.warnings:
             log.warning("network: %s", warning)
         if not had_layers:
-            log.info("network: it has %d layers, which is remembered", self.view.layers)
+            log.info("network: it has %d layers; this number is remembered", self.view.layers)
         self._use(seen.topology)
         self._whole = seen, listing.reach
         if nodes := beside_the_hub(self._renewed, seen, time.monotonic()):
             self._keep(seen, listing.reach, nodes)
         log.debug(
-            "the network has layers of %s mixnodes, and %d providers; left out: %s",
+            "the network's layers have %s mixnodes, and it has %d providers; left out: %s",
             [len(layer) for layer in seen.topology.layers],
             len(seen.topology.providers),
             describe_left_out(by_number(seen.judgement.left_out)) or "none",
@@ -119,9 +125,10 @@ class Refresher:
         self._follow(topology)
 
     def _renewed(self, seen: Seen, now: float) -> bytes | None:
-        """The nodes that are to be kept from now on, if they aren't the same.
+        """Return the network as bytes if it is to be written now, or None.
 
-        At once where packets on routes of the kept network would be lost.
+        A change of keys or addresses is written at once, because packets on routes through the
+        network on disk would be lost. Other changes are written every KEEP_EVERY seconds.
         """
         kept = self._kept
         is_urgent = kept is None or seen.topology.places() != kept.places()
@@ -133,14 +140,16 @@ class Refresher:
         self._remembered.keep(nodes, self.view.layers, reach)
 
     def _recall(self) -> bool:
-        """Begin with the last start's network, unless there is one already; whether it did.
+        """Begin with the network of the last run, unless one is known. Returns whether it did.
 
-        Whoever chose a node then has to know whether this is its network. If it is another
-        directory's, nothing else is to know it.
+        If that network belongs to another directory, only `follow` gets it: the session has to
+        compare it with the new network, but nothing may send packets through it.
         """
         if self.known_since is not None or self._is_recalled:
             return False
         is_ours = self._remembered.is_of_this_directory
+        # A view of its own for the network of another directory. It must not decide what this
+        # directory's view believes.
         view = self.view if is_ours else NetworkView()
         try:
             records = self._remembered.records()
@@ -148,7 +157,7 @@ class Refresher:
                 return False
             seen = self._judging.look(records, self._remembered.reach, view)
         except RemoteError as error:
-            log.debug("the last start's network can't be used: %s", error)
+            log.debug("the network from the last run can't be used: %s", error)
             return False
         self._is_recalled = True
         if is_ours:

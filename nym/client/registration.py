@@ -1,4 +1,4 @@
-"""The client at one provider: its token there (docs/protocol/provider.md)."""
+"""The client's registration at one provider, with its token (docs/protocol/provider.md)."""
 
 import logging
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Registration:
-    """Registers where there is no token, and pulls where there is one."""
+    """Registers at a provider, and pulls from it. `token` is None while the client has none."""
 
     def __init__(self, address: bytes, node: ProviderNode, token: bytes | None = None) -> None:
         self.node = node
@@ -28,7 +28,8 @@ class Registration:
         self._address = address
 
     def follow(self, node: ProviderNode) -> None:
-        """The provider's record is a new one; under a new key, it has forgotten its tokens."""
+        """Take over a new record of the provider."""
+        # A provider of 0.4 takes a new key when it restarts, and forgets its clients.
         if node.public_key != self.node.public_key:
             self.token = None
         self.node = node
@@ -36,14 +37,15 @@ class Registration:
     def register(self) -> None:
         """Ask for a token. Raises RemoteError."""
         request = Register(self._address).encode()
+        # One byte more than a token, so that a longer answer is noticed.
         answer = exchange(self.node.client_address, request, TOKEN_LENGTH + 1)
         self.token = decode_token(answer)
         log.info("registered at provider %s", encode_base58(self.node.public_key))
 
     def pull(self) -> Pulled:
-        """What waited. Raises RemoteError; there must be a token.
+        """Return what waited at the provider. There must be a token. Raises RemoteError.
 
-        Where the provider refuses the token, it is forgotten: the provider was started anew.
+        If the provider refuses the token, it is forgotten, because the provider has restarted.
         """
         request = Pull(self._address, self.token or b"").encode()
         answer = exchange(self.node.client_address, request, LONGEST_ANSWER)

@@ -1,15 +1,15 @@
-"""Messages that are sent until their recipient has acknowledged all of them.
+"""Reliable messages, which are sent until their recipient has acknowledged them.
 
-A recipient can say what it likes. So what it says takes back no progress, and brings about no more
-than a bounded number of packets:
+A recipient can acknowledge whatever it likes. So an acknowledgement never takes back progress, and
+can cause only a limited number of packets:
 
-- It counts as heard only when it acknowledges something new, of which there is an end.
-- Each fragment is sent at growing intervals of its own, whatever else is acknowledged. They begin
-  anew when the recipient is heard after a silence, a few times for each message, and once more for
-  every window of fragments that it has acknowledged.
-- Whoever completes a message acknowledges it whole. Where the parts that were acknowledged are
-  everything, but never the whole, the recipient may have lost them: all are sent again, in another
-  round. Rounds have growing pauses between them, and after MOST_ROUNDS the message has failed.
+- A recipient counts as heard only when it acknowledges something new, and that comes to an end.
+- Each fragment is sent again at its own growing intervals, whatever else is acknowledged. The
+  intervals start again when a recipient is heard after a silence. This happens a few times per
+  message, and once more for every window of fragments that it has acknowledged.
+- A recipient that has completed a message acknowledges the whole message. If it has acknowledged
+  all fragments, but never the whole message, it may have lost them. Then all are sent again, in
+  another round. The pauses between rounds grow, and after MOST_ROUNDS the message has failed.
 """
 
 import math
@@ -21,34 +21,37 @@ from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.envelope import Fragment, Run, fragment
 from nym.store.outbox import Outgoing
 
-WINDOW = 64  # fragments of a message that wait for their acknowledgement
-MOST_DOUBLINGS = 3  # of the wait for an acknowledgement, as long as others come
-LONGEST_WAIT = 120.0  # seconds until a fragment is sent again, in the first quarter of an hour
-WAIT_SHARE = 1 / 8  # of its age, or of the recipient's silence, from then on
-MOST_RESTARTS = 4  # of the intervals, besides those that progress earns
+# docs/reliability.md, "Reliable messages", has these numbers in words, and what follows from them.
+WINDOW = 64  # fragments of one message that wait for an acknowledgement at a time, at most
+MOST_DOUBLINGS = 3  # of the wait for an acknowledgement, while the recipient acknowledges others
+# Seconds until a fragment is sent again, at most, for the first quarter of an hour. From then on it
+# is a share of the fragment's age, or of the recipient's silence.
+LONGEST_WAIT = 120.0
+WAIT_SHARE = 1 / 8
+MOST_RESTARTS = 4  # of the intervals, in addition to those that progress earns
 MOST_ROUNDS = 7  # after the first one
-ROUND_GROWTH = 4  # of the pause before a round; the first is as long as the wait for one answer
+ROUND_GROWTH = 4  # how much longer each pause before a round is; the first is `first_wait`
 
 
 class Recipient:
-    """Somebody who acknowledges what is sent, or is silent; with messages by id, in turn."""
+    """A recipient, its messages by id in the order of their turns, and when it was heard."""
 
     def __init__(self) -> None:
         self.deliveries: OrderedDict[str, Delivery] = OrderedDict()
-        self.heard = -math.inf  # when it acknowledged something new, last
-        self.returned = -math.inf  # when it did so after a silence
+        self.heard = -math.inf  # when it last acknowledged something new
+        self.returned = -math.inf  # when it last did so after a silence
 
     def hear(self, now: float) -> None:
-        """It acknowledged something new."""
+        """Note that the recipient acknowledged something new."""
         if now - self.heard > LONGEST_WAIT:
             self.returned = now
         self.heard = now
 
 
 class _Attempts(NamedTuple):
-    """How often a fragment was taken, and when last; `since` is when it had its first turn.
+    """How often a mixnode took a fragment, and `at` which time it last did.
 
-    Where it was never taken, both are the same.
+    `since` is when the fragment had its first turn. If it was never taken, `at` is the same.
     """
 
     taken: int
@@ -72,18 +75,18 @@ class Reliable(Delivery):
         self._recipient = recipient
         self._own_address = own_address
         self._first_wait = first_wait
-        self._attempts: dict[int, _Attempts] = {}  # of fragments that aren't acknowledged
+        self._attempts: dict[int, _Attempts] = {}  # of fragments that were sent, not acknowledged
         self._first_attempt = math.inf
-        self._restarted = -math.inf  # when the intervals began anew
+        self._restarted = -math.inf  # when the intervals last started again
         self._restarts = 0
         self._is_complete = False
-        # A bit for each fragment: what a hostile recipient repeats costs next to nothing.
+        # One bit per fragment, so that handling the repetitions of a hostile recipient is cheap.
         length = (self.count + 7) // 8
         self._acknowledged = int.from_bytes(progress[:length], "little")
         self._round = int.from_bytes(progress[length:], "little")
         self._round_begins = -math.inf
-        self._fresh = 0  # no fragment from here on was sent yet
-        self._idle_until = -math.inf
+        self._fresh = 0  # the first fragment of those that were never sent in this round
+        self._idle_until = -math.inf  # nothing is due before that; see `_is_idle`
         self._idle_since_heard = -math.inf
         self._open_since = -math.inf  # see Way
 
@@ -93,7 +96,11 @@ class Reliable(Delivery):
         return fragment(self.outgoing.message, message_id, piece.fragment, self._own_address)
 
     def next(self, now: float, way: Way) -> Piece | None:
-        """See Delivery; whatever the way, as a packet too much costs nothing but its turn."""
+        """See Delivery.
+
+        The state of the network doesn't matter: a lost packet costs only its turn, and the fragment
+        is sent again.
+        """
         self._look_at_recipient()
         if way.open_since != self._open_since:
             self._open_since = way.open_since
@@ -129,14 +136,18 @@ class Reliable(Delivery):
             self._attempts[piece.fragment] = last._replace(is_under_way=False)
 
     def acknowledge(self, runs: Iterable[Run], now: float) -> bytes | None:
-        """The recipient has these fragments; returns the progress if there was any."""
+        """Note that the recipient has these fragments. Returns the progress if there was any."""
         before = self._acknowledged
         for run in runs:
             self._is_complete |= run.first == 0 and run.last >= self.count - 1
-            if now >= self._round_begins:  # else it says what was so before the round
+            # During the pause, acknowledgements are about the round before, whose fragments may be
+            # lost. Only one for the whole message counts then.
+            if now >= self._round_begins:
                 last = min(run.last, self.count - 1)
                 self._acknowledged |= (1 << last + 1) - (1 << min(run.first, last + 1))
         if self._acknowledged == before:
+            # That the whole message arrived is new, too, so the recipient counts as heard. The
+            # message ends now, so there is no progress to store.
             return b"" if self._is_complete else None
         self._idle_until = -math.inf
         for index in [index for index in self._attempts if self._has(index)]:
@@ -185,14 +196,19 @@ class Reliable(Delivery):
         self._acknowledged = self._fresh = 0
 
     def _is_idle(self, now: float) -> bool:
-        """Whether nothing is due, as was found at an earlier look, and nothing has changed since.
+        """Whether an earlier call of `next` found that nothing is due, and nothing has changed.
 
-        A tick looks at many messages, and each can have many fragments.
+        This saves a search over all fragments. A tick asks many messages, and each can have many
+        fragments.
         """
         return now < self._idle_until and self._recipient.heard == self._idle_since_heard
 
     def _look_at_recipient(self) -> None:
-        """Begin the intervals anew where it is back, if there is a reason left to believe that."""
+        """Start the intervals again if the recipient is back after a silence.
+
+        This happens only a limited number of times: a hostile recipient could otherwise have
+        packets sent by falling silent and coming back.
+        """
         if self._recipient.returned <= self._restarted:
             return
         earned = self._acknowledged.bit_count() // WINDOW
@@ -207,14 +223,15 @@ class Reliable(Delivery):
             return math.inf
         if not taken:
             return at
-        # A share of the time as a wait is a packet more for each eighth: seventy in a week. Time in
-        # which no answer could come, as while this process was stopped, says nothing of anybody: a
-        # wait of an eighth of it would keep the message waiting when all is well again.
+        # A wait of an eighth of the age has the age grow by an eighth per packet. That is about
+        # seventy packets per fragment in a week.
+        # Time in which no answer could arrive, as while this process was stopped, doesn't count. An
+        # eighth of it would keep the message waiting for long when everything works again.
         age = at - max(since, self._restarted, self._open_since)
         wait = self._first_wait * float(1 << min(taken - 1, MOST_DOUBLINGS))
         if age * WAIT_SHARE > LONGEST_WAIT:
             wait = max(wait, age * WAIT_SHARE)
-        # To wait as long as nothing was heard doubles the time between attempts.
+        # A wait as long as the silence so far doubles the time between attempts.
         began = max(self._first_attempt, self._round_begins, self._open_since)
         silence = at - max(self._recipient.heard, began)
         longest = max(LONGEST_WAIT, max(age, silence) * WAIT_SHARE)
@@ -223,7 +240,8 @@ class Reliable(Delivery):
     @property
     def _has_turn(self) -> bool:
         """Whether there is room for a fragment that was never sent."""
-        # The lowest bit that is zero, found without a look at each.
+        # Skip fragments that are acknowledged already, by finding the lowest zero bit. A search bit
+        # by bit would take long in a message of 19,623 fragments.
         rest = self._acknowledged >> self._fresh
         self._fresh += (~rest & (rest + 1)).bit_length() - 1
         return self._fresh < self.count and len(self._attempts) < WINDOW

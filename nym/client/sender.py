@@ -1,9 +1,9 @@
-"""Hands packets to the first mixnode, each in a greenlet of its own: a slow node holds up none.
+"""Hands packets to their first mixnode, each in its own greenlet, so that a slow node delays none.
 
-What became of a packet is said exactly once, whatever is raised on the way: while it is made, when
-there is no room for another greenlet, in the greenlet, or into it when it is killed. What was not
-surely taken counts as refused, since the caller can send it again, and nobody can take back
-what was counted as sent.
+The outcome of a packet is reported exactly once, whatever is raised: while the packet is made,
+while it waits for a free greenlet, in the greenlet, or into the greenlet when it is killed. Unless
+the packet was certainly taken, it counts as refused. The caller can send a refused piece again, but
+could not take back one that it has counted as sent.
 """
 
 import logging
@@ -20,9 +20,9 @@ from nym.health import Health
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
 
-MOST_AT_ONCE = 256
-LONGEST_END = 1.0  # seconds
-ONLINE = 30.0  # seconds after a packet was taken
+MOST_AT_ONCE = 256  # greenlets; each holds a socket
+LONGEST_END = 1.0  # seconds that packets under way may take while the client stops
+ONLINE = 30.0  # seconds after a packet was taken in which the client's own line counts as working
 
 log = logging.getLogger(__name__)
 
@@ -30,60 +30,65 @@ log = logging.getLogger(__name__)
 class Outcome(Enum):
     """What became of a packet."""
 
-    TAKEN = auto()  # a mixnode has it
-    REFUSED = auto()  # no mixnode has it, as far as is known
+    TAKEN = auto()  # a mixnode has taken it
+    REFUSED = auto()  # no mixnode has taken it, as far as is known
 
 
 class _Attempt:
-    """A packet's outcome: refused, unless something better is known by the time it is said."""
+    """The outcome of one packet: refused, unless it is set to another one before `settle`."""
 
     def __init__(self, settled: Callable[[Outcome], None]) -> None:
         self._settled: Callable[[Outcome], None] | None = settled
         self.outcome = Outcome.REFUSED
 
     def settle(self) -> None:
-        """Say it, the first time."""
+        """Report the outcome. Only the first call does."""
+        # Cleared before the call: a callback that raises must not be called a second time.
         settled, self._settled = self._settled, None
         if settled:
             settled(self.outcome)
 
 
 class Sender:
-    """All packets of the client leave here, whatever they carry."""
+    """Sends all packets of the client, whatever they carry."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self._last_taken = -ONLINE
+        self._last_taken = -ONLINE  # so that the line doesn't count as working at the start
         self._pool = Pool(MOST_AT_ONCE)
         self._outages: dict[str, Outage] = {}
 
     def send(self, make: Callable[[], Addressed], settled: Callable[[Outcome], None]) -> None:
-        """Make a packet, and hand it over soon; `settled` is called once, with its outcome.
+        """Make a packet and hand it over soon. `settled` is called once, with the outcome.
 
-        What is raised while it is made, or begun, is raised here, after `settled` was called.
+        If making it or starting its greenlet raises an error, this call raises that, after it has
+        called `settled`.
         """
         attempt = _Attempt(settled)
         try:
             greenlet: Greenlet[..., object] = Greenlet(self._hand_over, make(), attempt)
-            # One that is killed before it has begun runs none of its code, no `finally` either.
+            # A greenlet that is killed before it runs executes none of its code, no `finally`
+            # either. But its links are called.
             greenlet.rawlink(lambda ended: attempt.settle())
+            # Waits while MOST_AT_ONCE greenlets are running.
             self._pool.start(greenlet)
         except BaseException:
             attempt.settle()
             raise
 
     def is_online(self) -> bool:
-        """Whether a node took a packet lately: what doesn't answer is not our own line then."""
+        """Whether a mixnode took a packet lately, so that the client's own line works."""
         return time.monotonic() - self._last_taken < ONLINE
 
     def stop(self) -> None:
-        """Let what is under way end, but not for long."""
+        """Let packets under way be handed over, but not for long; then give up the others."""
         self._pool.join(LONGEST_END)
         self._pool.kill()
 
     def _hand_over(self, addressed: Addressed, attempt: _Attempt) -> None:
         try:
             send_packet(addressed.first_hop, addressed.packet)
+            # Set at once: an error in what follows must not have the packet sent again.
             attempt.outcome = Outcome.TAKEN
             self._works(addressed)
         except UnreachableError as error:
@@ -101,5 +106,6 @@ class Sender:
         node = str(addressed.first_hop)
         outage = Outage(log, f"mixnode {node}", "messages take another route")
         self._outages.setdefault(node, outage).begins(error)
+        # When this machine failed, the node was never asked, so it is not blamed.
         if not isinstance(error, OwnFaultError):
             self._health.refused(addressed.route[0], time.monotonic())

@@ -1,4 +1,4 @@
-"""Messages that nobody acknowledges: they go out once, or in as many copies as it takes."""
+"""Messages that nobody acknowledges: plain ones, sent once, and anonymous ones, sent in copies."""
 
 import math
 from collections import deque
@@ -9,12 +9,12 @@ from nym.envelope import Fragment, fragment
 from nym.store.outbox import Manner, Outgoing
 
 MOST_COPIES = 4
-ACCEPTABLE_LOSS = 0.001  # of messages
-_NOTE_EVERY = 64  # fragments
+ACCEPTABLE_LOSS = 0.001  # the share of messages that may not arrive
+_NOTE_EVERY = 64  # fragments between writes of the progress to disk
 
 
 class _Copies(Enum):
-    """Whether the copies that have left are all that it takes."""
+    """Whether enough copies have been sent."""
 
     ENOUGH = auto()
     TOO_FEW = auto()
@@ -24,20 +24,22 @@ class _Copies(Enum):
 class Unacknowledged(Delivery):
     """A plain message, sent once, or an anonymous one, sent in copies.
 
-    As long as nobody knows how much is lost, an anonymous message goes out once and waits for what
-    will be known. While nothing comes back, nothing goes out: it would be spent. What had left when
-    nothing was carried any more, before that was noticed, goes out again. So a message isn't done
-    before loops have shown that what left when its last piece did was carried.
+    - While the client doesn't know how much the network loses, it sends one copy of an anonymous
+      message. The message then waits until the loss is known.
+    - While no loops come back, nothing is sent, because it would be lost.
+    - Before the client notices that, some packets have left and are probably lost. Pieces of an
+      anonymous message in such packets are sent again. So the message isn't done until loops have
+      shown that the network carried packets when its last piece left.
     """
 
     def __init__(self, outgoing: Outgoing, progress: bytes) -> None:
         super().__init__(outgoing)
         self._is_plain = outgoing.manner is Manner.PLAIN
         self._next = Piece(*divmod(int.from_bytes(progress, "big"), self.count))
-        self._again: deque[Piece] = deque()
-        self._under_way: set[Piece] = set()
-        self._unproven: dict[Piece, float] = {}  # were taken, and when
-        self._taken = 0  # since the start
+        self._again: deque[Piece] = deque()  # pieces to be sent again, before `_next`
+        self._under_way: set[Piece] = set()  # pieces that are being handed to a mixnode
+        self._unproven: dict[Piece, float] = {}  # pieces that may be lost, and when each was taken
+        self._taken = 0  # since the start of the client
 
     def content(self, piece: Piece) -> Fragment | bytes:
         """See Delivery."""
@@ -66,13 +68,15 @@ class Unacknowledged(Delivery):
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""
         self._under_way.remove(piece)
+        # A plain message has no id by which its recipient could drop a second one. So once it was
+        # taken, it is not sent again.
         if not self._is_plain:
             self._unproven[piece] = now
         self._taken += 1
         if self._taken % _NOTE_EVERY:
             return None
-        # What is under way now, or unproven, may be lost with the process: after a start it is sent
-        # again, and all that follows it.
+        # If the process dies, pieces that are under way or unproven may be lost. So the next start
+        # continues with the first of these, and sends everything after it again.
         first = min([self._next, *self._under_way, *self._again, *self._unproven])
         return (first.copy * self.count + first.fragment).to_bytes(4, "big")
 
@@ -83,7 +87,7 @@ class Unacknowledged(Delivery):
 
     @property
     def left(self) -> int:
-        """See Delivery; of the first copy."""
+        """See Delivery. Only the first copy counts."""
         pending = sum(piece.copy == 0 for piece in (*self._under_way, *self._again))
         return pending + (0 if self._next.copy else self.count - self._next.fragment)
 
@@ -111,9 +115,13 @@ class Unacknowledged(Delivery):
         return self._is_between_copies and not self._under_way and not self._again
 
     def _prove(self, way: Way) -> None:
-        """What was carried is proven; what wasn't goes out again, and is there once if it was."""
+        """Forget pieces that the network carried, and send again those that it didn't carry.
+
+        If one of the latter did arrive, the recipient recognises the second one and drops it.
+        """
         for piece, at in list(self._unproven.items()):
             was_carried = way.was_carried(at)
+            # In a dead network, what isn't known to have been carried counts as lost.
             if was_carried is None and not way.is_dead:
                 continue
             del self._unproven[piece]
@@ -122,7 +130,7 @@ class Unacknowledged(Delivery):
 
     def _copies(self, way: Way) -> _Copies:
         if self._is_plain:
-            return _Copies.ENOUGH
+            return _Copies.ENOUGH  # one is all that it gets, whatever the loss
         if way.loss is None:
             return _Copies.UNKNOWN
         is_enough = self._next.copy >= copies(way.loss, self.count)
@@ -130,10 +138,11 @@ class Unacknowledged(Delivery):
 
 
 def copies(loss: float, count: int) -> int:
-    """How often each of `count` fragments is sent, for ACCEPTABLE_LOSS of messages not to arrive.
+    """Return how often each of `count` fragments is sent, so that ACCEPTABLE_LOSS is not exceeded.
 
-    `loss` is the share of packets that is lost, 0 to 1.
+    `loss` is the share of packets that is lost, 0 to 1. The result is at most MOST_COPIES.
     """
+    # A message is lost if any of its fragments is. All copies of one are lost with loss**copies.
     acceptable = ACCEPTABLE_LOSS / count
     if loss <= acceptable:
         return 1
