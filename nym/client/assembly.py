@@ -1,11 +1,11 @@
 """Assembles messages from their fragments, which may arrive in any order, and more than once.
 
 Strangers decide what arrives here, so the number and the size of incomplete messages are limited
-for each sender and each standing (nym/store/shares.py). If one limit is exceeded, the message under
-the same limit is given up that has waited longest for a new fragment. So to push out a message, a
-flood has to begin or continue all others of its standing, which are thousands, between two
-fragments of that message. No other rule would be harder to abuse. In particular, neither the part
-that has arrived nor the part that is missing counts, because a flood can choose both.
+for each sender and each standing (nym/store/shares.py). If a limit is exceeded, one of the messages
+under that limit is given up: the one that has waited longest for a new fragment. So to push out a
+message, a flood has to begin or continue all others of its standing, which are thousands, between
+two fragments of that message. A flood can't aim better than that. Neither the part of a message
+that has arrived counts, nor the part that is missing, because a flood can choose both.
 
 A message for which nothing new arrives for PATIENCE seconds is given up, too.
 """
@@ -25,7 +25,7 @@ from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
 from nym.wire.pieces import Message
 
 PATIENCE = 86_400.0
-MOST_EXPIRED = 100  # at a time; those from before a start all expire together, and would take long
+MOST_EXPIRED = 100  # at a time: all messages from before a start expire together
 
 _KIND = "fragment"
 _HEAD = Struct(">HHBB")  # index, count, length of the message id, length of the sender
@@ -82,8 +82,8 @@ class Assembly:
         """
         key, index, count = _key(fragment), fragment.index, fragment.count
         everything = Run(fragment.message_id, 0, count - 1)
-        # The message was delivered already. It is acknowledged again, because the sender has not
-        # got the last acknowledgement.
+        # The message was delivered already. If it is reliable, it is acknowledged again: its sender
+        # may not have received the first acknowledgement.
         if key in self._seen:
             return everything
         partial = self._partial.get(key)
@@ -92,7 +92,7 @@ class Assembly:
             return None
         if partial and index in partial:
             return Run(fragment.message_id, *partial.run(index))
-        # The last missing fragment doesn't go to the disk: the whole message does, or nothing.
+        # The last missing fragment is not written to disk itself: the whole message is, or nothing.
         if count == (partial.kept + 1 if partial else 1):
             return everything if self._complete(key, fragment) else None
         # On its way to disk before it is kept in memory. In the other order, an error in between

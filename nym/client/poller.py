@@ -167,7 +167,7 @@ class Poller:
                 log.debug("other provider %s: %s", name, error)
 
     def _prepare(self) -> None:
-        """Check that all messages are on disk, and that there is room. Raises StoreError."""
+        """Wait until all messages are on disk, and check that there is room. Raises StoreError."""
         self._receiver.settle()
         self._check_room()
 

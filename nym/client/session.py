@@ -37,8 +37,8 @@ class ProviderSession:
     - A provider that can't be reached, answers nonsense or refuses is left after `patience`
       seconds. A provider that answers well, but loses packets, is noticed by ProviderTrial.
     - `preferred`, a provider's key, is never left for another one.
-    - If no node of the last topology is in the new one, it is another network. Then the provider
-      will not come back, and another one is chosen at once.
+    - If no node of the last topology is in the new one, it is another network. Then there is
+      nothing to wait for, and another provider is chosen at once.
     - While `is_online` is False, the client's own line may be at fault. Then no provider is blamed.
     - Messages may also wait at other providers: those that were left, those that were tried, and
       one that is alone in the directory while the client still waits for its own.
