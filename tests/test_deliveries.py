@@ -143,6 +143,18 @@ def test_one_that_is_due_among_many_that_wait_is_found(
     assert sorted(found) == sorted(later)
 
 
+def test_a_recipient_with_many_that_wait_takes_no_turn_from_others(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.deliveries.MOST_ASKED", 10)
+    for _ in range(50):
+        setup.accept(Manner.RELIABLE, BOB)
+    assert setup.send() == 50
+    to_carol = setup.accept(Manner.RELIABLE, CAROL)
+    found = [due[0].id for _ in range(2) if (due := setup.next())]
+    assert found == [to_carol]
+
+
 # Ends.
 
 

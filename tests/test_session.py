@@ -435,6 +435,8 @@ def test_of_too_many_other_providers_the_oldest_without_a_token_is_forgotten() -
     others.add(Registration(ADDRESS, node(200, 200), b"another"))
     assert others.find(node(1, 1)) is None
     assert others.find(node(3, 3))
+    others.add(new := Registration(ADDRESS, node(201, 201), None))
+    assert others.find(node(201, 201)) is new, "somebody is about to register there"
 
 
 def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> None:

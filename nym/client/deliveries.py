@@ -81,6 +81,10 @@ class Deliveries:
         way = self._way()
         left = MOST_ASKED
         for _ in range(min(left, len(self._recipients))):
+            if not left:
+                # A recipient whose messages nobody was asked about keeps its place. Otherwise one
+                # with many messages that wait would be the first at every tick, for ever.
+                break
             address, recipient = next(iter(self._recipients.items()))
             # This was its turn, whether or not something is due.
             self._recipients.move_to_end(address)

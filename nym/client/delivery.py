@@ -24,8 +24,8 @@ class Way(NamedTuple):
     - `open_since` is when answers could arrive again, after a long time in which none could. A
       silence before that says nothing about a recipient.
 
-    Loss and `was_carried` don't stay unknown for longer than a limit in nym/loops.py. So a flood, which keeps loops
-    waiting at the provider, can't hold up messages for longer than that.
+    `loss` and `was_carried` don't stay unknown for longer than a limit in nym/loops.py. So a flood,
+    which keeps loops waiting at the provider, can't hold up messages for longer than that.
     """
 
     loss: float | None

@@ -25,7 +25,8 @@ class Others:
         """
         self._registrations.insert(0, registration)
         if len(self._registrations) > MOST_OTHERS:
-            oldest = self._registrations[::-1]
+            # Never the new one: it has no token yet, and somebody is about to register there.
+            oldest = self._registrations[:0:-1]
             without_token = (other for other in oldest if other.token is None)
             self._registrations.remove(next(without_token, oldest[0]))
 
