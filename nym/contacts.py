@@ -7,8 +7,9 @@ The file may be edited by hand: order and comments stay.
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nym.config.text import line_of, parse_toml
 from nym.errors import ConfigError, ContactError, ContactsError
@@ -19,6 +20,9 @@ FILE = "contacts.toml"
 MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,99}")
 
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +31,10 @@ class Contact(NamedTuple):
 
     address: bytes
     is_plain: bool = False
+
+
+Known = Mapping[str, Contact]
+Edit = Callable[["TOMLDocument"], "TOMLDocument"]
 
 
 class Contacts:
@@ -124,31 +132,54 @@ class CurrentContacts:
 
 def add_contact(folder: Path, name: str, contact: Contact) -> None:
     """Give a name. Raises ContactError for one that can't be, or is another's; ConfigError."""
+    _check_name(name)
+
+    def add(known: Known) -> tuple[Known, Edit]:
+        if known.get(name, contact).address != contact.address:
+            raise ContactError(
+                f"{name} is the name of {encode_base58(known[name].address)}; give that another "
+                f"name first: nym-client contacts rename {name} NEW"
+            )
+        return {**known, name: contact}, partial(_put, name, contact)
+
+    _change(folder, add)
+
+
+def rename_contact(folder: Path, name: str, new: str) -> None:
+    """Give a contact another name. Raises ContactError, ConfigError."""
+    _check_name(new)
+
+    def rename(known: Known) -> tuple[Known, Edit]:
+        _check_known(known, name)
+        if new in known and new != name:
+            raise ContactError(f"{new} is already the name of {encode_base58(known[new].address)}")
+        renamed = {new if other == name else other: contact for other, contact in known.items()}
+        return renamed, partial(_rename, name, new)
+
+    _change(folder, rename)
+
+
+def remove_contact(folder: Path, name: str) -> None:
+    """Forget a name. Raises ContactError, ConfigError."""
+
+    def remove(known: Known) -> tuple[Known, Edit]:
+        _check_known(known, name)
+        return {other: known[other] for other in known if other != name}, partial(_remove, name)
+
+    _change(folder, remove)
+
+
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or is_address(name):
         raise ContactError(
             f"{name} can't be a name: those have up to 100 letters, digits and . @ + - _, and "
             "begin with a letter or a digit"
         )
 
-    def add(known: Mapping[str, Contact]) -> Contact:
-        if known.get(name, contact).address != contact.address:
-            raise ContactError(
-                f"{name} is the name of {encode_base58(known[name].address)}; remove that first: "
-                f"nym-client contacts remove {name}"
-            )
-        return contact
 
-    _change(folder, name, add)
-
-
-def remove_contact(folder: Path, name: str) -> None:
-    """Forget a name. Raises ContactError, ConfigError."""
-
-    def remove(known: Mapping[str, Contact]) -> None:
-        if name not in known:
-            raise ContactError(f'no contact is called "{name}"')
-
-    _change(folder, name, remove)
+def _check_known(known: Known, name: str) -> None:
+    if name not in known:
+        raise ContactError(f'no contact is called "{name}"')
 
 
 def is_address(name: str) -> bool:
@@ -160,41 +191,51 @@ def is_address(name: str) -> bool:
     return True
 
 
-def _change(
-    folder: Path, name: str, decide: Callable[[Mapping[str, Contact]], Contact | None]
-) -> None:
-    """Let a name stand for what `decide` says, or for nobody; nobody else changes it meanwhile."""
-    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
+def _change(folder: Path, decide: Callable[[Known], tuple[Known, Edit]]) -> None:
+    """Make the contacts what `decide` says, while nobody else changes the file."""
+    import tomlkit  # slow to load, and not to be waited for by others with the lock
+    from tomlkit.exceptions import TOMLKitError
 
     path = folder / FILE
     with os_errors_as(ConfigError, f"{path} can't be changed"):
         make_folder(folder)
         with locked(folder):
             text = _read(path)
-            known = _parse(path, text)
-            contact = decide(known)
-            changed = _edit(text, name, contact)
-            rest = {other: known[other] for other in known if other != name}
-            # People write files in any form, and the library that changes them knows most of them.
-            if _parse(path, changed) != rest | ({name: contact} if contact else {}):
+            wanted, edit = decide(_parse(path, text))
+            try:
+                changed = tomlkit.dumps(edit(tomlkit.parse(text)))
+            except (TypeError, ValueError, TOMLKitError) as error:
+                raise ConfigError(
+                    f"{path} has a form that can't be changed here: {error}"
+                ) from error
+            # People write files in any form, and tomlkit doesn't understand all of them.
+            if _parse(path, changed) != wanted:
                 raise ConfigError(f"{path} has a form that can't be changed here; use an editor")
             write_file(path, changed.encode())
 
 
-def _edit(text: str, name: str, contact: Contact | None) -> str:
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
+def _put(name: str, contact: Contact, document: "TOMLDocument") -> "TOMLDocument":
+    entry = {"address": encode_base58(contact.address)}
+    document[name] = entry | ({"plain": True} if contact.is_plain else {})
+    return document
 
-    try:
-        document = tomlkit.parse(text)
-        if contact is None:
-            del document[name]
+
+def _remove(name: str, document: "TOMLDocument") -> "TOMLDocument":
+    del document[name]
+    return document
+
+
+def _rename(name: str, new: str, document: "TOMLDocument") -> "TOMLDocument":
+    """A copy with another key, so that the contact keeps its place and its comments."""
+    import tomlkit
+
+    renamed = tomlkit.document()
+    for key, item in document.body:
+        if key is None:  # a comment, or an empty line
+            renamed.append(None, item)
         else:
-            entry = {"address": encode_base58(contact.address)}
-            document[name] = entry | ({"plain": True} if contact.is_plain else {})
-        return tomlkit.dumps(document)
-    except (TypeError, ValueError, TOMLKitError) as error:
-        raise ConfigError(f"{FILE} has a form that can't be changed here: {error}") from error
+            renamed.append(new if key.key == name else key, item)
+    return renamed
 
 
 def _read(path: Path) -> str:

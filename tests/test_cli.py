@@ -105,7 +105,8 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
             ["send", "--id", "a", "--relaible", "b"],
             "no option --relaible; did you mean --reliable?",
         ),
-        (["config", "show"], "usage: nym-client config show --id ID"),
+        (["config", "shw"], "usage: nym-client config show [--id ID]"),
+        (["run"], "nym-client tcpsocket --id ID runs a client"),
         (["completion", "csh"], "usage: nym-client completion (bash | zsh | fish)"),
         (["receive", "--id", "a", "--count", "0"], "--count 0: a whole number from 1 to"),
         (["contacts", "add", "a", "b"], "ADDRESS b: a key has 32 bytes"),
@@ -116,8 +117,10 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
         (["init", "--id", "a", "--provider", "x"], "--provider x: a key has 32 bytes"),
         (["init", "--id", "a", "--directory", "x"], "--directory x: "),
         (["tcpsocket", "--id", "a", "--port", "x"], "--port x: a whole number from 0 to 65535"),
-        (["tcpsocket"], "usage: nym-client tcpsocket"),
-        (["websocket"], "usage: nym-client websocket --id ID [--listen HOST]"),
+        (["tcpsocket", "x"], "usage: nym-client tcpsocket"),
+        (["websocket", "x"], "usage: nym-client websocket [--id ID] [--listen HOST]"),
+        (["send", "--id", "a", "b", "--message", "m", "--lines"], "don't go together"),
+        (["delete"], "--id ID is missing"),
         (["websocket", "--id", "a", "--listen", "unix:"], "--listen unix:: a host is"),
         (
             ["tcpsocket", "--id", "a", "--listen", "unix:x", "-p", "1"],
@@ -159,7 +162,7 @@ def test_init_never_overwrites_a_key_unless_forced(tmp_path: Path) -> None:
     code, _, err = run_program(tmp_path, "init", "--id", "alice")
     assert code == 5
     assert before.address in err
-    assert "--force" in err
+    assert "--force" not in err, "a suggestion never names what destroys"
     assert load_identity(folder(tmp_path)) == before
     assert run_program(tmp_path, "init", "--id", "alice", "--force")[0] == 0
     assert load_identity(folder(tmp_path)) != before

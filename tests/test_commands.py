@@ -87,7 +87,10 @@ TAKES = Command(
         ("take", "take takes all or some"),
         ("take sme", "take takes all or some; did you mean some?"),
         ("take some --form x a", "take has no option --form; did you mean --from?"),
-        ("take some --port x a", "take has no option --port; tcpsocket, websocket, localnet have"),
+        (
+            "take some --port x a",
+            "take has no option --port; init, tcpsocket, websocket, localnet have",
+        ),
         ("take some --qr a", "take has no option --qr; address has it"),
         ("take some -m hi a", "take has no option -m\n"),
         ("take some --from", "--from needs a value: --from PLACE"),

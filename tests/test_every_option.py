@@ -51,7 +51,7 @@ class Network:
         """A command line that can be carried out. A KeyError: say what to give a new option."""
         self.count += 1
         new = f"new{self.count}"
-        client = {"init": new, "tcpsocket": "carol", "websocket": "carol"}.get(
+        client = {"init": new, "delete": new, "tcpsocket": "carol", "websocket": "carol"}.get(
             command.name, "alice"
         )
         values = {
@@ -61,6 +61,8 @@ class Network:
             "--listen": "127.0.0.1",
             "--port": "0",
             "--count": "1",
+            "--message": "hello",
+            "--timeout": "1",
             "--host": "127.0.0.1",
             "--layers": "2",
             "--width": "2",
@@ -72,25 +74,32 @@ class Network:
             "TO": "bob",
             "FILE": str(self.file),
             "NAME": new,
+            "NEW": f"{new}.again",
             "ADDRESS": KEY,
             "KEY": "socket.port",
             "VALUE": "9002",
             "MESSAGE": "",
         }
         options = [*form.needs, *([option] if option else [])]
-        # Sockets of this machine's own ports may be taken.
-        if command.name in FOR_EVER and "--port" not in [one.name for one in options]:
-            options.append(next(one for one in form.options if one.name == "--port"))
+        # There are several clients; nobody can be asked; this machine's own ports may be taken.
+        always = {"--id", *(["--yes"] if command.name == "delete" else [])}
+        always |= {"--port"} if command.name in FOR_EVER else set()
+        options += [one for one in form.options if one.name in always and one not in options]
         line = [command.name, *form.words[:1]]
         for one in options:
             line += [one.name, values[one.name]] if one.value else [one.name]
         self._prepare(command, form, option, arguments)
-        return [*line, *(arguments[argument.name] for argument in form.arguments)]
+        if option and option.name == "--message":
+            del arguments["FILE"]  # the text takes its place
+        given = (arguments.get(argument.name) for argument in form.arguments)
+        return [*line, *(argument for argument in given if argument is not None)]
 
     def _prepare(
         self, command: Command, form: Form, option: Option | None, arguments: dict[str, str]
     ) -> None:
-        if (command.name, *form.words[:1]) == ("contacts", "remove"):
+        if command.name == "delete":
+            self.run("init", "--id", arguments["NAME"], "--directory", self.url)
+        if (command.name, *form.words[:1]) in (("contacts", "remove"), ("contacts", "rename")):
             self.run("contacts", "add", arguments["NAME"], KEY)
         if (command.name, *form.words[:1]) == ("outbox", "cancel"):
             sent = self.run("send", "--id", "alice", "--json", "--reliable", KEY, str(self.file))

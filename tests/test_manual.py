@@ -18,7 +18,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "nym-client.1"
 
 def plain() -> str:
     """Its text, without what roff does to characters."""
-    return page().replace("\\-", "-").replace("\\(ti", "~").replace("\\(aq", "'")
+    return (
+        page().replace("\\-", "-").replace("\\(ti", "~").replace("\\(aq", "'").replace("\\e", "\\")
+    )
 
 
 def test_the_page_is_what_the_texts_make() -> None:

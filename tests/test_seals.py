@@ -53,7 +53,7 @@ def on_terminal(shell: Shell, command: str) -> str:
             subprocess.run,
             shlex.split(command.replace("nym-client", PROGRAM)),
             stdout=terminal,
-            env=shell._environment(),
+            env=shell.environment(),
             timeout=PATIENCE,
             check=True,
         )

@@ -58,13 +58,13 @@ class Shell:
             ["bash", "-o", "pipefail", "-c", command.replace("nym-client", PROGRAM)],
             input=data,
             capture_output=True,
-            env=self._environment() | environment,
+            env=self.environment() | environment,
             timeout=PATIENCE,
             check=False,
         )
         return ran.returncode, ran.stdout, ran.stderr
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": os.getcwd()}
 
     def on_terminal(self, command: str, data: bytes, term: str) -> str:
@@ -79,7 +79,7 @@ class Shell:
                 input=data,
                 stdout=subprocess.DEVNULL,
                 stderr=shown,
-                env=self._environment() | {"TERM": term},
+                env=self.environment() | {"TERM": term},
                 timeout=PATIENCE,
                 check=True,
             )
@@ -268,7 +268,7 @@ def test_a_pipe_that_does_not_block_gets_everything(shell: Shell) -> None:
             subprocess.run,
             [*shlex.split(PROGRAM), "receive", "--id", "bob", "--count", "1"],
             stdout=pipe,
-            env=shell._environment(),
+            env=shell.environment(),
             timeout=PATIENCE,
             check=True,
         )

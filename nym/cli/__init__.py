@@ -81,8 +81,12 @@ def _run(arguments: list[str]) -> int:
         from nym.cli.mistakes import misuse
 
         raise UsageError(misuse(command, arguments)) from error
-    # Imported when needed: --help doesn't wait for the network code. The log comes first, so that
-    # whatever is said there has its form, too.
+    if "--id" in options and options["--id"] is None:
+        from nym.cli.options import only_client
+
+        options["--id"] = only_client()
+    # Imported only now, so that --help doesn't wait for the network code. The log is set up first:
+    # what the imports log then has the right form, too.
     from nym.cli.log import set_up_log
 
     set_up_log(None)

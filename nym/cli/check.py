@@ -1,21 +1,22 @@
-"""`check`: everything that a client needs, tried in turn, with advice about what is missing."""
+"""`check` tries everything that a client needs, in turn, and says what to do about what fails."""
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 
 from nym.backlog import describe
-from nym.cli import Options, crash
+from nym.cli import Options
 from nym.cli.control import Control, control, existing_folder
+from nym.cli.findings import Finding, Findings, OverError
+from nym.cli.monitor import judge
 from nym.cli.nodes import size
 from nym.cli.options import nym_folder
-from nym.cli.output import OutputError, say
+from nym.cli.output import say
 from nym.client.client import Client
 from nym.client.judging import first_sight
 from nym.config import Config
@@ -24,7 +25,6 @@ from nym.contacts import CurrentContacts
 from nym.errors import (
     ConfigError,
     NotRunningError,
-    NymError,
     OwnFaultError,
     RemoteError,
     UnreachableError,
@@ -34,72 +34,37 @@ from nym.identity import load_identity
 from nym.reports import describe_left_out, network_report
 from nym.timing import duration
 from nym.wire.requests import BacklogReport
-from nym.wire.text import visible, visible_url
+from nym.wire.text import visible_url
 
 PATIENCE = 30.0  # seconds for the provider, and for a loop
 LOOK = 0.1
 MOST_OFF = 300.0  # seconds that the clock may be
 MUCH_LOSS = 0.03
 _SERVED = ("running", "waiting_for_network")  # states in which the provider answers
-_LONGEST_LINE = 2000  # characters; paths may be long
-
-
-class Finding(NamedTuple):
-    """What one check found; `advice` where something is to be done, `code` what it ends with."""
-
-    check: str
-    found: str
-    advice: str = ""
-    code: int = 0
-
-
-class _OverError(Exception):
-    """A check failed, and what follows makes no sense."""
-
-
-class _Findings:
-    """What was found, shown as it comes if it `is_shown`."""
-
-    def __init__(self, *, is_shown: bool) -> None:
-        self.all: list[Finding] = []
-        self._is_shown = is_shown
-
-    def add(self, finding: Finding) -> None:
-        """Another one."""
-        self.all.append(finding)
-        if self._is_shown:
-            _show(finding)
-
-    @contextmanager
-    def of(self, check: str) -> Iterator[None]:
-        """Whatever is raised inside is what this check found. Raises _OverError then."""
-        try:
-            yield
-        except _OverError:
-            raise
-        except (BrokenPipeError, OutputError):
-            raise  # that is about whoever reads this
-        except NymError as error:
-            self.add(Finding(check, str(error), "", error.exit_code))
-            raise _OverError from error
-        except Exception as error:
-            again = f"an error that should not happen ({type(error).__name__})"
-            self.add(Finding(check, crash.describe(error) or again, "", 1))
-            raise _OverError from error
 
 
 def check(options: Options) -> int:
-    """Check, print as it goes, and end with the code of the first thing that failed."""
-    findings = _Findings(is_shown=not options["--json"])
-    with suppress(_OverError):
-        _check_all(options["--id"], findings)
+    """Check, print what is found at once, and end with the code of the first thing that failed."""
+    findings = Findings(is_shown=not options["--json"])
+    with suppress(OverError):
+        if options["--running"]:
+            _check_running(options["--id"], findings)
+        else:
+            _check_all(options["--id"], findings)
     if options["--json"]:
-        say(json.dumps([_object(finding) for finding in findings.all]))
-    return next((finding.code for finding in findings.all if finding.code), 0)
+        say(findings.as_json())
+    return findings.code
 
 
-def _check_all(client_id: str, findings: _Findings) -> None:
-    """One check after the other, as long as what follows makes sense."""
+def _check_running(client_id: str, findings: Findings) -> None:
+    """Whether the client runs, and is healthy."""
+    with findings.of("client"), control(client_id) as client:
+        for finding in judge(client.ask(type="status")):
+            findings.add(finding)
+
+
+def _check_all(client_id: str, findings: Findings) -> None:
+    """One check after another, until one fails that the next ones depend on."""
     with findings.of("folder"):
         folder = existing_folder(client_id)
         findings.add(_check_folder(folder))
@@ -112,7 +77,7 @@ def _check_all(client_id: str, findings: _Findings) -> None:
         directory, date = _check_directory(client_id, config)
         findings.add(directory)
         if directory.code:
-            raise _OverError
+            raise OverError
     with findings.of("clock"):
         findings.add(_check_clock(date))
     with findings.of("client"), _running(client_id, folder, config) as (client, how):
@@ -120,22 +85,10 @@ def _check_all(client_id: str, findings: _Findings) -> None:
         with findings.of("provider"):
             findings.add(provider := _check_provider(client))
             if provider.code:
-                raise _OverError
+                raise OverError
         with findings.of("loop"):
             for finding in _check_loops(client_id, client, config):
                 findings.add(finding)
-
-
-def _show(finding: Finding) -> None:
-    word = "FAIL" if finding.code else "ok"
-    say(f"{word:<6}{finding.check:<11}{visible(finding.found, _LONGEST_LINE)}")
-    if finding.advice:
-        say(f"{'':17}{visible(finding.advice, _LONGEST_LINE)}")
-
-
-def _object(finding: Finding) -> dict[str, Any]:
-    check, found, advice, code = finding
-    return {"check": check, "ok": not code, "found": found, "advice": advice or None}
 
 
 def _check_folder(folder: Path) -> Finding:
@@ -155,20 +108,23 @@ def _check_folder(folder: Path) -> Finding:
 
 
 def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
-    """What it says of the network, and of the time."""
+    """What the directory lists, and the time that it tells."""
     url = config.client.directory_url
     try:
         (topology, judgement, _), listing = first_sight(config)
     except RemoteError as error:
         name = shlex.quote(client_id)
-        advice = f"name the network's: nym-client config set --id {name} client.directory URL"
+        advice = (
+            "is the directory down? If the address is wrong: "
+            f"nym-client config set --id {name} client.directory URL"
+        )
         if not config.client.directory and isinstance(error, UnreachableError):
             advice = (
-                "a client that is started brings a local network up there by itself; for another "
-                f"one, {advice}"
+                "no directory was named; a client that is started runs a local network there. To "
+                f"use another network: nym-client config set --id {name} client.directory URL"
             )
         if isinstance(error, OwnFaultError):
-            advice = ""  # it says itself what to do on this machine
+            advice = ""  # the error itself says what to do on this machine
         return Finding("directory", str(error), advice, error.exit_code), None
     network = network_report(topology, topology.digest(), judgement.left_out)
     found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
@@ -178,7 +134,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
 
 
 def _check_clock(there: float | None) -> Finding:
-    # The client needs none; TLS does, and people who read when a message came.
+    # The client itself needs no clock. TLS does, and so do people who read when a message arrived.
     if there is None:
         return Finding("clock", "the directory doesn't tell the time")
     off = abs(time.time() - there)
@@ -189,14 +145,14 @@ def _check_clock(there: float | None) -> Finding:
 
 @contextmanager
 def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Control, Finding]]:
-    """The client that runs, else one for as long as this takes: nothing of it is lost."""
+    """The running client; if there is none, one that runs for this check, and loses nothing."""
     with ExitStack() as stack:
         how = "it runs"
         try:
             client = stack.enter_context(control(client_id))
         except NotRunningError:
             how = "it doesn't run; one runs for this check"
-            # Keys aren't replaced before the client has its database.
+            # Under the lock, so that nobody replaces the keys before the client has its database.
             with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
                 passing = Client(
                     load_identity(folder), config, folder, None, CurrentContacts(nym_folder())
@@ -224,7 +180,7 @@ def _check_provider(client: Control) -> Finding:
 
 
 def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Finding]:
-    """Whether packets come through; what waits at the provider is not lost."""
+    """Whether packets come through. What still waits at the provider is not lost."""
     if not config.privacy.seal:
         yield Finding(
             "loop",
@@ -241,7 +197,7 @@ def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Fi
             advice = "mixnodes drop packets; status names those that are left out for it"
             yield Finding("loss", found, advice)
     elif backlog is not None:
-        yield Finding("loop", "a message to oneself has yet to come: others are before it")
+        yield Finding("loop", "a message to oneself has yet to arrive: others wait before it")
     else:
         found = (
             f"of {status['loops_sent']} messages to oneself none came back within "
@@ -260,7 +216,7 @@ def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Fi
 
 
 def _wait(client: Control, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The status, when it is enough, or when patience ends."""
+    """The status as soon as it is enough, or the last one after PATIENCE seconds."""
     give_up = time.monotonic() + PATIENCE
     while not is_enough(status := client.ask(type="status")) and time.monotonic() < give_up:
         gevent.sleep(LOOK)

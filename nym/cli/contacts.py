@@ -1,4 +1,4 @@
-"""`contacts`: names for addresses."""
+"""`contacts` gives names to addresses."""
 
 import json
 
@@ -6,18 +6,27 @@ from nym.cli import Options
 from nym.cli.options import checked, nym_folder
 from nym.cli.output import complain, say
 from nym.config.checks import check_key
-from nym.contacts import Contact, Contacts, add_contact, load_contacts, remove_contact
+from nym.contacts import (
+    Contact,
+    Contacts,
+    add_contact,
+    load_contacts,
+    remove_contact,
+    rename_contact,
+)
 from nym.errors import ConfigError
 from nym.sphinx import is_public_key
 from nym.wire.keys import decode_base58, encode_base58
 
 
 def contacts(options: Options) -> int:
-    """Add, remove or list."""
+    """Add, rename, remove or list contacts."""
     if options["add"]:
         check = check_key if options["--plain"] else _check_address
         address = decode_base58(checked("ADDRESS", options["ADDRESS"], check))
         add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
+    elif options["rename"]:
+        rename_contact(nym_folder(), options["NAME"], options["NEW"])
     elif options["remove"]:
         remove_contact(nym_folder(), options["NAME"])
     else:
@@ -28,11 +37,14 @@ def contacts(options: Options) -> int:
 def _check_address(value: str) -> None:
     check_key(value)
     if not is_public_key(decode_base58(value)):
-        raise ValueError("nobody can have this address; perhaps a character of it was changed")
+        raise ValueError("nobody can have this address; perhaps there is a typing error in it")
 
 
 def names_of_contacts() -> Contacts:
-    """The contacts, for what can do without names: none where they can't be read, and a word."""
+    """The contacts, for commands that can work without names.
+
+    If the file can't be read, the user is told, and there are none.
+    """
     try:
         return load_contacts(nym_folder())
     except ConfigError as error:
@@ -45,7 +57,8 @@ def _list(contacts: Contacts, *, is_json: bool) -> None:
         {
             "name": name,
             "address": encode_base58(contact.address),
-            "plain": contacts.is_plain(contact.address),  # of the address, whatever it is called
+            # It belongs to the address: another contact with the same one may be marked.
+            "plain": contacts.is_plain(contact.address),
         }
         for name, contact in sorted(contacts.known.items())
     ]

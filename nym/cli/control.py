@@ -1,8 +1,8 @@
-"""The running client, as the commands beside it see it: JSON objects in lines, over its socket.
+"""The connection from a command to the running client: JSON objects in lines, over its own socket.
 
-A client that is stopped, or hangs, answers nothing. A command that waits for it says so after
-SILENCE seconds. What only asks gives up after PATIENCE; where messages are on their way, the
-client is waited for.
+A client that is stopped (SIGSTOP), or hangs, doesn't answer. A command that waits for an answer
+says so after SILENCE seconds. A command that only asks gives up after PATIENCE seconds. One that
+has handed over messages keeps waiting, because only the client knows whether it has taken them.
 """
 
 import json
@@ -11,24 +11,26 @@ import shlex
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import gevent
 
-from nym.cli.options import client_folder
+from nym.cli.options import client_folder, known_ids
 from nym.cli.output import complain, watched_output
 from nym.errors import ConfigError, IdentityError, NotRunningError, NymError, refusal
 from nym.net.listening import unix_address
 from nym.sockets import CONTROL_SOCKET
 from nym.wire.lines import LineBuffer, whole
 
-SILENCE = 3.5  # seconds without an answer until it is said
-PATIENCE = 30.0  # seconds until a question is given up
-ALIVE = 1.0  # seconds without news until the client is asked whether it is there
-RETRY = 0.1  # seconds until another try where too many commands wait already
+SILENCE = 3.5  # seconds without an answer, after which the command says that it waits
+PATIENCE = 30.0  # seconds until a command gives up a question
+ALIVE = 1.0  # seconds without news until the client is asked whether it is still there
+STARTING = 5.0  # seconds that a client may take to start, on a slow machine, too
+RETRY = 0.1  # seconds between two attempts to connect
 LONGEST_READ = 1 << 16
 
 
@@ -43,10 +45,11 @@ class RefusedError(NymError):
 
 
 class Control:
-    """One connection to a running client. What it can't carry out raises RefusedError.
+    """One connection to a running client. A request that the client refuses raises RefusedError.
 
-    While it waits, `watched` descriptors that become readable raise BrokenPipeError, unless
-    `owes_word`: the client is then to be told of something that has happened already.
+    If one of the `watched` descriptors becomes readable while it waits, it raises BrokenPipeError,
+    because nobody reads the output any more. Not while `owes_word` is true: then the client has
+    yet to hear of something that has already happened.
     """
 
     def __init__(self, connection: socket.socket, client_id: str, watched: list[int]) -> None:
@@ -56,7 +59,7 @@ class Control:
         self._lines = LineBuffer()
         self._heard: deque[bytes] = deque()
         self._is_silent = False
-        self._is_asked = False  # whether it is there
+        self._asked_at: float | None = None  # when `news` asked whether the client is there
         self.owes_word = False
 
     def say(self, **request: object) -> None:
@@ -64,7 +67,7 @@ class Control:
         left = memoryview(json.dumps(request).encode() + b"\n")
         began = time.monotonic()
         while left:
-            if self._is_ready(SILENCE, is_writing=True):
+            if self._wait(SILENCE, is_writing=True):
                 try:
                     left = left[self._connection.send(left) :]
                 except OSError as error:
@@ -72,59 +75,74 @@ class Control:
                 began = time.monotonic()
             self._note_silence(began)
 
-    def hear(self, patience: float | None = None) -> dict[str, Any]:
-        """The answer to what was said, within `patience` seconds.
+    def hear(self, patience: float = inf) -> dict[str, Any]:
+        """The answer to a request, within `patience` seconds.
 
-        Raises NotRunningError, RefusedError.
+        Raises NotRunningError, and RefusedError if the client refused the request.
         """
-        answer = self.outcome(patience)
-        if isinstance(answer, RefusedError):
-            raise answer
-        return answer
+        return _unless_refused(self.outcome(patience))
 
-    def outcome(self, patience: float | None = None) -> "dict[str, Any] | RefusedError":
-        """The same, but for the refusal in it. Raises NotRunningError."""
+    def outcome(self, patience: float = inf) -> "dict[str, Any] | RefusedError":
+        """Like `hear`, but returns a refusal instead of raising it."""
         began = time.monotonic()
         while not self._heard:
-            if self._is_ready(SILENCE):
+            if self._wait(SILENCE):
                 self._read()
-            elif patience is not None and time.monotonic() - began >= patience:
+            elif time.monotonic() - began >= patience:
                 raise NotRunningError(
                     f'the client "{self._client_id}" does not answer; it is stopped, or hangs'
                 )
             self._note_silence(began)
-        answer: dict[str, Any] = json.loads(self._heard.popleft())
-        return RefusedError(answer) if answer["type"] == "error" else answer
+        return self._next()
 
-    def news(self) -> dict[str, Any]:
-        """The next object, asked for or not, however long it takes. Raises as `hear` does."""
+    def news(self, until: float = inf, beside: Sequence[int] = ()) -> dict[str, Any] | None:
+        """The next object, asked for or not.
+
+        None if there is none until then (`time.monotonic`), or as soon as a file `beside` can be
+        read. Raises what `hear` raises.
+        """
         while True:
-            if not (self._heard or self._is_asked or self._is_ready(ALIVE)):
-                self.say(type="ownDetails")
-                self._is_asked = True
-            said = self.hear()
+            while not self._heard:
+                now = time.monotonic()
+                if now >= until:
+                    return None
+                ready = self._wait(min(ALIVE, until - now), beside=beside)
+                if self._connection in ready:
+                    self._read()
+                elif ready:
+                    return None
+                elif self._asked_at is None:
+                    # The connection of a client that was killed is closed. That of one that hangs
+                    # is not: it shows because this is not answered.
+                    self.say(type="ownDetails")
+                    self._asked_at = now
+                if self._asked_at is not None:
+                    self._note_silence(self._asked_at)
+            said = _unless_refused(self._next())
             if said["type"] != "ownDetails":
                 return said
-            self._is_asked = False
+            self._asked_at = None
 
     def ask(self, **request: object) -> dict[str, Any]:
-        """One request, and its answer, within PATIENCE seconds."""
+        """One request, and its answer within PATIENCE seconds. Raises what `hear` raises."""
         self.say(**request)
         return self.hear(PATIENCE)
 
-    def _is_ready(self, seconds: float, *, is_writing: bool = False) -> bool:
-        """Whether it can be read, or written, within so many seconds."""
-        wanted: list[Any] = [self._connection]
+    def _next(self) -> "dict[str, Any] | RefusedError":
+        answer: dict[str, Any] = json.loads(self._heard.popleft())
+        return RefusedError(answer) if answer["type"] == "error" else answer
+
+    def _wait(
+        self, seconds: float, *, is_writing: bool = False, beside: Sequence[int] = ()
+    ) -> list[Any]:
+        """What becomes ready within so many seconds: the connection, a file `beside` it, both."""
         watched = [] if self.owes_word else self._watched
-        readable, writable, _ = select.select(
-            [*watched, *([] if is_writing else wanted)],
-            wanted if is_writing else [],
-            [],
-            seconds,
-        )
+        reading: list[Any] = [] if is_writing else [self._connection]
+        writing: list[Any] = [self._connection] if is_writing else []
+        readable, writable, _ = select.select([*watched, *reading, *beside], writing, [], seconds)
         if any(file in readable for file in watched):
             raise BrokenPipeError
-        return bool(readable or writable)
+        return [*readable, *writable]
 
     def _read(self) -> None:
         try:
@@ -136,7 +154,7 @@ class Control:
         self._heard += map(whole, self._lines.feed(data))
 
     def _note_silence(self, began: float) -> None:
-        """Say when it begins, and when it ends."""
+        """Tell the user once when a silence has become long, and once when it ends."""
         is_silent = not self._heard and time.monotonic() - began >= SILENCE
         if is_silent != self._is_silent:
             how = "does not answer; waiting for it" if is_silent else "answers again"
@@ -144,7 +162,10 @@ class Control:
         self._is_silent = is_silent
 
     def _last_word(self) -> NymError:
-        """Why nothing can be said any more: what the client said before it hung up, else that."""
+        """The error to raise when the client has closed the connection.
+
+        The client may have said why before it did, as when it has too many connections.
+        """
         try:
             while not self._heard:
                 self._read()
@@ -160,38 +181,70 @@ class Control:
         )
 
 
-@contextmanager
-def control(client_id: str, *, is_reader: bool = False) -> Iterator[Control]:
-    """A connection to the client with this id. Raises NotRunningError, IdentityError.
+def _unless_refused(answer: "dict[str, Any] | RefusedError") -> dict[str, Any]:
+    if isinstance(answer, RefusedError):
+        raise answer
+    return answer
 
-    Where what it says goes to standard output, `is_reader`, nothing is waited for any longer than
-    somebody reads there: BrokenPipeError.
+
+@contextmanager
+def control(client_id: str, *, is_reader: bool = False, patience: float = 0.0) -> Iterator[Control]:
+    """A connection to the client with this id. Raises NotRunningError, IdentityError, ConfigError.
+
+    With `is_reader`, answers go to standard output. When nobody reads that any more, waiting ends
+    with BrokenPipeError. A client that doesn't run is waited for, `patience` seconds long: it may
+    be starting.
     """
     folder = existing_folder(client_id)
-    with socket.socket(socket.AF_UNIX) as connection, watched_output(is_reader) as watched:
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+        watched = stack.enter_context(watched_output(is_reader))
+        _reach(connection, folder, patience)
+        yield Control(connection, client_id, watched)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a client runs with this folder. Raises ConfigError."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            _reach(connection, folder, 0.0)
+        except NotRunningError:
+            return False
+    return True
+
+
+def _reach(connection: socket.socket, folder: Path, patience: float) -> None:
+    """Connect to the client of this folder. Raises NotRunningError, ConfigError."""
+    name = shlex.quote(folder.name)
+    began = time.monotonic()
+    while True:
         try:
             with unix_address(folder / CONTROL_SOCKET) as address:
-                _connect(connection, address, client_id)
+                _connect(connection, address, folder.name)
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NotRunningError(
-                f'the client "{client_id}" doesn\'t run; start it with: '
-                f"nym-client tcpsocket --id {shlex.quote(client_id)}"
-            ) from error
+            # A client that was killed leaves a socket behind, which refuses connections.
+            if time.monotonic() - began >= patience:
+                raise NotRunningError(
+                    f'the client "{folder.name}" doesn\'t run; start it with: '
+                    f"nym-client tcpsocket --id {name}"
+                ) from error
+            gevent.sleep(RETRY)
         except OSError as error:
             raise ConfigError(
                 f"{folder / CONTROL_SOCKET} can't be used: {error.strerror}"
             ) from error
-        yield Control(connection, client_id, watched)
+        else:
+            return
 
 
 def _connect(connection: socket.socket, address: str, client_id: str) -> None:
-    """Raises OSError; NotRunningError where the client takes nobody for PATIENCE seconds."""
+    """Raises OSError; NotRunningError if the client accepts no connection for PATIENCE seconds."""
     began, is_said = time.monotonic(), False
     connection.setblocking(False)
     while True:
         try:
             connection.connect(address)
-        except BlockingIOError as error:  # so many wait already that the kernel takes no more
+        except BlockingIOError as error:  # its queue is full, which a stopped client doesn't empty
             waited = time.monotonic() - began
             if waited >= PATIENCE:
                 raise NotRunningError(
@@ -213,13 +266,10 @@ def existing_folder(client_id: str) -> Path:
     except OSError as error:
         raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
     if not is_there:
-        try:
-            others = sorted(other.name for other in folder.parent.iterdir() if other.is_dir())
-        except OSError:
-            others = []
+        others = known_ids()
         there = f" (there are: {', '.join(others)})" if others else ""
         raise IdentityError(
-            f'there is no client "{client_id}"{there}; make it with: '
+            f'there is no client "{client_id}" in {folder.parent}{there}; make it with: '
             f"nym-client init --id {shlex.quote(client_id)}"
         )
     return folder

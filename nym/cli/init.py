@@ -1,11 +1,11 @@
-"""`init`: a client's folder, keys and configuration."""
+"""`init` makes a client: its folder, its keys and its settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.banner import banner
-from nym.cli.options import checked, client_folder
+from nym.cli.options import checked, client_folder, number
 from nym.cli.output import say
 from nym.config import Config, Value, with_values
 from nym.config.checks import check_directory, check_provider
@@ -31,6 +31,8 @@ def init(options: Options) -> int:
         wanted["client.provider"] = checked("--provider", options["--provider"], check_provider)
     if options["--directory"] is not None:
         wanted["client.directory"] = checked("--directory", options["--directory"], check_directory)
+    if options["--port"] is not None:
+        wanted["socket.port"] = number("--port", options["--port"], 0, 65535)
 
     with os_errors_as(ConfigError, f"{folder} can't be used"):
         make_folder(folder)
@@ -46,32 +48,36 @@ def init(options: Options) -> int:
 
 
 def _init(folder: Path, wanted: Mapping[str, Value], *, is_forced: bool) -> tuple[Identity, str]:
-    """(the new keys, what was kept of the old ones), while nobody else changes the folder."""
+    """The new keys, and a sentence about what was kept of the old ones, or "".
+
+    The folder is locked meanwhile, so that two `init` can't mix their keys.
+    """
     with locked(folder):
         config = load_config(folder)
         if has_identity(folder) and not is_forced:
             raise IdentityError(
-                f'the client "{folder.name}" exists{_address_in(folder)}, and was left as it is: '
-                "take another --id, or --force to replace its keys, and with them its address"
+                f'the client "{folder.name}" exists{_address_in(folder)}, and was not changed. '
+                "Choose another --id for another client"
             )
         kept = _set_database_aside(folder)
         return make_client(folder, with_values(config, wanted)), kept
 
 
 def make_client(folder: Path, config: Config) -> Identity:
-    """New keys in `folder`, and `config` in its config.toml. Raises ConfigError, IdentityError."""
+    """Write new keys, and `config`, to `folder`. Raises ConfigError, IdentityError."""
     identity = generate_identity()
     with os_errors_as(ConfigError, f"{folder} can't be used"):
         make_folder(folder)
-    save_config(config, folder)  # first: it can be refused, and keys are not to be left alone then
+    # The settings come first. If they can't be written, no keys are left without settings.
+    save_config(config, folder)
     save_identity(identity, folder)
     return identity
 
 
 def _set_database_aside(folder: Path) -> str:
-    """Keep the messages of the keys that were there, and say where.
+    """Keep the messages that belong to the old keys; returns a sentence that says where, or "".
 
-    Without its private key nobody can read a database, so that is kept with it. Raises
+    A database can't be read without its private key, so the key is kept with it. Raises
     FolderInUseError while a client runs, ConfigError.
     """
     database = folder / FILE
@@ -80,7 +86,8 @@ def _set_database_aside(folder: Path) -> str:
             return ""
         kept = name_aside(FILE, "replaced")
         key = kept.replace(FILE, PRIVATE_FILE)
-        # The key first: what is left where this is interrupted is no client, and can't be started.
+        # The key is moved first. If this is interrupted, the folder has no key, so no client can be
+        # started there with a database that it could not read.
         had_key = (folder / PRIVATE_FILE).exists()
         if had_key:
             (folder / PRIVATE_FILE).rename(folder / key)
@@ -93,4 +100,4 @@ def _address_in(folder: Path) -> str:
     try:
         return f" with the address {load_identity(folder).address}"
     except IdentityError:
-        return ""  # damaged keys are keys, too: perhaps they can be mended
+        return ""  # damaged keys are kept, too: somebody may be able to repair them

@@ -1,4 +1,4 @@
-"""`status`, `clients`, `address`: what there is to be seen of a client."""
+"""`status`, `clients` and `address` show a client from outside."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
 PERIOD = 1.0  # seconds between looks
-_STATES = {
+STATES = {
     "running": "running",
     "waiting_for_directory": "waiting for the directory",
     "waiting_for_provider": "waiting for the provider",
@@ -30,7 +30,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 def status(options: Options) -> int:
-    """How the client runs, once or again and again."""
+    """How the client is doing, once, or again every second."""
     with control(options["--id"], is_reader=True) as client:
         while True:
             report = client.ask(type="status")
@@ -43,14 +43,14 @@ def status(options: Options) -> int:
             if not options["--watch"]:
                 say(table)
                 return 0
-            # Elsewhere than on a terminal that can be cleared, one table below the other.
+            # If the output is no terminal that can be cleared, one table stands below the other.
             say(f"{_CLEAR}{table}" if is_terminal(sys.stdout) else f"{table}\n")
             time.sleep(PERIOD)
 
 
 def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
-    """What people want to know, with names for it."""
-    state = f"{_STATES[report['state']]} for {duration(report['state_seconds'])}"
+    """The lines of the table: what people want to know, and its name."""
+    state = f"{STATES[report['state']]} for {duration(report['state_seconds'])}"
     plain_refused = report["plain_refused"]
     rows = [
         ("client", f"{client_id}, {state}"),
@@ -61,7 +61,10 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         ("provider", report["provider"] or "none yet"),
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
         ("to send", _messages(report["outbox"])),
-        ("to fetch", _messages(report["inbox"], (report["inbox_lost"], "lost for want of room"))),
+        (
+            "to fetch",
+            _messages(report["inbox"], (report["inbox_lost"], "lost because there was no room")),
+        ),
         *([("refused", f"{plain_refused} plain")] if plain_refused else []),
         ("partial", _messages(report["partial"], (report["partial_lost"], "given up"))),
         ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
@@ -90,7 +93,7 @@ def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
 
 
 def clients(options: Options) -> int:
-    """The addresses that the directory knows."""
+    """The addresses that the directory lists."""
     contacts = names_of_contacts()
     with control(options["--id"]) as client:
         addresses = client.ask(type="getClients")["clients"]
@@ -104,7 +107,7 @@ def clients(options: Options) -> int:
 
 
 def address(options: Options) -> int:
-    """The own address, which needs no running client."""
+    """The client's own address. The client doesn't have to run."""
     own = load_identity(existing_folder(options["--id"])).address
     if options["--json"]:
         say(json.dumps({"address": own}))

@@ -68,8 +68,8 @@ def page() -> str:
 
 
 def _page() -> Iterator[str]:
-    name = SUMMARY.partition(":")[0]
-    yield '.\\" Made by nym/cli/manual.py of nym/cli/usage.py.'
+    name = SUMMARY.partition(",")[0]
+    yield '.\\" Made by nym/cli/manual.py from nym/cli/usage/.'
     yield f'.TH NYM\\-CLIENT 1 "" "nym\\-client {__version__}" "User Commands"'
     yield from [".SH NAME", f"nym\\-client \\- {_text(name[0].lower() + name[1:])}"]
     yield from [".SH SYNOPSIS", *_verbatim(_indented(FORMS))]

@@ -1,4 +1,7 @@
-"""What is wrong with a command line that can't be understood, and what was perhaps meant."""
+"""Says what is wrong with a command line, and what was perhaps meant.
+
+A suggestion never names an option that destroys something.
+"""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -7,9 +10,18 @@ from typing import NamedTuple
 from nym.cli.command import HELP, Command, Form, Option
 from nym.cli.usage import COMMANDS
 
+# What other programs call it, and what does it here.
+_ELSEWHERE = {
+    "run": "nym-client tcpsocket --id ID runs a client",
+    "start": "nym-client tcpsocket --id ID runs a client",
+    "stop": "Ctrl-C or SIGTERM stops a client; under systemd: systemctl stop nym-client@ID",
+    "logs": "a client writes its log to standard error; under systemd: journalctl -u nym-client@ID",
+    "ls": "nym-client list shows the clients, nym-client clients the addresses in the directory",
+}
+
 
 class _Given(NamedTuple):
-    """What stands on a command line; `option` is None where the command has none of this name."""
+    """An option on a command line; `option` is None if the command has none with this name."""
 
     name: str
     option: Option | None
@@ -18,7 +30,10 @@ class _Given(NamedTuple):
 
 def unknown_command(word: str) -> str:
     """About a first word that is no command."""
-    known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    if word in _ELSEWHERE:
+        known = f"; {_ELSEWHERE[word]}"
+    else:
+        known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
     return f'there is no command "{word}"{known}\nmore with: nym-client --help'
 
 
@@ -35,7 +50,8 @@ def misuse(command: Command, arguments: list[str]) -> str:
         given = [one.option for one in options if one.option]
         found = _about_form(forms[0], given, words[bool(forms[0].words) :])
     if not found:
-        found = f"these arguments don't fit: {' '.join(arguments)}"
+        # They are not repeated here: there may be a message in them, and this may go to a log.
+        found = "these arguments don't fit together"
     return f"{found}\nusage: {command.short_usage}"
 
 
@@ -58,7 +74,7 @@ def _read(command: Command, arguments: list[str]) -> tuple[list[_Given], list[st
 
 
 def _options(command: Command, word: str) -> Iterator[_Given]:
-    """One with its name written out, or begun, as docopt takes it; or short ones together."""
+    """One long option, which may be abbreviated, as docopt allows it; or several short ones."""
     if word.startswith("--"):
         name, has_value, _ = word.partition("=")
         named = [option for option in command.options if option.name == name]
@@ -106,7 +122,7 @@ def _about_form(form: Form, options: list[Option], words: list[str]) -> str | No
 
 
 def _other(command: Command, name: str) -> str:
-    """An option of this command that was perhaps meant, or commands that have the one named."""
+    """An option of this command that was perhaps meant, or the commands that have this option."""
     harmless = {o.name.lstrip("-"): o.name for o in command.options if not o.is_destructive}
     if close := _suggestion(name.lstrip("-"), harmless, "--"):
         return close

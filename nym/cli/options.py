@@ -1,4 +1,4 @@
-"""Options of the command line to values, and where a client lives."""
+"""Turns options of the command line into values, and finds the clients' folders."""
 
 import os
 from collections.abc import Callable
@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from nym.config.checks import check_id
-from nym.errors import ConfigError, UsageError
+from nym.errors import ConfigError, IdentityError, UsageError
+from nym.files import os_errors_as
 
 Value = TypeVar("Value")
 
+# How the name of a folder begins while its client is being deleted. If that is interrupted, what is
+# left is no client any more.
+REMOVED = ".deleted-"
+
 
 def nym_folder() -> Path:
-    """`nym` in the user's configuration folder, as XDG has it; relative ones don't count."""
+    """`nym` in the user's configuration folder. XDG's specification ignores relative paths."""
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(configured):
         return Path(configured) / "nym"
@@ -20,14 +25,52 @@ def nym_folder() -> Path:
         return Path.home() / ".config" / "nym"
     except RuntimeError as error:
         raise ConfigError(
-            "this user has no home; set XDG_CONFIG_HOME to a folder for the client"
+            "this user has no home folder; set XDG_CONFIG_HOME to a folder for the client"
         ) from error
 
 
 def client_folder(client_id: str) -> Path:
     """The folder of one client. Raises UsageError for an id that can't be a folder's name."""
     checked("--id", client_id, check_id)
-    return nym_folder() / "clients" / client_id
+    return clients_folder() / client_id
+
+
+def clients_folder() -> Path:
+    """The folder that has a folder for each client of this user."""
+    return nym_folder() / "clients"
+
+
+def known_ids() -> list[str]:
+    """The ids of this user's clients, in order. Raises ConfigError."""
+    folder = clients_folder()
+    with os_errors_as(ConfigError, f"{folder} can't be read"):
+        if not folder.is_dir():
+            return []
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and _is_id(path.name))
+
+
+def only_client() -> str:
+    """The id of this user's client where there is only one. Raises IdentityError, UsageError.
+
+    With several, none is taken for granted: a command that guesses may send under the wrong name.
+    """
+    match known_ids():
+        case [only]:
+            return only
+        case []:
+            raise IdentityError(
+                f"there is no client in {clients_folder()}; make one with: nym-client init --id ID"
+            )
+        case several:
+            raise UsageError(f"--id ID is missing; there are {', '.join(several)}")
+
+
+def _is_id(name: str) -> bool:
+    try:
+        check_id(name)
+    except ValueError:
+        return False
+    return not name.startswith(REMOVED)
 
 
 def checked(name: str, value: Value, check: Callable[[Value], None]) -> Value:

@@ -1,38 +1,55 @@
-"""`receive`: messages from the running client to standard output, each until it is written."""
+"""`receive` writes messages from the running client to standard output.
+
+The client removes a message only when this command says that it has been written.
+"""
 
 import base64
 import json
 import sys
+import time
+from math import inf
 from typing import Any
 
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
-from nym.cli.control import control
+from nym.cli.control import STARTING, control
 from nym.cli.options import number
 from nym.cli.output import complain, write
+from nym.errors import NymError
 from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
 MOST = 10**8
-_LONGEST_SHOWN = 10  # characters that one becomes: \\U0010ffff
-_PLAIN = b"(plain) "  # before a message that the provider could read, and make up
+LONGEST_TIMEOUT = 10**8  # seconds
+_LONGEST_SHOWN = 10  # characters that one character can become: \\U0010ffff
+_PLAIN = b"(plain) "  # stands before a message that the provider could read, or could have made up
+
+
+class TimeoutReachedError(NymError):
+    """Fewer messages have arrived in time than were asked for."""
 
 
 def receive(options: Options) -> int:
-    """Write messages, and acknowledge each when it is written."""
-    count = None if options["--count"] is None else number("--count", options["--count"], 1, MOST)
+    """Write messages, and acknowledge each one once it is written."""
+    count = _number("--count", options, 1, MOST)
+    timeout = _number("--timeout", options, 0, LONGEST_TIMEOUT)
+    waits = bool(options["--follow"] or count or timeout is not None)
+    until = inf if timeout is None else time.monotonic() + timeout
     writer = _Writer(options)
-    with control(options["--id"], is_reader=True) as client:
-        # One at a time: as long as nobody reads here, the client writes nothing either.
-        waits = bool(options["--follow"] or count)
+    with control(options["--id"], is_reader=True, patience=STARTING) as client:
+        # One message at a time: as long as nobody reads the output, the client keeps the rest.
         client.ask(type="subscribe", window=1, follow=waits)
         acknowledged = 0
         while acknowledged != count:
-            said = client.news()
+            # Once a message is written the client has to hear of it, or it would come again.
+            said = client.news(inf if client.owes_word else until)
+            if said is None:
+                _check_count(acknowledged, count, timeout)
+                break
             match said["type"]:
                 case "message":
                     writer.write(said)
-                    # It was read, also where its reader has gone since: it isn't to come again.
+                    # From here on a reader that goes away changes nothing: it has read this.
                     client.owes_word = True
                     client.say(type="ack", id=said["id"])
                 case "ack":
@@ -45,8 +62,20 @@ def receive(options: Options) -> int:
     return 0
 
 
+def _number(name: str, options: Options, lowest: int, highest: int) -> int | None:
+    return None if options[name] is None else number(name, options[name], lowest, highest)
+
+
+def _check_count(acknowledged: int, count: int | None, timeout: int | None) -> None:
+    """Raises TimeoutReachedError if more messages were wanted. The others stay with the client."""
+    if count is not None and acknowledged < count:
+        raise TimeoutReachedError(
+            f"only {acknowledged} of {count} messages arrived within {timeout} s"
+        )
+
+
 class _Writer:
-    """Puts messages on standard output in the form that is asked for."""
+    """Writes messages to standard output, in the form that the options ask for."""
 
     def __init__(self, options: Options) -> None:
         self._is_json = options["--json"]
@@ -56,7 +85,7 @@ class _Writer:
         self._contacts = names_of_contacts()
 
     def write(self, said: dict[str, Any]) -> None:
-        """All of a message. Raises OutputError, BrokenPipeError: then it stays with the client."""
+        """All of a message. If this raises OutputError or BrokenPipeError, the client keeps it."""
         message = base64.b64decode(said["data"])
         if self._is_json:
             data = self._object(said, message)
@@ -81,11 +110,11 @@ class _Writer:
             "data": said["data"],
             "text": text,
         }
-        return json.dumps(fields).encode()  # ASCII: a terminal carries nothing out
+        return json.dumps(fields).encode()  # ASCII, so that no terminal obeys what is in it
 
 
 def shown(message: bytes) -> bytes:
-    """A message for a terminal, which carries out nothing of it but line ends."""
+    """A message for a terminal: line ends stay, other control characters are written out."""
     text = message.decode(errors="backslashreplace").replace("\r\n", "\n")
     lines = text.replace("\t", " " * 8).split("\n")
     return "\n".join(visible(line, _LONGEST_SHOWN * len(line) + 1) for line in lines).encode()

@@ -1,7 +1,8 @@
-"""`send`: a message from a file or a pipe, or one a line, to the running client."""
+"""`send` hands messages to the running client: a text, a file, a pipe, or the lines of one."""
 
 import base64
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from nym.cli import Options
-from nym.cli.control import Control, RefusedError, control
+from nym.cli.control import STARTING, Control, RefusedError, control
 from nym.cli.options import client_folder, nym_folder
 from nym.cli.output import complain, say
 from nym.cli.progress import bar, is_shown
@@ -22,31 +23,25 @@ from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_SEALED
 
 MOST_AT_ONCE = 64  # messages that are handed over together
-FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds until a full outbox is tried again
-SAY_AGAIN = 60.0  # seconds until it is said again that, and why, it is full
-LOOK = 0.2  # seconds between looks for an acknowledgement
-MOST_NAMED = 10  # refused lines
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two attempts with a full outbox
+SAY_AGAIN = 60.0  # seconds until the user is told again that the outbox is full, and why
+LOOK = 0.2  # seconds between two looks for an acknowledgement
+MOST_NAMED = 10  # refused lines that an error names
 _ENDS = {"failed": "given up", "cancelled": "cancelled"}
-WORTH_SAYING = 10.0  # seconds that a message takes
+WORTH_SAYING = 10.0  # seconds: the user is told beforehand of what takes longer
 
 
 class SendError(NymError):
-    """A message that can't be read, wasn't accepted, or did not arrive."""
+    """A message that can't be read, was not accepted, or did not arrive."""
 
 
 def send(options: Options) -> int:
-    """Hand over everything, and wait for acknowledgements where that is asked for."""
+    """Hand over everything; with --wait, also wait for the acknowledgements."""
     manner = _manner(options)
     with ExitStack() as stack:
-        client = stack.enter_context(control(options["--id"]))
-        source = _open(options["FILE"], stack)
-        if options["--lines"]:
-            batches = _lines(source)
-        else:
-            message = _read_message(source)
-            _announce(message, options)
-            batches = iter([[message]])
-        client.ask(type="ownDetails")  # one that doesn't answer gets nothing
+        client = stack.enter_context(control(options["--id"], patience=STARTING))
+        batches = _batches(options, stack)
+        client.ask(type="ownDetails")  # a client that doesn't answer is given nothing
         outbox = _Outbox(client, manner)
         for batch in batches:
             for message_id in outbox.accept(batch):
@@ -78,10 +73,27 @@ def _manner(options: Options) -> dict[str, Any]:
     return manner
 
 
+def _batches(options: Options, stack: ExitStack) -> Iterator[list[bytes]]:
+    """The messages, in groups that are handed over together."""
+    if options["--message"] is not None:
+        if options["FILE"] is not None:
+            raise UsageError("--message and FILE can't be used together")
+        # As bytes, so that a text in any encoding arrives as it was typed.
+        return iter([[_checked(os.fsencode(options["--message"]), options)]])
+    source = _open(options["FILE"], stack)
+    if options["--lines"]:
+        return _lines(source)
+    return iter([[_checked(_read_message(source), options)]])
+
+
 def _open(name: str | None, stack: ExitStack) -> BinaryIO:
     if name not in (None, "-"):
         try:
             return stack.enter_context(open(name, "rb"))
+        except FileNotFoundError as error:
+            raise SendError(
+                f"there is no file {name}; to send a text, use --message TEXT"
+            ) from error
         except OSError as error:
             raise SendError(f"{name} can't be read: {error.strerror}") from error
     if sys.stdin is None:
@@ -96,8 +108,8 @@ def _read_message(source: BinaryIO) -> bytes:
         message = source.read(LONGEST_SEALED + 1)
     if len(message) > LONGEST_SEALED:
         raise SendError(
-            f"this is longer than a message can be, {LONGEST_SEALED >> 20} MiB, and nothing of it "
-            "was sent; split cuts it into pieces"
+            f"this is longer than a message can be, {LONGEST_SEALED >> 20} MiB, and nothing was "
+            "sent; the command split cuts it into pieces"
         )
     return message
 
@@ -107,7 +119,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SendError(f"what is to be sent can't be read: {error.strerror}") from error
+        raise SendError(f"the input can't be read: {error.strerror}") from error
 
 
 def _read_some(source: BinaryIO) -> bytes:
@@ -117,7 +129,7 @@ def _read_some(source: BinaryIO) -> bytes:
 
 
 def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
-    """The lines that are there already together, so that the client writes them in one go."""
+    """Lines, with those that are already there together, so that one write takes them to disk."""
     rest, count = b"", 0
     while more := _read_some(source):
         *lines, rest = (rest + more).split(b"\n")
@@ -126,31 +138,32 @@ def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
         count += len(lines)
         if len(rest) > LONGEST_SEALED:
             raise SendError(
-                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; it "
-                "was not sent, nor what follows it"
+                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; "
+                "neither it nor what follows was sent"
             )
     if rest:
         yield [rest]
 
 
-def _announce(message: bytes, options: Options) -> None:
-    """Say beforehand what takes long: cover traffic sets the pace, and nothing hurries it."""
+def _checked(message: bytes, options: Options) -> bytes:
+    """`message`. If it will take long, the user is told: nothing may hurry the cover traffic."""
     if options["--plain"] or not is_shown():
-        return
+        return message
     traffic = load_config(client_folder(options["--id"])).traffic
     packets = fragment_count(len(message), reliable=options["--reliable"] or options["--wait"])
     seconds = packets * traffic.message_sending_average_delay
     if seconds >= WORTH_SAYING:
         complain(
-            f"{len(message)} bytes are {packets} packets; at the pace of the cover traffic they "
-            f"take {duration(seconds)} or more"
+            f"{len(message)} bytes are {packets} packets, which take {duration(seconds)} or more: "
+            "they leave at the rate of the cover traffic"
         )
+    return message
 
 
 class _Outbox:
-    """The client's, which may be full: then what it has no room for waits here, in order.
+    """The client's outbox. While it is full, messages wait here, in their order.
 
-    A refused line stops nothing: the others were handed over with it.
+    A refused line doesn't stop the others, which were handed over together with it.
     """
 
     def __init__(self, client: Control, manner: dict[str, Any]) -> None:
@@ -162,7 +175,7 @@ class _Outbox:
         self.refused: list[tuple[int, RefusedError]] = []  # (which one, counted from 1, why)
 
     def accept(self, messages: list[bytes]) -> Iterator[str]:
-        """The ids under which the client accepted them, as it does."""
+        """Hand over messages; yields the id of each as soon as the client has accepted it."""
         waiting = list(enumerate(messages, self._read + 1))
         self._read += len(messages)
         while waiting:
@@ -183,7 +196,7 @@ class _Outbox:
             self._pause(full)
 
     def check(self) -> None:
-        """Raises RefusedError or SendError where something was refused."""
+        """Raises RefusedError or SendError if something was refused."""
         if not self.refused:
             return
         number, why = self.refused[0]
@@ -192,12 +205,12 @@ class _Outbox:
         which = ", ".join(str(number) for number, _ in self.refused[:MOST_NAMED])
         more = ", ..." if len(self.refused) > MOST_NAMED else ""
         raise SendError(
-            f"of {self._read} lines these were refused, the others accepted: {which}{more}. "
+            f"of {self._read} lines, these were refused: {which}{more}. The others were accepted. "
             f"Line {number}: {why}"
         )
 
     def _pause(self, full: str | None) -> None:
-        """Wait for room, if it is `full`; that sentence is said, and from time to time again."""
+        """If the outbox is full, wait a moment. `full` says why; the user is told now and then."""
         if full is None:
             self._wait = self._said = 0.0
             return
@@ -209,9 +222,9 @@ class _Outbox:
 
 
 def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
-    """Until everything was acknowledged. Raises SendError for what was given up or cancelled."""
+    """Wait for all acknowledgements. Raises SendError if a message was given up or cancelled."""
     failed = []
-    said = {"turn", "hand_over"}  # which goes without saying
+    said = {"turn", "hand_over"}  # reasons that every message has for a while
     began = time.monotonic()
     with bar(sum(length for _, length in accepted)) as shown:
         for message_id, length in accepted:

@@ -1,4 +1,4 @@
-"""`config`: the settings in force, and changing one of them in config.toml."""
+"""`config` shows the settings that apply, and changes single ones in config.toml."""
 
 import json
 from collections.abc import Iterator
@@ -8,15 +8,23 @@ from typing import Any
 from nym.cli import Options
 from nym.cli.control import existing_folder
 from nym.cli.output import say
-from nym.config import values_of
-from nym.config.file import change_setting, load_config, settings_in_file
+from nym.config import Value, values_of
+from nym.config.file import change_setting, load_config, remove_setting, settings_in_file
+from nym.config.text import setting_named
 
 
 def config(options: Options) -> int:
-    """Show all, or change one."""
+    """Show all settings, print one, or change one."""
     folder = existing_folder(options["--id"])
     if options["set"]:
         change_setting(folder, options["KEY"], options["VALUE"])
+        return 0
+    if options["unset"]:
+        remove_setting(folder, options["KEY"])
+        return 0
+    if options["get"]:
+        key = setting_named(options["KEY"]).key
+        say(next(_bare(one["value"]) for one in _settings(folder) if one["key"] == key))
         return 0
     settings = list(_settings(folder))
     if options["--json"]:
@@ -30,11 +38,16 @@ def config(options: Options) -> int:
 def _settings(folder: Path) -> Iterator[dict[str, Any]]:
     config, in_file = load_config(folder), settings_in_file(folder)
     for key, value in values_of(config).items():
-        # An empty text is as good as none.
+        # An empty text means the same as no setting.
         source = "file" if key in in_file and value != "" else "default"
         if key == "client.directory":
             value = config.client.directory_url
         yield {"key": key, "value": value, "source": source}
+
+
+def _bare(value: Value) -> str:
+    """A value for a script: as `set` takes it, so texts have no quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _line(setting: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the program is made of, for reports of errors: `--version --verbose`."""
+"""`version`, and what `--version` prints: what the program is made of, for reports of errors."""
 
 import platform
 import sqlite3
@@ -10,11 +10,19 @@ import gevent
 import pysodium
 
 from nym import __version__
+from nym.cli import Options
 from nym.cli.build import commit, is_one_file
+from nym.cli.output import say
+
+
+def version(options: Options) -> int:
+    """Print the version; with --verbose, everything that matters for a report."""
+    say("\n".join(versions()) if options["--verbose"] else f"nym-client {__version__}")
+    return 0
 
 
 def versions() -> Iterator[str]:
-    """A line each."""
+    """One line for each part."""
     yield f"nym-client {__version__}"
     yield f"commit     {commit()}"
     yield f"Python     {platform.python_version()}"

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from nym.config import ClientSettings, Config
-from nym.config.text import change_text, format_config, parse_config, parse_toml
+from nym.config.text import (
+    change_text,
+    format_config,
+    parse_config,
+    parse_toml,
+    remove_from_text,
+)
 from nym.errors import ConfigError
 from nym.files import locked, os_errors_as, read_text, write_file
 
@@ -39,6 +45,18 @@ def change_setting(folder: Path, key: str, value: str) -> None:
         if text is None:
             text = format_config(_defaults(folder))
         _write(folder, change_text(text, key, value))
+
+
+def remove_setting(folder: Path, key: str) -> None:
+    """Remove one key from config.toml, so that its default applies. Raises LockedError, too."""
+    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
+
+    with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
+        load_config(folder)  # one with a mistake in it is not changed
+        text = _read(folder) or ""
+        changed = remove_from_text(text, key)
+        if changed != text:
+            _write(folder, changed)
 
 
 def save_config(config: Config, folder: Path) -> None:

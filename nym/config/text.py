@@ -4,6 +4,7 @@ import json
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -121,29 +122,66 @@ def change_text(text: str, key: str, value: str) -> str:
     `value` is as in the file; of texts, the quotes may be left out. Raises ConfigError.
     """
     import tomlkit  # seldom needed, and slow to load
-    from tomlkit.exceptions import TOMLKitError
 
-    setting = SETTINGS.get(key)
-    if setting is None:
-        raise ConfigError(f"there is no setting {key}; there are {_list(SETTINGS)}")
+    setting = setting_named(key)
     try:
         new = checked(setting, _read_value(setting, value))
     except ValueError as error:
         raise ConfigError(f"{key} = {value}: {error}") from error
-    try:
+    with _changing(key):
         document = tomlkit.parse(text)
         document.setdefault(setting.section, tomlkit.table())[setting.name] = new
         changed = tomlkit.dumps(document)
-    except (TypeError, ValueError, TOMLKitError) as error:
-        raise ConfigError(
-            f"{key}: the file has a form that can't be changed here: {error}"
-        ) from error
     if key == "client.directory":  # what is set now is named, whatever the line said before
         changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
     expected = with_values(parse_config(text, "the file", Config()), {key: new})
     if parse_config(changed, f"with {key} = {value}", Config()) != expected:
         raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
     return changed
+
+
+def remove_from_text(text: str, key: str) -> str:
+    """`text` without a value for one key; everything else stays. Raises ConfigError."""
+    import tomlkit  # seldom needed, and slow to load
+
+    setting = setting_named(key)
+    with _changing(key):
+        document = tomlkit.parse(text)
+        section = document.get(setting.section, {})
+        if setting.name not in section:
+            return text
+        del section[setting.name]
+        changed = tomlkit.dumps(document)
+    before = parse_config(text, "the file", Config())
+    expected = with_values(before, {key: setting.default})
+    if parse_config(changed, f"without {key}", Config()) != expected:
+        raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
+    return changed
+
+
+def setting_named(key: str) -> Setting:
+    """The setting with this key, such as "socket.port". Raises ConfigError."""
+    setting = SETTINGS.get(key)
+    if setting is None:
+        from difflib import get_close_matches  # slow to load, and needed only here
+
+        close = get_close_matches(key, SETTINGS, n=1)
+        known = f"did you mean {close[0]}?" if close else f"there are {_list(SETTINGS)}"
+        raise ConfigError(f"there is no setting {key}; {known}")
+    return setting
+
+
+@contextmanager
+def _changing(key: str) -> Iterator[None]:
+    """Raises ConfigError where tomlkit can't read or change what tomllib can read."""
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        yield
+    except (TypeError, ValueError, TOMLKitError) as error:
+        raise ConfigError(
+            f"{key}: the file has a form that can't be changed here: {error}"
+        ) from error
 
 
 def checked(setting: Setting, value: object) -> Value:

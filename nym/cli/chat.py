@@ -1,0 +1,233 @@
+"""`chat`: each line that is typed is a message, and what arrives stands above the line.
+
+One greenlet waits for the client and for the keyboard together, so nothing is written at the same
+time. Without a terminal it is the same with a pipe: lines in, lines out.
+"""
+
+import base64
+import os
+import shlex
+import shutil
+import signal
+import sys
+import termios
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gevent
+
+from nym.cli import Options
+from nym.cli.contacts import names_of_contacts
+from nym.cli.control import STARTING, Control, RefusedError, control
+from nym.cli.line_editor import LineEditor
+from nym.cli.options import nym_folder
+from nym.cli.output import complain, say, write
+from nym.cli.progress import is_terminal
+from nym.cli.receive import shown
+from nym.contacts import Contact, find_recipient
+from nym.errors import NymError
+from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.text import visible
+
+# Messages that the client hands over before the first of them is acknowledged. Those that are left
+# for `receive` stay unacknowledged, so there may be that many of them.
+WINDOW = 64
+MOST_PENDING = 64  # requests without an answer; until there are fewer, no more is read
+LONGEST_SHOWN = 4096  # bytes of a message; a longer one is no line of a chat
+LONGEST_READ = 1 << 16
+_CLEAR_LINE = "\r\x1b[K"
+
+
+def chat(options: Options) -> int:
+    """Until Ctrl-D, or the end of standard input."""
+    if sys.stdin is None:
+        raise NymError("standard input is closed, so nothing can be typed")
+    contact = find_recipient(nym_folder(), options["TO"], is_manner_given=options["--anonymous"])
+    with (
+        control(options["--id"], is_reader=True, patience=STARTING) as client,
+        _keyboard() as is_typed,
+    ):
+        talk = _Chat(client, options, contact, is_typed=is_typed)
+        talk.run()
+    _tell_what_waits(options["--id"], talk.sent)
+    return 0
+
+
+class _Chat:
+    """What was typed to the client, and what the client has to the screen."""
+
+    def __init__(
+        self, client: Control, options: Options, contact: Contact, *, is_typed: bool
+    ) -> None:
+        self._client = client
+        self._id = options["--id"]
+        self._to = visible(options["TO"])
+        self._names = names_of_contacts()
+        self._manner: dict[str, Any] = {"recipient_address": encode_base58(contact.address)}
+        if contact.is_plain:
+            self._manner["plain"] = True
+        elif not options["--anonymous"]:
+            self._manner["reliable"] = True
+        self._line = LineEditor()
+        self._is_typed = is_typed
+        self._is_drawn = is_typed and is_terminal(sys.stdout)
+        self._is_over = False
+        self._asked: deque[str] = deque()  # what the client has yet to answer, in order
+        self.sent: list[str] = []  # the ids of those that it has accepted
+
+    def run(self) -> None:
+        """Until there is no more to send. Raises NotRunningError."""
+        if self._is_typed:
+            complain(self._welcome())
+        self._client.ask(type="subscribe", window=WINDOW, follow=True)
+        self._draw()
+        while self._asked or not self._is_over:
+            listens = not self._is_over and len(self._asked) < MOST_PENDING
+            try:
+                said = self._client.news(beside=[sys.stdin.fileno()] if listens else [])
+            except RefusedError as error:
+                if self._asked.popleft() != "send":
+                    raise
+                self._print(f"not sent: {error}")
+                continue
+            if said is None:
+                self._read()
+            else:
+                self._hear(said)
+        if self._is_drawn:
+            write(b"\n")
+
+    def _welcome(self) -> str:
+        if "reliable" in self._manner:
+            learns = f"{self._to} learns that you write"
+        elif "plain" in self._manner:
+            learns = "your messages are plain: the recipient's provider can read them"
+        else:
+            learns = f"{self._to} does not learn that you write"
+        return f"{self._id} to {self._to}: {learns}. Ctrl-D ends the chat."
+
+    def _read(self) -> None:
+        data = os.read(sys.stdin.fileno(), LONGEST_READ)
+        lines = self._line.feed(data)
+        if not data and self._line.text:
+            lines.append(self._line.text)  # the last line of a file may lack its end
+        for line in lines:
+            if line:
+                self._send(line)
+        self._is_over = not data or self._line.is_over
+        self._draw()
+
+    def _send(self, line: str) -> None:
+        # On a terminal that shows no keys the line is shown here; elsewhere it is there already.
+        if self._is_drawn:
+            self._print(f"{self._id}: {visible(line, 10 * len(line) + 1)}")
+        data = base64.b64encode(line.encode()).decode()
+        self._ask(type="send", data=data, **self._manner)
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        match said["type"]:
+            case "message":
+                self._show(said)
+            case "send":
+                self._asked.popleft()
+                self.sent.append(said["id"])
+            case "ack":
+                self._asked.popleft()
+            case "failed":
+                self._print(f"message {said['id']} was not acknowledged: given up")
+
+    def _show(self, said: dict[str, Any]) -> None:
+        """A message, if it is a text for people. Anything else is left for `receive`."""
+        message = base64.b64decode(said["data"])
+        sender = self._sender(said)
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            text = None
+        if text is None or len(message) > LONGEST_SHOWN:
+            self._print(
+                f"{sender} sent {len(message)} bytes of data; get them with: "
+                f"nym-client receive --id {self._id}"
+            )
+            return
+        head = f"{sender}: "
+        lines = shown(text.rstrip("\r\n").encode()).decode().split("\n")
+        # Indented, so that a message can't look as if somebody else had written a part of it.
+        self._print(head + ("\n" + " " * len(head)).join(lines))
+        self._ask(type="ack", id=said["id"])
+
+    def _ask(self, **request: object) -> None:
+        self._client.say(**request)
+        self._asked.append(str(request["type"]))
+
+    def _sender(self, said: dict[str, Any]) -> str:
+        if said["sender"] is not None:
+            return self._names.name_of(decode_base58(said["sender"])) or str(said["sender"])
+        return "(anonymous)" if said["sealed"] else "(plain)"
+
+    def _print(self, text: str) -> None:
+        """Lines above the one that is being typed."""
+        if self._is_drawn:
+            write(_CLEAR_LINE.encode())
+        say(text)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._is_drawn:
+            columns = shutil.get_terminal_size().columns
+            write(f"{_CLEAR_LINE}{self._line.picture(columns)}".encode())
+
+
+def _tell_what_waits(client_id: str, sent: list[str]) -> None:
+    """Say what has not arrived yet: nothing on the screen would have shown it."""
+    with control(client_id) as client:
+        states = [client.ask(type="progress", id=message_id)["state"] for message_id in sent]
+    if waiting := states.count("waiting"):
+        complain(
+            f"not arrived yet: {waiting} of {len(sent)}. The client keeps sending; see what "
+            f"waits with: nym-client outbox list --id {shlex.quote(client_id)}"
+        )
+
+
+@contextmanager
+def _keyboard() -> Iterator[bool]:
+    """While keys arrive one by one, and are not shown. False if there is no terminal.
+
+    The terminal gets its own ways back whatever ends this, and while it is stopped with Ctrl-Z.
+    """
+    if not is_terminal(sys.stdin):
+        yield False
+        return
+    file = sys.stdin.fileno()
+    before = termios.tcgetattr(file)
+    keys = termios.tcgetattr(file)
+    keys[3] &= ~(termios.ICANON | termios.ECHO)
+
+    def restore() -> None:
+        termios.tcsetattr(file, termios.TCSADRAIN, before)
+
+    def take() -> None:
+        termios.tcsetattr(file, termios.TCSADRAIN, keys)
+
+    def pause() -> None:
+        restore()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    here = gevent.getcurrent()
+    reactions: dict[int, Callable[[], None]] = {
+        signal.SIGTERM: partial(gevent.kill, here, SystemExit(128 + signal.SIGTERM)),
+        signal.SIGHUP: partial(gevent.kill, here, SystemExit(128 + signal.SIGHUP)),
+        signal.SIGTSTP: pause,
+        signal.SIGCONT: take,
+    }
+    handlers = [gevent.signal_handler(*reaction) for reaction in reactions.items()]
+    try:
+        take()
+        yield True
+    finally:
+        for handler in handlers:
+            handler.cancel()
+        restore()

@@ -1,0 +1,14 @@
+"""Options that several commands have."""
+
+from nym.cli.command import Option
+
+# `init` and `delete` name their client: they make or destroy keys, and must not guess whose.
+ID = Option("--id", "the client's name on this machine", "ID", kind="client")
+
+# The other commands take the only client, if there is only one (nym.cli.options.only_client).
+OPTIONAL_ID = ID._replace(what=f"{ID.what}; needed if there are several")
+
+
+def json_output(what: str) -> Option:
+    """`--json`, with what it prints."""
+    return Option("--json", what)

@@ -1,0 +1,130 @@
+"""Commands that show how a client and its network are doing, and the program itself."""
+
+from nym.cli.command import Command, Form, Option
+from nym.cli.usage.common import OPTIONAL_ID, json_output
+
+_STATUS = Command(
+    "status",
+    "nym.cli.look",
+    "Show how the client is doing: provider, queues, packets, loss",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                (
+                    json_output("as the JSON object that docs/protocol/sockets.md describes"),
+                    Option("--watch", "show it again every second"),
+                ),
+            ),
+        ),
+    ),
+    examples=(
+        "nym-client status --id alice",
+        "nym-client status --id alice --json | jq .outbox",
+    ),
+)
+
+_CLIENTS = Command(
+    "clients",
+    "nym.cli.look",
+    "List the addresses that the directory lists",
+    (Form(takes=(OPTIONAL_ID, json_output("as a list of objects: address, contact"))),),
+    examples=("nym-client clients --id alice",),
+)
+
+_ADDRESS = Command(
+    "address",
+    "nym.cli.look",
+    "Print the client's own address, which others send to",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                (
+                    json_output("as an object: address"),
+                    Option("--qr", "as a QR code, for a camera"),
+                ),
+            ),
+        ),
+    ),
+    examples=(
+        "ALICE=$(nym-client address --id alice)",
+        "nym-client address --id alice --qr",
+    ),
+)
+
+_CHECK = Command(
+    "check",
+    "nym.cli.check",
+    "Try everything that a client needs, and say what to do",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                Option(
+                    "--running",
+                    "for monitoring: judge the running client, fail if it doesn't run, and send "
+                    "nothing",
+                ),
+                json_output("as a list of objects: check, ok, found, advice"),
+            ),
+        ),
+    ),
+    notes=(
+        "It tries the folder and the settings, the directory, the provider, and a message to the "
+        "client itself. If the client doesn't run, the command starts one for the test, so success "
+        "doesn't mean that the service runs. With --running, it ends with 0 only if the client "
+        "runs and is healthy; docs/operating.md has the thresholds.",
+    ),
+    examples=("nym-client check --id alice", "nym-client check --running --id alice"),
+)
+
+_NETWORK = Command(
+    "network",
+    "nym.cli.network",
+    "Show the nodes that the client uses, and a digest of them",
+    (
+        Form(
+            ("view",),
+            takes=(
+                OPTIONAL_ID,
+                json_output("as the JSON object that docs/protocol/sockets.md describes"),
+            ),
+        ),
+    ),
+    notes=(
+        "The digest is the same for all who see the same network: compare it with others to find "
+        "out whether a directory shows you a different one. If the client doesn't run, the command "
+        "asks the directory, and what the client remembers of the network doesn't count.",
+    ),
+    examples=("nym-client network view --id alice",),
+)
+
+_VERSION = Command(
+    "version",
+    "nym.cli.versions",
+    "Show the version, as --version does",
+    (
+        Form(
+            takes=(
+                Option("--verbose", "also what the program is made of, for reports", short="-v"),
+            ),
+        ),
+    ),
+    examples=("nym-client version --verbose",),
+)
+
+_COMPLETION = Command(
+    "completion",
+    "nym.cli.completion",
+    "Print a script that completes commands and options in a shell",
+    (Form(("bash", "zsh", "fish")),),
+    examples=(
+        "source <(nym-client completion bash)",
+        "nym-client completion zsh > ~/.zfunc/_nym-client",
+        "nym-client completion fish > ~/.config/fish/completions/nym-client.fish",
+    ),
+)
+
+STATE = (_STATUS, _CLIENTS, _ADDRESS, _CHECK, _NETWORK)
+PROGRAM = (_COMPLETION, _VERSION)

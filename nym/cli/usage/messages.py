@@ -1,0 +1,179 @@
+"""Commands that send and receive messages."""
+
+from nym.cli.command import Argument, Command, Form, Option
+from nym.cli.usage.common import OPTIONAL_ID, json_output
+
+_TO = Argument("TO", "an address, or the name of a contact", kind="contact")
+
+_SEND = Command(
+    "send",
+    "nym.cli.send",
+    "Send a message: a text, a file, or what comes from a pipe",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                (
+                    Option(
+                        "--message",
+                        "send this text; while the command runs, other users of this machine can "
+                        "see it in the list of processes",
+                        "TEXT",
+                        short="-m",
+                    ),
+                    Option("--lines", "send each line as a message of its own"),
+                ),
+                (
+                    Option(
+                        "--reliable",
+                        "send until the recipient acknowledges it, who learns who sent it",
+                    ),
+                    Option(
+                        "--plain",
+                        "send as the published client does, for recipients that run it; at most "
+                        "975 bytes",
+                    ),
+                ),
+                Option("--wait", "wait until the recipient acknowledges it; implies --reliable"),
+                json_output('print each message\'s id: {"id": "..."}'),
+            ),
+            arguments=(
+                _TO,
+                Argument(
+                    "FILE",
+                    "what to send, at most 16 MiB; - or nothing: standard input",
+                    kind="file",
+                    is_optional=True,
+                ),
+            ),
+        ),
+    ),
+    notes=(
+        "When the command ends with 0, the message is on the client's disk, and the client sends "
+        "it at a random time. It may not have been delivered: only --wait waits for that. If the "
+        "client has no room for more, the command says what fills it, and waits; nym-client outbox "
+        "shows what waits, and takes it back.",
+    ),
+    examples=(
+        'nym-client send --id alice bob --message "see you at eight"',
+        "tar c notes | nym-client send --id alice bob",
+        "nym-client send --id alice --wait bob report.pdf",
+        "tail -f log | nym-client send --id alice --lines bob",
+    ),
+)
+
+_RECEIVE = Command(
+    "receive",
+    "nym.cli.receive",
+    "Print the messages that have arrived, and remove them",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                (
+                    Option("--follow", "keep waiting for more", short="-f"),
+                    Option("--count", "wait until N messages have arrived", "N"),
+                ),
+                Option(
+                    "--timeout",
+                    "wait for so long at most; if there were fewer than --count, end with 1",
+                    "SECONDS",
+                ),
+                (
+                    Option("--lines", "put a line end behind each message"),
+                    json_output(
+                        "one object per line: id, received, sender, contact, sealed, data "
+                        "(base64), text"
+                    ),
+                ),
+            ),
+        ),
+    ),
+    notes=(
+        "Without --follow, --count and --timeout, it prints the messages that are there now. A "
+        "message is removed once it has been written, so none is lost when the reader stops.",
+    ),
+    examples=(
+        "nym-client receive --id bob --count 1 | tar x",
+        "nym-client receive --id bob --follow --json | "
+        "jq -r '\"\\(.contact // .sender): \\(.text)\"'",
+    ),
+)
+
+_CHAT = Command(
+    "chat",
+    "nym.cli.chat",
+    "Write to somebody line by line, and read what arrives",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                Option("--anonymous", "don't tell the recipient who writes"),
+            ),
+            arguments=(_TO,),
+        ),
+    ),
+    notes=(
+        "Each line is a message. It is sent until it is acknowledged, and tells the recipient who "
+        "wrote it; plain contacts get plain messages. What others write appears with their names. "
+        "Ctrl-D ends the chat.",
+    ),
+    examples=("nym-client chat --id alice bob",),
+)
+
+_OUTBOX = Command(
+    "outbox",
+    "nym.cli.outbox",
+    "Show what waits to be sent and why, or take it back",
+    (
+        Form(
+            ("list",),
+            takes=(
+                OPTIONAL_ID,
+                json_output(
+                    "as a list of objects, which docs/protocol/sockets.md describes, with the "
+                    "contact's name"
+                ),
+            ),
+        ),
+        Form(
+            ("cancel",),
+            takes=(OPTIONAL_ID,),
+            arguments=(
+                Argument(
+                    "MESSAGE",
+                    "a message's id, or how it begins, as list shows it",
+                    is_repeated=True,
+                ),
+            ),
+        ),
+        Form(
+            ("cancel",),
+            needs=(
+                Option(
+                    "--to",
+                    "all messages to this address, or to this contact",
+                    "ADDRESS",
+                    kind="contact",
+                ),
+            ),
+            takes=(OPTIONAL_ID,),
+        ),
+        Form(
+            ("cancel",),
+            needs=(Option("--all", "every message that waits", is_destructive=True),),
+            takes=(OPTIONAL_ID,),
+        ),
+    ),
+    notes=(
+        "A message leaves in packets, one by one. Packets that have left can't be taken back, so a "
+        "cancelled message may still arrive.",
+    ),
+    examples=(
+        "nym-client outbox list --id alice",
+        "nym-client outbox cancel --id alice 3f9a0c",
+        "nym-client outbox cancel --id alice --to bob",
+    ),
+)
+
+MESSAGES = (_SEND, _RECEIVE, _CHAT, _OUTBOX)
