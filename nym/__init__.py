@@ -1,3 +1,3 @@
-"""A client of the Nym 0.4 mix network, and a network of its own to run on."""
+"""A client for the Nym 0.4 mix network, and a local network to run it on."""
 
 __version__ = "0.4.0"

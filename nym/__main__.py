@@ -1,20 +1,29 @@
-"""The program. gevent's patch comes before every other import."""
+"""The program's entry point.
+
+gevent replaces blocking parts of the standard library. This has to happen before any other module
+imports them, so the order of the lines in this file matters.
+"""
 
 import gc
 import os
 import signal
 
-gc.disable()  # until a command is loaded: there is no garbage among what stays
+# Loading makes thousands of objects, and nearly all of them stay, so looking for garbage would only
+# cost time. nym.cli turns the collector on again once a command is loaded.
+gc.disable()
 
-# Ctrl-C ends the program without a word while it loads; then it is the command that ends.
+# While the program loads, Ctrl-C ends it at once, without a traceback. Once a command is loaded,
+# nym.cli handles Ctrl-C. If the parent process has set the signal to be ignored, it stays ignored.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from gevent import config, monkey
 
-config.loop = "libev-cext"  # whatever a machine has set for other programs
+# Always this event loop: the environment may choose another one, for other programs.
+config.loop = "libev-cext"
 monkey.patch_all()
-# gevent's closes a folder some time later, so that its lock outlives whoever held it.
+# gevent's own os.close delays the closing until its loop turns again. A folder's lock would be held
+# until then, and a client would wait for its own lock at every start.
 os.close = monkey.get_original("os", "close")
 
 import sys
@@ -24,7 +33,11 @@ from nym.cli import run
 
 
 class _Resolver:
-    """Ours, imported for the first name that is looked up. gevent takes a class."""
+    """Creates this program's own resolver when gevent needs it for the first time.
+
+    Until then, its module isn't imported, which makes commands start faster. It is a class because
+    gevent's setting takes a class.
+    """
 
     def __new__(cls, hub: Any = None) -> Any:
         from nym.net.localhost import Resolver
@@ -36,7 +49,7 @@ config.resolver = _Resolver  # type: ignore[assignment]
 
 
 def main() -> None:
-    """Run the command line, and end with its exit code."""
+    """Run the command line, and exit with its exit code."""
     sys.exit(run(sys.argv[1:]))
 
 

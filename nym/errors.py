@@ -1,12 +1,13 @@
 """Every error that the program raises on purpose, in one tree.
 
-An error's text is the sentence that the user reads: what happened, and what to do. Its class says
-whose mistake it is (ours, the user's, the peer's) and with which code the program ends.
+The text of an error is the sentence that the user reads: it says what happened, and what to do. The
+class says whose mistake it is (the user's, an application's, or a peer's), so that callers never
+have to compare texts. It also gives the exit code of a command that ends with this error.
 """
 
 
 class NymError(Exception):
-    """The root; `exit_code` is the one of the program when nobody handles the error."""
+    """The base of all errors here. `exit_code` is for commands that end with the error."""
 
     exit_code = 1
 
@@ -18,58 +19,59 @@ class UsageError(NymError):
 
 
 class IdentityError(NymError):
-    """The client's keys are missing, damaged, or already there."""
+    """The client's keys are missing, damaged, or open to others, or they exist already."""
 
     exit_code = 5
 
 
 class ConfigError(NymError):
-    """A setting is unknown, or has a value that it can't have."""
+    """A setting is unknown or has an invalid value, or its file can't be read or changed."""
 
     exit_code = 5
 
 
 class ListenError(NymError):
-    """A port can't be listened on."""
+    """The program can't listen on a port or a socket file."""
 
 
 class NotRunningError(NymError):
-    """The client that a command would talk to doesn't run, or went away."""
+    """The client that a command needs isn't running, or has stopped meanwhile."""
 
     exit_code = 3
 
 
 class ContactError(NymError):
-    """A name that no contact has, or that can't be given."""
+    """No contact has this name, or the name can't be given to a contact."""
 
 
 class FolderInUseError(NymError):
-    """Two clients can't share one folder."""
+    """Another client uses the folder already, and two clients can't share one."""
 
     def __init__(self, folder: object) -> None:
         super().__init__(
-            f"another nym-client runs with {folder}; stop that one first, or use another --id"
+            f"another nym-client is already using {folder}; stop it first, or use another --id"
         )
 
 
 class LockedError(NymError):
-    """Another process changes the same files, and doesn't finish."""
+    """Another process has locked the folder to change files in it, and doesn't finish."""
 
     def __init__(self, folder: object, holder: str) -> None:
         super().__init__(
-            f"{holder} holds the lock of {folder}, and nothing was changed here. Try again when it "
-            "has ended, or end it"
+            f"{folder} is locked by {holder}, so nothing was changed. Wait until that process has "
+            "ended, or end it, and try again"
         )
 
 
-# What a local application asked for, and why it can't be had.
+# A local application's request can't be granted.
 
 
 class RequestError(NymError):
-    """A local request that is refused; the text goes to the application.
+    """A local request is refused. The text is sent to the application.
 
-    `code` is a word for programs, where the dialect has room for one; `for_people` is what this
-    program's commands say instead of the text, where that is fixed by the published client.
+    `code` is a word that programs can compare; dialects without a field for it leave it out. Some
+    texts are fixed, because applications expect those of the published client. This program's own
+    commands then show `for_people` instead.
     """
 
     code = "bad_request"
@@ -77,7 +79,7 @@ class RequestError(NymError):
 
 
 class IncompleteDataError(RequestError):
-    """A request that ends before it is complete."""
+    """A request lacks a part, or a part of it has a wrong value."""
 
     code = "incomplete"
 
@@ -86,7 +88,7 @@ class IncompleteDataError(RequestError):
 
 
 class UnknownRequestError(RequestError):
-    """A request of no known kind."""
+    """A request isn't of any known kind."""
 
     code = "unknown_request"
 
@@ -95,11 +97,14 @@ class UnknownRequestError(RequestError):
 
 
 class FrameError(RequestError):
-    """A frame whose length can't be believed: where the next one begins can't be told."""
+    """A frame or a line is too long, or its length makes no sense.
+
+    Nobody can tell where the next one begins, so the connection has to be closed.
+    """
 
 
 class HandshakeError(RequestError):
-    """An HTTP request that opens no WebSocket; `status` is the answer's."""
+    """An HTTP request doesn't open a WebSocket. `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -107,7 +112,7 @@ class HandshakeError(RequestError):
 
 
 class MessageTooLongError(RequestError):
-    """A message that doesn't fit into one packet."""
+    """A message is longer than its kind or its dialect allows."""
 
     code = "too_long"
 
@@ -116,7 +121,7 @@ class MessageTooLongError(RequestError):
 
 
 class BadRecipientError(RequestError):
-    """An address that no client can have: a group element of low order has no private key."""
+    """No client can have the recipient's address, because no private key belongs to it."""
 
     code = "bad_recipient"
 
@@ -125,7 +130,7 @@ class BadRecipientError(RequestError):
 
 
 class NoTopologyError(RequestError):
-    """Nothing is known of the network yet, or no route can be made of what is known."""
+    """The client knows no network yet, or can't make a route from what it knows."""
 
     code = "no_network"
     for_people = "no network is known yet; nym-client check says what is missing"
@@ -142,25 +147,25 @@ class BusyError(RequestError):
 
 
 class ContactsError(RequestError):
-    """contacts.toml is broken, so it isn't known how to send to this recipient."""
+    """contacts.toml is broken, so the client doesn't know how to send to this recipient."""
 
     code = "contacts"
 
 
 class StoreError(RequestError):
-    """What must last can't be written, or read: the disk is full, or fails."""
+    """The client's database can't be written or read: the disk is full, or fails."""
 
     code = "storage"
 
 
 class FolderError(StoreError):
-    """The client's folder isn't writable for this user."""
+    """The user can't write to the client's folder."""
 
     exit_code = 5
 
 
 class NoSuchMessageError(RequestError):
-    """No message has this id, or it was acknowledged or fetched already."""
+    """No message with this id waits: there was none, or it is finished, acknowledged or fetched."""
 
     code = "no_such_message"
 
@@ -169,14 +174,14 @@ class NoSuchMessageError(RequestError):
 
 
 def refusal(code: str) -> type[RequestError]:
-    """The kind of error that an application knows by its word."""
+    """The class whose `code` this is, or RequestError if there is none."""
     kinds = [RequestError]
     for kind in kinds:
         kinds += kind.__subclasses__()
     return next((kind for kind in kinds if kind.code == code), RequestError)
 
 
-# What came from the network and isn't as it should be.
+# A peer on the network can't be reached, or breaks the protocol.
 
 
 class RemoteError(NymError):
@@ -186,15 +191,15 @@ class RemoteError(NymError):
 
 
 class UnreachableError(RemoteError):
-    """No connection, or it broke, or the answer did not come in time."""
+    """There is no connection, or it broke, or the answer didn't come in time."""
 
 
 class OwnFaultError(UnreachableError):
-    """The obstacle is on this machine, and says nothing about the peer."""
+    """The obstacle is on this machine, so the peer must not be blamed or avoided for it."""
 
 
 class DescriptorsError(OwnFaultError):
-    """No socket or file can be opened: the process or the machine is at its limit."""
+    """No more sockets or files can be opened: the process or the machine is at its limit."""
 
     exit_code = 1
 
@@ -204,34 +209,35 @@ class ProxyError(OwnFaultError):
 
 
 class RemoteFormatError(RemoteError):
-    """Bytes from a peer that aren't what the protocol says."""
+    """A peer sent bytes that don't follow the protocol."""
 
 
 class UnusableNetworkError(RemoteError):
-    """The directory's nodes make no network: a layer, or every provider, is missing."""
+    """The directory's nodes don't make a whole network: a layer, or every provider, is missing."""
 
 
 class ProviderRefusedError(RemoteError):
-    """The provider answered `bad foomp`: it doesn't know the token, or the request."""
+    """The provider answered `bad foomp`: it doesn't accept the token, or the request."""
 
 
-# Sphinx, docs/protocol/sphinx.md. A packet made by somebody else is refused with one of these.
+# Sphinx (docs/protocol/sphinx.md). A packet that can't be built or processed raises one of these.
+# Those that are ValueErrors too can also come from a caller's own argument.
 
 
 class SphinxError(RemoteError):
-    """A packet, or a part of one, that can't be processed."""
+    """A packet, or a part of one, can't be processed."""
 
 
 class LengthError(SphinxError, ValueError):
-    """A packet, key, address, message or route whose length is wrong."""
+    """A packet, key, address, message or route has a wrong length."""
 
 
 class GroupElementError(SphinxError, ValueError):
-    """A group element (a public key or a packet's alpha) of low order: its products are zero."""
+    """A group element (a public key or a packet's alpha) has low order: its products are zero."""
 
 
 class ScalarError(SphinxError, ValueError):
-    """A secret that is zero modulo the order of the group."""
+    """A secret is zero modulo the order of the group."""
 
 
 class MacError(SphinxError):
@@ -239,12 +245,12 @@ class MacError(SphinxError):
 
 
 class FlagError(SphinxError):
-    """A routing flag that means neither forward nor final."""
+    """A routing flag means neither forward nor final."""
 
 
 class PaddingError(SphinxError):
-    """A payload that isn't padded as it must be: changed on the way, or made wrongly."""
+    """A payload isn't padded correctly: it was changed on the way, or made wrongly."""
 
 
 class DestinationError(SphinxError):
-    """The payload names another destination than the header."""
+    """The payload names a different destination from the header."""

@@ -287,7 +287,7 @@ def test_a_unix_socket(tmp_path: Path, command: str) -> None:
                 connection.connect(str(path))
             code, _, err = run_program(tmp_path, command, *arguments)
             assert code == 1
-            assert "another nym-client runs with" in err
+            assert "another nym-client is already using" in err
             run_program(tmp_path, "init", "--id", "bob")
             code, _, err = run_program(tmp_path, command, "--id", "bob", *arguments[2:])
             assert code == 1

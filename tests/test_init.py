@@ -63,8 +63,8 @@ def test_keys_of_a_client_that_runs_are_not_replaced(tmp_path: Path, alice: Path
         address = address_of(client)
         code, _, err = run_program(tmp_path, "init", "--id", "alice", "--force")
         assert (code, err.count("\n")) == (1, 1)
-        assert "another nym-client runs with" in err
-        assert "stop that one first" in err
+        assert "another nym-client is already using" in err
+        assert "stop it first" in err
         assert run_program(tmp_path, "address", "--id", "alice")[1] == f"{address}\n"
         assert client.end(signal.SIGTERM)[0] == 0
     assert {name: (alice / name).read_bytes() for name in before} == before

@@ -383,7 +383,7 @@ def test_a_folder_that_somebody_keeps_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "LOCK_PATIENCE", 0.1)
-    with files.locked(tmp_path), pytest.raises(LockedError, match="holds the lock"):
+    with files.locked(tmp_path), pytest.raises(LockedError, match="is locked by"):
         UnixListener(tmp_path / "nym.sock")
     UnixListener(tmp_path / "nym.sock").close()
     assert not list(tmp_path.iterdir())

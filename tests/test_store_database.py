@@ -36,7 +36,7 @@ def test_the_file_is_its_owners_and_tells_nothing(journal: Journal, tmp_path: Pa
 
 
 def test_a_second_client_on_the_folder_is_refused(journal: Journal, tmp_path: Path) -> None:
-    with pytest.raises(FolderInUseError, match="another nym-client runs"):
+    with pytest.raises(FolderInUseError, match="another nym-client is already using"):
         Journal(tmp_path, KEY)
     program = (
         "import sys; from pathlib import Path; from nym.store.journal import Journal;"
