@@ -1,7 +1,8 @@
-"""The user's contacts: names for addresses, in contacts.toml, for all clients of this user.
+"""The user's contacts: names for addresses. One file, contacts.toml, serves all clients of a user.
 
-Commands that add or remove one hold the folder's lock, so that none of them loses another's change.
-The file may be edited by hand: order and comments stay.
+A command that adds or removes a contact holds the folder's lock from reading the file to writing
+it. Otherwise, of two commands at the same time, one could overwrite the change of the other. People
+may edit the file by hand, so a command keeps the order of the entries, and the comments.
 """
 
 import logging
@@ -17,7 +18,8 @@ from nym.files import locked, make_folder, os_errors_as, read_text, write_file
 from nym.wire.keys import decode_base58, encode_base58
 
 FILE = "contacts.toml"
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 20  # more than anyone's contacts need; bounds what is read into memory
+# No name begins with a hyphen, or a command line would take it for an option.
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,99}")
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Contact(NamedTuple):
-    """The recipient that a name stands for; `is_plain`: it runs the published client."""
+    """The recipient that a name stands for. `is_plain`: it runs the published client."""
 
     address: bytes
     is_plain: bool = False
@@ -38,7 +40,7 @@ Edit = Callable[["TOMLDocument"], "TOMLDocument"]
 
 
 class Contacts:
-    """Contacts by name."""
+    """The contacts in one reading of the file, by name (`known`) and as a set of `addresses`."""
 
     def __init__(self, known: Mapping[str, Contact]) -> None:
         self.known = known
@@ -51,32 +53,34 @@ class Contacts:
         try:
             address = decode_base58(name)
         except ValueError as error:
-            known = f"; known are {', '.join(sorted(self.known))}" if self.known else ""
+            known = f" (known: {', '.join(sorted(self.known))})" if self.known else ""
             raise ContactError(
-                f'"{name}" is neither an address ({error}) nor a contact{known}. A contact is made '
-                f"with: nym-client contacts add {name} ADDRESS"
+                f'"{name}" is neither an address ({error}) nor a contact{known}. To add a contact, '
+                f"run: nym-client contacts add {name} ADDRESS"
             ) from error
         return Contact(address, self.is_plain(address))
 
     def is_plain(self, address: bytes) -> bool:
-        """Whether it is known of this address that plain messages have to go there."""
+        """Whether a contact with this address runs the published client (needs plain messages)."""
         return any(known.is_plain for known in self.known.values() if known.address == address)
 
     def name_of(self, address: bytes) -> str | None:
-        """What this address is called."""
+        """The name of the contact with this address; None if there is no such contact."""
         return next((n for n, contact in self.known.items() if contact.address == address), None)
 
 
 def load_contacts(folder: Path) -> Contacts:
-    """The contacts in contacts.toml; none where it isn't there. Raises ConfigError."""
+    """The contacts in contacts.toml; none if there is no such file. Raises ConfigError."""
     return Contacts(_parse(folder / FILE, _read(folder / FILE)))
 
 
 def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact:
     """The contact with this name, or this address. Raises ConfigError, ContactError.
 
-    For an address, a file that can't be read is no obstacle. But where the address is in it, the
-    manner has to be given: that contact may be plain, and understands nothing else.
+    Sending to an address needs no contacts, so a file that can't be read is then ignored. There is
+    one exception: the file mentions the address, and the user didn't choose how to send
+    (`is_manner_given`). The entry may say that the recipient runs the published client, which
+    understands plain messages only.
     """
     try:
         return load_contacts(folder).find(name)
@@ -85,22 +89,22 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
             raise
         if not is_manner_given and _mentions(folder / FILE, name):
             raise ConfigError(
-                f"{error}. It may say that {name} gets plain messages: mend it, or send with "
-                "--plain or --reliable"
+                f"{error}. The file may say that {name} gets plain messages: repair the file, or "
+                "send with --plain or --reliable"
             ) from error
-        log.warning("%s. The file isn't needed for an address, and is ignored", error)
+        log.warning("%s. Sending to an address works without this file, so it is ignored", error)
         return Contact(decode_base58(name))
 
 
 class CurrentContacts:
-    """The addresses in contacts.toml, which is read again when it changes.
+    """The contacts in contacts.toml, for a running client. The file is read again when it changes.
 
-    While the file is broken, they are those that were there before.
+    While the file is broken, the contacts of its last good version count.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: tuple[int, ...] | None = ()  # of the file as it was read
+        self._seen: tuple[int, ...] | None = ()  # `_identity` of the file that was read last
         self._contacts = Contacts({})
         self._mistake: ConfigError | None = None
 
@@ -109,16 +113,21 @@ class CurrentContacts:
         return address in self._contacts.addresses
 
     def is_plain(self, address: bytes) -> bool:
-        """Whether plain messages have to go there.
+        """Whether the recipient at this address needs plain messages.
 
-        Raises ContactsError where the file is broken, and has the address.
+        Raises ContactsError if the file is broken and mentions the address: its entry may have
+        changed, and a wrong guess would send a message that the recipient can't read, or one that
+        its provider can.
         """
         self._look()
         if self._mistake and _mentions(self._folder / FILE, encode_base58(address)):
-            raise ContactsError(f"{self._mistake}. It may say that plain messages have to go there")
+            raise ContactsError(
+                f"{self._mistake}. The file may say that this recipient gets plain messages"
+            )
         return self._contacts.is_plain(address)
 
     def _look(self) -> None:
+        # Before reading: if the file changes while it is read, the next look reads it again.
         seen = _identity(self._folder / FILE)
         if seen == self._seen:
             return
@@ -127,18 +136,24 @@ class CurrentContacts:
             self._contacts = load_contacts(self._folder)
         except ConfigError as error:
             self._mistake = error
-            log.error("%s; messages to the addresses in it are refused until then", error)  # noqa: TRY400
+            log.error(  # noqa: TRY400 - the user's mistake needs no traceback
+                "%s; until this is repaired, messages to the addresses in the file are refused",
+                error,
+            )
 
 
 def add_contact(folder: Path, name: str, contact: Contact) -> None:
-    """Give a name. Raises ContactError for one that can't be, or is another's; ConfigError."""
+    """Give `contact` this name, or change the contact that has it already.
+
+    Raises ContactError if the name isn't valid, or stands for another address; ConfigError.
+    """
     _check_name(name)
 
     def add(known: Known) -> tuple[Known, Edit]:
         if known.get(name, contact).address != contact.address:
             raise ContactError(
-                f"{name} is the name of {encode_base58(known[name].address)}; give that another "
-                f"name first: nym-client contacts rename {name} NEW"
+                f"{name} is already the name of {encode_base58(known[name].address)}; give that "
+                f"contact another name first, with: nym-client contacts rename {name} NEW"
             )
         return {**known, name: contact}, partial(_put, name, contact)
 
@@ -160,7 +175,7 @@ def rename_contact(folder: Path, name: str, new: str) -> None:
 
 
 def remove_contact(folder: Path, name: str) -> None:
-    """Forget a name. Raises ContactError, ConfigError."""
+    """Remove the contact with this name. Raises ContactError, ConfigError."""
 
     def remove(known: Known) -> tuple[Known, Edit]:
         _check_known(known, name)
@@ -172,8 +187,8 @@ def remove_contact(folder: Path, name: str) -> None:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or is_address(name):
         raise ContactError(
-            f"{name} can't be a name: those have up to 100 letters, digits and . @ + - _, and "
-            "begin with a letter or a digit"
+            f"{name} can't be a name: a name has up to 100 letters, digits and . @ + - _, begins "
+            "with a letter or a digit, and isn't an address"
         )
 
 
@@ -183,7 +198,7 @@ def _check_known(known: Known, name: str) -> None:
 
 
 def is_address(name: str) -> bool:
-    """Whether it is one, and can't be a contact's name."""
+    """Whether this is the text of an address. Such a text can't be a contact's name."""
     try:
         decode_base58(name)
     except ValueError:
@@ -192,8 +207,12 @@ def is_address(name: str) -> bool:
 
 
 def _change(folder: Path, decide: Callable[[Known], tuple[Known, Edit]]) -> None:
-    """Make the contacts what `decide` says, while nobody else changes the file."""
-    import tomlkit  # slow to load, and not to be waited for by others with the lock
+    """Change the file to the contacts that `decide` returns, with its edit. Holds the folder's lock.
+
+    Raises ContactError, ConfigError.
+    """
+    # It is slow to load. Here, no other command has to wait for that, as it would inside the lock.
+    import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     path = folder / FILE
@@ -208,7 +227,8 @@ def _change(folder: Path, decide: Callable[[Known], tuple[Known, Edit]]) -> None
                 raise ConfigError(
                     f"{path} has a form that can't be changed here: {error}"
                 ) from error
-            # People write files in any form, and tomlkit doesn't understand all of them.
+            # TOML lets people write the same table in many ways, and tomlkit gets a few of them
+            # wrong. So nothing is written unless it reads as what was wanted.
             if _parse(path, changed) != wanted:
                 raise ConfigError(f"{path} has a form that can't be changed here; use an editor")
             write_file(path, changed.encode())
@@ -252,7 +272,7 @@ def _parse(path: Path, text: str) -> dict[str, Contact]:
     try:
         tables = parse_toml(text)
     except ValueError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
+        raise ConfigError(f"{path} isn't valid TOML: {error}") from error
     known = {}
     for name, entry in tables.items():
         try:
@@ -264,25 +284,26 @@ def _parse(path: Path, text: str) -> dict[str, Contact]:
 
 
 def _mentions(path: Path, address: str) -> bool:
-    """Whether it has an address, or may have it."""
+    """Whether the file contains the address, or can't be searched for it."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError:
         return True
-    return len(content) > MOST_BYTES or address.encode() in content.replace(b"\0", b"")  # UTF-16
+    # An editor may have saved the file as UTF-16, where every other byte of an address is zero.
+    return len(content) > MOST_BYTES or address.encode() in content.replace(b"\0", b"")
 
 
 def _decode(entry: object) -> Contact:
     fields = entry if isinstance(entry, dict) else {}
     is_plain = fields.get("plain", False)
     if not isinstance(is_plain, bool) or not {"address"} <= fields.keys() <= {"address", "plain"}:
-        raise ValueError("a contact has an address, and perhaps plain = true")
+        raise ValueError("a contact has an address, and optionally plain = true")
     return Contact(decode_base58(str(fields["address"])), is_plain)
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """What changes whenever the file does."""
+    """A value that changes whenever the file does; None while it can't be found."""
     try:
         status = path.stat()
     except OSError:

@@ -1,7 +1,9 @@
-"""Files and folders that only their owner can read, from the moment they exist.
+"""How this program writes files and folders, and checks who else can use them.
 
-Readers see whole files, because each is written beside its place and renamed. A writer who read
-first holds the folder's lock meanwhile, so that nobody's change is lost.
+- Only the owner can read them, from the moment they exist.
+- A reader never sees half a file: each file is written under another name and then renamed.
+- Whoever changes a file reads and writes it under the lock of its folder. So of two changes at the
+  same time, none is lost.
 """
 
 import contextlib
@@ -21,30 +23,33 @@ from nym.errors import LockedError, NymError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
-LOCK_PATIENCE = 20.0  # seconds that one process may keep a lock
+LOCK_PATIENCE = 20.0  # seconds for which one process may keep a lock before others give up
 _LOCK_PAUSE, _LONGEST_LOCK_PAUSE = 0.01, 0.2  # seconds between attempts
-_LOCK_WORD = 2.0  # seconds until a word about it
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_LOCK_WORD = 2.0  # seconds of waiting after which the log says so
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
 
 log = logging.getLogger(__name__)
 
 
 def make_folder(path: Path) -> None:
-    """Make `path`, and those above it that are missing, for the owner alone. Raises OSError."""
+    """Make the folder `path`, and missing ones above it, for the owner alone. Raises OSError."""
     if not path.is_dir():
         make_folder(path.parent)
         try:
+            # Another process may have made the folder since the test above, which is fine.
             path.mkdir(mode=FOLDER_MODE, exist_ok=True)
-        except FileExistsError as error:
+        except FileExistsError as error:  # something that is no folder has this name
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
 
 
 def read_bytes(path: Path, longest: int) -> memoryview:
-    """A file of at most `longest` bytes, without a byte order mark.
+    """The content of a file of at most `longest` bytes, without a byte order mark.
 
-    It may hold a secret: there is one copy of it, which the caller can wipe. Raises OSError,
-    ValueError, also for UTF-16.
+    A file may hold a secret, so this makes no second copy, and the caller can wipe the result.
+    Raises OSError; ValueError if the file is longer, or is UTF-16.
     """
+    # One byte more than allowed shows that a file is too long, whatever its size in the directory
+    # says. Unbuffered: a buffer would keep a copy that nobody wipes.
     content = memoryview(bytearray(longest + 1))
     length = 0
     with path.open("rb", buffering=0) as file:
@@ -59,9 +64,9 @@ def read_bytes(path: Path, longest: int) -> memoryview:
 
 
 def read_text(path: Path, longest: int) -> str:
-    """The text in a file of at most `longest` bytes, as any editor writes it.
+    """The text in a file of at most `longest` bytes, in UTF-8, with or without a byte order mark.
 
-    It is UTF-8, with or without a byte order mark. Raises OSError, ValueError.
+    Raises OSError; ValueError if it is longer, or isn't UTF-8.
     """
     try:
         return str(read_bytes(path, longest), "utf-8")
@@ -70,11 +75,12 @@ def read_text(path: Path, longest: int) -> str:
 
 
 def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True) -> None:
-    """Put `content` at `path`, all of it or nothing, and on the disk before this returns.
+    """Put all of `content` at `path`, or nothing. It is on the disk when this returns.
 
-    Raises OSError; FileExistsError where it doesn't replace a file that is there by then.
+    Raises OSError. If not `replaces`, raises FileExistsError where there is a file already.
     """
-    path = path.resolve()  # a link stays one
+    # A symbolic link stays a link, to a file that is replaced: users link to files elsewhere.
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -82,6 +88,7 @@ def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True)
             left = memoryview(content)
             while left:
                 left = left[file.write(left) :]
+            # Before the rename, or the name could stand for an empty file after a power cut.
             os.fsync(file.fileno())
         if replaces or not _is_linked(partial, path):
             partial.replace(path)
@@ -91,6 +98,7 @@ def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True)
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
         raise
+    # The rename itself is on the disk only when the folder is.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
@@ -99,9 +107,10 @@ def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True)
 
 
 def _is_linked(partial: Path, path: Path) -> bool:
-    """Make `path`, which must not be there, the same file; False where there are no such links.
+    """Link `path` to the file `partial`; False where the file system has no hard links.
 
-    Raises OSError.
+    Unlike a rename, this fails if `path` exists, without a moment between test and change. Raises
+    OSError, FileExistsError among them.
     """
     try:
         path.hardlink_to(partial)
@@ -113,7 +122,7 @@ def _is_linked(partial: Path, path: Path) -> bool:
 
 
 def user(number: int) -> str:
-    """The name of the user with this number, as far as this machine knows it."""
+    """The name of the user with this number, or the number if this machine knows no name."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -121,18 +130,19 @@ def user(number: int) -> str:
 
 
 def is_foreign(path: Path) -> int | None:
-    """The user whose file or folder it is, where that is neither this one nor root. Raises OSError.
+    """The number of the owner if that is another user; None for this user's or root's.
 
-    Root uses what belongs to anybody.
+    To root, nothing is foreign: root may use everybody's files. Raises OSError.
     """
     owner = path.stat().st_uid
     return None if owner in (0, os.geteuid()) or os.geteuid() == 0 else owner
 
 
 def open_parents(folder: Path) -> list[str]:
-    """Folders above this one in which others can put something else in its place, and why.
+    """The folders above this one in which others could put another one in its place, and why.
 
-    A group that is this user's own is the user, as where each has one. Raises OSError.
+    Write access for the user's own group is not counted: many systems give each user a group that
+    nobody else is in. Raises OSError.
     """
     found = []
     for parent in folder.resolve().parents:
@@ -140,6 +150,7 @@ def open_parents(folder: Path) -> list[str]:
         others = 0o002 if status.st_gid == os.getegid() else 0o022
         if status.st_uid not in (0, os.geteuid()):
             found.append(f"{parent} belongs to {user(status.st_uid)}")
+        # The sticky bit, as on /tmp, keeps others from renaming what isn't theirs.
         elif status.st_mode & others and not status.st_mode & stat.S_ISVTX:
             found.append(
                 f"{parent} has the mode {stat.S_IMODE(status.st_mode):04o} (close it: "
@@ -149,9 +160,9 @@ def open_parents(folder: Path) -> list[str]:
 
 
 def close_to_others(folder: Path) -> list[str]:
-    """Let nobody but the owner use `folder` and the files in it. Raises OSError.
+    """Remove all access to `folder` and its files but the owner's. Raises OSError.
 
-    Returns what was open, with its mode.
+    Returns a text for each one that others could use, with its mode from before.
     """
     found = _open_to_others(folder)
     for path in found:
@@ -161,13 +172,13 @@ def close_to_others(folder: Path) -> list[str]:
 
 
 def _open_to_others(folder: Path) -> dict[Path, int]:
-    """`folder` and the files in it that not only their owner can use, and their modes.
+    """Those of `folder` and the files in it that others than the owner can use, with their modes.
 
-    Links are left out: what they lead to may be shared. Raises OSError.
+    Symbolic links are left out, because what they lead to may be shared on purpose. Raises OSError.
     """
     modes = {folder: folder.stat().st_mode}
     for path in sorted(folder.iterdir()):
-        with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
+        with contextlib.suppress(FileNotFoundError):  # a running client makes and deletes files
             mode = path.lstat().st_mode
             if stat.S_ISREG(mode):
                 modes[path] = mode
@@ -176,7 +187,7 @@ def _open_to_others(folder: Path) -> dict[Path, int]:
 
 @contextlib.contextmanager
 def os_errors_as(kind: type[NymError], what: str) -> Iterator[None]:
-    """Raise `kind` for an OSError, with what can't be done and the system's reason."""
+    """Turn an OSError into a `kind` whose text says `what` failed, and the system's reason."""
     try:
         yield
     except OSError as error:
@@ -185,11 +196,11 @@ def os_errors_as(kind: type[NymError], what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder that is there: nobody else who asks for it has it meanwhile.
+    """Hold the lock of an existing folder. No other process that uses this function has it then.
 
-    The folder itself is locked. That leaves no file behind, and the system lets go when the
-    process ends, however it ends. Raises LockedError where another process doesn't let go, OSError
-    where the folder can't be opened.
+    The folder itself is locked, which leaves no lock file behind. The system releases the lock when
+    the process ends, even if it is killed. Raises LockedError if another process keeps the lock for
+    LOCK_PATIENCE seconds, OSError if the folder can't be opened.
     """
     descriptor = _wait_for_lock(folder)
     try:
@@ -199,7 +210,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _wait_for_lock(folder: Path) -> int:
-    """A descriptor that holds the lock, however many have it before, each in a moment."""
+    """A descriptor that holds the lock.
+
+    The patience counts for each holder anew: many commands may each have the lock for a moment.
+    """
     began = since = time.monotonic()
     holder, is_said, pause = "", False, _LOCK_PAUSE
     while (descriptor := _lock(folder)) is None:
@@ -209,7 +223,7 @@ def _wait_for_lock(folder: Path) -> int:
         if now - since > LOCK_PATIENCE:
             raise LockedError(folder, holder)
         if now - began > _LOCK_WORD and not is_said:
-            log.warning("waiting for %s, which changes %s", holder, folder)
+            log.warning("waiting for %s, which has locked %s", holder, folder)
             is_said = True
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_LOCK_PAUSE)
@@ -217,7 +231,7 @@ def _wait_for_lock(folder: Path) -> int:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock; None where another process does. Raises OSError."""
+    """A descriptor that holds the lock, or None if another process has it. Raises OSError."""
     with contextlib.ExitStack() as unless_held:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         unless_held.callback(os.close, descriptor)
@@ -225,13 +239,15 @@ def _lock(folder: Path) -> int | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        except OSError as error:  # of file systems that don't know it, such as some over a network
+        except OSError as error:
+            # Some network file systems have no locks. There, going on is better than refusing all.
             log.warning(
-                "%s can't be locked (%s): change it with one command at a time",
+                "%s can't be locked (%s), so run only one command at a time that changes it",
                 folder,
                 error.strerror,
             )
-        # By now another folder may be in its place: then the lock is nobody's.
+        # Between opening and locking, another folder may have been put in this place. Then the
+        # lock is on the old one, where it protects nothing, and the caller tries again.
         if os.path.samestat(os.fstat(descriptor), folder.stat()):
             unless_held.pop_all()
             return descriptor
@@ -239,7 +255,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _holder(folder: Path) -> str:
-    """The process that holds the lock, as far as the system tells."""
+    """A text that names the process with the lock, if the system tells which one it is."""
     try:
         inode = str(folder.stat().st_ino)
         for line in Path("/proc/locks").read_text().splitlines():

@@ -1,7 +1,8 @@
-"""A client's key pair, and the two PEM files that it lives in (docs/protocol/client.md, "Files").
+"""A client's key pair, and the two PEM files that hold it (docs/protocol/client.md, "Files").
 
-The private key is a scalar modulo l, little-endian, not clamped; the public key is its product
-with the base point, and is the client's address.
+The private key is a scalar modulo l, little-endian, not clamped. The public key is its product with
+the base point, and is also the client's address. The private key never becomes Python bytes, which
+can't be wiped: it is read and written through buffers that are wiped afterwards.
 """
 
 import contextlib
@@ -30,9 +31,10 @@ from nym.wire.keys import encode_base58
 
 PRIVATE_FILE = "private.pem"
 PUBLIC_FILE = "public.pem"
+# The labels that the published client writes, so that its files and ours are the same.
 _PRIVATE_LABEL = "DUMMY KEY BASED ON X25519 PRIVATE KEY"
 _PUBLIC_LABEL = "DUMMY KEY BASED ON X25519 PUBLIC KEY"
-_LONGEST_FILE = 4096
+_LONGEST_FILE = 4096  # bytes; a key takes about 130
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +55,17 @@ class Identity(NamedTuple):
 
 
 def generate_identity() -> Identity:
-    """A new pair, from the system's generator."""
+    """A new key pair, from the system's random number generator."""
     private_key = random_scalar()
     return Identity(private_key, sphinx.public_key(private_key))
 
 
 def save_identity(identity: Identity, folder: Path) -> None:
-    """Write both files, over those that are there. Raises IdentityError."""
+    """Write both files, and replace those that are there. Raises IdentityError."""
     with os_errors_as(IdentityError, f"keys can't be written to {folder}"):
         make_folder(folder)
-        # Whenever this is interrupted, no two keys are there that don't belong together: a public
-        # key that is missing is made anew.
+        # In this order, an interruption never leaves two keys that don't belong together. If it
+        # comes before the last step, the public key is missing, and the next start makes it again.
         (folder / PUBLIC_FILE).unlink(missing_ok=True)
         private = encode_pem(_PRIVATE_LABEL, identity.private_key)
         try:
@@ -74,10 +76,10 @@ def save_identity(identity: Identity, folder: Path) -> None:
 
 
 def load_identity(folder: Path) -> Identity:
-    """The pair in `folder`; a public key that is missing is made anew from the private one.
+    """The key pair in `folder`. A missing public key is made again from the private one.
 
-    The folder is closed to others. Raises IdentityError where the pair is missing, damaged, or no
-    pair, or where others keep access to it.
+    Access for other users to the folder and its files is removed first. Raises IdentityError if the
+    keys are missing or damaged, don't belong together, or can't be closed to others.
     """
     _check_owners(folder)
     private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
@@ -86,38 +88,43 @@ def load_identity(folder: Path) -> Identity:
         public_key = sphinx.public_key(private_key)
     except ScalarError as error:
         raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
-    with os_errors_as(IdentityError, f"{folder / PUBLIC_FILE} can't be made anew"):
+    with os_errors_as(IdentityError, f"{folder / PUBLIC_FILE} can't be made again"):
         if not (folder / PUBLIC_FILE).exists():
             _make_public_file(folder, public_key)
     if not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
         if private_key != _read(folder / PRIVATE_FILE, _PRIVATE_LABEL):
-            return load_identity(folder)  # both were replaced meanwhile
+            # Another process replaced both between the two reads, so read the new ones.
+            return load_identity(folder)
         raise IdentityError(
             f"the keys in {folder} don't belong together; if {PRIVATE_FILE} is the right one, "
-            f"delete {PUBLIC_FILE}: it is then made anew"
+            f"delete {PUBLIC_FILE}, and the next start makes it again"
         )
     return Identity(private_key, public_key)
 
 
 def _make_public_file(folder: Path, public_key: bytes) -> None:
-    # Whoever gives the folder new keys just now is not to find the old one in the place of its own.
+    # Another process may be writing a new pair at this moment. Its public key must not be replaced
+    # by the one that belongs to the old private key.
     with contextlib.suppress(FileExistsError):
         content = encode_pem(_PUBLIC_LABEL, public_key)
         write_file(folder / PUBLIC_FILE, content, replaces=False)
-        log.warning("%s was missing and has been made anew", folder / PUBLIC_FILE)
+        log.warning("%s was missing, and was made again from the private key", folder / PUBLIC_FILE)
 
 
 def has_identity(folder: Path) -> bool:
-    """Whether there is a key to be lost in `folder`. Raises IdentityError."""
+    """Whether `folder` has a key that a new one would overwrite. Raises IdentityError."""
     with os_errors_as(IdentityError, f"{folder} can't be read"):
         return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
 
 
 def encode_pem(label: str, key: bytes | Secret) -> bytearray:
-    """RFC 7468, of one line, with the line ends of the published client; it can be wiped."""
+    """The key as PEM (RFC 7468), in a buffer that can be wiped.
+
+    It has one line of base64, and the line ends of the published client.
+    """
     head, end = f"-----BEGIN {label}-----\r\n".encode(), f"\r\n-----END {label}-----\r\n".encode()
     body = to_base64(key)
-    # At once as long as it gets: where bytes grow, they leave copies behind.
+    # The buffer has its final length from the start: growing would leave copies of the key behind.
     text = bytearray(len(head) + len(body) + len(end))
     text[: len(head)] = head
     text[len(head) : -len(end)] = body
@@ -127,13 +134,14 @@ def encode_pem(label: str, key: bytes | Secret) -> bytearray:
 
 
 def decode_pem(label: str, text: memoryview) -> Secret:
-    """The key in a file with one such block. Raises ValueError."""
+    """The key in a text that is one PEM block with this label. Raises ValueError."""
     begin = re.match(rb"[ \t\r\n]*-----BEGIN %b-----[ \t\r]*\n" % label.encode(), text)
     if begin is None:
         raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
     end = re.search(rb"-----END %b-----[ \t\r\n]*\Z" % label.encode(), text)
     if end is None or end.start() < begin.end():
         raise ValueError(f"it doesn't end with -----END {label}-----")
+    # A slice of a memoryview copies nothing.
     body = text[begin.end() : end.start()]
     if not re.fullmatch(rb"(?:[ \t\r]*[A-Za-z0-9+/=]*[ \t\r]*\n)*", body):
         raise ValueError("it isn't base64")
@@ -149,7 +157,7 @@ def _read(path: Path, label: str) -> Secret:
             wipe(text)
     except FileNotFoundError as error:
         raise IdentityError(
-            f"there is no {path}; make the client with: nym-client init --id {path.parent.name}"
+            f"there is no {path}; create the client with: nym-client init --id {path.parent.name}"
         ) from error
     except OSError as error:
         raise IdentityError(f"{path} can't be read as a key: {error.strerror}") from error
@@ -158,38 +166,40 @@ def _read(path: Path, label: str) -> Secret:
 
 
 def _check_owners(folder: Path) -> None:
-    """Raises IdentityError where another user owns the folder, or a file in it.
+    """Raises IdentityError if another user owns the folder or a file in it.
 
-    Also for links, whose files aren't changed by `close_to_others`.
+    An owner can always read and change the keys. Files behind symbolic links are checked, too,
+    because `close_to_others` doesn't change them.
     """
     with os_errors_as(IdentityError, f"{folder} can't be used"):
         for path in (folder, *sorted(folder.iterdir())):
-            with contextlib.suppress(FileNotFoundError):  # those of a running client come and go
+            with contextlib.suppress(FileNotFoundError):  # a running client makes and deletes files
                 if (owner := is_foreign(path)) is not None:
                     raise IdentityError(
                         f"{path} belongs to another user ({user(owner)}), who can read and change "
-                        f"it: run the client as that user, or give it to this one, as root, with: "
+                        f"it. Run the client as that user, or let root give it to you with: "
                         f"chown {user(os.geteuid())} {shlex.quote(str(path))}"
                     )
 
 
 def _keep_from_others(folder: Path) -> None:
-    """Raises IdentityError where others can read or exchange the keys, and can't be kept from it.
+    """Remove other users' access to the folder, and warn where they can replace the folder itself.
 
-    The published client leaves its folder and its keys readable by everyone.
+    The published client leaves its folder and its keys readable by everyone, so closing them is the
+    normal case and is logged. Raises IdentityError if they can't be closed.
     """
     with os_errors_as(
         IdentityError,
-        f"others may use {folder}, and can't be kept from it; its owner can, with: "
+        f"other users can use {folder}, and this user can't change that; its owner can, with: "
         f"chmod -R go= {shlex.quote(str(folder))}",
     ):
         if was_open := close_to_others(folder):
             log.warning(
-                "these could be read by others, and are closed to them now: %s", ", ".join(was_open)
+                "other users could read these until now, and no longer can: %s", ", ".join(was_open)
             )
         if parents := open_parents(folder):
             log.warning(
-                "other users can put another folder in the place of %s, keys included: %s",
+                "other users can put a folder with other keys in the place of %s: %s",
                 folder,
                 "; ".join(parents),
             )

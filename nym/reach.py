@@ -1,8 +1,8 @@
-"""From how near an IP address can be used, and which ones a node can have at all.
+"""Which IP addresses a directory may list for its nodes (docs/protocol/directory.md, "Addresses").
 
-docs/protocol/directory.md, "Addresses". Anybody who can post to a directory could otherwise make
-clients connect to services of their own machine or network that nobody else can reach. So a
-directory may list nodes that are as near as itself, or further away, but none that are nearer.
+A directory may list nodes that are as near to the client as the directory itself, or further away,
+but none that are nearer. Otherwise, anyone who can post to a directory on the internet could make
+clients connect to services on their own machines and private networks.
 """
 
 from enum import IntEnum
@@ -13,7 +13,7 @@ _THIS_NETWORK = 0  # the first byte of 0.0.0.0/8 (RFC 1122, section 3.2.1.3)
 
 
 class Reach(IntEnum):
-    """Where an address means the same: everywhere, in one private network, on one machine."""
+    """Where an address can be used: everywhere, in one private network, or on one machine."""
 
     PUBLIC = 0
     PRIVATE = 1
@@ -21,18 +21,21 @@ class Reach(IntEnum):
 
 
 def reach_of(ip: str) -> Reach:
-    """The reach of an address, which may have a scope."""
+    """The reach of an IP address, which may have a scope, as in fe80::1%eth0."""
     address = ip_address(ip.partition("%")[0])
     if address.is_loopback:
         return Reach.LOOPBACK
-    # Python takes the site-local addresses of old (RFC 3879) for global ones.
+    # Python calls the old site-local addresses (deprecated by RFC 3879) global.
     is_site_local = isinstance(address, IPv6Address) and address.is_site_local
     return Reach.PUBLIC if address.is_global and not is_site_local else Reach.PRIVATE
 
 
-@lru_cache(maxsize=1 << 16)  # a directory says the same addresses every ten seconds
+@lru_cache(maxsize=1 << 16)  # the directory's answer, every ten seconds, has mostly the same ones
 def obstacle_to_address(ip: str, directory: Reach) -> str:
-    """Why a node that this directory lists can't be there, as it goes on behind "a node", if so."""
+    """Why a node that this directory lists can't be at this address; empty if it can.
+
+    The text follows "1 node" in a sentence.
+    """
     if _is_nowhere(ip_address(ip)):
         return "at an address that no node can have"
     reach = reach_of(ip)
@@ -44,14 +47,18 @@ def obstacle_to_address(ip: str, directory: Reach) -> str:
 
 
 def _is_nowhere(address: IPv4Address | IPv6Address) -> bool:
-    """Nobody listens there, or more than one machine does, or it is another address in disguise."""
+    """Whether no node can be at this address.
+
+    Nobody listens there, or several machines do, or it stands for an IPv4 address and would bypass
+    the rules for that one.
+    """
     if address.is_loopback:
         return False
     if isinstance(address, IPv4Address):
         is_odd = address.packed[0] == _THIS_NETWORK
     else:
-        # Of a tunnel to an IPv4 address, which may be any. Those that end with the IPv4 address,
-        # such as ::ffff:127.0.0.1 and 64:ff9b::7f00:1, are reserved.
+        # 6to4 and Teredo addresses contain an IPv4 address, which may be any. Other forms that do,
+        # such as ::ffff:127.0.0.1 and 64:ff9b::7f00:1, count as reserved below.
         is_odd = bool(address.sixtofour or address.teredo)
     return (
         is_odd

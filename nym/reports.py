@@ -1,4 +1,4 @@
-"""What people and programs are told of the network."""
+"""The network in use, described for people and for programs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.keys import encode_base58
 from nym.wire.requests import LeftOut, NetworkDetails, NetworkReport, NodeDetails
 
-_MOST_REASONS = 5  # that are told in a sentence; others are summed up
+_MOST_REASONS = 5  # named in one sentence; the rest are counted together
 
 
 def network_report(topology: Topology, digest: str, left_out: Counter[str]) -> NetworkReport:
-    """The size of the network in use."""
+    """How many nodes the network in use has, and how many records are left out."""
     return {
         "layers": [len(layer) for layer in topology.layers],
         "providers": len(topology.providers),
@@ -21,7 +21,7 @@ def network_report(topology: Topology, digest: str, left_out: Counter[str]) -> N
 
 
 def network_details(topology: Topology, digest: str, left_out: Counter[str]) -> NetworkDetails:
-    """Each node of it."""
+    """Every node of the network in use, and how many records are left out."""
     return NetworkDetails(
         [[_node(node) for node in layer] for layer in topology.layers],
         [
@@ -38,12 +38,12 @@ def network_details(topology: Topology, digest: str, left_out: Counter[str]) -> 
 
 
 def by_number(left_out: Counter[str]) -> list[LeftOut]:
-    """How many records don't count, and why, the most frequent reason first."""
+    """How many records are left out, and why. The most frequent reason comes first."""
     return [{"nodes": count, "why": why} for why, count in left_out.most_common()]
 
 
 def describe_left_out(left_out: Sequence[LeftOut]) -> str:
-    """The same as a part of a sentence; empty where all count."""
+    """The same as part of a sentence; empty if no record is left out."""
     told, others = left_out[:_MOST_REASONS], left_out[_MOST_REASONS:]
     texts = [f"{some['nodes']} node{'s' * (some['nodes'] > 1)} {some['why']}" for some in told]
     if others:

@@ -1,7 +1,7 @@
-"""A packet's way: one random mixnode of each layer, then the recipient's provider.
+"""Routes: one random mixnode of each layer, then the recipient's provider.
 
-A machine (nym.topology) counts once in a layer, however many nodes it has there: ports and keys
-cost nothing, so many of them would otherwise draw routes to one machine.
+Within a layer, first a machine (nym.topology) is drawn, then one of its nodes. Ports and keys cost
+nothing, so otherwise anyone could attract packets by running many nodes on one machine.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ NANOSECONDS = 10**9
 def random_route(
     layers: Sequence[Sequence[Mix]], provider: ProviderNode, average_delay: float, random: Random
 ) -> tuple[tuple[Mix, ...], list[Hop]]:
-    """(the mixnodes, the hops), with a delay for each hop around `average_delay` seconds."""
+    """(the mixnodes, all hops). Each hop has an exponential delay, of `average_delay` s on average.
+
+    Randomness is an argument, so tests can repeat a route.
+    """
     mixnodes = tuple(_random_node(layer, random) for layer in layers)
     nodes: list[Mix | ProviderNode] = [*mixnodes, provider]
     hops = [
@@ -33,7 +36,9 @@ def random_route(
 
 
 def _random_node(layer: Sequence[Mix], random: Random) -> Mix:
-    """One of a random machine, without a list for each: the collector would visit thousands."""
+    """A random node of a random machine."""
+    # There is no list per machine: this runs for each packet, and thousands of lists would make
+    # work for the garbage collector.
     where = [machine(node.address) for node in layer]
     chosen = random.choice(list(dict.fromkeys(where)))
     return random.choice([node for node, at in zip(layer, where, strict=True) if at == chosen])

@@ -1,7 +1,7 @@
-"""The usable network: mixnodes by layer, and providers.
+"""The network that the client can use: mixnodes by layer, and providers.
 
-`nym.judge` makes it out of a directory's records. No two nodes of it have a key or a place in
-common. Routes rely on that: so a node stands in a route at most once.
+`nym.judge` makes it from a directory's records. No two nodes have the same key, or the same place
+(host and port). Routes rely on this: it means that no node is in a route twice.
 """
 
 import base64
@@ -16,15 +16,15 @@ from nym.wire.keys import encode_base58
 
 PROTOCOL_VERSION = "0.4.0"
 
-_DIGEST = 20  # bytes: two networks with one digest would take 2^80 attempts
-_GROUP = 4  # characters of a digest that stand together
-_SITE = 64  # bits
+_DIGEST = 20  # bytes: finding two networks with the same digest would take 2^80 attempts
+_GROUP = 4  # letters and digits per group, so that people can compare digests
+_SITE = 64  # bits of an IPv6 address; one site usually has all addresses that share them
 
 
 def machine(address: NodeAddress) -> str:
-    """What a node there runs on, as far as that can be told.
+    """The machine that a node at this address seems to run on.
 
-    It is an IPv4 address, or the first 64 bits of an IPv6 address, which one site usually has.
+    It is an IPv4 address, or the first 64 bits of an IPv6 address, as text.
     """
     return _machine_at(address.ip)
 
@@ -42,7 +42,7 @@ class Mix(NamedTuple):
 
 
 class ProviderNode(NamedTuple):
-    """A usable provider: `address` takes packets, `client_address` takes clients' requests."""
+    """A usable provider. `address` takes packets, `client_address` takes clients' requests."""
 
     address: NodeAddress
     client_address: NodeAddress
@@ -51,20 +51,20 @@ class ProviderNode(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """Layers 1..L, each with one mixnode or more, and one provider or more."""
+    """The layers 1..L, each with at least one mixnode, and at least one provider."""
 
     layers: tuple[tuple[Mix, ...], ...]
     providers: tuple[ProviderNode, ...]
 
     def provider(self, public_key: bytes) -> ProviderNode | None:
-        """The provider with this key."""
+        """The provider with this key; None if there is none."""
         return next((node for node in self.providers if node.public_key == public_key), None)
 
     def layers_to(self, provider: ProviderNode) -> tuple[tuple[Mix, ...], ...]:
-        """The layers of routes to a provider: it stands in none of them.
+        """The layers of routes to `provider`, without any mixnode that has its key or its place.
 
-        One that has left the network may still be waited for, and its key, or its place, may be
-        another node's since.
+        The client may still wait for a provider that has left the network. Since then, a mixnode
+        may have taken its key or its place, and would be in a route twice.
         """
         if provider in self.providers:
             return self.layers
@@ -78,7 +78,7 @@ class Topology(NamedTuple):
         )
 
     def places(self) -> frozenset[object]:
-        """Where all nodes are, and their keys: what routes are made of."""
+        """All that routes depend on: each node's key, address and layer. For comparing networks."""
         mixnodes = {(number, *node) for number, layer in enumerate(self.layers) for node in layer}
         return frozenset(mixnodes | {node[:3] for node in self.providers})
 
@@ -88,13 +88,13 @@ class Topology(NamedTuple):
         return frozenset(mixnodes | {node.public_key for node in self.providers})
 
     def shares_nodes_with(self, other: "Topology") -> bool:
-        """Whether it is one network, at two times: a node of it is left."""
+        """Whether both have a node in common: then they are one network at two times."""
         return not self.public_keys().isdisjoint(other.public_keys())
 
     def digest(self) -> str:
-        """The same text wherever the same nodes are known, for people to compare.
+        """A short text for people to compare: it is the same for all who use the same nodes.
 
-        The clients of providers, and the order of a directory's records, don't count.
+        The lists of providers' clients, and the order of a directory's records, don't change it.
         """
         lines = sorted(self._lines())
         digest = hashlib.sha256("".join(lines).encode()).digest()[:_DIGEST]

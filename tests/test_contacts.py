@@ -53,7 +53,7 @@ def test_a_name_is_never_taken_from_its_address_by_the_way(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[", "is no TOML"),
+        ("[", "isn't valid TOML"),
         ("bob = 3", "line 1: bob: a contact has an address"),
         ("# mine\n[bob]", "line 2: bob: a contact has"),
         ("[bob]\naddress = 3", "line 1: bob: "),
@@ -134,7 +134,7 @@ def test_a_lock_is_waited_for_with_a_word(tmp_path: Path) -> None:
     folder.mkdir()
     with Program(tmp_path, "contacts", "add", "bob", BOB) as program:
         with files.locked(folder):
-            program.logged(r"waiting for process \d+ \(.+\), which changes")
+            program.logged(r"waiting for process \d+ \(.+\), which has locked")
             assert not (folder / FILE).exists()
         assert program.end()[0] == 0
     assert load_contacts(folder).find("bob") == Contact(BOBS)

@@ -66,7 +66,7 @@ def test_a_folder_that_others_could_use_is_closed_and_said_once(
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(shared.stat().st_mode) == 0o644
     (record,) = caplog.records
-    for said in ("could be read by others", "alice (mode 0777)", f"{PRIVATE_FILE} (mode 0644)"):
+    for said in ("users could read these", "alice (mode 0777)", f"{PRIVATE_FILE} (mode 0644)"):
         assert said in record.message
     caplog.clear()
     load_identity(folder)
@@ -123,7 +123,7 @@ def test_folders_of_others_are_errors_with_a_name(anyone: Path) -> None:
     assert f"{PRIVATE_FILE} belongs to another user (4321)" in said("load_identity(folder)", folder)
     os.chown(folder / PRIVATE_FILE, 0, 0)  # as secrets are mounted into containers
     refused = said("load_identity(folder)", folder)
-    assert f"others may use {folder}, and can't be kept from it; its owner can" in refused
+    assert f"other users can use {folder}, and this user can't change that" in refused
     assert f"chmod -R go= {folder}: Operation not permitted" in refused
     (folder / PRIVATE_FILE).chmod(0o600)
     assert "can't be read as a key: Permission denied" in said("load_identity(folder)", folder)
@@ -168,7 +168,7 @@ def test_parents_that_others_can_write_to_are_said(anyone: Path) -> None:
     for path, mode in ((home, 0o777), (home, 0o772), (folder.parent, 0o777)):
         path.chmod(mode)
         warned = said("load_identity(folder)", folder, warns=True)
-        assert f"other users can put another folder in the place of {folder}" in warned
+        assert f"other users can put a folder with other keys in the place of {folder}" in warned
         assert f"{path} has the mode {mode:04o} (close it: chmod go-w {path})" in warned
         path.chmod(0o755)
     home.chmod(0o775)
