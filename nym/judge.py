@@ -1,18 +1,20 @@
-"""Which of a directory's records count (docs/protocol/directory.md, "What is used").
+"""Which of a directory's records the client uses (docs/protocol/directory.md, "What is used").
 
-Anybody can post to a directory of 0.4. So each record is judged by itself first: version, layer,
-address, key. Then no key and no place, a `host:port`, may count twice:
+Anyone can post to a directory of 0.4. So each record is first judged by itself: by its version,
+layer, address and key. Then no two nodes may have the same key, or the same place (a `host:port`):
 
 - A record that repeats another one is the same node.
-- A node that this client knew before goes before all records that contradict it: they have its key
-  elsewhere, or another key at its place. Of two known ones, the one that was known first goes
-  first. A node that moves, or gets a new key, is followed as soon as its old record is gone.
-- New records that contradict each other are all left out: there is no telling who is right.
+- A node that this client knew before wins against records that contradict it, which have its key at
+  another place, or another key at its place. Of two known nodes, the one known first wins. If a
+  node moves or gets a new key, the client uses its new record as soon as the old one is gone.
+- New records that contradict each other are all left out, because nobody can tell who is right.
 
-A record that is left out contradicts nobody: one that can't be used costs no other node its place.
+A record that is left out contradicts no other record. Otherwise, anyone could push good nodes out
+by posting unusable records.
 
-Of each layer, and of providers, MOST_NODES are used. Those that were known first go first, then a
-choice of new ones that each client makes for itself: one of each machine, then another one of each.
+The client uses at most MOST_NODES nodes of each layer, and as many providers. The nodes known first
+come first. Among new ones, each client makes its own random choice: first one node of each machine,
+then a second one of each, and so on.
 """
 
 import re
@@ -32,34 +34,35 @@ from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
-PROVIDERS = 0  # the layer of providers
-MOST_NODES = 1000  # of a layer: routes are drawn from them in a few milliseconds
-_LONGEST_VERSION = 20  # characters that are shown
+PROVIDERS = 0  # providers count as a layer, with this number
+MOST_NODES = 1000  # per layer; a route can be drawn from so many in a few milliseconds
+_LONGEST_VERSION = 20  # characters of a foreign version that texts show
 
-# Semantic Versioning 2.0.0, section 2 and on: three numbers, pre-release, build.
+# Semantic Versioning 2.0.0, sections 2, 9 and 10: three numbers, pre-release, build.
 _IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _NUMBER = r"(0|[1-9][0-9]*)"
 _SEMVER = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?", re.ASCII
 )
 
-# Why records are left out, as it goes on behind "3 nodes".
+# Reasons why records are left out. Each follows "3 nodes" in a sentence.
 _UNREADABLE = "whose record can't be read"
 _NAMED = (
-    "with a name for a host, which is looked up for a directory on this machine, or with "
-    "client.resolve_names = true"
+    "with a host name instead of an IP address (names are looked up only if the directory is on "
+    "this machine, or with client.resolve_names = true)"
 )
 _REPEATED = "listed more than once"
-_LATE = "with the key or the place of a node that was known before"
-_DISPUTED = "with a key or a place that several records have"
-_TOO_MANY = f"beyond the {MOST_NODES} of a layer, or of providers, that a client uses"
+_LATE = "with the key or the address of a node that was known before"
+_DISPUTED = "with a key or an address that several records have"
+_TOO_MANY = f"beyond the {MOST_NODES} that a client uses in each layer, or as providers"
 
 
 class Rules(NamedTuple):
-    """What the judgement of a record depends on, beside the record.
+    """What the judgement of a record depends on, besides the record itself.
 
-    `reach` is the directory's own; `is_vouched` says whether somebody vouches for names; `own` are
-    this client's sockets; `layers` is how many there are, 0 where that isn't known yet.
+    `reach` is that of the directory. `is_vouched` says whether host names may be looked up. `own`
+    has the addresses of this client's sockets: a packet sent there would reach this client as a
+    request. `layers` is the number of layers, or 0 while it isn't known.
     """
 
     reach: Reach
@@ -69,7 +72,7 @@ class Rules(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What makes a node this one. Providers have the layer PROVIDERS, and a place for clients."""
+    """What identifies a node. Providers have the layer PROVIDERS, and an address for clients."""
 
     layer: int
     public_key: bytes
@@ -77,16 +80,16 @@ class Standing(NamedTuple):
     client_address: NodeAddress | None = None
 
     def marks(self) -> set[bytes | NodeAddress]:
-        """What no other node may have."""
+        """The key and the places that no other node may have."""
         places = {self.address, self.client_address or self.address}
         return {self.public_key, *places}
 
 
 class Judgement(NamedTuple):
-    """The nodes that count, with their records, and how many don't, for each reason.
+    """The nodes to use, with their records, and how many records are left out for each reason.
 
-    `disputed` has the number of nodes, by layer, about which new records contradict each other,
-    `other_layers` those that the network doesn't have.
+    `disputed` is how many nodes of each layer new records may be about that contradict each other.
+    `other_layers` are the layers in records that this network doesn't have.
     """
 
     nodes: dict[Standing, MixNode | Provider]
@@ -95,11 +98,11 @@ class Judgement(NamedTuple):
     other_layers: frozenset[int]
 
     def widths(self) -> Counter[int]:
-        """How many nodes there are in each layer."""
+        """How many nodes each layer has."""
         return Counter(node.layer for node in self.nodes)
 
     def topology(self, layers: int) -> Topology:
-        """The network of so many layers, in an order that doesn't depend on the records'."""
+        """The network with this number of layers. The order of the records doesn't change it."""
         mixnodes: list[list[Mix]] = [[] for _ in range(layers)]
         providers = []
         for node, record in sorted(self.nodes.items(), key=lambda item: item[0]):
@@ -112,7 +115,7 @@ class Judgement(NamedTuple):
         return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
 
     def encode(self) -> bytes:
-        """The records that count, as a directory lists them."""
+        """The records of the nodes to use, as a directory would list them."""
         records = self.nodes.values()
         return encode_topology(
             Records(
@@ -124,7 +127,7 @@ class Judgement(NamedTuple):
 
 @lru_cache(maxsize=1 << 10)
 def is_compatible(version: str | None) -> bool:
-    """Whether a node of this version is used: major and minor as ours; 2019's have none."""
+    """Whether nodes of this version are used: same major and minor; those of 2019 have none."""
     if version is None:
         return True
     theirs, ours = _SEMVER.fullmatch(version), _SEMVER.fullmatch(PROTOCOL_VERSION)
@@ -132,7 +135,10 @@ def is_compatible(version: str | None) -> bool:
 
 
 def hosts(records: Records, rules: Rules) -> set[str]:
-    """Every `host:port` whose IP address has to be known, and may be asked for."""
+    """Every `host:port` that needs an IP address and may be looked up.
+
+    Records that are left out at first sight cause no lookups.
+    """
     return {
         host
         for record in _all(records)
@@ -150,8 +156,9 @@ def judge(
 ) -> Judgement:
     """Judge all of a directory's records.
 
-    `addresses` has the IP address of each `host:port` that could be resolved; `known` are nodes of
-    earlier networks, with the time since when. `salt` is this client's own.
+    `addresses` has the IP address of each `host:port` that could be resolved. `known` has the nodes
+    of earlier networks, with the time since which each is known. `salt` is this client's own: with
+    it, each client chooses differently among too many nodes.
     """
     left_out = Counter({_UNREADABLE: records.skipped})
     here: dict[Standing, MixNode | Provider] = {}
@@ -162,6 +169,7 @@ def judge(
         node = _standing(record, addresses)
         left_out[_REPEATED] += node in here
         here[node] = _merged(record, here.get(node))
+    # Known nodes first; then new ones that contradict neither a known node nor each other.
     kept = _first_known(here, known)
     marks = set(chain.from_iterable(node.marks() for node in kept))
     new = [node for node in here if node not in kept and marks.isdisjoint(node.marks())]
@@ -174,14 +182,14 @@ def judge(
     left_out[_TOO_MANY] = len(kept) - len(used)
     return Judgement(
         {node: record for node, record in here.items() if node in used},
-        +left_out,
+        +left_out,  # without reasons that apply to no record
         _count_disputed(disputed),
         frozenset(record.layer for record in records.mixnodes if _is_of_other_layer(record, rules)),
     )
 
 
 def _first_known(here: Iterable[Standing], known: Mapping[Standing, float]) -> set[Standing]:
-    """Those that were known before, but for ones that contradict one that was known earlier."""
+    """The nodes known before, without those that contradict a node that was known earlier."""
     kept: set[Standing] = set()
     marks: set[bytes | NodeAddress] = set()
     for node in sorted((node for node in here if node in known), key=lambda node: known[node]):
@@ -192,7 +200,7 @@ def _first_known(here: Iterable[Standing], known: Mapping[Standing, float]) -> s
 
 
 def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) -> set[Standing]:
-    """MOST_NODES of each layer, at most."""
+    """At most MOST_NODES nodes of each layer; see the module's docstring for which ones."""
     if len(nodes) <= MOST_NODES:
         return nodes
 
@@ -202,7 +210,8 @@ def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) ->
     def lot(node: Standing) -> bytes:
         return blake2b(node.public_key, key=salt).digest()
 
-    turns: dict[Standing, tuple[float, int]] = {}  # the other number: which of its machine's it is
+    # Of each node: since when it is known, and which one of its machine's nodes it is.
+    turns: dict[Standing, tuple[float, int]] = {}
     on_machine = Counter[tuple[int, str]]()
     for node in sorted(nodes, key=lambda node: (since(node), lot(node))):
         where = node.layer, machine(node.address)
@@ -218,7 +227,10 @@ def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) ->
 
 
 def _count_disputed(disputed: list[Standing]) -> Counter[int]:
-    """How many there can be of them, by layer: each needs a key and a place of its own."""
+    """How many nodes of each layer the disputed records can be about.
+
+    Each node needs its own key and its own place, so it is the smaller number of these.
+    """
     return Counter(
         {
             layer: min(
@@ -231,7 +243,10 @@ def _count_disputed(disputed: list[Standing]) -> Counter[int]:
 
 
 def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> MixNode | Provider:
-    """Two records of one node: a provider has the clients of both, in whatever order they come."""
+    """Two records of one node as one. A provider gets the clients of both.
+
+    So the result doesn't depend on the records' order, which whoever posts them may influence.
+    """
     if isinstance(record, Provider) and isinstance(other, Provider):
         return record._replace(clients=tuple(dict.fromkeys(other.clients + record.clients)))
     return record
@@ -240,7 +255,7 @@ def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> Mix
 def _obstacle(
     record: MixNode | Provider, addresses: Mapping[str, NodeAddress], rules: Rules
 ) -> str:
-    """Why a record can't be used, whatever else there is; empty where it can."""
+    """Why this record can't be used, whatever the others say; empty if it can."""
     if obstacle := _obstacle_at_sight(record, rules):
         return obstacle
     for host in _hosts(record):
@@ -256,11 +271,11 @@ def _obstacle(
 
 
 def _obstacle_at_sight(record: MixNode | Provider, rules: Rules) -> str:
-    """The same, as far as it can be told without the addresses of hosts."""
+    """The same, as far as it can be told without looking up names."""
     if not is_compatible(record.version):
         return f"of version {visible(record.version or '', _LONGEST_VERSION)}, not {_OURS}"
     if isinstance(record, MixNode) and _is_of_other_layer(record, rules):
-        return f"in layer {record.layer}, of {rules.layers}"
+        return f"in layer {record.layer}, while the network has {rules.layers} layers"
     if not rules.is_vouched and any(map(_needs_lookup, _hosts(record))):
         return _NAMED
     return ""

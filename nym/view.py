@@ -1,17 +1,18 @@
-"""One client's view of the network: what it knew before decides what it believes next.
+"""One client's view of the network: what it knew before decides which records it believes next.
 
-docs/protocol/directory.md, "What is remembered". A directory of 0.4 isn't signed, and anybody can
-post to it. Nobody can make routes shorter, or choose where they end, just by adding records or by
-leaving some out:
+docs/protocol/directory.md, "What is remembered". A directory of 0.4 isn't signed, and anyone can
+post to it. These rules keep anyone from shortening routes, or from choosing where they end, just by
+adding records or leaving some out:
 
-- The number of layers is the one that was set, or the first that was seen. Records of other layers
+- The number of layers is the one in the settings, or the first one seen. Records of other layers
   are left out.
-- Where a layer or every provider is missing, the last whole network stays in use for STALE seconds.
-  After that there is none, until there is a whole one again.
-- A node is known for CLAIM seconds after it was in a whole network last. While it is, records that
-  contradict it don't count beside it (nym.judge).
-- At first sight nothing is known, and new records that contradict each other are left out. Where
-  they are half of a layer or more, whoever posted them could choose what is left: the client waits.
+- If a layer or every provider is missing, the last whole network stays in use for STALE seconds.
+  After that, the client uses no network until the directory lists a whole one again.
+- A node stays known for CLAIM seconds after it was last in a whole network. During that time,
+  records that contradict it are left out while its own record is there (nym.judge).
+- At first, no node is known, and new records that contradict each other are left out. If these may
+  be half of a layer or more, whoever posted them could choose which nodes remain, so the client
+  waits.
 """
 
 from collections import Counter
@@ -27,14 +28,14 @@ from nym.wire.directory import Records
 from nym.wire.requests import NetworkDetails, NetworkReport
 
 STALE = 600.0  # seconds for which a network stays in use while the directory lists no whole one
-CLAIM = 24 * 3600.0  # seconds; an outage of a night costs no node its place
-QUIET = 3600.0  # seconds until a sudden change is said again
-SALT_LENGTH = 16
-MOST_KNOWN = 1 << 16  # nodes; beyond, those that were seen last longest ago are forgotten
+CLAIM = 24 * 3600.0  # seconds; so a node that is down overnight keeps its key and its place
+QUIET = 3600.0  # seconds until the next warning about a sudden change
+SALT_LENGTH = 16  # bytes
+MOST_KNOWN = 1 << 16  # nodes, to bound memory; beyond, those not seen for longest are forgotten
 
 
 class Seen(NamedTuple):
-    """The network to use, the records that it is made of, and what is to be said of it once."""
+    """The network to use, the judgement that it is made from, and warnings to log once."""
 
     topology: Topology
     judgement: Judgement
@@ -47,17 +48,18 @@ class _Known(NamedTuple):
 
 
 class NetworkView:
-    """The view, and what it rests on.
+    """The view of one client, and what the client remembers for it.
 
-    `layers` is how many there are, or 0: as first seen. `salt` is this client's own (nym.judge).
+    `layers` is the number of layers; 0 means the number in the first whole network. `salt` is this
+    client's own (nym.judge).
     """
 
     def __init__(self, layers: int = 0, salt: bytes = b"") -> None:
         self.layers = layers
         self.topology: Topology | None = None  # the network to use
-        self.judgement: Judgement | None = None  # of what was listed last
-        self._digest = ""  # of that, made once: people may ask at any time
-        self.stale_since: float | None = None  # no network is used since then, though there was one
+        self.judgement: Judgement | None = None  # of the directory's latest answer
+        self._digest = ""  # of `topology`, kept because reports need it often
+        self.stale_since: float | None = None  # when the last network became too old to use
         self._known: dict[Standing, _Known] = {}
         self._salt = salt
         self._incomplete_since: float | None = None
@@ -68,17 +70,17 @@ class NetworkView:
     def judge(
         self, records: Records, addresses: Mapping[str, NodeAddress], rules: Rules
     ) -> Judgement:
-        """Which of the records count, with what is known."""
+        """Judge the records, given the nodes that are known."""
         known = {node: known.since for node, known in self._known.items()}
         return judge(records, addresses, rules, known, self._salt)
 
     def is_whole(self, judgement: Judgement) -> bool:
-        """Whether its nodes make a network."""
+        """Whether its nodes make a whole network: each layer is there, and a provider."""
         layers = self._layers(judgement.widths())
         return all(self._is_believed(judgement, layer) for layer in (PROVIDERS, *layers))
 
     def look(self, judgement: Judgement, now: float) -> Seen:
-        """The network is this now. Raises UnusableNetworkError where it isn't whole."""
+        """Use this judgement's network. Raises UnusableNetworkError if it isn't whole."""
         self.judgement = judgement
         if not self.is_whole(judgement):
             self._miss(now)
@@ -93,7 +95,7 @@ class NetworkView:
         return Seen(self.topology, judgement, warnings)
 
     def report(self) -> NetworkReport | None:
-        """Its size, or that of what is listed while none is used; None before the first look."""
+        """The size of the network in use, or else of what is listed; None before the first look."""
         if self.judgement is None:
             return None
         if self.topology is not None:
@@ -107,21 +109,22 @@ class NetworkView:
         }
 
     def details(self) -> NetworkDetails | None:
-        """Each node of it; None while none is used."""
+        """Every node of the network in use; None while there is none."""
         if self.judgement is None or self.topology is None:
             return None
         return network_details(self.topology, self._digest, self.judgement.left_out)
 
     def _layers(self, widths: Counter[int]) -> range:
-        """The numbers of the layers."""
+        """The numbers of the layers that a whole network needs."""
         return range(1, (self.layers or max([1, *widths])) + 1)
 
     def _is_believed(self, judgement: Judgement, layer: int) -> bool:
+        # At first sight, a layer counts only if less than half of it is in dispute; see above.
         rivals = 0 if self._known else judgement.disputed[layer]
         return judgement.widths()[layer] > rivals
 
     def _miss(self, now: float) -> None:
-        """There is no whole network; the last one does for a while."""
+        """The directory lists no whole network. The last one stays in use for STALE seconds."""
         if self._incomplete_since is None:
             self._incomplete_since = now
         if self.topology is not None and now - self._incomplete_since > STALE:
@@ -131,7 +134,7 @@ class NetworkView:
         for node in judgement.nodes:
             before = self._known.pop(node, None)
             self._known[node] = _Known(before.since if before else now, now + CLAIM)
-        # In the order in which they were seen last.
+        # `pop` above puts the nodes in the order in which they were last seen: the first ones go.
         room = len(self._known) - MOST_KNOWN
         self._known = {
             node: known
@@ -143,8 +146,9 @@ class NetworkView:
         for layer in sorted(judgement.other_layers - self._said_layers):
             self._said_layers.add(layer)
             yield (
-                f"there are mixnodes in layer {layer} now, and they are ignored: this network has "
-                f"had {self.layers} layers. If it has more, set client.layers, and start again"
+                f"the directory now lists mixnodes in layer {layer}. They are ignored, because "
+                f"this network has had {self.layers} layers. If it has more now, set client.layers "
+                "and start the client again"
             )
 
     def _about_changes(self, before: Topology | None, now: float) -> Iterator[str]:
@@ -153,8 +157,9 @@ class NetworkView:
         if len(before.providers) == 1 < len(self.topology.providers) and not self._has_said_lone:
             self._has_said_lone = True
             yield (
-                "there are several providers now, where there was one: messages to recipients that "
-                "none of them lists wait until one does, except to those who were written to before"
+                "the directory now lists several providers, after a single one. Messages to "
+                "recipients that no provider lists now wait until one does, except to recipients "
+                "that this client wrote to before"
             )
         if now < self._quiet_until:
             return
@@ -164,8 +169,8 @@ class NetworkView:
             self._quiet_until = now + QUIET
             yield (
                 f"most of the network has changed at once: {gone} of {len(old)} nodes are gone, "
-                f"{come} of {len(new)} are new. If nobody else sees that, the directory deceives "
-                "you: compare nym-client network view with others"
+                f"{come} of {len(new)} are new. If others don't see this change, the directory "
+                "deceives you: compare your digest from nym-client network view with theirs"
             )
 
     def _why_unusable(self, judgement: Judgement) -> str:
@@ -173,16 +178,16 @@ class NetworkView:
         there = ", ".join(str(layer) for layer in sorted(widths) if layer != PROVIDERS) or "none"
         last = f"to {self.layers}" if self.layers else "on"
         text = (
-            f"every layer from 1 {last} needs a mixnode that can be used, and a provider is "
-            f"needed: there are mixnodes in layers {there}, and {widths[PROVIDERS]} providers"
+            f"a network needs a usable mixnode in every layer from 1 {last}, and a usable "
+            f"provider. Layers with usable mixnodes: {there}; usable providers: {widths[PROVIDERS]}"
         )
         if not self._known and judgement.disputed:
-            text += ". New records that contradict each other are at least half of a layer"
+            text += ". At least half of a layer is in dispute: its records contradict each other"
         if why := describe_left_out(by_number(judgement.left_out)):
             text += f". Left out are {why}"
         if self.layers > 1:
             text += (
-                f". If the network doesn't have {self.layers} layers any more, set client.layers, "
-                "and start again"
+                f". If the network no longer has {self.layers} layers, set client.layers and start "
+                "the client again"
             )
         return text

@@ -1,15 +1,18 @@
-"""At which provider each recipient fetches its messages.
+"""At which provider each recipient gets its messages (docs/protocol/directory.md, "Recipients").
 
-docs/protocol/directory.md, "Recipients". A provider says itself who is registered at it, anybody
-can post one, and it sees how much its clients get. So what this client knew first decides:
+A provider lists its clients itself, anyone can post a provider, and a provider sees how many
+packets its clients get. So a provider must not be able to attract a recipient by listing it. What
+this client knew first decides:
 
-- A recipient is where this client first saw it listed, as long as that provider lists it. While the
-  provider is away, another one that lists the recipient will do, and after CLAIM seconds for good.
-- Where several list a new recipient, a hash chooses: the same one for all senders, and no list can
-  be ahead of another one.
-- A recipient whose provider is away, and whom no other one lists, is waited for.
-- A lone provider has everybody else. Those to whom this client wrote there stay there when other
-  providers appear: whoever posts one takes nobody away.
+- A recipient is at the provider where this client first saw it listed, as long as that provider
+  lists it. While that provider is away, another one that lists the recipient is used; after CLAIM
+  seconds it is used for good.
+- If several providers list a new recipient, a hash chooses one. All senders choose the same one,
+  and no provider can get ahead of another.
+- If a recipient's provider is away, and no other one lists the recipient, messages wait.
+- A provider that is alone in the directory is taken to have all other recipients. Those to whom
+  this client wrote then stay there when other providers appear, so posting a provider takes none
+  away.
 """
 
 import hashlib
@@ -19,22 +22,26 @@ from typing import NamedTuple
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
 
-MOST = 1 << 17  # recipients of providers that are away, and ones that nobody lists
+MOST = 1 << 17  # recipients remembered for absent providers, and as many that none lists
 
 
 class Whereabouts:
-    """Knows the provider of each recipient, in the network that it followed last."""
+    """The provider of each recipient, in the network that was followed last."""
 
     def __init__(self) -> None:
         self._known: _Known | None = None
-        self._unlisted: dict[bytes, bytes] = {}  # recipients by the lone provider's key
+        self._unlisted: dict[bytes, bytes] = {}  # recipient -> key of the then lone provider
 
     def follow(self, topology: Topology, now: float) -> None:
-        """The network is this now. Lists can be long, so this may run beside the hub."""
+        """Use this network from now on.
+
+        Lists of clients can be long, so callers may run this in another thread. `_known` is
+        replaced as a whole, so `provider_of` never sees half of a change.
+        """
         self._known = _followed(self._known, topology, now)
 
     def provider_of(self, recipient: bytes) -> ProviderNode | None:
-        """Where `recipient` fetches its messages; None while that isn't known."""
+        """The provider of `recipient`; None while it isn't known or is away."""
         if self._known is None:
             return None
         providers = self._known.providers
@@ -49,16 +56,18 @@ class Whereabouts:
         return providers.get(self._unlisted.get(recipient, b""))
 
     def _note_unlisted(self, recipient: bytes, lone: ProviderNode) -> None:
+        # Bounded, because applications can send to any number of addresses. The oldest one goes.
         if recipient not in self._unlisted and len(self._unlisted) >= MOST:
             del self._unlisted[next(iter(self._unlisted))]
         self._unlisted[recipient] = lone.public_key
 
 
 class _Known(NamedTuple):
-    """What was found out with one network, by recipients and by keys of providers.
+    """What is known with one network. Providers are named by their keys.
 
-    `listed` is where each recipient of a list is written to, `homes` where it was known first,
-    `seen` when each of those was listed last.
+    `listed` has the provider to use for each recipient that some provider lists. `homes` has the
+    provider where each recipient was first known. `seen` has the time when each of these providers
+    was last in the directory.
     """
 
     providers: Mapping[bytes, ProviderNode]
@@ -68,12 +77,15 @@ class _Known(NamedTuple):
 
 
 def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
-    """What is known with this network, after what was known before."""
+    """What is known with this network, given what was known `before`."""
     before = before or _Known({}, {}, {}, {})
     providers = {node.public_key: node for node in topology.providers}
     seen = {**before.seen, **dict.fromkeys(providers, now)}
     listed = _listed(topology.providers)
     homes = {}
+    # A listed recipient goes to its home while that one lists it. If the home is there but has
+    # dropped the recipient, the new provider becomes its home at once; if the home is away, after
+    # CLAIM seconds.
     for recipient, key in listed.items():
         home = before.homes.get(recipient, key)
         if home in providers:
@@ -86,7 +98,7 @@ def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
         for recipient, home in before.homes.items()
         if recipient not in listed and home not in providers
     ]
-    # Where there are too many, those go whose providers are away for longest.
+    # If there are too many, those whose providers have been away for longest are forgotten.
     away.sort(key=lambda pair: seen[pair[1]], reverse=True)
     homes.update(away[:MOST])
     needed = providers.keys() | set(homes.values())
@@ -94,7 +106,7 @@ def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
 
 
 def _listed(providers: Sequence[ProviderNode]) -> dict[bytes, bytes]:
-    """Each recipient of a list, at one of the providers that list it: whatever their order."""
+    """Each listed recipient with one of the providers that list it, whatever their order."""
     listed: dict[bytes, bytes] = {}
     for node in providers:
         for recipient in node.clients:

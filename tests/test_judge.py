@@ -137,8 +137,8 @@ def test_why_nodes_are_left_out_is_told_with_how_many() -> None:
     with pytest.raises(UnusableNetworkError) as refusal:
         build(records)
     assert str(refusal.value) == (
-        "every layer from 1 on needs a mixnode that can be used, and a provider is needed: there "
-        "are mixnodes in layers none, and 0 providers. Left out are "
+        "a network needs a usable mixnode in every layer from 1 on, and a usable provider. Layers "
+        "with usable mixnodes: none; usable providers: 0. Left out are "
         "3 nodes whose record can't be read, 2 nodes of version 0.5.0, not 0.4, "
         r"1 node of version \x1b[31m99999999999…, not 0.4, 1 node with a key of low order, "
         "1 node at port 0, 1 for other reasons"

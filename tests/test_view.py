@@ -60,14 +60,14 @@ def test_the_number_of_layers_is_that_of_the_first_sight() -> None:
     assert "client.layers" in warning
     report = client.view.report()
     assert report is not None
-    assert report["left_out"] == [{"nodes": 1, "why": "in layer 4, of 3"}]
+    assert report["left_out"] == [{"nodes": 1, "why": "in layer 4, while the network has 3 layers"}]
 
 
 def test_it_can_be_set() -> None:
     assert widths(Client(3).look(network(1, 2, 3, 4))) == [1, 1, 1]
     client = Client(4)
     assert client.look(WHOLE) is None
-    assert "every layer from 1 to 4 needs" in client.error
+    assert "in every layer from 1 to 4" in client.error
     assert "set client.layers" in client.error
 
 
