@@ -1,4 +1,4 @@
-"""For how long nodes are left out that were found to be bad."""
+"""For how long a node that was found to be bad is left out of routes."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,10 @@ from nym.topology import Mix
 
 
 class Avoidance:
-    """Nodes that are left out for a time: `first` seconds, doubling to `longest` with relapses.
+    """Nodes that are left out for `first` seconds, doubled with each relapse, up to `longest`.
 
-    A relapse is one within as many seconds after the end as the node was left out for.
+    It is a relapse if the node is found to be bad again within as many seconds after the end as it
+    was left out for. Clock readings are passed in.
     """
 
     def __init__(self, first: float, longest: float) -> None:
@@ -17,11 +18,12 @@ class Avoidance:
         self._terms: dict[Mix, _Term] = {}
 
     def until(self, now: float) -> dict[Mix, float]:
-        """The nodes that are left out now, and until when."""
+        """The nodes that are left out at `now`, each with the time when that ends."""
         return {node: term.end for node, term in self._terms.items() if now < term.end}
 
     def begin(self, node: Mix, now: float) -> float:
-        """Leave `node` out from now on, unless it is already. Gives when that ends."""
+        """Leave `node` out from `now` on, unless it is already. Returns the time when that ends."""
+        # Terms that are so old that a new one would be no relapse are forgotten.
         self._terms = {n: term for n, term in self._terms.items() if now < term.end + term.seconds}
         last = self._terms.get(node)
         if last is None or last.end <= now:
@@ -30,11 +32,11 @@ class Avoidance:
         return self._terms[node].end
 
     def forget(self, node: Mix) -> None:
-        """`node` is as good as new."""
+        """Use `node` again, and forget its history."""
         self._terms.pop(node, None)
 
     def forget_all(self) -> None:
-        """All of them are as good as new."""
+        """Use all nodes again, and forget their history."""
         self._terms.clear()
 
 

@@ -1,10 +1,12 @@
-"""How much waits at the provider, while more comes in than is pulled.
+"""How much waits at the provider while more comes in than the client pulls (a backlog).
 
-A provider of 0.4 answers each pull with five messages, and fills up what is missing: whether more
-waits, it doesn't say. Loops tell, which are mixed evenly among what others send. As many of those
-that came lately were loops, so, about, it is with what waits; and how many loops of those that
-should be there aren't is known. It doesn't matter in which order the provider hands them over.
-Loops that are lost are reckoned off. What began before the first loop left is not known.
+A provider of 0.4 answers each pull with five messages, and fills up with dummies if fewer wait. It
+doesn't say whether more wait, or how many. The client's own loops show it, because they are mixed
+evenly among what others send. The client knows how many loops should be waiting. The share of loops
+among the messages pulled lately is about the share of loops among those that wait. So the number of
+messages that wait is about: loops waiting * messages pulled / loops pulled. This holds in whatever
+order the provider hands messages over. Loops that were probably lost are subtracted. Messages that
+waited before the first loop left can't be counted.
 """
 
 from collections import deque
@@ -13,14 +15,16 @@ from typing import NamedTuple
 from nym.loops import Loops
 from nym.wire.requests import BacklogReport
 
-LEAST_LASTING = 10.0  # seconds, or pulls, of answers without room: what is shorter is a burst
-WINDOW = 60.0  # seconds that rates are taken from
-LEAST_LOOPS = 5  # in it
-_ADVICE = "a shorter traffic.fetch_message_delay pulls more"
+# Seconds, or pulls if these are further apart, for which each answer has to be full. A shorter time
+# is a burst, and no backlog.
+LEAST_LASTING = 10.0
+WINDOW = 60.0  # seconds over which rates are measured
+LEAST_LOOPS = 5  # that have to come back within WINDOW, or the numbers would be guesses
+_ADVICE = "to pull more, set a shorter traffic.fetch_message_delay"
 
 
 class _Totals(NamedTuple):
-    """What there was, up to then."""
+    """Counts at the time `at`: messages pulled, loops sent, loops returned."""
 
     at: float
     pulled: int = 0
@@ -29,7 +33,7 @@ class _Totals(NamedTuple):
 
 
 class Backlog:
-    """Follows pulls, `period` seconds apart; clock readings are passed in."""
+    """Follows pulls, which are `period` seconds apart. Clock readings are passed in."""
 
     def __init__(self, loops: Loops, period: float) -> None:
         self._loops = loops
@@ -38,7 +42,7 @@ class Backlog:
         self._totals: deque[_Totals] = deque()
 
     def pulled(self, count: int, now: float, *, is_drained: bool) -> None:
-        """A pull brought `count` messages; `is_drained`: nothing else waits."""
+        """Note that a pull brought `count` messages. `is_drained`: nothing more waits."""
         if is_drained:
             self._full_since = None
             self._totals.clear()
@@ -52,12 +56,12 @@ class Backlog:
             self._totals.popleft()
 
     def report(self, now: float) -> BacklogReport | None:
-        """What is known of what waits; None where nothing does, or it is but a burst."""
+        """The backlog; None if nothing waits, or only since a moment ago."""
         if self._full_since is None or now - self._full_since < self._least:
             return None
         first, last = self._totals[0], self._totals[-1]
         pulled, returned = last.pulled - first.pulled, last.returned - first.returned
-        if last.at == first.at:
+        if last.at == first.at:  # no rate can be computed yet
             return None
         rate = pulled / (last.at - first.at)
         report = BacklogReport(
@@ -76,15 +80,15 @@ class Backlog:
 
 
 def describe(report: BacklogReport) -> str:
-    """The same as a sentence, with advice."""
-    said = [f"more comes in than is pulled, {report['pulled']:g} messages a second"]
+    """The report as a sentence, with advice."""
+    said = [f"more comes in than is pulled ({report['pulled']:g} messages per second)"]
     messages, change, seconds = report["messages"], report["change"], report["seconds"]
     if messages is None or change is None or seconds is None:
-        said.append("how much waits at the provider isn't known yet")
+        said.append("how many messages wait at the provider isn't known yet")
     else:
         turn = "more" if change >= 0 else "fewer"
         said.append(
-            f"about {messages} wait at the provider, {abs(change):g} {turn} each second, and what "
-            f"comes now left {seconds:.0f} s ago"
+            f"about {messages} messages wait at the provider, {abs(change):g} {turn} each second, "
+            f"and those that arrive now were sent {seconds:.0f} s ago"
         )
     return "; ".join([*said, _ADVICE])

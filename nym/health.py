@@ -1,46 +1,52 @@
 """Which mixnodes lose packets or refuse them, so that routes leave them out for a while.
 
-The evidence is what the client sends anyway: a loop, cover to itself, comes back or is lost, and a
-first hop takes a packet or refuses it. Nothing is sent in order to test a node. A mixnode is its
-key and its address together: what is said of one place harms no other with the same key.
+The evidence comes from what the client sends anyway. A loop (cover to itself) comes back or is
+lost, and a first hop takes a packet or refuses it. Nothing is sent in order to test a node. A
+mixnode is identified by its key and its address together, so a record with the same key at another
+address does the node no harm.
 
-**Loops.** Sixty that left one after another are an epoch, judged when each is back or overdue. For
-every mixnode the epoch's loops through it are held against the others, which had the same line, the
-same provider and the same minute: an outage, or a backlog at the provider, takes both alike and
-tells nothing. How much more likely the losses are if the node drops packets than if it doesn't is
-added, as a logarithm, to the node's score, which never falls below zero (a CUSUM test). From a
-threshold on the node is suspect. Three rules save good nodes from that:
+**Loops.** Sixty loops that left one after another are an epoch. It is judged when each of them is
+back or overdue. For every mixnode, the epoch's loops through it are compared with the others. These
+had the same internet connection, the same provider and the same minute, so an outage, or a backlog
+at the provider, affects both groups alike and says nothing about the node. The comparison gives a
+log-likelihood ratio: how much more likely the losses are if the node drops packets than if it
+doesn't. It is added to the node's score, which never falls below zero (a CUSUM test). From a
+threshold on, the node is suspect. Three rules protect good nodes:
 
-- What the others lost is only an estimate of what is usual. It is taken a little too high, as if
-  one more had been lost, and the epoch weighs less the fewer others there were: nothing, when every
-  loop went through the node.
-- One epoch adds half of the threshold at most, so one bad moment convicts nobody.
-- Only the worst is convicted at a time. The epoch is then judged again without the loops through
-  it, as those that it dropped were lost to other nodes as well.
+- The loss of the other loops is only an estimate of the usual loss. It is taken a little too high,
+  as if one more had been lost. The fewer other loops there were, the less the epoch counts; it
+  counts nothing if every loop went through the node.
+- One epoch adds at most half of the threshold, so one bad moment convicts nobody.
+- Only the worst suspect is convicted at a time. Then the epoch is judged again without the loops
+  through it, because the loops that it dropped were also lost to the other nodes of their routes.
 
-**Who else it could be.**
+**Who else may be to blame.**
 
-- *Its neighbours*, unless it looks bad without the worst of them, too: see nym.evidence.
-- *The provider* is the only one behind the last layer, so nothing is left without it: that it
-  drops what one node brings, and that the node does, explain the losses equally well. For more of
-  them, the provider does. As hypotheses, k bad nodes cost k thresholds, one each, and a provider
-  that chose k of n nodes costs one, and ln C(n, k) for the choice: that is less from k = 2 on. So
-  unless an earlier layer, which the provider can't see, has as many bad nodes, two at once are the
-  provider's doing. Then none of the last layer is avoided for losses; the provider is suspect.
+- *The neighbours of a suspect.* It is convicted only if it looks bad without its worst neighbours,
+  too: see nym.evidence.
+- *The provider.* It is the only neighbour behind the last layer, so it can't be left out in the
+  same way. Either a node drops packets, or the provider drops what that node brings: both explain
+  the losses equally well. For several nodes, the provider is the better explanation. As hypotheses,
+  k bad nodes cost k thresholds, one each. A provider that picks on k of n nodes costs one
+  threshold, plus ln C(n, k) for the choice, which is less from k = 2 on. The provider can't see
+  earlier layers. So if two or more nodes of the last layer look bad, and no earlier layer has as
+  many bad nodes, the provider is suspect. Then no node of the last layer is avoided for losses.
 
-**How many.** The share of a node that is left out goes to the others. In the last layer, where it
-is never sure who lost a packet, no share may grow by more than a TENTH: of ten nodes, a suspect is
-left out by nine packets of ten; of two, by one of ten. In the other layers, fewer than half are
-left out: one of three, none of two. Nodes that refuse get no packets anyway, so leaving them out
-gives others nothing. Of them, half of a layer is left out at most.
+**How many may be avoided.** The packets of a node that is left out go to the others of its layer.
+In the last layer, where nobody can be sure who lost a packet, no node's share may grow by more than
+a TENTH. So of ten nodes, nine packets of ten leave a suspect out; of two nodes, one packet of ten
+does. In the other layers, fewer than half are left out: one of three, none of two. Nodes that
+refuse packets get none anyway, so leaving them out gives the others nothing more. At most half of a
+layer is left out for refusing.
 
-After ten minutes an avoided node is used again like any other and by all traffic, with a score
-half-way to the threshold. If it is convicted again before it behaved for as long as it was avoided,
-the time doubles. When nothing of an epoch comes back, nobody is avoided any longer: those that were
-taken for good may be the bad ones.
+After ten minutes, routes use an avoided node again like any other, with all traffic. Its score then
+starts half-way to the threshold. If it is convicted again before it has behaved for as long as it
+was avoided, the time doubles. If nothing of an epoch comes back, no node is avoided for losses any
+longer, because those that seemed good may be the bad ones.
 
-**Refusals.** A first hop that refuses twice in a row, while another takes a packet in between, is
-avoided for half a minute, doubling while it goes on. When all refuse, it is our own line.
+**Refusals.** A first hop that refuses twice in a row, while another one takes a packet in between,
+is avoided for half a minute. The time doubles while that goes on. If all first hops refuse, the
+reason is probably the client's own internet connection, so none is avoided.
 """
 
 from bisect import bisect_left
@@ -57,31 +63,31 @@ from nym.loops import Loop, Loops
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 
-# At the default rates an epoch takes a quarter of a minute.
+# Loops that are judged together. At the default rates they take a quarter of a minute.
 EPOCH = 60
 
-# The latest loops, in which neighbours are told apart: five minutes' at the default rates.
+# The latest loops, used to tell a suspect from its neighbours: five minutes at the default rates.
 REMEMBERED = 20 * EPOCH
 
-# What a share in the last layer may grow by, as a part of itself.
+# By how much the share of a node in the last layer may grow, relative to itself.
 TENTH = 0.1
 
 # Seconds for which a node is avoided, at first and at most.
 LOSSY = (600.0, 4 * 3600.0)
 REFUSING = (30.0, 600.0)
 
-# Seconds after which the last that was heard of a node is forgotten.
+# Seconds after which scores and refusals of a node that isn't heard of any more are forgotten.
 MEMORY = 24 * 3600.0
 
 PROVIDER_SUSPECT = (
-    "provider: what several nodes of the last layer bring doesn't come back: it seems to drop it"
+    "provider: it seems to drop packets: those from several nodes of the last layer are lost"
 )
 LAST = -1  # layers are counted from the end
-DROPS, REFUSES = "drops packets", "refuses"
+DROPS, REFUSES = "drops packets", "refuses packets"
 
 
 class Avoided(NamedTuple):
-    """A node that is left out, and for how long still."""
+    """A node that is left out, and for how many seconds more."""
 
     node: Mix
     why: str
@@ -89,7 +95,10 @@ class Avoided(NamedTuple):
 
 
 class Health:
-    """What is known of the mixnodes. A loop that takes longer than `patience` seconds is late."""
+    """What is known of the mixnodes. A loop is overdue after `patience` seconds.
+
+    Clock readings are passed in. Nothing here does I/O or starts a timer.
+    """
 
     def __init__(self, patience: float) -> None:
         self.loops = Loops(patience)
@@ -97,19 +106,19 @@ class Health:
         self._epochs: deque[list[Loop]] = deque()
         self._judged: deque[Loop] = deque(maxlen=REMEMBERED)
         self._scores: dict[Mix, _Score] = {}
-        # And their layers, from the end: -1 is the last.
+        # The nodes avoided for losses, with their layers counted from the end: -1 is the last.
         self._convicted: dict[Mix, int | None] = {}
         self._provider_suspect_until = -inf
         self._lossy = Avoidance(*LOSSY)
         self._refused_at: dict[Mix, float] = {}
         self._last_was_accepted = False
-        self.refused_since: float | None = None  # no node took a packet since then
+        self.refused_since: float | None = None  # since when no node has taken a packet
         self._refusing = Avoidance(*REFUSING)
         self._mixnodes: frozenset[Mix] = frozenset()
         self._place: tuple[bytes, NodeAddress] | None = None
 
     def sent(self, name: bytes, route: Sequence[Mix], now: float) -> None:
-        """A loop was taken by its first hop; `route` is its mixnodes."""
+        """Note that the first hop of a loop has taken it. `route` has the loop's mixnodes."""
         self._judge_settled(now)
         loop = self.loops.sent(name, route, now)
         if loop is None:
@@ -121,10 +130,11 @@ class Health:
     def follow(
         self, topology: Topology, provider: ProviderNode | None, *, was_unknown: bool
     ) -> None:
-        """The network is this now, and this one our provider.
+        """Use this network and this provider from now on.
 
-        `was_unknown`: for some time nobody said what it is. Losses to nodes that went away then
-        say nothing of those that are there; nor do those of another network.
+        `was_unknown`: for some time, no directory said what the network is. Nodes may have gone in
+        that time, and losses through them say nothing about those that remain. The same holds if
+        this is a different network.
         """
         mixnodes = frozenset(node for layer in topology.layers for node in layer)
         is_explained = was_unknown or mixnodes.isdisjoint(self._mixnodes)
@@ -136,8 +146,9 @@ class Health:
         self._mixnodes, self._place = mixnodes, place
 
     def refused(self, node: Mix, now: float) -> None:
-        """`node` did not take a packet as a first hop."""
-        # Another node took it: had this one, then its earlier refusal would be forgotten.
+        """Note that `node`, as first hop, refused a packet."""
+        # Since this node's earlier refusal, a packet was accepted. It was another node's: if this
+        # node had accepted one, `accepted` would have forgotten the refusal.
         if node in self._refused_at and self._last_was_accepted:
             self._refusing.begin(node, now)
         self._last_was_accepted = False
@@ -147,14 +158,14 @@ class Health:
         self._refused_at[node] = now
 
     def accepted(self, node: Mix, now: float) -> None:
-        """`node` took a packet as a first hop."""
+        """Note that `node`, as first hop, took a packet."""
         self._last_was_accepted = True
         self.refused_since = None
         if self._refused_at.pop(node, None) is not None:
             self._refusing.forget(node)
 
     def avoided(self, now: float) -> dict[Mix, Avoided]:
-        """The nodes that packets should not go to for now; `usable` keeps that within bounds."""
+        """The nodes that routes should avoid now. `usable` limits how many really are left out."""
         self._judge_settled(now)
         avoided: dict[Mix, Avoided] = {}
         for why, avoidance in ((DROPS, self._lossy), (REFUSES, self._refusing)):
@@ -166,14 +177,14 @@ class Health:
     def usable(
         self, layers: Sequence[Sequence[Mix]], now: float, random: Random
     ) -> list[list[Mix]]:
-        """The layers for one packet, without the nodes that it should not go to."""
+        """The layers to draw one packet's route from, without nodes that it should avoid."""
         avoided = self.avoided(now)
         *before, last = layers
         usable = [_without(layer, avoided, (len(layer) - 1) // 2) for layer in before]
         return [*usable, _without(last, avoided, _most_of_the_last(len(last), random))]
 
     def is_provider_suspect(self, now: float) -> bool:
-        """Whether what is lost behind the last layer is the provider's doing."""
+        """Whether the provider is the likely reason for losses behind the last layer."""
         self._judge_settled(now)
         return now < self._provider_suspect_until
 
@@ -183,6 +194,7 @@ class Health:
             if any(loop.is_back for loop in epoch):
                 self._judge(epoch, now)
             elif len(epoch) == EPOCH:
+                # Nothing came back: those that were avoided may be the good ones.
                 self._lossy.forget_all()
 
     def _is_settled(self, epoch: list[Loop], now: float) -> bool:
@@ -191,6 +203,8 @@ class Health:
 
     def _judge(self, epoch: list[Loop], now: float) -> None:
         self._judged.extend(epoch)
+        # Each conviction takes loops out of the epoch, so the scores are computed again from those
+        # before this epoch, until nobody is convicted.
         while True:
             avoided = self._lossy.until(now).keys()
             scores = dict(
@@ -208,7 +222,7 @@ class Health:
         }
 
     def _new_scores(self, loops: list[Loop], now: float) -> Iterator[tuple[Mix, "_Score"]]:
-        """The scores of the nodes that are, or were, suspect; all others' stay at zero."""
+        """The new scores of nodes that lost a loop or had a score; those of others stay zero."""
         lost = [loop for loop in loops if not loop.is_back]
         uses = Counter(chain.from_iterable(loop.route for loop in loops))
         losses = Counter(chain.from_iterable(loop.route for loop in lost))
@@ -220,11 +234,11 @@ class Health:
             )
             before = self._scores.get(node) or _Score(0.0, now, loops[0].sent_at)
             value = max(0.0, before.value + min(evidence, THRESHOLD / 2))
-            # What can't be proven is not to pile up.
+            # Bounded, so that the score of a suspect that can't be convicted doesn't pile up.
             yield node, _Score(min(value, 2 * THRESHOLD), now, before.since)
 
     def _worst_of(self, scores: dict[Mix, "_Score"], now: float) -> Mix | None:
-        """Of those that are suspect, the worst that looks bad without its worst neighbours, too."""
+        """The suspect with the highest score that looks bad without its worst neighbours, too."""
         suspects = [node for node in scores if scores[node].value >= THRESHOLD]
         if not suspects:
             return None
@@ -244,6 +258,8 @@ class Health:
         return None
 
     def _convict(self, node: Mix, now: float) -> None:
+        # When it is used again, its score starts half-way to the threshold: if it still drops
+        # packets, half of the evidence is enough.
         end = self._lossy.begin(node, now)
         self._scores[node] = _Score(THRESHOLD / 2, end, end)
         bad = self._lossy.until(now).keys()
@@ -254,7 +270,7 @@ class Health:
             self._suspect_provider(now)
 
     def _most_in_earlier_layers(self) -> int:
-        """How many nodes of a layer before the last one seem bad, at most."""
+        """The highest number of nodes that seem bad in one of the layers before the last one."""
         likely = {n for n, score in self._scores.items() if score.value >= THRESHOLD / 2}
         layers = self._convicted | {
             n: layer_of(n, self._judged) for n in likely - self._convicted.keys()
@@ -263,7 +279,7 @@ class Health:
         return max(counts.values(), default=0)
 
     def _suspect_provider(self, now: float) -> None:
-        """Nobody of the last layer is to blame for what was lost there."""
+        """Suspect the provider, and acquit the nodes of the last layer."""
         self._provider_suspect_until = now + LOSSY[0]
         for node in [node for node, layer in self._convicted.items() if layer == LAST]:
             self._lossy.forget(node)
@@ -272,7 +288,11 @@ class Health:
 
 
 def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int) -> list[Mix]:
-    """`layer` without its avoided nodes, or without those of them that are away for longest."""
+    """`layer` without its avoided nodes, within the limits. Those avoided for longest go first.
+
+    Nodes that refuse packets are left out first, up to half of the layer. Nodes that drop packets
+    are left out as long as the total is below `most_lossy`.
+    """
     here = [avoided[node] for node in layer if node in avoided]
     here.sort(key=lambda one: one.seconds, reverse=True)
     refusing = [one.node for one in here if one.why == REFUSES]
@@ -285,8 +305,8 @@ def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int)
 def _most_of_the_last(size: int, random: Random) -> int:
     """How many nodes of the last layer one packet may leave out.
 
-    With m of n left out by the share q of all packets, another one's share of them grows from 1/n
-    to q / (n - m) + (1 - q) / n: by a TENTH where q = TENTH (n - m) / m.
+    If the share q of all packets leaves out m of n nodes, the share of each other node grows from
+    1/n to q / (n - m) + (1 - q) / n. That is a growth by a TENTH if q = TENTH (n - m) / m.
     """
     most = max(1, int(size * TENTH / (1 + TENTH)))
     return most if random.random() < TENTH * (size - most) / most else 0
@@ -299,4 +319,4 @@ def _sent_at(loop: Loop) -> float:
 class _Score(NamedTuple):
     value: float
     time: float
-    since: float  # when the first loop left that it is made of
+    since: float  # when the first loop left that counts in it

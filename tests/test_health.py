@@ -601,7 +601,7 @@ def test_why_a_node_is_avoided_and_for_how_long() -> None:
     reasons = {node: (why, round(seconds)) for node, (_, why, seconds) in avoided.items()}
     assert reasons == {
         node: ("drops packets", LOSSY[0]),
-        mix(b"refusing"): ("refuses", REFUSING[0]),
+        mix(b"refusing"): ("refuses packets", REFUSING[0]),
     }
 
 
