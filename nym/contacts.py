@@ -207,7 +207,7 @@ def is_address(name: str) -> bool:
 
 
 def _change(folder: Path, decide: Callable[[Known], tuple[Known, Edit]]) -> None:
-    """Change the file to the contacts that `decide` returns, with its edit. Holds the folder's lock.
+    """Make the file hold the contacts that `decide` returns, by its edit, under the folder's lock.
 
     Raises ContactError, ConfigError.
     """

@@ -1,20 +1,21 @@
-"""What loops, the cover that the client sends itself, say of the way through the network.
+"""What loops, the cover that a client sends to itself, show of the way through the network.
 
-A loop that isn't back is lost, or on its way, or waits at the provider, where any number of
-messages may be before it: others decide how many come. So none counts before it is **due**. When a
-pull has brought all that waited (the provider had to fill its answer up), what left long enough
-before is there, or lost. Behind a backlog, when no pull does, order tells as well where the
-provider keeps it: what left before that which comes out now is there, or lost. Published providers
-keep none; with them, nothing is known meanwhile.
+A loop that isn't back is lost, or still on its way, or waits at the provider behind any number of
+messages from others. So no loop is judged before it is **due**, which means: it is back by now
+unless it was lost. There are two ways to know this. If a pull has brought all that waited (the
+provider had to fill its answer up), then loops that left long enough ago are due. During a backlog,
+no pull brings everything. But if the provider keeps the order of messages, all loops are due that
+left before the one that comes out now. Published providers don't keep the order; with them, nothing
+is known during a backlog.
 
-A loop is **void** if it says nothing of the network: it was under way while pulls failed, or the
-process stood still, or while a node had a key that wasn't known yet. Whether it came back doesn't
-matter: without the others, those that did would make the network look better than it is.
+A loop is **void** if it says nothing about the network: it was under way while pulls failed, while
+the process stood still, or while a node had a new key that the client didn't know yet. It is void
+even if it came back. If only the lost ones were void, the network would look better than it is.
 
-The way is **dead** when LEAST loops in a row didn't come back. Messages wait then. The loops that
-leave meanwhile are **probes**: they show when that is over, and say nothing of messages.
+The way is **dead** when LEAST loops in a row didn't come back. Then messages wait. Loops that leave
+in the meantime are **probes**: they show when the way works again, and aren't counted in the loss.
 
-Not to know has a bound, DOUBT: a stranger who keeps up a backlog would otherwise decide how long
+Not knowing has a limit, DOUBT. Otherwise a stranger who keeps up a backlog could decide how long
 messages wait.
 """
 
@@ -26,26 +27,26 @@ from typing import NamedTuple
 
 from nym.topology import Mix
 
-# Loops that the share of losses is taken from, at most and at least.
+# The loss is the share of lost loops among the last RECENT ones, and unknown for fewer than LEAST.
 RECENT = 500
 LEAST = 20
 
-# Loops that are remembered, behind a backlog of any length.
+# Loops that are remembered at most, however long a backlog lasts: this bounds memory.
 MOST = 10_000
 
-# Loops on each side of a moment that tell whether what left then was carried.
+# Loops before and after a packet, each, that show whether the network carried the packet.
 NEAR = 5
 
-# The part of the patience in which a loop is usually back, if it doesn't wait at the provider.
+# The part of `patience` in which a loop is usually back, if it doesn't wait at the provider.
 USUAL = 1 / 3
 
-# Seconds for which a loss is reckoned with when nothing newer is known.
+# Seconds for which a known loss still counts while nothing newer is known.
 STALE = 600.0
 
-# Seconds after which what can't be known is decided nevertheless.
+# Seconds after which the client decides although nothing is known.
 DOUBT = 120.0
 
-# Seconds, and more, that a loop waits at a provider which keeps ten thousand messages.
+# Seconds; longer than a loop waits at a provider that keeps ten thousand messages.
 LONGEST_BACKLOG = 3600.0
 
 # Seconds without a pull, or without a loop, after which the silence of recipients says nothing.
@@ -56,12 +57,13 @@ LONG_PAUSE = 120.0
 class Outlook(NamedTuple):
     """What a packet that leaves now can expect.
 
-    `is_dead`: no loop comes back any more, though pulls work. What nobody acknowledges should
-    wait, as it would be lost. The cover that goes out in its place shows when that is over.
+    `is_dead`: no loop comes back any more, although pulls work. Messages that nobody acknowledges
+    should wait, because they would be lost. The cover that is sent instead shows when the network
+    works again.
 
-    `loss`: the share of packets to reckon with. None: too little is known yet, as after a start;
-    that lasts for no longer than DOUBT seconds of sending loops. After that it is 1.0, the worst.
-    Behind a backlog, what was known before it counts, for STALE seconds.
+    `loss`: the expected share of lost packets. None means that too little is known yet, as after a
+    start. This lasts at most DOUBT seconds while loops are sent; after that, the loss counts as
+    1.0, the worst. During a backlog, the loss from before it counts, for STALE seconds.
     """
 
     is_dead: bool
@@ -69,7 +71,7 @@ class Outlook(NamedTuple):
 
 
 class Loop:
-    """A loop that was sent; `route` is its mixnodes."""
+    """A loop that was sent. `route` has its mixnodes."""
 
     __slots__ = ("is_back", "is_counted", "is_probe", "is_void", "name", "route", "sent_at")
 
@@ -78,13 +80,13 @@ class Loop:
         self.route = route
         self.sent_at = sent_at
         self.is_back = self.is_void = self.is_probe = False
-        self.is_counted = False  # in the share of losses
+        self.is_counted = False  # whether it is in `Loops._counted`
 
 
 class Loops:
-    """The loops of a client that is patient with each for `patience` seconds.
+    """The loops of one client. After `patience` seconds, a loop is overdue.
 
-    Clock readings are passed in, and never go back.
+    Clock readings are passed in, and never go backwards.
     """
 
     def __init__(self, patience: float) -> None:
@@ -93,22 +95,23 @@ class Loops:
         self.sent_count = 0
         self.returned_count = 0
         self._loops: list[Loop] = []  # in the order in which they left
-        self._due = 0  # so many of them are due
+        self._due = 0  # how many of them, from the first on, are due
         self._out: dict[bytes, Loop] = {}  # those that aren't back
-        self._counted: deque[Loop] = deque()
-        self._lost = 0  # of those that are counted
-        self.is_served = True  # pulls succeed
-        self._unserved_since = inf  # the last pull that succeeded, while none does
-        self.open_since = -inf  # when answers could come again, after LONG_PAUSE without any
-        self._returned_at = -inf  # when one came back last
-        self.alive_since = -inf  # when one came back that ended a dead time
-        self._silent = 0  # that left since then, and should be back
-        self._silent_from: float | None = None  # when the first left since then
-        self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)  # behind a backlog; after s
-        self._times: deque[float] = deque(maxlen=RECENT)
+        self._counted: deque[Loop] = deque()  # those that the loss is computed from
+        self._lost = 0  # how many of these aren't back
+        self.is_served = True  # whether pulls succeed
+        self._unserved_since = inf  # when a pull last succeeded, while none does
+        self.open_since = -inf  # when answers could arrive again, after LONG_PAUSE without any
+        self._returned_at = -inf  # when a loop last came back
+        self.alive_since = -inf  # when a loop last came back after a dead time
+        self._silent = 0  # due loops that left after the last return, and aren't back
+        self._silent_from: float | None = None  # when the first loop left after the last return
+        # The last loops that came back since nothing more waited, with their seconds on the way.
+        self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)
+        self._times: deque[float] = deque(maxlen=RECENT)  # seconds that the last loops took
 
     def sent(self, name: bytes, route: Sequence[Mix], now: float) -> Loop | None:
-        """A loop was taken by its first hop; None if it is under way already."""
+        """Note that the first hop took a loop. Returns None if that loop is under way already."""
         self.sent_count += 1
         if self._silent_from is None:
             self._silent_from = now
@@ -123,7 +126,7 @@ class Loops:
         return loop
 
     def returned(self, name: bytes, now: float) -> bool:
-        """A loop came back. False if it is none that was waited for."""
+        """Note that a loop came back. False if the client wasn't waiting for it."""
         loop = self._out.pop(name, None)
         if loop is None:
             return False
@@ -139,11 +142,15 @@ class Loops:
             self._times.append(now - loop.sent_at)
             self._came.append((loop, now - loop.sent_at))
             if self._came_in_order():
+                # What left before the latest of these is out of the backlog, or lost.
                 self._advance(max(loop.sent_at for loop, _ in self._came) - self.usual, now)
         return True
 
     def pulled(self, now: float, *, is_drained: bool) -> None:
-        """A pull succeeded; `is_drained`: nothing else waits. What it brought has `returned`."""
+        """Note that a pull succeeded. `is_drained`: nothing more waits.
+
+        Call `returned` for the loops that it brought first, or they would count as lost.
+        """
         self.is_served = True
         if now - self._unserved_since > LONG_PAUSE:
             self.open_since = now
@@ -153,16 +160,19 @@ class Loops:
             self._advance(now - self.usual, now)
 
     def unserved(self, since: float) -> None:
-        """No pull has succeeded since then: what was under way is void, and so is what follows."""
+        """Note that no pull has succeeded since then.
+
+        Loops that were under way then are void, and so are those that leave until a pull succeeds.
+        """
         if self.is_served:
             self.is_served = False
             self._unserved_since = since
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 
     def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:
-        """The network changed: the mixnodes in `gone` left, or the own provider has a new key.
+        """Note that the mixnodes in `gone` have left, or that the provider has a new key or place.
 
-        Nobody knows since when. While loops came back, it was as before.
+        Nobody knows since when. When the last loop came back, the provider was still the old one.
         """
         since = self._returned_at - self.usual if is_provider_new else inf
         self._make_void(
@@ -170,16 +180,16 @@ class Loops:
         )
 
     def begin_anew(self) -> None:
-        """The loops go another way from now on: those that left say nothing of it."""
+        """Make all loops void: from now on, loops go another way, of which old ones say nothing."""
         self._make_void(lambda loop: True)
-        self._out.clear()  # those that come late say nothing either
+        self._out.clear()  # old loops that come late say nothing, either
         self._silent_from = None
 
     def loses(self, share: float, now: float) -> bool:
-        """Whether pulls work, and this share of the loops, or more, is lost just now.
+        """Whether pulls work, and at least this share of the loops is lost just now.
 
-        Behind a backlog that can't be known. But no loop waits for longer than LONGEST_BACKLOG:
-        a provider that has brought none for that time, and messages in plenty, feigns a backlog.
+        During a backlog, that can't be known. But no loop waits longer than LONGEST_BACKLOG. If a
+        provider delivers many messages, but no loop for that long, it feigns a backlog.
         """
         if not self.is_served:
             return False
@@ -187,7 +197,7 @@ class Loops:
         return self.is_dead or self.is_feigned(now) or (loss is not None and loss >= share)
 
     def is_feigned(self, now: float) -> bool:
-        """Whether none came back for longer than any backlog takes."""
+        """Whether no loop has come back for longer than any backlog can take."""
         return self._silent_from is not None and now - self._silent_from > LONGEST_BACKLOG
 
     @property
@@ -197,36 +207,37 @@ class Loops:
 
     @property
     def silent_since(self) -> float | None:
-        """When the first loop left of those since the last return; None where none is missing."""
+        """When the first loop left after the last return; None if no loop has left since."""
         i = bisect_left(self._loops, self._returned_at, key=_sent_at)
         return self._loops[i].sent_at if i < len(self._loops) else None
 
     @property
     def lag(self) -> float:
-        """The seconds that loops took, at most, which come out of a backlog now."""
+        """The most seconds that a loop took of those that now come out of a backlog."""
         return max((seconds for _, seconds in self._came), default=0.0)
 
     @property
     def age(self) -> float:
-        """The seconds that loops took, in the middle, which come out of a backlog now."""
+        """The median of the seconds that loops took that now come out of a backlog."""
         ages = sorted(seconds for _, seconds in self._came)
         return ages[len(ages) // 2] if ages else 0.0
 
     def waiting(self, now: float) -> float:
-        """How many loops wait at the provider: they aren't back, and few of them are lost."""
+        """About how many loops wait at the provider: those that aren't back, less the lost ones."""
         first = self._loops[self._due :]
+        # Loops that left just now are still on their way through the network.
         away = [loop for loop in first if not loop.is_void and loop.sent_at < now - self.usual / 2]
         lost = len(away) * (self.loss(now) or 0.0)
         return max(0.0, sum(not loop.is_back for loop in away) - lost)
 
     def loss(self, now: float) -> float | None:
-        """The share of lost loops among the last ones; None while too little is known."""
+        """The share of lost loops among the last RECENT ones; None while too little is known."""
         if len(self._counted) < LEAST or now - self._counted[-1].sent_at > STALE:
             return None
         return self._lost / len(self._counted)
 
     def loss_since(self, at: float) -> float | None:
-        """The share that is lost of those that left since then; None while too few are due."""
+        """The share of lost loops among those that left since `at`; None while too few are due."""
         left = self._loops[bisect_left(self._loops, at, key=_sent_at) : self._due]
         known = [loop for loop in left if not loop.is_void]
         if len(known) < LEAST:
@@ -234,16 +245,16 @@ class Loops:
         return sum(not loop.is_back for loop in known) / len(known)
 
     def outlook(self, now: float) -> Outlook:
-        """What a packet can expect that leaves now."""
+        """What a packet that leaves now can expect."""
         loss = self.loss(now)
         if loss is None and self._is_doubtful(now):
             loss = 1.0
         return Outlook(self.is_dead, loss)
 
     def was_carried(self, at: float, now: float) -> bool | None:
-        """Whether what left at `at` had a way through the network, as loops before and after had.
+        """Whether the network carried packets at `at`, as loops just before and after show.
 
-        None: not known yet. After DOUBT seconds, what nobody can tell counts as carried.
+        None means not known yet. After DOUBT seconds, what nobody knows counts as carried.
         """
         i = bisect_left(self._loops, at, key=_sent_at)
         sides = (
@@ -255,7 +266,7 @@ class Loops:
         return sides[1] or (True if now - at > DOUBT else None)
 
     def loop_time(self) -> float | None:
-        """The median of how long the last loops took, in seconds; None while too few came back."""
+        """The median of the seconds that the last loops took; None while too few came back."""
         if len(self._times) < LEAST:
             return None
         return sorted(self._times)[len(self._times) // 2]
@@ -268,14 +279,15 @@ class Loops:
         return False if is_known else None
 
     def _is_doubtful(self, now: float) -> bool:
-        """Whether what left is not known for DOUBT seconds already."""
+        """Whether a loop left more than DOUBT seconds ago and isn't due yet."""
         first = self._loops[self._due : self._due + 1]
         return bool(first) and now - first[0].sent_at > DOUBT
 
     def _came_in_order(self) -> bool:
-        """Whether the last loops waited at a provider that keeps the order.
+        """Whether the last loops waited at the provider, and it keeps the order of messages.
 
-        Where it keeps none, some of those that come out have hardly waited.
+        If it keeps no order, some of those that come out have hardly waited, or have overtaken
+        others.
         """
         if len(self._came) < LEAST or min(seconds for _, seconds in self._came) < self.usual:
             return False
@@ -287,7 +299,7 @@ class Loops:
         return True
 
     def _advance(self, until: float, now: float) -> None:
-        """What left before `until` is due."""
+        """Count the loops that left before `until` as due, and forget old ones."""
         while self._due < len(self._loops) and self._loops[self._due].sent_at < until:
             loop = self._loops[self._due]
             self._due += 1
@@ -309,6 +321,7 @@ class Loops:
             self._lost -= not oldest.is_back
 
     def _make_void(self, is_void: Callable[[Loop], bool]) -> None:
+        # The sums below are computed again, because loops that became void may be in them.
         for loop in self._loops:
             loop.is_void |= is_void(loop)
             loop.is_counted &= not loop.is_void
@@ -317,7 +330,7 @@ class Loops:
         self._silent = sum(self._is_silent(loop) for loop in self._loops[: self._due])
 
     def _forget(self, count: int) -> None:
-        """The first ones are too old to matter."""
+        """Forget the first `count` loops, which are too old to matter."""
         for loop in self._loops[:count]:
             self._out.pop(loop.name, None)
         del self._loops[:count]

@@ -1,13 +1,14 @@
-"""When timed things happen. The clock's readings and the randomness are passed in.
+"""Deadlines: when timed work is due. Clock readings and randomness are passed in.
 
-The next deadline follows from the one before, never from when the work was done: otherwise a busy
-machine would stretch the gaps, and whoever watches the stream would see the load.
+Each deadline is computed from the one before, never from the time when the work was done. Otherwise
+a busy machine would stretch the gaps, and anyone who watches the stream would see how busy it is.
 """
 
 from random import Random
 from typing import Protocol
 
-# After a standstill (a stopped process) the missed deadlines are not made up for in one burst.
+# Seconds. After a longer standstill (a stopped process), only the deadlines missed in the last
+# seconds of it are made up for. Making up for all of them would be one long burst of packets.
 LONGEST_LAG = 5.0
 
 
@@ -21,7 +22,10 @@ class Schedule(Protocol):
 
 
 class Poisson:
-    """Exponential gaps around `mean` seconds: a Poisson process, which has no memory."""
+    """A Poisson process: exponential gaps of `mean` seconds on average.
+
+    It has no memory, so the time until the next deadline says nothing about what happened before.
+    """
 
     def __init__(self, mean: float, now: float, random: Random) -> None:
         self._mean = mean
@@ -37,23 +41,23 @@ class Poisson:
 
 
 class Fixed:
-    """Every `period` seconds, the first at once. Deadlines missed meanwhile are left out."""
+    """A deadline every `period` seconds, the first one at once. Missed ones are skipped."""
 
     def __init__(self, period: float, now: float) -> None:
         self._period = period
         self.deadline = now
 
     def advance(self, now: float) -> None:
-        """The next deadline on the grid that is not over."""
+        """Move to the next deadline on the grid that hasn't passed."""
         missed = max(0.0, now - self.deadline) // self._period
         self.deadline += self._period * (missed + 1)
 
 
 class Backoff:
-    """Waits between attempts: doubling from `first` to `longest` seconds, each with jitter.
+    """Waits between attempts, which double from `first` to `longest` seconds, with jitter.
 
-    The jitter, half of the wait to all of it, keeps clients that lost the same peer at the same
-    time from coming back at the same time.
+    Each wait is drawn between half of this and all of it. Without jitter, clients that lost the
+    same peer at the same time would all come back at the same time.
     """
 
     def __init__(self, first: float, longest: float, random: Random) -> None:
@@ -63,11 +67,11 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, after a success."""
+        """Start again with `first`, after a success."""
         self._next = self._first
 
     def wait(self) -> float:
-        """Seconds to wait before the next attempt."""
+        """How many seconds to wait before the next attempt."""
         wait = self._next * self._random.uniform(0.5, 1.0)
         self._next = min(self._longest, self._next * 2)
         return wait
@@ -79,7 +83,7 @@ def exponential(mean: float, random: Random) -> float:
 
 
 def duration(seconds: float) -> str:
-    """How long it is, as people read it: 45 s, 12 min, 3 h 5 min, 2 d 4 h."""
+    """A duration for people to read: 45 s, 12 min, 3 h 5 min, 2 d 4 h."""
     minutes, hours, days = (int(seconds // size) for size in (60, 3600, 86_400))
     if not minutes:
         return f"{seconds:.0f} s"
