@@ -1,13 +1,13 @@
-"""What goes inside a packet when sealing is on (docs/protocol/envelope.md).
+"""Envelopes: what is inside a packet when sealing is on (docs/protocol/envelope.md).
 
-Cover, a fragment of a message, an acknowledgement: each is filled to the same length and sealed for
-its recipient with libsodium's sealed box. The provider that keeps it sees 975 bytes, and nothing in
-them tells one kind from another.
+An envelope contains cover, a fragment of a message, or an acknowledgement. Each is padded to the
+same length and encrypted for its recipient with libsodium's sealed box. The provider that keeps it
+sees 975 bytes, in which nothing tells one kind from another.
 
-Rules: bytes in, values out. Identifiers are the caller's, and the one thing drawn here is the key
-that a sealed box is made with, by libsodium. What is read is held to the same checks as what is
-written, and must encode to the very bytes that it was read from. Nothing that a stranger sends
-makes `open` raise.
+Rules: bytes in, values out. Callers choose the identifiers. The only randomness used here is the
+ephemeral key of a sealed box, which libsodium draws. Reading makes the same checks as writing, and
+what was read must encode to exactly the same bytes: there is one form for each content. Nothing
+that a stranger sends makes `open` raise an error.
 """
 
 import hmac
@@ -41,18 +41,18 @@ _AUTHENTICATED_LENGTH = _BODY_LENGTH - _AUTHENTICATOR_LENGTH  # of sender and bo
 ANONYMOUS_CAPACITY = _BODY_LENGTH - _FRAGMENT.size
 RELIABLE_CAPACITY = _AUTHENTICATED_LENGTH - ADDRESS_LENGTH - _FRAGMENT.size
 MOST_RUNS = (_AUTHENTICATED_LENGTH - ADDRESS_LENGTH - 1) // _RUN.size
-_PEERS = 256  # whose keys are kept
+_PEERS = 256  # whose pair keys are kept in memory; computing one again takes a scalar product
 
 
 class Cover(NamedTuple):
-    """A loop's: a message to oneself, told from others' by its `id`, 16 bytes."""
+    """A loop: cover that a client sends to itself and recognises by its `id`, 16 bytes."""
 
     id: bytes
 
 
 @dataclass(frozen=True, slots=True)  # a tuple has methods called index and count
 class Fragment:
-    """Number `index` of the `count` pieces of a message; `sender` is None for an anonymous one."""
+    """Number `index`, from 0, of the `count` fragments of a message. No `sender`: anonymous."""
 
     message_id: bytes
     index: int
@@ -62,7 +62,7 @@ class Fragment:
 
 
 class Run(NamedTuple):
-    """Fragments of one message, from `first` to `last` inclusive."""
+    """A range of fragments of one message, from `first` to `last`, inclusive."""
 
     message_id: bytes
     first: int
@@ -70,14 +70,14 @@ class Run(NamedTuple):
 
 
 class Acknowledgement(NamedTuple):
-    """What `sender` has safely received."""
+    """The fragments that `sender` has safely on its disk."""
 
     runs: tuple[Run, ...]
     sender: bytes
 
 
 class Unreadable(NamedTuple):
-    """Sealed for us, but nothing that the protocol knows, or forged; `reason` is for a log."""
+    """An envelope for this client with invalid or forged content. `reason` is for a log."""
 
     reason: str
 
@@ -86,7 +86,7 @@ Content = Cover | Fragment | Acknowledgement
 
 
 def fragment_count(length: int, *, reliable: bool) -> int:
-    """How many fragments a message of `length` bytes has; an empty one has one.
+    """How many fragments a message of `length` bytes has. An empty message has one, too.
 
     Raises MessageTooLongError.
     """
@@ -105,23 +105,23 @@ def fragment(
 
 
 class Envelopes:
-    """Seals what one client sends, and opens what it is sent."""
+    """Seals what one client sends, and opens what it receives."""
 
     def __init__(self, identity: Identity) -> None:
         self._private_key = identity.private_key
         self._address = identity.public_key
-        # One product a peer, not one an envelope.
+        # A scalar product is the slowest step, so it is computed once per peer, not per envelope.
         self._pair_key = lru_cache(_PEERS)(self._derive_pair_key)
 
     def seal(self, content: Content, recipient: bytes) -> bytes:
-        """The envelope, 975 bytes, that `recipient` alone can open.
+        """The envelope, 975 bytes, that only `recipient` can open.
 
-        Raises GroupElementError or LengthError for a recipient that nothing can be sealed to,
-        ValueError for content that no recipient would accept, or that names another sender than us.
+        Raises GroupElementError or LengthError if `recipient` can't be anyone's address, ValueError
+        if no recipient would accept the content, or if it names a sender other than this client.
         """
         _check(content)
         if not isinstance(content, Cover) and content.sender not in (None, self._address):
-            raise ValueError("nobody can authenticate what another sends")
+            raise ValueError("a client can't authenticate what another one sends")
         if len(recipient) != ADDRESS_LENGTH:
             raise LengthError(f"an address has {ADDRESS_LENGTH} bytes, not {len(recipient)}")
         _check_key(recipient)
@@ -129,7 +129,7 @@ class Envelopes:
         return sealed
 
     def open(self, data: bytes) -> Content | Unreadable | None:
-        """What was sealed for us; None for what is no envelope, or another's ("Opening")."""
+        """The content; None if this is no envelope, or is sealed for another client ("Opening")."""
         plaintext = self._unseal(data)
         if plaintext is None:
             return None
@@ -142,16 +142,17 @@ class Envelopes:
         if len(data) != LONGEST_MESSAGE:
             return None
         ephemeral, box = data[:KEY_LENGTH], data[KEY_LENGTH:]
-        # The nonce needn't be secret or random: the ephemeral key, so the box's, is used once.
+        # The nonce needn't be secret or random, because the key of the box is used only once: it
+        # depends on the ephemeral key, which is drawn for each envelope.
         nonce = blake2b(
             ephemeral + self._address, digest_size=pysodium.crypto_box_NONCEBYTES
         ).digest()
         try:
-            # The sealer made it of ephemeral secret times our address. This product is that same
-            # point, up to its sign, which a u-coordinate doesn't show.
+            # The sender multiplied the ephemeral secret by our address. This product is the same
+            # point up to its sign, which the u-coordinate doesn't contain.
             key = sphinx.box_key(self._private_key, ephemeral)
             plaintext: bytes = pysodium.crypto_box_open_afternm(box, nonce, key)
-        except ValueError:  # a GroupElementError is one
+        except ValueError:  # the box doesn't open; GroupElementError is a ValueError, too
             return None
         return plaintext
 
@@ -171,6 +172,7 @@ class Envelopes:
         if kind in _AUTHENTICATED:
             given, body = body[:_AUTHENTICATOR_LENGTH], body[_AUTHENTICATOR_LENGTH:]
             expected = self._authenticator(body[:ADDRESS_LENGTH], self._address, head + body)
+            # In constant time: the time of a comparison that stops early would help to forge.
             if not hmac.compare_digest(given, expected):
                 raise ValueError("the authenticator is wrong")
         content = _decode(kind, body)
@@ -180,8 +182,9 @@ class Envelopes:
         return content
 
     def _authenticator(self, peer: bytes, recipient: bytes, text: bytes) -> bytes:
-        # Both ends have the same key, so what says who speaks to whom is inside: the recipient
-        # here, the sender at its place in the text, which has one length whatever is in it.
+        # Both directions use the same key, so the input has to say who speaks to whom. It contains
+        # the recipient here, and the sender at its fixed place in the text. The text always has the
+        # same length, so no two inputs can be confused.
         return blake2b(
             recipient + text,
             digest_size=_AUTHENTICATOR_LENGTH,
@@ -190,8 +193,8 @@ class Envelopes:
         ).digest()
 
     def _derive_pair_key(self, peer: bytes) -> bytes:
-        # Another form of a key would have the same products, so it would authenticate as well, and
-        # applications would be told of a sender that isn't in their contacts.
+        # Other encodings of the same key have the same products, so they would authenticate, too.
+        # Then a contact could appear under another address, which isn't in the contacts.
         _check_key(peer)
         product = sphinx.multiply(self._private_key, peer)
         return blake2b(product, digest_size=KEY_LENGTH, person=b"nym-envelope-key").digest()
@@ -199,11 +202,11 @@ class Envelopes:
 
 def _check_key(address: bytes) -> None:
     if not sphinx.is_public_key(address):
-        raise GroupElementError("nobody has this address")
+        raise GroupElementError("no client can have this address")
 
 
 def _encode(content: Content) -> tuple[int, bytes]:
-    """(kind, what stands behind the authenticator, or the kind where there is none)."""
+    """(kind, body). The body is what follows the authenticator, or the kind if there is none."""
     match content:
         case Cover(loop_id):
             return _COVER, loop_id
@@ -216,7 +219,7 @@ def _encode(content: Content) -> tuple[int, bytes]:
 
 
 def _decode(kind: int, body: bytes) -> Content:
-    """What `_encode` made, and perhaps more: the caller compares."""
+    """The inverse of `_encode`. It ignores what follows, so the caller compares."""
     if kind == _COVER:
         return Cover(body[:ID_LENGTH])
     if kind == _ANONYMOUS:
@@ -237,7 +240,7 @@ def _decode_fragment(body: bytes, sender: bytes | None) -> Fragment:
 
 
 def _check(content: Content) -> None:
-    """Raises ValueError for what may neither be sealed nor be believed."""
+    """Raises ValueError for content that must not be sealed, and not be accepted."""
     match content:
         case Cover(loop_id):
             _check_id(loop_id)
@@ -249,7 +252,7 @@ def _check(content: Content) -> None:
             for run in runs:
                 _check_id(run.message_id)
                 if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, RELIABLE_CAPACITY):
-                    raise ValueError(f"fragments {run.first} to {run.last} are no run")
+                    raise ValueError(f"there is no run of fragments {run.first} to {run.last}")
 
 
 def _check_fragment(piece: Fragment) -> None:
@@ -257,11 +260,12 @@ def _check_fragment(piece: Fragment) -> None:
     capacity = _capacity(piece.sender)
     if not 0 <= piece.index < piece.count <= _count(LONGEST_SEALED, capacity):
         raise ValueError(f"no message has fragment {piece.index} of {piece.count}")
-    # The last fragment tells how long the message is, which must need just as many.
+    # The last fragment shows how long the message is. That length must need exactly `count`
+    # fragments, or there would be two ways to cut the same message.
     end = piece.index * capacity + len(piece.data)
     if piece.index < piece.count - 1:
         if len(piece.data) != capacity:
-            raise ValueError("a fragment that isn't the last is not full")
+            raise ValueError("a fragment before the last one is not full")
     elif end > LONGEST_SEALED or _count(end, capacity) != piece.count:
         raise ValueError(f"{len(piece.data)} bytes can't be the last of {piece.count} fragments")
 

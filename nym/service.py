@@ -1,4 +1,8 @@
-"""Answers one local request, whatever dialect it came in."""
+"""What a client does for local applications: it answers requests, whatever their dialect.
+
+Parsing and writing are the dialects' business (nym.wire), connections that of nym.sockets. Here, a
+request is a value, and so is its answer.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -56,41 +60,41 @@ from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
 
 class View(Protocol):
-    """What the running client knows just now."""
+    """What the running client knows at the moment."""
 
     @property
     def topology(self) -> Topology | None:
-        """The network, once it is known."""
+        """The network; None while it isn't known."""
 
     @property
     def provider(self) -> ProviderNode | None:
-        """Its provider, once there is one."""
+        """The client's provider; None while there is none."""
 
     def report(self) -> StatusReport:
-        """How it runs."""
+        """The report that answers a status request."""
 
     def network(self) -> NetworkDetails | None:
-        """The nodes that it uses, while there is a network to use."""
+        """The nodes that the client uses; None while there is no network to use."""
 
 
 class Messages(Protocol):
-    """Those that are on their way."""
+    """The messages that are on their way."""
 
     def progress(self, message_id: str) -> MessageProgress | None:
-        """How far one of them has come."""
+        """How far this message has come; None if it isn't on its way."""
 
     def waiting(self, after: int) -> tuple[list[WaitingMessage], int | None]:
-        """(some of them, the number that the next ones are behind)."""
+        """(some of those behind number `after`, the `after` to ask with for more, or None)."""
 
     def cancel(self, ids: Iterable[str]) -> list[str]:
-        """Take them back; which of them there were. Raises StoreError."""
+        """Cancel these messages, and return the ids of those that there were. Raises StoreError."""
 
     def cancel_all(self, recipient: bytes | None) -> list[str]:
-        """Take all of them back, or all to one recipient. Raises StoreError."""
+        """Cancel all messages, or all to one recipient. Returns their ids. Raises StoreError."""
 
 
 class Service:
-    """What a client does for the applications beside it."""
+    """Answers the requests of local applications."""
 
     def __init__(
         self,
@@ -107,14 +111,14 @@ class Service:
         self._address = address
         self._view = view
         self._messages = messages
-        self.manner = manner  # of messages that ask for none
-        self._is_plain_recipient = is_plain_recipient  # who understands nothing else
+        self.manner = manner  # for requests that don't choose one
+        self._is_plain_recipient = is_plain_recipient  # understands plain messages only
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
-        """Do what is asked; an answer with messages has `room` for them.
+        """Do what is asked, and return the answer. `room` limits the messages in one answer.
 
-        Whoever subscribes calls `subscribe` instead. Raises a RequestError, whose text is for the
-        application.
+        For Subscribe requests, callers use `subscribe` instead. Raises a RequestError, whose text
+        is for the application.
         """
         match request:
             case Send():
@@ -140,7 +144,7 @@ class Service:
                     raise NoTopologyError
                 return network
             case Subscribe():
-                raise TypeError("a subscription needs somebody to tell")
+                raise TypeError("use subscribe(), which knows whom to notify")
             case Progress(message_id):
                 return self._progress_of(message_id)
             case Waiting(after):
@@ -157,15 +161,19 @@ class Service:
                 return Acknowledged(message_id)
 
     def has_messages(self) -> bool:
-        """Whether somebody who fetches gets something."""
+        """Whether a fetch would bring a message."""
         return self.inbox.has_free()
 
     def subscribe(self, request: Subscribe, notify: Callable[[], None]) -> "Subscription":
-        """Tell of messages from now on; `notify` is called when there may be something to tell."""
+        """Start a subscription. `notify` is called whenever it may have news."""
         return Subscription(self.inbox, self.outbox, request, notify)
 
     def send(self, requests: Iterable[Send]) -> list[Sent | RequestError]:
-        """Accept messages: when this returns they are on disk, by one commit, but for errors."""
+        """Accept messages. Returns an outcome for each, in the same order.
+
+        Those that are accepted are on disk when this returns. All of them are written in one
+        commit, because each commit waits for the disk.
+        """
         outcomes: list[Outgoing | RequestError] = []
         for request in requests:
             try:
@@ -179,12 +187,12 @@ class Service:
         ]
 
     def delivered(self, response: Response) -> None:
-        """An answer reached the application: what was in it is the application's now."""
+        """Note that an answer reached the application: its messages can leave the inbox."""
         if isinstance(response, Fetched):
             self.inbox.handed_over(response.messages)
 
     def take_back(self, response: Response) -> None:
-        """An answer that did not reach the application: keep what was in it."""
+        """Note that an answer did not reach the application: its messages stay in the inbox."""
         if isinstance(response, Fetched):
             self.inbox.give_back(response.messages)
 
@@ -193,25 +201,27 @@ class Service:
         longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
         if len(request.message) > longest:
             raise MessageTooLongError(len(request.message), longest)
-        # Where somebody says that a provider is here, a pull of this client comes here: to the raw
-        # dialect, it is a send to what is compared.
+        # Anyone can post a provider whose address is this client's own socket, so that the client's
+        # own pull arrives here. Its bytes, 01 00 | client address | token, are a send in the raw
+        # dialect, to a recipient that begins with the 00. Its "message" would have the token in it.
         pulled = b"\0" + self._address[:-1]
         if request.recipient == pulled:
             raise BadRecipientError
-        # The published client takes any bytes, and to plain messages an address is but a name.
+        # Plain messages aren't encrypted for their recipient, so any 32 bytes can be an address, as
+        # in the published client.
         if manner is not Manner.PLAIN and not is_public_key(request.recipient):
             raise BadRecipientError
         return Outgoing(new_id(), request.recipient, request.message, manner)
 
     def _manner_of(self, request: Send) -> Manner:
-        """How it travels: what the request says, then what its recipient needs, then the rest.
+        """How the message travels: as requested, else as its recipient needs, else as configured.
 
         Raises RequestError.
         """
         if request.is_plain is None and self._is_plain_recipient(request.recipient):
             if request.is_reliable:
                 raise IncompleteDataError(
-                    "the contacts say that this recipient runs the published client, which "
+                    "contacts.toml says that this recipient runs the published client, which "
                     'acknowledges nothing: leave out "reliable", or add "plain":false'
                 )
             return Manner.PLAIN
@@ -226,6 +236,8 @@ class Service:
                 return Manner.RELIABLE
             case False, False:
                 return Manner.SEALED
+            # Manners are ordered: plain, sealed, reliable. One flag moves the configured manner
+            # only as far as it says: "not plain" is at least sealed, "not reliable" at most sealed.
             case False, None:
                 return max(self.manner, Manner.SEALED)
             case None, False:
@@ -243,7 +255,7 @@ class Service:
 
 
 class Subscription:
-    """What is told to one subscriber, who was asked for nothing: messages, failures, an end."""
+    """The news for one subscriber: messages, failures of sent messages, and perhaps an end."""
 
     def __init__(
         self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
@@ -256,16 +268,16 @@ class Subscription:
         outbox.watch(self._hear_of_failure)
 
     def news(self) -> Iterator[News]:
-        """What there is to tell."""
+        """The news since the last call. Failures come first; they don't use up the window."""
         while self._failed:
             yield Failed(self._failed.popleft())
         yield from self._inbox.offer(self._subscriber)
         if not self._follows and self._inbox.is_drained(self._subscriber):
-            self._follows = True  # by which it is said once
+            self._follows = True  # so that the end is told only once
             yield Drained()
 
     def end(self) -> None:
-        """What was on offer is there for others."""
+        """End the subscription. Messages that weren't acknowledged are offered to others."""
         self._inbox.unsubscribe(self._subscriber)
         self._outbox.unwatch(self._hear_of_failure)
 
@@ -281,7 +293,7 @@ def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:
 
 
 def _known_clients(topology: Topology | None) -> list[KnownClient]:
-    """Each client once, in a fixed order, whatever the number of providers that list it."""
+    """Each listed client once, in a fixed order, even if several providers list it."""
     if topology is None:
         raise NoTopologyError
     known = {c: _known(c, provider) for provider in topology.providers for c in provider.clients}

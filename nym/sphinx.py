@@ -1,7 +1,8 @@
 """Sphinx packets of Nym 0.4 (docs/protocol/sphinx.md): build one, unwrap one hop, read a payload.
 
-The typed face of `_sphinx`, `_curve` and `_padding`. Everything is bytes in and bytes out, and a
-packet that isn't as it should be raises a `nym.errors.SphinxError`.
+This is the typed interface of the extensions `_sphinx`, `_curve` and `_padding`, which the rest of
+the program uses only through it. Bytes go in and come out. An invalid packet raises a
+`nym.errors.SphinxError`.
 """
 
 import hmac
@@ -21,10 +22,10 @@ _ONE = (1).to_bytes(32, "little")
 
 
 class Hop(NamedTuple):
-    """One node of a route: address and public key of 32 bytes each.
+    """One node of a route. Its address and its public key have 32 bytes each.
 
-    `delay`, in nanoseconds, is what this node waits before it forwards; that of the last hop goes
-    nowhere.
+    `delay` is how many nanoseconds the node waits before it forwards the packet. The last hop's
+    delay isn't sent, because that node forwards nothing.
     """
 
     address: bytes
@@ -33,7 +34,7 @@ class Hop(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """What a node passes on: `packet`, 1372 bytes, to `address`, after `delay` nanoseconds."""
+    """A node's task: pass on `packet`, 1372 bytes, to `address` after `delay` nanoseconds."""
 
     address: bytes
     delay: int
@@ -41,14 +42,14 @@ class Forward(NamedTuple):
 
 
 class Final(NamedTuple):
-    """What the last hop holds: whom it is for, the SURB identifier, the padded payload."""
+    """What the last hop gets: the destination, the SURB identifier, the padded payload."""
 
     destination: bytes
     identifier: bytes
     payload: bytes
 
     def message(self) -> bytes:
-        """The message, if header and payload agree on whom it is for ("Processing").
+        """The message, if header and payload name the same destination ("Processing").
 
         Raises PaddingError, DestinationError.
         """
@@ -58,11 +59,11 @@ class Final(NamedTuple):
         return message
 
 
-@lru_cache(maxsize=1 << 16)  # a directory names the same keys every ten seconds
+@lru_cache(maxsize=1 << 16)  # the directory's answer, every ten seconds, has mostly the same ones
 def can_share_secret(key: bytes) -> bool:
-    """Whether a secret can be shared with `key`: it has 32 bytes, and isn't of low order.
+    """Whether `key` has 32 bytes and isn't of low order.
 
-    Packets can't go through a node with another key.
+    No packet can go through a node with any other key.
     """
     try:
         multiply(_ONE, key)
@@ -73,9 +74,10 @@ def can_share_secret(key: bytes) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_public_key(key: bytes) -> bool:
-    """Whether some private key has `key` as its public one, in just this form.
+    """Whether `key` is exactly what some private key has as its public key.
 
-    Nothing else is anybody's address: each client would have several, for one private key.
+    Only this form is an address. Other encodings of the same point would give each client several
+    addresses.
     """
     try:
         return _curve.is_public_key(key)
@@ -95,16 +97,16 @@ def create_packet(
     """The packet, 1372 bytes, that takes `message` (0 to 975 bytes) along `route` (1 to 5 hops).
 
     `secret` (32 bytes, a little-endian scalar) and `padding` (what fills the last hop's block) are
-    for vectors; left out, they come from the system's generator. Sections "Key schedule",
-    "Header", "Payload". Raises LengthError, GroupElementError, ScalarError, OverflowError for a
-    delay that doesn't fit 64 bits.
+    for test vectors only. Left out, they come from the system's random number generator; a secret
+    must never be used twice. See "Key schedule", "Header" and "Payload". Raises LengthError,
+    GroupElementError, ScalarError; OverflowError if a delay doesn't fit into 64 bits.
     """
     payload = _padding.pad(destination, message)
     return _sphinx.create_packet(payload, route, destination, identifier, secret, padding)
 
 
 def process_packet(packet: bytes, private_key: bytes | Secret) -> Forward | Final:
-    """What the node with `private_key` (32 bytes) makes of `packet` (1372). "Processing".
+    """Unwrap `packet` (1372 bytes) as the node with `private_key` (32 bytes) does ("Processing").
 
     Raises LengthError, GroupElementError, MacError, FlagError.
     """
