@@ -1,4 +1,5 @@
-# Between Python and C: lengths are checked before C sees bytes, return codes after.
+# The boundary between Python and C: `take` checks lengths before C code sees bytes, and `check`
+# turns the return codes of C code into errors.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy
@@ -16,7 +17,8 @@ cdef enum Failure:
 
 
 cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
-    # Copies `value`, of exactly `length` bytes. What it holds may be secret, so no error shows it.
+    # Copies `value`, which must have exactly `length` bytes. It may be secret, so no error shows
+    # it.
     from nym.errors import LengthError
     cdef Py_buffer given
     if not isinstance(value, bytes):
@@ -36,11 +38,11 @@ cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1
 cdef inline int check(int failure) except -1:
     from nym import errors
     if failure == LOW_ORDER:
-        raise errors.GroupElementError("a group element of low order: it shares no secret")
+        raise errors.GroupElementError("a group element has low order, so it shares no secret")
     if failure == ZERO_SCALAR:
-        raise errors.ScalarError("a secret that is zero modulo the order of the group")
+        raise errors.ScalarError("a secret is zero modulo the order of the group")
     if failure == WRONG_MAC:
-        raise errors.MacError("the header's MAC is wrong: it was changed, or is for another node")
+        raise errors.MacError("the MAC is wrong: the header was changed, or is for another node")
     if failure == UNKNOWN_FLAG:
         raise errors.FlagError("the routing flag means neither forward nor final")
     if failure == NO_CIPHER:

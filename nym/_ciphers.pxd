@@ -1,4 +1,4 @@
-# A hop's keys, and what is done with them.
+# The keys of one hop, and the functions that use them.
 
 from nym._checks cimport byte
 from nym._crypto cimport EVP_CIPHER_CTX, SHA256_CTX
@@ -12,7 +12,7 @@ cdef enum:
     SEED = 97  # length of HKDF's info
     SHA_BLOCK = 64
 
-cdef struct HopKeys:  # in the order, and of the sizes, in which HKDF's output is cut
+cdef struct HopKeys:  # HKDF's output is written over it, so order and sizes are the protocol's
     byte stream[16]
     byte mac[16]
     byte payload[192]
@@ -22,14 +22,14 @@ cdef struct HmacKey:
     SHA256_CTX inner
     SHA256_CTX outer
 
-cdef struct CipherWork:  # secret; whoever has one wipes it
+cdef struct CipherWork:  # secret; its owner wipes it
     HmacKey hmac
     SHA256_CTX sha
     byte padded_key[SHA_BLOCK]
     byte digest[DIGEST]
     byte expand[DIGEST + SEED + 1]
     byte round_key[32]
-    EVP_CIPHER_CTX *aes  # from EVP_CIPHER_CTX_new; whoever has it frees it
+    EVP_CIPHER_CTX *aes  # from EVP_CIPHER_CTX_new; the owner frees it
 
 cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept nogil
 cdef void header_mac(CipherWork *w, byte *out, const HopKeys *keys, const byte *beta) noexcept nogil

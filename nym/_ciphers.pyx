@@ -1,8 +1,11 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""A hop's keys and ciphers: HKDF, HMAC, AES-128-CTR, LIONESS (docs/protocol/sphinx.md).
+"""The keys and ciphers of one hop: HKDF, HMAC, AES-128-CTR, LIONESS (docs/protocol/sphinx.md).
 
-All of them run with a fixed nonce or counter. That is safe: each key is derived for one hop of one
-packet, and used there once.
+The ciphers run with fixed nonces and counters. That is safe, because each key is derived for one
+hop of one packet, and used there once.
+
+Temporary secrets are in the caller's `CipherWork` and `HopKeys`, so the caller can wipe all of them
+at once.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -24,6 +27,8 @@ cdef byte INFO[SEED]
 cdef HmacKey NO_SALT
 cdef EVP_CIPHER *AES_128_CTR
 
+# The protocol fixes this text as HKDF's info; every node uses the same. It is Archimedes' saying
+# about a lever that moves the Earth, in transliterated Greek.
 _SEED = b"Dwste mou enan moxlo arketa makru kai ena upomoxlio gia na ton topothetisw kai tha kinisw thn gh."
 
 
@@ -42,12 +47,12 @@ def _prepare():
     NO_SALT.outer = work.hmac.outer
 
 
-# HMAC and HKDF over SHA-256. The states after the two padded keys are kept and copied, which
-# halves the compressions of a short message.
+# HMAC and HKDF over SHA-256. The two states after hashing the padded keys are kept and copied for
+# each message under the same key. This halves the number of compressions for a short message.
 
 
 cdef void hmac_key(CipherWork *w, const byte *key, int length) noexcept nogil:
-    # Sets w.hmac. `length` is at most 64 here, so a key is never hashed first.
+    # Sets w.hmac. HMAC hashes keys of more than 64 bytes first; all keys here are shorter.
     cdef int i
     memset(w.padded_key, 0x36, SHA_BLOCK)
     for i in range(length):
@@ -55,14 +60,14 @@ cdef void hmac_key(CipherWork *w, const byte *key, int length) noexcept nogil:
     SHA256_Init(&w.hmac.inner)
     SHA256_Update(&w.hmac.inner, w.padded_key, SHA_BLOCK)
     for i in range(SHA_BLOCK):
-        w.padded_key[i] ^= 0x36 ^ 0x5c
+        w.padded_key[i] ^= 0x36 ^ 0x5c  # from the inner padding to the outer one
     SHA256_Init(&w.hmac.outer)
     SHA256_Update(&w.hmac.outer, w.padded_key, SHA_BLOCK)
 
 
 cdef void hmac(CipherWork *w, byte *out, const HmacKey *key, const byte *data,
                size_t length) noexcept nogil:
-    # 32 bytes to `out`, which may be part of `data`.
+    # Writes 32 bytes to `out`, which may overlap `data`: `data` is read before `out` is written.
     w.sha = key.inner
     SHA256_Update(&w.sha, data, length)
     SHA256_Final(w.digest, &w.sha)
@@ -72,12 +77,14 @@ cdef void hmac(CipherWork *w, byte *out, const HmacKey *key, const byte *data,
 
 
 cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept nogil:
+    # RFC 5869: extract with an empty salt, then expand. Its output fills HopKeys in order.
     cdef byte *out = <byte *>keys
     cdef int i
     hmac(w, w.digest, &NO_SALT, shared, 32)
     hmac_key(w, w.digest, DIGEST)
     memcpy(w.expand + DIGEST, INFO, SEED)
     for i in range(sizeof(HopKeys) // DIGEST):
+        # Block i + 1 is the HMAC of: the block before (none for the first) | info | i + 1.
         w.expand[DIGEST + SEED] = <byte>(i + 1)
         if i == 0:
             hmac(w, w.expand, &w.hmac, w.expand + DIGEST, SEED + 1)
@@ -94,7 +101,7 @@ cdef void header_mac(CipherWork *w, byte *out, const HopKeys *keys, const byte *
 
 cdef int stream_xor(CipherWork *w, byte *out, const byte *data, int length,
                     const HopKeys *keys) noexcept nogil:
-    # out = data ^ rho; over zeros, it is rho.
+    # out = data ^ rho, so rho itself if `data` is zero.
     cdef int written = 0
     if EVP_EncryptInit_ex2(w.aes, AES_128_CTR, keys.stream, ZEROS, NULL) != 1:
         return NO_CIPHER
@@ -109,7 +116,8 @@ cdef void xor(byte *target, const byte *other, int length) noexcept nogil:
         target[i] ^= other[i]
 
 
-# LIONESS, over the whole payload.
+# LIONESS makes one block cipher of the whole payload: two rounds each change the right part by the
+# left one and the left part by the right one, so a changed bit anywhere changes everything.
 
 
 cdef void chacha_round(CipherWork *w, byte *block, const byte *key) noexcept nogil:
@@ -137,11 +145,11 @@ cdef void decrypt_payload(CipherWork *w, byte *block, const HopKeys *keys) noexc
     chacha_round(w, block, keys.payload)
 
 
-# Single steps, which the published vectors check one by one.
+# Single steps for Python. Only tests call them, with the published vectors for each step.
 
 
 def hop_keys(shared_secret):
-    """(stream key, MAC key, payload key, blinding factor) of a shared secret of 32 bytes."""
+    """(stream key, MAC key, payload key, blinding factor) from a shared secret of 32 bytes."""
     cdef CipherWork work
     cdef HopKeys keys
     cdef byte shared[32]
@@ -155,7 +163,7 @@ def hop_keys(shared_secret):
 
 
 def lioness_encrypt(key, block):
-    """One block of 1024 bytes, under a key of 192."""
+    """Encrypt one block of 1024 bytes with a key of 192 bytes."""
     return _lioness(key, block, True)
 
 

@@ -1,4 +1,5 @@
-# libcrypto: SHA-256 with a state that can be copied, and AES-128-CTR.
+# The functions of libcrypto that the extensions use: SHA-256 with a state that a C assignment
+# copies (docs/architecture.md says why, under "Dependencies"), and AES-128-CTR.
 
 cdef extern from "openssl/sha.h" nogil:
     ctypedef struct SHA256_CTX:

@@ -1,11 +1,11 @@
-# Products on Curve25519's u-line by scalars that are not clamped.
+# Scalar products on Curve25519, u-coordinates only, without clamping.
 
 from nym._checks cimport byte
 
 cdef enum:
     KEY = 32
 
-cdef struct CurveWork:  # secret; whoever has one wipes it
+cdef struct CurveWork:  # secret; its owner wipes it
     byte eighth[KEY]
     byte negated[KEY]
     byte clamped[KEY]

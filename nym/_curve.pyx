@@ -1,8 +1,12 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""Products on Curve25519's u-line by scalars as they stand (docs/protocol/sphinx.md, "Group").
+"""Scalar products on Curve25519 without clamping (docs/protocol/sphinx.md, "Group").
 
-libsodium clamps the scalars that it is given. On the subgroup of prime order l, u(nP) = u(-nP), so
-n may be replaced by any c = +-n (mod l); a c that has the clamped form already passes through.
+Nym's scalars are not clamped, but libsodium clamps every scalar: it overwrites some of its bits. So
+each scalar n is replaced by one that already has the clamped form and gives the same product. On
+the subgroup of prime order l, u(nP) = u(-nP), so any c with c = n or c = -n (mod l) will do.
+
+Points are u-coordinates of 32 bytes. Scalars are secret, so no branch depends on one, except in a
+case that a random scalar meets once in 2^127 times; see `product`.
 """
 
 from libc.string cimport memcpy
@@ -35,13 +39,14 @@ def _prepare():
 
 
 cdef inline unsigned int in_clamping_range(const byte *t) noexcept nogil:
-    # 1 if 2^251 <= t < 2^252, so that 8t is clamped; without a branch, t being secret.
+    # 1 if 2^251 <= t < 2^252: then 8t has the clamped form. No branch, because t is secret.
     cdef unsigned int off = (t[31] >> 3) ^ 1
     return ((off - 1) >> 31) & 1
 
 
 cdef bint clamp(CurveWork *w, const byte *n) noexcept nogil:
-    # w.clamped = 8t where t = +-n/8 (mod l), 2^251 <= t < 2^252; False if neither sign has one.
+    # Sets w.clamped = 8t, where t = n/8 or -n/8 (mod l) and 2^251 <= t < 2^252. Returns False if
+    # neither sign has such a t. The choice between the signs is made by a mask instead of a branch.
     cdef byte keep
     cdef int i
     crypto_core_ed25519_scalar_mul(w.eighth, n, INVERSE_OF_8)
@@ -56,20 +61,20 @@ cdef bint clamp(CurveWork *w, const byte *n) noexcept nogil:
 
 
 cdef int product(CurveWork *w, byte *q, const byte *n, const byte *p) noexcept nogil:
-    # q = n*p. q may not be p, nor lie in w.
+    # q = n*p. `q` must not be `p`, nor lie in `w`.
     #
-    # l = 2^252 + d with d < 2^125, so `clamp` fails just for n = 8t with |t| <= d. Such an n is
-    # the product of two scalars that both have a clamped form, and u(abP) = u(a(bP)):
-    #   a = 2^126 n, where a/8 = 2^126 t: 2^126 <= |2^126 t| < 2^251, and l less that is in range;
-    #   b = 2^-126, whose form the tests hold `clamp` to.
-    # The branch tells that n was one of these, which a random one is once in 2^127 times.
+    # l = 2^252 + d with d < 2^125, so `clamp` fails only for n = 8t with |t| <= d. Such an n is
+    # split into two scalars, n = a*b (mod l), that both have a clamped form: u(abP) = u(a(bP)).
+    #   a = 2^126 n. Here a/8 = 2^126 t, and 2^126 <= |2^126 t| < 2^251, so l minus it is in range.
+    #   b = 2^-126, a constant. A test checks that `clamp` succeeds for it.
+    # The branch reveals that n is one of these. A random n is, with a probability of 1 in 2^127.
     if clamp(w, n):
         return OK if crypto_scalarmult(q, w.clamped, p) == 0 else LOW_ORDER
     clamp(w, TWO_TO_MINUS_126)
     if crypto_scalarmult(w.point, w.clamped, p) != 0:
         return LOW_ORDER
     crypto_core_ed25519_scalar_mul(w.part, n, TWO_TO_126)
-    if not clamp(w, w.part):
+    if not clamp(w, w.part):  # only zero has no form even so
         return ZERO_SCALAR
     return OK if crypto_scalarmult(q, w.clamped, w.point) == 0 else LOW_ORDER
 
@@ -81,7 +86,7 @@ cdef int base_product(CurveWork *w, byte *q, const byte *n) noexcept nogil:
 
 
 def multiply(scalar, point):
-    """The u-coordinate of scalar * point, 32 bytes, for a point of the subgroup of order l.
+    """The u-coordinate of scalar * point, 32 bytes. The point is in the subgroup of order l.
 
     Raises GroupElementError, ScalarError, LengthError.
     """
@@ -91,7 +96,7 @@ def multiply(scalar, point):
 
 
 def box_key(private_key, public_key):
-    """What crypto_box_beforenm gives, 32 bytes, for a private key that isn't clamped.
+    """The key that crypto_box_beforenm computes, 32 bytes, for a private key without clamping.
 
     Raises GroupElementError, ScalarError, LengthError.
     """
@@ -106,17 +111,20 @@ def public_key(private_key):
 
 
 def is_public_key(point):
-    """Whether `point` is just as `public_key` gives it for some private key. Raises LengthError.
+    """Whether `point` is exactly what `public_key` returns for some private key. Raises LengthError.
 
-    Other encodings of such a point (its top bit set, a number that isn't reduced), and its sums
-    with points of low order, give the same products here, so each would be another name for one key.
+    Other encodings of the same point (with the top bit set, or not reduced modulo p), and its sums
+    with points of low order, give the same products here. If they were accepted, one key would have
+    several names.
     """
     cdef byte edwards[KEY]
     take(edwards, point, KEY, "a public key")
     number = int.from_bytes(point, "little")
-    if number >= _PRIME - 1:  # -1 has no y below, and isn't on the curve either
+    if number >= _PRIME - 1:  # not reduced; or -1, which has no y below and isn't on the curve
         return False
-    # The same point on Edwards' form of the curve, up to its sign: y = (u - 1) / (u + 1).
+    # libsodium can test membership in the subgroup on the Edwards form of the curve only. There,
+    # the same point, up to its sign, has y = (u - 1) / (u + 1). Python's integers aren't
+    # constant-time, but a public key isn't secret.
     y = (number - 1) * pow(number + 1, -1, _PRIME) % _PRIME
     take(edwards, y.to_bytes(KEY, "little"), KEY, "a point")
     return crypto_core_ed25519_is_valid_point(edwards) == 1
@@ -134,7 +142,7 @@ cdef bytes _multiply(scalar, const byte *point, bint hash=False):
         else:
             failure = base_product(&work, q, n)
         if hash and failure == OK:
-            # A u-coordinate isn't uniform: HSalsa20 over zeros makes the key of it.
+            # A u-coordinate isn't uniformly random. HSalsa20 over zeros turns it into a key.
             memcpy(work.point, q, KEY)
             if crypto_core_hsalsa20(q, ZEROS, work.point, NULL) != 0:
                 failure = NO_BOX_KEY

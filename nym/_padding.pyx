@@ -2,6 +2,8 @@
 """The plaintext of a payload (docs/protocol/sphinx.md, "Payload"):
 
     16 zero | destination 32 | message | 0x01 | zeros        1024 bytes in all
+
+The leading zeros show whether a payload was changed: LIONESS turns every change into noise.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -18,7 +20,7 @@ cdef enum:
 
 
 def pad(bytes destination not None, bytes message not None):
-    """The 1024 bytes that carry `message`, of at most 975 bytes, to `destination`, of 32.
+    """The 1024 bytes that carry `message` (at most 975 bytes) to `destination` (32 bytes).
 
     Raises LengthError.
     """
@@ -37,10 +39,10 @@ def pad(bytes destination not None, bytes message not None):
 
 
 def recover(bytes payload not None):
-    """(destination, message) of a payload of 1024 bytes.
+    """(destination, message) of a payload of 1024 bytes. Raises LengthError, PaddingError.
 
-    Raises LengthError, PaddingError. How long it takes depends on the message's length, which
-    whoever holds the plaintext sees anyway.
+    The time that this takes depends on the length of the message. Whoever has the plaintext knows
+    that length anyway.
     """
     if len(payload) != PAYLOAD:
         raise LengthError(f"a payload has {PAYLOAD} bytes, not {len(payload)}")
@@ -51,6 +53,7 @@ def recover(bytes payload not None):
         nonzero |= data[i]
     if nonzero:
         raise PaddingError("the payload doesn't begin with 16 zero bytes: it was changed")
+    # The message ends before the last 0x01 that only zeros follow; it may contain others.
     cdef Py_ssize_t end = PAYLOAD - 1
     while end >= PREFIX and data[end] == 0:
         end -= 1

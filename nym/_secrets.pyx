@@ -1,9 +1,10 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""Keys in memory that goes neither to swap nor into a core, and is wiped when it is let go.
+"""Keys in memory that stays out of swap and core dumps, and is wiped when it is freed.
 
-The memory is libsodium's: between pages that can't be touched, locked as far as the system allows
-(RLIMIT_MEMLOCK), left out of cores. What Python makes of a key stays until its memory is used for
-something else, so a key never becomes bytes here: files are read into what can be wiped.
+libsodium provides the memory. It lies between pages that can't be accessed, is locked as far as the
+system allows (RLIMIT_MEMLOCK), and is left out of core dumps. Python's own objects can't be wiped:
+what was in them stays in memory until the space is used again. So a key never becomes bytes here,
+and files are read into buffers that can be wiped.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
@@ -37,12 +38,12 @@ if sodium_init() < 0:
 
 
 cdef class Secret:
-    """A key of 32 bytes; as a buffer, it is readable wherever bytes are."""
+    """A key of 32 bytes. It offers a read-only buffer, so functions that read bytes can take it."""
 
     cdef byte *data
 
     def __cinit__(self, content=None):
-        # A copy of `content`, any buffer; left out, zeros.
+        # `content` is any buffer, which is copied. Without it, the key is zero.
         cdef Py_buffer given
         self.data = <byte *>sodium_malloc(KEY)
         if self.data is NULL:
@@ -59,7 +60,7 @@ cdef class Secret:
             PyBuffer_Release(&given)
 
     def __dealloc__(self):
-        sodium_free(self.data)  # which wipes
+        sodium_free(self.data)  # wipes the memory first
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         PyBuffer_FillInfo(buffer, self, self.data, KEY, 1, flags)
@@ -70,6 +71,7 @@ cdef class Secret:
     def __eq__(self, other):
         if not isinstance(other, Secret):
             return NotImplemented
+        # In constant time, so that comparisons tell nothing about the key.
         return sodium_memcmp(self.data, (<Secret>other).data, KEY) == 0
 
     __hash__ = None
@@ -78,20 +80,20 @@ cdef class Secret:
         return "<a secret>"
 
     def __reduce__(self):
-        raise TypeError("a secret is not to be copied")
+        raise TypeError("a secret can't be copied or pickled")
 
 
 def random_scalar():
-    """A secret number modulo l that isn't zero, from the system's generator."""
+    """A secret scalar modulo l, never zero, from the system's random number generator."""
     cdef Secret scalar = Secret()
     crypto_core_ed25519_scalar_random(scalar.data)
     return scalar
 
 
 def derive(key, bytes person not None):
-    """The secret that is made of `key`, for the purpose that `person`, up to 16 bytes, names.
+    """A secret derived from `key` for one purpose. `person`, up to 16 bytes, names the purpose.
 
-    It is keyed BLAKE2b over nothing.
+    It is BLAKE2b of an empty message, with this key and this personalisation.
     """
     cdef Secret source = key if isinstance(key, Secret) else Secret(key)
     cdef Secret derived = Secret()
@@ -106,7 +108,10 @@ def derive(key, bytes person not None):
 
 
 def encrypt(Secret key not None, bytes message not None, bytes about not None, bytes nonce not None):
-    """XChaCha20-Poly1305: `message`, sealed, with `about` authenticated. Raises LengthError."""
+    """Encrypt and authenticate `message`, and authenticate `about`, by XChaCha20-Poly1305.
+
+    A nonce must not be used twice with one key. Raises LengthError.
+    """
     cdef Py_ssize_t length = len(message)
     cdef bytes sealed = PyBytes_FromStringAndSize(NULL, length + TAG)
     if len(nonce) != NONCE:
@@ -121,7 +126,7 @@ def encrypt(Secret key not None, bytes message not None, bytes about not None, b
 
 
 def decrypt(Secret key not None, bytes sealed not None, bytes about not None, bytes nonce not None):
-    """What was sealed by `encrypt`. Raises ValueError for anything else."""
+    """The message that `encrypt` sealed. Raises ValueError for anything else."""
     cdef Py_ssize_t length = len(sealed) - TAG
     cdef bytes message
     if length < 0 or len(nonce) != NONCE:
@@ -138,7 +143,7 @@ def decrypt(Secret key not None, bytes sealed not None, bytes about not None, by
 
 
 def from_base64(text):
-    """The secret in a text, any buffer of RFC 4648's one form; white space is passed over.
+    """The secret in a buffer with base64 (RFC 4648, canonical). White space is ignored.
 
     Raises ValueError.
     """
@@ -152,6 +157,7 @@ def from_base64(text):
         failure = sodium_base642bin(
             secret.data, KEY, <const char *>given.buf, given.len, " \t\r\n", &length, &end, ORIGINAL
         )
+        # libsodium stops at the first other character, and reports success.
         if failure == 0 and end != <const char *>given.buf + given.len:
             failure = -1
     finally:
@@ -162,7 +168,7 @@ def from_base64(text):
 
 
 def to_base64(key):
-    """The text of a key, in a bytearray that can be wiped."""
+    """The base64 text of a key, in a bytearray that can be wiped."""
     cdef Secret secret = key if isinstance(key, Secret) else Secret(key)
     cdef char encoded[BASE64]
     sodium_bin2base64(encoded, BASE64, secret.data, KEY, ORIGINAL)
@@ -180,8 +186,9 @@ def wipe(buffer):
 
 
 def forbid_dumps():
-    """No core of this process is written, and nobody but root can look into it, or trace it.
+    """Make the system write no core dump of this process, and let only root trace or read it.
 
-    As far as the system lets it: some profiles of seccomp refuse that.
+    Some seccomp profiles refuse this call. Then the program runs without this protection, so the
+    result isn't checked.
     """
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

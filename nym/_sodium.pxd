@@ -1,7 +1,8 @@
-# libsodium, as far as Sphinx needs it. Every function returns 0 for success.
+# The functions of libsodium that the extensions use. Those that return int return 0 for success,
+# unless noted otherwise.
 
 cdef extern from "sodium.h" nogil:
-    int sodium_init()
+    int sodium_init()  # 1 if it was initialised already, -1 if it failed
     void sodium_memzero(void *pnt, size_t length)
     int sodium_memcmp(const void *b1, const void *b2, size_t length)
     void *sodium_malloc(size_t size)
@@ -12,22 +13,23 @@ cdef extern from "sodium.h" nogil:
                             int variant)
     void randombytes_buf(void *buf, size_t size)
 
-    # Buffers of these two must not overlap.
+    # The buffers of each of these two must not overlap.
     int crypto_scalarmult(unsigned char *q, const unsigned char *n, const unsigned char *p)
     int crypto_scalarmult_base(unsigned char *q, const unsigned char *n)
 
-    # A key of 32 bytes out of 16 bytes, a key of 32 and, where `c` is NULL, Salsa20's constant.
+    # Writes a key of 32 bytes, made from 16 bytes of data and a key of 32 bytes. If `c` is NULL, it
+    # uses Salsa20's constant.
     int crypto_core_hsalsa20(unsigned char *out, const unsigned char *data,
                              const unsigned char *k, const unsigned char *c)
 
-    # 1 where `p` is the canonical form of a point of order l.
+    # Returns 1 if `p` is the canonical encoding of a point of order l.
     int crypto_core_ed25519_is_valid_point(const unsigned char *p)
     void crypto_core_ed25519_scalar_random(unsigned char *r)
     void crypto_core_ed25519_scalar_mul(unsigned char *z, const unsigned char *x,
                                         const unsigned char *y)
     void crypto_core_ed25519_scalar_negate(unsigned char *neg, const unsigned char *s)
 
-    # The variant with a nonce of 8 bytes and a block counter of 64 bits.
+    # The original variant, with a nonce of 8 bytes and a block counter of 64 bits.
     int crypto_stream_chacha20_xor(unsigned char *c, const unsigned char *m,
                                    unsigned long long mlen, const unsigned char *n,
                                    const unsigned char *k)

@@ -1,11 +1,13 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Building a Sphinx packet, and unwrapping one hop of it (docs/protocol/sphinx.md).
 
-All work on one packet happens in one `Work` on the C stack, without the GIL, and ends with one
-sodium_memzero over it: whatever path a function takes, no key, scalar or keystream outlives it.
-Nor do routes and destinations, which tell who talks to whom: a `Packet` and a hop's block are wiped,
-too, also where an argument is refused half-way. The libraries clear their own temporaries, EVP_CIPHER_CTX_free the expanded AES key. C code returns
-a `Failure`; `check` turns it into the typed error.
+All work on one packet happens in one `Work` on the C stack, without the GIL. It ends with one
+sodium_memzero over the `Work`, so no key, scalar or keystream outlives it, whichever path a
+function takes. Routes and destinations tell who talks to whom, so a `Packet` and a hop's block are
+wiped, too, even if an argument is refused half-way. The libraries clear their own temporary values;
+EVP_CIPHER_CTX_free clears the expanded AES key.
+
+C functions return a `Failure` code. `check` turns it into the typed error.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -38,7 +40,7 @@ cdef enum:
     FORWARD = 1
     FINAL = 2
 
-cdef struct Packet:  # what a packet is made of; whoever has one wipes it
+cdef struct Packet:  # what a packet is made from; its owner wipes it
     int hops
     byte addresses[HOPS][ADDRESS]
     byte public_keys[HOPS][KEY]
@@ -47,7 +49,7 @@ cdef struct Packet:  # what a packet is made of; whoever has one wipes it
     byte identifier[IDENTIFIER]
     byte padding[BETA]
 
-cdef struct Work:  # all that is secret about it
+cdef struct Work:  # everything secret about one packet
     byte scalar[KEY]
     byte shared[KEY]
     HopKeys keys[HOPS]
@@ -80,7 +82,8 @@ cdef uint64_t get_delay(const byte *data) noexcept nogil:
 
 
 cdef int build_keys(Work *w, const Packet *p) noexcept nogil:
-    # keys[i] of each hop from a_0 = w.scalar, a_{i+1} = a_i * b_i.
+    # Computes the keys and the keystream of each hop i: a_0 = w.scalar, a_{i+1} = a_i * b_i, where
+    # b_i is the blinding factor of hop i.
     cdef int i, failure
     for i in range(p.hops):
         failure = product(&w.curve, w.shared, w.scalar, p.public_keys[i])
@@ -97,14 +100,16 @@ cdef int build_keys(Work *w, const Packet *p) noexcept nogil:
 
 cdef void build_header(Work *w, const Packet *p, byte *gamma, byte *beta) noexcept nogil:
     cdef int last = p.hops - 1
-    cdef int room = BETA - BLOCK * last  # of the last hop's own block and its random padding
+    cdef int room = BETA - BLOCK * last  # for the last hop's own block and its random padding
     cdef byte *filler = beta + room
     cdef int i
     memset(filler, 0, BLOCK * last)
     for i in range(last):
-        # The last BLOCK * (i + 1) bytes of the keystream, over as many of the filler so far.
+        # Each node before the last one shifts a zero block in from the right and encrypts it. So
+        # after node i, the filler has BLOCK * (i + 1) bytes, XORed with the last bytes of its rho.
         xor(filler, w.rho[i] + KEYSTREAM - BLOCK * (i + 1), BLOCK * (i + 1))
 
+    # Built from the last hop to the first, because each header contains the next hop's one.
     beta[0] = FINAL
     memcpy(beta + 1, VERSION, 3)
     memcpy(beta + 4, p.destination, ADDRESS)
@@ -125,7 +130,7 @@ cdef void build_header(Work *w, const Packet *p, byte *gamma, byte *beta) noexce
 
 
 cdef int build(Work *w, const Packet *p, byte *packet) noexcept nogil:
-    # `packet` holds the padded payload at its end.
+    # On entry, `packet` has the padded payload at its end.
     cdef int i
     cdef int failure = base_product(&w.curve, packet, w.scalar)
     if failure == OK:
@@ -142,8 +147,8 @@ cdef int build(Work *w, const Packet *p, byte *packet) noexcept nogil:
 
 
 cdef int unwrap(Work *w, const byte *packet, byte *block, byte *out) noexcept nogil:
-    # For the node whose key is w.scalar: `block` gets the 60 bytes that are for it, `out` the next
-    # packet.
+    # Unwraps `packet` for the node with the private key w.scalar. `block` gets the 60 bytes for
+    # this node, `out` the next packet.
     cdef const byte *gamma = packet + KEY
     cdef const byte *beta = packet + KEY + MAC
     cdef HopKeys *keys = &w.keys[0]
@@ -153,6 +158,7 @@ cdef int unwrap(Work *w, const byte *packet, byte *block, byte *out) noexcept no
         return failure
     derive_keys(&w.cipher, keys, w.shared)
     header_mac(&w.cipher, w.mac, keys, beta)
+    # In constant time, and before anything is decrypted.
     if sodium_memcmp(w.mac, gamma, MAC) != 0:
         return WRONG_MAC
 
@@ -189,7 +195,7 @@ cdef int take_packet(Packet *p, route, destination, identifier, padding) except 
     take(p.identifier, identifier, IDENTIFIER, "an identifier")
     room = BETA - BLOCK * (p.hops - 1) - FINAL_BLOCK
     if padding is None:
-        # Random, so that the last hop can't tell from its block how long the route was.
+        # Random: zeros would show the last hop where its padding ends, so how long the route was.
         randombytes_buf(p.padding, room)
     else:
         take(p.padding, padding, room, "the padding of this route's last hop")
@@ -199,7 +205,7 @@ cdef int take_packet(Packet *p, route, destination, identifier, padding) except 
 def create_packet(bytes payload not None, route, destination, identifier, secret, padding):
     """The packet, 1372 bytes, that carries a padded payload of 1024 along `route`.
 
-    A `secret` or `padding` of None is drawn from the system's generator.
+    A `secret` or `padding` of None is drawn from the system's random number generator.
     """
     cdef Packet p
     cdef Work work
@@ -227,7 +233,10 @@ def create_packet(bytes payload not None, route, destination, identifier, secret
 
 
 def process_packet(bytes packet not None, private_key):
-    """One hop: ("forward", address, delay, packet), or ("final", destination, identifier, payload)."""
+    """Unwrap one hop of a packet.
+
+    Returns ("forward", address, delay, packet) or ("final", destination, identifier, payload).
+    """
     cdef Work work
     cdef byte block[BLOCK]
     cdef bytes following
