@@ -43,7 +43,7 @@ RESPONSES: list[tuple[Response, bytes]] = [
     (ClientList([KnownClient(ADDRESS), KnownClient(ADDRESS, b"p" * 32, AT)]), ADDRESS + ADDRESS),
     (OwnDetails(KnownClient(ADDRESS)), ADDRESS),
 ]
-FOLLOWED = b"UnknownRequestError: this request is one byte, and something follows it"
+FOLLOWED = b"UnknownRequestError: this request has one byte, but more bytes follow it"
 REFUSALS = [
     (b"", b"IncompleteDataError"),
     (b"\x01", b"IncompleteDataError"),

@@ -1,6 +1,6 @@
-"""Where a node listens: as text in the directory, as 32 bytes in a Sphinx header.
+"""The address of a node: as text in the directory, and as 32 bytes in a Sphinx header.
 
-docs/protocol/sphinx.md, "Node addresses":
+The 32 bytes (docs/protocol/sphinx.md, "Node addresses"):
 
     type 0x04 or 0x06 | port 2 | IPv4 4 or IPv6 16 | zeros
 """
@@ -14,12 +14,12 @@ from nym.errors import RemoteFormatError
 from nym.wire.sizes import ADDRESS_LENGTH
 from nym.wire.text import visible
 
-_LONGEST_NAME = 253
+_LONGEST_NAME = 253  # characters of a host name (RFC 1035: 255 bytes on the wire)
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
-_SHOWN = 80  # characters of what is refused
+_SHOWN = 80  # characters of an invalid address that an error shows
 
-UNIX = "unix:"  # goes before the path of a UNIX socket, where a host is expected
+UNIX = "unix:"  # before a path, in the place of a host, it means a UNIX socket
 
 _FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] = {
     4: ipaddress.IPv4Address,
@@ -28,7 +28,7 @@ _FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] 
 
 
 class NodeAddress(NamedTuple):
-    """An IP address in its usual text form, and a port."""
+    """An IP address as text in its usual form, and a port."""
 
     ip: str
     port: int
@@ -39,29 +39,30 @@ class NodeAddress(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def encode_address(address: NodeAddress) -> bytes:
-    """The 32 bytes of it."""
+    """The address as 32 bytes."""
     ip = ipaddress.ip_address(address.ip)
     head = bytes([ip.version]) + address.port.to_bytes(2, "big") + ip.packed
     return head.ljust(ADDRESS_LENGTH, b"\0")
 
 
 def decode_address(data: bytes) -> NodeAddress:
-    """The address in 32 bytes. Raises RemoteFormatError."""
+    """The address that these 32 bytes stand for. Raises RemoteFormatError."""
     if len(data) != ADDRESS_LENGTH:
         raise RemoteFormatError(f"a node address has {ADDRESS_LENGTH} bytes, not {len(data)}")
     family = _FAMILIES.get(data[0])
     if family is None:
-        raise RemoteFormatError(f"a node address of type {data[0]}; 4 and 6 are known")
+        raise RemoteFormatError(f"a node address has the unknown type {data[0]}; known are 4 and 6")
     end = 3 + family(0).max_prefixlen // 8
     if any(data[end:]):
-        raise RemoteFormatError("a node address with something behind it")
+        raise RemoteFormatError("a node address is followed by bytes that aren't zero")
     return NodeAddress(str(family(data[3:end])), int.from_bytes(data[1:3], "big"))
 
 
 def split_host(text: str) -> tuple[str, int]:
     """(name or IP, port) of `1.2.3.4:1789`, `[::1]:1789` or `mix.example:1789`.
 
-    Raises RemoteFormatError; so what comes back can be looked up, and shown to people.
+    Raises RemoteFormatError for anything else. So callers can look the result up, and show it to
+    people, without further checks.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
@@ -82,10 +83,10 @@ def split_host(text: str) -> tuple[str, int]:
 
 
 def is_host_name(text: str) -> bool:
-    """Whether a name server can be asked for it: RFC 1123, section 2.1, and underscores.
+    """Whether this is a host name (RFC 1123, section 2.1; underscores are allowed, too).
 
-    The last label is no number: the system would take 127.1, 0x7f.1 or 2130706433 for an IPv4
-    address.
+    The last label must not be a number. The system's resolver would take 127.1, 0x7f.1 or
+    2130706433 for an IPv4 address, and so bypass the rules about addresses.
     """
     labels = text.removesuffix(".").split(".")
     return (
@@ -96,7 +97,7 @@ def is_host_name(text: str) -> bool:
 
 
 def _is_ip(text: str) -> bool:
-    # A scope, such as %eth0, means something on one machine only.
+    # A scope, such as %eth0, means something on one machine only, so it can't be in a directory.
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -110,7 +111,7 @@ def bare_host(text: str) -> str:
 
 
 def is_ipv6(text: str) -> bool:
-    """Whether it is an IPv6 address of this machine or another, perhaps with a scope."""
+    """Whether this is an IPv6 address, with or without a scope."""
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -119,13 +120,16 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_localhost(host: object) -> bool:
-    """Whether it is that name, as text or bytes: this machine, whatever a name server says."""
+    """Whether `host`, as text or bytes, is "localhost".
+
+    That name means this machine (RFC 6761), and no name server is asked about it.
+    """
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     return isinstance(name, str) and name.lower().removesuffix(".") == "localhost"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or IP address stands for this machine alone."""
+    """Whether a host name or IP address means this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -133,7 +137,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_numeric(text: str) -> NodeAddress | None:
-    """The address, where `text` has an IP address and not a name. Raises RemoteFormatError."""
+    """The address, or None if `text` has a host name instead. Raises RemoteFormatError."""
     host, port = split_host(text)
     try:
         return NodeAddress(str(ipaddress.ip_address(host)), port)

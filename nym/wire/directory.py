@@ -1,8 +1,9 @@
-"""The directory's JSON, in the shape of January 2020 and that of October 2019, as one record type.
+"""The directory's JSON (docs/protocol/directory.md): two shapes, read into the same records.
 
-docs/protocol/directory.md. The shapes differ in the capitals of the top-level names, in how keys
-are written, and in what a provider says of itself; a 2019 node has no version (None here). A
-record that isn't as it should be is left out, and counted, rather than costing the whole network.
+The shapes of October 2019 and January 2020 differ in the capitals of the top-level names, in how
+keys are written, and in the fields of a provider. A node of 2019 has no version (None here). A
+malformed record is left out and counted. It must not make the whole answer unusable, because anyone
+can post one.
 """
 
 import json
@@ -16,11 +17,11 @@ from nym.wire.sizes import MOST_LAYERS
 
 Node = TypeVar("Node")
 
-CLIENT_PORT_2019 = 9000
+CLIENT_PORT_2019 = 9000  # where providers of 2019 take clients; their records don't say it
 
 
 class MixNode(NamedTuple):
-    """A mixnode as the directory has it; `host` may hold a name."""
+    """A mixnode as the directory lists it. `host` is a `host:port`, perhaps with a name."""
 
     host: str
     public_key: bytes
@@ -30,7 +31,7 @@ class MixNode(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """A provider: where packets go, where clients ask, who is registered."""
+    """A provider: where it takes packets, where it takes clients, and who is registered there."""
 
     mixnet_listener: str
     client_listener: str
@@ -41,7 +42,7 @@ class Provider(NamedTuple):
 
 
 class CocoNode(NamedTuple):
-    """A credential node; no packet goes there, but the directory lists it."""
+    """A credential node. No packet goes there, but the directory lists it."""
 
     host: str
     public_key: str
@@ -51,7 +52,7 @@ class CocoNode(NamedTuple):
 
 
 class Records(NamedTuple):
-    """All that a directory says; `skipped` counts the records that can't be read."""
+    """All records in one answer. `skipped` counts those that can't be read."""
 
     mixnodes: tuple[MixNode, ...] = ()
     providers: tuple[Provider, ...] = ()
@@ -60,7 +61,7 @@ class Records(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """How many packets a mixnode took, and sent to whom (`ip:port`), since its last word."""
+    """How many packets a mixnode received, and sent to each `ip:port`, since its last report."""
 
     public_key: str
     received: int
@@ -68,7 +69,7 @@ class Metric(NamedTuple):
 
 
 def parse_topology(data: bytes) -> Records:
-    """Records of either shape. Raises RemoteFormatError where it is no topology at all."""
+    """The records in an answer of either shape. Raises RemoteFormatError if it is no topology."""
     body = _object(data)
     old = "MixNodes" in body or "MixProviderNodes" in body
     try:
@@ -77,7 +78,7 @@ def parse_topology(data: bytes) -> Records:
         else:
             mixnodes, providers = body["mixNodes"], body["mixProviderNodes"]
     except KeyError as error:
-        raise RemoteFormatError(f"no topology: it has no {error.args[0]}") from error
+        raise RemoteFormatError(f"not a topology: {error.args[0]} is missing") from error
     # Go writes an empty list as null.
     good_mixnodes = _readable(mixnodes or [], _mixnode_2019 if old else _mixnode_2020)
     good_providers = _readable(providers or [], _provider_2019 if old else _provider_2020)
@@ -86,7 +87,7 @@ def parse_topology(data: bytes) -> Records:
 
 
 def encode_topology(records: Records) -> bytes:
-    """In the shape of January 2020."""
+    """The records as JSON, in the shape of January 2020."""
     return _json(
         {
             "cocoNodes": [
@@ -102,11 +103,11 @@ def encode_topology(records: Records) -> bytes:
     )
 
 
-# What nodes post, in the shape of 2020.
+# What nodes post, in the shape of January 2020.
 
 
 def encode_presence(node: MixNode | Provider) -> bytes:
-    """The body of a node's POST; the directory itself notes when it saw it."""
+    """The body of a node's POST. `lastSeen` is zero, because the directory fills it in."""
     body = _mixnode(node) if isinstance(node, MixNode) else _provider(node)
     return _json(body | {"lastSeen": 0})
 
@@ -126,7 +127,7 @@ def decode_mixnode(data: bytes) -> MixNode:
 def decode_provider(data: bytes) -> Provider:
     """The body of POST /api/presence/mixproviders. Raises RemoteFormatError."""
     body = _object(data)
-    _field(body, "registeredClients", list)  # the published directory refuses null here
+    _field(body, "registeredClients", list)  # the published directory refuses null here, too
     node = _provider_2020(body)
     _check_port(node.mixnet_listener)
     _check_port(node.client_listener)
@@ -151,7 +152,7 @@ def decode_metric(data: bytes) -> Metric:
     body = _object(data)
     sent = _field(body, "sent", dict)
     if not all(isinstance(count, int) for count in sent.values()):
-        raise RemoteFormatError("sent: a count that is no integer")
+        raise RemoteFormatError("sent: a count isn't an integer")
     return Metric(_field(body, "pubKey", str), _field(body, "received", int), sent)
 
 
@@ -239,7 +240,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _readable(nodes: object, parse: Callable[[dict[str, Any]], Node]) -> list[Node]:
     if not isinstance(nodes, list):
-        raise RemoteFormatError("a list of nodes that is no list")
+        raise RemoteFormatError("the nodes aren't in a list")
     return list(_parsed(nodes, parse))
 
 
@@ -249,13 +250,14 @@ def _parsed(nodes: Iterable[object], parse: Callable[[dict[str, Any]], Node]) ->
             if isinstance(node, dict):
                 yield parse(node)
         except RemoteFormatError:
-            continue  # the caller counts it
+            continue  # the caller counts those that are missing
 
 
 def _field(body: dict[str, Any], name: str, kind: type) -> Any:
     value = body.get(name)
+    # To Python, a bool is an int. In JSON, true isn't a number, and no field here is a bool.
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise RemoteFormatError(f"{name} is missing, or no {kind.__name__}")
+        raise RemoteFormatError(f"{name} is missing, or isn't of type {kind.__name__}")
     return value
 
 
@@ -266,7 +268,7 @@ def _host(body: dict[str, Any], name: str) -> str:
 
 
 def _check_port(host: str) -> None:
-    """A directory refuses what nobody can connect to; clients leave it out."""
+    """Raises RemoteFormatError for port 0. Directories refuse it; clients leave it out later."""
     if split_host(host)[1] == 0:
         raise RemoteFormatError(f"nothing can listen on port 0: {host}")
 
@@ -286,7 +288,7 @@ def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> tuple[byte
 def _layer(body: dict[str, Any]) -> int:
     layer: int = _field(body, "layer", int)
     if not 1 <= layer <= MOST_LAYERS:
-        raise RemoteFormatError(f"layer {layer}; there are 1 to {MOST_LAYERS}")
+        raise RemoteFormatError(f"there is no layer {layer}, only 1 to {MOST_LAYERS}")
     return layer
 
 

@@ -1,7 +1,7 @@
 """Frames: a length, then a message of that length (docs/protocol/sockets.md, "Framed protobuf").
 
-Two ways to write the length: 8 bytes, big-endian; or, as an earlier revision did, a signed varint
-(zig-zag, seven bits a byte, the low ones first).
+There are two ways to write the length: as 8 bytes, big-endian; or, as an earlier revision of the
+published client did, as a signed varint (zig-zag, seven bits per byte, low bits first).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from nym.errors import FrameError
 from nym.wire.sizes import LONGEST_FRAME
 
 _FIXED_LENGTH = 8
-_LONGEST_VARINT = 10
+_LONGEST_VARINT = 10  # bytes, which hold 64 bits
 
 
 class Framing(Enum):
@@ -22,9 +22,10 @@ class Framing(Enum):
 
 
 def encode_frame(framing: Framing, message: bytes) -> bytes:
-    """A frame with `message`."""
+    """The frame that contains `message`."""
     if framing is Framing.FIXED:
         return len(message).to_bytes(_FIXED_LENGTH, "big") + message
+    # Zig-zag encodes a number n that isn't negative as 2n.
     number, head = 2 * len(message), bytearray()
     while number > 0x7F:
         head.append(number & 0x7F | 0x80)
@@ -34,19 +35,23 @@ def encode_frame(framing: Framing, message: bytes) -> bytes:
 
 
 class FrameBuffer:
-    """Bytes in, as they come; messages out, as they are complete."""
+    """Takes bytes as they come, and gives messages as they are complete."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that `data` completes. Raises FrameError, after which nothing follows."""
+        """The messages that `data` completes.
+
+        Raises FrameError. Then the connection has to end, as nobody can tell where a frame begins.
+        """
         self._buffer += data
         while (head := self._head()) is not None:
             begin, length = head
+            # Checked before the message has come, so the buffer never grows beyond one frame.
             if not 0 <= length <= LONGEST_FRAME:
-                raise FrameError(f"a frame of {length} bytes; the maximum is {LONGEST_FRAME}")
+                raise FrameError(f"a frame has {length} bytes; the maximum is {LONGEST_FRAME}")
             if len(self._buffer) < begin + length:
                 return
             message = bytes(self._buffer[begin : begin + length])
@@ -65,5 +70,5 @@ class FrameBuffer:
             if byte < 0x80:
                 return i + 1, (number >> 1) ^ -(number & 1)
         if len(self._buffer) >= _LONGEST_VARINT:
-            raise FrameError(f"a length of more than {_LONGEST_VARINT} bytes")
+            raise FrameError(f"a frame's length takes more than {_LONGEST_VARINT} bytes")
         return None

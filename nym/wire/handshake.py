@@ -1,7 +1,7 @@
 """The HTTP request that opens a WebSocket, and its answer (RFC 6455, section 4.2).
 
-The websockets library, which does no I/O here, reads the request and the frames behind it. This
-module decides who may talk. docs/protocol/sockets.md, "WebSocket" and "Who may talk".
+The websockets library parses the request and the frames after it, without I/O. This module decides
+whose requests are accepted (docs/protocol/sockets.md, "WebSocket" and "Who may talk").
 """
 
 import logging
@@ -16,25 +16,25 @@ from nym.errors import HandshakeError
 from nym.wire.origins import Origin, is_own_host, is_welcome
 from nym.wire.sizes import LONGEST_FRAME
 
-LONGEST_HEAD = 1 << 14  # bytes of a request
+LONGEST_HEAD = 1 << 14  # bytes of a request; bounds what is kept of one that never ends
 VERSION = "13"
 HEAD_END = b"\r\n\r\n"
 
 log = logging.getLogger(__name__)
-log.setLevel(logging.ERROR)  # the library's debug level quotes what was sent here
+log.setLevel(logging.ERROR)  # at debug level, the library logs messages, which are private
 
 
 def new_protocol() -> ServerProtocol:
-    """A connection before its request.
+    """The state of a connection that has sent nothing yet.
 
-    Extensions and subprotocols are never agreed on: compressed lengths would tell of what is in a
-    message.
+    No extensions are accepted, because the length of compressed data would reveal something about
+    the content of a message. No subprotocols are, either.
     """
     return ServerProtocol(max_size=LONGEST_FRAME, logger=log)
 
 
 def received_request(protocol: ServerProtocol) -> Request | None:
-    """The request, once all of it was received. Raises HandshakeError where it can't be one."""
+    """The request, once it has been received. Raises HandshakeError if it can't be one."""
     if error := protocol.handshake_exc:
         raise HandshakeError(
             HTTPStatus.BAD_REQUEST,
@@ -53,7 +53,7 @@ def accept(
     own_hosts: Collection[str],
     allowed_origins: Collection[Origin],
 ) -> Response:
-    """The answer, which opens the WebSocket if the caller is allowed. Raises HandshakeError."""
+    """The answer that opens the WebSocket. Raises HandshakeError if the caller isn't allowed."""
     _check_caller(request, own_hosts, allowed_origins)
     response = protocol.accept(request)
     if response.status_code == HTTPStatus.BAD_REQUEST and not _has_version(request):
@@ -62,7 +62,7 @@ def accept(
 
 
 def refuse(protocol: ServerProtocol, error: HandshakeError) -> bytes:
-    """The answer to a request that opens no WebSocket."""
+    """The answer to a request that doesn't open a WebSocket."""
     return protocol.reject(error.status, f"{error}\n").serialize()
 
 
@@ -77,13 +77,14 @@ def _check_caller(
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
     except MultipleValuesError as error:
         raise HandshakeError(
-            HTTPStatus.FORBIDDEN, "a request has one Host, and one Origin at most"
+            HTTPStatus.FORBIDDEN, "a request must have one Host header, and at most one Origin"
         ) from error
     if host is None:
-        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a request has a Host")
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a request must have a Host header")
     if not is_own_host(host, own_hosts):
         raise HandshakeError(
-            HTTPStatus.FORBIDDEN, "the Host has to be this machine's, as in 127.0.0.1"
+            HTTPStatus.FORBIDDEN,
+            "the Host header has to name this machine, such as 127.0.0.1 or localhost",
         )
     if not is_welcome(origin, allowed_origins):
         raise HandshakeError(

@@ -1,7 +1,8 @@
-"""One JSON object per request, one per answer (docs/protocol/sockets.md, "JSON objects").
+"""The JSON dialect: one object per request, one per answer (docs/protocol/sockets.md).
 
-Those of the published client's WebSocket, with additions: ids, binary messages as base64,
-subscriptions.
+The objects are those of the published client's WebSocket, with additions: ids, binary messages as
+base64, subscriptions, and requests about the client's state. Long texts are read and written in
+pieces, so that a message of 16 MiB doesn't hold up everything else.
 """
 
 import codecs
@@ -53,7 +54,7 @@ from nym.wire.requests import (
 from nym.wire.sizes import LONGEST_FRAME
 
 BASE64, TEXT = "base64", "text"
-_LARGEST = 1 << 53  # that JavaScript has a number for
+_LARGEST = 1 << 53  # above it, JavaScript's numbers aren't exact
 _TYPES = (
     "send",
     "fetch",
@@ -70,19 +71,20 @@ _TYPES = (
 
 
 def parse(line: Line, rest: Rest = no_rest) -> dict[str, Any]:
-    """The JSON object in a line or a message; in a long one, long texts are LongText.
+    """The JSON object in a line or a message. In one that came in pieces, long texts are LongText.
 
     Raises UnknownRequestError.
     """
     try:
         if isinstance(line, bytes):
             body = json.loads(line.decode())
+            # Only an escape can stand for half a surrogate pair; raw UTF-8 can't contain one.
             if b"\\u" in line:
                 check_characters(body)
         else:
             body = loads(line, rest)
     except UnicodeEncodeError as error:
-        raise UnknownRequestError("a text has half a character in it") from error
+        raise UnknownRequestError("a text contains half of a surrogate pair") from error
     except (ValueError, RecursionError) as error:
         raise UnknownRequestError(f"a JSON object was expected: {error}") from error
     if not isinstance(body, dict):
@@ -91,7 +93,7 @@ def parse(line: Line, rest: Rest = no_rest) -> dict[str, Any]:
 
 
 def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request, str]:
-    """(the request, how messages in the answer are to be written: BASE64 or TEXT).
+    """(the request, how its answer has to write messages: BASE64 or TEXT).
 
     Raises a RequestError, whose text is for the application.
     """
@@ -120,11 +122,11 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Waiting(_number(body, "after", 0, 0, _LARGEST)), TEXT
         case "cancel":
             return _decode_cancel(body), TEXT
-    raise UnknownRequestError(f"type is one of {', '.join(_TYPES)}")
+    raise UnknownRequestError(f"type has to be one of {', '.join(_TYPES)}")
 
 
 def encode_response(response: Response, message_format: str) -> Iterator[str]:
-    """The answer, in pieces where it is long."""
+    """The answer as JSON, in pieces if it is long."""
     if isinstance(response, Fetched):
         return _joined(_fetched(response, message_format))
     return iter([_answer(response)])
@@ -163,11 +165,11 @@ def _answer(response: Response) -> str:
             return _object({"type": "status", **response._asdict()})
         case NetworkDetails():
             return _object({"type": "network", **response._asdict()})
-    raise TypeError(f"JSON never asks for {type(response).__name__}")
+    raise TypeError(f"no JSON request is answered with {type(response).__name__}")
 
 
 def encode_news(news: News) -> Iterator[str]:
-    """What a subscriber is told, in pieces where it is long."""
+    """News for a subscriber as JSON, in pieces if it is long."""
     match news:
         case Received():
             begin = _object({"type": "message", "id": news.id})
@@ -183,7 +185,7 @@ def encode_news(news: News) -> Iterator[str]:
 
 
 def encode_error(error: RequestError) -> str:
-    """An error."""
+    """An error as JSON."""
     return _object({"type": "error", "message": str(error), "code": error.code})
 
 
@@ -191,14 +193,14 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
     is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
     recipient = _address(body)
     if ("data" in body) == ("message" in body):
-        raise IncompleteDataError("send takes either message, a text, or data, base64")
+        raise IncompleteDataError('send takes either "message", a text, or "data", base64')
     try:
         if "message" in body:
             texts = pieces_of(_any_text(body, "message"))
             message = gather(_encoded(texts, rest))
         else:
             message = decode_pieces(pieces_of(_any_text(body, "data")), rest)
-    except ValueError as error:
+    except ValueError as error:  # from decoding base64; texts were checked when they were parsed
         raise IncompleteDataError(f"data: not base64: {error}") from error
     return Send(recipient, message, is_plain, is_reliable)
 
@@ -206,33 +208,34 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
 def _format(body: dict[str, Any]) -> str:
     message_format: str = body.get("format", TEXT)
     if message_format not in (BASE64, TEXT):
-        raise IncompleteDataError(f"format is {BASE64} or {TEXT}")
+        raise IncompleteDataError(f"format has to be {BASE64} or {TEXT}")
     return message_format
 
 
 def _flag(body: dict[str, Any], name: str) -> bool | None:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        raise IncompleteDataError(f"{name} is true or false")
+        raise IncompleteDataError(f"{name} has to be true or false")
     return value
 
 
 def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
     if sum(name in body for name in ("id", "recipient_address", "all")) != 1:
-        raise IncompleteDataError('cancel takes either id, recipient_address or "all": true')
+        raise IncompleteDataError('cancel takes one of "id", "recipient_address" and "all":true')
     if "id" in body:
         return Cancel(_text(body, "id"))
     if "recipient_address" in body:
         return CancelAll(_address(body))
     if _flag(body, "all") is not True:
-        raise IncompleteDataError("all is true")
+        raise IncompleteDataError("all has to be true")
     return CancelAll()
 
 
 def _number(body: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
     value = body.get(name, default)
+    # Not isinstance: to Python, true is an int.
     if type(value) is not int or not least <= value <= most:
-        raise IncompleteDataError(f"{name} is a number from {least} to {most}")
+        raise IncompleteDataError(f"{name} has to be a number from {least} to {most}")
     return value
 
 
@@ -253,7 +256,7 @@ def _text(body: dict[str, Any], name: str) -> str:
 def _any_text(body: dict[str, Any], name: str) -> str | LongText:
     value = body.get(name)
     if not isinstance(value, str | LongText):
-        raise IncompleteDataError(f"{name} is missing, or no text")
+        raise IncompleteDataError(f"{name} is missing, or isn't a text")
     return value
 
 
@@ -264,13 +267,14 @@ def _encoded(texts: Iterable[str], rest: Rest) -> Iterator[bytes]:
 
 
 def _written(message: Message, message_format: str) -> Iterator[str]:
-    """The JSON text of a message, in pieces."""
+    """A message as a JSON string, in pieces."""
     yield '"'
     yield from encode_pieces(message) if message_format == BASE64 else _escaped(message)
     yield '"'
 
 
 def _escaped(message: Message) -> Iterator[str]:
+    # A piece may end inside a character, so the decoder keeps its beginning for the next piece.
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     for piece in cut(message):
         yield json.dumps(decode(piece))[1:-1]
@@ -278,7 +282,7 @@ def _escaped(message: Message) -> Iterator[str]:
 
 
 def _joined(texts: Iterable[str]) -> Iterator[str]:
-    """The same in fewer pieces."""
+    """The same text in fewer, longer pieces: each one costs a write."""
     held: list[str] = []
     length = 0
     for text in texts:
@@ -297,13 +301,16 @@ def _base64_size(message: Message) -> int:
 
 def _text_size(message: Message) -> int:
     if len(message) > LONGEST_FRAME:
-        return len(message)  # or more; it has no room beside any other
+        # Its text is at least as long, so it fits beside no other message; the exact size doesn't
+        # matter.
+        return len(message)
     return sum(map(len, _written(message, TEXT))) + len(",") + len(_SEAL)
 
 
+# What an answer to a fetch takes besides its messages, and the most that each adds to "sealed".
 _FETCHED = len('{"type":"fetch","messages":[],"sealed":[]}')
-_SEAL = "false,"  # or shorter
-# By format.
+_SEAL = "false,"
+# How many messages fit into one answer, for each format.
 ROOMS = {
     BASE64: Room(LONGEST_FRAME - _FETCHED, _base64_size),
     TEXT: Room(LONGEST_FRAME - _FETCHED, _text_size),

@@ -1,6 +1,7 @@
 """Public keys as text: base58 in 2020, URL-safe base64 with padding in 2019.
 
-A key has one text in either: what isn't just as it would be written is refused.
+Each encoding has exactly one text for a key. Any other text that would decode to the same key is
+refused, so that comparing texts and comparing keys gives the same result.
 """
 
 import base64
@@ -11,33 +12,35 @@ import base58
 from nym.wire.base64 import decode_url_safe
 from nym.wire.sizes import KEY_LENGTH
 
-LONGEST_TEXT = 44  # of 32 bytes, in either encoding; decoding base58 costs the square of it
+# Characters that 32 bytes take, at most, in either encoding. Checked first, because the time to
+# decode base58 grows with the square of the length.
+LONGEST_TEXT = 44
 _BASE58 = frozenset(base58.BITCOIN_ALPHABET.decode())
 
 
 def encode_base58(key: bytes) -> str:
-    """As people and the 2020 directory write it; no padding."""
+    """The key as people and the 2020 directory write it."""
     return base58.b58encode(key).decode("ascii")
 
 
-@lru_cache(maxsize=1 << 16)  # a directory says the same keys every ten seconds
+@lru_cache(maxsize=1 << 16)  # the directory's answer, every ten seconds, has mostly the same
 def decode_base58(text: str) -> bytes:
-    """32 bytes. Raises ValueError."""
+    """The key, 32 bytes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a key in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
-    # The library passes over white space at the end.
+    # The library would ignore white space at the end.
     if not set(text) <= _BASE58:
         raise ValueError("a key in base58 has letters and digits, but no 0, O, I and l")
     return _checked(base58.b58decode(text))
 
 
 def encode_base64(key: bytes) -> str:
-    """As the 2019 directory writes it."""
+    """The key as the 2019 directory writes it."""
     return base64.urlsafe_b64encode(key).decode("ascii")
 
 
 def decode_base64(text: str) -> bytes:
-    """32 bytes. Raises ValueError."""
+    """The key, 32 bytes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a key in base64 has at most {LONGEST_TEXT} characters, not {len(text)}")
     try:

@@ -1,8 +1,10 @@
-"""JSON objects of many MiB, read piece by piece.
+"""JSON objects of many MiB, parsed piece by piece.
 
-What makes an object long are the texts in it. They are cut out, and what is left, which has a
-limit, is read by the standard library. Each long text is read by it, too, in pieces that end
-between two characters. So what is refused, and what comes out, is what it would be in one go.
+What makes an object long is the texts in it. Long texts are cut out, and the standard library
+parses the rest, whose length is limited. The standard library also decodes each long text, in
+pieces that end between two characters. So the results and the errors are the same as if it had
+parsed everything at once. But parsing 24 MiB at once would hold up packets for some hundred
+milliseconds.
 """
 
 import codecs
@@ -13,12 +15,12 @@ from typing import Any
 
 from nym.wire.pieces import Rest
 
-LONG = 1 << 10  # bytes of a text that is cut out
-LONGEST_REST = 128 << 10  # bytes of everything else; some milliseconds' work
+LONG = 1 << 10  # bytes; longer texts are cut out
+LONGEST_REST = 128 << 10  # bytes of everything else; parsing them takes some milliseconds
 
-# What a text has in it up to its end, or to an escape that isn't complete. The halves of a
-# character, \ud83d\ude00, stay together. Possessive quantifiers would say that nothing is ever
-# tried again, but Python 3.11.2 returns wrong ends for them.
+# The inside of a text, up to its end or to an escape that isn't complete yet. A surrogate pair,
+# such as \ud83d\ude00, is not split. Possessive quantifiers would express that the match never
+# backtracks, but Python 3.11.2 returns wrong ends for them.
 _INSIDE = re.compile(
     rb"""(?: [^"\\]+
     | \\[^u]
@@ -27,15 +29,15 @@ _INSIDE = re.compile(
     )*""",
     re.VERBOSE | re.DOTALL,
 )
-_SPAN = 8 << 10  # bytes that are looked through for escapes in one go
-_LONGEST_ESCAPE = 12
-# In place of a long text stands half a character, which no text of an object may have, and a
-# number.
+_SPAN = 8 << 10  # bytes that are searched for escapes at once
+_LONGEST_ESCAPE = 12  # bytes: a surrogate pair
+# A long text is replaced by half a surrogate pair and its number. No valid object contains that, so
+# the place can't be confused with a text of the application.
 _PLACE = "\ud800%d"
 
 
 class LongText:
-    """A text of an object, in pieces."""
+    """A long text of an object, in pieces."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -45,9 +47,9 @@ class LongText:
 
 
 def loads(line: Iterable[bytes], rest: Rest) -> Any:
-    """What `line` has, in which long texts are LongText.
+    """The JSON value in the pieces of `line`. Long texts in it are LongText.
 
-    Raises ValueError, RecursionError; UnicodeEncodeError for half a character in a text.
+    Raises ValueError, RecursionError; UnicodeEncodeError if a text contains half a surrogate pair.
     """
     reader = _Reader(rest)
     for piece in line:
@@ -57,7 +59,7 @@ def loads(line: Iterable[bytes], rest: Rest) -> Any:
 
 
 def flat(value: Any) -> Any:
-    """The same with every LongText as a str."""
+    """The same value with each LongText as a str."""
     match value:
         case LongText():
             return str(value)
@@ -69,19 +71,19 @@ def flat(value: Any) -> Any:
 
 
 def check_characters(value: Any) -> None:
-    """Raises UnicodeEncodeError where a text has half a character in it."""
-    # An escape can be that, and nothing that leaves here can.
+    """Raises UnicodeEncodeError if a text in `value` contains half a surrogate pair."""
+    # Escapes can produce one, but it has no UTF-8, so it could be neither sent nor written back.
     json.dumps(value, ensure_ascii=False).encode()
 
 
 class _Reader:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._skeleton: list[bytes | int] = []  # a number: of a long text
-        self._length = 0
+        self._skeleton: list[bytes | int] = []  # the object; a number stands for a long text
+        self._length = 0  # bytes of the skeleton
         self._texts: list[LongText] = []
-        self._text: _Text | None = None  # that has no end yet
-        self._left = b""  # of an escape
+        self._text: _Text | None = None  # the text that hasn't ended yet
+        self._left = b""  # the beginning of an escape that the last piece cut
 
     def feed(self, piece: bytes) -> None:
         """The next bytes."""
@@ -95,9 +97,11 @@ class _Reader:
             self._rest()
 
     def end(self) -> Any:
-        """The value, when nothing more comes."""
+        """The value, after the last piece."""
         if self._text:
             raise ValueError("a text has no end")
+        # First with empty texts in the places, so that half a surrogate pair in the skeleton itself
+        # is found before the places put some in.
         whole = self._loads('""')
         self._rest()
         if any(isinstance(part, bytes) and b"\\u" in part for part in self._skeleton):
@@ -145,19 +149,21 @@ class _Reader:
         self._skeleton.append(part)
         self._length += len(part) + 1
         if self._length > LONGEST_REST:
-            raise ValueError(f"more than {LONGEST_REST >> 10} KiB beside long texts")
+            raise ValueError(f"more than {LONGEST_REST >> 10} KiB besides long texts")
 
 
 def _end(data: bytes, at: int) -> int:
-    """How far a text goes on, or one span of it. An escape that isn't whole is the data's last."""
+    """Where a text ends, or one span of it. An escape that isn't complete is left for later."""
     span = at + _SPAN
-    # What a span cuts through has to be whole behind it, or it would be taken for the last.
+    # The regular expression takes an escape that the span cuts for an incomplete one, and stops
+    # before it, so the next call finds it whole. That works only if all of it is in `data`; near
+    # the end of `data`, the span is all of the rest.
     match = _INSIDE.match(data, at, span if span + _LONGEST_ESCAPE <= len(data) else len(data))
     return match.end() if match else at
 
 
 class _Text:
-    """A text whose bytes come piece by piece, without its quotes."""
+    """A text that comes piece by piece, without its quotes."""
 
     def __init__(self) -> None:
         self.short = b""
@@ -166,11 +172,11 @@ class _Text:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is cut out."""
+        """Whether the text is so long that it is cut out."""
         return self._decode is not None
 
     def add(self, part: bytes) -> None:
-        """The next bytes; no escape, and no pair of halves, goes on behind them."""
+        """The next bytes. They don't end inside an escape or a surrogate pair."""
         if not self.is_long:
             self.short += part
             if len(self.short) <= LONG:
@@ -179,7 +185,7 @@ class _Text:
         self._read(part)
 
     def end(self) -> LongText:
-        """The text, which is long."""
+        """The whole text, if it is long."""
         self._read(b"", final=True)
         return self._long
 
@@ -204,5 +210,5 @@ def _restored(value: Any, places: dict[str, LongText]) -> Any:
 
 
 def pieces_of(text: str | LongText) -> Sequence[str]:
-    """The pieces of a text of either kind."""
+    """The pieces of a text, whether it is long or not."""
     return text.pieces if isinstance(text, LongText) else (text,)

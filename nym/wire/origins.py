@@ -1,8 +1,9 @@
-"""Who may talk to a local HTTP socket (docs/protocol/sockets.md, "Who may talk").
+"""Who may use a local HTTP socket (docs/protocol/sockets.md, "Who may talk").
 
-Any page in the user's browser can make it connect to this machine. Its Origin header, which no page
-can change, says where the page came from; a Host header that isn't this machine's gives away a name
-that somebody let point here (DNS rebinding).
+Any page in the user's browser can make the browser connect to this machine. Two headers, which
+pages can't change, show that. Origin says where the page came from. Host has the name that the page
+used: if it isn't a name of this machine, somebody made their own name point here (DNS rebinding),
+so that the browser takes this socket for a part of their site.
 """
 
 import re
@@ -11,8 +12,8 @@ from typing import NamedTuple
 
 from nym.wire.addresses import is_loopback
 
-# What a browser says of a page that is a file, Electron's among them. `null` it says of many pages
-# that no file is, so that is a web site like any other.
+# The origin that browsers send for pages from files, such as Electron's. Browsers also send `null`
+# for some of these, but for many other pages as well, so `null` is treated like a web site.
 FILE = "file://"
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::([0-9]{1,5}))?"
 _AUTHORITY = re.compile(_HOST)
@@ -21,7 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """Where a page came from; the port is None where neither it nor the scheme names one."""
+    """Where a page came from. The port is None if neither the text nor the scheme gives one."""
 
     scheme: str
     host: str
@@ -32,7 +33,7 @@ def parse_origin(text: str) -> Origin:
     """The origin in `scheme://host` or `scheme://host:port`. Raises ValueError."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
-        raise ValueError("an origin is a scheme and a host, such as https://chat.example")
+        raise ValueError("an origin has a scheme and a host, such as https://chat.example")
     scheme, host, port = match.groups()
     if port and int(port) > 65535:
         raise ValueError(f"there is no port {port}")
@@ -41,13 +42,13 @@ def parse_origin(text: str) -> Origin:
 
 
 def is_own_host(host: str, own: Collection[str]) -> bool:
-    """Whether a Host header names this machine: as loopback, or as one of `own`."""
+    """Whether a Host header names this machine: a loopback name or address, or one of `own`."""
     match = _AUTHORITY.fullmatch(host)
     return match is not None and (is_loopback(_name(match[1])) or _name(match[1]) in own)
 
 
 def is_welcome(origin: str | None, allowed: Collection[Origin]) -> bool:
-    """Whether a page of this origin, or a program, which has none, may talk."""
+    """Whether a caller with this Origin header may use the socket; programs send none (None)."""
     if origin in (None, FILE):
         return True
     try:

@@ -1,7 +1,8 @@
-"""Long bytes in pieces, so that nobody copies, reads or writes 16 MiB in one go.
+"""Long bytes in pieces, so that no code copies, reads or writes 16 MiB at once.
 
-Code that works through a message takes one piece after the other, and calls `rest` in between, so
-that others have their turn.
+Code that works on a message takes one piece after the other, and calls `rest` in between, which
+lets other greenlets run. Otherwise, packets would leave late whenever an application sends or
+fetches a long message, and anyone who watches the stream could see that.
 """
 
 from bisect import bisect_right
@@ -9,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-PIECE = 48 << 10  # bytes; some tenths of a millisecond, whatever is done with them
+PIECE = 48 << 10  # bytes; whatever is done with them takes some tenths of a millisecond
 
 Rest = Callable[[], None]
 
 
 def no_rest() -> None:
-    """For callers that hold up nobody."""
+    """A `rest` that does nothing, for callers that hold up nobody."""
 
 
 class Pieces:
-    """Bytes that are kept in pieces, and read like any others: by length, slices, comparison."""
+    """Bytes in pieces. They have a length, slices and comparison, as bytes do."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.pieces: Sequence[bytes] = tuple(pieces)
@@ -29,7 +30,7 @@ class Pieces:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, part: slice) -> bytes:
-        """A copy of a part, which should be short."""
+        """A copy of a part. It should be short, because copying a long one takes long."""
         start, stop, _ = part.indices(len(self))
         found = []
         number = bisect_right(self._ends, start)
@@ -56,13 +57,13 @@ Message = bytes | Pieces
 
 
 def gather(pieces: Iterable[bytes]) -> Message:
-    """A message of these pieces; where there is one only, it is that."""
+    """A message of these pieces, without empty ones. A single piece stays plain bytes."""
     found = [piece for piece in pieces if piece]
     return found[0] if len(found) == 1 else Pieces(found) if found else b""
 
 
 def cut(message: Message) -> Iterator[bytes]:
-    """The pieces of a message."""
+    """The pieces of a message; plain bytes are cut into pieces of PIECE bytes."""
     if isinstance(message, Pieces):
         yield from message.pieces
         return
@@ -71,7 +72,7 @@ def cut(message: Message) -> Iterator[bytes]:
 
 
 def prefix(head: bytes, message: Message) -> Message:
-    """`head`, then the message."""
+    """The message with `head` before it."""
     if isinstance(message, Pieces):
         return Pieces((head, *message.pieces))
     return head + message
@@ -84,7 +85,7 @@ def split(message: Message, length: int) -> tuple[bytes, Message]:
         return head, message[length:]
     behind = []
     for piece in message.pieces:
-        behind.append(piece[length:])  # the piece itself, mostly
+        behind.append(piece[length:])  # most slices are whole pieces, which aren't copied
         length = max(0, length - len(piece))
     return head, gather(behind)
 
@@ -93,7 +94,7 @@ Piece = TypeVar("Piece")
 
 
 def with_last(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, bool]]:
-    """(piece, whether it is the last) of each."""
+    """(piece, whether it is the last one) for each piece."""
     waiting: list[Piece] = []
     for piece in pieces:
         if waiting:

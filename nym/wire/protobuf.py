@@ -1,7 +1,7 @@
-"""mix.proto's messages, from and to what all dialects ask and answer.
+"""The protobuf dialects: mix.proto's messages, from and to the requests and answers in common.
 
-As bytes (docs/protocol/sockets.md, "Framed protobuf") and in proto3's JSON mapping ("Protobuf over
-WebSocket").
+They are bytes (docs/protocol/sockets.md, "Framed protobuf"), or JSON in proto3's mapping ("Protobuf
+over WebSocket").
 """
 
 import base64
@@ -33,9 +33,9 @@ from nym.wire.requests import (
 )
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_FRAME
 
-_FETCHED, _MESSAGE = 32, 8  # bytes around the messages of an answer, and around each, at most
+_FETCHED, _MESSAGE = 32, 8  # bytes that an answer takes besides its messages, and for each, at most
 _BASE64 = re.compile("[A-Za-z0-9+/_-]*={0,2}")
-# What the published client says of a client of whose listener nobody knows.
+# The host and port that the published client gives for clients, whose listeners it doesn't know.
 _NO_HOST, _NO_PORT = "0.0.0.0", "42"  # noqa: S104
 
 
@@ -57,21 +57,22 @@ def decode_json(body: dict[str, Any]) -> Request:
             f"a protobuf Request was expected, as JSON: {error!s:.200}"
         ) from error
     if request.HasField("send"):
-        if not isinstance(body["send"], dict):  # the library takes an empty list for one
+        if not isinstance(body["send"], dict):  # the library would accept an empty list
             raise IncompleteDataError("send takes an object")
         _check_base64(body, request.DESCRIPTOR)
     return _request(request)
 
 
 def encode_response(response: Response) -> bytes:
-    """The message with an answer."""
+    """The answer as a protobuf message."""
     return _response(response).SerializeToString(deterministic=True)
 
 
 def encode_response_json(response: Response) -> str:
-    """The JSON object with an answer.
+    """The answer as a JSON object, without the field `sealed`.
 
-    Without the field `sealed`: libraries pass over unknown fields in bytes, but refuse them here.
+    The published types don't have that field. Libraries skip unknown fields in bytes, but refuse
+    them in JSON.
     """
     message = _response(response)
     if message.HasField("fetch"):
@@ -80,12 +81,12 @@ def encode_response_json(response: Response) -> str:
 
 
 def encode_error(error: RequestError) -> bytes:
-    """The message with an error's text."""
+    """The error as a protobuf message with its text."""
     return _failure(error).SerializeToString()
 
 
 def encode_error_json(error: RequestError) -> str:
-    """The JSON object with an error's text."""
+    """The error as a JSON object with its text."""
     return _json(_failure(error))
 
 
@@ -105,14 +106,15 @@ def _request(request: mix_pb2.Request) -> Request:
 
 
 def _check_base64(body: dict[str, Any], kind: Any) -> None:
-    # The library has parsed it, but its decoder of base64 passes over whatever isn't.
+    # The library has parsed the object, but its base64 decoder skips characters that aren't base64,
+    # and a damaged message would be sent.
     for field in kind.fields:
         for name in {field.name, field.json_name} & body.keys():
             value = body[name]
             if field.message_type and isinstance(value, dict):
                 _check_base64(value, field.message_type)
             elif field.type == field.TYPE_BYTES and not _BASE64.fullmatch(value or ""):
-                raise IncompleteDataError(f"{name} is to be in base64")
+                raise IncompleteDataError(f"{name} has to be in base64")
 
 
 def _send(send: mix_pb2.Send) -> Send:
@@ -144,7 +146,7 @@ def _response(response: Response) -> mix_pb2.Response:
         case Flushed():
             message.flush.SetInParent()
         case _:
-            raise TypeError(f"protobuf never asks for {type(response).__name__}")
+            raise TypeError(f"no protobuf request is answered with {type(response).__name__}")
     return message
 
 

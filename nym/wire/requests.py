@@ -1,4 +1,7 @@
-"""What a local application can ask for, and what it gets, whatever the dialect."""
+"""The requests of local applications, and the answers, in one form for all dialects.
+
+Dialects translate bytes to these values and back; nym.service makes an answer of a request.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypedDict
@@ -6,14 +9,14 @@ from typing import Literal, NamedTuple, TypedDict
 from nym.wire.addresses import NodeAddress
 from nym.wire.pieces import Message
 
-MOST_OFFERED = 100  # unacknowledged messages of one subscriber
+MOST_OFFERED = 100  # messages that one subscriber can have without having acknowledged them
 
 
 class Send(NamedTuple):
-    """Carry `message` to `recipient`, an address of 32 bytes.
+    """Send `message` to `recipient`, an address of 32 bytes.
 
-    `is_plain`: as the published client does. `is_reliable`: until it is acknowledged. None: as
-    configured.
+    `is_plain`: as the published client does. `is_reliable`: again, until it is acknowledged. None
+    leaves the choice to the contacts and the settings.
     """
 
     recipient: bytes
@@ -23,33 +26,33 @@ class Send(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Hand over the messages received so far, as many as an answer has room for."""
+    """Hand over received messages, as many as an answer has room for."""
 
 
 class Clients(NamedTuple):
-    """List the addresses that the directory knows."""
+    """List the clients that the directory lists."""
 
 
 class Details(NamedTuple):
-    """Say who one is."""
+    """Tell the client's own address and its provider."""
 
 
 class Flush(NamedTuple):
-    """Hand over the answers that were held back."""
+    """Write the answers that were held back (framed dialect)."""
 
 
 class Status(NamedTuple):
-    """Say how the client runs."""
+    """Report the state of the client."""
 
 
 class Network(NamedTuple):
-    """Say which nodes are used."""
+    """List the nodes that the client uses."""
 
 
 class Subscribe(NamedTuple):
-    """Hand over each message as it comes, `window` of them ahead of their acknowledgements.
+    """Hand over each message as it comes, up to `window` of them without acknowledgement.
 
-    Unless it `follows`, that is said when there are no more.
+    If it doesn't follow, the subscriber is told when no more messages wait.
     """
 
     window: int = MOST_OFFERED
@@ -57,31 +60,31 @@ class Subscribe(NamedTuple):
 
 
 class Acknowledge(NamedTuple):
-    """The message with this id was taken care of."""
+    """Remove the message with this id from the inbox: the application has taken care of it."""
 
     id: str
 
 
 class Progress(NamedTuple):
-    """Say how far the message with this id has come."""
+    """Report how far the message with this id has come."""
 
     id: str
 
 
 class Waiting(NamedTuple):
-    """List the messages that wait to be sent, those behind number `after`."""
+    """List the messages that wait to be sent, from the one after number `after` on."""
 
     after: int = 0
 
 
 class Cancel(NamedTuple):
-    """Take back the message with this id."""
+    """Cancel the message with this id."""
 
     id: str
 
 
 class CancelAll(NamedTuple):
-    """Take back all messages that wait, or those to one `recipient`."""
+    """Cancel all messages that wait, or those to one `recipient`."""
 
     recipient: bytes | None = None
 
@@ -104,10 +107,10 @@ Request = (
 
 
 class Received(NamedTuple):
-    """A message for the application: its id here, and when it came, in seconds since 1970.
+    """A message for the application. `at` is when it came, in seconds since 1970.
 
-    `sender`, an address, is known of reliable messages only. `sealed`: it came in an envelope,
-    which nobody on the way could read.
+    `id` names it at this client only. `sender`, an address, is known for reliable messages only.
+    `sealed`: it came in an envelope, which nobody on the way could read.
     """
 
     id: str
@@ -118,7 +121,7 @@ class Received(NamedTuple):
 
 
 class KnownClient(NamedTuple):
-    """A client's address, 32 bytes, and its provider: key and mixnet listener, where known."""
+    """A client's address, 32 bytes, and, if known, the key and the address of its provider."""
 
     address: bytes
     provider_key: bytes = b""
@@ -126,31 +129,31 @@ class KnownClient(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The message was accepted, under this id."""
+    """The message was accepted, and has this id."""
 
     id: str
 
 
 class Fetched(NamedTuple):
-    """The messages, oldest first; they are gone from the inbox."""
+    """The messages, oldest first. They leave the inbox once the answer is written."""
 
     messages: list[Received]
 
 
 class ClientList(NamedTuple):
-    """All clients that the directory knows."""
+    """All clients that the directory lists."""
 
     clients: list[KnownClient]
 
 
 class OwnDetails(NamedTuple):
-    """Oneself."""
+    """The client itself."""
 
     client: KnownClient
 
 
 class Flushed(NamedTuple):
-    """Whatever was held back is before this."""
+    """All answers that were held back come before this one."""
 
 
 State = Literal[
@@ -163,7 +166,7 @@ State = Literal[
 
 
 class AvoidedNode(TypedDict):
-    """A mixnode (its key in base58, its `host:port`) that is left out for so many seconds more."""
+    """A mixnode that is left out for `seconds` more: its key in base58, its address, and why."""
 
     key: str
     address: str
@@ -172,11 +175,12 @@ class AvoidedNode(TypedDict):
 
 
 class BacklogReport(TypedDict):
-    """What waits at the provider while more comes in than is pulled; times in seconds.
+    """The backlog: what waits at the provider while more comes in than the client pulls.
 
-    It has `lasted` so long; so many messages are `pulled` per second. Where it can be told,
-    about so many `messages` wait, whose number has a `change` per second, and what comes out now
-    left so many `seconds` ago.
+    It has `lasted` for so many seconds. `pulled` is messages per second. `messages` is about how
+    many wait, and `change` by how many that number grows per second (shrinks, if negative).
+    `seconds` is how long ago the messages left that are pulled now. The last three are None until
+    they can be told.
     """
 
     lasted: float
@@ -187,16 +191,17 @@ class BacklogReport(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """So many of the directory's records don't count; `why` goes on behind "nodes"."""
+    """How many of the directory's records are left out, and why; `why` follows "3 nodes"."""
 
     nodes: int
     why: str
 
 
 class NetworkReport(TypedDict):
-    """So many mixnodes in each layer, and so many providers; what isn't among them, and why.
+    """How many mixnodes each layer has, how many providers there are, and what is left out.
 
-    `digest` is the same for all who see the same network; None while there is none to use.
+    `digest` is the same for all who use the same nodes. It is None while there is no network to
+    use.
     """
 
     layers: list[int]
@@ -206,7 +211,7 @@ class NetworkReport(TypedDict):
 
 
 class ByStanding(TypedDict):
-    """How many messages of each kind of senders; nobody knows who sent `anonymous` ones."""
+    """How many messages, for each kind of sender."""
 
     anonymous: int
     strangers: int
@@ -217,21 +222,21 @@ NONE_OF_ANY: ByStanding = {"anonymous": 0, "strangers": 0, "contacts": 0}
 
 
 class NodeDetails(TypedDict):
-    """A mixnode: its key in base58, and where it takes packets."""
+    """A mixnode: its key in base58, and the `ip:port` where it takes packets."""
 
     key: str
     address: str
 
 
 class ProviderDetails(NodeDetails):
-    """A provider; clients ask it at `client_address`, and it has so many `clients`."""
+    """A provider: it takes clients at `client_address`, and lists `clients` of them."""
 
     client_address: str
     clients: int
 
 
 class NetworkDetails(NamedTuple):
-    """The nodes that are used, by layer, and the rest as in NetworkReport."""
+    """The nodes that the client uses, by layer. The other fields are as in NetworkReport."""
 
     layers: list[list[NodeDetails]]
     providers: list[ProviderDetails]
@@ -240,16 +245,20 @@ class NetworkDetails(NamedTuple):
 
 
 class StatusReport(NamedTuple):
-    """How the client runs: addresses and keys in base58, times in seconds.
+    """The state of the client. Addresses and keys are in base58, times in seconds.
 
-    What has a default has it at the start. `state` holds for `state_seconds`; `reason` says what
-    went wrong last, in it or beside it. `outbox` and `inbox` wait to be sent, or acknowledged,
-    and to be fetched; `partial` are messages of which fragments are missing. `inbox_refused` counts
-    how often one found no room, `partial_given_up` those that were never complete. `plain_refused`
-    came without a seal, which the settings refuse. `failed` are ids of messages that were given up.
-    `packets_real` and `packets_cover` were handed to a mixnode since the start. `loop_time` is the
-    median of the last loops, `loss` the share of them that did not come back; both are None while
-    too few were sent to say.
+    The defaults are the values at the start. docs/protocol/sockets.md ("Status") has all fields.
+
+    - `state` has lasted for `state_seconds`. `reason` says what went wrong last.
+    - `outbox` messages wait to be sent or acknowledged, `inbox` messages to be fetched. `partial`
+      messages lack fragments.
+    - `inbox_refused` counts how often a message found no room, `partial_given_up` the messages that
+      were given up incomplete.
+    - `plain_refused` counts messages that came without a seal, which the settings refuse.
+    - `failed` has the ids of messages that were given up.
+    - `packets_real` and `packets_cover` count packets that a mixnode took since the start.
+    - `loop_time` is the median of the last loops. `loss` is the share of them that didn't come
+      back. Both are None while too little is known.
     """
 
     version: str
@@ -281,34 +290,34 @@ class StatusReport(NamedTuple):
 
 
 class Subscribed(NamedTuple):
-    """Messages follow."""
+    """The subscription has begun, and its news follows."""
 
 
 class Failed(NamedTuple):
-    """Told to subscribers: the message with this id, which was one's own, was given up."""
+    """News: the message with this id, which an application sent, was given up."""
 
     id: str
 
 
 class Drained(NamedTuple):
-    """Told to a subscriber who doesn't follow: nothing more waits."""
+    """News for a subscriber that doesn't follow: nothing more waits."""
 
 
 News = Received | Failed | Drained
 
 
 class Acknowledged(NamedTuple):
-    """The message with this id is gone from the inbox."""
+    """The message with this id has been removed from the inbox."""
 
     id: str
 
 
 class MessageProgress(NamedTuple):
-    """How far a message has come: of its `fragments`, `left` are still to be sent.
+    """How far a message has come.
 
-    Of a reliable one, to be acknowledged. `done`: nothing is left to be done, or no message with
-    this id was ever accepted. `failed`: it was given up. `waits_for` and `why` as in
-    WaitingMessage.
+    Of its `fragments`, `left` are still to be sent, or, if it is reliable, to be acknowledged.
+    `done` means that nothing is left to do, or that no message with this id is known. `failed`: it
+    was given up. `waits_for` and `why` are as in WaitingMessage.
     """
 
     id: str
@@ -322,9 +331,8 @@ class MessageProgress(NamedTuple):
 class WaitingMessage(TypedDict):
     """A message that waits to be sent or acknowledged.
 
-    It was `accepted` in seconds since 1970, `age` seconds ago, and is given up when it `expires`,
-    in seconds from now, if ever. `waits_for` is a word for programs, `why` half a sentence for
-    people.
+    `accepted` is in seconds since 1970, `age` in seconds. It is given up in `expires` seconds; None
+    means never. `waits_for` is a word for programs, `why` half a sentence for people.
     """
 
     id: str
@@ -341,20 +349,20 @@ class WaitingMessage(TypedDict):
 
 
 class WaitingMessages(NamedTuple):
-    """Messages that wait, oldest first; there may be more behind the number `next`."""
+    """Messages that wait, oldest first. If `next` isn't None, there may be more after it."""
 
     messages: list[WaitingMessage]
     next: int | None
 
 
 class Cancelled(NamedTuple):
-    """The message is taken back; what has left of it already can still arrive."""
+    """The message is cancelled. Packets of it that have left already can still arrive."""
 
     id: str
 
 
 class AllCancelled(NamedTuple):
-    """The messages with these ids are."""
+    """The messages with these ids are cancelled."""
 
     ids: list[str]
 
@@ -377,10 +385,11 @@ Response = (
 
 
 class Room(NamedTuple):
-    """What an answer to `Fetch` has room for, in one dialect.
+    """How many messages fit into one answer to `Fetch`, in one dialect.
 
-    As many messages as fit into `most_bytes`, but at least one; `size` gives the bytes that a
-    message takes. Those of more than `longest` bytes have no form there, and stay.
+    An answer has as many messages as fit into `most_bytes`, but at least one. `size` gives the
+    bytes that a message takes there. Messages of more than `longest` bytes can't be written in the
+    dialect, and stay in the inbox.
     """
 
     most_bytes: int | None = None
