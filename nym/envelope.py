@@ -177,6 +177,7 @@ class Envelopes:
                 raise ValueError("the authenticator is wrong")
         content = _decode(kind, body)
         _check(content)
+        # Each content has exactly one plaintext, so any other form of it is refused.
         if _encode(content)[1].ljust(len(body), b"\0") != body:
             raise ValueError("a length is wrong, or the padding isn't zero")
         return content

@@ -26,7 +26,7 @@ THRESHOLD = 16.0
 # The least evidence against a suspect that has to be left without its worst neighbours.
 PROOF = 3.0
 
-# How often, at most, the worst neighbours in both layers are chosen anew; see `_without_worst`.
+# How often, at most, the worst neighbours in both layers are chosen again; see `_without_worst`.
 ROUNDS = 4
 
 

@@ -212,7 +212,8 @@ def locked(folder: Path) -> Iterator[None]:
 def _wait_for_lock(folder: Path) -> int:
     """A descriptor that holds the lock.
 
-    The patience counts for each holder anew: many commands may each have the lock for a moment.
+    LOCK_PATIENCE counts for each holder separately: many commands may have the lock for a moment
+    each.
     """
     began = since = time.monotonic()
     holder, is_said, pause = "", False, _LOCK_PAUSE

@@ -170,6 +170,7 @@ class Health:
         avoided: dict[Mix, Avoided] = {}
         for why, avoidance in ((DROPS, self._lossy), (REFUSES, self._refusing)):
             for node, end in avoidance.until(now).items():
+                # If a node is avoided for both reasons, the one that lasts longer counts.
                 if node not in avoided or avoided[node].seconds < end - now:
                     avoided[node] = Avoided(node, why, end - now)
         return avoided
@@ -180,6 +181,7 @@ class Health:
         """The layers to draw one packet's route from, without nodes that it should avoid."""
         avoided = self.avoided(now)
         *before, last = layers
+        # In earlier layers, fewer than half of the nodes are left out for losses.
         usable = [_without(layer, avoided, (len(layer) - 1) // 2) for layer in before]
         return [*usable, _without(last, avoided, _most_of_the_last(len(last), random))]
 
@@ -198,6 +200,7 @@ class Health:
                 self._lossy.forget_all()
 
     def _is_settled(self, epoch: list[Loop], now: float) -> bool:
+        # During a backlog, loops come back later by the time that they wait at the provider.
         is_overdue = now - epoch[-1].sent_at > self._patience + self.loops.lag
         return len(epoch) == EPOCH and (is_overdue or all(loop.is_back for loop in epoch))
 
@@ -251,6 +254,7 @@ class Health:
         for node in suspects:
             recent = loops[bisect_left(loops, scores[node].since, key=_sent_at) :]
             layer = layer_of(node, recent)
+            # While the provider is suspect, losses behind the last layer convict no node.
             if layer not in widths or (layer == LAST and now < self._provider_suspect_until):
                 continue
             if is_proven(node, layer, recent, widths):
@@ -271,6 +275,8 @@ class Health:
 
     def _most_in_earlier_layers(self) -> int:
         """The highest number of nodes that seem bad in one of the layers before the last one."""
+        # Nodes count from half of the threshold on: those that aren't convicted yet, but may soon
+        # be, already speak for bad nodes instead of a bad provider.
         likely = {n for n, score in self._scores.items() if score.value >= THRESHOLD / 2}
         layers = self._convicted | {
             n: layer_of(n, self._judged) for n in likely - self._convicted.keys()

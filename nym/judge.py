@@ -204,6 +204,7 @@ def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) ->
     if len(nodes) <= MOST_NODES:
         return nodes
 
+    # Nodes known for longest come first. New ones come in an order that is this client's own.
     def since(node: Standing) -> float:
         return known.get(node, inf)
 

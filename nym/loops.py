@@ -118,11 +118,12 @@ class Loops:
         if name in self._out:
             return None
         loop = Loop(name, tuple(route), now)
+        # While pulls fail, no loop can come back, whatever the network does with it.
         loop.is_void, loop.is_probe = not self.is_served, self.is_dead
         self._out[name] = loop
         self._loops.append(loop)
         if len(self._loops) > MOST:
-            self._forget(MOST // 10)
+            self._forget(MOST // 10)  # many at once: deleting at the front moves the whole list
         return loop
 
     def returned(self, name: bytes, now: float) -> bool:
@@ -257,6 +258,8 @@ class Loops:
         None means not known yet. After DOUBT seconds, what nobody knows counts as carried.
         """
         i = bisect_left(self._loops, at, key=_sent_at)
+        # An outage just before or after the packet may include it, so neither side may be lost. And
+        # the loops after it decide: those before say nothing about an outage that began in between.
         sides = (
             self._were_carried(max(0, i - NEAR), i),
             self._were_carried(i, i + NEAR),

@@ -96,7 +96,7 @@ class Topology(NamedTuple):
 
         The lists of providers' clients, and the order of a directory's records, don't change it.
         """
-        lines = sorted(self._lines())
+        lines = sorted(self._lines())  # so the order of nodes doesn't matter
         digest = hashlib.sha256("".join(lines).encode()).digest()[:_DIGEST]
         text = base64.b32encode(digest).decode().lower()
         return "-".join(text[i : i + _GROUP] for i in range(0, len(text), _GROUP))

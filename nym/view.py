@@ -86,6 +86,7 @@ class NetworkView:
             self._miss(now)
             raise UnusableNetworkError(self._why_unusable(judgement))
         self._incomplete_since = self.stale_since = None
+        # The first whole network decides the number of layers, if the settings don't.
         self.layers = self.layers or max(judgement.widths())
         before = self.topology
         self.topology = judgement.topology(self.layers)
@@ -163,6 +164,7 @@ class NetworkView:
             )
         if now < self._quiet_until:
             return
+        # Keys only: a node that moved to another address is still the same node.
         old, new = before.public_keys(), self.topology.public_keys()
         gone, come = len(old - new), len(new - old)
         if 2 * gone > len(old) or 2 * come > len(new):

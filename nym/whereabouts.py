@@ -35,8 +35,7 @@ class Whereabouts:
     def follow(self, topology: Topology, now: float) -> None:
         """Use this network from now on.
 
-        Lists of clients can be long, so callers may run this in another thread. `_known` is
-        replaced as a whole, so `provider_of` never sees half of a change.
+        Lists of clients can be long, so callers may run this in another thread.
         """
         self._known = _followed(self._known, topology, now)
 
@@ -47,12 +46,14 @@ class Whereabouts:
         providers = self._known.providers
         if (key := self._known.listed.get(recipient)) is not None:
             return providers[key]
-        if recipient in self._known.homes:
+        if recipient in self._known.homes:  # its provider is away, and no other one lists it
             return None
         if len(providers) == 1:
             (lone,) = providers.values()
             self._note_unlisted(recipient, lone)
             return lone
+        # Written to while a provider was alone: its messages go there, as long as that one is
+        # there.
         return providers.get(self._unlisted.get(recipient, b""))
 
     def _note_unlisted(self, recipient: bytes, lone: ProviderNode) -> None:
@@ -117,4 +118,5 @@ def _listed(providers: Sequence[ProviderNode]) -> dict[bytes, bytes]:
 
 
 def _chosen(recipient: bytes, *keys: bytes) -> bytes:
+    # The hash depends on the recipient, too, so no provider's key wins for all recipients.
     return min(keys, key=lambda key: hashlib.blake2b(recipient + key).digest())

@@ -47,6 +47,7 @@ class Pieces:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, bytes | Pieces) and bytes(self) == bytes(other)
 
+    # Bytes of the same content would need the same hash, and computing it would take long.
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
@@ -95,6 +96,7 @@ Piece = TypeVar("Piece")
 
 def with_last(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, bool]]:
     """(piece, whether it is the last one) for each piece."""
+    # Iterators don't say whether more comes, so each piece is held until the next one is there.
     waiting: list[Piece] = []
     for piece in pieces:
         if waiting:

@@ -114,6 +114,7 @@ def decode_messages(data: bytes) -> list[bytes]:
 
 def _decode_lengths(data: bytes) -> tuple[list[int], int]:
     """(the lengths in the answer, where the first message begins)."""
+    # `count 2 | length 2, count times`, then the messages.
     start = 2 + 2 * int.from_bytes(data[:2], "big")
     if len(data) < start:
         raise RemoteFormatError(f"an answer has {len(data)} bytes, too few for the lengths in it")
