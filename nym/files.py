@@ -48,8 +48,8 @@ def read_bytes(path: Path, longest: int) -> memoryview:
     A file may hold a secret, so this makes no second copy, and the caller can wipe the result.
     Raises OSError; ValueError if the file is longer, or is UTF-16.
     """
-    # One byte more than allowed shows that a file is too long, whatever its size in the directory
-    # says. Unbuffered: a buffer would keep a copy that nobody wipes.
+    # One byte more than allowed shows that a file is too long, whatever the file system
+    # says about its size. Unbuffered: a buffer would keep a copy that nobody wipes.
     content = memoryview(bytearray(longest + 1))
     length = 0
     with path.open("rb", buffering=0) as file:

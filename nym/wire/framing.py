@@ -67,7 +67,7 @@ class FrameBuffer:
         number = 0
         for i, byte in enumerate(self._buffer[:_LONGEST_VARINT]):
             number |= (byte & 0x7F) << (7 * i)
-            if byte < 0x80:  # the last byte; this undoes zig-zag, and `feed` refuses negative lengths
+            if byte < 0x80:  # the last byte; undo zig-zag, and let `feed` refuse what is negative
                 return i + 1, (number >> 1) ^ -(number & 1)
         if len(self._buffer) >= _LONGEST_VARINT:
             raise FrameError(f"a frame's length takes more than {_LONGEST_VARINT} bytes")

@@ -1,6 +1,6 @@
 """The requests of local applications, and the answers, in one form for all dialects.
 
-Dialects translate bytes to these values and back; nym.service makes an answer of a request.
+Dialects translate bytes to these values and back; nym.service answers the requests.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Clients(NamedTuple):
 
 
 class Details(NamedTuple):
-    """Tell the client's own address and its provider."""
+    """Report the client's own address and its provider."""
 
 
 class Flush(NamedTuple):
@@ -52,7 +52,7 @@ class Network(NamedTuple):
 class Subscribe(NamedTuple):
     """Hand over each message as it comes, up to `window` of them without acknowledgement.
 
-    If it doesn't follow, the subscriber is told when no more messages wait.
+    Without `follows`, the subscriber is told when no more messages wait.
     """
 
     window: int = MOST_OFFERED
