@@ -111,7 +111,7 @@ def public_key(private_key):
 
 
 def is_public_key(point):
-    """Whether `point` is exactly what `public_key` returns for some private key. Raises LengthError.
+    """Whether `point` is exactly what `public_key` gives for some private key. Raises LengthError.
 
     Other encodings of the same point (with the top bit set, or not reduced modulo p), and its sums
     with points of low order, give the same products here. If they were accepted, one key would have
