@@ -1,7 +1,8 @@
-"""The settings: names, defaults, and what is said of each (docs/configuration.md).
+"""The settings: their names, defaults, comments and checks (docs/configuration.md).
 
-The dataclasses below are the only list of settings. config.toml and its comments, the checks, what
-a reload takes over, the manual page and the table in the docs come from them, or are held to them.
+The dataclasses below are the only list of settings. config.toml with its comments, the checks, the
+set of settings that a reload changes and the manual page are made from them. A test compares the
+table in docs/configuration.md with them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +27,14 @@ def _setting(
     *,
     is_reloadable: bool = False,
 ) -> _Value:
-    """A field; `is_reloadable` where a running client takes a new value over."""
+    """A dataclass field that is one setting.
+
+    `comment` stands behind the key in config.toml. `is_reloadable` means that a running client
+    takes over a new value; other changes take effect at the next start.
+    """
     about = {"comment": comment, "check": check, "is_reloadable": is_reloadable}
     if isinstance(default, list):
+        # Dataclasses refuse a list as a default, because all instances would share it.
         return field(default_factory=lambda: copy(default), metadata=about)
     return field(default=default, metadata=about)
 
@@ -37,43 +43,52 @@ def _setting(
 class ClientSettings:
     """The section [client]."""
 
-    id: str = _setting("default", "the name of this folder", checks.check_id)
+    id: str = _setting("default", "the name of this client and its folder", checks.check_id)
+    # The default is empty, not DEFAULT_DIRECTORY: a user who names that address wants this
+    # directory and no other, so the client must not start a local network in its place.
     directory: str = _setting(
         "",
-        f"empty: {DEFAULT_DIRECTORY}, or a local network inside the client if none is there",
+        f"the network's URL; empty: {DEFAULT_DIRECTORY}, else a local network in this client",
         checks.check_directory_or_none,
     )
     layers: int = _setting(
-        0, "how many the network has; 0: as first seen, which is remembered", checks.check_layers
+        0,
+        "layers of mixnodes in the network; 0: the number seen first, which is remembered",
+        checks.check_layers,
     )
     resolve_names: bool = _setting(
-        False, "true: look up nodes' names, for whatever directory; name servers see that"
+        False,
+        "true: look up nodes' names, whichever directory lists them; name servers see the names",
     )
-    provider: str = _setting("", "base58; empty: one is chosen and kept", checks.check_provider)
+    provider: str = _setting(
+        "", "key in base58; empty: the client chooses one and keeps it", checks.check_provider
+    )
     provider_patience: float = _setting(
         600.0,
-        "seconds without it before another is chosen",
+        "seconds without its provider before the client takes another",
         checks.positive_seconds,
         is_reloadable=True,
     )
     reliable: bool = _setting(
-        False, "true: acknowledged, which tells recipients who sent", is_reloadable=True
+        False,
+        "true: messages are sent until acknowledged; this tells recipients who sent them",
+        is_reloadable=True,
     )
     message_lifetime: float = _setting(
         604800.0,
-        "seconds until what can't be delivered is given up; 0: never",
+        "seconds until a message that can't be delivered is given up; 0: never",
         checks.seconds(10**9),
         is_reloadable=True,
     )
     accept_plain: bool = _setting(
         True,
-        "false: messages without a seal, which the provider can make up, are refused",
+        "false: refuse messages that aren't sealed, which the provider can make up or change",
         is_reloadable=True,
     )
 
     @property
     def directory_url(self) -> str:
-        """The directory that was named, else the default."""
+        """The directory that was named, else the default one."""
         return self.directory or DEFAULT_DIRECTORY
 
 
@@ -89,37 +104,45 @@ class SocketSettings:
         [], "web sites whose pages may use the WebSocket", checks.check_origins, is_reloadable=True
     )
     connections: int = _setting(
-        1024, "at once; beyond it, the one idle for longest makes room", checks.check_connections
+        1024,
+        "at the same time; one more takes the place of the one that was idle for longest",
+        checks.check_connections,
     )
     plain: bool = _setting(
         False,
-        "true: everything this socket sends is for the published client",
+        "true: applications' messages are plain, for recipients that run the published client",
         is_reloadable=True,
     )
 
     def __post_init__(self) -> None:
-        # From here on, a host is what a socket takes.
+        # People may write an IPv6 address in brackets, but the system's calls take it without.
+        # Brackets are removed here, once, wherever the host was written.
         object.__setattr__(self, "host", bare_host(self.host))
 
 
 @dataclass(frozen=True)
 class TrafficSettings:
-    """The section [traffic]."""
+    """The section [traffic]: seconds; docs/protocol/client.md has what each of them does.
+
+    A client whose rates differ from everybody else's stands out.
+    """
 
     average_packet_delay: float = _setting(
-        0.1, "per hop, of every packet, cover or not", checks.seconds(10**6)
+        0.1, "of every packet, message or cover, at each hop", checks.seconds(10**6)
     )
     message_sending_average_delay: float = _setting(
-        0.5, "between packets of the outgoing queue", checks.positive_seconds
+        0.5,
+        "between packets that carry a message if one waits, else cover",
+        checks.positive_seconds,
     )
     loop_cover_traffic_average_delay: float = _setting(
-        0.5, "between packets of the cover stream", checks.positive_seconds
+        0.5, "between packets that are always cover", checks.positive_seconds
     )
     fetch_message_delay: float = _setting(
         0.4, "between pulls from the provider", checks.positive_seconds
     )
     topology_refresh_rate: float = _setting(
-        10.0, "between looks at the directory", checks.positive_seconds
+        10.0, "between requests to the directory", checks.positive_seconds
     )
 
 
@@ -128,7 +151,8 @@ class PrivacySettings:
     """The section [privacy]."""
 
     seal: bool = _setting(
-        True, "false: plain messages, for recipients that run the published 0.4 client"
+        True,
+        "false: plain messages and cover, for recipients that run the published 0.4 client",
     )
 
 
@@ -156,7 +180,7 @@ class Config:
 
 
 class Setting(NamedTuple):
-    """What is known of one setting."""
+    """One setting, with all that the dataclasses above say about it."""
 
     section: str
     name: str
@@ -167,7 +191,7 @@ class Setting(NamedTuple):
 
     @property
     def key(self) -> str:
-        """As people write it, such as "socket.port"."""
+        """The name that people write, such as "socket.port"."""
         return f"{self.section}.{self.name}"
 
 
@@ -194,7 +218,7 @@ def values_of(config: Config) -> dict[str, Value]:
 
 
 def with_values(config: Config, values: Mapping[str, Value]) -> Config:
-    """`config`, but for the settings with these keys."""
+    """A copy of `config` in which the settings with these keys have these values."""
     for key, value in values.items():
         setting = SETTINGS[key]
         section = replace(getattr(config, setting.section), **{setting.name: value})
@@ -203,7 +227,7 @@ def with_values(config: Config, values: Mapping[str, Value]) -> Config:
 
 
 def obstacle_to_reliable(config: Config) -> str | None:
-    """Why messages can't be reliable unless they ask not to be (client.reliable), if they can't."""
+    """Why messages can't be reliable by default with these settings; None if they can."""
     if not config.privacy.seal:
         return "acknowledgements need sealed messages, but privacy.seal is false"
     if config.socket.plain:

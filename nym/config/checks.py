@@ -1,4 +1,8 @@
-"""What values settings can have. Each check raises ValueError, with the reason."""
+"""Which values settings can have. Each check raises ValueError, whose text is the reason.
+
+The type of the value has been checked before (nym.config.text.checked). Command line options are
+checked by the same functions, so a text here never names config.toml.
+"""
 
 import logging
 from collections.abc import Callable, Collection
@@ -10,9 +14,9 @@ from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 from nym.wire.sizes import MOST_LAYERS
 
-LONGEST_ID = 100
+LONGEST_ID = 100  # characters
+LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
 MOST_CONNECTIONS = 100_000
-LONGEST_NAME = 255  # bytes, of a folder
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -23,11 +27,13 @@ FORMATS = ("text", "json")
 
 
 def check_id(value: str) -> None:
-    """An id names a folder."""
+    """An id, which is the name of the client's folder, too."""
     if value in (".", ".."):
-        raise ValueError(f"an id is the name of a folder, and {value} is another one already")
+        raise ValueError(f"an id is the name of a folder, and {value} already means another folder")
+    # After --id, a value that begins with - would look like an option.
     if not 0 < len(value) <= LONGEST_ID or value.startswith("-"):
         raise ValueError(f"an id has 1 to {LONGEST_ID} characters and doesn't begin with -")
+    # A character can take four bytes. Lone surrogates can't be encoded; isprintable refuses them.
     if len(value.encode(errors="replace")) > LONGEST_NAME:
         raise ValueError(f"an id has at most {LONGEST_NAME} bytes")
     if not value.isprintable() or "/" in value:
@@ -35,18 +41,20 @@ def check_id(value: str) -> None:
 
 
 def check_directory(value: str) -> None:
-    """An HTTP address."""
+    """The URL of a directory."""
+    # urlsplit would remove some control characters silently.
     if not value.isprintable() or " " in value:
-        raise ValueError("an address has no white space and no control characters")
+        raise ValueError("a directory's URL has no white space and no control characters")
     url = urlsplit(value)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("a directory is an address such as https://directory.example")
+        raise ValueError("a directory is named by a URL such as https://directory.example")
+    # Paths of the API are appended to the URL, so nothing may stand behind its own path.
     if url.port == 0 or url.query or url.fragment:  # .port raises ValueError beyond 65535
-        raise ValueError("a directory's address has a host, a port and a path, nothing else")
+        raise ValueError("a directory's URL has a host, a port and a path, nothing else")
 
 
 def check_directory_or_none(value: str) -> None:
-    """An HTTP address, or nothing: then none is named."""
+    """The URL of a directory, or an empty text, which names none."""
     if value:
         check_directory(value)
 
@@ -57,15 +65,15 @@ def check_key(value: str) -> None:
 
 
 def check_provider(value: str) -> None:
-    """A key in base58, or nothing."""
+    """A key in base58, or an empty text, which lets the client choose."""
     if value:
         check_key(value)
 
 
 def check_layers(value: int) -> None:
-    """How many layers of mixnodes a network has."""
+    """The number of layers of mixnodes; 0 stands for the number that the client sees first."""
     if not 0 <= value <= MOST_LAYERS:
-        raise ValueError(f"a network has 1 to {MOST_LAYERS} layers; 0: as first seen")
+        raise ValueError(f"a network has 1 to {MOST_LAYERS} layers; 0: the number seen first")
 
 
 def check_port(value: int) -> None:
@@ -75,11 +83,14 @@ def check_port(value: int) -> None:
 
 
 def check_host(value: str) -> None:
-    """Where a socket is; an IPv6 address may be in brackets."""
+    """Where a socket listens: a name, an IP address, or unix:PATH.
+
+    An IPv6 address may be in brackets.
+    """
     if value.startswith(UNIX):
         is_host = value != UNIX and value.isprintable()
         try:
-            Path(value.removeprefix(UNIX)).expanduser()
+            Path(value.removeprefix(UNIX)).expanduser()  # raises for ~NAME without such a user
         except RuntimeError as error:
             raise ValueError("there is no such user, or the home folder isn't known") from error
     elif ":" in value:
@@ -91,39 +102,40 @@ def check_host(value: str) -> None:
 
 
 def check_connections(value: int) -> None:
-    """How many at once."""
+    """How many applications may be connected at the same time."""
     if not 1 <= value <= MOST_CONNECTIONS:
         raise ValueError(f"the number of connections is from 1 to {MOST_CONNECTIONS}")
 
 
 def check_origins(value: list[str]) -> None:
-    """Web sites, each as a browser names it."""
+    """Web sites, each as the origin that browsers send for it."""
     for origin in value:
         parse_origin(origin)
 
 
 def check_level(value: str) -> None:
-    """How much is logged."""
+    """A level of the log."""
     _check_word(value, "a level", LEVELS)
 
 
 def check_format(value: str) -> None:
-    """How a line of the log looks."""
+    """A format of the log."""
     _check_word(value, "a format", FORMATS)
 
 
 def positive_seconds(value: float) -> None:
     """A time of more than zero."""
+    # Written so that nan fails, too: each comparison with it is false.
     if not 0 < value <= 1e6:
-        raise ValueError("seconds, more than 0 and at most 1000000")
+        raise ValueError("it must be seconds, more than 0 and at most 1000000")
 
 
 def seconds(most: int) -> Callable[[float], None]:
-    """A check for a time from zero to `most`."""
+    """Make a check for a time from zero to `most` seconds."""
 
     def check(value: float) -> None:
         if not 0 <= value <= most:
-            raise ValueError(f"seconds, from 0 to {most}")
+            raise ValueError(f"it must be seconds, from 0 to {most}")
 
     return check
 

@@ -1,4 +1,7 @@
-"""config.toml in a client's folder: read, written, changed. All of it raises ConfigError."""
+"""Reads, writes and changes config.toml in a client's folder.
+
+Every function raises ConfigError for a file that can't be read or written, or has a mistake in it.
+"""
 
 from pathlib import Path
 
@@ -14,33 +17,37 @@ from nym.errors import ConfigError
 from nym.files import locked, os_errors_as, read_text, write_file
 
 CONFIG_FILE = "config.toml"
-_LONGEST_FILE = 1 << 20
+_LONGEST_FILE = 1 << 20  # bytes; `init` writes less than 3 KiB
 
 
 def load_config(folder: Path) -> Config:
-    """The settings in `folder`; the defaults where it has no file."""
+    """Read the settings in `folder`; those that the file leaves out have their defaults."""
     text = _read(folder) or ""
     return parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))
 
 
 def settings_in_file(folder: Path) -> frozenset[str]:
-    """The keys, such as "socket.port", that are in config.toml."""
+    """The keys, such as "socket.port", that config.toml sets."""
     text = _read(folder) or ""
-    parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))
+    parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))  # for the errors it raises
     return frozenset(
         f"{section}.{name}" for section, table in parse_toml(text).items() for name in table
     )
 
 
 def change_setting(folder: Path, key: str, value: str) -> None:
-    """Set one key of config.toml, and leave all else, comments too, as it is.
+    """Set one key of config.toml, and leave the rest of the file, with its comments, as it is.
 
-    `value` is as in the file; of texts, the quotes may be left out. Raises LockedError, too.
+    `value` is written as in the file, but a text may be without its quotes. Raises LockedError if
+    another process holds the folder's lock for too long.
     """
-    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
+    # Imported here because it loads slowly, and before the lock, for which others may wait.
+    import tomlkit  # noqa: F401
 
+    # Without the lock, two commands could read the same text, and the later write would undo the
+    # change of the earlier one.
     with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
-        load_config(folder)  # one with a mistake in it is not changed
+        load_config(folder)  # raises for a mistake, so a file that has one is not changed
         text = _read(folder)
         if text is None:
             text = format_config(_defaults(folder))
@@ -60,11 +67,12 @@ def remove_setting(folder: Path, key: str) -> None:
 
 
 def save_config(config: Config, folder: Path) -> None:
-    """Write config.toml, over one that is there."""
+    """Write config.toml, in the place of one that exists."""
     _write(folder, format_config(config))
 
 
 def _defaults(folder: Path) -> Config:
+    # The id belongs to the folder: a copied or hand-written file without one gets the right one.
     return Config(client=ClientSettings(id=folder.name))
 
 

@@ -1,4 +1,8 @@
-"""config.toml's text, to settings and back. Errors name the line."""
+"""Turns the text of config.toml into settings, and back; errors name the line.
+
+tomllib reads. tomlkit, which keeps comments but loads slowly, only changes a file. Its result is
+read again and compared with what was wanted, because it can't change every form of TOML correctly.
+"""
 
 import json
 import tomllib
@@ -21,9 +25,12 @@ from nym.config import (
 )
 from nym.errors import ConfigError
 
-_HEADER_NOTES = {"traffic": "  # seconds; means of exponential distributions, the last two fixed"}
-# What `init` wrote before it told a directory that was named from the default. The comment promises
-# a local network, so such a client goes on to have one.
+_HEADER_NOTES = {
+    "traffic": "  # seconds; the first three are averages (exponential), the last two are fixed"
+}
+# Earlier versions of `init` wrote this line whether or not the user had named a directory. Its
+# comment promises a local network, so a client with this line still gets one: the line counts as
+# an empty `directory`. These bytes are in existing files, so they must not change.
 _NOT_NAMED_COMMENT = (
     "with this default, and nothing there, a local network is started inside the client"
 )
@@ -38,7 +45,7 @@ _KINDS: dict[type, str] = {
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables in it. Raises ValueError for whatever is no TOML."""
+    """The tables in a TOML text. Raises ValueError for a text that isn't TOML."""
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -46,7 +53,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 class _MistakeError(Exception):
-    """Something in the tables that makes no sense, and the key or section that says it."""
+    """A mistake in the tables, with the section and the key where it is."""
 
     def __init__(self, reason: str, section: str, name: str = "") -> None:
         super().__init__(reason)
@@ -54,7 +61,7 @@ class _MistakeError(Exception):
 
 
 def parse_config(text: str, name: str, others: Config) -> Config:
-    """The settings in the text of a file called `name`; what it leaves out is as in `others`.
+    """The settings in the text of a file called `name`; `others` has those that it leaves out.
 
     Raises ConfigError, which names the file and the line.
     """
@@ -64,6 +71,7 @@ def parse_config(text: str, name: str, others: Config) -> Config:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     try:
         values = dict(_values(tables))
+        # Compared word by word, because `init` aligned the comments with spaces.
         if any(line.split() == _NOT_NAMED.split() for line in text.splitlines()):
             values["client.directory"] = ""
         config = with_values(others, values)
@@ -75,13 +83,13 @@ def parse_config(text: str, name: str, others: Config) -> Config:
 
 
 def _check_together(config: Config) -> None:
-    """Settings that exclude each other. Raises _MistakeError."""
+    """Raises _MistakeError for settings that exclude each other."""
     if config.client.reliable and (reason := obstacle_to_reliable(config)):
         raise _MistakeError(f"reliable = true: {reason}", "client", "reliable")
 
 
 def _values(tables: dict[str, Any]) -> Iterator[tuple[str, Value]]:
-    """(key, value), checked. Raises _MistakeError."""
+    """Yield each (key, value), once it has been checked. Raises _MistakeError."""
     for section, table in tables.items():
         known = [setting.name for setting in SETTINGS.values() if setting.section == section]
         if not known:
@@ -104,7 +112,7 @@ def _values(tables: dict[str, Any]) -> Iterator[tuple[str, Value]]:
 
 
 def format_config(config: Config) -> str:
-    """The file's text, with a comment behind each key."""
+    """The text of config.toml, with a comment behind each key."""
     values = values_of(config)
     lines = []
     for section, settings in groupby(SETTINGS.values(), attrgetter("section")):
@@ -117,11 +125,11 @@ def format_config(config: Config) -> str:
 
 
 def change_text(text: str, key: str, value: str) -> str:
-    """`text` with another value for one key, and all else, comments too, as it is.
+    """`text` with another value for one key; the rest, with its comments, stays as it is.
 
-    `value` is as in the file; of texts, the quotes may be left out. Raises ConfigError.
+    `value` is written as in the file, but a text may be without its quotes. Raises ConfigError.
     """
-    import tomlkit  # seldom needed, and slow to load
+    import tomlkit  # here, because it loads slowly and only `config set` needs it
 
     setting = setting_named(key)
     try:
@@ -132,8 +140,11 @@ def change_text(text: str, key: str, value: str) -> str:
         document = tomlkit.parse(text)
         document.setdefault(setting.section, tomlkit.table())[setting.name] = new
         changed = tomlkit.dumps(document)
-    if key == "client.directory":  # what is set now is named, whatever the line said before
+    if key == "client.directory":
+        # tomlkit keeps the line's comment. With the earlier comment, the default address would
+        # still count as not named (_NOT_NAMED).
         changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
+    # tomlkit changes some forms wrongly, and doesn't say so. Such a result is never written.
     expected = with_values(parse_config(text, "the file", Config()), {key: new})
     if parse_config(changed, f"with {key} = {value}", Config()) != expected:
         raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
@@ -142,7 +153,7 @@ def change_text(text: str, key: str, value: str) -> str:
 
 def remove_from_text(text: str, key: str) -> str:
     """`text` without a value for one key; everything else stays. Raises ConfigError."""
-    import tomlkit  # seldom needed, and slow to load
+    import tomlkit  # here, because it loads slowly and is seldom needed
 
     setting = setting_named(key)
     with _changing(key):
@@ -189,6 +200,7 @@ def checked(setting: Setting, value: object) -> Value:
     kind = type(setting.default)
     if kind is float and type(value) is int:
         value = float(value)
+    # Not isinstance: True and False are instances of int, too.
     if type(value) is not kind or (isinstance(value, list) and not _are_texts(value)):
         raise ValueError(f"it must be {_KINDS[kind]}")
     setting.check(value)
@@ -196,31 +208,33 @@ def checked(setting: Setting, value: object) -> Value:
 
 
 def line_of(text: str, section: str, key: str = "") -> int:
-    """Where a text that is TOML defines a section, or a key in it: the line, counted from 1.
+    """The line, counted from 1, on which a valid TOML text defines a section, or a key in it.
 
-    tomllib doesn't say. But the first lines of a text that are TOML by themselves say all that is
-    defined so far, so the line is found by asking it for shorter and longer beginnings.
+    tomllib doesn't tell lines. But if the first lines of a text are TOML by themselves, they define
+    everything that is defined so far. So this parses shorter and longer beginnings of the text, and
+    finds by bisection the shortest one that defines the key.
     """
     lines = [f"{line}\n" for line in text.split("\n")]
 
     def beginning(end: int) -> tuple[int, dict[str, Any]]:
-        """The longest one within `end` lines: where it ends, and what it defines."""
+        """The longest valid beginning within `end` lines: its last line, and what it defines."""
         while True:
             try:
                 return end, parse_toml("".join(lines[:end]))
             except ValueError:
-                end -= 1  # in the middle of a list or text of several lines
+                end -= 1  # this line is in the middle of a list or a text of several lines
 
     def is_defined(end: int) -> bool:
         table = beginning(end)[1].get(section)
         return table is not None and (not key or key in table)
 
+    # `defined` is where the definition ends. It begins behind the valid beginning before it.
     defined = bisect_left(range(len(lines)), True, key=is_defined)
     return beginning(defined - 1)[0] + 1
 
 
 def _read_value(setting: Setting, text: str) -> object:
-    """What stands behind a key; a text may be without its quotes. Raises ValueError."""
+    """The value that `text` stands for behind a key; quotes may be missing. Raises ValueError."""
     kind = type(setting.default)
     if kind is str and not text.startswith(('"', "'")):
         return text
@@ -228,6 +242,7 @@ def _read_value(setting: Setting, text: str) -> object:
         read = parse_toml(f"value = {text}")
     except ValueError:
         read = {}
+    # A text with line feeds could bring keys and sections of its own.
     if len(read) != 1:
         raise ValueError(f"it must be {_KINDS[kind]}")
     return read["value"]
@@ -238,6 +253,8 @@ def _are_texts(values: Iterable[object]) -> bool:
 
 
 def _toml(value: object) -> str:
+    # For every value that a setting can have, JSON is valid TOML. Other values, such as nan or a
+    # date, come here only for the text of an error.
     if isinstance(value, bool | int | float | str | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
