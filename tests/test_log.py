@@ -114,7 +114,7 @@ def test_without_descriptors_it_says_where_and_why_there_is_no_report(tmp_path: 
         r"\(RuntimeError\) at <string>:\d+ fail, and no report could be written: .*Too many", first
     )
     assert "again, 2 times by now" in again
-    assert re.match(r"nym-client: this process has as many .*LimitNOFILE=", limit)
+    assert re.match(r"nym-client: this process has reached its limit .*LimitNOFILE=", limit)
     assert not reports(tmp_path)
 
 

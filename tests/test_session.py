@@ -269,7 +269,7 @@ def test_no_provider_is_left_over_a_fault_of_this_machine(
     chosen, polling = session.provider, poller(session, journal)
     with without_descriptors():
         polling.tick()
-        assert "as many open files" in (polling.outage.reason or "")
+        assert "reached its limit" in (polling.outage.reason or "")
     polling.tick()
     assert session.registered.is_set()
     assert session.provider == chosen

@@ -1,1 +1,1 @@
-"""What clients and nodes build on: bytes over sockets and HTTP, names, listening, greenlets."""
+"""What clients and nodes build on: TCP and HTTP, names, listening, threads and greenlets."""

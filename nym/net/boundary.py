@@ -1,7 +1,7 @@
-"""The boundary to the network: what the system and libraries raise there becomes an error of ours.
+"""Turns what the system and libraries raise at the network into errors of this program.
 
-Whatever talks to a peer does so inside `translated`. A RemoteError comes out, or what says nothing
-of the network and nobody can foresee, such as MemoryError, as it is.
+All code that talks to a peer does so inside `translated`, and its callers handle only RemoteError.
+Errors that say nothing about the network, such as MemoryError, pass unchanged.
 """
 
 import ssl
@@ -23,9 +23,10 @@ from nym.wire.text import visible, without_credentials
 
 @contextmanager
 def translated(peer: str, foreign: type[Exception] = OSError) -> Iterator[None]:
-    """Whatever of the class `foreign` goes wrong with `peer` inside is a RemoteError outside.
+    """Raise a RemoteError that names `peer` for each error of the class `foreign` inside.
 
-    With Exception for the class, nothing but a library's code belongs inside.
+    `foreign` is Exception only where a library runs inside and nothing else: otherwise a mistake
+    in this program's own code would be blamed on the peer.
     """
     try:
         yield
@@ -36,16 +37,19 @@ def translated(peer: str, foreign: type[Exception] = OSError) -> Iterator[None]:
 
 
 def deadline(peer: str, seconds: float) -> gevent.Timeout:
-    """To be entered: after that time UnreachableError is raised inside.
+    """A context manager that raises UnreachableError inside after so many seconds.
 
-    Of the whole exchange: a socket's own time-out begins anew with each byte that drips in.
+    It limits a whole exchange. A socket's own time-out doesn't, because it starts again with each
+    byte that arrives: a peer that sends one byte at a time could hold the caller for ever.
     """
     return gevent.Timeout(seconds, UnreachableError(f"{peer} did not answer within {seconds:g} s"))
 
 
 def _ours(peer: str, error: BaseException) -> RemoteError:
+    # The outermost error often says only that something failed. A malformed answer says most;
+    # otherwise the innermost error is what the system or the library found first.
     chain = list(_chain(error))
-    cause = next((inner for inner in chain if _is_no_http(inner)), chain[-1])
+    cause = next((inner for inner in chain if _is_malformed_http(inner)), chain[-1])
     if lack := lack_of_descriptors(cause):
         return lack
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -54,23 +58,27 @@ def _ours(peer: str, error: BaseException) -> RemoteError:
             f"{visible(cause.verify_message)}; "
             "REQUESTS_CA_BUNDLE can name a file with other authorities"
         )
-    # Texts of libraries quote the peer, and the URL that was asked for.
+    # Texts of libraries quote bytes of the peer, which must not reach a terminal as they are, and
+    # the URL, which can have a password in it.
     text = visible(without_credentials(str(cause) or type(cause).__name__))
-    if isinstance(cause, OSError) or (isinstance(cause, ValueError) and not _is_no_http(cause)):
+    # Libraries raise ValueError for a URL or a host name that isn't valid.
+    is_bad_url = isinstance(cause, ValueError) and not _is_malformed_http(cause)
+    if isinstance(cause, OSError) or is_bad_url:
         return UnreachableError(f"{peer} can't be reached: {text}")
     return RemoteFormatError(f"{peer} gives an answer that can't be read: {text}")
 
 
-def _is_no_http(error: BaseException) -> bool:
-    # A connection that was closed is both of them in http.client.
+def _is_malformed_http(error: BaseException) -> bool:
+    # RemoteDisconnected is an HTTPException, too, but it says that a connection was closed.
     return isinstance(error, HTTPException) and not isinstance(error, OSError)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from: libraries wrap what happened several times."""
+    """The error, then what it came from, and so on: libraries wrap one failure several times."""
     met: set[int] = set()
     inner: BaseException | None = error
-    # Beyond an error of ours is what was dealt with before; and two can be each other's cause.
+    # Errors behind one of our own were handled before this failure, and are not its cause. `met`
+    # ends the loop where two errors name each other as their cause.
     while inner is not None and not isinstance(inner, NymError) and id(inner) not in met:
         yield inner
         met.add(id(inner))

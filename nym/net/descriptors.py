@@ -1,4 +1,8 @@
-"""How many descriptors this process may have: each open file, and each connection, takes one."""
+"""The limit of file descriptors: each open file and each connection of this process takes one.
+
+The system has a soft limit per process, which the process can raise up to its hard limit, and one
+for the whole machine. What to do at either limit is said here, once, for errors and the log.
+"""
 
 import errno
 import logging
@@ -7,24 +11,25 @@ import time
 
 from nym.errors import DescriptorsError
 
-SAY_EVERY = 600.0  # seconds between two lines that say the same
-# For the client's own work: connections to nodes, its files. Of few, an eighth.
+SAY_EVERY = 600.0  # seconds between two lines of the log that say the same
+# Descriptors that applications can't take, for connections to nodes and files of the client; under
+# a low limit, an eighth of it.
 RESERVE = 64
 
 log = logging.getLogger(__name__)
 
 
 class _Said:
-    """The limit is one of the whole process, and so is what was said of it."""
+    """What the log has said about the limit; one for the whole process, as the limit is."""
 
-    until = 0.0  # monotonic
+    until = 0.0  # the monotonic time before which the lack isn't logged again
 
 
 said = _Said()
 
 
 def raise_limit(wanted: int) -> None:
-    """Let this process have so many, as far as its hard limit allows."""
+    """Raise this process's soft limit to `wanted`, or to its hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -32,34 +37,36 @@ def raise_limit(wanted: int) -> None:
 
 
 def require(least: int) -> None:
-    """Raises DescriptorsError where this process can't have so many."""
+    """Raise the soft limit to `least`. Raises DescriptorsError where the hard limit is lower."""
     raise_limit(least)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < least:
         raise DescriptorsError(
-            f"this process may have only {soft} open files, and needs {least}: raise that limit "
-            "with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
+            f"this process may open only {soft} files and needs {least}: raise that limit with "
+            "`ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
         )
 
 
 def are_scarce(newest: int) -> bool:
-    """Whether the rest is needed for the client's own work, now that `newest` was given out.
+    """Whether only the client's own reserve is left, now that the system gave out `newest`.
 
-    The system gives out the lowest number that is free.
+    The system always gives out the lowest free number. So if `newest` is close to the limit, all
+    lower numbers are in use.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft != resource.RLIM_INFINITY and newest >= soft - min(RESERVE, soft // 8)
 
 
 def is_lack(error: BaseException) -> bool:
-    """Whether the system says that there are none left."""
+    """Whether `error` says that the process or the machine is at its limit."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def lack_of_descriptors(error: BaseException) -> DescriptorsError | None:
-    """The error to raise where `error` says that there are none left; else None.
+    """The error to raise in place of one that says that no descriptors are left; else None.
 
-    The first time that is a line in the log, with the limit to raise; then for ten minutes not.
+    It also logs which limit to raise, at most once in ten minutes: with no descriptors left, every
+    part of the client fails again and again for the same reason.
     """
     if not is_lack(error):
         return None
@@ -71,13 +78,14 @@ def lack_of_descriptors(error: BaseException) -> DescriptorsError | None:
 
 
 def advice(error: BaseException) -> str:
-    """What to do when there are none left."""
+    """The sentence that names the limit which was reached, and how to raise it."""
     if isinstance(error, OSError) and error.errno == errno.ENFILE:
         return (
-            "this machine has as many open files as it may: raise the limit with sysctl fs.file-max"
+            "this machine has reached its limit of open files: raise that limit with sysctl "
+            "fs.file-max"
         )
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
-        f"this process has as many open files and connections as it may, {soft}: raise that limit "
-        "with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
+        f"this process has reached its limit of {soft} open files and connections: raise that "
+        "limit with `ulimit -n` before the start, or with LimitNOFILE= in its systemd unit"
     )

@@ -1,4 +1,4 @@
-"""A directory, by the URL that people name it with (docs/protocol/directory.md)."""
+"""Asks a directory and posts to it, by the URL that users give it (docs/protocol/directory.md)."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -15,7 +15,10 @@ TOPOLOGY_PATH = "/api/presence/topology"
 
 
 class Listing(NamedTuple):
-    """What it says of the network, and of the time (seconds since 1970), and how near it is."""
+    """One answer of a directory: its records, its clock in seconds since 1970, and how near it is.
+
+    `date` is None if the answer has no valid date.
+    """
 
     records: Records
     date: float | None
@@ -23,19 +26,26 @@ class Listing(NamedTuple):
 
 
 def fetch_topology(directory: str) -> Listing:
-    """Ask for all nodes. Raises RemoteError."""
+    """Ask the directory for all nodes. Raises RemoteError."""
     answer = http_get(_url(directory, TOPOLOGY_PATH))
     try:
+        # Which addresses a directory may list depends on how near it is. The address at the other
+        # end of the connection decides; with a proxy in between, only the URL is left.
         reach = reach_of(answer.peer) if answer.peer else reach_by_url(directory)
+        # In a thread: anybody can post to a directory, and reading a long answer would hold up the
+        # packets of the stream.
         return Listing(beside_the_hub(parse_topology, answer.body), answer.date, reach)
     except RemoteFormatError as error:
-        raise RemoteFormatError(f"no Nym directory at {visible_url(directory)}: {error}") from error
+        raise RemoteFormatError(
+            f"there is no Nym directory at {visible_url(directory)}: {error}"
+        ) from error
 
 
 def reach_by_url(directory: str) -> Reach:
-    """How near a directory is, as far as that can be told without a connection to it.
+    """How near a directory is, as far as its URL tells.
 
-    One whose name would have to be looked up is taken to be as far away as can be.
+    A directory whose name would have to be looked up counts as public. That is the safe mistake: a
+    public directory may list only public addresses.
     """
     host = urlsplit(directory).hostname or ""
     if is_loopback(host):
@@ -47,9 +57,10 @@ def reach_by_url(directory: str) -> Reach:
 
 
 def post(directory: str, path: str, body: bytes) -> None:
-    """Tell it something, as nodes do. Raises RemoteError."""
+    """Post to the directory, as nodes do. Raises RemoteError."""
     http_post(_url(directory, path), body)
 
 
 def _url(directory: str, path: str) -> str:
+    # Not urljoin, which would drop the URL's own path.
     return directory.rstrip("/") + path

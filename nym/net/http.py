@@ -1,9 +1,9 @@
-"""HTTP, as far as a directory needs it: every exchange with a limit on its length and its time.
+"""HTTP as directories need it; every exchange has a limit on its length and on its time.
 
-A redirect is followed on the same host only, and never from https to http: a directory is not to
-choose what else this machine asks. Bytes of a peer make requests, and the libraries below it, raise
-nearly anything (OverflowError for a long length, UnicodeError for a name), so whatever comes out of
-them is translated.
+Redirects are followed on the same host only and never from https to http, so that a directory can't
+make this machine send requests elsewhere. Bytes of a peer can make requests, and the libraries
+below it, raise nearly anything (OverflowError for a long length, UnicodeError for a name). So every
+exception that comes out of them is translated to a RemoteError.
 """
 
 import logging
@@ -25,23 +25,26 @@ from nym.net.boundary import deadline, translated
 from nym.wire.addresses import is_loopback
 from nym.wire.text import visible, visible_url
 
-TIMEOUT = 10.0  # seconds, for a whole exchange, redirects included
-CONNECT_TIMEOUT = 4.0  # seconds for each of a name's addresses: another one may answer
-LONGEST_ANSWER = 16 << 20
+TIMEOUT = 10.0  # seconds for a whole exchange, redirects included
+# Seconds for each address of a name. With two addresses, the second is tried within TIMEOUT.
+CONNECT_TIMEOUT = 4.0
+LONGEST_ANSWER = 16 << 20  # bytes, once they are unpacked: a short answer can unpack to gigabytes
 MOST_REDIRECTS = 5
 HEADERS = {"User-Agent": "nym-client", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 _CHUNK = 1 << 16
 
-_SAME_METHOD = frozenset({301, 302, 307, 308})
+_SAME_METHOD = frozenset({301, 302, 307, 308})  # redirects after which a POST stays a POST
 
-# Its lines quote the peer and the URL; what matters of them is in our errors.
+# urllib3's log lines quote the peer's bytes and the URL, with any password in it. Our own errors
+# have what matters, made visible and without credentials.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 class Answer(NamedTuple):
-    """What came with a success: the body, and the server's clock in seconds since 1970, if told.
+    """A successful answer: its body, and the server's clock in seconds since 1970.
 
-    `peer` is the server's IP address; None where a proxy asked it.
+    `date` is None if the server didn't tell the time. `peer` is the server's IP address; None if a
+    proxy is between it and this machine.
     """
 
     body: bytes
@@ -50,9 +53,10 @@ class Answer(NamedTuple):
 
 
 def http_get(url: str) -> Answer:
-    """A 200 answer. Raises RemoteError."""
+    """GET `url`; only an answer with status 200 is a success. Raises RemoteError."""
     with _answer("GET", url, None) as answer:
-        peer = getattr(answer.raw.connection, "peer", None)  # while there is a connection
+        # Before the body is read: behind its end, `raw` has no connection any more.
+        peer = getattr(answer.raw.connection, "peer", None)
         if answer.status_code != 200:
             raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
         body = bytearray()
@@ -69,14 +73,14 @@ def http_get(url: str) -> Answer:
 
 
 def http_post(url: str, body: bytes) -> None:
-    """Post JSON; 200 and 201 are success. Raises RemoteError."""
+    """POST JSON to `url`; 200 and 201 are a success. Raises RemoteError."""
     with _answer("POST", url, body) as answer:
         if answer.status_code not in (200, 201):
             raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
 
 
 class _NotingPeer:
-    """A connection that knows with whom it is, after its socket is gone, too."""
+    """Adds to a connection the IP address of its peer, which stays when the socket is closed."""
 
     peer: str | None = None
     sock: Any
@@ -88,11 +92,11 @@ class _NotingPeer:
 
 
 class _Plain(_NotingPeer, HTTPConnection):
-    """http."""
+    """A connection for http, noting its peer."""
 
 
 class _Secure(_NotingPeer, HTTPSConnection):
-    """https."""
+    """A connection for https, noting its peer."""
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -104,9 +108,11 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Notes who answers, unless a proxy does.
+    """Notes the peer of each connection, and takes no cookies.
 
-    And takes no cookies: no directory needs them, and http.cookiejar prints what it can't parse.
+    Connections through a proxy come from other pools, so they have no peer. Cookies are dropped
+    because no directory needs them, and http.cookiejar prints a traceback for those that it can't
+    parse.
     """
 
     def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
@@ -115,7 +121,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """See requests, which reads cookies from the headers as http.client has them."""
+        """See requests, which takes cookies from the original headers of http.client."""
         if original := getattr(resp, "_original_response", None):
             for name in ("Set-Cookie", "Set-Cookie2"):
                 del original.msg[name]
@@ -123,11 +129,13 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """Leaves redirects to us: requests would read all of their bodies.
+    """A session whose requests look the same on every machine, and which follows no redirects.
 
-    Its headers don't depend on the machine, or on what is installed there. The libraries would name
-    themselves with their versions, and list the compressions that they found. Some servers refuse
-    whoever names nothing, so all clients name the program, which the requests' manner tells anyway.
+    By default, the libraries name their versions and list the compressions that are installed,
+    which tells clients apart. All clients name only the program: its way of asking shows that
+    anyway, and some servers refuse requests without a User-Agent.
+
+    requests would read the whole body of each redirect, however long, so `_answer` follows them.
     """
 
     def __init__(self) -> None:
@@ -138,12 +146,12 @@ class _Session(requests.Session):
             self.mount(scheme, _Adapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """See requests."""
+        """See requests; None, so that it follows no redirect."""
 
 
 @contextmanager
 def _answer(method: str, url: str, body: bytes | None) -> Iterator[requests.Response]:
-    """The answer behind all redirects, its body not read yet."""
+    """The answer at the end of all redirects; its body has not been read yet."""
     with _Session() as session, deadline(visible_url(url), TIMEOUT):
         for _ in range(MOST_REDIRECTS + 1):
             answer = _ask(session, method, url, body)
@@ -162,7 +170,8 @@ def _answer(method: str, url: str, body: bytes | None) -> Iterator[requests.Resp
 
 def _ask(session: requests.Session, method: str, url: str, body: bytes | None) -> requests.Response:
     with translated(visible_url(url), Exception):
-        # A proxy from the environment is for the world, not for this machine.
+        # A directory on this machine is asked directly, even if the environment names a proxy: a
+        # proxy elsewhere would take the address for its own machine.
         is_here = is_loopback(urlsplit(url).hostname or "")
         if not is_here:
             _check_proxy(url)
@@ -180,12 +189,12 @@ def _ask(session: requests.Session, method: str, url: str, body: bytes | None) -
         except requests.exceptions.ProxyError as error:
             raise ProxyError(
                 f"{visible_url(url)} can't be reached: the proxy that {_proxy(url)[1]} names "
-                "doesn't answer as one"
+                f"doesn't answer as a proxy; correct or unset {_proxy(url)[1]}"
             ) from error
 
 
 def _check_proxy(url: str) -> None:
-    """Raises ProxyError for one of a kind that requests can't use."""
+    """Raises ProxyError for a SOCKS proxy, which requests can't use without another library."""
     proxy, variable = _proxy(url)
     if proxy.lower().startswith("socks"):
         raise ProxyError(
@@ -195,7 +204,7 @@ def _check_proxy(url: str) -> None:
 
 
 def _proxy(url: str) -> tuple[str, str]:
-    """The proxy for a URL, and the environment's variable that names it; empty without one."""
+    """(the proxy for a URL, the environment variable that names it); the proxy is "" for none."""
     proxy = select_proxy(url, get_environ_proxies(url)) or ""
     names = (f"{urlsplit(url).scheme}_proxy", "all_proxy")
     variables = [name for name in os.environ if name.lower() in names and os.environ[name] == proxy]
@@ -203,14 +212,15 @@ def _proxy(url: str) -> tuple[str, str]:
 
 
 def _is_redirect(method: str, answer: requests.Response) -> bool:
+    # 303 asks for a GET, which would lose the body of a POST.
     return answer.status_code in _SAME_METHOD or (method == "GET" and answer.status_code == 303)
 
 
 def _target(url: str, answer: requests.Response) -> str:
-    """Where a redirect leads. Raises RemoteFormatError."""
+    """The URL that a redirect names. Raises RemoteFormatError for one that isn't followed."""
     where = f"{visible_url(url)} redirects to"
     try:
-        # Headers are bytes that http.client reads as Latin-1.
+        # http.client reads the bytes of headers as Latin-1; servers send UTF-8.
         location = answer.headers.get("Location", "").encode("latin-1").decode()
         before, after = urlsplit(url), urlsplit(urljoin(url, location))
         places = _place(before), _place(after)
@@ -220,15 +230,21 @@ def _target(url: str, answer: requests.Response) -> str:
         ) from error
     shown = visible_url(after.geturl())
     if after.scheme not in ("http", "https") or after.hostname != before.hostname:
-        raise RemoteFormatError(f"{where} {shown}, which is another host; it isn't followed")
+        raise RemoteFormatError(
+            f"{where} {shown}, which is on another host, so the redirect isn't followed"
+        )
+    # With http, only the path may change: another port is another service of that host.
     if after.scheme != "https" and places[0] != places[1]:
-        raise RemoteFormatError(f"{where} {shown}, which is less safe; it isn't followed")
+        raise RemoteFormatError(
+            f"{where} {shown}, which is less safe, so the redirect isn't followed"
+        )
+    # The user name and password of the first URL go along; those of the redirect are the server's.
     user, at, _ = before.netloc.rpartition("@")
     return after._replace(netloc=f"{user}{at}{after.netloc.rpartition('@')[2]}").geturl()
 
 
 def _place(url: SplitResult) -> tuple[str, int | None]:
-    """Raises ValueError for a port that is none."""
+    """(scheme, port). Raises ValueError for a port that isn't valid."""
     return url.scheme, url.port
 
 
