@@ -1,4 +1,9 @@
-"""Servers that start, or say why they can't."""
+"""Servers at a port or a UNIX socket: they start, or raise an error that says why they can't.
+
+A UNIX socket is a file, which stays when its process is killed. The next start removes such a file,
+but never one on which a program listens. A lock of the folder keeps two starts from removing each
+other's file.
+"""
 
 import _socket
 import errno
@@ -23,21 +28,22 @@ _HINTS = {
     errno.EACCES: "; another port can be chosen with --port",
     errno.EADDRNOTAVAIL: "; this machine doesn't have that address",
 }
-_LONGEST_UNIX = 107  # bytes: sun_path has 108, with a zero at the end
-_BACKLOG = 1024  # connections that wait to be accepted
-_PAUSE = 0.1  # seconds until the next attempt when nothing can be accepted
+_LONGEST_UNIX = 107  # bytes of a UNIX socket's path: sun_path has 108, with a zero at the end
+_BACKLOG = 1024  # connections that wait to be accepted; the system refuses more
+_PAUSE = 0.1  # seconds until the next attempt when no connection can be accepted
 
 log = logging.getLogger(__name__)
 
 
 class PatientAccept:
-    """For servers of gevent: when nothing can be accepted, they wait a moment and go on.
+    """For gevent's servers: when a connection can't be accepted, they wait a moment and go on.
 
-    Theirs would print a report each time.
+    gevent by itself would print a traceback for each attempt. Without descriptors there are many,
+    because the connection stays in the backlog.
     """
 
     def do_read(self) -> Any:
-        """The next connection, or None."""
+        """Accept the next connection; None if there is none to be had."""
         server: Any = self
         try:
             return super().do_read()  # type: ignore[misc]
@@ -46,6 +52,7 @@ class PatientAccept:
                 raise
             if not lack_of_descriptors(error):
                 log.debug("a connection was not accepted: %s", error)
+            # What gevent does in the same case, but without its report and its growing delay.
             server.stop_accepting()
             server._timer = server.loop.timer(_PAUSE)
             server._timer.start(server._start_accepting_if_started)
@@ -53,13 +60,13 @@ class PatientAccept:
 
 
 class Server(PatientAccept, StreamServer):
-    """A server whose backlog has room for many at once."""
+    """A TCP or UNIX server with room for many connections that wait to be accepted."""
 
     backlog = _BACKLOG
 
 
 def listen(server: StreamServer) -> NodeAddress:
-    """Start `server`; returns where it listens, with the port that the system chose for a 0.
+    """Start `server`, and return where it listens. For port 0, the system has chosen a port.
 
     Raises ListenError.
     """
@@ -67,19 +74,20 @@ def listen(server: StreamServer) -> NodeAddress:
         server.start()
     except OSError as error:
         where = "{}, port {}".format(*server.address)
-        # gevent has added where, as Python writes it.
+        # gevent has appended the address as a Python tuple, but ours says it for people.
         error.strerror = error.strerror and error.strerror.removesuffix(f": {server.address}")
         raise _refusal(where, error, _HINTS.get(error.errno or 0, "")) from error
     return listening_address(server)
 
 
 def is_here(ip: str) -> bool:
-    """Whether it is an address of this machine; so is one of which that can't be told."""
+    """Whether `ip` is an address of this machine; True also where that can't be told."""
     if is_loopback(ip):
         return True
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
-        # Not gevent's, which would begin a hub in a thread.
+        # Only own addresses can be bound. This runs in a thread, too, where a gevent socket would
+        # make a second hub, so it is the standard library's.
         with closing(_socket.socket(family, socket.SOCK_DGRAM)) as probe:
             probe.bind((ip, 0))
     except OSError as error:
@@ -94,9 +102,10 @@ def listening_address(server: StreamServer) -> NodeAddress:
 
 @contextmanager
 def unix_address(path: Path) -> Iterator[str]:
-    """`path` in a form that a UNIX socket takes: their names are short, folders may be deep.
+    """`path` in a form that a UNIX socket takes. Raises OSError.
 
-    Raises OSError.
+    The system allows only 107 bytes for the path of a socket. A longer path is reached through a
+    descriptor of its folder, which is open while this is entered.
     """
     if len(os.fsencode(path)) <= _LONGEST_UNIX:
         yield str(path)
@@ -109,16 +118,18 @@ def unix_address(path: Path) -> Iterator[str]:
 
 
 class UnixListener:
-    """A UNIX socket that this user alone can connect to, and its place in the file system."""
+    """A UNIX socket to which only this user can connect, and its file."""
 
     def __init__(self, path: Path) -> None:
         """Listen. Raises ListenError, LockedError."""
         self.socket = socket.socket(socket.AF_UNIX)
         self._path = path
         try:
-            # Before the file is there: nobody can be quicker than its mode.
+            # The file takes its mode from the socket when bind makes it. A chmod after bind would
+            # be too late for a program of another user that connects in between.
             os.fchmod(self.socket.fileno(), 0o600)
-            # It listens before anybody else looks whether it does.
+            # Between bind and listen, another start would find a socket that refuses connections,
+            # take it for one of a dead process, and remove it. The lock makes that start wait.
             with _locked(path.parent):
                 self._bind()
                 self.socket.listen(_BACKLOG)
@@ -131,11 +142,11 @@ class UnixListener:
             raise _refusal(f"{UNIX}{path}", error) from error
 
     def close(self) -> None:
-        """Stop listening, and leave nothing behind."""
+        """Stop listening, and remove the file."""
         self.socket.close()
-        # What can't be removed, the next start removes.
+        # A file that can't be removed now is removed by the next start.
         with suppress(OSError, LockedError), _locked(self._path.parent):
-            # By now somebody else's may be there.
+            # Since the socket was closed, another process may have put its own file there.
             if _identity(self._path) == self._file:
                 self._path.unlink(missing_ok=True)
 
@@ -150,10 +161,13 @@ class UnixListener:
                 self.socket.bind(address)
 
     def _remove_left_over(self, address: str) -> None:
+        """Remove the socket that a dead process left. Raises OSError for anything else."""
         if not stat.S_ISSOCK(self._path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, "a file is there that is no socket")
+            raise FileExistsError(errno.EEXIST, "there is a file that is no socket")
         with socket.socket(socket.AF_UNIX) as probe:
+            # Not blocking: with a full backlog, connect would wait for the other program.
             probe.setblocking(False)
+            # Only a socket on which nobody listens refuses; any other outcome is no proof.
             if probe.connect_ex(address) != errno.ECONNREFUSED:
                 raise OSError(errno.EADDRINUSE, "another program listens there")
         self._path.unlink()
@@ -161,17 +175,18 @@ class UnixListener:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Nobody else starts or ends a socket of ours in this folder meanwhile. Raises LockedError."""
+    """No other nym-client binds or removes a socket in this folder inside. Raises LockedError."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder))
         except ConfigError as error:
-            # File systems over a network may know no locks of folders: then without.
+            # Some network file systems have no locks for folders. There it goes on without one.
             log.debug("%s", error)
         yield
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """(device, inode), which differ for another file at the same path; None if there is none."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,7 +1,8 @@
-"""Names as this machine has them, asked for in threads that a dead name server may hold.
+"""Looks up names in threads of their own, and answers for localhost without a name server.
 
-localhost is this machine, whatever a name server says (RFC 6761, section 6.3), by both families:
-where there is no /etc/hosts, as in a container of one file, the system would ask one.
+A name server that doesn't answer blocks these threads, and nothing else. localhost is always this
+machine (RFC 6761, section 6.3), by IPv4 and IPv6. Without /etc/hosts, as in a container that holds
+only the program, the system would ask a name server for localhost, which could name any machine.
 """
 
 import _socket
@@ -12,15 +13,17 @@ from gevent.resolver.thread import Resolver as ThreadResolver
 from nym.net.threads import Threads
 from nym.wire.addresses import is_localhost
 
-ADDRESS = "127.0.0.1"  # where localhost listens
+ADDRESS = "127.0.0.1"  # where a server listens that is told to listen on localhost
 ADDRESSES = (ADDRESS, "::1")
 THREADS = 8
 
 
 class NameThreads(Threads):
-    """Threads that do nothing but ask for names."""
+    """Threads that only look up names."""
 
     def _as_meant(self, outcome: Any) -> Any:
+        # Python raises UnicodeError for a name that can't be encoded, such as one with a label of
+        # more than 63 characters. Callers expect what the system raises for names it doesn't know.
         if isinstance(outcome, UnicodeError):
             refusal = _socket.gaierror(_socket.EAI_NONAME, "not the name of a host")
             refusal.__cause__ = outcome
@@ -29,7 +32,7 @@ class NameThreads(Threads):
 
 
 class Resolver(ThreadResolver):
-    """gevent's default, but for that name, and with threads of its own."""
+    """gevent's default resolver, except for localhost, and with threads of its own."""
 
     def __init__(self, hub: Any = None) -> None:
         super().__init__(hub)
@@ -43,7 +46,8 @@ class Resolver(ThreadResolver):
         for ip in ADDRESSES:
             try:
                 found += _socket.getaddrinfo(ip, port, *arguments, **named)
-            except _socket.gaierror as error:  # another family is asked for, or there is none
+            # The caller wants the other family, or this machine has no IPv6.
+            except _socket.gaierror as error:
                 refusal = error
         if not found:
             raise refusal
@@ -55,5 +59,5 @@ class Resolver(ThreadResolver):
 
 
 def numeric(host: Any) -> Any:
-    """What to listen on in the place of a host's name; any other than localhost stays as it is."""
+    """127.0.0.1 for localhost; any other host as it is."""
     return ADDRESS if is_localhost(host) else host

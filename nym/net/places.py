@@ -1,15 +1,16 @@
-"""Which of a name's addresses takes connections.
+"""Remembers which of a name's addresses takes connections (docs/protocol/directory.md, "Names").
 
-A node of 0.4 that announces a name listens at one of its addresses: at the first that its own
-machine has for it. What shows is known to the whole process, as it is with the system's names:
+A node of 0.4 that announces a name listens at only one of the name's addresses: the first that its
+own machine has for the name. The address to use is, for the whole process,
 
-- An address that took this process's last connection, or a trial, goes before others of its name
-  at the same port. Where a connection fails there, the others are tried, and one of them leads.
-- Else one at whose IP address something else of the network took a connection.
-- Else the first: IPv4 before IPv6, then the system's order.
+- the one that took the last connection, or the last trial, at this port; when a connection there
+  fails, the other addresses of the name are tried, and one that answers is used from then on;
+- else one at whose IP address another node took a connection;
+- else the first: IPv4 before IPv6, then in the system's order.
 
-A trial, a connection that says nothing, is made on this machine only: from elsewhere it would show
-a mixnode of a later layer who uses it. So behind the first hop the second rule has to do.
+A trial is a connection over which nothing is sent. Trials are made on this machine only: elsewhere,
+one would show a mixnode of a later layer who uses it. So for nodes behind the first hop, only the
+last two rules apply.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,9 @@ from typing import TypeVar
 
 from nym.wire.addresses import NodeAddress
 
-MOST = 20_000  # addresses that are remembered; the longest known go
+# Addresses that each table holds; the one noted longest ago goes first. Anybody can post names to a
+# directory, so without a limit the tables would grow for ever.
+MOST = 20_000
 
 Places = tuple[NodeAddress, ...]
 Key = TypeVar("Key")
@@ -25,38 +28,39 @@ Value = TypeVar("Value")
 
 
 class Experience:
-    """What connections have shown, of addresses of names that have several."""
+    """What connections have shown about the addresses of names that have several."""
 
     def __init__(self) -> None:
-        self._alike: dict[NodeAddress, Places] = {}
-        self._takes: dict[NodeAddress, None] = {}
-        self._shown_by: dict[str, NodeAddress] = {}  # by IP address
+        self._alike: dict[NodeAddress, Places] = {}  # all addresses of the same name and port
+        self._takes: dict[NodeAddress, None] = {}  # a set in the order of the last connections
+        self._shown_by: dict[str, NodeAddress] = {}  # IP address -> who took a connection there
 
     def note(self, places: Places) -> None:
-        """They are those of one name and port."""
+        """`places` are the addresses of one name and port."""
         for place in places:
             _put(self._alike, place, places)
 
     def best(self, places: Places) -> NodeAddress:
-        """The one to use of a name's addresses, of which there is at least one."""
+        """Which of a name's addresses to use; there must be at least one."""
         good = [place for place in places if place in self._takes]
         hinted = [place for place in places if place.ip in self._shown_by]
         return (*good, *hinted, *places)[0]
 
     def in_turn(self, address: NodeAddress) -> Iterable[NodeAddress]:
-        """The addresses to try where this one is wanted."""
+        """The addresses to try, in this order, for a connection to `address`."""
         places = self._alike.get(address, ())
         others = [place for place in places if place != address]
+        # False sorts before True. The sort is stable, so `address` comes first among equals.
         return sorted((address, *others), key=lambda place: place not in self._takes)
 
     def took(self, address: NodeAddress) -> None:
-        """It took a connection."""
+        """A connection to `address` succeeded."""
         if address in self._alike:
             _put(self._takes, address, None)
             _put(self._shown_by, address.ip, address)
 
     def refused(self, address: NodeAddress) -> None:
-        """It didn't."""
+        """A connection to `address` failed."""
         self._takes.pop(address, None)
         if self._shown_by.get(address.ip) == address:
             del self._shown_by[address.ip]
@@ -66,7 +70,7 @@ experience = Experience()
 
 
 def _put(known: dict[Key, Value], key: Key, value: Value) -> None:
-    known.pop(key, None)
+    known.pop(key, None)  # without this, a known key would keep its old place in the order
     known[key] = value
     if len(known) > MOST:
         del known[next(iter(known))]

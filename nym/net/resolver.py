@@ -1,8 +1,9 @@
-"""Names of nodes to IP addresses, beforehand: a Sphinx header holds addresses, not names.
+"""Looks up the names of nodes before they are needed: a Sphinx header holds addresses, not names.
 
-A round takes what is known when it has waited long enough. Lookups go on meanwhile, in threads of
-their own, and what they find is there for the next round: a name server that never answers costs a
-round its time-out, at most, and nobody else anything.
+One call of `resolve` is a round. A round waits for a limited time and returns the addresses that
+are known by then. Lookups that take longer go on in threads of their own, and the next round has
+their results. So a name server that never answers delays a round by TIMEOUT at most, and delays
+nothing else.
 """
 
 import _socket
@@ -29,25 +30,27 @@ from nym.wire.addresses import (
     split_host,
 )
 
-LIFETIME = 600.0  # seconds that an answer is used
-LIFETIME_HERE = 60.0  # of this machine's own addresses, which cost nobody anything
-RETRY = 30.0  # seconds until a name that has no address is asked for again
+LIFETIME = 600.0  # seconds for which an answer is used
+LIFETIME_HERE = 60.0  # the same for names of this machine, whose lookup asks no name server
+RETRY = 30.0  # seconds until a name without an address is looked up again
 TIMEOUT = 5.0  # seconds for a whole round
-GRACE = 1.0  # of these, for new names that the network can do without
-AT_ONCE = 16
-MOST_WAITING = 4000  # names that are asked for and wait for their turn
-MOST_NAMED = 3  # in one line of the log
+GRACE = 1.0  # seconds of these for new names, if the network is whole without them
+AT_ONCE = 16  # lookups at the same time, each in its thread
+# Lookups that run or wait for a thread. Anybody can post names to a directory, and each waiting
+# lookup is a greenlet.
+MOST_WAITING = 4000
+MOST_NAMED = 3  # names in one line of the log
 
 log = logging.getLogger(__name__)
 
 
 class _Known(NamedTuple):
-    places: Places  # none where it has no address
-    until: float
+    places: Places  # empty if the name has no address
+    until: float  # the monotonic time at which it is looked up again
 
 
 class Resolver:
-    """Looks up names, and remembers the answers until there are newer ones."""
+    """Looks up names, and remembers each answer until a newer lookup finds another."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
@@ -56,8 +59,8 @@ class Resolver:
         self._late: frozenset[str] = frozenset()  # had no address at the end of the last round
         self._allows: Callable[[NodeAddress], bool] = lambda _: True
         self._free = BoundedSemaphore(AT_ONCE)
-        self._threads: NameThreads | None = None
-        self._came = Event()
+        self._threads: NameThreads | None = None  # made for the first name; most networks have none
+        self._came = Event()  # set when a lookup ends
 
     def resolve(
         self,
@@ -67,11 +70,12 @@ class Resolver:
     ) -> dict[str, NodeAddress]:
         """The addresses of those `host:port` texts that have one, after at most TIMEOUT seconds.
 
-        `is_enough` says whether some of them will do: then no name is waited for that had its
-        chance already, and a new one only for GRACE seconds. A name's addresses that aren't allowed
-        are passed over, unless it has no others.
+        `is_enough` says whether the addresses so far make a whole network. If they do, a name that
+        had no address in the last round isn't waited for, and a new name only for GRACE seconds.
+        Addresses that `allows` refuses are used only for a name that has no others.
         """
         self._allows = allows
+        # In a thread: reading thousands of addresses takes the hub's time for 150 ms.
         numeric = beside_the_hub(_numeric, hosts)
         self._wanted = frozenset(hosts) - numeric.keys()
         self._known = {host: known for host, known in self._known.items() if host in self._wanted}
@@ -88,8 +92,9 @@ class Resolver:
         }
 
     def _begin(self) -> None:
-        """Ask for those whose answers are missing or old."""
+        """Start lookups of the names whose answers are missing or old."""
         now = time.monotonic()
+        # `_pending` has lookups of earlier rounds, too, that haven't ended.
         for host in sorted(self._wanted - self._pending):
             known = self._known.get(host)
             if (known is None or known.until <= now) and len(self._pending) < MOST_WAITING:
@@ -100,17 +105,18 @@ class Resolver:
         grace, end = time.monotonic() + GRACE, time.monotonic() + TIMEOUT
         while missing := self._without_address() & self._pending:
             now = time.monotonic()
-            is_graceful = now < grace and not missing <= self._late
-            if now >= end or (not is_graceful and is_enough()):
+            # There is a new name among those that are missing, and its second isn't over.
+            is_new_in_time = now < grace and not missing <= self._late
+            if now >= end or (not is_new_in_time and is_enough()):
                 break
             self._came.clear()
-            self._came.wait((grace if is_graceful else end) - now)
+            self._came.wait((grace if is_new_in_time else end) - now)
 
     def _without_address(self) -> frozenset[str]:
         return self._wanted - self._addresses().keys()
 
     def _say(self) -> None:
-        """Which names have no address, and which have one now: once."""
+        """Log the names that have no address, and those that have one again, once each."""
         missing = self._without_address()
         if new := missing - self._late:
             log.warning(
@@ -126,14 +132,16 @@ class Resolver:
     def _look_up(self, host: str) -> None:
         try:
             with self._free:
+                # While it waited for its turn, the directory may have stopped listing the name.
                 if host in self._wanted:
                     self._note(host, self._find(*split_host(host)))
         finally:
+            # Whatever was raised, the round must not wait for it, and the next one may try again.
             self._pending.discard(host)
             self._came.set()
 
     def _find(self, name: str, port: int) -> Places:
-        """All of a name's addresses."""
+        """All addresses of a name; none if it has none or can't be looked up."""
         if is_localhost(name):
             return tuple(NodeAddress(ip, port) for ip in ADDRESSES)
         if self._threads is None:
@@ -145,22 +153,27 @@ class Resolver:
         except OSError as error:
             log.debug("%s has no address: %s", name, error)
             return ()
-        # IPv4 first: most of those that announce a name of both families listen there.
+        # IPv4 first: most nodes whose name has addresses of both families listen on IPv4. The sort
+        # is stable, so within a family the system's order stays.
         found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        # An address with a scope, such as fe80::1%eth0, has no place in a Sphinx header.
         ips = dict.fromkeys(str(entry[4][0]) for entry in found if "%" not in str(entry[4][0]))
         return tuple(NodeAddress(ip, port) for ip in ips)
 
     def _note(self, host: str, places: Places) -> None:
         now = time.monotonic()
         if not places:
-            before = self._known.get(host)  # an address stays until there is another one
+            # A name server that is down for a while must not remove a node: its address stays until
+            # another one is found.
+            before = self._known.get(host)
             self._known[host] = _Known(before.places if before else (), now + RETRY)
             return
+        # If none is allowed, one is kept all the same, so that the judge can say why it isn't.
         places = tuple(filter(self._allows, places)) or places[:1]
         is_here = all(is_loopback(place.ip) for place in places)
         if len(places) > 1:
             experience.note(places)
-            if is_here:
+            if is_here:  # elsewhere, a trial would show who uses the node (nym.net.places)
                 _try_all(places)
         self._known[host] = _Known(places, now + (LIFETIME_HERE if is_here else LIFETIME))
 
@@ -170,6 +183,7 @@ def _numeric(hosts: Iterable[str]) -> dict[str, NodeAddress]:
 
 
 def _try_all(places: Places) -> None:
+    """Connect to each; try_connection notes for `experience` which of them takes connections."""
     for place in places:
         try:
             try_connection(place)

@@ -1,26 +1,31 @@
-"""Work in spells: long computations let everything else have its turn meanwhile.
+"""Lets long work pause, so that other greenlets, sockets and timers have their turn.
 
-Packets leave and pulls happen at moments that must not show what an application does, so nobody
-keeps the loop for more than a few milliseconds.
+Packets must leave, and pulls must happen, at times that don't depend on what an application does.
+A greenlet that works for 100 ms would delay them, which an observer could see. So no greenlet keeps
+the loop for more than a few milliseconds (tests/test_long_messages.py measures it).
 """
 
 import time
 
 import gevent
 
-LONGEST = 0.002  # seconds of work without a rest
-# gevent.sleep(0) lets other greenlets run, but not what waits for sockets or timers.
+LONGEST = 0.002  # seconds of work between two rests
+# gevent.sleep(0) would let other greenlets run, but not those that wait for sockets or timers: the
+# loop looks at these only when it waits itself.
 _SHORTEST_SLEEP = 1e-6
 
 
 class Spell:
-    """The work of one greenlet. Between pieces of it, each well under LONGEST, it calls `rest`."""
+    """The work of one greenlet.
+
+    It calls `rest` between pieces of its work, each of which takes far less than LONGEST.
+    """
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
 
     def rest(self) -> None:
-        """Let all others have their turn, if the last time was long enough ago."""
+        """Let everything else have its turn, if the last rest was more than LONGEST ago."""
         if time.perf_counter() - self._began > LONGEST:
             gevent.sleep(_SHORTEST_SLEEP)
             self._began = time.perf_counter()

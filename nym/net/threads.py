@@ -1,7 +1,8 @@
-"""Work that is too long for the hub, in threads; the hub goes on meanwhile.
+"""Runs work in threads that would keep the hub for too long.
 
-What a peer says can be megabytes, and a second of work on it would show in the stream. In a thread
-it takes turns with the hub, a few milliseconds each.
+A peer's answer can have megabytes, and reading it in the hub would stop the stream of packets for
+up to a second, which an observer could see. Python lets a thread and the hub take turns of a few
+milliseconds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,11 @@ Result = TypeVar("Result")
 
 
 class Threads(ThreadPool):
-    """Raises where it is asked what a thread raised: gevent would print that, too."""
+    """A thread pool that raises in the caller what a function raised in its thread.
+
+    gevent's own pool does so, too, but also prints a traceback. So an exception leaves the thread
+    as a value.
+    """
 
     def apply(
         self,
@@ -29,20 +34,24 @@ class Threads(ThreadPool):
         return _result(self._as_meant(outcome))
 
     def _as_meant(self, outcome: Any) -> Any:
-        """What is given, or raised, in the place of an outcome."""
+        """What to return, or to raise, in place of `outcome`; for subclasses to change."""
         return outcome
 
 
 def beside_the_hub(function: Callable[..., Result], *arguments: Any) -> Result:
-    """What `function` returns, or raises. Nobody else may change what it works on meanwhile.
+    """Call `function` in a thread; return what it returns, or raise what it raises.
 
-    Raises OwnFaultError where no thread can be started.
+    Other greenlets run meanwhile, so they must not change what `function` works on. `function` must
+    not use gevent, which would make a second hub in the thread. Raises OwnFaultError where no
+    thread can be started.
     """
     task = _Task(function, arguments)
     try:
         outcome = gevent.get_hub().threadpool.apply(task)
     except Exception as error:
-        task.is_wanted = False  # gevent has it in its queue still
+        # The task is still in gevent's queue. A thread that starts later would run it, at a time
+        # when the caller has gone on.
+        task.is_wanted = False
         raise OwnFaultError(f"a thread can't be started: {error}") from error
     result: Result = _result(outcome)
     return result
@@ -61,7 +70,7 @@ class _Task:
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...], named: Any) -> Any:
     try:
         return function(*arguments, **named)
-    except Exception as error:  # noqa: BLE001 - raised again where it is asked for
+    except Exception as error:  # noqa: BLE001 - raised again in the caller's greenlet
         return error
 
 

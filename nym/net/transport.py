@@ -1,4 +1,4 @@
-"""Bytes over TCP, each exchange with a limit on its length and a time for all of it."""
+"""Exchanges bytes with nodes over TCP; each exchange has a limit on its length and on its time."""
 
 import logging
 import socket
@@ -11,9 +11,9 @@ from nym.net.descriptors import lack_of_descriptors
 from nym.net.places import experience
 from nym.wire.addresses import NodeAddress
 
-TIMEOUT = 10.0  # seconds, for a whole exchange
-PACKET_TIMEOUT = 5.0
-TRIAL_TIMEOUT = 1.0
+TIMEOUT = 10.0  # seconds for a whole exchange
+PACKET_TIMEOUT = 5.0  # seconds to connect and hand over one packet
+TRIAL_TIMEOUT = 1.0  # seconds to connect; trials stay on this machine, where this takes no time
 _CHUNK = 1 << 16
 
 log = logging.getLogger(__name__)
@@ -25,35 +25,37 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     Raises UnreachableError.
     """
     with _connection(address, PACKET_TIMEOUT) as connection:
-        # A node takes what its first read() brings for the whole packet.
+        # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
+        # not `sendall`, which would write the rest later: the node would see two broken packets.
         sent = connection.send(packet)
         if sent != len(packet):
             raise UnreachableError(f"{address} took {sent} of {len(packet)} bytes")
 
 
 def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
-    """One request, the writing half shut down, and the answer: at most `longest` bytes of it.
+    """Write a request, shut down the writing half, and read at most `longest` bytes of the answer.
 
-    An answer that breaks off, or doesn't end, is what there is of it: a provider has deleted it
-    already. Raises UnreachableError where there is nothing.
+    An answer that breaks off, or doesn't end in time, is returned as far as it came: the provider
+    has already deleted the messages in it. Raises UnreachableError if not a single byte came.
     """
     answer = bytearray()
     try:
         with _connection(address, TIMEOUT) as connection:
             connection.sendall(request)
-            with suppress(OSError):  # a peer that has hung up already may have answered before
+            # A peer may answer and close before this. Its answer can still be read.
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
             for chunk in read_to_end(connection, longest):
                 answer += chunk
     except UnreachableError as error:
         if not answer:
             raise
-        log.debug("an answer of which only %d bytes came: %s", len(answer), error)
+        log.debug("only %d bytes of an answer arrived: %s", len(answer), error)
     return bytes(answer)
 
 
 def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
-    """What comes until the peer shuts down, or until there are `longest` bytes."""
+    """Yield what arrives until the peer shuts down its side, or `longest` bytes are there."""
     missing = longest
     while missing and (chunk := connection.recv(min(missing, _CHUNK))):
         missing -= len(chunk)
@@ -61,7 +63,7 @@ def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
 
 
 def try_connection(address: NodeAddress) -> None:
-    """Connect, and say nothing. Raises UnreachableError."""
+    """Connect, and send nothing. Raises UnreachableError."""
     with deadline(str(address), TRIAL_TIMEOUT), translated(str(address)):
         _connect(address, None).close()
 
@@ -77,16 +79,20 @@ def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]
 
 
 def _connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
-    """A connection to it, or to another address of the same name; none may take all the time."""
+    """A connection to `address`, or to another address of the same name. Raises OSError.
+
+    Each address has its share of `seconds`, so that a silent one leaves time for the others.
+    """
     *others, last = experience.in_turn(address)
     for place in others:
         try:
             return _connect(place, seconds / (len(others) + 1))
         except OSError as error:
+            # Without descriptors the other addresses fail in the same way.
             if lack_of_descriptors(error):
                 raise
-            log.debug("%s doesn't answer, another address of its name may: %s", place, error)
-    return _connect(last, None)
+            log.debug("%s doesn't answer, trying another address of its name: %s", place, error)
+    return _connect(last, None)  # limited by the deadline of the whole exchange
 
 
 def _connect(place: NodeAddress, seconds: float | None) -> socket.socket:
@@ -96,8 +102,11 @@ def _connect(place: NodeAddress, seconds: float | None) -> socket.socket:
         connection.settimeout(seconds)
         connection.connect((place.ip, place.port))
         connection.settimeout(None)
-    except BaseException as error:  # gevent's time-outs, too
+    except BaseException as error:
+        # BaseException, because a greenlet that is killed here gets a GreenletExit, which is no
+        # Exception. Otherwise the socket would stay open.
         connection.close()
+        # The deadline of the whole exchange, which is no OSError, is nothing against this address.
         if isinstance(error, OSError):
             experience.refused(place)
         raise

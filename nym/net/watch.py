@@ -1,7 +1,7 @@
-"""Greenlets that are looked after: one that dies is logged and started again, alone.
+"""Starts greenlets, and starts those again that die; the others go on.
 
-Also the two ways in which the client's parts run: at a schedule's deadlines, and once per outage
-in the log.
+Also here: `run_schedule`, which calls a part of the client at its deadlines, and `Outage`, which
+logs once when something stops working and once when it works again.
 """
 
 import logging
@@ -15,15 +15,15 @@ import gevent
 from nym.errors import DescriptorsError, NymError, RemoteError
 from nym.timing import Backoff, Schedule
 
-FIRST_RESTART = 1.0
+FIRST_RESTART = 1.0  # seconds until a greenlet that died is started again; doubled each time
 LONGEST_RESTART = 60.0
-STEADY = 60.0  # seconds of running after which a death is the first one again
+STEADY = 60.0  # after so many seconds of running, the wait starts at FIRST_RESTART again
 
 log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Starts greenlets, restarts those that die, and ends all of them."""
+    """Starts greenlets, starts those again that die, and ends all of them."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -31,7 +31,7 @@ class Watch:
         self._has_stopped = False
 
     def start(self, name: str, run: Callable[[], None]) -> None:
-        """Run `run` in a greenlet of its own, again and again."""
+        """Call `run` in a greenlet of its own, and again whenever it returns or raises."""
         greenlet = gevent.spawn(self._keep_running, name, run)
         greenlet.name = name
         self._greenlets.append(greenlet)
@@ -49,9 +49,11 @@ class Watch:
             started = time.monotonic()
             try:
                 run()
+                # `run` should never return. Said once: it may return again and again.
                 log.log(level, "%s ended by itself; it is started again", name)
                 level = logging.DEBUG
             except gevent.GreenletExit:
+                # Only `stop` is meant to end it. Some other part may have killed it by mistake.
                 if self._has_stopped:
                     raise
                 log.warning("%s was killed; it is started again", name)
@@ -65,13 +67,15 @@ class Watch:
 def run_schedule(schedule: Schedule, tick: Callable[[], None]) -> None:
     """Call `tick` at each deadline, for ever."""
     while True:
+        # Deadlines follow from the deadline before, not from when `tick` was done: otherwise the
+        # stream of packets would become slower while the client is busy.
         gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
         tick()
         schedule.advance(time.monotonic())
 
 
 class Outage:
-    """Says once that something doesn't work, and once that it works again."""
+    """Logs once that something doesn't work, and once that it works again."""
 
     def __init__(
         self, log: logging.Logger, what: str, meanwhile: str = "trying again until it works"
@@ -79,12 +83,12 @@ class Outage:
         self._log = log
         self._what = what
         self._meanwhile = meanwhile
-        self.reason: str | None = None  # while it lasts, what went wrong last
+        self.reason: str | None = None  # the last failure's text while the outage lasts, for status
         self._is_said = False
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """A peer's failure inside becomes an outage, and goes no further."""
+        """Turn a RemoteError raised inside into an outage, and don't let it go further."""
         try:
             yield
         except RemoteError as error:
@@ -93,15 +97,15 @@ class Outage:
             self.ends()
 
     def begins(self, error: NymError) -> None:
-        """It failed; the first time, that is said."""
+        """Note that it failed; log it the first time."""
         self.reason = str(error)
-        # Of descriptors that was said already, once for the whole process.
+        # nym.net.descriptors has logged a lack of descriptors already, once for all parts.
         if not self._is_said and not isinstance(error, DescriptorsError):
             self._log.warning("%s: %s; %s", self._what, error, self._meanwhile)
             self._is_said = True
 
     def ends(self) -> None:
-        """It worked."""
+        """Note that it worked; log it if the failure was logged."""
         if self._is_said:
             self._log.info("%s: works again", self._what)
         self.reason, self._is_said = None, False
