@@ -1,4 +1,4 @@
-"""The client's own socket, in its folder: commands of this user talk to the running client here."""
+"""The control socket in the client's folder, over which commands talk to the running client."""
 
 import socket
 
@@ -7,7 +7,10 @@ from nym.sockets.local import LocalSocket
 
 
 class ControlSocket(LocalSocket):
-    """JSON objects in lines, whatever the socket for applications speaks."""
+    """Always speaks JSON lines, whatever the socket for applications speaks.
+
+    Only this user can connect to it, because it is a UNIX socket (nym.net.listening).
+    """
 
     kind = "control socket"
 

@@ -1,8 +1,9 @@
-"""What is said on one connection, dialect by dialect; no bytes move here.
+"""What is said on one connection: a class for each dialect. No bytes are read or written here.
 
-A conversation takes what was read and gives what is to be written, piece by piece. Whoever asks for
-the next piece has written the one before, so answers don't pile up, and an answer whose last piece
-was written is delivered; what doesn't reach the application stays.
+A conversation takes the bytes that were read, and yields the pieces to write. The caller writes
+each piece before it asks for the next one. So answers never pile up in memory, and when the caller
+asks for more behind an answer's last piece, the whole answer has been written. Only then do the
+messages in it leave the client. If the connection ends before, they stay for another application.
 """
 
 import time
@@ -33,44 +34,47 @@ from nym.wire.requests import (
     Subscribed,
 )
 
-# Seconds that a fetch waits for a message where there is none: messages take one or two, and
-# published programs that wait for one second take the first message of whatever they get. Whoever
-# has just sent something most likely waits for it, or for an answer: one message of a hundred takes
-# longer than three seconds, one of ten thousand longer than six.
+# Seconds that a fetch waits for a message if there is none. Published programs wait for one second
+# after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s
+# on average, one in a hundred takes longer than 3 s, and one in ten thousand longer than 6 s. An
+# application that has just sent something most likely waits for that message or for its answer.
 FETCH_PATIENCE = 2.0
-SENT_PATIENCE = 6.0
-# Messages that are accepted together, by one commit: it takes a few milliseconds.
+SENT_PATIENCE = 6.0  # from the last send on the connection
+# Messages that are accepted together, by one commit of some milliseconds. More would keep others
+# from their turn for longer.
 MOST_TOGETHER = 200
 
 
 class Asked(NamedTuple):
-    """A request, and how either kind of answer to it is written."""
+    """A request, and the functions that write its answer, or the error in its place."""
 
     request: Request
     encode: Callable[[Response], Iterable[bytes]]
     encode_error: Callable[[RequestError], bytes]
     room: Room = UNLIMITED
-    can_wait: bool = False  # until there is something to fetch
+    can_wait: bool = False  # whether a fetch that finds nothing waits for a message
 
 
-# What is said in its turn without asking the service.
+# Writes an answer that doesn't need the service, such as the error for a broken request. It is
+# called when all answers before it have been written.
 Remark = Callable[[], bytes]
 
 
 class Conversation(ABC):
-    """One dialect, on one connection."""
+    """What is said on one connection in one dialect."""
 
     def __init__(self, service: Service) -> None:
-        self.is_over = False  # nothing that follows would be understood
-        self.may_listen: Callable[[], bool] = lambda: True  # one more connection, on its socket
+        self.is_over = False  # whatever follows couldn't be understood, so the connection ends
+        # Whether the socket has a place for one more connection that waits to be told something.
+        self.may_listen: Callable[[], bool] = lambda: True
         self.news = Event()  # set when there may be something to write unasked
         self._service = service
         self._spell = Spell()
-        self._answered: list[Response] = []
-        self._waiting: list[Asked] = []  # a fetch that found nothing, and perhaps its flush
-        self._deadline = 0.0  # of their answers
-        self._sent = -inf  # when something was sent on this connection
-        self._is_watching = False
+        self._answered: list[Response] = []  # encoded, and perhaps not written yet
+        self._waiting: list[Asked] = []  # a fetch that found nothing, perhaps with its flush
+        self._deadline = 0.0  # the monotonic time at which those in `_waiting` are answered
+        self._sent = -inf  # the monotonic time of the last send on this connection
+        self._is_watching = False  # whether the inbox sets `news`
 
     @property
     def is_listening(self) -> bool:
@@ -78,39 +82,41 @@ class Conversation(ABC):
         return bool(self._waiting)
 
     def patience(self) -> float | None:
-        """Seconds until there is something to write unasked, even without news."""
+        """Seconds until `unasked` has to be called even without news; None: no limit."""
         return max(0.0, self._deadline - time.monotonic()) if self._waiting else None
 
     @abstractmethod
     def answer(self, data: bytes) -> Iterator[bytes]:
-        """What to write after `data` was read; maybe nothing yet."""
+        """Yield the pieces to write after `data` was read; none if a request isn't complete yet."""
 
     def rest(self) -> Iterator[bytes]:
-        """What is still to be written when nothing more will be read."""
+        """Yield the pieces that are still to be written when the application sends no more."""
         return self._answer_waiting()
 
     def unasked(self) -> Iterator[bytes]:
-        """What to write without having been asked just now, piece by piece."""
+        """Yield the pieces to write that don't answer a request that was read just now."""
+        # Before looking: what arrives from here on sets it again, so it isn't missed.
         self.news.clear()
         if self._service.has_messages() or time.monotonic() >= self._deadline:
             yield from self._answer_waiting()
 
     def farewell(self, reason: str) -> bytes:
-        """What to write when the client has to go."""
+        """What to write when the client ends the connection, if the dialect has words for it."""
         return b""
 
     @abstractmethod
     def refusal(self, error: RequestError) -> bytes:
-        """What to write in the place of all answers."""
+        """What to write if this connection isn't served at all."""
 
     def _delivered(self) -> None:
-        """All that was answered has been written."""
+        """All answers have been written: the messages in them leave the client."""
         for response in self._answered:
             self._service.delivered(response)
         self._answered.clear()
 
     def end(self) -> None:
-        """Nothing more can be written: keep what was not delivered, or was held back."""
+        """Nothing more can be written: messages that weren't delivered go back into the inbox."""
+        # Each goes back before all others in the inbox, so the last one first keeps their order.
         for response in reversed(self._answered):
             self._service.take_back(response)
         self._answered.clear()
@@ -118,12 +124,11 @@ class Conversation(ABC):
             self._service.inbox.unwatch(self.news.set)
 
     def _serve(self, asked: Iterable[Asked | Remark]) -> Iterator[bytes]:
-        """Answer one after the other; sends that follow each other are accepted together.
-
-        Answers are remembered until they are delivered.
-        """
+        """Answer requests in their order; sends that follow each other share one commit."""
         for is_send, group in groupby(asked, _is_send):
             if is_send:
+                # Answers must come in the order of the requests, so a fetch that waits is answered
+                # first, with what is there.
                 yield from self._answer_waiting()
                 sends = (one for one in group if isinstance(one, Asked))
                 while together := list(islice(sends, MOST_TOGETHER)):
@@ -140,9 +145,11 @@ class Conversation(ABC):
                     yield one()
 
     def _may_wait(self, asked: Asked) -> bool:
-        """Whether the answer may wait for a message: nothing else is asked for meanwhile.
+        """Whether the answer may wait for a message.
 
-        The answer to a flush leaves with those before it.
+        Any other request ends the waiting, because answers keep their order. The exception is the
+        flush behind a fetch: framed applications send one, and its answer leaves in the same write
+        as the answer to the fetch.
         """
         if self._waiting:
             return isinstance(asked.request, Flush) and len(self._waiting) == 1
@@ -161,9 +168,10 @@ class Conversation(ABC):
         if not self._is_watching:
             self._is_watching = True
             self._service.inbox.watch(self.news.set)
-        self.news.set()  # the greenlet that waits for news has to know the deadline
+        self.news.set()  # wakes the greenlet that waits for news, so that it learns the deadline
 
     def _answer_waiting(self) -> Iterator[bytes]:
+        # Taken first: each answer gives other greenlets their turn, and is given only once.
         waiting, self._waiting = self._waiting, []
         for asked in waiting:
             yield from self._answer_one(asked)
@@ -192,10 +200,11 @@ class Conversation(ABC):
             return
         self._answered.append(response)
         yield from asked.encode(response)
+        # The caller has written the last piece, or it wouldn't have come back here.
         self._delivered()
 
     def _perform(self, request: Request, room: Room) -> Response:
-        """Do what is asked. Raises a RequestError."""
+        """Carry out a request. Raises a RequestError."""
         return self._service.answer(request, room)
 
 
@@ -204,7 +213,7 @@ def _is_send(asked: Asked | Remark) -> bool:
 
 
 class RawConversation(Conversation):
-    """Raw bytes: one read is one request, one write its answer."""
+    """Raw bytes: one read is one request, and one write is its answer."""
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
@@ -227,7 +236,7 @@ def _encode_raw(response: Response) -> Iterator[bytes]:
 
 
 class JsonConversation(Conversation):
-    """JSON objects, one per request and one per answer; subscribers get more."""
+    """JSON objects, one per request and one per answer; subscribers get more of them unasked."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
@@ -250,7 +259,7 @@ class JsonConversation(Conversation):
                 yield from self._pack(json_objects.encode_news(news))
 
     def end(self) -> None:
-        """See Conversation; what was on offer is there for others."""
+        """See Conversation; messages on offer to this subscriber are offered to others."""
         try:
             super().end()
         finally:
@@ -260,10 +269,10 @@ class JsonConversation(Conversation):
 
     @abstractmethod
     def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
-        """What to write for one object, which comes in pieces."""
+        """Yield the pieces to write for one object, whose JSON comes in the pieces `texts`."""
 
     def _asked_object(self, body: dict[str, Any]) -> Asked:
-        """What a JSON object asks for. Raises a RequestError."""
+        """The request in a JSON object. Raises a RequestError."""
         request, message_format = json_objects.decode_request(body, self._spell.rest)
         encode = partial(self._encode, message_format)
         return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
@@ -274,11 +283,11 @@ class JsonConversation(Conversation):
         if self._subscription is None:
             if not self.may_listen():
                 raise BusyError(
-                    "busy: as many connections subscribe here as socket.connections in config.toml "
-                    "leaves room for"
+                    "busy: no more connections can subscribe here; to allow more, raise "
+                    "socket.connections in config.toml"
                 )
             self._subscription = self._service.subscribe(request, self.news.set)
-            self.news.set()
+            self.news.set()  # for messages that are there already
         return Subscribed()
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
@@ -294,7 +303,7 @@ class LinesConversation(JsonConversation):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._buffer = LineBuffer()
-        self._is_understood = False  # whether anything was a request
+        self._is_understood = False  # whether any line so far was a request
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
@@ -320,7 +329,9 @@ class LinesConversation(JsonConversation):
         try:
             asked = self._asked_object(json_objects.parse(line, self._spell.rest))
         except RequestError as error:
-            # What only begins like a line may have lines of a stranger behind it (nym.wire.lines).
+            # A packet that a mixnode forwards to this port can have lines behind its first bytes
+            # that a stranger wrote. They must not be carried out, so the connection ends at a first
+            # line that isn't text (nym.wire.lines).
             self.is_over = not (self._is_understood or is_text(line))
             return partial(self._encode_error, error)
         self._is_understood = True

@@ -1,4 +1,7 @@
-"""Framed protobuf; a module of its own, so that protobuf is loaded only where it is spoken."""
+"""Framed protobuf over TCP (docs/protocol/sockets.md, "Framed protobuf").
+
+A module of its own, so that protobuf is loaded only when an application speaks it.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,20 +14,24 @@ from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.requests import Flushed, Response
 from nym.wire.sizes import LONGEST_FRAME
 
-# Answers wait for a flush until there are so many bytes of them.
+# Bytes of answers that are held back until a flush comes.
 MOST_HELD = 4096
 
 
 class FramedConversation(Conversation):
-    """Answers wait for a flush, and leave with its answer in one write."""
+    """Holds answers back until a flush, and writes them together with the flush's own answer.
+
+    The published client reads one answer and drops what arrived with it. If the flush's answer came
+    in a write of its own, that client would take it for the answer to its next request.
+    """
 
     def __init__(self, service: Service, framing: Framing) -> None:
         super().__init__(service)
         self._framing = framing
         self._buffer = FrameBuffer(framing)
-        self._held = bytearray()
-        self._is_flushed = False
-        self._is_first = True
+        self._held = bytearray()  # answers that aren't written yet
+        self._is_flushed = False  # whether the answer to a flush is among them
+        self._is_first = True  # whether no frame has been read yet
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
@@ -37,25 +44,27 @@ class FramedConversation(Conversation):
     def rest(self) -> Iterator[bytes]:
         """See Conversation."""
         yield from self._gather(super().rest())
-        yield from self._let_go()
+        yield from self._release()
 
     def refusal(self, error: RequestError) -> bytes:
         """See Conversation."""
         return self._encode_error(error)
 
     def _gather(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Hold pieces back; yield them when it is time to write."""
         for piece in pieces:
             self._held += piece
-            # A flush that was read with them leaves with its answers, unless they are too many.
+            # Not at MOST_HELD yet: the flush may have been read together with these requests, and
+            # then all answers leave in one write. LONGEST_FRAME limits the memory.
             if self._is_flushed or len(self._held) >= LONGEST_FRAME:
-                yield from self._let_go()
+                yield from self._release()
         if self.is_over or len(self._held) >= MOST_HELD:
-            yield from self._let_go()
+            yield from self._release()
 
     def _delivered(self) -> None:
-        """See Conversation; what was answered is held back as yet."""
+        """Do nothing: the answers are held back, so they aren't delivered yet (`_release`)."""
 
-    def _let_go(self) -> Iterator[bytes]:
+    def _release(self) -> Iterator[bytes]:
         yield bytes(self._held)
         super()._delivered()
         self._held.clear()
@@ -77,7 +86,7 @@ class FramedConversation(Conversation):
         try:
             request = protobuf.decode_request(message)
         except RequestError as error:
-            # If not even the first message is one, this was never a frame.
+            # If the first frame isn't a request, these bytes are most likely not frames at all.
             self.is_over = is_first and isinstance(error, UnknownRequestError)
             return partial(self._encode_error, error)
         return Asked(request, self._encode, self._encode_error, protobuf.ROOM, can_wait=True)

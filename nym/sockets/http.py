@@ -1,6 +1,6 @@
-"""A socket that speaks HTTP: who may talk, and a WebSocket for them.
+"""The socket of `websocket`: reads an HTTP request, and opens a WebSocket if the caller is allowed.
 
-docs/protocol/sockets.md, "WebSocket".
+docs/protocol/sockets.md, "WebSocket" and "Who may talk".
 """
 
 import socket
@@ -26,11 +26,11 @@ from nym.wire.handshake import (
 )
 from nym.wire.origins import Origin, parse_origin
 
-HANDSHAKE_TIME = 10.0  # seconds in which a request has to be complete, and its answer read
+HANDSHAKE_TIME = 10.0  # seconds in which the HTTP request has to be complete
 
 
 class WebSocket(ApplicationSocket):
-    """Opens a WebSocket for whoever may talk."""
+    """Opens a WebSocket for callers that are allowed."""
 
     kind = "websocket"
 
@@ -59,7 +59,8 @@ class WebSocket(ApplicationSocket):
 
     def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
         protocol = new_protocol()
-        slow = HandshakeError(HTTPStatus.REQUEST_TIMEOUT, "no request as yet")
+        slow = HandshakeError(HTTPStatus.REQUEST_TIMEOUT, "no request yet")
+        # The answer is the same whatever the request says, but HTTP expects it behind the request.
         with suppress(HandshakeError), gevent.Timeout(REFUSAL_TIME, slow):
             _read_request(connection, protocol)
         busy = HandshakeError(HTTPStatus.SERVICE_UNAVAILABLE, str(refusal))
@@ -68,13 +69,14 @@ class WebSocket(ApplicationSocket):
 
 
 def _read_request(connection: socket.socket, protocol: ServerProtocol) -> tuple[Request, bytes]:
-    """The request, and what came behind it. Raises HandshakeError, OSError."""
+    """(the HTTP request, the bytes behind it, which are frames). Raises HandshakeError, OSError."""
     head = bytearray()
     while True:
         begin = len(head)
         if not (data := connection.recv(LONGEST_HEAD)):
             raise ConnectionAbortedError("the application hung up before its request was complete")
         head += data
+        # The end may have begun in an earlier read, so the search starts three bytes before `data`.
         end = head.find(HEAD_END, max(0, begin - len(HEAD_END) + 1))
         end = len(head) if end < 0 else end + len(HEAD_END)
         if end > LONGEST_HEAD:
@@ -82,12 +84,13 @@ def _read_request(connection: socket.socket, protocol: ServerProtocol) -> tuple[
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"this port takes WebSockets, whose request has at most {LONGEST_HEAD} bytes",
             )
+        # Only the request: frames behind it are for the conversation, if the caller is allowed.
         protocol.receive_data(head[begin:end])
         if request := received_request(protocol):
             return request, bytes(head[end:])
 
 
 def _own_address(connection: socket.socket) -> str:
-    """Where the connection ends, on this side."""
-    name = connection.getsockname()
+    """The address of this end of the connection, which may stand in the request's Host."""
+    name = connection.getsockname()  # a path for a UNIX socket
     return str(name[0]) if isinstance(name, tuple) else str(name)

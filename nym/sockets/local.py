@@ -1,4 +1,8 @@
-"""Where applications connect: a TCP port of this machine, or a UNIX socket."""
+"""Where applications connect: a TCP port of this machine, or a UNIX socket.
+
+docs/protocol/sockets.md says, at its beginning, which connection makes room when all places are
+taken. Without that rule, anybody on this machine could keep all others out by opening many.
+"""
 
 import errno
 import logging
@@ -26,10 +30,15 @@ from nym.wire.addresses import UNIX
 
 Place = tuple[str, int] | Path
 
-REFUSED_AT_ONCE = 16  # connections; others wait for their refusal
-REFUSAL_TIME = 1.0  # seconds in which one that is refused may show what it speaks
-FIRST_BYTE_TIME = 10.0  # seconds in which a connection says something, or is the first to go
-_SHARE = 8  # of so many places, all but one are for connections that wait to be told something
+# Connections beyond the limit that are refused at the same time. More of them wait in the backlog.
+REFUSED_AT_ONCE = 16
+REFUSAL_TIME = 1.0  # seconds for a refused connection to send something that shows its dialect
+# Seconds for a connection to send its first byte. After that, a silent one is the first to make
+# room. A connection that doesn't read its answer for so long may be ended, too.
+FIRST_BYTE_TIME = 10.0
+# One place in so many is never taken by a connection that waits to be told something: such a
+# connection doesn't make room, so with all places taken by them, nobody else could connect.
+_SHARE = 8
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +46,15 @@ log = logging.getLogger(__name__)
 class LocalSocket(ABC):
     """Listens at a host and a port, or at a path; each connection has a greenlet.
 
-    When there are as many as may be, the one that was idle for longest makes room, so that nobody
-    who opens many keeps others out; before all others, one that has said nothing in its first
-    seconds. No subscriber goes, and nobody whose answer is on its way: but some places are for
-    neither. Programs that connect long before they say anything are served as long as there is
-    room.
+    When all places are taken, a new connection takes the place of another. First goes one that has
+    sent nothing in its first ten seconds, then the one that was idle for longest. A connection
+    keeps its place while it subscribes, waits for a fetch, or is reading an answer.
+
+    As long as there is room, a silent connection stays: published programs connect at their start,
+    and may say nothing before their user does.
     """
 
-    kind: ClassVar[str]  # for people
+    kind: ClassVar[str]  # its name in the log
 
     def __init__(self, service: Service, place: Place, most_connections: int) -> None:
         self._service = service
@@ -56,7 +66,7 @@ class LocalSocket(ABC):
         self._server: Server | None = None
 
     def start(self) -> int | Path:
-        """Listen; returns the port, which the system chose if it was 0, or the path.
+        """Listen, and return the port, or the path. For port 0, the system has chosen the port.
 
         Raises ListenError.
         """
@@ -79,14 +89,15 @@ class LocalSocket(ABC):
 
     @abstractmethod
     def _begin(self, connection: socket.socket) -> tuple[bytes, Conversation] | None:
-        """What was read to begin the conversation, and the conversation; None for no conversation.
+        """Recognise the dialect: (the bytes that were read and not answered yet, the conversation).
 
-        Raises OSError.
+        None if there is nothing to answer. Raises OSError.
         """
 
     def _serve(self, connection: socket.socket, peer: Any) -> None:
         visit = Visit(connection)
         with connection:
+            # Whatever is raised ends this connection only.
             try:
                 if refusal := self._refusal(connection):
                     self._refuse(connection, refusal)
@@ -102,11 +113,13 @@ class LocalSocket(ABC):
                 log.exception("a connection to the %s was ended", self.kind)
             finally:
                 self._visits.discard(visit)
+                # Not as soon as one place is free: at the limit, the log would say by turns that
+                # connections are refused and that they aren't.
                 if len(self._visits) < 0.9 * self._most_connections:
                     self._crowd.ends()
 
     def _refusal(self, connection: socket.socket) -> BusyError | None:
-        """Why this connection, which is new, can't be served; None if it can."""
+        """Why this new connection can't be served; None if it can."""
         if len(self._visits) >= self._most_connections and not self._make_room():
             refusal = BusyError(
                 f"busy: {len(self._visits)} connections are open here, as many as "
@@ -115,33 +128,39 @@ class LocalSocket(ABC):
             self._crowd.begins(refusal)
             return refusal
         if self._visits and are_scarce(connection.fileno()):
-            # For the next one: this one has a descriptor that the client itself needs.
+            # This connection is refused all the same: its descriptor is one of those that the
+            # client needs itself. The room is for the next one.
             self._make_room(is_long=True)
             return BusyError(f"busy: {lack_of_descriptors(OSError(errno.EMFILE, ''))}")
         return None
 
     def _may_listen(self) -> bool:
-        """Whether one more may wait to be told something."""
+        """Whether one more connection may wait to be told something."""
         listening = sum(visit.is_listening for visit in self._visits)
         return listening < self._most_connections - self._most_connections // _SHARE
 
     def _make_room(self, *, is_long: bool = False) -> bool:
-        """End the connection that was idle for longest; `is_long`: if that was long."""
+        """End the connection that was idle for longest; False if no connection is idle.
+
+        With `is_long`, only one that was idle for at least FIRST_BYTE_TIME.
+        """
         long_ago = time.monotonic() - FIRST_BYTE_TIME
         idle = [
             v for v in self._visits if v.is_idle(long_ago) and not (is_long and v.heard > long_ago)
         ]
         if not idle:
             return False
+        # False sorts first: those that sent nothing in their first seconds, then by their silence.
         longest = min(
             idle, key=lambda visit: (visit.has_spoken or visit.heard > long_ago, visit.heard)
         )
+        # Now, not when its greenlet has ended: its place is given away at once.
         self._visits.discard(longest)
         longest.end("this connection was idle for longest, and another one needs its place")
         return True
 
     def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
-        """Tell it in its own dialect, as far as it shows one. Raises OSError."""
+        """Tell the application in its own dialect, if it shows one in time. Raises OSError."""
         begun = None
         with suppress(TimeoutError), gevent.Timeout(REFUSAL_TIME, TimeoutError()):
             begun = self._begin(connection)
@@ -150,14 +169,14 @@ class LocalSocket(ABC):
 
 
 class ApplicationSocket(LocalSocket):
-    """A socket for applications, where the settings say."""
+    """A socket for applications, at the place that the settings name."""
 
     def __init__(self, service: Service, settings: SocketSettings) -> None:
         super().__init__(service, _place(settings), settings.connections)
         self._settings = settings
 
     def reload(self, settings: SocketSettings) -> None:
-        """Take over `settings`, as far as they can change while it listens."""
+        """Take over `settings`, except for the place: the socket listens there already."""
         self._settings = replace(settings, host=self._settings.host, port=self._settings.port)
 
 

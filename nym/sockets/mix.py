@@ -1,4 +1,8 @@
-"""Protobuf on a WebSocket, in either form; apart, so that it is loaded only where it is spoken."""
+"""Protobuf over a WebSocket, as binary messages or as JSON objects.
+
+docs/protocol/sockets.md, "Protobuf over WebSocket". A module of its own, so that protobuf is loaded
+only when an application speaks it.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,13 +17,13 @@ Form = TypeVar("Form", bytes, str)
 
 
 def asked_binary(message: bytes, pack: Callable[[bytes], bytes]) -> Asked | Remark:
-    """What a binary message asks for; `pack` makes what is written of an answer."""
+    """The request in a binary message; `pack` makes the bytes to write from an encoded answer."""
     decode = partial(protobuf.decode_request, message)
     return _asked(decode, protobuf.encode_response, protobuf.encode_error, pack, protobuf.ROOM)
 
 
 def asked_object(body: dict[str, Any], pack: Callable[[str], bytes]) -> Asked | Remark:
-    """What a JSON object asks for."""
+    """The request in a JSON object."""
     decode = partial(protobuf.decode_json, body)
     return _asked(
         decode,
@@ -31,7 +35,7 @@ def asked_object(body: dict[str, Any], pack: Callable[[str], bytes]) -> Asked | 
 
 
 def error_object(error: RequestError, pack: Callable[[str], bytes]) -> Remark:
-    """The JSON object for what was no request."""
+    """The error, as a JSON object, for a message that wasn't a request."""
     return lambda: pack(protobuf.encode_error_json(error))
 
 

@@ -1,4 +1,7 @@
-"""The socket whose connections speak any dialect without HTTP (docs/protocol/sockets.md)."""
+"""The socket of `tcpsocket`, where each connection speaks one of three dialects.
+
+They are raw bytes, framed protobuf and JSON lines (docs/protocol/sockets.md, "On a TCP port").
+"""
 
 import socket
 
@@ -8,11 +11,13 @@ from nym.sockets.local import ApplicationSocket
 from nym.wire.detection import UNDECIDED, Unframed, detect
 from nym.wire.framing import Framing
 
-DETECTION_TIME = 0.02  # seconds in which an old client writes a message after its length
+# Seconds in which an application that writes a frame's length apart from the frame has written the
+# frame, too. A lone 04 can be such a length, or the raw request for details.
+DETECTION_TIME = 0.02
 
 
 class TcpSocket(ApplicationSocket):
-    """Tells the dialect of each connection by its first bytes."""
+    """Recognises the dialect of each connection by its first bytes."""
 
     kind = "TCP socket"
 
@@ -28,6 +33,7 @@ class TcpSocket(ApplicationSocket):
 
     def _conversation(self, dialect: Framing | Unframed | None) -> Conversation:
         if isinstance(dialect, Framing):
+            # Here, because it loads protobuf, which takes 2 MB and 20 ms.
             from nym.sockets.framed import FramedConversation
 
             return FramedConversation(self._service, dialect)
@@ -37,6 +43,7 @@ class TcpSocket(ApplicationSocket):
 
 
 def _read_soon(connection: socket.socket) -> bytes:
+    """What arrives within DETECTION_TIME; nothing if nothing does."""
     connection.settimeout(DETECTION_TIME)
     try:
         return connection.recv(LONGEST_READ)

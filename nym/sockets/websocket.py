@@ -1,4 +1,8 @@
-"""What is said on a WebSocket once it is open (docs/protocol/sockets.md, "WebSocket")."""
+"""What is said on a WebSocket once it is open (docs/protocol/sockets.md, "WebSocket").
+
+The websockets library reads frames and answers pings and closes. Long answers are framed here,
+because the library would need all of an answer in one piece.
+"""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,30 +20,32 @@ from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
 from nym.wire.long_json import flat
 
-MIX = "/mix"  # the one path where binary messages are understood
+MIX = "/mix"  # the only path at which binary messages are understood
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class WebSocketConversation(JsonConversation):
-    """JSON objects in text messages, of either kind; protobuf in binary ones, at /mix."""
+    """JSON objects or protobuf as JSON in text messages; protobuf in binary messages, at /mix."""
 
     def __init__(self, service: Service, protocol: ServerProtocol, path: str) -> None:
         super().__init__(service)
         self._protocol = protocol
         self._is_mix = path == MIX
-        self._is_text = True
-        self._message = bytearray()
+        self._is_text = True  # whether the message that is being read is a text
+        self._message = bytearray()  # the fragments of it so far
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
         self._protocol.receive_data(data)
         events = self._protocol.events_received()
         if self._protocol.state is State.OPEN:
-            yield self._own_frames()  # pongs
+            yield self._own_frames()  # pongs, which needn't wait for the answers
         yield from self._serve(self._asked(event for event in events if isinstance(event, Frame)))
         if self._protocol.state is not State.OPEN:
             self.is_over = True
-            yield self._own_frames()  # a close, behind the answers to what was asked before it
+            # The close frame comes behind the answers to the requests before it: an application
+            # reads nothing behind a close.
+            yield self._own_frames()
 
     def farewell(self, reason: str) -> bytes:
         """See Conversation."""
@@ -65,7 +71,7 @@ class WebSocketConversation(JsonConversation):
             elif _is_utf8(message):
                 yield self._asked_text(message)
             else:
-                self._fail(CloseCode.INVALID_DATA, "a text is UTF-8")
+                self._fail(CloseCode.INVALID_DATA, "a text message must be UTF-8")
                 return
 
     def _asked_binary(self, message: bytes) -> Asked | Remark:
@@ -102,7 +108,8 @@ class WebSocketConversation(JsonConversation):
         for text in texts:
             pieces.append(text.encode())
             self._spell.rest()
-        # One frame, as there are programs that put none together; its length comes before it.
+        # One frame, because some programs can't join the fragments of a message. A frame begins
+        # with its length, so all pieces have to be there before the first is written.
         yield _head(Opcode.TEXT, sum(map(len, pieces))) + pieces[0]
         yield from pieces[1:]
 
@@ -110,17 +117,17 @@ class WebSocketConversation(JsonConversation):
         return _frame(Opcode.TEXT, text.encode())
 
     def _own_frames(self) -> bytes:
-        """What the protocol says by itself."""
+        """The frames that the library wants to be written: pongs and closes."""
         return b"".join(self._protocol.data_to_send())
 
     def _fail(self, code: CloseCode, reason: str) -> None:
-        """End it, unless something else has ended it already."""
+        """Close the WebSocket with this code, unless it is closing already."""
         if self._protocol.state is State.OPEN:
             self._protocol.fail(code, reason)
 
 
 def _head(opcode: Opcode, length: int) -> bytes:
-    """What a frame begins with (RFC 6455, 5.2): the last of its message, and not masked."""
+    """The beginning of a frame that is a whole message, and not masked (RFC 6455, 5.2)."""
     final = 0x80 | opcode
     if length < 126:
         return struct.pack(">BB", final, length)
