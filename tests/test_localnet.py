@@ -433,7 +433,7 @@ def test_whatever_is_raised_for_a_packet_ends_its_connection_alone(
             assert put_packet(provider, b"lost") == b""
         assert put_packet(provider, b"kept") == ACKNOWLEDGED
     assert [record.message.partition(" ")[2] for record in caplog.records] == [
-        "dropped a packet: full; said once",
+        "dropped a packet: full; this is logged only once",
         "ended a connection",
         "ended a connection",
     ]

@@ -1,4 +1,5 @@
-"""A Nym 0.4 network in one process: for tests, for a first look, for work on other programs.
+"""A local network: a whole Nym 0.4 network in one process.
 
-It hides nothing from whoever runs it, who sees every hop.
+It is for tests, for a first look, and for work on other programs. It hides nothing from anyone who
+can look into this machine, because every hop is there.
 """

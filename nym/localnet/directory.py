@@ -1,4 +1,7 @@
-"""The directory: nodes say that they are alive, clients ask who is (docs/protocol/directory.md)."""
+"""A directory: nodes post that they are alive, and clients ask which nodes there are.
+
+docs/protocol/directory.md. `presence` decides which nodes are listed.
+"""
 
 import json
 import logging
@@ -27,11 +30,11 @@ from nym.wire.directory import (
     encode_topology,
 )
 
-LIFETIME = 10.0  # seconds after which a silent node drops out
-MOST_METRICS = 1000
-LONGEST_BODY = 4 << 20
+LIFETIME = 10.0  # seconds after its last post for which a node is listed; nodes post every 5
+MOST_METRICS = 1000  # of all mixnodes; the oldest go first
+LONGEST_BODY = 4 << 20  # bytes; a provider lists each of its clients
 MOST_CONNECTIONS = 1000
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds for which a connection may be silent
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -39,23 +42,23 @@ log = logging.getLogger(__name__)
 
 
 class _Handler(WSGIHandler):
-    """A peer that falls silent in the middle of a request loses its connection."""
+    """Ends connections that are silent for TIMEOUT, even in the middle of a request."""
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:
         connection.settimeout(TIMEOUT)
         super().__init__(connection, address, server)
 
     def log_error(self, message: str, *arguments: Any) -> None:
-        """A request that is no HTTP: its sender gets 400, and the log stays readable."""
+        """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""
         log.debug("a malformed request from %s", self.client_address)
 
 
 class _Server(PatientAccept, WSGIServer):
-    """Goes on when nothing can be accepted."""
+    """gevent's HTTP server, which also goes on when a connection can't be accepted."""
 
 
 class Directory:
-    """An HTTP server with the API of January 2020."""
+    """An HTTP server with the API of the published directory of January 2020."""
 
     def __init__(self, host: str, port: int) -> None:
         self._present = Presences()
@@ -90,7 +93,7 @@ class Directory:
         self._server.stop(timeout=0)
 
     def records(self) -> Records:
-        """All that have been heard of lately."""
+        """The records of all nodes that posted within LIFETIME."""
         now = time.monotonic()
         nodes = list(self._present.present(now, LIFETIME))
         self._coconodes = {
@@ -108,7 +111,7 @@ class Directory:
         self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME)
 
     def _note_coconode(self, node: CocoNode) -> None:
-        """No packet goes there, so it can't be in anybody's way."""
+        # No packet goes to a coconode, so it can't take another node's place, and is only counted.
         if node.public_key not in self._coconodes and len(self._coconodes) >= MOST_NODES:
             raise RemoteFormatError("too many nodes")
         seen = node._replace(last_seen=time.time_ns())

@@ -1,4 +1,7 @@
-"""What a provider keeps for its clients: in memory, or in a folder, one file per message."""
+"""The messages that a provider keeps for its clients: in memory, or in a folder.
+
+The limits are the same for both. In a folder, messages outlast the process.
+"""
 
 import logging
 import time
@@ -17,7 +20,7 @@ from nym.net.watch import Outage
 from nym.wire.keys import decode_base58, encode_base58
 
 MOST_CLIENTS = 10_000
-MOST_MESSAGES = 10_000  # for one client
+MOST_MESSAGES = 10_000  # per client
 
 Kept = TypeVar("Kept")
 
@@ -27,8 +30,8 @@ log = logging.getLogger(__name__)
 class Inboxes(ABC, Generic[Kept]):
     """One inbox per client; a client without one isn't registered here.
 
-    All methods raise StoreError or DescriptorsError where the disk is in the way; inboxes are then
-    as they were.
+    All methods raise StoreError if the disk fails, and DescriptorsError if no file can be opened.
+    The inboxes are then as they were before.
     """
 
     def __init__(self) -> None:
@@ -39,12 +42,12 @@ class Inboxes(ABC, Generic[Kept]):
         return list(self._messages)
 
     def open(self, client: bytes) -> None:
-        """Make an inbox, if there is none. Raises RemoteFormatError where there are too many."""
+        """Make an inbox, if there is none. Raises RemoteFormatError if there are too many."""
         if client in self._messages:
             return
         if len(self._messages) >= MOST_CLIENTS:
             raise RemoteFormatError(f"there are {MOST_CLIENTS} clients already")
-        self._make(client)
+        self._make(client)  # before the client counts as registered: this can fail
         self._messages[client] = deque()
 
     def put(self, client: bytes, message: bytes) -> None:
@@ -55,10 +58,11 @@ class Inboxes(ABC, Generic[Kept]):
         inbox.append(self._keep(client, message))
 
     def take(self, client: bytes, most: int) -> list[bytes]:
-        """Up to `most` messages; they are gone from the inbox. Raises RemoteFormatError."""
+        """Remove up to `most` messages from the inbox, oldest first. Raises RemoteFormatError."""
         inbox = self._inbox(client)
         kept = list(islice(inbox, most))
-        messages = [self._read(one) for one in kept]  # all of them, before any is deleted
+        # All are read before the first is deleted: if one can't be read, none is lost.
+        messages = [self._read(one) for one in kept]
         for one in kept:
             self._delete(one)
             inbox.popleft()
@@ -68,27 +72,27 @@ class Inboxes(ABC, Generic[Kept]):
         try:
             return self._messages[client]
         except KeyError as error:
-            raise RemoteFormatError("a client that is not registered here") from error
+            raise RemoteFormatError("the client isn't registered here") from error
 
     @abstractmethod
     def _make(self, client: bytes) -> None:
-        """Where a new client's messages will be."""
+        """Make the place for a new client's messages."""
 
     @abstractmethod
     def _keep(self, client: bytes, message: bytes) -> Kept:
-        """What stands for a message from now on."""
+        """Keep a message; returns what `_read` and `_delete` take for it."""
 
     @abstractmethod
     def _read(self, kept: Kept) -> bytes | None:
-        """The message; None where somebody else has deleted it."""
+        """The message; None if somebody else has deleted it."""
 
     @abstractmethod
     def _delete(self, kept: Kept) -> None:
-        """Keep it no longer. Raises nothing: it was read, and is handed over."""
+        """Delete a message that was read. Raises nothing: it is handed over in any case."""
 
 
 class MemoryInboxes(Inboxes[bytes]):
-    """Gone with the process."""
+    """Inboxes in memory, which are gone when the process ends."""
 
     def _make(self, client: bytes) -> None:
         pass
@@ -104,19 +108,22 @@ class MemoryInboxes(Inboxes[bytes]):
 
 
 class FolderInboxes(Inboxes[Path]):
-    """A folder a client, named by its address in base58; a file a message.
+    """Inboxes in a folder: one folder per client, named by its address, with one file per message.
 
-    Which there are is read once; after that it is known.
+    The folder is read once, at the start. After that, the list in memory says what is there.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
-        self._deleting = Outage(log, str(folder), "what was handed over comes again at a restart")
+        self._deleting = Outage(
+            log, str(folder), "after a restart, clients get these messages a second time"
+        )
         make_folder(folder)
         for path in sorted(folder.iterdir()):
             if path.is_dir():
-                # A name that begins with a dot is a file that was being written.
+                # A name that begins with a dot is that of a message whose writing was interrupted.
+                # The other names are times, so that sorting gives the order of arrival.
                 messages = sorted(p for p in path.iterdir() if p.name[0] != ".")
                 self._messages[decode_base58(path.name)] = deque(messages)
 
@@ -126,13 +133,15 @@ class FolderInboxes(Inboxes[Path]):
 
     def _keep(self, client: bytes, message: bytes) -> Path:
         path = self._folder / encode_base58(client) / f"{time.time_ns():020}"
+        # Written under another name and then renamed, so that no reader finds half a message.
         partial = path.with_name(f".{path.name}")
         with self._disk():
             try:
                 partial.write_bytes(message)
                 partial.rename(path)
             except BaseException:
-                partial.unlink(missing_ok=True)  # it takes room, and nobody reads it
+                # On a full disk the part that was written would take room, and nobody reads it.
+                partial.unlink(missing_ok=True)
                 raise
         return path
 

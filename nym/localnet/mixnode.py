@@ -1,4 +1,4 @@
-"""A mixnode: unwraps a packet, waits as long as the packet says, sends it on.
+"""A mixnode: it unwraps a packet, waits as long as the packet says, and sends it on.
 
 docs/protocol/mixnode.md
 """
@@ -20,14 +20,16 @@ from nym.topology import PROTOCOL_VERSION
 from nym.wire.addresses import decode_address
 from nym.wire.directory import Metric, MixNode, encode_metric
 
-METRICS_PERIOD = 3.0
-LONGEST_DELAY = 600.0  # seconds; a packet that asks for more would only be held for its sender
+METRICS_PERIOD = 3.0  # seconds
+# Seconds. Clients ask for far less. A packet that asks for more would keep a connection and memory
+# for as long as its sender likes.
+LONGEST_DELAY = 600.0
 
 log = logging.getLogger(__name__)
 
 
 class LocalMixnode(Node):
-    """A mixnode of one layer."""
+    """A mixnode in one layer."""
 
     presence_path = "/api/presence/mixnodes"
 
@@ -39,7 +41,7 @@ class LocalMixnode(Node):
         self._metrics_outage = Outage(log, "metrics")
 
     def start(self, directory: str) -> None:
-        """See Node; reports metrics, too."""
+        """See Node; also starts to report metrics."""
         super().start(directory)
         self._watch.start(f"metrics of {self.address}", self._keep_reporting)
 
@@ -49,9 +51,9 @@ class LocalMixnode(Node):
     def _handle(self, unwrapped: Forward | Final) -> None:
         self._received += 1
         if isinstance(unwrapped, Final):
-            raise RemoteFormatError("a packet that ends at a mixnode")
+            raise RemoteFormatError("its route ends at a mixnode")
         if unwrapped.delay > LONGEST_DELAY * NANOSECONDS:
-            raise RemoteFormatError(f"a delay of more than {LONGEST_DELAY:.0f} s")
+            raise RemoteFormatError(f"it asks for a delay of more than {LONGEST_DELAY:.0f} s")
         next_hop = decode_address(unwrapped.address)
         gevent.sleep(unwrapped.delay / NANOSECONDS)
         send_packet(next_hop, unwrapped.packet)
@@ -61,6 +63,7 @@ class LocalMixnode(Node):
         while True:
             gevent.sleep(METRICS_PERIOD)
             metric = Metric(self.identity.address, self._received, dict(self._sent))
+            # Before the post, which gives packets their turn: they belong to the next report.
             self._received = 0
             self._sent.clear()
             with self._metrics_outage.noted():

@@ -1,4 +1,7 @@
-"""A whole network: a directory, layers of mixnodes, providers, wired and started together."""
+"""A whole network: makes a directory, layers of mixnodes and providers, and starts them together.
+
+This is the only place that knows all nodes.
+"""
 
 from pathlib import Path
 
@@ -12,10 +15,11 @@ from nym.net.descriptors import raise_limit
 
 
 class Network:
-    """`layers` x `width` mixnodes and some providers, listening on `host`.
+    """`layers` layers of `width` mixnodes each, and some providers, all listening on `host`.
 
-    With a `folder`, keys and undelivered messages outlast the process; without, the nodes begin
-    anew each time, as those of 0.4 do. A port of 0 lets the system choose the directory's.
+    `port` is the directory's; for 0, the system chooses it. With a `folder`, keys and undelivered
+    messages outlast the process. Without one, nodes have new keys at each start, as those of 0.4.
+    `trace` is called for each packet at each node.
     """
 
     def __init__(
@@ -39,9 +43,13 @@ class Network:
         self._trace = trace
 
     def start(self) -> str:
-        """Start everything; returns the directory's URL. Raises ListenError, RemoteError."""
+        """Start everything; returns the directory's URL.
+
+        Raises ListenError, RemoteError, and OSError where the folder can't be used.
+        """
         raise_limit(MOST_CONNECTIONS)
-        # The directory's port is the lock: whoever has it may use the folder.
+        # The directory first: its port is the lock of the folder. Only the process that listens on
+        # it may use the keys and inboxes there.
         self.url = self._directory.start()
         try:
             self._build()
@@ -56,7 +64,7 @@ class Network:
         """Stop everything."""
         for node in self._nodes():
             node.stop()
-        self._directory.stop()
+        self._directory.stop()  # last: its port is the lock of the folder
 
     def _nodes(self) -> list[Node]:
         return [*self.mixnodes, *self.providers]

@@ -1,4 +1,4 @@
-"""What mixnodes and providers have in common: taking packets, and telling the directory."""
+"""What mixnodes and providers have in common: they take packets and post to the directory."""
 
 import logging
 import socket
@@ -22,20 +22,20 @@ from nym.wire.directory import MixNode, Provider, encode_presence
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
 
-PRESENCE_PERIOD = 5.0
+PRESENCE_PERIOD = 5.0  # seconds between two posts
 MOST_CONNECTIONS = 10_000
-IDLE_TIMEOUT = 60.0
-MOST_REASONS = 100
+IDLE_TIMEOUT = 60.0  # seconds for which a connection may be silent
+MOST_REASONS = 100  # different texts that one node logs as warnings
 
-# (the node's address, the packet it got, what came out of it): what the whole network, all of
-# whose nodes are ours, can see together.
+# Called with a node's address, the packet that it took, and what was in the packet once it was
+# unwrapped. It sees what somebody sees who controls every node.
 Trace = Callable[[NodeAddress, bytes, Forward | Final], None]
 
 log = logging.getLogger(__name__)
 
 
 class Node(ABC):
-    """Listens for packets on `host`; subclasses say what becomes of an unwrapped one."""
+    """Listens for packets on `host`; subclasses say what is done with an unwrapped packet."""
 
     presence_path: str
 
@@ -45,16 +45,17 @@ class Node(ABC):
         self._trace = trace
         self._mixnet = self._server(self._serve_packets)
         self._directory = ""
-        self.changed = Event()  # there is something to announce before it is due
+        self.changed = Event()  # set when there is something to post before the period is over
         self._watch = Watch(SystemRandom())
         self._outage = Outage(log, "presence")
         self._said: set[str] = set()
 
     def start(self, directory: str) -> None:
-        """Listen, and tell the directory at this URL. Raises RemoteError, ListenError."""
+        """Listen, and post to the directory at this URL. Raises RemoteError, ListenError."""
         self._directory = directory
         for server in self._servers():
             listen(server)
+        # Once before this returns: whoever starts a network can then use it at once.
         self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
 
@@ -66,7 +67,7 @@ class Node(ABC):
 
     @property
     def address(self) -> NodeAddress:
-        """Where packets go."""
+        """Where this node takes packets."""
         return listening_address(self._mixnet)
 
     def announce(self) -> None:
@@ -78,14 +79,14 @@ class Node(ABC):
 
     @abstractmethod
     def _presence(self) -> MixNode | Provider:
-        """What the directory is told."""
+        """What this node posts to the directory."""
 
     @abstractmethod
     def _handle(self, unwrapped: Forward | Final) -> None:
-        """Deal with an unwrapped packet. Raises RemoteError, StoreError where it can't be."""
+        """Forward or keep an unwrapped packet. Raises RemoteError or StoreError to drop it."""
 
     def _server(self, serve: Callable[[socket.socket], None]) -> StreamServer:
-        """One whose connections are served, each until `serve` returns, or whatever is raised."""
+        """Make a server that calls `serve` for each connection; an error ends one connection."""
 
         def visit(connection: socket.socket, peer: Any) -> None:
             with connection:
@@ -93,8 +94,8 @@ class Node(ABC):
                     connection.settimeout(IDLE_TIMEOUT)
                     serve(connection)
                 except (DescriptorsError, OSError) as error:
-                    # A sender of one packet per connection is gone before the answer. A lack of
-                    # descriptors was logged already, once for the whole process.
+                    # Not a warning: senders of one packet per connection close it before the
+                    # answer is written. nym.net.descriptors has logged a lack of descriptors.
                     log.debug("%s lost a connection: %s", self.address, error)
                 except (RemoteError, StoreError) as error:
                     self._say(f"{self.address} dropped a packet: {error}")
@@ -111,8 +112,8 @@ class Node(ABC):
                 self.announce()
 
     def _serve_packets(self, connection: socket.socket) -> None:
-        # One read is one packet; the answer comes, and the next packet is read, when this one has
-        # been dealt with, its delay included.
+        # As nodes of 0.4 do: what one read returns is taken as one packet. The answer is written,
+        # and the next packet read, when this one has been forwarded, after its delay.
         while packet := connection.recv(PACKET_LENGTH):
             unwrapped = process_packet(packet, self.identity.private_key)
             if self._trace:
@@ -121,9 +122,10 @@ class Node(ABC):
             connection.sendall(ACKNOWLEDGED)
 
     def _say(self, what: str) -> None:
-        # Each reason once: a flood of packets is not to become a flood of lines.
+        # Each reason is a warning only once: anybody can send packets, and a flood of them must not
+        # become a flood of lines.
         if what not in self._said and len(self._said) < MOST_REASONS:
             self._said.add(what)
-            log.warning("%s; said once", what)
+            log.warning("%s; this is logged only once", what)
         else:
             log.debug("%s", what)

@@ -1,4 +1,7 @@
-"""What all nodes of a local network see together, and how one packet's route shows in it."""
+"""Notes what all nodes of a local network see, and finds the route of one packet in it.
+
+`demo` shows with it what a message looks like on its way.
+"""
 
 import time
 from typing import NamedTuple
@@ -10,16 +13,16 @@ from nym.wire.addresses import NodeAddress
 
 
 class Sighting(NamedTuple):
-    """A packet at a node, and what came out of it."""
+    """A packet at a node, and what was in it once it was unwrapped."""
 
-    seconds: float
+    seconds: float  # monotonic
     node: NodeAddress
     packet: bytes
     unwrapped: Forward | Final
 
 
 class Observer:
-    """What all nodes of the network together see."""
+    """Notes every packet at every node; an instance is a Trace (nym.localnet.node)."""
 
     def __init__(self) -> None:
         self._sightings: list[Sighting] = []
@@ -31,7 +34,7 @@ class Observer:
     def route(self, message: bytes, recipient: Identity) -> list[Sighting]:
         """Every hop of the packet that carried `message`, in order.
 
-        The nodes alone could not tell: it takes the recipient's key.
+        The nodes alone can't tell which packet that is: only the recipient's key opens envelopes.
         """
         envelopes = Envelopes(recipient)
         last = next(

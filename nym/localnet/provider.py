@@ -1,4 +1,7 @@
-"""A provider: keeps messages for its clients until they are pulled (docs/protocol/provider.md)."""
+"""A provider: it keeps messages for its clients until they pull them.
+
+docs/protocol/provider.md
+"""
 
 import hmac
 import logging
@@ -43,7 +46,7 @@ class LocalProvider(Node):
 
     @property
     def client_address(self) -> NodeAddress:
-        """Where clients ask."""
+        """Where clients register and pull."""
         return listening_address(self._clients)
 
     def _servers(self) -> list[Any]:
@@ -60,10 +63,11 @@ class LocalProvider(Node):
 
     def _handle(self, unwrapped: Forward | Final) -> None:
         if isinstance(unwrapped, Forward):
-            raise RemoteFormatError("a packet that a provider should forward")
+            raise RemoteFormatError("its route goes on behind a provider")
         self._inboxes.put(unwrapped.destination, unwrapped.message())
 
     def _serve_client(self, connection: socket.socket) -> None:
+        # One byte more than the longest request, so that a longer one is seen to be too long.
         request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
         connection.sendall(self._answer(request))
 
@@ -72,6 +76,8 @@ class LocalProvider(Node):
             match decode_request(data):
                 case Register(address):
                     self._inboxes.open(address)
+                    # Others can write to the client once the directory lists it, so the provider
+                    # posts at once.
                     self.changed.set()
                     return self._token(address)
                 case Pull(address, token):
@@ -84,12 +90,18 @@ class LocalProvider(Node):
         return REFUSED
 
     def _token(self, address: bytes) -> bytes:
+        # Made from the key, so nothing has to be stored: as long as the provider keeps its key, a
+        # token stays valid, and registering again gives the same one.
         return hmac.digest(self.identity.private_key, address, "sha256")
 
     def _check(self, address: bytes, token: bytes) -> None:
+        """Raises RemoteFormatError for another client's token, or an invented one."""
+        # compare_digest takes the same time for every wrong token: otherwise the time could tell
+        # how many bytes of a guess are right.
         if not hmac.compare_digest(token, self._token(address)):
-            raise RemoteFormatError("a token that isn't this client's")
+            raise RemoteFormatError("the token isn't this client's")
 
     def _hand_over(self, address: bytes) -> bytes:
+        # An answer always has five messages, as in 0.4. Dummies stand for those that are missing.
         messages = self._inboxes.take(address, MESSAGES_A_PULL)
         return encode_messages(messages + [DUMMY] * (MESSAGES_A_PULL - len(messages)))
