@@ -1,4 +1,4 @@
-/* Members of the bundle, and files that no folder shows. */
+/* Members of the bundle, and nameless files for them: see bundle.h. */
 #define _GNU_SOURCE
 #include "bundle.h"
 
@@ -55,21 +55,23 @@ void bundle_unpack(const struct member *member, void *to)
     int is_out_of_memory = ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation;
     fprintf(stderr, "nym-client: %s\n",
             is_out_of_memory ? "there is not enough memory"
-                             : "its file is damaged; get it anew, and compare the SHA-256");
+                             : "its file is damaged; get it again, and compare its SHA-256");
     exit(1);
 }
 
 void bundle_forget(const unsigned char *bundle)
 {
-    /* All of it: with what is read the kernel maps what is near. */
+    /* All of the bundle, not only the member: the kernel also maps pages near those that are read.
+     * A page that is needed again is read from the file again. */
     madvise((void *)bundle, ((const struct head *)bundle)->size, MADV_DONTNEED);
 }
 
-/* Libraries are mapped from it, not executed; some machines allow no other. */
+/* Libraries are mapped from such a file, and it is never executed. Some machines allow only files
+ * that are marked as not executable (vm.memfd_noexec). */
 static int in_memory(const char *name)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL)
+    if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 doesn't know the flag */
         fd = memfd_create(name, MFD_CLOEXEC);
     return fd;
 }
@@ -79,7 +81,7 @@ static int in_folder(const char *folder)
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
         return fd;
-    /* A file system without unnamed files. */
+    /* This file system has no files without names, so one is made and unlinked at once. */
     char path[PATH_MAX];
     if ((size_t)snprintf(path, sizeof path, "%s/.nym-client-XXXXXX", folder) >= sizeof path) {
         errno = ENAMETOOLONG;
@@ -91,6 +93,8 @@ static int in_folder(const char *folder)
     return fd;
 }
 
+/* Moves a descriptor behind those of the standard streams. If a standard stream is closed, a new file
+ * would get its number, and the program would read or write it as if it were that stream. */
 static int above_streams(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)
@@ -100,15 +104,16 @@ static int above_streams(int fd)
     return moved;
 }
 
-/* Makes room in a file; returns 0 or an errno. Where there is none, that is an error here, and would
- * be a SIGBUS later. */
+/* Reserves room for a file; returns 0 or an errno. Without it, a full folder would be noticed only
+ * when the mapped file is written, by a SIGBUS that kills the process without a word. */
 static int reserve(int fd, size_t size)
 {
     static const char zeros[1 << 16];
     int error = posix_fallocate(fd, 0, (off_t)size);
     if (!error || error == ENOSPC || error == EDQUOT || error == EFBIG)
         return error;
-    /* Not known, or refused: profiles of containers may allow it to nobody. */
+    /* The file system doesn't know fallocate, or the profile of a container refuses it. Then zeros
+     * are written, which reserves room, too. */
     for (size_t done = 0; done < size;) {
         size_t left = size - done;
         ssize_t written = write(fd, zeros, left < sizeof zeros ? left : sizeof zeros);
@@ -122,7 +127,6 @@ static int reserve(int fd, size_t size)
 
 int bundle_file(const char *folder, const char *name, const struct member *member)
 {
-    /* Standard streams that are closed stay so. */
     bundle_step = "no file can be made there";
     int fd = above_streams(*folder ? in_folder(folder) : in_memory(name));
     if (fd < 0)

@@ -1,11 +1,11 @@
-/* What is packed into the one file, and files that no folder shows.
+/* Members of the bundle, which is all that is packed into the one file, and nameless files for them.
  *
- * The bundle, made by bundle.py; numbers are u64, little-endian, offsets count from the magic:
+ * bundle.py makes the bundle. Numbers are u64, little-endian; offsets count from the magic:
  *
- *   magic "nymbndl1", number of members, bytes in all
- *   a record for each, sorted by name: offset of the name, offset of the data, bytes packed, bytes
- *     unpacked
- *   names, each ending with a NUL; data, each a zstd frame
+ *   magic "nymbndl1", number of members, length of the bundle
+ *   a record for each member, sorted by name: offset of its name, offset of its data, packed length,
+ *     unpacked length
+ *   the names, each ending with a NUL; the data, each a zstd frame
  */
 #include <limits.h>
 #include <stddef.h>
@@ -19,19 +19,21 @@ struct member {
     size_t packed, size;
 };
 
-/* The member of that name; 0 where there is none. */
+/* Finds the member of that name; returns 0 if there is none. */
 int bundle_find(const unsigned char *bundle, const char *name, struct member *found);
 
-/* Unpacks into memory that has room for it. Where that fails the one file is damaged: the program
- * ends, and says so. */
+/* Unpacks a member into memory that has room for it. If that fails, the one file is damaged, or there
+ * is no memory: the program says so, and ends. */
 void bundle_unpack(const struct member *member, void *to);
 
-/* What was read of the one file needn't stay in memory: to be called when a member was unpacked. */
+/* Gives memory back to the system: pages of the one file that were read. To be called when members
+ * have been unpacked. */
 void bundle_forget(const unsigned char *bundle);
 
-/* A descriptor of a file with the unpacked member, by which a library can be loaded (PATH_TO_FD), and
- * which is gone when nobody uses it any more: IN_MEMORY, or unlinked in a folder; -1 with errno. */
+/* Makes a file with the unpacked member, and returns its descriptor, or -1 with errno. The file is in
+ * memory (IN_MEMORY), or unlinked in a folder, so the system removes it when nobody uses it any more.
+ * A library can be loaded from it by the path PATH_TO_FD and the descriptor. */
 int bundle_file(const char *folder, const char *name, const struct member *member);
 
-/* What bundle_file was about when it failed, for people. */
+/* After bundle_file has failed: what could not be done, as words for the user. */
 extern const char *bundle_step;

@@ -1,11 +1,14 @@
-/* What the system starts: static, so that it needs nothing of the machine.
+/* What the system starts when the one file is run (docs/one-file.md). It is linked statically, so it
+ * needs nothing of the machine.
  *
- * The program behind it is an ordinary one, with a dynamic linker and libraries. They are unpacked
- * into files in memory, which go when the process goes: nothing is left behind, however it ends. The
- * dynamic linker is mapped and entered as the kernel would do it, without execve: so the process
- * stays that of the one file for ps, for profiles, and for whoever writes to it.
+ * The bundle in it has an ordinary program, with its dynamic linker and libraries. They are unpacked
+ * into files in memory, which the system removes with the process, so nothing is left behind, however
+ * the process ends. The dynamic linker is mapped and entered as the kernel would do it, but without
+ * execve. So ps, profiles of AppArmor and SELinux, and attempts to overwrite the file find that the
+ * process runs the one file.
  *
- * Where files can't be made in memory, unlinked ones in a folder that can hold programs will do.
+ * If files can't be made in memory, unlinked files in a folder are used, if programs can be run from
+ * that folder.
  */
 #define _GNU_SOURCE
 #include "bundle.h"
@@ -29,7 +32,7 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
-#define AUXILIARY_MAX 64 /* Linux has 24 */
+#define AUXILIARY_MAX 64 /* entries of the auxiliary vector; Linux has 24 */
 #define NO_PROGRAMS "programs can't be run from there"
 
 __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
@@ -38,7 +41,7 @@ __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
         ".popsection\n");
 extern const unsigned char bundle[];
 
-/* The dynamic linker, the libraries of the program, the program. */
+/* What has to be unpacked for the start, in this order: the dynamic linker, libraries, the program. */
 static const char *const needed[] = {NEEDED};
 enum { COUNT = sizeof needed / sizeof *needed };
 
@@ -50,13 +53,14 @@ static _Noreturn void fail(const char *what, const char *advice)
     exit(1);
 }
 
-/* A place for files, and why it can't be used. */
+/* A place for files, and what could not be done there. */
 struct failure {
     const char *place, *step;
     int error;
 };
 
-/* Files for all that is needed; 0, bundle_step and an errno where the folder can't hold programs. */
+/* Makes a file in the folder for each that is needed. If that fails, or if the folder is mounted
+ * noexec, returns 0 and sets bundle_step and errno. */
 static int unpack(const char *folder, int fds[COUNT])
 {
     struct member member;
@@ -65,6 +69,7 @@ static int unpack(const char *folder, int fds[COUNT])
             abort();
         fds[i] = bundle_file(folder, needed[i], &member);
         if (fds[i] >= 0) {
+            /* Tried here, where another folder can still be used: the dynamic linker would fail. */
             bundle_step = NO_PROGRAMS;
             void *code = mmap(NULL, member.size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fds[i], 0);
             if (code != MAP_FAILED) {
@@ -94,11 +99,12 @@ static const char *runtime_folder(void)
     return path ? path : "";
 }
 
-/* ~/.cache/nym, made where it isn't there; "" without a home. */
+/* ~/.cache/nym, which is made if it isn't there; "" without a home. */
 static const char *cache_folder(void)
 {
     static char path[PATH_MAX];
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    /* Four bytes stay free for "/nym". */
     int length = cache && *cache ? snprintf(path, sizeof path - 4, "%s", cache)
                  : home && *home ? snprintf(path, sizeof path - 4, "%s/.cache", home)
                                  : 0;
@@ -110,11 +116,11 @@ static const char *cache_folder(void)
     return path;
 }
 
-/* Says of each place what failed, in one line. */
+/* Says in one line what failed at each place. */
 static _Noreturn void fail_everywhere(const struct failure *failures, size_t count)
 {
     int is_noexec = 0;
-    fputs("nym-client: can't start: it finds no place for its libraries: ", stderr);
+    fputs("nym-client: can't start: it found no place for its libraries: ", stderr);
     for (size_t i = 0; i < count; i++) {
         const struct failure *failure = &failures[i];
         is_noexec |= *failure->place == '/' && strcmp(failure->step, NO_PROGRAMS) == 0;
@@ -128,7 +134,7 @@ static _Noreturn void fail_everywhere(const struct failure *failures, size_t cou
     exit(1);
 }
 
-/* The folder with the files, or IN_MEMORY. */
+/* Makes the files at the first place that can hold them; returns the folder, or IN_MEMORY. */
 static const char *unpack_somewhere(int fds[COUNT])
 {
     const char *(*const folders[])(void) = {temporary_folder, runtime_folder, cache_folder};
@@ -142,6 +148,7 @@ static const char *unpack_somewhere(int fds[COUNT])
         if (!*folder)
             continue;
         if (unpack(folder, fds)) {
+            /* Said only if a folder has failed: failures[0] is the memory. */
             if (count > 1)
                 fprintf(stderr, "nym-client: %s can't hold programs (%s), so %s is used.\n",
                         failures[1].place, strerror(failures[1].error), folder);
@@ -152,7 +159,8 @@ static const char *unpack_somewhere(int fds[COUNT])
     fail_everywhere(failures, count);
 }
 
-/* What LD_ variables name is made for the machine's own dynamic linker and C library. */
+/* Removes all LD_ variables: what they name is made for the machine's own dynamic linker and C
+ * library, and could stop the program or run other code in it. */
 static void forget_foreign_libraries(void)
 {
     char **kept = environ;
@@ -162,8 +170,9 @@ static void forget_foreign_libraries(void)
     *kept = NULL;
 }
 
-/* Older containers refuse system calls that they don't know, where glibc goes on without clone3 only
- * if there is none. Of two filters that refuse, the newer one's error counts. */
+/* Older containers refuse system calls that they don't know with EPERM. glibc goes on without clone3
+ * only if the error is ENOSYS, which says that the kernel has no such call. So this adds a filter
+ * that refuses clone3 with ENOSYS: if two filters refuse a call, the newer one's error counts. */
 static void deny_clone3(void)
 {
     if (syscall(SYS_clone3, NULL, 0) == 0 || errno != EPERM)
@@ -175,11 +184,11 @@ static void deny_clone3(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog filter = {sizeof lines / sizeof *lines, lines};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* without it, only root may add a filter */
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }
 
-/* Maps an ELF file that runs at any address, as the kernel does; returns where it is. */
+/* Maps a position-independent ELF file, as the kernel does; returns its address. */
 static unsigned char *map_file(int fd)
 {
     Elf64_Ehdr head;
@@ -191,6 +200,7 @@ static unsigned char *map_file(int fd)
     for (int i = 0; i < head.e_phnum; i++)
         if (segments[i].p_type == PT_LOAD)
             end = segments[i].p_vaddr + segments[i].p_memsz;
+    /* One mapping for all segments first: they need a place where nothing else is in between. */
     unsigned char *base = mmap(NULL, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         fail("memory", "");
@@ -209,13 +219,16 @@ static unsigned char *map_file(int fd)
             (all > whole && mmap(to + whole, all - whole, protection,
                                  MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED))
             fail(needed[0], "");
+        /* Variables that begin as zero aren't in the file. The rest of its last page, which is mapped
+         * with it, has other bytes of the file; the pages behind it are anonymous, so zero. */
         if (segment->p_memsz > segment->p_filesz)
             memset(to + in_file, 0, whole - in_file);
     }
     return base;
 }
 
-/* glibc has told the kernel of a place in this program's memory; the next C library has its own. */
+/* Withdraws the place for restartable sequences that this program's glibc has registered with the
+ * kernel. A thread can have only one, and the program's own glibc registers its own. */
 static void leave_thread(void)
 {
     char *place = (char *)__builtin_thread_pointer() + __rseq_offset;
@@ -248,8 +261,8 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     const char *own = arguments[0] ? arguments[0] : "nym-client";
     const char *first[] = {own, "--preload", libraries, "--argv0", own,
                            text(PATH_TO_FD "%d", fds[COUNT - 1]),
-                           /* For the program: where its bundle is mapped, where bundle_file makes
-                            * files, and which are open and won't be needed. */
+                           /* For program.c: where the bundle is mapped, the folder for bundle_file,
+                            * and the descriptors that are open and no longer needed. */
                            text("%p", (const void *)bundle), folder, descriptors};
     size_t first_count = sizeof first / sizeof *first, argument_count = 0, variable_count = 0;
     while (arguments[0] && arguments[1 + argument_count])
@@ -257,7 +270,8 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     while (environ[variable_count])
         variable_count++;
 
-    /* The System V ABI's initial stack: count, arguments, environment, auxiliary vector. */
+    /* The initial stack of the System V ABI: count, arguments, environment, auxiliary vector. It is
+     * what the kernel gives to a program that begins. */
     size_t words = 1 + first_count + argument_count + 1 + variable_count + 1 + 2 * AUXILIARY_MAX;
     uintptr_t stack[words] __attribute__((aligned(16)));
     uintptr_t *to = stack;
@@ -272,6 +286,7 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     *to++ = 0;
     for (const Elf64_auxv_t *from = auxiliary; from->a_type != AT_NULL && to < stack + words - 2; from++) {
         *to++ = from->a_type;
+        /* The kernel's vector, except for what describes the program: here that is the linker. */
         *to++ = from->a_type == AT_PHDR    ? (uintptr_t)linker + head->e_phoff
                 : from->a_type == AT_PHNUM ? head->e_phnum
                 : from->a_type == AT_ENTRY ? (uintptr_t)linker + head->e_entry
@@ -294,18 +309,21 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
 int main(int count, char **arguments)
 {
     (void)count;
+    /* The auxiliary vector begins behind the environment. */
     char **end = environ;
     while (*end++)
         ;
     auxiliary = (const Elf64_auxv_t *)end;
+    /* With rights that the caller doesn't have, the folders and variables that the caller chooses
+     * could make other code run with them. */
     if (getauxval(AT_SECURE)) {
-        fprintf(stderr, "nym-client: it doesn't run setuid or with capabilities of its file; whoever "
-                        "starts it can have them (systemd: AmbientCapabilities=)\n");
+        fprintf(stderr, "nym-client: it doesn't run setuid or with capabilities of its file; the "
+                        "process that starts it can have them (systemd: AmbientCapabilities=)\n");
         return 1;
     }
     if (access("/proc/self/fd", X_OK) != 0 && (errno == ENOENT || errno == EACCES))
         fail("/proc/self/fd", "; mount it: mount -t proc proc /proc");
-    signal(SIGXFSZ, SIG_IGN); /* where files may not grow, that is an error */
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit of file sizes is an error, and no signal */
     forget_foreign_libraries();
     deny_clone3();
     int fds[COUNT];

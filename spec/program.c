@@ -1,4 +1,5 @@
-/* The program: Python, with modules and libraries from the bundle. importer.py goes on from here. */
+/* The program that the launcher enters: it starts Python, and gives it the module _bundle, over which
+ * importer.py loads modules and libraries from the bundle. */
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE
 #include <Python.h>
@@ -62,7 +63,8 @@ static PyObject *bundle_open(PyObject *module, PyObject *name)
     return PyLong_FromLong(fd);
 }
 
-/* For libraries that others ask for by name: theirs are the same then. */
+/* Loads a library that others will ask for by its name (DT_NEEDED, dlopen). The dynamic linker then
+ * finds that it is loaded, and doesn't look for one on the machine. */
 static PyObject *bundle_load(PyObject *module, PyObject *path)
 {
     (void)module;
@@ -76,9 +78,9 @@ static PyObject *bundle_load(PyObject *module, PyObject *path)
 
 static PyMethodDef functions[] = {
     {"has", bundle_has, METH_O, "Whether there is a member of that name."},
-    {"read", bundle_read, METH_O, "Its bytes."},
-    {"open", bundle_open, METH_O, "A descriptor of a file with its bytes."},
-    {"load", bundle_load, METH_O, "Loads a library."},
+    {"read", bundle_read, METH_O, "The member's bytes."},
+    {"open", bundle_open, METH_O, "A descriptor of a file with the member's bytes."},
+    {"load", bundle_load, METH_O, "Loads a library by its path."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -91,7 +93,7 @@ static PyObject *make_module(void)
     return PyModule_Create(&definition);
 }
 
-/* What Python imports before importer.py can be, and that itself. */
+/* The modules that Python imports before it can import importer.py, and importer.py itself. */
 static struct _frozen early[] = {EARLY_MODULES, {.name = NULL}};
 
 static void freeze_early_modules(void)
@@ -110,7 +112,8 @@ static void freeze_early_modules(void)
     PyImport_FrozenModules = early;
 }
 
-/* Files of libraries that are loaded needn't stay open. */
+/* Closes the files of the libraries that the launcher made. The libraries are mapped by now, so their
+ * files needn't stay open. */
 static void close_all(const char *descriptors)
 {
     char *next;
@@ -126,9 +129,10 @@ static void stop_on(PyStatus status)
 
 static void start_python(int count, char **arguments)
 {
+    /* Isolated: no variable of the environment and no folder changes what is imported. */
     PyPreConfig before;
     PyPreConfig_InitIsolatedConfig(&before);
-    before.utf8_mode = 1;
+    before.utf8_mode = 1; /* texts and files are UTF-8 whatever the locale is; none is installed */
     stop_on(Py_PreInitialize(&before));
 
     char path[PATH_MAX];
@@ -139,19 +143,20 @@ static void start_python(int count, char **arguments)
     PyConfig_InitIsolatedConfig(&config);
     config.site_import = 0;
     config.write_bytecode = 0;
-    config.optimization_level = 2;
+    config.optimization_level = 2; /* as the modules in the bundle were compiled */
     config.pathconfig_warnings = 0;
-    config.module_search_paths_set = 1;
+    config.module_search_paths_set = 1; /* to nothing: importer.py finds all modules */
     stop_on(PyConfig_SetBytesString(&config, &config.executable, path));
-    /* Else Python would look for its settings beside the file. */
+    /* Otherwise Python would look beside the one file for settings and for its library. */
     stop_on(PyConfig_SetBytesString(&config, &config.home, NO_FILE));
     stop_on(PyConfig_SetBytesArgv(&config, count, arguments));
     stop_on(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
 }
 
-/* Python has Ctrl-C raise an exception once its module for signals is there; until nym/__main__.py
- * expects that, it ends the program without a word. */
+/* Loads Python's module for signals, and keeps the system's way with Ctrl-C: it ends the program.
+ * The module makes Ctrl-C raise an exception, which would show a traceback until nym/__main__.py is
+ * there to handle it. The signal is blocked in between, so that no moment has Python's way. */
 static void load_signals(void)
 {
     PyOS_sighandler_t before = PyOS_getsig(SIGINT);
@@ -166,19 +171,21 @@ static void load_signals(void)
 
 int main(int count, char **arguments)
 {
-    /* Three arguments come from the launcher; what the user gave is behind them. */
+    /* The launcher puts three arguments before those of the user (see `enter` there). */
     bundle = (const unsigned char *)strtoull(arguments[1], NULL, 16);
     folder = arguments[2];
     close_all(arguments[3]);
     arguments[3] = arguments[0];
     count -= 3, arguments += 3;
 
+    /* Python can't start with a directory as standard input, and would say so in its own words. */
     struct stat input;
     if (fstat(STDIN_FILENO, &input) == 0 && S_ISDIR(input.st_mode)) {
         fprintf(stderr, "nym-client: standard input is a directory; give it a file or a pipe\n");
         return 1;
     }
-    /* Plug-ins of the machine's C library and OpenSSL don't fit to these. */
+    /* The machine's plug-ins for its C library and OpenSSL don't fit those of the bundle, so the
+     * settings that name them are replaced. */
     __nss_configure_lookup("hosts", "files dns");
     __nss_configure_lookup("passwd", "files");
     setenv("OPENSSL_CONF", NO_FILE, 1);
@@ -191,7 +198,7 @@ int main(int count, char **arguments)
     PyObject *importer = PyImport_ImportModule("importer");
     PyObject *code = importer ? PyObject_CallMethod(importer, "run", NULL) : NULL;
     if (!code)
-        PyErr_Print(); /* ends here when it was a SystemExit */
+        PyErr_Print(); /* doesn't return from a SystemExit, which is how the program usually ends */
     Py_XDECREF(code);
     Py_XDECREF(importer);
     return Py_FinalizeEx() < 0 || !code;
