@@ -1,4 +1,8 @@
-"""Makes the one file of what PyInstaller's analysis found: see launcher.c for how that starts."""
+"""Packs what PyInstaller's analysis found into the one file (docs/one-file.md).
+
+The file is the launcher, with the bundle in it: compiled modules, libraries, and the program that
+starts Python. bundle.h has the bundle's layout; launcher.c says how it starts.
+"""
 
 import marshal
 import os
@@ -15,16 +19,14 @@ import zstandard
 
 HEAD, RECORD = struct.Struct("<8sQQ"), struct.Struct("<QQQQ")
 HERE = Path(__file__).parent
-LEVEL = 19
-NO_FILE = b"/proc/self/no-file"  # never there
-NAMESPACE = "-"  # PyInstaller's path of packages without __init__.py
+LEVEL = 19  # of zstd; higher ones need more memory, to pack and to unpack
+NO_FILE = b"/proc/self/no-file"  # a path that never exists
+NAMESPACE = "-"  # PyInstaller's path of a package without __init__.py
 
-# Python needs these before importer.py can give it modules.
+# Modules that Python imports at its start, before importer.py can find modules for it.
 EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
 
-# What the program needs to start: the dynamic linker, whose name is the same on every Linux, and
-# with Python's library all it is linked with; C++ and pthread_exit load libgcc_s by themselves.
-LINKER = "ld-linux-x86-64.so.2"
+LINKER = "ld-linux-x86-64.so.2"  # the dynamic linker, which has this name on every x86-64 Linux
 PROGRAM = "nym-client"
 
 C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protector-strong"]
@@ -32,7 +34,7 @@ LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z
 
 
 def make(analysis, commit, work, target):
-    """Writes the one file of that commit; returns what went in: its name there -> its source."""
+    """Write the one file for that commit; returns {name in the file: path it comes from}."""
     work.mkdir(parents=True, exist_ok=True)
     sources = _sources(analysis)
     libraries = {name: path for name, path in sources.items() if ".so" in name}
@@ -61,7 +63,7 @@ def make(analysis, commit, work, target):
 
 
 def _members(files):
-    """Their bytes, as they are packed."""
+    """{name: bytes to pack} for these files; Python's sources are compiled."""
     members = {}
     for name, path in files.items():
         data = b"" if str(path) == NAMESPACE else path.read_bytes()
@@ -75,8 +77,9 @@ def _members(files):
 
 
 def _sources(analysis):
+    """{name in the file: path} of all modules, libraries and data."""
     sources = {}
-    # analysis.pure is without what PyInstaller's own start needs.
+    # Not analysis.pure, which lacks the modules that PyInstaller's own bootloader has.
     for name, path, _ in analysis.graph.make_pure_toc():
         stem = name.replace(".", "/")
         is_package = Path(path).name in ("__init__.py", NAMESPACE)
@@ -95,6 +98,7 @@ def _sources(analysis):
         Path(path) for name, path, _ in analysis.datas if name == "certifi/cacert.pem"
     )
     sources["importer.py"] = HERE / "importer.py"
+    # What stands in the place of a library, if the program imports that library.
     for path in (HERE / "replaced").rglob("*.py"):
         name = str(path.relative_to(HERE / "replaced"))
         if name in sources:
@@ -107,7 +111,7 @@ def _python_library():
 
 
 def _linked(library):
-    """All that it is linked with, the C library and the dynamic linker too."""
+    """Yield (name, path) of all libraries that it needs, with the C library and the linker."""
     for line in _output("ldd", library).splitlines():
         if match := re.match(r"\s+(?:(\S+) => )?(/\S+) \(", line):
             name, path = match.groups()
@@ -115,6 +119,10 @@ def _linked(library):
 
 
 def _at_start(needs):
+    """What the launcher unpacks before the program starts: the linker, then libraries.
+
+    Each library comes behind those that it needs.
+    """
     order = []
 
     def add(name):
@@ -124,7 +132,7 @@ def _at_start(needs):
             order.append(name)
 
     add(_python_library())
-    add("libgcc_s.so.1")
+    add("libgcc_s.so.1")  # nothing is linked with it, but C++ and pthread_exit load it by its name
     order.remove(LINKER)
     return [LINKER, *order]
 
@@ -136,7 +144,11 @@ def _stripped(path, copy):
 
 
 def _without_preload(linker):
-    """The dynamic linker, which loads no libraries that a machine has for all its programs."""
+    """The dynamic linker, changed so that it doesn't read /etc/ld.so.preload.
+
+    That file names libraries for all programs of a machine. They are made for its own C library,
+    and could stop this program. The path in the linker is replaced by one of the same length.
+    """
     before = b"\0/etc/ld.so.preload\0"
     if linker.count(before) != 1 or len(NO_FILE) != len(before) - 2:
         raise SystemExit(f"{LINKER} isn't as expected: /etc/ld.so.preload")
@@ -148,7 +160,8 @@ def _needed(path):
 
 
 def _code(name, source):
-    # Paths in tracebacks are those in the bundle, and say nothing of the building machine.
+    # `name` is the path that tracebacks show. A path of the machine that builds the file would tell
+    # about that machine, and two builds of one commit would differ.
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2))
 
 

@@ -1,4 +1,4 @@
-"""Asks the system's package manager which packages libraries are of."""
+"""Asks Debian's package manager which package each library belongs to."""
 
 import platform
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# What the launcher and the program are linked with: see bundle.py, and the C compiler's own.
+# Static libraries in the launcher and the program: what bundle.py names, and what cc adds.
 STATIC = ["libzstd.a", "libc.a", "libgcc.a", "libgcc_eh.a"]
 FIELDS = [
     *("${Package}", "${Version}", "${Architecture}"),
@@ -16,7 +16,7 @@ FIELDS = [
 
 @dataclass(frozen=True)
 class Package:
-    """A package, as it is installed."""
+    """An installed package."""
 
     name: str
     version: str
@@ -27,39 +27,40 @@ class Package:
 
     @classmethod
     def named(cls, name):
-        """The package of a name, which may have its architecture behind a colon."""
+        """The package with this name, which may be followed by a colon and an architecture."""
         return cls(*_output("dpkg-query", "-W", "-f", "\t".join(FIELDS), name).split("\t"))
 
     @property
     def copyright(self):
-        """The file that says who may do what with it."""
+        """The path of its file with copyright and licence."""
         return Path("/usr/share/doc") / self.name / "copyright"
 
 
 def linked_statically():
-    """Name -> path of each library that is part of the executables themselves."""
+    """{name: path} of each library that is linked into the executables."""
     found = {name: _output("cc", f"-print-file-name={name}").strip() for name in STATIC}
     return {name: Path(path).resolve() for name, path in found.items()}
 
 
 def owners(paths):
-    """Path -> name of the package that has it, of those that are in one."""
+    """{path: name of its package}, without the paths that are in no package."""
     if not shutil.which("dpkg"):
-        raise SystemExit("inventory: packages of libraries are known from dpkg, which isn't here")
-    # Packages may know a file by its path of before /lib became a link to /usr/lib.
+        raise SystemExit("inventory: dpkg is needed, to find the packages of libraries")
+    # Some packages list a file under /lib, which has become a link to /usr/lib since then.
     known_as = {str(path).removeprefix(old): path for path in paths for old in ("", "/usr")}
     found = {}
-    # Exit code 1: some of the names are unknown.
+    # dpkg ends with 1 if it doesn't know some of the paths.
     for line in _output("dpkg", "-S", *known_as, codes=(0, 1)).splitlines():
         names, _, path = line.rpartition(": ")
         name = names.split(", ")[0]
-        if path in known_as and " " not in name:  # which would be a sentence about a diversion
+        # A name with a space is no name, but a sentence about a diverted file.
+        if path in known_as and " " not in name:
             found[known_as[path]] = name
     return found
 
 
 def vendor():
-    """The system's name, as package URLs have it."""
+    """The system's name for package URLs, such as debian."""
     return platform.freedesktop_os_release()["ID"]
 
 

@@ -1,4 +1,8 @@
-"""Imports from the bundle: modules as code, extensions and their libraries from files in memory."""
+"""Imports from the bundle, inside the one file: it finds every module there and nowhere else.
+
+Modules are compiled code. Extensions, and the libraries that they need, are unpacked into files in
+memory when they are imported, because the dynamic linker loads only files.
+"""
 
 import marshal
 import posix
@@ -10,18 +14,18 @@ from itertools import count
 
 import _bundle
 
-# Which libraries of the bundle each library and extension there needs.
+# {library or extension: libraries of the bundle that it needs}, without those loaded at the start.
 _NEEDS = marshal.loads(_bundle.read("needs"))
 _loaded = set()
-_loading = RLock()
+_loading = RLock()  # so that two threads don't load one library twice
 _numbers = count(1)
 
 
 class _Path:
-    """A member as a path that can be loaded from, while it is entered.
+    """Inside `with`, a path from which the dynamic linker can load a member of the bundle.
 
-    The dynamic linker knows libraries by their paths: each needs one that was not there before,
-    also where it has a descriptor of a file that is closed.
+    The linker takes two libraries with the same path for one. Descriptors get the same number again
+    once a file was closed, so the path has another number of slashes each time.
     """
 
     def __init__(self, member):
@@ -41,7 +45,7 @@ def _load_needs(member):
 
 
 def find_library(stem):
-    """Its name in the bundle, loaded; None where it has none."""
+    """The full name of the library whose name begins with `stem`, loaded; None if there is none."""
     name = next((library for library in _NEEDS if library.startswith(f"{stem}.so.")), None)
     if name:
         load_library(name)
@@ -49,7 +53,7 @@ def find_library(stem):
 
 
 def load_library(name):
-    """Loads a library of the bundle, once; whoever opens it by its name finds it loaded."""
+    """Load a library of the bundle, once. After that, dlopen finds it by its name."""
     with _loading:
         if name not in _loaded:
             _load_needs(name)
@@ -59,7 +63,7 @@ def load_library(name):
 
 
 class _Module(_LoaderBasics):
-    """Loads a module that is code."""
+    """Loads a Python module from its compiled code."""
 
     def __init__(self, member):
         self.member = member
@@ -72,7 +76,7 @@ class _Module(_LoaderBasics):
 
 
 class _Extension:
-    """Loads an extension."""
+    """Loads an extension module from a file in memory."""
 
     def __init__(self, member):
         self.member = member
@@ -107,12 +111,13 @@ class Finder:
 
 
 def run():
-    """The program."""
+    """Run the program; called by program.c."""
+    # Behind the finders of built-in and frozen modules. The one that searches folders is removed.
     sys.meta_path.insert(2, Finder)
     del sys.meta_path[3:]
-    sys.frozen = True
+    sys.frozen = True  # the usual sign, for libraries, that a program is packed
     try:
         from nym.__main__ import main
-    except OSError as error:  # a folder that has no more room
+    except OSError as error:  # an extension found no room in memory or in the folder for files
         sys.exit(f"nym-client: can't start: {error}")
     main()

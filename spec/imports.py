@@ -1,8 +1,9 @@
-"""Finds what modules in the one file import, in functions too, and it lacks though it is installed.
+"""Checks that the one file has every module that a module in it may import.
 
-Whether such an import is ever carried out can't be told from outside: spec/left_out.py has the
-reason why each may be missing. One without a reason stops the build, and so does a reason that
-isn't needed any more.
+It looks at all import statements, also inside functions, and finds the installed modules that the
+file lacks. Whether such an import is ever carried out can't be seen from the code. So each of them
+needs a reason in left_out.py why it may be missing. An import without a reason stops the build, and
+so does a reason without such an import.
 """
 
 import ast
@@ -17,18 +18,21 @@ NAMESPACE = "-"
 
 
 def check(sources):
-    """Stops the build where the file lacks what it may need; `sources` are those of bundle.make."""
+    """Stop the build if the file lacks what it may need; `sources` is what bundle.make returns."""
     found = {(importer, name) for importer, names in _missing(sources).items() for name in names}
     known = {(i, name) for name, (_, importers) in LEFT_OUT.items() for i in importers}
     unknown = [f"{importer} imports {name}" for importer, name in sorted(found - known)]
     needless = [f"{importer} doesn't import {name}" for importer, name in sorted(known - found)]
     if unknown or needless:
         lines = "\n".join([*unknown, *needless])
-        raise SystemExit(f"what is left out of the file, spec/left_out.py, isn't right:\n{lines}")
+        raise SystemExit(
+            "the file lacks modules that are imported without a reason in spec/left_out.py, or a "
+            f"reason there is no longer needed:\n{lines}"
+        )
 
 
 def _missing(sources):
-    """Importer -> modules that are installed and that it would not find in the file."""
+    """{importer: installed modules that it may import and that the file lacks}."""
     modules = {_module(name): path for name, path in sources.items()}
     there = {*modules, *sys.builtin_module_names}
     missing = {}
@@ -50,14 +54,17 @@ def _module(name):
 
 @cache
 def _is_installed(name):
-    """Looked up, not imported: to import everything would carry out a lot."""
+    """Whether this Python has a module. It isn't imported, which would run the module's code."""
     stem = name.replace(".", "/")
     endings = ["/__init__.py", ".py", *EXTENSION_SUFFIXES]
     return any(Path(folder, stem + ending).is_file() for folder in sys.path for ending in endings)
 
 
 class _Imports(ast.NodeVisitor):
-    """Names that may be modules, but for what a type checker or a run of the module imports."""
+    """Collects names that may be modules from a module's import statements.
+
+    Imports that are only for a type checker, or for a module that is run as a program, don't count.
+    """
 
     def __init__(self, package):
         self.package = package
@@ -71,6 +78,7 @@ class _Imports(ast.NodeVisitor):
         if node.level:
             parents = self.package.split(".")
             base = ".".join([*parents[: len(parents) - node.level + 1], base]).rstrip(".")
+        # `from a import b` may mean the module a.b. If it doesn't, no such module is installed.
         self.found.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
 
     def visit_If(self, node):

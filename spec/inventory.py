@@ -1,4 +1,4 @@
-"""Writes down what is in the one file, beside it: a CycloneDX list, and the licences of all."""
+"""Writes two files beside the one file: a CycloneDX list of what is in it, and all licences."""
 
 import hashlib
 import os
@@ -15,17 +15,19 @@ from cyclonedx.output.json import JsonV1Dot6
 
 
 def write(sources, dist):
-    """Writes both files for what bundle.make has packed."""
+    """Write both files; `sources` is what bundle.make returns."""
     found = parts.find(sources)
     (dist / "LICENSES.txt").write_text(licences.page(found), "utf-8")
     (dist / "nym-client.cdx.json").write_text(_list(found, dist / "nym-client"), "utf-8")
 
 
 def _list(found, program):
-    """The list as JSON, numbered by all that it says: the same parts give the same list."""
+    """The list as JSON; the same parts always give the same bytes."""
     ours, *others = map(_component, found)
     ours.type = ComponentType.APPLICATION
     ours.hashes = [_hash(program)]
+    # A list has a random number and the present time unless they are set. Here the number is made
+    # from all that the list says, and the time is that of the commit.
     bom = Bom(components=others, serial_number=uuid.UUID(int=0))
     bom.metadata.component = ours
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
@@ -54,7 +56,7 @@ def _component(part):
 
 
 def _file(name, path, purl):
-    """A library as its package has it: the packed one is without its symbols."""
+    """A library; the hash is that of the package's file, because the packed one is stripped."""
     return Component(
         type=ComponentType.FILE, name=name, bom_ref=f"{purl}#{name}", hashes=[_hash(path)]
     )

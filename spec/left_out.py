@@ -1,16 +1,17 @@
-"""What modules in the one file import and it doesn't have: why not, and which modules those are.
+"""Modules that the one file lacks although a module in it imports them.
 
-imports.py holds the build to it. A module belongs here where nothing that the program does comes to
-that import, or where the importer goes on without.
+LEFT_OUT is {module: (the reason why it may be missing, the modules that import it)}. imports.py
+compares it with the build. A module belongs here if nothing that the program does reaches the
+import, or if the importing module works without it.
 """
 
-_CODECS = "encodings of East Asia: nothing is read in them; without, Python knows no such encoding"
-_ARCHIVES = "the importer goes on without; nothing is unpacked"
-_PROCESSES = "pools and locks of processes, which nothing here has; tqdm goes on without"
-_SELF_TEST = "for the importer's own tests"
+_CODECS = "encodings of East Asia: nothing is read in them, and Python then knows no such encoding"
+_ARCHIVES = "the importing module works without it, and nothing here unpacks archives"
+_PROCESSES = "pools and locks of processes, which nothing here uses; tqdm works without them"
+_SELF_TEST = "for the importing module's own tests"
 
 LEFT_OUT = {
-    "_uuid": ("uuid goes on without, and needs it for nothing here", ["uuid"]),
+    "_uuid": ("uuid works without it, and nothing here needs what it adds", ["uuid"]),
     "_codecs_cn": (_CODECS, [f"encodings.{name}" for name in ("gb18030", "gb2312", "gbk", "hz")]),
     "_codecs_hk": (_CODECS, ["encodings.big5hkscs"]),
     "_codecs_iso2022": (
@@ -25,16 +26,16 @@ LEFT_OUT = {
     ),
     "_codecs_kr": (_CODECS, [f"encodings.{name}" for name in ("cp949", "euc_kr", "johab")]),
     "_codecs_tw": (_CODECS, ["encodings.big5", "encodings.cp950"]),
-    "_pydecimal": ("for a Python without _decimal", ["decimal"]),
+    "_pydecimal": ("for a Python without _decimal; this one has it", ["decimal"]),
     "bz2": (_ARCHIVES, ["encodings.bz2_codec", "shutil", "tarfile", "zipfile"]),
     "doctest": (_SELF_TEST, ["difflib", "pickle"]),
-    "ftplib": ("addresses of FTP, which no setting takes", ["urllib.request"]),
+    "ftplib": ("for FTP URLs, which no setting takes", ["urllib.request"]),
     "gevent.libev._corecffi": (
-        "for a gevent without its libev extension",
+        "for a gevent without its libev extension; this one has it",
         ["gevent.libev.corecffi", "gevent.libev.watcher"],
     ),
-    "gevent.resolver.ares": ("another resolver than ours", ["gevent.resolver_ares"]),
-    "gevent.resolver.cares": ("another resolver than ours", ["gevent.ares"]),
+    "gevent.resolver.ares": ("a resolver that isn't used here", ["gevent.resolver_ares"]),
+    "gevent.resolver.cares": ("a resolver that isn't used here", ["gevent.ares"]),
     "gevent.testing": (_SELF_TEST, ["gevent._util"]),
     "gevent.testing.modules": (_SELF_TEST, ["gevent._util"]),
     "lzma": (_ARCHIVES, ["shutil", "tarfile", "zipfile"]),
@@ -45,10 +46,10 @@ LEFT_OUT = {
     "multiprocessing.connection": (_PROCESSES, ["concurrent.futures.process"]),
     "multiprocessing.queues": (_PROCESSES, ["concurrent.futures.process"]),
     "multiprocessing.synchronize": (_PROCESSES, ["concurrent.futures.process"]),
-    "netrc": ("passwords in ~/.netrc; requests goes on without", ["requests.utils"]),
+    "netrc": ("for passwords in ~/.netrc; requests works without it", ["requests.utils"]),
     "plistlib": ("for macOS", ["platform"]),
     "readline": ("for an interactive Python", ["code"]),
-    "tqdm.notebook": ("bars in notebooks", ["tqdm"]),
+    "tqdm.notebook": ("for progress bars in notebooks", ["tqdm"]),
     "xml.parsers": ("nothing reads XML; segno writes some", ["xml.sax.expatreader"]),
     "xml.parsers.expat": ("nothing reads XML; segno writes some", ["xml.sax.expatreader"]),
     "webbrowser": ("for QRCode.show, which nothing here calls", ["segno"]),

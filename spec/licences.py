@@ -1,4 +1,4 @@
-"""Licences of what is packed: their names, and all their texts on one page."""
+"""Finds the licences of all that is packed: their SPDX names, and their texts on one page."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ COMMON = Path("/usr/share/common-licenses")
 RULE = "=" * 78
 TEXT_NAME = re.compile(r"LICEN[CS]E|COPYING|NOTICE", re.IGNORECASE)
 
-# What no metadata say in a way that SPDX knows: Debian has them by the source package.
+# Licences of parts whose metadata don't name one in the way of SPDX. Packages of Debian stand here
+# under the name of their source package.
 NAMES = {
     "CPython": "Python-2.0",
     "expat": "MIT",
@@ -29,19 +30,22 @@ NAMES = {
 
 
 def of(name):
-    """The licence of a part by its name, or of a source package, which may end with a number."""
+    """The licence of a part, or of a source package, by its name; None if NAMES lacks it.
+
+    A source package's name may end with a version, such as gcc-12.
+    """
     return NAMES.get(re.sub(r"-\d+$", "", name))
 
 
 def of_metadata(metadata):
-    """The licence as a distribution's metadata have it, in the newer or an older way."""
+    """The licence in a Python distribution's metadata, in the newer form or an older one."""
     classifiers = metadata.get_all("Classifier", [])
     named = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License :: ")]
     return metadata["License-Expression"] or metadata["License"] or ", ".join(named)
 
 
 def texts_of(distribution):
-    """The texts that a distribution came with."""
+    """The licence texts that are installed with a Python distribution."""
     return [
         read(distribution.locate_file(file))
         for file in sorted(distribution.files or ())
@@ -51,18 +55,24 @@ def texts_of(distribution):
 
 
 def read(path):
-    """A text; what isn't UTF-8 in it is marked."""
+    """Read a text; bytes that aren't UTF-8 become replacement characters."""
     return Path(path).read_text("utf-8", errors="replace").strip("\n")
 
 
 def page(parts):
-    """Every text once, under the names of what it is for, then those that these refer to."""
+    """All texts, each once, under the names of the parts it is for.
+
+    Behind them are the common texts to which they refer. Stops the build for a part without a
+    licence or without a text.
+    """
     headings = {}
     for part in parts:
         if not part.licence:
-            raise SystemExit(f"inventory: {part.name} names no licence: spec/licences.py has to")
+            raise SystemExit(
+                f"inventory: {part.name} names no licence; add it to NAMES in spec/licences.py"
+            )
         if not part.texts:
-            raise SystemExit(f"inventory: {part.name} has no licence text to be found")
+            raise SystemExit(f"inventory: no licence text was found for {part.name}")
         for text in part.texts:
             headings.setdefault(text, []).append(f"{part.name} {part.version}")
     for path in _referred(headings):
@@ -71,11 +81,13 @@ def page(parts):
 
 
 def _referred(texts):
-    """Texts that Debian has once for all packages; {GPL-2,MPL-1.1} refers to several."""
+    """Paths of the common licence texts, which Debian installs once for all packages."""
     found = set()
     for text in texts:
+        # Texts of distributions name this licence by its URL only.
         if "mozilla.org/MPL/2.0" in text:
             found.add("MPL-2.0")
+        # Some write {GPL-2,MPL-1.1} for several.
         for braces, name in re.findall(rf"{COMMON}/(?:{{([^}}]+)}}|([\w.-]*\w))", text):
             found.update(braces.split(",") if braces else [name])
     return [COMMON / name for name in sorted(found)]

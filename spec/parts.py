@@ -1,7 +1,7 @@
-"""Finds what is in the one file: parts, each with its version, its licence and where it is from.
+"""Finds the parts of the one file, each with its version, its licence and its origin.
 
-Whatever is packed belongs to this project, to a Python distribution, to CPython or to a package of
-the system, asked in this order; what belongs to none of them stops the build.
+Every packed file belongs to this project, to a Python distribution, to CPython or to a package of
+the system, tried in this order. A file that belongs to none of them stops the build.
 """
 
 import platform
@@ -28,20 +28,20 @@ OURS, PYTHON, SYSTEM = "nym-client", "CPython", "system"
 
 @dataclass
 class Part:
-    """What has a version and a licence of its own; libraries are name in the file -> path."""
+    """Something in the one file that has a version and a licence of its own."""
 
     name: str
     version: str
     licence: str
     texts: list
     purl: PackageURL
-    libraries: dict = field(default_factory=dict)
+    libraries: dict = field(default_factory=dict)  # {name in the file: path}
     description: str | None = None
     properties: dict = field(default_factory=dict)
 
 
 def find(sources):
-    """All parts of what bundle.make has packed, our own first."""
+    """All parts, this project first; `sources` is what bundle.make returns."""
     files = _by_owner(sources)
     system = files.pop(SYSTEM) | debian.linked_statically()
     library = files[PYTHON][LIBRARY]
@@ -49,7 +49,9 @@ def find(sources):
     packages = defaultdict(dict)
     for name, path in system.items():
         if path not in owners:
-            raise SystemExit(f"inventory: no package of this system has {path}: install it as one")
+            raise SystemExit(
+                f"inventory: {path} belongs to no package of this system; install it as a package"
+            )
         packages[owners[path]][name] = path
     del files[OURS]
     python = _python(files.pop(PYTHON), owners.get(library))
@@ -60,7 +62,7 @@ def find(sources):
 
 
 def _by_owner(sources):
-    """Owner -> name in the file -> path."""
+    """{owner: {name in the file: path}}."""
     installed = _installed()
     files = defaultdict(dict)
     for name, path in sources.items():
@@ -71,6 +73,7 @@ def _by_owner(sources):
 
 
 def _owner(name, path, installed):
+    # .venv is inside the project's folder, but what is installed there isn't the project's.
     if path.is_relative_to(PROJECT) and not path.is_relative_to(ENVIRONMENT):
         return OURS
     if path in installed:
@@ -79,7 +82,7 @@ def _owner(name, path, installed):
 
 
 def _installed():
-    """Path -> the distribution that has installed it."""
+    """{path: the Python distribution that has installed it}."""
     return {
         Path(distribution.locate_file("")).resolve() / file: distribution
         for distribution in distributions()
@@ -102,7 +105,8 @@ def _python(packed, package):
     texts = [licences.read(path) for path in [STDLIB / "LICENSE.txt"] if path.exists()]
     if package:
         part = _package(package, {})
-        # Debian mends faults without a new version of Python; its own version tells which.
+        # Debian repairs faults without changing Python's version. The version of Debian's package
+        # tells which faults are repaired, so the package URL has that one.
         purl, texts, properties = part.purl, [*texts, *part.texts], part.properties
     else:
         purl, properties = PackageURL("generic", name="cpython", version=version), {}
@@ -143,7 +147,7 @@ def _package(name, libraries):
 
 
 def _embedded(sources):
-    """What distributions have linked into their extensions, and say nothing of."""
+    """Yield parts that distributions have linked into their extensions without naming them."""
     if "gevent/libev/corecext.so" in sources:
         from gevent.libev import corecext
 
@@ -151,7 +155,7 @@ def _embedded(sources):
     if "google/_upb/_message.so" in sources:
         from google.protobuf import __version__
 
-        yield _kept("utf8_range", __version__)  # has none of its own
+        yield _kept("utf8_range", __version__)  # it has no version of its own
 
 
 def _kept(name, version):

@@ -132,7 +132,7 @@ static void start_python(int count, char **arguments)
     /* Isolated: no variable of the environment and no folder changes what is imported. */
     PyPreConfig before;
     PyPreConfig_InitIsolatedConfig(&before);
-    before.utf8_mode = 1; /* texts and files are UTF-8 whatever the locale is; none is installed */
+    before.utf8_mode = 1; /* texts and files are UTF-8, whatever the locale is */
     stop_on(Py_PreInitialize(&before));
 
     char path[PATH_MAX];
