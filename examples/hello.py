@@ -16,7 +16,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port))
-        # A file that also writes would throw away what it has read ahead.
+        # Only for reading: a file that also writes would lose what it has read ahead.
         self._lines = self._connection.makefile("r", encoding="utf-8")
         self._news: deque[dict[str, Any]] = deque()
 
@@ -57,7 +57,7 @@ def main(port: str = "9001", address: str = "", count: str = "1") -> None:
     for _ in range(int(count)):
         message = client.next_message()
         print(base64.b64decode(message["data"]).decode())
-        client.ask(type="ack", id=message["id"])  # until then, it would be offered again
+        client.ask(type="ack", id=message["id"])  # otherwise the next subscriber gets it again
 
 
 main(*sys.argv[1:])
