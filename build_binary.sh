@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# From a checkout to dist: nym-client, one file that needs no Python, and a wheel for who has one.
-# Tries the file before it says so.
+# Builds a checkout into dist: nym-client, one file that needs no Python, and a wheel for those who have
+# Python. It runs the file once before it says that the build is ready.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 scripts/prepare
-rm -rf dist build/lib* build/bdist* # what a former build left in them would be packed
-# The same commit gives the same bytes; PyInstaller's memory of other builds stays out of it.
+rm -rf dist build/lib* build/bdist* # files of an earlier build in them would be packed, too
+# Two builds of one commit must have the same bytes: so hashes and times are fixed, and PyInstaller
+# gets a cache of its own, without what it has kept of other builds.
 export PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$PWD/build/pyinstaller-config
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1580515200)
 export SOURCE_DATE_EPOCH

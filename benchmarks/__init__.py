@@ -1,1 +1,4 @@
-"""Measurements, each beside a yardstick in the same run: python -m benchmarks NAME [--json]."""
+"""Benchmarks: each result stands beside a yardstick that was measured in the same run.
+
+python -m benchmarks NAME [--json]
+"""

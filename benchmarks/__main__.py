@@ -1,4 +1,4 @@
-"""python -m benchmarks NAME [--json]."""
+"""Runs one benchmark: python -m benchmarks NAME [--json]."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ BENCHMARKS = {"hkdf": hkdf, "sphinx": sphinx, "start": start, "store": store}
 
 
 def main() -> None:
-    """Run one, and print a table or JSON."""
+    """Run one benchmark, and print a table or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--json", action="store_true", help="for programs")

@@ -1,6 +1,7 @@
-"""A hop's keys by HKDF: libcrypto's deprecated SHA256_*, which we use, beside what it recommends.
+"""The keys of one hop by HKDF, made in three ways.
 
-The yardstick is the first; hkdf.c has all three, and what they make is compared.
+The yardstick is libcrypto's SHA256_*, which nym uses although libcrypto deprecates it. The others
+use functions that libcrypto recommends. hkdf.c has all three, and their results must be equal.
 """
 
 import ctypes
@@ -16,14 +17,14 @@ from benchmarks.measure import Row, compare, measure
 WAYS = {
     "states": "SHA256_*, copied",
     "contexts": "EVP_MD_CTX_copy_ex",
-    "macs": "EVP_MAC, begun again",
+    "macs": "EVP_MAC, started again",
 }
-TIMES = 1000  # so that the call from Python doesn't count
+TIMES = 1000  # per call, so that the time of the call from Python doesn't count
 SOURCE = Path(__file__).with_suffix(".c")
 
 
 def run() -> list[Row]:
-    """All three."""
+    """Measure all three ways."""
     secret = os.urandom(32)
     out = ctypes.create_string_buffer(256)
     with TemporaryDirectory() as folder:
@@ -43,13 +44,13 @@ def run() -> list[Row]:
         )
         functions = ctypes.CDLL(str(library))
     if not functions.prepare():
-        raise RuntimeError("libcrypto lacks what is compared")
+        raise RuntimeError("libcrypto lacks one of the functions to compare")
     calls = {name: partial(getattr(functions, name), out, secret, TIMES) for name in WAYS}
     made = set()
     for call in calls.values():
         call()
         made.add(out.raw)
     if len(made) > 1:
-        raise RuntimeError("they make different keys")
+        raise RuntimeError("the three ways make different keys")
     times = {name: [time / TIMES for time in measured] for name, measured in measure(calls).items()}
     return [compare(what, times[name], times["states"]) for name, what in WAYS.items()]

@@ -1,7 +1,7 @@
-"""How long things take, measured in turns.
+"""Measures how long functions take, and compares them.
 
-Machines speed up and slow down while they run, so everything of one comparison is measured round
-by round, and the ratio is the median of the rounds' ratios.
+Machines become faster and slower while they run. So all functions of a comparison are measured in
+each round, one after the other, and the ratio is the median of the ratios of all rounds.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from time import perf_counter
 from typing import NamedTuple
 
 ROUNDS = 60
-ROUND_TIME = 0.01  # seconds a function runs in each round
+ROUND_TIME = 0.01  # seconds for which each function runs in a round
 
 
 class Row(NamedTuple):
-    """One line of a result: microseconds a call, beside what it can't do without."""
+    """One line of a result: microseconds per call, beside those of the yardstick."""
 
     what: str
     us: float
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 def measure(functions: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Seconds a call of each function, in each round."""
+    """{name: seconds per call in each round} for each function."""
     calls = {
         name: max(1, int(ROUND_TIME / _time(function, 10))) for name, function in functions.items()
     }
@@ -35,7 +35,7 @@ def measure(functions: Mapping[str, Callable[[], object]]) -> dict[str, list[flo
 
 
 def compare(what: str, own: list[float], yardstick: list[float]) -> Row:
-    """The line for `own` beside `yardstick`, both in seconds a round."""
+    """The line for `own` beside `yardstick`; both are seconds per call, one for each round."""
     ratios = [mine / theirs for mine, theirs in zip(own, yardstick, strict=True)]
     return Row(what, median(own) * 1e6, median(yardstick) * 1e6, median(ratios))
 

@@ -1,6 +1,6 @@
 """How long the one file takes to start, beside Python alone: `python3 -c pass`.
 
-dist/nym-client has to be built. What is timed ends with the process, or, for a client, when it
+dist/nym-client must have been built. The time ends when the process ends; for a client, when it
 prints its public key.
 """
 
@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Row, compare, measure
 
 PROGRAM = Path("dist/nym-client").absolute()
-NOWHERE = "http://127.0.0.1:1"  # no directory is there
+NOWHERE = "http://127.0.0.1:1"  # no directory answers there
 
 
 def run() -> list[Row]:
-    """Its version, a new client, and a client that starts."""
+    """Measure `--version`, `init` of a new client, and the start of a client."""
     with TemporaryDirectory() as home:
         environment = os.environ | {"XDG_CONFIG_HOME": home}
         commands = {

@@ -1,6 +1,7 @@
-"""Messages to and from the disk, beside SQLite alone with the same settings and one commit for all.
+"""Messages to and from the disk, beside SQLite alone.
 
-The yardstick of sealing is libsodium's own box of the same length.
+SQLite has the same settings, and one commit for all messages of a call. The yardstick of sealing is
+libsodium's sealed box of the same length.
 """
 
 import sqlite3
@@ -23,7 +24,7 @@ RECIPIENT = generate_identity().public_key
 
 
 def run() -> list[Row]:
-    """Accepting a message alone and with others, and sealing a fragment."""
+    """Measure accepting one message, accepting many together, and sealing a fragment."""
     with TemporaryDirectory() as ours, TemporaryDirectory() as plain:
         journal = Journal(Path(ours), bytes(32))
         connection = _plain(Path(plain) / "plain.db")

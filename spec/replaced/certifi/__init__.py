@@ -1,4 +1,4 @@
-"""In the place of certifi: certificates of its authorities, from the bundle."""
+"""Stands for certifi in the one file: the certificates of authorities come from the bundle."""
 
 from functools import cache
 
@@ -7,10 +7,10 @@ import _bundle
 
 @cache
 def where():
-    """A path to them."""
+    """A path to the certificates; the file behind it stays open as long as the process runs."""
     return f"/proc/self/fd/{_bundle.open('certifi/cacert.pem')}"
 
 
 def contents():
-    """Their text."""
+    """The text of the certificates."""
     return _bundle.read("certifi/cacert.pem").decode()

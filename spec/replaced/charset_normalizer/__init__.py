@@ -1,3 +1,6 @@
-"""In the place of charset_normalizer: it guesses encodings, which nothing here asks for."""
+"""Stands for charset_normalizer in the one file.
 
-__version__ = "3.0.0"  # requests wants one that it knows
+The library guesses encodings, which nothing here asks for, and takes much memory.
+"""
+
+__version__ = "3.0.0"  # requests warns about versions outside of its range

@@ -1,8 +1,8 @@
-"""In the place of ctypes.util: pysodium asks it for libsodium, which is in the bundle."""
+"""Stands for ctypes.util in the one file: pysodium asks it for libsodium, which is bundled."""
 
 import importer
 
 
 def find_library(name):
-    """The name under which dlopen knows it; None where the bundle has no such library."""
+    """The name by which dlopen finds the library; None if the bundle has no such library."""
     return importer.find_library(f"lib{name}")

@@ -1,15 +1,18 @@
-"""In the place of importlib.metadata: no distributions are installed in the bundle."""
+"""Stands for importlib.metadata in the one file, where no distributions are installed.
+
+The library would be loaded only to find no plug-ins of gevent.
+"""
 
 
 class PackageNotFoundError(ModuleNotFoundError):
-    """What is asked for isn't installed."""
+    """The distribution that was asked for isn't installed."""
 
 
 def version(name):
-    """No distribution has one."""
+    """Raise PackageNotFoundError: there are no distributions."""
     raise PackageNotFoundError(name)
 
 
 def entry_points(**_):
-    """There are no plug-ins."""
+    """No entry points: there are no plug-ins."""
     return []
