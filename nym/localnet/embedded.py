@@ -47,9 +47,9 @@ class EmbeddedNetwork:
             return False
         self._network = network
         log.warning(
-            "no directory was named, and none answered at %s: a local network now runs inside this "
-            "client. It hides nothing from this machine. To use a real network, name its directory "
-            "with --directory URL",
+            "no directory was named, and none answered at %s: a local network runs inside this "
+            "client now. It hides nothing from this machine. To use a real network, name its "
+            "directory with --directory URL",
             url,
         )
         return True
