@@ -41,12 +41,13 @@ class Whereabouts:
 
     def provider_of(self, recipient: bytes) -> ProviderNode | None:
         """The provider of `recipient`; None while it isn't known or is away."""
-        if self._known is None:
+        known = self._known  # once: `follow` may replace it in another thread meanwhile
+        if known is None:
             return None
-        providers = self._known.providers
-        if (key := self._known.listed.get(recipient)) is not None:
+        providers = known.providers
+        if (key := known.listed.get(recipient)) is not None:
             return providers[key]
-        if recipient in self._known.homes:  # its provider is away, and no other one lists it
+        if recipient in known.homes:  # its provider is away, and no other one lists it
             return None
         if len(providers) == 1:
             (lone,) = providers.values()

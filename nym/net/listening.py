@@ -12,13 +12,13 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gevent.server import StreamServer
 
-from nym.errors import ConfigError, ListenError, LockedError
+from nym.errors import ListenError, LockedError
 from nym.files import locked
 from nym.net.descriptors import lack_of_descriptors
 from nym.wire.addresses import UNIX, NodeAddress, is_loopback
@@ -130,7 +130,7 @@ class UnixListener:
             os.fchmod(self.socket.fileno(), 0o600)
             # Between bind and listen, another start would find a socket that refuses connections,
             # take it for one of a dead process, and remove it. The lock makes that start wait.
-            with _locked(path.parent):
+            with locked(path.parent):
                 self._bind()
                 self.socket.listen(_BACKLOG)
                 self._file = _identity(path)
@@ -145,7 +145,7 @@ class UnixListener:
         """Stop listening, and remove the file."""
         self.socket.close()
         # A file that can't be removed now is removed by the next start.
-        with suppress(OSError, LockedError), _locked(self._path.parent):
+        with suppress(OSError, LockedError), locked(self._path.parent):
             # Since the socket was closed, another process may have put its own file there.
             if _identity(self._path) == self._file:
                 self._path.unlink(missing_ok=True)
@@ -171,18 +171,6 @@ class UnixListener:
             if probe.connect_ex(address) != errno.ECONNREFUSED:
                 raise OSError(errno.EADDRINUSE, "another program listens there")
         self._path.unlink()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """No other nym-client binds or removes a socket in this folder inside. Raises LockedError."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder))
-        except ConfigError as error:
-            # Some network file systems have no locks for folders. There it goes on without one.
-            log.debug("%s", error)
-        yield
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

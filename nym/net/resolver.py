@@ -103,13 +103,16 @@ class Resolver:
 
     def _wait(self, is_enough: Callable[[], bool]) -> None:
         grace, end = time.monotonic() + GRACE, time.monotonic() + TIMEOUT
-        while missing := self._without_address() & self._pending:
+        while True:
+            # Cleared first: `is_enough` may let other greenlets run, and what a lookup finds
+            # meanwhile must wake this one.
+            self._came.clear()
+            missing = self._without_address() & self._pending
             now = time.monotonic()
             # There is a new name among those that are missing, and its second isn't over.
             is_new_in_time = now < grace and not missing <= self._late
-            if now >= end or (not is_new_in_time and is_enough()):
+            if not missing or now >= end or (not is_new_in_time and is_enough()):
                 break
-            self._came.clear()
             self._came.wait((grace if is_new_in_time else end) - now)
 
     def _without_address(self) -> frozenset[str]:

@@ -57,8 +57,10 @@ def stack() -> Iterator[ExitStack]:
 def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
     for name, value in {
         "nym.net.http.TIMEOUT": 0.2,
-        "nym.net.transport.TIMEOUT": 0.2,
-        "nym.net.transport.PACKET_TIMEOUT": 0.2,
+        # Short, as some faults are silence. But a pull that ends too early loses what it was about
+        # to bring, and a busy machine makes a working provider as slow as that.
+        "nym.net.transport.TIMEOUT": 2.0,
+        "nym.net.transport.PACKET_TIMEOUT": 2.0,
         "nym.client.poller.FIRST_RETRY": 0.1,
         "nym.client.poller.LONGEST_RETRY": 0.2,
         "nym.client.refresher.FIRST_RETRY": 0.1,
