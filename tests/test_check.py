@@ -9,9 +9,10 @@ import pytest
 from nym.cli import check as check_module
 from nym.cli.check import check
 from nym.cli.init import init
+from nym.cli.monitor import FULL, MOST_LOSS, PATIENCE, judge
 from nym.errors import NotRunningError, RemoteError, UnreachableError
 from nym.localnet.network import Network
-from tests.harness import free_port, running
+from tests.harness import Program, beside, free_port, running
 
 
 @pytest.fixture
@@ -21,13 +22,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(directory: str, capfd: pytest.CaptureFixture[str]) -> None:
-    init({"--id": "alice", "--directory": directory, "--provider": None, "--force": False})
+    init(
+        {
+            "--id": "alice",
+            "--directory": directory,
+            "--provider": None,
+            "--port": None,
+            "--force": False,
+        }
+    )
     capfd.readouterr()
 
 
-def findings(capfd: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, Any]]]:
+def findings(
+    capfd: pytest.CaptureFixture[str], *, running: bool = False
+) -> tuple[int, dict[str, dict[str, Any]]]:
     """(the exit code, what was found)."""
-    code = check({"--id": "alice", "--json": True})
+    code = check({"--id": "alice", "--json": True, "--running": running})
     return code, {finding["check"]: finding for finding in json.loads(capfd.readouterr().out)}
 
 
@@ -108,3 +119,66 @@ def test_a_client_that_stops_meanwhile_is_a_finding(
         code, found = findings(capfd)
     assert code == 3
     assert "has stopped" in found["provider"]["found"]
+
+
+# `check --running`, which judges the client that runs.
+
+HEALTHY: dict[str, Any] = {
+    "state": "running",
+    "state_seconds": 1000.0,
+    "reason": None,
+    "network": {"layers": [2, 2], "providers": 1, "left_out": [], "digest": "x"},
+    "loss": 0.01,
+    "outbox": 3,
+    "inbox": 0,
+    "backlog": None,
+}
+BACKLOG = {"lasted": 60.0, "pulled": 2.0, "messages": 900, "change": 3.0, "seconds": 60.0}
+
+
+def test_a_client_that_does_not_run_is_not_healthy(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made("http://127.0.0.1:1", capfd)
+    code, found = findings(capfd, running=True)
+    assert (code, list(found)) == (3, ["client"])
+    assert "doesn't run" in found["client"]["found"]
+
+
+def test_a_client_that_runs_is_judged_by_what_it_reports(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(Network()) as network:
+        made(network.url, capfd)
+        with Program(home, "tcpsocket", "--port", "0") as program:
+            beside(program.line, "^Public key")
+            code, found = findings(capfd, running=True)
+    assert code == 0
+    assert next(iter(found)) == "client"
+    assert all(finding["ok"] for finding in found.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "about"),
+    [
+        ({}, 0, ""),
+        ({"state": "waiting_for_directory", "state_seconds": PATIENCE, "network": None}, 0, ""),
+        ({"state": "waiting_for_directory", "state_seconds": PATIENCE + 1}, 4, "client"),
+        ({"state": "waiting_for_provider", "state_seconds": 300.0}, 4, "client"),
+        ({"state": "waiting_for_network", "state_seconds": 300.0}, 4, "client"),
+        ({"state": "waiting_for_disk", "state_seconds": 300.0, "reason": "full"}, 1, "client"),
+        ({"reason": "the directory is away"}, 0, ""),
+        ({"loss": None}, 0, ""),
+        ({"loss": MOST_LOSS}, 0, ""),
+        ({"loss": MOST_LOSS + 0.01}, 4, "network"),
+        ({"outbox": FULL - 1, "inbox": FULL - 1}, 0, ""),
+        ({"outbox": FULL}, 1, "outbox"),
+        ({"inbox": FULL}, 1, "inbox"),
+        ({"backlog": BACKLOG}, 0, ""),  # busy is not broken
+    ],
+)
+def test_the_thresholds_of_health(change: dict[str, Any], code: int, about: str) -> None:
+    found = list(judge(HEALTHY | change))
+    assert next((finding.code for finding in found if finding.code), 0) == code
+    assert [finding.check for finding in found if finding.code] == ([about] if about else [])
+    assert all(finding.advice for finding in found if finding.code)

@@ -20,12 +20,14 @@ from nym.config import (
     SocketSettings,
     Value,
     values_of,
+    with_values,
 )
 from nym.config.checks import check_directory, check_host, check_id
 from nym.config.file import (
     CONFIG_FILE,
     change_setting,
     load_config,
+    remove_setting,
     save_config,
     settings_in_file,
 )
@@ -304,8 +306,8 @@ def test_a_setting_is_changed_and_all_else_left_alone(tmp_path: Path) -> None:
         ("traffic.fetch_message_delay", "0", "more than 0"),
         ("socket.allowed_origins", "https://chat.example", "a list"),
         ("client.provider", "l", "a key in base58"),
-        ("socket", "1", "there is no setting socket; there are client.id"),
-        ("socket.x", "1", "there is no setting"),
+        ("socket", "1", "there is no setting socket; "),
+        ("socket.prot", "1", "there is no setting socket.prot; did you mean socket.port?"),
         ("", "", "there is no setting"),
     ],
 )
@@ -316,6 +318,21 @@ def test_a_setting_that_makes_no_sense_changes_nothing(
     with pytest.raises(ConfigError, match=says):
         change_setting(tmp_path, name, value)
     assert (tmp_path / CONFIG_FILE).read_text() == OWN
+
+
+@pytest.mark.parametrize("key", ["socket.port", "client.directory", "logging.level"])
+def test_a_setting_that_is_removed_has_its_default_again(tmp_path: Path, key: str) -> None:
+    (tmp_path / CONFIG_FILE).write_text(OWN)
+    before = load_config(tmp_path)
+    remove_setting(tmp_path, key)
+    assert key not in settings_in_file(tmp_path)
+    assert load_config(tmp_path) == with_values(before, {key: SETTINGS[key].default})
+    left = (tmp_path / CONFIG_FILE).read_text()
+    assert set(left.splitlines()) <= set(OWN.splitlines())
+    remove_setting(tmp_path, key)
+    assert (tmp_path / CONFIG_FILE).read_text() == left
+    with pytest.raises(ConfigError, match="there is no setting"):
+        remove_setting(tmp_path, "socket.prot")
 
 
 FORMS = [

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -10,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from nym import files
-from nym.contacts import FILE, Contact, add_contact, find_recipient, load_contacts, remove_contact
+from nym.contacts import (
+    FILE,
+    Contact,
+    add_contact,
+    find_recipient,
+    load_contacts,
+    remove_contact,
+    rename_contact,
+)
 from nym.errors import ConfigError, ContactError, LockedError
 from nym.identity import generate_identity
 from nym.wire.keys import encode_base58
@@ -43,11 +52,47 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
 def test_a_name_is_never_taken_from_its_address_by_the_way(tmp_path: Path) -> None:
     add_contact(tmp_path, "bob", Contact(BOBS))
     add_contact(tmp_path, "bob", Contact(BOBS, is_plain=True))
-    with pytest.raises(ContactError, match="nym-client contacts remove bob"):
+    with pytest.raises(ContactError, match="nym-client contacts rename bob NEW"):
         add_contact(tmp_path, "bob", Contact(CAROLS))
     remove_contact(tmp_path, "bob")
     with pytest.raises(ContactError, match='no contact is called "bob"'):
         remove_contact(tmp_path, "bob")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'# people\n[bob] # a friend\naddress = "{BOB}" # by phone\n# the end\n',
+        f'bob = {{address = "{BOB}"}} # a friend\ncarol = {{address = "{CAROL}", plain = true}}\n',
+        f'["bob"]\naddress = "{BOB}"\n\n[carol]\naddress = "{CAROL}"\n',
+        f'bob.address = "{BOB}"\n',
+    ],
+    ids=["a table", "inline", "in quotes", "dotted"],
+)
+def test_a_contact_that_is_renamed_stays_what_and_where_it_is(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    before = load_contacts(tmp_path).known
+    rename_contact(tmp_path, "bob", "robert")
+    after = load_contacts(tmp_path).known
+    assert after == {name.replace("bob", "robert"): before[name] for name in before}
+    assert list(after) == [name.replace("bob", "robert") for name in before]
+    for comment in re.findall("#.*", text):
+        assert comment in (tmp_path / FILE).read_text()
+
+
+def test_a_name_that_is_taken_or_missing_is_not_renamed(tmp_path: Path) -> None:
+    add_contact(tmp_path, "bob", Contact(BOBS))
+    add_contact(tmp_path, "carol", Contact(CAROLS))
+    before = (tmp_path / FILE).read_text()
+    for name, new, says in [
+        ("bob", "carol", "carol is already the name of"),
+        ("dave", "david", 'no contact is called "dave"'),
+        ("bob", "a b", "can't be a name"),
+    ]:
+        with pytest.raises(ContactError, match=says):
+            rename_contact(tmp_path, name, new)
+    rename_contact(tmp_path, "bob", "bob")
+    assert (tmp_path / FILE).read_text() == before
 
 
 @pytest.mark.parametrize(

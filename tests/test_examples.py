@@ -16,14 +16,13 @@ from nym.sockets.http import WebSocket
 from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
 from nym.wire.keys import decode_base58
+from tests.documents import DOCUMENTS, ROOT, filled, names
 from tests.harness import PATIENCE, Program, Served, beside, free_port, run_program
+from tests.test_transcripts import TRANSCRIPTS
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("sockets", "shell"))]
+SHOWING = [document for document in DOCUMENTS if names(document)]
 MANY = 1000  # messages: a pattern survives being put into a loop
-# Behind the mark of a file in a document stands that file.
-INCLUDED = re.compile(r"<!-- ((?:examples|tests/cli)/\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 
 
 class Running(NamedTuple):
@@ -184,16 +183,16 @@ def test_typescript(running: Running, tmp_path: Path) -> None:
     assert f"no client listens on port {port}; start one: " in nobody.stderr
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", SHOWING, ids=lambda path: path.name)
 def test_documents_show_the_examples_as_they_are(document: Path) -> None:
-    shown = INCLUDED.findall(document.read_text())
-    assert shown
-    for name, text in shown:
-        assert text == (ROOT / name).read_text()
+    assert document.read_text() == filled(document), "copy it again: python -m tests.documents"
 
 
-def test_every_example_is_shown() -> None:
-    shown = {name for name, _ in INCLUDED.findall((ROOT / "docs" / "sockets.md").read_text())}
-    assert shown == {
+def test_every_example_and_every_transcript_is_shown() -> None:
+    assert names(ROOT / "docs" / "sockets.md") == {
         f"examples/{name}" for name in ("hello.py", "hello.sh", "go/main.go", "typescript/hello.ts")
     }
+    shown = set.union(*map(names, SHOWING))
+    # It shows nothing that a reader would type.
+    unshown = {"tests/cli/killed.txt"}
+    assert {f"tests/cli/{path.name}" for path in TRANSCRIPTS} - shown == unshown

@@ -11,13 +11,16 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 
+from nym.cli.control import RETRY, control
 from nym.contacts import Contact, add_contact
+from nym.errors import NotRunningError
 from nym.localnet.network import Network
 from nym.store import room
 from nym.wire.keys import encode_base58
@@ -351,3 +354,56 @@ def test_check_says_what_to_do(tmp_path: Path) -> None:
     code, out, _ = run_program(tmp_path, "check", "--id", "alice")
     assert code == 5
     assert "FAIL  settings" in out
+
+
+# What people try by instinct.
+
+
+def test_a_text_can_be_sent_without_a_pipe(shell: Shell) -> None:
+    text = "Grüße, $HOME and 'all'\n"
+    quoted = shlex.quote(text)
+    assert shell.run(f"nym-client send --id alice bob -m {quoted}") == (0, b"", b"")
+    assert shell.run("nym-client receive --id bob --count 1") == (0, text.encode(), b"")
+    code, _, err = shell.run("nym-client send --id alice bob --message hello notes.txt")
+    assert (code, err) == (2, b"nym-client: --message and FILE can't be used together\n")
+
+
+def test_a_text_in_the_place_of_a_file_is_explained(shell: Shell) -> None:
+    code, _, err = shell.run("nym-client send --id alice bob hello")
+    assert code == 1
+    assert err == b"nym-client: there is no file hello; to send a text, use --message TEXT\n"
+
+
+def test_nothing_of_a_message_is_repeated_in_an_error(shell: Shell) -> None:
+    for arguments in ("bob -m secret -m secret", "bob --reliable --plain -m secret"):
+        code, out, err = shell.run(f"nym-client send --id alice {arguments}")
+        assert code == 2
+        assert b"secret" not in out + err
+
+
+def test_waiting_for_messages_can_have_an_end(shell: Shell) -> None:
+    assert shell.run("nym-client receive --id bob --timeout 1") == (0, b"", b"")
+    with shell.alice.lines() as alice:
+        alice.send(shell.bob.address, b"hello")
+    code, out, err = shell.run(f"nym-client receive --id bob --count 1 --timeout {PATIENCE:.0f}")
+    assert (code, out, err) == (0, b"hello", b"")
+    code, out, err = shell.run("nym-client receive --id bob --count 2 --timeout 0")
+    assert (code, out) == (1, b"")
+    assert err == b"nym-client: only 0 of 2 messages arrived within 0 s\n"
+    assert shell.run("nym-client receive --id bob -f --timeout 0") == (0, b"", b"")
+
+
+def test_a_client_that_is_starting_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder = tmp_path / "nym" / "clients" / "alice"
+    folder.mkdir(parents=True)
+    with pytest.raises(NotRunningError, match="doesn't run"), control("alice"):
+        pass
+    with ExitStack() as stack:
+        network = stack.enter_context(running(Network()))
+        start = partial(stack.enter_context, Application(network.url, folder=folder))
+        gevent.spawn_later(3 * RETRY, start)
+        with control("alice", patience=PATIENCE) as client:
+            assert client.ask(type="ownDetails")["type"] == "ownDetails"

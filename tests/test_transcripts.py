@@ -1,10 +1,10 @@
-"""The command line as transcripts, tests/cli/*.txt: what a person types, and what comes.
+"""Runs the transcripts in tests/cli/*.txt: what a person types, and what the program prints.
 
-A line that begins with "$ " is typed into one shell; below it stands what is printed, on both
-streams, and the exit code in brackets unless it is 0. <word> stands for whatever is there without
-white space, <...> for the rest of a line, ... for any lines; what stands behind an empty line is
-prose. Lines that say what a slow machine waits for count only where they are expected. A command
-that ends with & runs on, and the next one is typed when its client can be reached.
+A line that begins with "$ " is typed into a shell. What it prints, on both streams, stands below,
+and then the exit code in brackets, unless that is 0. <word> stands for any text without white
+space, <...> for the rest of a line, and ... for any lines. Text after an empty line is prose. Lines
+in which `--wait` says what it waits for, as on a slow machine, only count if they are expected. A
+command that ends with & keeps running, and the next one is typed once its client can be reached.
 """
 
 import os
@@ -72,13 +72,13 @@ def _line(expected: str) -> str:
 def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "nym-client"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {PROGRAM} "$@"\n')
+    checkout = FOLDER.parent.parent
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={checkout} exec {PROGRAM} "$@"\n')
     program.chmod(0o755)
     environment = {
         "HOME": str(tmp_path),
         "TMPDIR": str(tmp_path),
         "PATH": f"{program.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(FOLDER.parent.parent),
         "DIRECTORY": directory,
         "LANG": "C.UTF-8",
     }
