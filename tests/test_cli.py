@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import stat
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from nym.cli.usage import COMMANDS
 from nym.identity import load_identity
 from nym.localnet.network import Network
 from nym.net.http import http_get
+from tests.documents import ROOT
 from tests.harness import (
     PATIENCE,
     PROGRAM,
@@ -381,3 +383,13 @@ def test_demo(tmp_path: Path) -> None:
     assert "Both messages arrived" in out
     assert out.count("mixnode of layer 1") == out.count("mixnode of layer 3") == 2
     assert not list(tmp_path.iterdir())
+    recorded = re.findall("<text .*?>(.*)</text>", (ROOT / "docs" / "demo.svg").read_text())
+    shown = [line for line in out.splitlines() if line]
+    assert [_shape(unescape(line)) for line in recorded[1:]] == [_shape(line) for line in shown], (
+        "record it again: scripts/record"
+    )
+
+
+def _shape(line: str) -> str:
+    """A line of the demo, without what differs: addresses, times, ports."""
+    return re.sub(r"[1-9A-HJ-NP-Za-km-z]{40,}|\d+", "#", line).strip()
