@@ -1,4 +1,9 @@
-"""The command line: what it means, and how it ends."""
+"""The command line: finds the command, carries it out, and turns every error into an exit code.
+
+This is the only place that catches all errors: users see one sentence, never a traceback. Each
+command is a module of this package, and is imported only when it is called, because a shell script
+may call many commands and most modules are slow to load.
+"""
 
 import gc
 import os
@@ -20,18 +25,23 @@ from nym.net.descriptors import require
 
 Options = Mapping[str, Any]
 
-LEAST_DESCRIPTORS = 16  # what any command has open at once, and some to spare
+# File descriptors that every command may open at once, with a few to spare. With fewer, a command
+# would fail somewhere in the middle. This way, it says at the start which limit to raise.
+LEAST_DESCRIPTORS = 16
 _HELP = {"--help", "-h"}
 _VERSIONS = [["--verbose", "--version"], ["--version", "-v"]]
 
 
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns the exit code."""
+    # First of all, before anything else can open a file with the number of a closed stream.
     occupy_closed_streams()
     hub = gevent.get_hub()
-    hub.NOT_ERROR += (KeyboardInterrupt,)  # the user who pressed Ctrl-C knows
+    hub.NOT_ERROR += (KeyboardInterrupt,)  # not worth a report: the user pressed Ctrl-C
     hub.print_exception = _log_greenlet  # type: ignore[method-assign,assignment]
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does where it isn't one file
+    # A closed pipe or connection then raises BrokenPipeError instead of killing the process. Python
+    # does this at its start, but not the interpreter in the one file (spec/program.c).
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         require(LEAST_DESCRIPTORS)
         return _run(arguments)
@@ -39,13 +49,14 @@ def run(arguments: list[str]) -> int:
         complain(f"nym-client: {error}")
         return error.exit_code
     except BrokenPipeError:
-        # Nobody reads on. That ends a program as it ends every other one, by now in good order.
+        # Nobody reads the output any more. Programs end by SIGPIPE then, and so does this one: the
+        # shell sees 141, as it does of others. Everything has been closed in order before.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
         return 1
     except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001 - no traceback is for users
+        return 130  # as shells report a process that SIGINT has ended
+    except Exception as error:  # noqa: BLE001 - users get a sentence, and a report in a file
         complain(f"nym-client: {_describe(error)}")
         return 1
 
@@ -53,13 +64,13 @@ def run(arguments: list[str]) -> int:
 def _describe(error: BaseException) -> str:
     try:
         from nym.cli import crash
-    except OSError as failure:  # no descriptor to read it with
+    except OSError as failure:  # the module can't be opened, as when no descriptor is left
         return f"an error that should not happen ({type(error).__name__}); no report: {failure}"
     return crash.describe(error)
 
 
 def _log_greenlet(context: object, kind: Any, error: Any, trace: Any) -> None:
-    from nym.cli.log import log_greenlet
+    from nym.cli.log import log_greenlet  # imported late, as its own imports are slow
 
     log_greenlet(kind, error, trace)
 
@@ -71,6 +82,7 @@ def _run(arguments: list[str]) -> int:
     if name is None:
         return _without_command(arguments)
     command = COMMANDS[name]
+    # What follows `--` are arguments. A file may be called --help.
     options_end = arguments.index("--") if "--" in arguments else len(arguments)
     if not _HELP.isdisjoint(arguments[:options_end]):
         say(command.help.rstrip("\n"))
@@ -85,34 +97,40 @@ def _run(arguments: list[str]) -> int:
         from nym.cli.options import only_client
 
         options["--id"] = only_client()
-    # Imported only now, so that --help doesn't wait for the network code. The log is set up first:
-    # what the imports log then has the right form, too.
+    # The command is imported only now, so that --help doesn't wait for the network code. The log is
+    # set up before that, so that lines that the imports log have the right form, too.
     from nym.cli.log import set_up_log
 
     set_up_log(None)
     _keep_memory_private()
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
-    gc.enable()
-    # Not before: where an import is interrupted, that can be lost.
+    gc.enable()  # nym.__main__ turned it off
+    # Ctrl-C raises KeyboardInterrupt from now on. Until here, it ends the process at once, because
+    # an import that is interrupted can lose the exception, and the program would go on.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return carry_out(options)
 
 
 def _keep_memory_private() -> None:
-    """No core, and nobody but root looks into a process that has keys in its memory, or may get.
+    """Forbid core dumps, and let only root trace this process or read its memory.
 
-    docs/operating.md, "Looking into a client", says what that takes away.
+    This applies to every command, because any of them may load keys. docs/operating.md, "Looking
+    into a client", says what no longer works because of it.
     """
     from nym._secrets import forbid_dumps
 
     forbid_dumps()
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # also for what is started from here
+    # The kernel forgets the first call when this process executes another program; a limit stays.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _command(arguments: list[str]) -> str | None:
-    """The command's name: the first word, or the first that is one behind options."""
+    """The command's name: the first word. If options come first, the first word that is a command.
+
+    None if there is no command. Raises UsageError if the first word isn't one.
+    """
     if arguments and not arguments[0].startswith("-"):
         if arguments[0] not in COMMANDS:
             from nym.cli.mistakes import unknown_command
@@ -136,6 +154,6 @@ def _without_command(arguments: list[str]) -> int:
         say("\n".join(versions()))
     else:
         raise UsageError(
-            f"a command is missing in: {' '.join(arguments)}\nmore with: nym-client --help"
+            f"a command is missing in: {' '.join(arguments)}\nfor help: nym-client --help"
         )
     return 0

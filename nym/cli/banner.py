@@ -4,7 +4,7 @@ from nym import __version__
 
 
 def banner() -> str:
-    """What stands before the output of the commands that show it."""
+    """The text that some commands print before their output, as the published client does."""
     return rf"""
 
       _ __  _   _ _ __ ___

@@ -1,4 +1,9 @@
-"""`check` tries everything that a client needs, in turn, and says what to do about what fails."""
+"""`check` tries everything that a client needs, step by step, and says how to repair what fails.
+
+The steps are in the order in which they depend on each other: folder, settings, directory, clock,
+client, provider, loop. If a step fails that the later ones need, the later ones aren't tried, so
+the first FAIL names the cause. With --running, it only judges the running client (monitor.py).
+"""
 
 import shlex
 import time
@@ -36,17 +41,17 @@ from nym.timing import duration
 from nym.wire.requests import BacklogReport
 from nym.wire.text import visible_url
 
-PATIENCE = 30.0  # seconds for the provider, and for a loop
-LOOK = 0.1
-MOST_OFF = 300.0  # seconds that the clock may be
-MUCH_LOSS = 0.03
+PATIENCE = 30.0  # seconds to wait for the registration, and again for a loop to return
+LOOK = 0.1  # seconds between two looks at the client's status
+MOST_OFF = 300.0  # seconds between this machine's clock and the directory's that are still fine
+MUCH_LOSS = 0.03  # share of lost loops that is worth a line; it is no failure
 _SERVED = ("running", "waiting_for_network")  # states in which the provider answers
 
 
 def check(options: Options) -> int:
-    """Check, print what is found at once, and end with the code of the first thing that failed."""
+    """Check, and print each finding at once; returns the code of the first check that failed."""
     findings = Findings(is_shown=not options["--json"])
-    with suppress(OverError):
+    with suppress(OverError):  # the finding that ended it is in `findings`
         if options["--running"]:
             _check_running(options["--id"], findings)
         else:
@@ -57,14 +62,14 @@ def check(options: Options) -> int:
 
 
 def _check_running(client_id: str, findings: Findings) -> None:
-    """Whether the client runs, and is healthy."""
+    """Add what `monitor.judge` finds about the running client. It is a failure if none runs."""
     with findings.of("client"), control(client_id) as client:
         for finding in judge(client.ask(type="status")):
             findings.add(finding)
 
 
 def _check_all(client_id: str, findings: Findings) -> None:
-    """One check after another, until one fails that the next ones depend on."""
+    """Run the checks in order, until one fails that the later ones need."""
     with findings.of("folder"):
         folder = existing_folder(client_id)
         findings.add(_check_folder(folder))
@@ -97,18 +102,22 @@ def _check_folder(folder: Path) -> Finding:
     except OSError as error:
         return Finding(
             "folder",
-            f"{folder} can't be kept from others: {error.strerror}",
-            "it has to belong to this user",
+            f"{folder} can't be closed to other users: {error.strerror}",
+            "make this user the owner of the folder",
             5,
         )
     if not was_open:
-        return Finding("folder", f"{folder}, for this user alone")
-    # As every start does it: there is nothing left for the user to do.
-    return Finding("folder", f"for this user alone now; others could use {', '.join(was_open)}")
+        return Finding("folder", f"{folder}: only this user has access")
+    # Not a failure. Every start of a client does the same, and nothing is left for the user to do.
+    return Finding(
+        "folder",
+        f"{folder}: only this user has access now; until now, others could use "
+        f"{', '.join(was_open)}",
+    )
 
 
 def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
-    """What the directory lists, and the time that it tells."""
+    """The finding about the directory, and the time that it told (None if it told none)."""
     url = config.client.directory_url
     try:
         (topology, judgement, _), listing = first_sight(config)
@@ -120,7 +129,7 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
         )
         if not config.client.directory and isinstance(error, UnreachableError):
             advice = (
-                "no directory was named; a client that is started runs a local network there. To "
+                "no directory was named, so a client that starts runs a local network there. To "
                 f"use another network: nym-client config set --id {name} client.directory URL"
             )
         if isinstance(error, OwnFaultError):
@@ -129,37 +138,45 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
     network = network_report(topology, topology.digest(), judgement.left_out)
     found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
-        found += f"; left out are {why}"
+        found += f"; left out: {why}"
     return Finding("directory", found), listing.date
 
 
 def _check_clock(there: float | None) -> Finding:
-    # The client itself needs no clock. TLS does, and so do people who read when a message arrived.
+    # The client itself needs no correct clock. But TLS checks the dates of certificates, and people
+    # read the times at which messages arrived.
     if there is None:
         return Finding("clock", "the directory doesn't tell the time")
     off = abs(time.time() - there)
     if off <= MOST_OFF:
-        return Finding("clock", "as at the directory")
+        return Finding("clock", "agrees with the directory's")
     return Finding("clock", f"{duration(off)} off the directory's", "set this machine's clock", 1)
 
 
 @contextmanager
 def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Control, Finding]]:
-    """The running client; if there is none, one that runs for this check, and loses nothing."""
+    """A connection to the client. If the client isn't running, one is started for this check.
+
+    The started one is an ordinary client with the client's own keys and database, so messages that
+    arrive meanwhile are kept.
+    """
     with ExitStack() as stack:
-        how = "it runs"
+        how = "running"
         try:
             client = stack.enter_context(control(client_id))
         except NotRunningError:
-            how = "it doesn't run; one runs for this check"
-            # Under the lock, so that nobody replaces the keys before the client has its database.
+            how = "not running; started for this check only"
+            # The folder is locked until the client has its database. Otherwise `init --force` could
+            # replace the keys in between, and the client would run with keys that are gone.
             with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
+                # None: it has no socket for applications, whose port may be in use.
                 passing = Client(
                     load_identity(folder), config, folder, None, CurrentContacts(nym_folder())
                 )
             stack.callback(passing.stop)
             passing.listen()
             passing.start()
+            # The rest asks it over its control socket, as it would ask a client that was running.
             client = stack.enter_context(control(client_id))
         yield client, Finding("client", how)
 
@@ -175,48 +192,53 @@ def _check_provider(client: Control) -> Finding:
         else f"{name}: no registration within {duration(PATIENCE)}"
     )
     if status["state"] == "waiting_for_disk":
-        return Finding("provider", f"nothing is fetched from {name}: {status['reason']}", "", 1)
+        # A full disk is this machine's fault, so it isn't reported as one of the network.
+        return Finding("provider", f"nothing is pulled from {name}: {status['reason']}", "", 1)
     return Finding("provider", found, status["reason"] or "the client's log says why", 4)
 
 
 def _check_loops(client_id: str, client: Control, config: Config) -> Iterator[Finding]:
-    """Whether packets come through. What still waits at the provider is not lost."""
+    """Whether packets come through the network, how many are lost, and what still waits.
+
+    A loop that waits at the provider behind other messages is late, not lost. That is no failure.
+    """
     if not config.privacy.seal:
         yield Finding(
             "loop",
-            "not tried: plain messages to oneself can't be told apart (privacy.seal is false)",
+            "not tried: with privacy.seal = false, the client can't recognise its own loops",
         )
         return
+    # Only a loop that returns from now on counts: earlier ones say nothing about this moment.
     before = client.ask(type="status")["loops_returned"]
     status = _wait(client, lambda status: status["loops_returned"] > before)
     backlog: BacklogReport | None = status["backlog"]
     if status["loops_returned"] > before:
-        yield Finding("loop", "a message to oneself came back through the network")
+        yield Finding("loop", "a message from the client to itself came back through the network")
         if (loss := status["loss"]) is not None and loss >= MUCH_LOSS:
-            found = f"{loss:.0%} of the last messages to oneself were lost"
-            advice = "mixnodes drop packets; status names those that are left out for it"
+            found = f"{loss:.0%} of the last messages from the client to itself were lost"
+            advice = "mixnodes drop packets; status names those that the client avoids"
             yield Finding("loss", found, advice)
     elif backlog is not None:
-        yield Finding("loop", "a message to oneself has yet to arrive: others wait before it")
+        yield Finding("loop", "not back yet: other messages wait before it at the provider")
     else:
         found = (
-            f"of {status['loops_sent']} messages to oneself none came back within "
+            f"none of {status['loops_sent']} messages from the client to itself came back within "
             f"{duration(PATIENCE)}"
         )
         advice = (
             "mixnodes of the network drop packets, or can't reach each other or the provider"
             if status["loops_sent"]
-            else "no mixnode of the first layer takes packets: is there a firewall on the way?"
+            else "no mixnode of the first layer accepts packets: does a firewall block them?"
         )
         yield Finding("loop", found, advice, 4)
     if backlog is not None:
         name = shlex.quote(client_id)
         command = f"nym-client config set --id {name} traffic.fetch_message_delay SECONDS"
-        yield Finding("backlog", describe(backlog), f"{command}; then start it again")
+        yield Finding("backlog", describe(backlog), f"{command}; then restart the client")
 
 
 def _wait(client: Control, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The status as soon as it is enough, or the last one after PATIENCE seconds."""
+    """The first status that `is_enough`, or the last one after PATIENCE seconds."""
     give_up = time.monotonic() + PATIENCE
     while not is_enough(status := client.ask(type="status")) and time.monotonic() < give_up:
         gevent.sleep(LOOK)

@@ -1,24 +1,26 @@
-"""What a command is: its forms, options and arguments as data, and the help that is made of them.
+"""Describes a command as data (its forms, options and arguments), and makes its help from that.
 
-Nothing is read out of a text again: --help, docopt, the manual page, the completions and what is
-said of mistakes all begin here.
+docopt usually reads a program's options from its help text. Here it is the other way round. The
+data come first, and --help, docopt's grammar, the manual page, the completions and the errors about
+wrong command lines are all made from the data, so they can't contradict each other.
 """
 
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, TypeVar
 
-WIDTH = 80  # columns, as most terminals have them
-_HEADING = 15  # columns of an option's name; what it does stands below a longer one
+WIDTH = 80  # columns, as most terminals have at least
+_HEADING = 15  # columns for an option's name; if it is longer, its text starts on the next line
 
-Kind = Literal["any", "client", "contact", "file", "folder"]  # what a shell can complete
+# What a value is, so that a shell can complete it. Nothing completes "any".
+Kind = Literal["any", "client", "contact", "file", "folder"]
 Part = TypeVar("Part", "Option", "Argument")
 
 
 class Option(NamedTuple):
-    """An option, with what it does; `value` names its value, where it takes one.
+    """An option; `what` says what it does, and `value` names its value ("" if it takes none).
 
-    A destructive option is never suggested to somebody who typed something else.
+    An option that `is_destructive` is never suggested to somebody who typed something else.
     """
 
     name: str
@@ -31,27 +33,27 @@ class Option(NamedTuple):
 
     @property
     def usage(self) -> str:
-        """As it stands in a form."""
+        """The long option and its value, as the usage shows them."""
         return f"{self.name} {self.value}".rstrip()
 
     @property
     def heading(self) -> str:
-        """All its spellings, as docopt reads them."""
+        """The short and the long spelling, as docopt reads them."""
         return f"{self.short} {self.usage}".lstrip()
 
     @property
     def explanation(self) -> str:
-        """What it does, and what counts without it."""
+        """What it does, and its default if it has one."""
         return f"{self.what}; default: {self.default}" if self.default else self.what
 
     @property
     def grammar(self) -> str:
-        """A line for docopt."""
+        """Its line in the text that docopt parses."""
         return f"  {self.heading}  " + f"[default: {self.default}]" * bool(self.default)
 
 
 class Argument(NamedTuple):
-    """What stands without an option's name before it."""
+    """A positional argument; `what` says what it means."""
 
     name: str
     what: str
@@ -61,15 +63,15 @@ class Argument(NamedTuple):
 
     @property
     def usage(self) -> str:
-        """As it stands in a form."""
+        """Its name as the usage shows it, with `...` and brackets where they apply."""
         usage = self.name + "..." * self.is_repeated
         return f"[{usage}]" if self.is_optional else usage
 
 
 class Form(NamedTuple):
-    """One way to use a command: one of `words`, options that must be there, others, arguments.
+    """One way to use a command: one of `words`, the options it `needs` and `takes`, and arguments.
 
-    Of the options in a tuple, only one can be given.
+    `takes` are optional. Of options that stand together in a tuple there, only one can be given.
     """
 
     words: tuple[str, ...] = ()
@@ -79,12 +81,12 @@ class Form(NamedTuple):
 
     @property
     def exclusive(self) -> list[tuple[Option, ...]]:
-        """Options that exclude each other."""
+        """The groups of options of which only one can be given."""
         return [taken for taken in self.takes if not isinstance(taken, Option)]
 
     @property
     def options(self) -> list[Option]:
-        """All that it knows."""
+        """All options of this form."""
         options = list(self.needs)
         for taken in self.takes:
             options += [taken] if isinstance(taken, Option) else taken
@@ -92,7 +94,7 @@ class Form(NamedTuple):
 
     @property
     def parts(self) -> list[str]:
-        """What can stand behind the command's name, in docopt's notation."""
+        """Everything that can follow the command's name, in docopt's notation."""
         parts = list(self.words) if len(self.words) < 2 else [f"({' | '.join(self.words)})"]
         parts += [option.usage for option in self.needs]
         for taken in self.takes:
@@ -107,46 +109,46 @@ HELP = Option("--help", "show this", short="-h")
 
 
 class Command(NamedTuple):
-    """A command; `module` has the function that carries it out, which is called like it."""
+    """A command. The function that carries it out is in `module`, and has the command's name."""
 
     name: str
     module: str
-    summary: str  # what it does, in a line without a full stop
+    summary: str  # what it does, in one line without a full stop
     forms: tuple[Form, ...] = (Form(),)
     notes: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
-        """The words that may follow its name: commands of its own, or what it is about."""
+        """The words that may follow its name: subcommands, or such as `bash` after `completion`."""
         return list(dict.fromkeys(word for form in self.forms for word in form.words))
 
     @property
     def options(self) -> list[Option]:
-        """Those of all its forms."""
+        """The options of all its forms, and --help."""
         return _once([*(option for form in self.forms for option in form.options), HELP])
 
     @property
     def arguments(self) -> list[Argument]:
-        """Those of all its forms."""
+        """The arguments of all its forms."""
         return _once(argument for form in self.forms for argument in form.arguments)
 
     @property
     def usage(self) -> str:
-        """Its forms, a line or more for each."""
+        """Its forms, each on one line or more."""
         return "\n".join(
             _wrapped(f"  nym-client {self.name} ", form.parts, WIDTH) for form in self.forms
         )
 
     @property
     def short_usage(self) -> str:
-        """The forms in one line."""
+        """All its forms on one line, for errors."""
         forms = (" ".join(["nym-client", self.name, *form.parts]) for form in self.forms)
         return "; or: ".join(forms)
 
     @property
     def grammar(self) -> str:
-        """What docopt has to know."""
+        """The text that docopt parses. It has no sentences, which docopt might take for options."""
         options = (option.grammar for option in self.options)
         return "\n".join(["Usage:", self.usage, "", "Options:", *options, ""])
 
@@ -166,7 +168,7 @@ class Command(NamedTuple):
 
 
 def table(entries: Iterable[tuple[str, str]], width: int = _HEADING) -> str:
-    """Names, and what they mean beside them, or below one that is too long."""
+    """Names, each with its explanation beside it, or below it if the name is too long."""
     return "\n".join(line for name, what in entries for line in _entry(name, what, width))
 
 
@@ -183,7 +185,7 @@ def _heading_width(entries: list[tuple[str, str]]) -> int:
 
 
 def _wrapped(heading: str, parts: list[str], width: int) -> str:
-    """`heading`, and `parts` behind it, none of which is broken; further lines are indented."""
+    """`heading` and then `parts`. Lines break between parts only; further lines are indented."""
     lines = [heading]
     for part in parts:
         if len(lines[-1]) + len(part) > width and lines[-1].strip():
@@ -193,5 +195,5 @@ def _wrapped(heading: str, parts: list[str], width: int) -> str:
 
 
 def _once(parts: Iterable[Part]) -> list[Part]:
-    """Each of a name once."""
+    """The parts without repetitions: one for each name."""
     return list({part.name: part for part in parts}.values())

@@ -1,7 +1,9 @@
-"""`completion`: scripts by which shells complete commands, options, ids and contacts.
+"""`completion` prints scripts with which shells complete commands, options, ids and contacts.
 
-Ids are folders, contacts what the program lists: both are asked for when Tab is pressed. A name is
-data: it is read as a line, compared, and quoted by the shell's own means, never evaluated or split.
+Commands and options are written into the script. Ids and contacts change, so the script looks them
+up when Tab is pressed: ids are the names of the clients' folders, and contacts come from `contacts
+list`. These names are other people's data. The scripts read each one as a line, compare it, and
+quote it with the shell's own means, but never evaluate or split it, so no name can run a command.
 """
 
 from nym.cli import Options
@@ -9,6 +11,8 @@ from nym.cli.command import Command, Kind, Option
 from nym.cli.output import say
 from nym.cli.usage import COMMANDS
 
+# Shell code that prints the contacts' names. Names may have spaces in them, so it doesn't take the
+# first word of each line, but removes the address at its end.
 _CONTACTS = "nym-client contacts list 2>/dev/null | sed -E 's/ +[[:alnum:]]{40,}(  plain)?$//'"
 
 
@@ -25,7 +29,8 @@ _nym_client_ids() (
   printf '%s\\n' */ | sed 's:/$::'
 )
 _nym_client_contacts() { @CONTACTS@; }
-# Offers the lines of its input that begin with what was typed, quoted as that is.
+# Offers those lines of its input that begin with the word on the command line, and quotes them in
+# the way in which that word was begun.
 _nym_client_offer() {
   local quote= typed=$1 name
   case $typed in
@@ -196,7 +201,7 @@ def _words(command: Command) -> list[str]:
 
 
 def _options_by_kind() -> dict[Kind, list[str]]:
-    """The options, whatever their command, whose values can be completed."""
+    """The names of all commands' options, by what their values are."""
     kinds: dict[Kind, list[str]] = {}
     options: list[Option] = [option for c in COMMANDS.values() for option in c.options]
     for option in options:
@@ -206,7 +211,7 @@ def _options_by_kind() -> dict[Kind, list[str]]:
 
 
 def _contact_commands() -> list[str]:
-    """Commands that take a contact as an argument."""
+    """The names of the commands that take a contact as an argument."""
     return [
         command.name
         for command in COMMANDS.values()
@@ -215,13 +220,14 @@ def _contact_commands() -> list[str]:
 
 
 def _filled(script: str, **parts: str) -> str:
+    """`script` with its @NAMES@ replaced. For str.format, every brace would have to be doubled."""
     for name, part in parts.items():
         script = script.replace(f"@{name}@", part)
     return script
 
 
 def _zsh_quoted(text: str) -> str:
-    """For single quotes, where brackets and colons have a meaning, too."""
+    """`text` for a place between single quotes, where brackets and colons also have a meaning."""
     for character in "[]:":
         text = text.replace(character, f"\\{character}")
     return text.replace("'", "'\\''")

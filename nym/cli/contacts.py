@@ -1,4 +1,4 @@
-"""`contacts` gives names to addresses."""
+"""`contacts` gives names to addresses: it adds, renames, removes and lists them."""
 
 import json
 
@@ -22,6 +22,7 @@ from nym.wire.keys import decode_base58, encode_base58
 def contacts(options: Options) -> int:
     """Add, rename, remove or list contacts."""
     if options["add"]:
+        # Plain messages aren't encrypted for their recipient, so any 32 bytes can be an address.
         check = check_key if options["--plain"] else _check_address
         address = decode_base58(checked("ADDRESS", options["ADDRESS"], check))
         add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
@@ -37,13 +38,13 @@ def contacts(options: Options) -> int:
 def _check_address(value: str) -> None:
     check_key(value)
     if not is_public_key(decode_base58(value)):
-        raise ValueError("nobody can have this address; perhaps there is a typing error in it")
+        raise ValueError("no client can have this address; check it for typing errors")
 
 
 def names_of_contacts() -> Contacts:
-    """The contacts, for commands that can work without names.
+    """The contacts, for commands that can do their work without names.
 
-    If the file can't be read, the user is told, and there are none.
+    If the file can't be read, the user is told, and the result has no contacts.
     """
     try:
         return load_contacts(nym_folder())
@@ -57,7 +58,8 @@ def _list(contacts: Contacts, *, is_json: bool) -> None:
         {
             "name": name,
             "address": encode_base58(contact.address),
-            # It belongs to the address: another contact with the same one may be marked.
+            # Asked by address, not taken from this contact. If another contact has the same address
+            # and is plain, messages to this one are sent plain, too.
             "plain": contacts.is_plain(contact.address),
         }
         for name, contact in sorted(contacts.known.items())

@@ -1,11 +1,12 @@
-"""What the user is told of an error that nobody foresaw, and the report that goes with it.
+"""Tells the user about an error that nobody foresaw, and writes a report about it to a file.
 
-A report says where it happened: types of errors, files, lines, functions. It has no values, no
-texts of errors and no arguments, so no keys, addresses or messages.
+The report says where the error happened: types of errors, files, lines and functions. It has no
+values, no texts of errors and no arguments, so it contains no keys, addresses or messages. Users
+can send it to the maintainers.
 
-It may be made anywhere, in gevent's hub too, where nothing may wait, and when descriptors or memory
-are what is missing: so no process is started for it, no source is read, and its length has a limit.
-There is one for each cause; the same one again is only counted.
+A report may be made anywhere: also in gevent's hub, where nothing may wait, and when the process
+has no descriptors or no memory left. So making it starts no process and reads no source file, and
+its length has a limit. Each cause is reported once. If it occurs again, it is only counted.
 """
 
 import os
@@ -21,16 +22,19 @@ from nym.errors import NymError
 from nym.files import make_folder, write_file
 from nym.net.descriptors import advice, is_lack
 
-MOST = 20  # reports that are kept
-MOST_CAUSES = 100  # that are told apart
-_LONGEST_CHAIN = 10  # errors
-_MOST_FRAMES = 100  # of each, the last ones
+MOST = 20  # reports that are kept in the folder
+# Causes that are told apart. Later ones share one entry, so that a client that runs for months with
+# ever new errors takes neither memory nor disk without a limit.
+MOST_CAUSES = 100
+_LONGEST_CHAIN = 10  # errors in one report: the error, its cause, the cause of that, ...
+_MOST_FRAMES = 100  # of each error, those closest to it; a recursion may have a thousand
 
+# One for the whole process. The key is the chain of errors, each with its type and its place.
 _causes: dict[tuple[str, ...], "_Cause"] = {}
 
 
 class _Cause:
-    """What came of it, and how often it has been met."""
+    """The sentence for the user about one cause, and how often the cause has occurred."""
 
     def __init__(self) -> None:
         self.sentence = ""
@@ -38,10 +42,11 @@ class _Cause:
 
 
 def describe(error: BaseException) -> str:
-    """A sentence for the user; empty where it would only say again what was said.
+    """A sentence for the user; "" if it would only repeat what was said before.
 
-    It names the report, which is written where the cause is a new one. A cause that was met before
-    is told with how often, when that has doubled.
+    For a new cause, it writes a report, and the sentence names its file. For a known cause, the
+    sentence says how often it has occurred, but only after the 2nd, 4th, 8th, ... time, so that an
+    error that occurs every second doesn't fill the log.
     """
     try:
         return _describe(error)
@@ -51,7 +56,7 @@ def describe(error: BaseException) -> str:
 
 def _describe(error: BaseException) -> str:
     if is_lack(error):
-        return advice(error)
+        return advice(error)  # no error in the program: a limit of the system, which can be raised
     key = tuple(f"{_name(link)} {_place(link)}" for link in _chain(error))
     if key not in _causes and len(_causes) >= MOST_CAUSES:
         key = ("others",)
@@ -66,7 +71,7 @@ def _describe(error: BaseException) -> str:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, NymError):
-        return str(error)
+        return str(error)  # its text is written for users
     what = f"an error that should not happen ({type(error).__name__})"
     try:
         path = nym_folder() / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}.txt"
@@ -76,13 +81,14 @@ def _sentence(error: BaseException) -> str:
             old.unlink(missing_ok=True)
     except (OSError, NymError) as failure:
         return f"{what} at {_place(error)}, and no report could be written: {failure}"
-    return f"{what}; please send the maintainers this report, it has no secrets: {path}"
+    return f"{what}; please send this report, which has no secrets, to the maintainers: {path}"
 
 
 def _report(error: BaseException) -> Iterator[str]:
     machine = os.uname()
     yield f"nym-client {__version__}, commit {commit()}"
     yield f"Python {sys.version.split()[0]}, {machine.sysname} {machine.release} {machine.machine}"
+    # Only the command's name. Its arguments may be addresses or messages.
     yield f"command: {next(iter(sys.argv[1:]), '')}"
     for link in _chain(error):
         yield ""
@@ -93,7 +99,7 @@ def _report(error: BaseException) -> Iterator[str]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes; two can be each other's."""
+    """The error, its cause, the cause of that, and so on; it stops if they form a circle."""
     told: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in told and len(told) < _LONGEST_CHAIN:

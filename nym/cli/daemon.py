@@ -1,4 +1,4 @@
-"""What the commands that keep running share: signals, and an orderly end."""
+"""What the commands that run until they are stopped share: signals, and an orderly end."""
 
 import os
 import signal
@@ -13,16 +13,20 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """What they ask for, from now on: Ctrl-C and SIGTERM to stop.
+    """Handles signals from its creation on. Ctrl-C (SIGINT) and SIGTERM mean: stop.
 
-    SIGHUP says that the terminal was closed, which means to stop, too, unless who started the
-    program had it ignored (nohup); else it asks to reload, or to stop where there is no reload.
+    SIGHUP has two meanings. The kernel sends it when the terminal is closed. Then it means stop,
+    unless the program was started with nohup. A service manager or a user sends it to make the
+    program reload its settings. Then it means stop only if there is no `reload`, and no nohup.
     """
 
     def __init__(self) -> None:
         self.reload: Callable[[], None] | None = None
         self._stop = Event()
+        # Found out now: once the terminal is closed, a program that had one can't be told from one
+        # that never had.
         self._is_bound_to_terminal = _has_terminal()
+        # nohup starts programs with SIGHUP ignored. Asked before the handler below replaces that.
         self._outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         for number in STOPPING:
             gevent.signal_handler(number, self._stop.set)
@@ -31,13 +35,13 @@ class Signals:
     def _hear_hang_up(self) -> None:
         is_closed = self._is_bound_to_terminal and not _has_terminal()
         if self.reload is not None and not is_closed:
-            # In a greenlet of its own: what is raised in gevent's would end the program.
+            # In a greenlet of its own: an error in the handler's would end the program.
             gevent.spawn(self.reload)
         elif not self._outlives_terminal:
             self._stop.set()
 
     def run_until_stop(self, end: Callable[[], None]) -> int:
-        """Wait for the end, then do it; returns the exit code."""
+        """Wait until a signal says stop, then call `end`; returns the exit code."""
         try:
             self._stop.wait()
         finally:
@@ -47,6 +51,7 @@ class Signals:
 
 
 def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is still open."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

@@ -1,8 +1,8 @@
-"""`demo`: a local network, two clients in processes of their own, one message each way.
+"""`demo` runs a local network and two clients on it, which send each other a message.
 
-The network runs in this process, so all of its nodes can compare notes: that is how the demo knows
-the routes, together with the recipients' keys. The clients tell nobody, and of a real network
-nobody sees all nodes.
+The clients are ordinary ones, each in a process of its own. The network runs in this process, so an
+observer here sees what every node sees, and the demo also has the recipients' keys. That is why it
+can show the routes. The clients tell them to nobody, and in a real network nobody sees all nodes.
 """
 
 import ctypes
@@ -36,21 +36,24 @@ from nym.net.directory import fetch_topology
 from nym.wire.provider import decode_messages
 
 PATIENCE = 120.0  # seconds for one step: a machine may be slow, or busy with other things
-LATE = 8.0  # seconds after which it is said what is waited for
-STOP_TIME = 30.0
-PERIOD = 0.05  # between looks at something that is waited for
-FOLDER = "nym-demo-"  # and something random
-MAKING_TIME = 60.0  # seconds in which a new folder is surely locked
-PR_SET_PDEATHSIG = 1
+LATE = 8.0  # seconds after which the user is told what the demo waits for
+STOP_TIME = 30.0  # seconds for a client to end after SIGTERM, before it is killed
+PERIOD = 0.05  # seconds between two looks at something that the demo waits for
+FOLDER = "nym-demo-"  # how the folder's name begins; something random follows
+# A new folder exists for a moment before it is locked. So a folder that is younger than this many
+# seconds is never removed, even if it isn't locked.
+MAKING_TIME = 60.0
+PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+# Requests of the raw dialect (docs/protocol/sockets.md).
 FETCH, SEND, DETAILS = b"\x02", b"\x01", b"\x04"
 
 
 class DemoError(NymError):
-    """The demo did not end as it should."""
+    """The demo couldn't start, or something in it went wrong."""
 
 
 class Peer:
-    """A client in a process of its own, and the connection of its application."""
+    """A client in a process of its own, and a connection to it, as an application has one."""
 
     def __init__(self, name: str, directory: str, home: Path) -> None:
         self.name = name
@@ -63,6 +66,7 @@ class Peer:
             self._log.open("wb") as log,
         ):
             self._process = subprocess.Popen(
+                # Port 0: the system chooses one that is free, and the client prints it.
                 [*_this_program(), "tcpsocket", "--id", name, "--port", "0"],
                 env=os.environ | {"XDG_CONFIG_HOME": str(home)},
                 stdout=subprocess.PIPE,
@@ -72,28 +76,28 @@ class Peer:
         self._connection: socket.socket | None = None
 
     def connect(self) -> None:
-        """Connect to its socket, whose port it prints, and ask for its address."""
+        """Connect to the port that the client prints. Raises DemoError if its address is wrong."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith(b"Starting TCP socket on port: "):
                 self._connection = socket.create_connection(("127.0.0.1", int(line.split()[-1])))
                 break
         if self.ask(DETAILS) != self.identity.public_key:
-            raise DemoError(f"{self.name}'s client names an address that isn't its own")
+            raise DemoError(f"{self.name}'s client says that it has another address than expected")
 
     def ask(self, request: bytes) -> bytes:
-        """One request, one answer."""
+        """Send one request; returns the answer, up to 64 KiB of it."""
         if self._connection is None:
             raise DemoError(f"{self.name}'s client ended:\n{self.log()}")
         self._connection.sendall(request)
         return self._connection.recv(1 << 16)
 
     def log(self) -> str:
-        """What the client said on standard error."""
+        """What the client has written to standard error."""
         return self._log.read_text(errors="replace")
 
     def stop(self) -> int:
-        """End the process as a user would; returns its exit code."""
+        """End the process with SIGTERM, or kill it if it doesn't end; returns its exit code."""
         if self._connection:
             self._connection.close()
         self._process.send_signal(signal.SIGTERM)
@@ -106,7 +110,8 @@ class Peer:
 
 def demo(options: Options) -> int:
     """Run the demo; returns 0 only if both messages arrived."""
-    # Clients are ended, and their folder removed, when this process is told to end, too.
+    # These signals raise SystemExit here, so the blocks below are left in order: they end the
+    # clients and remove their folder. A signal that the parent has ignored (nohup) stays ignored.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             end = partial(gevent.kill, gevent.getcurrent(), SystemExit(128 + number))
@@ -121,6 +126,7 @@ def demo(options: Options) -> int:
             _converse(network, observer, *peers)
         except NymError as error:
             say(f"The demo failed: {error}")
+            # The logs are in the folder, which is about to be removed.
             for peer in peers:
                 say(f"\n{peer.name}'s log:\n{peer.log()}")
             return error.exit_code
@@ -134,18 +140,22 @@ def demo(options: Options) -> int:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """One for the clients; those of demos that were killed go."""
+    """A folder for the clients. Folders of earlier demos that were killed are removed first."""
     try:
         parent = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        raise DemoError("no folder for temporary files is here; let TMPDIR name one") from error
+        raise DemoError(
+            "there is no folder for temporary files; set TMPDIR to one that can be written"
+        ) from error
     for path in parent.glob(f"{FOLDER}*"):
+        # A folder that is locked belongs to a demo that still runs. Other users' folders may have
+        # such a name, too; they are left alone.
         with suppress(OSError), _locked(path):
             found = path.stat()
             if found.st_uid == os.geteuid() and time.time() - found.st_mtime > MAKING_TIME:
                 shutil.rmtree(path)
     with ExitStack() as stack:
-        with os_errors_as(DemoError, f"{parent} has no place for the clients; see TMPDIR"):
+        with os_errors_as(DemoError, f"{parent} can't be used; set TMPDIR to another folder"):
             made = tempfile.TemporaryDirectory(prefix=FOLDER, dir=parent)
             folder = Path(stack.enter_context(made))
             stack.enter_context(_locked(folder))
@@ -154,7 +164,11 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """While a demo uses it. Raises OSError where another one does."""
+    """Lock the folder while this demo uses it. Raises OSError if another demo has locked it.
+
+    The kernel releases the lock when its process ends, even if the process is killed.
+    """
+    # O_NOFOLLOW: others can put links into /tmp.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,7 +178,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """In a client's process, before it becomes one: a demo that is killed takes it along."""
+    """Runs in a new process before it becomes a client: the client ends if the demo is killed.
+
+    A demo that is killed with SIGKILL can't stop its clients, so the kernel sends them SIGTERM.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -206,15 +223,17 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
 
 
 def _registered(url: str) -> set[bytes]:
+    """The addresses of the clients that the directory lists."""
     providers = fetch_topology(url).records.providers
     return {client for provider in providers for client in provider.clients}
 
 
 def _fetch(letters: list[tuple[Peer, Peer, bytes]], arrived: dict[bytes, float]) -> bool:
+    """Fetch once for each recipient, and note when each text arrived. True once all have."""
     for _, recipient, text in letters:
         for message in decode_messages(recipient.ask(FETCH)):
             if message != text:
-                raise DemoError(f"{recipient.name} got something else than was sent to it")
+                raise DemoError(f"{recipient.name} got a message that nobody sent")
             arrived[text] = time.monotonic()
     return len(arrived) == len(letters)
 
@@ -228,6 +247,7 @@ def _show(
     route: list[Sighting],
     arrived: float,
 ) -> None:
+    """Print one message's way, with the seconds since its application handed it over."""
     layers = {node.address: f"mixnode of layer {node.layer}" for node in network.mixnodes}
     say(f'{sender.name} -> {recipient.name}: "{text.decode()}"')
     say(f"  {0:6.3f} s  {sender.name}'s application hands it over")
@@ -238,7 +258,10 @@ def _show(
 
 @contextmanager
 def _patiently(what: str) -> Iterator[None]:
-    """Say what is waited for when it takes long. Raises UnreachableError when it takes too long."""
+    """Tell the user what the demo waits for, if it takes LATE seconds.
+
+    Raises UnreachableError after PATIENCE seconds.
+    """
     late = gevent.spawn_later(LATE, say, f"Waiting for {what}; this machine is slow, or busy ...")
     try:
         with gevent.Timeout(PATIENCE, UnreachableError(f"waited {PATIENCE:.0f} s for {what}")):
