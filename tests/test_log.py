@@ -127,7 +127,7 @@ def test_without_memory_it_is_still_a_line(tmp_path: Path) -> None:
     )
     assert err.splitlines() == [
         "nym-client: a greenlet died: an error that should not happen (RuntimeError), and no "
-        "memory for more"
+        "memory is left"
     ]
 
 

@@ -65,7 +65,10 @@ def _describe(error: BaseException) -> str:
     try:
         from nym.cli import crash
     except OSError as failure:  # the module can't be opened, as when no descriptor is left
-        return f"an error that should not happen ({type(error).__name__}); no report: {failure}"
+        return (
+            f"an error that should not happen ({type(error).__name__}), and no report "
+            f"could be written: {failure}"
+        )
     return crash.describe(error)
 
 

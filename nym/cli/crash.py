@@ -51,7 +51,7 @@ def describe(error: BaseException) -> str:
     try:
         return _describe(error)
     except MemoryError:
-        return f"an error that should not happen ({type(error).__name__}), and no memory for more"
+        return f"an error that should not happen ({type(error).__name__}), and no memory is left"
 
 
 def _describe(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""`localnet`: a whole network on this machine."""
+"""`localnet` runs a whole network on this machine: directory, mixnodes and providers."""
 
 import ipaddress
 from pathlib import Path
@@ -16,12 +16,12 @@ from nym.net.directory import fetch_topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.sizes import MOST_LAYERS
 
-MOST_NODES = 100  # of a layer, and of providers
-PATIENCE = 5.0  # seconds with whoever has the port
+MOST_NODES = 100  # in each layer, and as providers
+PATIENCE = 5.0  # seconds for the program that has the port already to answer as a directory
 
 
 def localnet(options: Options) -> int:
-    """Run until a signal comes."""
+    """Run the network, print where its nodes listen, and wait for a signal that stops it."""
     signals = Signals()
     set_up_log(LoggingSettings())
     network, url = _start(options)
@@ -37,6 +37,7 @@ def localnet(options: Options) -> int:
 
 
 def _start(options: Options) -> tuple[Network, str]:
+    """The running network, and the URL of its directory. Raises ListenError, ConfigError."""
     folder, host = options["--folder"], _host(options["--host"])
     port = DEFAULT_DIRECTORY_PORT
     if options["--port"] is not None:
@@ -52,18 +53,21 @@ def _start(options: Options) -> tuple[Network, str]:
     try:
         return network, network.start()
     except ListenError as error:
+        # The most common reason is a network that runs already, perhaps without the user's
+        # knowledge: a client that was told of no directory starts one itself, at the same port.
         url = f"http://{NodeAddress(host, port)}"
         if not _is_network(url):
             raise
         raise ListenError(
             f"{error}. A network runs there already, perhaps inside a client that was started "
-            f"without --directory: use that one with --directory {url}"
+            f"without --directory. To use that network, start clients with --directory {url}"
         ) from error
     except OSError as error:
         raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
 
 
 def _is_network(url: str) -> bool:
+    """Whether a directory answers at this URL."""
     try:
         with deadline(url, PATIENCE):
             fetch_topology(url)
@@ -73,15 +77,20 @@ def _is_network(url: str) -> bool:
 
 
 def _host(text: str) -> str:
-    # The directory names it to everybody, so it has to be one that leads here.
+    """The address at which the nodes listen. Raises UsageError.
+
+    The directory lists the nodes with this address, so other machines have to be able to use it.
+    """
     try:
         ip = ipaddress.ip_address(text)
     except ValueError as error:
-        raise UsageError(f"--host {text}: an IP address of this machine") from error
+        raise UsageError(f"--host {text}: it must be an IP address of this machine") from error
     if "%" in text:
         raise UsageError(
-            f"--host {text}: an address without a scope, which only this machine knows"
+            f"--host {text}: it must be an address without a scope, which only this machine knows"
         )
     if ip.is_unspecified:
-        raise UsageError(f"--host {text}: one address, by which clients can reach this machine")
+        raise UsageError(
+            f"--host {text}: it must be one address, at which clients can reach this machine"
+        )
     return str(ip)

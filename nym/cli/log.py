@@ -1,4 +1,8 @@
-"""The log: one line per event, on standard error, for people, for programs, or for the journal."""
+"""The log: one line per event, on standard error, for people, for programs, or for the journal.
+
+Every line of the program and of its libraries passes through one filter, `_last_gate`, whatever its
+format. So no text of a peer can forge a line or control a terminal, and nothing prints a traceback.
+"""
 
 import json
 import logging
@@ -13,21 +17,23 @@ from nym.config.checks import LEVELS
 from nym.net.descriptors import lack_of_descriptors
 from nym.wire.text import visible
 
-# Levels as systemd's journal reads them, from the beginning of a line (sd-daemon(3)).
+# The numbers that systemd's journal expects at the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
-_LONGEST = 4000  # characters of a message
-_OF_COMMANDS = "nym-client: "  # goes before their lines, as before their errors
+_LONGEST = 4000  # characters of a message; a longer one is cut
+# Stands before log lines of short commands such as `send`, as it does before their errors.
+_OF_COMMANDS = "nym-client: "
 
 
 def set_up_log(settings: LoggingSettings | None) -> None:
-    """Log as the settings say, from now on; nothing that goes wrong prints a traceback.
+    """Log as the settings say, from now on. It can be called again, for instance at a reload.
 
-    Without settings: the lines of a command, which are for whoever called it.
+    Without settings, it logs warnings only, as short commands such as `send` do.
     """
+    # Otherwise logging prints a traceback when it can't write, as when standard error is full.
     logging.raiseExceptions = False
     logging.captureWarnings(True)
-    # Python has None for a stream that was closed before the start.
+    # sys.stderr is None if the stream was closed before the program started.
     handler = logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
     handler.addFilter(_last_gate)
     handler.setFormatter(_formatter(settings))
@@ -36,7 +42,7 @@ def set_up_log(settings: LoggingSettings | None) -> None:
 
 
 def log_greenlet(kind: Any, error: Any, trace: Any) -> None:
-    """A greenlet, a callback of the hub or a thread died of something that nobody foresaw."""
+    """Log that a greenlet, a callback of the hub or a thread died of an unforeseen error."""
     logging.getLogger(__name__).error("a greenlet died", exc_info=(kind, error, trace))
 
 
@@ -49,20 +55,21 @@ def _formatter(settings: LoggingSettings | None) -> logging.Formatter:
 
 
 def _last_gate(record: logging.LogRecord) -> bool:
-    """Makes the message what may be shown, whatever is in it; False where it was said before.
+    """Make the message safe to show, and add where the report is if it is about an error.
 
-    Of an error that nobody foresaw it says where the report is.
+    Returns False if the line would only repeat an earlier one; then it isn't logged.
     """
     text = record.getMessage()
     if record.exc_info and record.exc_info[1]:
         error = record.exc_info[1]
         if lack_of_descriptors(error):
-            return False
+            return False  # this call has logged it, in words that say what to do
         what = crash.describe(error)
         if not what:
             return False
         text += f": {what}"
     record.msg, record.args = visible(text, _LONGEST), ()
+    # Nothing is left from which a formatter could make a traceback.
     record.exc_info = record.exc_text = record.stack_info = None
     return True
 
@@ -77,7 +84,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """An object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
@@ -92,7 +99,7 @@ class _Json(logging.Formatter):
 
 
 class _Journal(logging.Formatter):
-    """The journal has a clock of its own."""
+    """Level and message. The journal adds the time itself."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`status`, `clients` and `address` show a client from outside."""
+"""`status`, `clients` and `address` show the state of a client, and addresses."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from nym.timing import duration
 from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
-PERIOD = 1.0  # seconds between looks
+PERIOD = 1.0  # seconds between two tables of `status --watch`
 STATES = {
     "running": "running",
     "waiting_for_directory": "waiting for the directory",
@@ -26,11 +26,11 @@ STATES = {
     "waiting_for_disk": "waiting for the disk",
     "waiting_for_network": "waiting for the network",
 }
-_CLEAR = "\x1b[H\x1b[2J"
+_CLEAR = "\x1b[H\x1b[2J"  # moves the cursor to the top left corner, and clears the screen
 
 
 def status(options: Options) -> int:
-    """How the client is doing, once, or again every second."""
+    """Show how the client is doing, once, or again every second."""
     with control(options["--id"], is_reader=True) as client:
         while True:
             report = client.ask(type="status")
@@ -43,13 +43,13 @@ def status(options: Options) -> int:
             if not options["--watch"]:
                 say(table)
                 return 0
-            # If the output is no terminal that can be cleared, one table stands below the other.
+            # If the output isn't a terminal that can be cleared, the tables follow each other.
             say(f"{_CLEAR}{table}" if is_terminal(sys.stdout) else f"{table}\n")
             time.sleep(PERIOD)
 
 
 def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the table: what people want to know, and its name."""
+    """The rows of the table, each with its name. Rows that seldom matter appear only if they do."""
     state = f"{STATES[report['state']]} for {duration(report['state_seconds'])}"
     plain_refused = report["plain_refused"]
     rows = [
@@ -72,7 +72,8 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         ("failed", ", ".join(report["failed"]) or "none"),
     ]
     avoided = [
-        f"{node['key']} at {node['address']} {node['why']}, {duration(node['seconds'])} more"
+        f"{node['key']} at {node['address']} ({node['why']}), for another "
+        f"{duration(node['seconds'])}"
         for node in report["avoided_nodes"]
     ]
     return rows + [("avoided", node) for node in avoided or ["no nodes"]]
@@ -93,7 +94,7 @@ def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
 
 
 def clients(options: Options) -> int:
-    """The addresses that the directory lists."""
+    """List the addresses of all clients in the directory, with the names of contacts."""
     contacts = names_of_contacts()
     with control(options["--id"]) as client:
         addresses = client.ask(type="getClients")["clients"]
@@ -107,12 +108,12 @@ def clients(options: Options) -> int:
 
 
 def address(options: Options) -> int:
-    """The client's own address. The client doesn't have to run."""
+    """Print the client's own address. It is read from the folder, so the client needn't run."""
     own = load_identity(existing_folder(options["--id"])).address
     if options["--json"]:
         say(json.dumps({"address": own}))
     elif options["--qr"]:
-        import segno  # slow to load, and seldom used
+        import segno  # imported here because it is slow to load and seldom used
 
         code = io.StringIO()
         segno.make(own, micro=False).terminal(out=code, compact=True)

@@ -1,6 +1,7 @@
-"""Prints the manual page, docs/nym-client.1: python -m nym.cli.manual > docs/nym-client.1.
+"""Prints the manual page: python -m nym.cli.manual > docs/nym-client.1.
 
-Commands are as nym.cli.usage has them; what a page has beside them is here. man(7) is its format.
+The texts about commands are those of nym.cli.usage. The texts of the page's other sections, such as
+FILES and ENVIRONMENT, are here. The format of the page is man(7).
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,50 +12,53 @@ from nym.cli.usage import COMMANDS, EXAMPLES, EXIT_CODES, FORMS, OPTIONS, SUMMAR
 from nym.config import RELOADABLE
 
 _DESCRIPTION = """\
-A client runs beside applications as a daemon: an application hands it messages over a local socket,
-the client wraps each in a packet, sends it through a random mixnode of every layer, and hides it in
-a stream of cover packets that never pauses. What others sent waits at a provider until the client
-fetches it, and in the client until an application does."""
+A client runs as a daemon. Applications hand it messages over a local socket. The client puts each
+message into packets, sends each packet through a random mixnode of every layer, and hides the
+packets in a stream of cover packets that never pauses. Messages from others wait at the client's
+provider, the server that keeps them, until the client pulls them. They then wait in the client
+until an application fetches them."""
 
 _FILES = """\
-A client's folder is $XDG_CONFIG_HOME/nym/clients/ID, and ~/.config/nym/clients/ID where that isn't
-set. Files are readable by their owner alone."""
+A client's folder is $XDG_CONFIG_HOME/nym/clients/ID, or ~/.config/nym/clients/ID if
+XDG_CONFIG_HOME isn't set. Only the owner can read the files."""
 
 _IN_FOLDER = {
     "private.pem": "the private key; anyone who has it can act as this client",
     "public.pem": "the public key, which is the address",
-    "config.toml": "settings, each with a comment; config shows and changes them",
-    "client.db": "messages that wait to be sent or fetched, and what else has to last. While the "
-    "client runs, client.db-wal belongs to it.",
-    "client.reserve": "room that is kept for when the disk is full",
+    "config.toml": "the settings, each with a comment; config shows and changes them",
+    "client.db": "messages that wait to be sent or fetched, and everything else that must survive "
+    "a restart. While the client runs, client.db-wal has a part of it.",
+    "client.reserve": "disk space that the client keeps in reserve for when the disk is full",
     "client.sock": "where send, receive and the other commands find the running client",
 }
 
 _BESIDE = {
     "$XDG_CONFIG_HOME/nym/contacts.toml": "names for addresses, for all clients of this user",
-    "$XDG_CONFIG_HOME/nym/localnet/": "the network that a client starts in itself when none was "
-    "named: its keys, and messages that wait in it",
-    "$XDG_CONFIG_HOME/nym/crash-*.txt": "reports on errors that should not happen, without secrets",
+    "$XDG_CONFIG_HOME/nym/localnet/": "the keys of the local network that a client starts if no "
+    "directory was named, and the messages that wait in it",
+    "$XDG_CONFIG_HOME/nym/crash-*.txt": "reports about errors that should not happen; they have no "
+    "secrets in them",
 }
 
 _ENVIRONMENT = {
-    "XDG_CONFIG_HOME": "an absolute path; else ~/.config is used",
-    "TERM": "on a terminal that is dumb, no progress is shown",
-    "HTTP_PROXY, HTTPS_PROXY, NO_PROXY": "a proxy on the way to a directory elsewhere; packets "
-    "don't take it",
+    "XDG_CONFIG_HOME": "the folder that has the folder nym in it, as an absolute path; otherwise "
+    "~/.config",
+    "TERM": "if it is dumb, no progress is shown",
+    "HTTP_PROXY, HTTPS_PROXY, NO_PROXY": "a proxy for requests to a directory on another machine; "
+    "packets don't go through it",
     "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM": "set by systemd; see "
     "sd_notify(3) and systemd.exec(5)",
-    "REQUESTS_CA_BUNDLE": "a file with certificates of authorities, for a directory's https; else "
-    "Mozilla's count",
-    "TMPDIR": "where the demo has its clients, and where libraries of the one file go on a machine "
-    "that forbids files in memory; else /tmp",
+    "REQUESTS_CA_BUNDLE": "a file with the certificate authorities to trust for a directory's "
+    "https; otherwise those that Mozilla trusts",
+    "TMPDIR": "the folder where the demo puts its clients, and where the program unpacks its "
+    "libraries on machines that forbid files in memory; otherwise /tmp",
 }
 
 _SIGNALS = {
     "SIGHUP": "tcpsocket and websocket read config.toml again. These settings take effect: "
-    f"{', '.join(sorted(RELOADABLE))}. If others have changed, the log says that they take a "
-    "restart. A file with a mistake in it changes nothing.",
-    "SIGTERM, SIGINT": "what runs ends in good order, with 0",
+    f"{', '.join(sorted(RELOADABLE))}. If others have changed, the log says that they need a "
+    "restart. If the file has a mistake in it, nothing changes.",
+    "SIGTERM, SIGINT": "tcpsocket, websocket and localnet stop in good order, and end with 0",
 }
 
 _SEE_ALSO = (
@@ -63,7 +67,7 @@ _SEE_ALSO = (
 
 
 def page() -> str:
-    """All of it."""
+    """The whole page, as text in the format of man(7)."""
     return "\n".join(_page()) + "\n"
 
 
@@ -94,7 +98,7 @@ def _command(command: Command) -> Iterator[str]:
         yield from [".PP", _text(note)]
     yield from _verbatim(command.usage.split("\n"))
     yield from _list((argument.name, argument.what) for argument in command.arguments)
-    options = [option for option in command.options if option != HELP]  # said once for all
+    options = [option for option in command.options if option != HELP]  # OPTIONS has it
     yield from _list((option.heading, option.explanation) for option in options)
     yield from [".PP", "Examples:", *_verbatim(_indented(command.examples))]
 
@@ -114,7 +118,7 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """As roff has it, which makes lines of it itself."""
+    """`text` with roff's special characters escaped. roff breaks the lines itself."""
     for character, name in {"\\": "\\e", "-": "\\-", "~": "\\(ti", "^": "\\(ha"}.items():
         text = text.replace(character, name)
     return f"\\&{text}" if text.startswith((".", "'")) else text

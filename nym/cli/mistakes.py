@@ -1,6 +1,8 @@
-"""Says what is wrong with a command line, and what was perhaps meant.
+"""Finds out what is wrong with a command line, and what the user perhaps meant.
 
-A suggestion never names an option that destroys something.
+docopt only says that a command line fits none of the forms. So this reads the command line once
+more, leniently, and names the first thing that is wrong. A suggestion never names an option that
+destroys something: a user in a hurry would copy it.
 """
 
 import difflib
@@ -10,7 +12,7 @@ from typing import NamedTuple
 from nym.cli.command import HELP, Command, Form, Option
 from nym.cli.usage import COMMANDS
 
-# What other programs call it, and what does it here.
+# Names under which other programs have such a command, and what to use here.
 _ELSEWHERE = {
     "run": "nym-client tcpsocket --id ID runs a client",
     "start": "nym-client tcpsocket --id ID runs a client",
@@ -21,7 +23,7 @@ _ELSEWHERE = {
 
 
 class _Given(NamedTuple):
-    """An option on a command line; `option` is None if the command has none with this name."""
+    """An option on a command line; `option` is None if the command has no such option."""
 
     name: str
     option: Option | None
@@ -29,16 +31,16 @@ class _Given(NamedTuple):
 
 
 def unknown_command(word: str) -> str:
-    """About a first word that is no command."""
+    """The error for a first word that isn't a command."""
     if word in _ELSEWHERE:
         known = f"; {_ELSEWHERE[word]}"
     else:
         known = _suggestion(word, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-    return f'there is no command "{word}"{known}\nmore with: nym-client --help'
+    return f'there is no command "{word}"{known}\nfor help: nym-client --help'
 
 
 def misuse(command: Command, arguments: list[str]) -> str:
-    """About arguments, the command's name among them, that docopt refused."""
+    """The error for arguments that docopt refused. `arguments` include the command's name."""
     options, words = _read(command, arguments)
     words.remove(command.name)
     forms = [form for form in command.forms if not form.words or set(words[:1]) & set(form.words)]
@@ -50,13 +52,13 @@ def misuse(command: Command, arguments: list[str]) -> str:
         given = [one.option for one in options if one.option]
         found = _about_form(forms[0], given, words[bool(forms[0].words) :])
     if not found:
-        # They are not repeated here: there may be a message in them, and this may go to a log.
-        found = "these arguments don't fit together"
+        # The arguments aren't repeated: one may be a message, and a log may keep this error.
+        found = "these arguments don't fit the usage"
     return f"{found}\nusage: {command.short_usage}"
 
 
 def _read(command: Command, arguments: list[str]) -> tuple[list[_Given], list[str]]:
-    """The options, and the words beside them and their values."""
+    """The options, and the words that are neither options nor their values."""
     options: list[_Given] = []
     words: list[str] = []
     left = iter(arguments)
@@ -74,13 +76,15 @@ def _read(command: Command, arguments: list[str]) -> tuple[list[_Given], list[st
 
 
 def _options(command: Command, word: str) -> Iterator[_Given]:
-    """One long option, which may be abbreviated, as docopt allows it; or several short ones."""
+    """One long option, which may be shortened as docopt allows it, or several short ones."""
     if word.startswith("--"):
         name, has_value, _ = word.partition("=")
         named = [option for option in command.options if option.name == name]
         begun = [option for option in command.options if option.name.startswith(name)]
         yield _Given(name, next(iter(named or begun), None), bool(has_value))
         return
+    # Short options can stand together, as in -qv. One that takes a value takes the rest of the word,
+    # as in -p9001. Whether an unknown one takes a value is unclear, so it gets the rest, too.
     for place, letter in enumerate(word[1:], 2):
         option = next((o for o in command.options if o.short == f"-{letter}"), None)
         takes_rest = option is None or bool(option.value)
@@ -90,6 +94,7 @@ def _options(command: Command, word: str) -> Iterator[_Given]:
 
 
 def _about_options(command: Command, options: list[_Given]) -> str | None:
+    """What is wrong with the options themselves, whatever the form."""
     given = [one.option for one in options if one.option]
     for name, option, has_value in options:
         if option is None:
@@ -104,13 +109,14 @@ def _about_options(command: Command, options: list[_Given]) -> str | None:
 
 
 def _about_form(form: Form, options: list[Option], words: list[str]) -> str | None:
+    """What is wrong if the user meant this form: excess or missing options and arguments."""
     for option in options:
         if option not in [*form.options, HELP]:
-            return f"{option.name} doesn't go with {' or '.join(form.words)}"
+            return f"{option.name} can't be used with {' or '.join(form.words)}"
     for choice in form.exclusive:
         both = [option.name for option in choice if option in options]
         if len(both) > 1:
-            return f"{' and '.join(both)} don't go together"
+            return f"{' and '.join(both)} can't be used together"
     missing = [option.usage for option in form.needs if option not in options]
     missing += [a.name for a in form.arguments[len(words) :] if not a.is_optional]
     if missing:
@@ -122,7 +128,7 @@ def _about_form(form: Form, options: list[Option], words: list[str]) -> str | No
 
 
 def _other(command: Command, name: str) -> str:
-    """An option of this command that was perhaps meant, or the commands that have this option."""
+    """An option of this command with a similar name, or other commands that have this option."""
     harmless = {o.name.lstrip("-"): o.name for o in command.options if not o.is_destructive}
     if close := _suggestion(name.lstrip("-"), harmless, "--"):
         return close

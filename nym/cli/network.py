@@ -1,4 +1,4 @@
-"""`network view`: which nodes a client uses, and a digest of them that people can compare."""
+"""`network view` lists the nodes that a client uses, and a digest that people can compare."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from nym.wire.requests import NetworkReport
 
 
 def network(options: Options) -> int:
-    """The nodes that the running client uses, else those that it would begin with."""
+    """List the nodes that the running client uses, or those that it would use at a first start."""
     client_id = options["--id"]
     try:
         with control(client_id) as client:
@@ -31,8 +31,11 @@ def network(options: Options) -> int:
 
 
 def _at_first_sight(client_id: str) -> dict[str, Any]:
-    """What a client that remembers nothing would begin with."""
-    from nym.client.judging import first_sight  # slow to load, and seldom used
+    """What a client would use that has never seen this network before.
+
+    It has the form of the client's own answer.
+    """
+    from nym.client.judging import first_sight  # imported here because it is slow to load
 
     (topology, judgement, _), _ = first_sight(load_config(existing_folder(client_id)))
     details = network_details(topology, topology.digest(), judgement.left_out)
@@ -40,7 +43,7 @@ def _at_first_sight(client_id: str) -> dict[str, Any]:
 
 
 def _rows(view: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each node, with its place in the network."""
+    """The rows of the table: a summary, then each node, with its layer or `provider`."""
     layers, providers = view["layers"], view["providers"]
     counts: NetworkReport = {
         "layers": [len(layer) for layer in layers],

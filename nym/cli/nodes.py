@@ -1,20 +1,20 @@
-"""The size of a network, for people."""
+"""Describes the size of a network in words, for several commands."""
 
 from nym.reports import describe_left_out
 from nym.wire.requests import NetworkReport
 
 
 def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:
-    """What people want to know of its size, with names for it."""
+    """The rows of a table about the network's size: (name, text)."""
     if network is None:
         return [("network", "not known yet")]
-    rows = [("network", size(network)), ("view", network["digest"] or "none that can be used")]
+    rows = [("network", size(network)), ("view", network["digest"] or "none: no route is possible")]
     if why := describe_left_out(network["left_out"]):
         rows.append(("left out", why))
     return rows
 
 
 def size(network: NetworkReport) -> str:
-    """How many nodes there are of each kind."""
+    """How many mixnodes there are in each layer, and how many providers."""
     layers, providers = ", ".join(map(str, network["layers"])), network["providers"]
     return f"layers of {layers} mixnodes, {providers} provider{'' if providers == 1 else 's'}"
