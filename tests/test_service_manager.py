@@ -198,7 +198,7 @@ def test_a_reload_says_what_it_takes_over_and_what_takes_a_restart(
         reload(program, manager)
         reload(program, manager)
         said = messages(program.end(signal.SIGTERM)[2])
-    restart = "client.directory has changed, which takes a restart"
+    restart = "client.directory has changed; it takes effect after a restart"
     assert [line for line in said if re.match(r"[a-z]+\.[a-z]+|no setting", line)] == [
         "no setting has changed",
         "client.provider_patience is 5.0 now",
@@ -277,7 +277,8 @@ def test_messages_stay_sealed_until_a_restart(home: Path, manager: Manager) -> N
         reload(program, manager)
         own = decode_base58(alice.ask(type="ownDetails")["address"])
         alice.send(own, bytes(2000))  # more than a plain message can have
-        assert "privacy.seal has changed, which takes a restart" in program.end(signal.SIGTERM)[2]
+        logged = program.end(signal.SIGTERM)[2]
+        assert "privacy.seal has changed; it takes effect after a restart" in logged
 
 
 def test_web_sites_may_use_the_websocket_after_a_reload_that_says_so(

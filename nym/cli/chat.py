@@ -1,7 +1,7 @@
-"""`chat`: each line that is typed is a message, and what arrives stands above the line.
+"""`chat` sends each typed line as a message, and shows messages that arrive above that line.
 
-One greenlet waits for the client and for the keyboard together, so nothing is written at the same
-time. Without a terminal it is the same with a pipe: lines in, lines out.
+One greenlet waits for the client and for the keyboard together, so the two never write to the
+screen at the same time. Without a terminal, it works the same way with pipes: lines in, lines out.
 """
 
 import base64
@@ -32,17 +32,18 @@ from nym.errors import NymError
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.text import visible
 
-# Messages that the client hands over before the first of them is acknowledged. Those that are left
-# for `receive` stay unacknowledged, so there may be that many of them.
+# How many messages the client hands over that aren't acknowledged yet. Messages that are left for
+# `receive` stay unacknowledged, so once there are this many of them, the chat shows no new ones.
 WINDOW = 64
-MOST_PENDING = 64  # requests without an answer; until there are fewer, no more is read
-LONGEST_SHOWN = 4096  # bytes of a message; a longer one is no line of a chat
+MOST_PENDING = 64  # requests without an answer; until there are fewer, no more input is read
+LONGEST_SHOWN = 4096  # bytes of a message that is shown; a longer one is left for `receive`
 LONGEST_READ = 1 << 16
+# Returns to the beginning of the terminal's line, and clears it.
 _CLEAR_LINE = "\r\x1b[K"
 
 
 def chat(options: Options) -> int:
-    """Until Ctrl-D, or the end of standard input."""
+    """Chat until Ctrl-D, or until the end of standard input."""
     if sys.stdin is None:
         raise NymError("standard input is closed, so nothing can be typed")
     contact = find_recipient(nym_folder(), options["TO"], is_manner_given=options["--anonymous"])
@@ -57,7 +58,7 @@ def chat(options: Options) -> int:
 
 
 class _Chat:
-    """What was typed to the client, and what the client has to the screen."""
+    """Sends typed lines to the client, and shows what the client receives."""
 
     def __init__(
         self, client: Control, options: Options, contact: Contact, *, is_typed: bool
@@ -75,11 +76,11 @@ class _Chat:
         self._is_typed = is_typed
         self._is_drawn = is_typed and is_terminal(sys.stdout)
         self._is_over = False
-        self._asked: deque[str] = deque()  # what the client has yet to answer, in order
-        self.sent: list[str] = []  # the ids of those that it has accepted
+        self._asked: deque[str] = deque()  # types of requests without an answer yet, in order
+        self.sent: list[str] = []  # ids of the messages that the client has accepted
 
     def run(self) -> None:
-        """Until there is no more to send. Raises NotRunningError."""
+        """Run until the input has ended and every request is answered. Raises NotRunningError."""
         if self._is_typed:
             complain(self._welcome())
         self._client.ask(type="subscribe", window=WINDOW, follow=True)
@@ -89,6 +90,8 @@ class _Chat:
             try:
                 said = self._client.news(beside=[sys.stdin.fileno()] if listens else [])
             except RefusedError as error:
+                # Answers come in the order of requests, so this is about the oldest one. A message
+                # that is refused, as when the outbox is full, doesn't end the chat.
                 if self._asked.popleft() != "send":
                     raise
                 self._print(f"not sent: {error}")
@@ -121,7 +124,7 @@ class _Chat:
         self._draw()
 
     def _send(self, line: str) -> None:
-        # On a terminal that shows no keys the line is shown here; elsewhere it is there already.
+        # `_keyboard` has turned off the terminal's display of keys, so the line is printed here.
         if self._is_drawn:
             self._print(f"{self._id}: {visible(line, 10 * len(line) + 1)}")
         data = base64.b64encode(line.encode()).decode()
@@ -140,7 +143,7 @@ class _Chat:
                 self._print(f"message {said['id']} was not acknowledged: given up")
 
     def _show(self, said: dict[str, Any]) -> None:
-        """A message, if it is a text for people. Anything else is left for `receive`."""
+        """Show and acknowledge a message if it is a short text. Others are left for `receive`."""
         message = base64.b64decode(said["data"])
         sender = self._sender(said)
         try:
@@ -155,7 +158,8 @@ class _Chat:
             return
         head = f"{sender}: "
         lines = shown(text.rstrip("\r\n").encode()).decode().split("\n")
-        # Indented, so that a message can't look as if somebody else had written a part of it.
+        # All lines but the first are indented. Otherwise a message with line ends in it could look
+        # as if another contact had written a part of it.
         self._print(head + ("\n" + " " * len(head)).join(lines))
         self._ask(type="ack", id=said["id"])
 
@@ -169,7 +173,7 @@ class _Chat:
         return "(anonymous)" if said["sealed"] else "(plain)"
 
     def _print(self, text: str) -> None:
-        """Lines above the one that is being typed."""
+        """Print text above the line that is being typed, and draw that line again."""
         if self._is_drawn:
             write(_CLEAR_LINE.encode())
         say(text)
@@ -182,7 +186,7 @@ class _Chat:
 
 
 def _tell_what_waits(client_id: str, sent: list[str]) -> None:
-    """Say what has not arrived yet: nothing on the screen would have shown it."""
+    """Tell the user how many messages have not arrived yet. The chat itself doesn't show it."""
     with control(client_id) as client:
         states = [client.ask(type="progress", id=message_id)["state"] for message_id in sent]
     if waiting := states.count("waiting"):
@@ -194,9 +198,10 @@ def _tell_what_waits(client_id: str, sent: list[str]) -> None:
 
 @contextmanager
 def _keyboard() -> Iterator[bool]:
-    """While keys arrive one by one, and are not shown. False if there is no terminal.
+    """Make the terminal deliver each key at once, without showing it; False without a terminal.
 
-    The terminal gets its own ways back whatever ends this, and while it is stopped with Ctrl-Z.
+    The terminal's settings are restored however this ends, and while Ctrl-Z has stopped the
+    program. Otherwise the shell would be left with a terminal that shows no keys.
     """
     if not is_terminal(sys.stdin):
         yield False
@@ -204,6 +209,7 @@ def _keyboard() -> Iterator[bool]:
     file = sys.stdin.fileno()
     before = termios.tcgetattr(file)
     keys = termios.tcgetattr(file)
+    # Index 3 is lflag (termios(3)). ISIG stays, so Ctrl-C and Ctrl-Z still send signals.
     keys[3] &= ~(termios.ICANON | termios.ECHO)
 
     def restore() -> None:
@@ -214,6 +220,7 @@ def _keyboard() -> Iterator[bool]:
 
     def pause() -> None:
         restore()
+        # Not SIGTSTP, which is handled here and so doesn't stop the program.
         os.kill(os.getpid(), signal.SIGSTOP)
 
     here = gevent.getcurrent()

@@ -60,9 +60,10 @@ def delete(options: Options) -> int:
         complain("nothing was deleted")
         return 1
     with os_errors_as(ConfigError, f"{folder} can't be deleted"):
-        # Renamed under the lock, in one step. Whatever interrupts this, there is either the whole
-        # client, or none that could be started.
+        # The folder is renamed first, under the lock and in one step. Whatever interrupts this,
+        # there is either the whole client, or none that could be started.
         doomed = folder.with_name(f"{REMOVED}{folder.name}-{os.urandom(4).hex()}")
+        # `held` fails if a client has started since the check above.
         with locked(folder), held(folder / FILE):
             folder.rename(doomed)
         shutil.rmtree(doomed)
@@ -71,7 +72,7 @@ def delete(options: Options) -> int:
 
 
 class RunningError(NymError):
-    """A client that runs can't be deleted."""
+    """A client can't be deleted while it runs."""
 
 
 def _check_stopped(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `check` finds: one line for each thing it tries, and the code that it ends with."""
+"""Collects what `check` finds: a line for each thing it tries, and the exit code at the end."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _LONGEST_LINE = 2000  # characters; paths may be long
 class Finding(NamedTuple):
     """What one check found, with `advice` if there is something to do.
 
-    `code` is what the command ends with because of it; 0: all is well.
+    `code` is the exit code that this finding calls for; 0 means that it is no failure.
     """
 
     check: str
@@ -26,11 +26,11 @@ class Finding(NamedTuple):
 
 
 class OverError(Exception):
-    """A check failed, and what would follow makes no sense."""
+    """A check failed, and the later ones make no sense without it."""
 
 
 class Findings:
-    """All that was found, printed as it comes if it `is_shown`."""
+    """All findings. If `is_shown`, each is printed as soon as it is added."""
 
     def __init__(self, *, is_shown: bool) -> None:
         self._all: list[Finding] = []
@@ -42,7 +42,7 @@ class Findings:
         return next((finding.code for finding in self._all if finding.code), 0)
 
     def add(self, finding: Finding) -> None:
-        """Another one."""
+        """Add a finding, and print it if findings are shown."""
         self._all.append(finding)
         if self._is_shown:
             word = "FAIL" if finding.code else "ok"
@@ -52,17 +52,18 @@ class Findings:
 
     @contextmanager
     def of(self, check: str) -> Iterator[None]:
-        """Whatever is raised inside is what this check found. Raises OverError then."""
+        """Turn an error inside the block into a finding of this check, and raise OverError."""
         try:
             yield
         except OverError:
             raise
         except (BrokenPipeError, OutputError):
-            raise  # nobody can read what is found
+            raise  # the output is gone, so nobody could read a finding about it
         except NymError as error:
             self.add(Finding(check, str(error), "", error.exit_code))
             raise OverError from error
         except Exception as error:
+            # `describe` returns "" for an error that it has told already. A finding needs a text.
             again = f"an error that should not happen ({type(error).__name__})"
             self.add(Finding(check, crash.describe(error) or again, "", 1))
             raise OverError from error

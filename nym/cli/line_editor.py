@@ -1,8 +1,9 @@
 """A line that is being typed, while other lines appear above it.
 
-The terminal's own line editing can't do that: what arrives would stand in the middle of what is
-being typed. GNU readline could, but its licence would then bind the whole program. Keys in, lines
-and a picture of the line out; the terminal itself belongs to nym.cli.chat.
+The terminal's own line editing can't do that: messages that arrive would be printed into the middle
+of the line. GNU readline could, but its licence would then apply to the whole program. This class
+gets keys as bytes, and returns finished lines and a picture of the current line. It does no I/O:
+nym.cli.chat reads from the terminal and writes to it.
 """
 
 import codecs
@@ -18,7 +19,7 @@ _ENTER, _END, _BACKSPACES, _KILL_LINE, _KILL_WORD = "\n", "\x04", "\x7f\x08", "\
 
 
 class LineEditor:
-    """One line: `feed` takes what was typed, `picture` shows what stands there."""
+    """One line: `feed` takes typed bytes, and `picture` returns what the line looks like."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -28,7 +29,8 @@ class LineEditor:
         self._rest = ""
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that were finished with these bytes."""
+        """Process typed bytes; returns the lines that they finished."""
+        # Arrows and function keys do nothing here. Their sequences mustn't end up in the text.
         typed = _ESCAPE.sub("", self._rest + self._decoder.decode(data))
         begun = _BEGUN_ESCAPE.search(typed)
         self._rest = begun.group() if begun else ""
@@ -45,7 +47,8 @@ class LineEditor:
 
     def _edit(self, key: str) -> None:
         if key in _BACKSPACES:
-            # Marks that combine with a letter go with it, as they stand in one place.
+            # Combining marks, such as accents, are removed together with their letter, because the
+            # terminal shows them in one place.
             while self.text and unicodedata.combining(self.text[-1]):
                 self.text = self.text[:-1]
             self.text = self.text[:-1]
@@ -55,12 +58,12 @@ class LineEditor:
             self.text = re.sub(r"\S*\s*\Z", "", self.text, count=1)
         elif key == "\t":
             self.text += " "
-        elif key.isprintable() or unicodedata.category(key) == "Cf":  # emoji are joined by those
+        elif key.isprintable() or unicodedata.category(key) == "Cf":  # these join emoji
             self.text = (self.text + key)[:LONGEST]
 
     def picture(self, columns: int) -> str:
-        """The prompt and the end of the text, as much of it as fits into one line."""
-        room = max(1, columns - len(PROMPT) - 1)  # the cursor stands behind it
+        """The prompt, and as much of the end of the text as fits into one line."""
+        room = max(1, columns - len(PROMPT) - 1)  # minus one column for the cursor
         shown: list[str] = []
         for character in reversed(self.text):
             room -= _width(character)

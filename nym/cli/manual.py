@@ -56,8 +56,8 @@ _ENVIRONMENT = {
 
 _SIGNALS = {
     "SIGHUP": "tcpsocket and websocket read config.toml again. These settings take effect: "
-    f"{', '.join(sorted(RELOADABLE))}. If others have changed, the log says that they need a "
-    "restart. If the file has a mistake in it, nothing changes.",
+    f"{', '.join(sorted(RELOADABLE))}. If others have changed, the log says that they "
+    "take effect after a restart. If the file has a mistake in it, nothing changes.",
     "SIGTERM, SIGINT": "tcpsocket, websocket and localnet stop in good order, and end with 0",
 }
 

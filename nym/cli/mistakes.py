@@ -83,8 +83,8 @@ def _options(command: Command, word: str) -> Iterator[_Given]:
         begun = [option for option in command.options if option.name.startswith(name)]
         yield _Given(name, next(iter(named or begun), None), bool(has_value))
         return
-    # Short options can stand together, as in -qv. One that takes a value takes the rest of the word,
-    # as in -p9001. Whether an unknown one takes a value is unclear, so it gets the rest, too.
+    # Short options can stand together, as in -qv. One that takes a value takes the rest, as in
+    # -p9001. Whether an unknown one takes a value is unclear, so it gets the rest, too.
     for place, letter in enumerate(word[1:], 2):
         option = next((o for o in command.options if o.short == f"-{letter}"), None)
         takes_rest = option is None or bool(option.value)

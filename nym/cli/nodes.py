@@ -8,7 +8,10 @@ def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:
     """The rows of a table about the network's size: (name, text)."""
     if network is None:
         return [("network", "not known yet")]
-    rows = [("network", size(network)), ("view", network["digest"] or "none: no route is possible")]
+    rows = [
+        ("network", size(network)),
+        ("view", network["digest"] or "none: no network can be used"),
+    ]
     if why := describe_left_out(network["left_out"]):
         rows.append(("left out", why))
     return rows

@@ -1,6 +1,7 @@
-"""What a service manager is told: sd_notify(3), datagrams to a socket that it names.
+"""Tells a service manager such as systemd how the program is doing.
 
-The libraries for it are unmaintained, or need libsystemd; the protocol is three lines.
+The protocol is that of sd_notify(3): datagrams to a socket that the manager names in the
+environment. It takes a few lines of code. Libraries for it are unmaintained, or need libsystemd.
 """
 
 import logging
@@ -11,17 +12,17 @@ from collections.abc import Callable
 
 import gevent
 
-PATIENCE = 5.0  # seconds for a manager that doesn't listen just now
+PATIENCE = 5.0  # seconds until the client goes on, if the manager doesn't read what it is sent
 
 log = logging.getLogger(__name__)
 
 
 def notify(*states: str) -> None:
-    """Tell it, if there is one; a client runs on without one that listens."""
+    """Send `states` to the service manager, if there is one. If that fails, the client goes on."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place.startswith(("/", "@")):
         return
-    if place.startswith("@"):  # an abstract one
+    if place.startswith("@"):  # a socket without a file: its name begins with a zero byte
         place = place.replace("@", "\0", 1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         datagrams.settimeout(PATIENCE)
@@ -32,7 +33,10 @@ def notify(*states: str) -> None:
 
 
 def reloading(work: Callable[[], None]) -> None:
-    """Do `work` as a reload: begun and ended where the manager sees it."""
+    """Do `work`, and tell the manager when this reload begins and ends.
+
+    `systemctl reload` waits for the end, so it is told even if `work` fails.
+    """
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
         work()
@@ -41,11 +45,14 @@ def reloading(work: Callable[[], None]) -> None:
 
 
 def feed_watchdog() -> None:
-    """Say again and again that greenlets run, if the manager wants to hear it."""
+    """Tell the manager regularly that greenlets still run, if the manager wants to know.
+
+    If the event loop hangs, the messages stop, and the manager restarts the client.
+    """
     period = os.environ.get("WATCHDOG_USEC", "")
     microseconds = int(period) if period.isascii() and period.isdigit() else 0
     if microseconds and os.environ.get("WATCHDOG_PID", "") in (str(os.getpid()), ""):
-        gevent.spawn(_feed, microseconds / 2e6)
+        gevent.spawn(_feed, microseconds / 2e6)  # twice per period, so that one may be late
 
 
 def _feed(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Turns options of the command line into values, and finds the clients' folders."""
+"""Turns options of the command line into checked values, and finds the clients' folders."""
 
 import os
 from collections.abc import Callable
@@ -11,13 +11,16 @@ from nym.files import os_errors_as
 
 Value = TypeVar("Value")
 
-# How the name of a folder begins while its client is being deleted. If that is interrupted, what is
-# left is no client any more.
+# How the name of a folder begins while its client is being deleted. If that is interrupted, the
+# folder that is left over is not listed as a client.
 REMOVED = ".deleted-"
 
 
 def nym_folder() -> Path:
-    """`nym` in the user's configuration folder. XDG's specification ignores relative paths."""
+    """The folder `nym` in the user's configuration folder. Raises ConfigError.
+
+    A relative path in XDG_CONFIG_HOME is ignored, as XDG's specification demands.
+    """
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(configured):
         return Path(configured) / "nym"
@@ -50,9 +53,9 @@ def known_ids() -> list[str]:
 
 
 def only_client() -> str:
-    """The id of this user's client where there is only one. Raises IdentityError, UsageError.
+    """The id of this user's client if there is only one. Raises IdentityError, UsageError.
 
-    With several, none is taken for granted: a command that guesses may send under the wrong name.
+    If there are several, no default is guessed: the command might send under the wrong name.
     """
     match known_ids():
         case [only]:
@@ -84,7 +87,9 @@ def checked(name: str, value: Value, check: Callable[[Value], None]) -> Value:
 
 def number(name: str, text: str, lowest: int, highest: int) -> int:
     """A whole number within limits. Raises UsageError."""
+    # int() also accepts signs, spaces, underscores and the digits of other scripts. A number with
+    # thousands of digits would make it raise an error of its own.
     is_number = text.isascii() and text.isdigit() and len(text) < 20
     if not (is_number and lowest <= int(text) <= highest):
-        raise UsageError(f"{name} {text}: a whole number from {lowest} to {highest}")
+        raise UsageError(f"{name} {text}: it must be a whole number from {lowest} to {highest}")
     return int(text)

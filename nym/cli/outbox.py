@@ -1,4 +1,4 @@
-"""`outbox`: what waits to be sent, for whom and why, and how to take it back."""
+"""`outbox` lists the messages that wait to be sent, says why they wait, and cancels them."""
 
 import json
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from nym.store.outbox import ID_LENGTH
 from nym.timing import duration
 from nym.wire.keys import decode_base58, encode_base58
 
-SHOWN = 12  # digits of an id: enough to tell it from others
+SHOWN = 12  # digits of an id that the list shows: enough to tell random ids apart
 
 Message = dict[str, Any]
 
 
 class CancelError(NymError):
-    """A message that is to be cancelled isn't there, or its id is ambiguous."""
+    """No message that waits has this id, or several have ids that begin with it."""
 
 
 def outbox(options: Options) -> int:
-    """List or cancel."""
+    """List the messages that wait, or cancel some or all of them."""
     with control(options["--id"]) as client:
         if options["list"]:
             _list(client, is_json=options["--json"])
@@ -51,7 +51,7 @@ def _list(client: Control, *, is_json: bool) -> None:
 
 
 def _table(messages: list[Message]) -> list[str]:
-    """A line for each message, in columns."""
+    """One line for each message, in columns that are as wide as they need to be."""
     rows = [_row(message) for message in messages]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -69,11 +69,12 @@ def _row(message: Message) -> list[str]:
         f"{message['size']} bytes",
         message["manner"],
         f"{message['left']} of {message['fragments']} left",
-        f"for {duration(message['age'])}: {message['why']}{end}",
+        f"waiting for {duration(message['age'])}: {message['why']}{end}",
     ]
 
 
 def _waiting(client: Control) -> Iterator[Message]:
+    """All messages that wait. The client answers in pages, as there may be thousands."""
     after = 0
     while after is not None:
         answer = client.ask(type="outbox", after=after)
@@ -82,6 +83,7 @@ def _waiting(client: Control) -> Iterator[Message]:
 
 
 def _cancel(client: Control, names: list[str]) -> None:
+    # All names are looked up before anything is cancelled, so a typing error changes nothing.
     ids = [_id(client, name) for name in dict.fromkeys(names)]
     gone = []
     for message_id in ids:
@@ -90,6 +92,7 @@ def _cancel(client: Control, names: list[str]) -> None:
         except RefusedError as error:
             if error.code != "no_such_message":
                 raise
+            # It may have been sent since it was looked up. The others are still to be cancelled.
             gone.append(message_id)
     _say_number(len(ids) - len(gone))
     if gone:
@@ -100,13 +103,17 @@ def _cancel_all(client: Control, to: str | None) -> None:
     if to is None:
         answer = client.ask(type="cancel", all=True)
     else:
+        # is_manner_given: nothing is sent, so it doesn't matter how this recipient gets messages.
         contact = find_recipient(nym_folder(), to, is_manner_given=True)
         answer = client.ask(type="cancel", recipient_address=encode_base58(contact.address))
     _say_number(len(answer["ids"]))
 
 
 def _id(client: Control, name: str) -> str:
-    """The id that begins so. Raises CancelError."""
+    """The whole id of the message whose id begins with `name`. Raises CancelError.
+
+    A whole id isn't looked up: the client says itself whether it has this message.
+    """
     if len(name) == 2 * ID_LENGTH:
         return name.lower()
     found = [m["id"] for m in _waiting(client) if name and m["id"].startswith(name.lower())]

@@ -1,6 +1,6 @@
-"""A bar for what takes long.
+"""A progress bar for work that takes long.
 
-Shown on a terminal only: standard error of a script has errors, nothing else.
+It is shown on terminals only, so that a script finds nothing but errors on standard error.
 """
 
 import os
@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Never, TextIO
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-COLUMNS = 80  # of a terminal that doesn't know
+COLUMNS = 80  # for a terminal that doesn't tell its width
 
 
 def is_shown() -> bool:
-    """Whether somebody looks at standard error while it works."""
+    """Whether a bar is shown: whether standard error is a terminal."""
     return is_terminal(sys.stderr)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether it is a terminal on which what was written can be replaced."""
+    """Whether it is a terminal on which text can be overwritten, as a bar does all the time."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def bar(total: int) -> "tqdm[Never]":
-    """A bar over so many bytes, with rate and time left."""
-    from tqdm import tqdm  # slow to load; most who ask for a duration never see a bar
+    """A bar for `total` bytes, with the rate and the time left. It needs a terminal."""
+    from tqdm import tqdm  # imported here because it is slow to load
 
     if not is_shown():
         return tqdm(disable=True)
@@ -33,7 +33,7 @@ def bar(total: int) -> "tqdm[Never]":
 
 
 def _columns() -> int | None:
-    """None: as many as the terminal says; some say none, such as those that `script` makes."""
+    """The width of the bar; None means as wide as the terminal. `script` makes some of width 0."""
     try:
         return None if os.get_terminal_size(sys.stderr.fileno()).columns else COLUMNS
     except OSError:

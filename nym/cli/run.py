@@ -1,4 +1,8 @@
-"""`tcpsocket` and `websocket`: run a client, with a socket for applications."""
+"""`tcpsocket` and `websocket` run a client, with a socket for applications.
+
+This is the way from settings to a running client: options override config.toml, and SIGHUP repeats
+that for the settings that can change without a restart.
+"""
 
 import gc
 import logging
@@ -42,7 +46,7 @@ log = logging.getLogger(__name__)
 
 def tcpsocket(options: Options) -> int:
     """Run a client with a TCP socket."""
-    from nym.sockets.tcp import TcpSocket  # neither command waits for what the other one loads
+    from nym.sockets.tcp import TcpSocket  # imported here, as it would slow down the other command
 
     return _run(options, TcpSocket)
 
@@ -55,22 +59,24 @@ def websocket(options: Options) -> int:
 
 
 def _run(options: Options, kind: type[ApplicationSocket]) -> int:
-    """Until a signal comes."""
-    signals = Signals()
+    """Run the client until a signal stops it; returns the exit code."""
+    signals = Signals()  # first, so that a signal during the start isn't lost
     config = _with_options(load_config(client_folder(options["--id"])), options)
     folder = existing_folder(options["--id"])
     set_up_log(config.logging)
     if not options["--quiet"]:
         say(banner())
     embedded = None if config.client.directory else _embedded_network()
-    # Keys aren't replaced before the client has its database.
+    # The folder is locked until the client has its database. Otherwise `init --force` could replace
+    # the keys in between.
     with os_errors_as(ConfigError, f"{folder} can't be used"), locked(folder):
         identity = load_identity(folder)
         contacts = CurrentContacts(nym_folder())
         client = Client(
             identity, config, folder, kind, contacts, embedded.revive if embedded else None
         )
-    # For as many connections as may be, on either socket, and for the client's own.
+    # Enough for socket.connections on each of the two sockets (for applications and for commands),
+    # and for the client's own files and connections.
     raise_limit(2 * config.socket.connections + 256)
     place = client.listen()
     where = f"{UNIX}{place}" if isinstance(place, Path) else f"port: {place}"
@@ -86,17 +92,18 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
             "can read and send messages",
             config.socket.host,
         )
-    # What is there by now stays. Each full collection of garbage would look through all of it, for
-    # tens of milliseconds in which no packet leaves.
+    # The objects that exist now stay until the end. Without this, every full garbage collection
+    # looks through all of them, which takes tens of milliseconds, and no packet leaves meanwhile.
     gc.collect()
     gc.freeze()
     client.start()
     signals.reload = _Reloader(client, folder, options, config).reload
+    # Only now, as services that depend on this one connect as soon as they hear of it.
     notify("READY=1", f"STATUS={kind.kind} on {where}")
     feed_watchdog()
 
     def end() -> None:
-        client.stop()
+        client.stop()  # before the network that it uses
         if embedded:
             embedded.stop()
 
@@ -104,14 +111,14 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
 
 
 def _embedded_network() -> "EmbeddedNetwork":
-    """The network that may come up by itself, where nobody named a directory."""
-    from nym.localnet.embedded import EmbeddedNetwork  # others don't wait for it
+    """The local network that this client starts if no other client runs one already."""
+    from nym.localnet.embedded import EmbeddedNetwork  # imported here because few clients need it
 
     return EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
 
 
 class _Reloader:
-    """Takes over what has changed in config.toml and can change while the client runs."""
+    """Reads config.toml again, and applies those changes that need no restart."""
 
     def __init__(self, client: Client, folder: Path, options: Options, config: Config) -> None:
         self._client = client
@@ -120,7 +127,7 @@ class _Reloader:
         self._config = config
 
     def reload(self) -> None:
-        """Read it again; a file with a mistake in it changes nothing."""
+        """Reload, and tell the service manager. A file with a mistake in it changes nothing."""
         reloading(self._reload)
 
     def _reload(self) -> None:
@@ -131,19 +138,20 @@ class _Reloader:
             return
         before, asked = values_of(self._config), values_of(wanted)
         changed = {key for key, value in asked.items() if value != before[key]}
-        # What takes a restart stays as it is, and is said again at the next reload.
+        # Changes that need a restart aren't taken over, so the next reload reports them again.
         self._config = with_values(self._config, {key: asked[key] for key in changed & RELOADABLE})
         self._client.reload(self._config)
         set_up_log(self._config.logging)
         for key in sorted(changed & RELOADABLE):
             log.info("%s is %s now", key, asked[key])
         for key in sorted(changed - RELOADABLE):
-            log.warning("%s has changed, which takes a restart", key)
+            log.warning("%s has changed; it takes effect after a restart", key)
         if not changed:
             log.info("no setting has changed")
 
 
 def _with_options(config: Config, options: Options) -> Config:
+    """The settings, with those replaced that the command line names. Raises UsageError."""
     if options["--listen"] is not None:
         host = checked("--listen", options["--listen"], check_host)
         config = replace(config, socket=replace(config.socket, host=host))

@@ -1,4 +1,8 @@
-"""`config` shows the settings that apply, and changes single ones in config.toml."""
+"""`config` shows a client's settings, and changes single ones in config.toml.
+
+It reads and writes the file, not the running client, so it shows settings without the options with
+which a client may have been started.
+"""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +18,7 @@ from nym.config.text import setting_named
 
 
 def config(options: Options) -> int:
-    """Show all settings, print one, or change one."""
+    """Show all settings, print one, or change or remove one."""
     folder = existing_folder(options["--id"])
     if options["set"]:
         change_setting(folder, options["KEY"], options["VALUE"])
@@ -36,17 +40,19 @@ def config(options: Options) -> int:
 
 
 def _settings(folder: Path) -> Iterator[dict[str, Any]]:
+    """Each setting as an object: key, value, source (`file` or `default`)."""
     config, in_file = load_config(folder), settings_in_file(folder)
     for key, value in values_of(config).items():
-        # An empty text means the same as no setting.
+        # An empty text in the file means the same as no setting.
         source = "file" if key in in_file and value != "" else "default"
+        # Without a directory, the client uses one on this machine, so that URL is shown.
         if key == "client.directory":
             value = config.client.directory_url
         yield {"key": key, "value": value, "source": source}
 
 
 def _bare(value: Value) -> str:
-    """A value for a script: as `set` takes it, so texts have no quotes."""
+    """A value as `config set` takes it: without quotes around texts, so scripts can use it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""`version`, and what `--version` prints: what the program is made of, for reports of errors."""
+"""`version` and `--version`: the version, and what the program is made of, for bug reports."""
 
 import platform
 import sqlite3
@@ -16,13 +16,13 @@ from nym.cli.output import say
 
 
 def version(options: Options) -> int:
-    """Print the version; with --verbose, everything that matters for a report."""
+    """Print the version; with --verbose, also those of its parts, for bug reports."""
     say("\n".join(versions()) if options["--verbose"] else f"nym-client {__version__}")
     return 0
 
 
 def versions() -> Iterator[str]:
-    """One line for each part."""
+    """Name and version of each part that matters in a bug report, one line for each."""
     yield f"nym-client {__version__}"
     yield f"commit     {commit()}"
     yield f"Python     {platform.python_version()}"
