@@ -1,4 +1,4 @@
-"""The connection from a command to the running client: JSON objects in lines, over its own socket.
+"""The connection from a command to the running client: JSON objects, one per line, over a socket.
 
 A client that is stopped (SIGSTOP), or hangs, doesn't answer. A command that waits for an answer
 says so after SILENCE seconds. A command that only asks gives up after PATIENCE seconds. One that
@@ -31,11 +31,11 @@ PATIENCE = 30.0  # seconds until a command gives up a question
 ALIVE = 1.0  # seconds without news until the client is asked whether it is still there
 STARTING = 5.0  # seconds that a client may take to start, on a slow machine, too
 RETRY = 0.1  # seconds between two attempts to connect
-LONGEST_READ = 1 << 16
+LONGEST_READ = 1 << 16  # bytes of one read
 
 
 class RefusedError(NymError):
-    """The client refused a request; `code` is its word for why."""
+    """The client refused a request; `code` is the word that says why (docs/protocol/sockets.md)."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.code: str = answer["code"]
@@ -48,8 +48,8 @@ class Control:
     """One connection to a running client. A request that the client refuses raises RefusedError.
 
     If one of the `watched` descriptors becomes readable while it waits, it raises BrokenPipeError,
-    because nobody reads the output any more. Not while `owes_word` is true: then the client has
-    yet to hear of something that has already happened.
+    because nobody reads the output any more. It doesn't do so while `owes_word` is true: then the
+    client must still be told of something that has already happened.
     """
 
     def __init__(self, connection: socket.socket, client_id: str, watched: list[int]) -> None:
@@ -63,7 +63,7 @@ class Control:
         self.owes_word = False
 
     def say(self, **request: object) -> None:
-        """One request. Raises NotRunningError."""
+        """Send one request; don't wait for its answer. Raises NotRunningError, RefusedError."""
         left = memoryview(json.dumps(request).encode() + b"\n")
         began = time.monotonic()
         while left:
@@ -72,7 +72,7 @@ class Control:
                     left = left[self._connection.send(left) :]
                 except OSError as error:
                     raise self._last_word() from error
-                began = time.monotonic()
+                began = time.monotonic()  # it took some of the bytes, so it isn't silent
             self._note_silence(began)
 
     def hear(self, patience: float = inf) -> dict[str, Any]:
@@ -96,10 +96,10 @@ class Control:
         return self._next()
 
     def news(self, until: float = inf, beside: Sequence[int] = ()) -> dict[str, Any] | None:
-        """The next object, asked for or not.
+        """The next object from the client, whether it answers a request or not.
 
-        None if there is none until then (`time.monotonic`), or as soon as a file `beside` can be
-        read. Raises what `hear` raises.
+        None if there is none before `until` (as time.monotonic counts), or as soon as one of the
+        files `beside` can be read. Raises what `hear` raises.
         """
         while True:
             while not self._heard:
@@ -112,8 +112,8 @@ class Control:
                 elif ready:
                     return None
                 elif self._asked_at is None:
-                    # The connection of a client that was killed is closed. That of one that hangs
-                    # is not: it shows because this is not answered.
+                    # If a client was killed, its connection is closed. If it hangs, the connection
+                    # stays open, and only the missing answer to a question shows it.
                     self.say(type="ownDetails")
                     self._asked_at = now
                 if self._asked_at is not None:
@@ -135,7 +135,7 @@ class Control:
     def _wait(
         self, seconds: float, *, is_writing: bool = False, beside: Sequence[int] = ()
     ) -> list[Any]:
-        """What becomes ready within so many seconds: the connection, a file `beside` it, both."""
+        """What becomes ready within `seconds`: the connection, files `beside` it, or nothing."""
         watched = [] if self.owes_word else self._watched
         reading: list[Any] = [] if is_writing else [self._connection]
         writing: list[Any] = [self._connection] if is_writing else []
@@ -192,8 +192,8 @@ def control(client_id: str, *, is_reader: bool = False, patience: float = 0.0) -
     """A connection to the client with this id. Raises NotRunningError, IdentityError, ConfigError.
 
     With `is_reader`, answers go to standard output. When nobody reads that any more, waiting ends
-    with BrokenPipeError. A client that doesn't run is waited for, `patience` seconds long: it may
-    be starting.
+    with BrokenPipeError. If the client doesn't run, it may be starting, so this waits for it for
+    `patience` seconds.
     """
     folder = existing_folder(client_id)
     with ExitStack() as stack:
@@ -244,7 +244,8 @@ def _connect(connection: socket.socket, address: str, client_id: str) -> None:
     while True:
         try:
             connection.connect(address)
-        except BlockingIOError as error:  # its queue is full, which a stopped client doesn't empty
+        except BlockingIOError as error:
+            # The queue of new connections is full. A client that is stopped doesn't empty it.
             waited = time.monotonic() - began
             if waited >= PATIENCE:
                 raise NotRunningError(
@@ -259,7 +260,7 @@ def _connect(connection: socket.socket, address: str, client_id: str) -> None:
 
 
 def existing_folder(client_id: str) -> Path:
-    """The folder of a client that was made. Raises IdentityError."""
+    """The folder of an existing client. Raises IdentityError, ConfigError, UsageError."""
     folder = client_folder(client_id)
     try:
         is_there = folder.is_dir()

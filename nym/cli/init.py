@@ -50,7 +50,7 @@ def init(options: Options) -> int:
 def _init(folder: Path, wanted: Mapping[str, Value], *, is_forced: bool) -> tuple[Identity, str]:
     """The new keys, and a sentence about what was kept of the old ones, or "".
 
-    The folder is locked meanwhile, so that two `init` can't mix their keys.
+    The folder is locked meanwhile. Otherwise two `init` at the same time could mix their keys.
     """
     with locked(folder):
         config = load_config(folder)

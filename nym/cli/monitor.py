@@ -1,8 +1,8 @@
-"""`check --running`: whether the client that runs is healthy, for programs that watch over it.
+"""`check --running` judges whether the running client is healthy, for programs that monitor it.
 
-It judges what the client itself reports, and sends nothing, so it can run every minute. What ends
-by itself, such as a start or a short outage, is not a fault. Neither is a backlog: a client that is
-busy is not broken. docs/operating.md, "Monitoring", has the thresholds.
+It judges the client's own status report and sends nothing, so it can run every minute. States that
+end by themselves, such as a start or a short outage, are no failure. Neither is a backlog, because
+a busy client is not broken. docs/operating.md, "Monitoring", has the thresholds.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,9 @@ from nym.timing import duration
 
 PATIENCE = 60.0  # seconds that the client may be in another state than `running`
 MOST_LOSS = 0.1  # share of the loops; reliable messages get through more, but slowly
-FULL = MOST_MESSAGES * 9 // 10  # messages; at MOST_MESSAGES, new ones are refused or lost
+# Messages in the outbox or the inbox. At MOST_MESSAGES, new ones are refused or lost, so a
+# monitor has to be warned before.
+FULL = MOST_MESSAGES * 9 // 10
 
 
 def judge(status: dict[str, Any]) -> Iterator[Finding]:
@@ -36,6 +38,7 @@ def _state(status: dict[str, Any]) -> Finding:
     found = f"{STATES[state]} for {duration(seconds)}"
     if state == "running" or seconds <= PATIENCE:
         return Finding("client", found, status["reason"] or "")
+    # The disk is this machine's; all other states wait for the network.
     code = 1 if state == "waiting_for_disk" else 4
     return Finding("client", found, status["reason"] or "the client's log says why", code)
 

@@ -1,6 +1,7 @@
 """`receive` writes messages from the running client to standard output.
 
-The client removes a message only when this command says that it has been written.
+The client removes a message only when this command tells it that the message has been written. So a
+message may be printed twice if the command is killed in between, but no message is lost.
 """
 
 import base64
@@ -19,7 +20,7 @@ from nym.errors import NymError
 from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
-MOST = 10**8
+MOST = 10**8  # messages for --count
 LONGEST_TIMEOUT = 10**8  # seconds
 _LONGEST_SHOWN = 10  # characters that one character can become: \\U0010ffff
 _PLAIN = b"(plain) "  # stands before a message that the provider could read, or could have made up
@@ -37,11 +38,13 @@ def receive(options: Options) -> int:
     until = inf if timeout is None else time.monotonic() + timeout
     writer = _Writer(options)
     with control(options["--id"], is_reader=True, patience=STARTING) as client:
-        # One message at a time: as long as nobody reads the output, the client keeps the rest.
+        # window=1: the client hands over one message at a time. While nobody reads the output, it
+        # keeps the rest.
         client.ask(type="subscribe", window=1, follow=waits)
         acknowledged = 0
         while acknowledged != count:
-            # Once a message is written the client has to hear of it, or it would come again.
+            # Once a message is written, the client has to hear of it, or the message would come
+            # again. So no time limit applies to that.
             said = client.news(inf if client.owes_word else until)
             if said is None:
                 _check_count(acknowledged, count, timeout)
@@ -49,7 +52,7 @@ def receive(options: Options) -> int:
             match said["type"]:
                 case "message":
                     writer.write(said)
-                    # From here on a reader that goes away changes nothing: it has read this.
+                    # From here on, it doesn't matter if the reader goes away: it has this message.
                     client.owes_word = True
                     client.say(type="ack", id=said["id"])
                 case "ack":
@@ -85,7 +88,7 @@ class _Writer:
         self._contacts = names_of_contacts()
 
     def write(self, said: dict[str, Any]) -> None:
-        """All of a message. If this raises OutputError or BrokenPipeError, the client keeps it."""
+        """Write one message. If this raises OutputError or BrokenPipeError, the client keeps it."""
         message = base64.b64decode(said["data"])
         if self._is_json:
             data = self._object(said, message)
@@ -110,11 +113,11 @@ class _Writer:
             "data": said["data"],
             "text": text,
         }
-        return json.dumps(fields).encode()  # ASCII, so that no terminal obeys what is in it
+        return json.dumps(fields).encode()  # ASCII, so that nothing in it can control a terminal
 
 
 def shown(message: bytes) -> bytes:
-    """A message for a terminal: line ends stay, other control characters are written out."""
+    """A message for a terminal: line ends stay, other control characters are shown as escapes."""
     text = message.decode(errors="backslashreplace").replace("\r\n", "\n")
     lines = text.replace("\t", " " * 8).split("\n")
     return "\n".join(visible(line, _LONGEST_SHOWN * len(line) + 1) for line in lines).encode()

@@ -28,7 +28,7 @@ SAY_AGAIN = 60.0  # seconds until the user is told again that the outbox is full
 LOOK = 0.2  # seconds between two looks for an acknowledgement
 MOST_NAMED = 10  # refused lines that an error names
 _ENDS = {"failed": "given up", "cancelled": "cancelled"}
-WORTH_SAYING = 10.0  # seconds: the user is told beforehand of what takes longer
+WORTH_SAYING = 10.0  # seconds; if something will take longer, the user is told
 
 
 class SendError(NymError):
@@ -41,12 +41,16 @@ def send(options: Options) -> int:
     with ExitStack() as stack:
         client = stack.enter_context(control(options["--id"], patience=STARTING))
         batches = _batches(options, stack)
-        client.ask(type="ownDetails")  # a client that doesn't answer is given nothing
+        # A client that doesn't answer this gets no messages, so nobody has to wonder whether it has
+        # taken them.
+        client.ask(type="ownDetails")
         outbox = _Outbox(client, manner)
         for batch in batches:
             for message_id in outbox.accept(batch):
                 if options["--json"]:
                     say(json.dumps({"id": message_id}))
+            # The client can't write to its disk. It would refuse the other lines, too, and whatever
+            # is read from a pipe and refused is lost. So the rest isn't read.
             if any(why.code == "storage" for _, why in outbox.refused):
                 break
         outbox.check()
@@ -105,11 +109,11 @@ def _open(name: str | None, stack: ExitStack) -> BinaryIO:
 
 def _read_message(source: BinaryIO) -> bytes:
     with _reading():
-        message = source.read(LONGEST_SEALED + 1)
+        message = source.read(LONGEST_SEALED + 1)  # one byte more shows that it is too long
     if len(message) > LONGEST_SEALED:
         raise SendError(
-            f"this is longer than a message can be, {LONGEST_SEALED >> 20} MiB, and nothing was "
-            "sent; the command split cuts it into pieces"
+            f"this is longer than a message can be ({LONGEST_SEALED >> 20} MiB), and nothing was "
+            "sent; the command split can cut it into pieces"
         )
     return message
 
@@ -124,12 +128,16 @@ def _reading() -> Iterator[None]:
 
 def _read_some(source: BinaryIO) -> bytes:
     with _reading():
+        # Not `read`, which waits until it has all 64 KiB. With `tail -f`, lines come one by one.
         some: bytes = source.read1(1 << 16)  # type: ignore[attr-defined]
     return some
 
 
 def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
-    """Lines, with those that are already there together, so that one write takes them to disk."""
+    """The lines, without their ends. Lines that are read together are handed over together.
+
+    The client then writes them to its disk together, which is much faster than one by one.
+    """
     rest, count = b"", 0
     while more := _read_some(source):
         *lines, rest = (rest + more).split(b"\n")
@@ -138,15 +146,19 @@ def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
         count += len(lines)
         if len(rest) > LONGEST_SEALED:
             raise SendError(
-                f"line {count + 1} is longer than a message can be, {LONGEST_SEALED >> 20} MiB; "
-                "neither it nor what follows was sent"
+                f"line {count + 1} is longer than a message can be ({LONGEST_SEALED >> 20} MiB); "
+                "neither this line nor those after it were sent"
             )
     if rest:
         yield [rest]
 
 
 def _checked(message: bytes, options: Options) -> bytes:
-    """`message`. If it will take long, the user is told: nothing may hurry the cover traffic."""
+    """`message`; the user is told if sending it will take long.
+
+    It can't be sent faster: packets leave at the rate of the cover traffic, or they would show
+    that somebody sends.
+    """
     if options["--plain"] or not is_shown():
         return message
     traffic = load_config(client_folder(options["--id"])).traffic
@@ -161,7 +173,7 @@ def _checked(message: bytes, options: Options) -> bytes:
 
 
 class _Outbox:
-    """The client's outbox. While it is full, messages wait here, in their order.
+    """Hands messages to the client. While the client's outbox is full, they wait here, in order.
 
     A refused line doesn't stop the others, which were handed over together with it.
     """
@@ -193,6 +205,7 @@ class _Outbox:
                     full = str(answer)
                 else:
                     self.refused.append((number, answer))
+            # "busy" doesn't mean that a message is bad, only that it has to wait for room.
             self._pause(full)
 
     def check(self) -> None:
@@ -224,7 +237,7 @@ class _Outbox:
 def _wait(client: Control, accepted: list[tuple[str, int]]) -> None:
     """Wait for all acknowledgements. Raises SendError if a message was given up or cancelled."""
     failed = []
-    said = {"turn", "hand_over"}  # reasons that every message has for a while
+    said = {"turn", "hand_over"}  # every message waits for these a while, so they aren't told
     began = time.monotonic()
     with bar(sum(length for _, length in accepted)) as shown:
         for message_id, length in accepted:

@@ -35,7 +35,7 @@ FORMS = ("nym-client COMMAND [OPTION ...]", "nym-client COMMAND --help")
 
 OPTIONS = (
     Option("--help", "show this; after a command's name, what that command does", short="-h"),
-    Option("--version", "show the version; with --verbose, what it is made of, for reports"),
+    Option("--version", "show the version; with --verbose, also of its parts, for bug reports"),
 )
 
 _COMMANDS = (*FIRST, *MESSAGES, *STATE, *LATER, *NETWORKS, *PROGRAM)

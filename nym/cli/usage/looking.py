@@ -107,7 +107,7 @@ _VERSION = Command(
     (
         Form(
             takes=(
-                Option("--verbose", "also what the program is made of, for reports", short="-v"),
+                Option("--verbose", "also the versions of its parts, for bug reports", short="-v"),
             ),
         ),
     ),
