@@ -1,1 +1,1 @@
-"""Tests; see tests/run."""
+"""Tests of the project; tests/run runs all of them."""

@@ -1,6 +1,7 @@
-"""Greenlets in tests, too: the program's modules count on gevent's patch.
+"""Patches the standard library for gevent, and defines the fixtures that many tests use.
 
-Only of what waits on the network; pytest-xdist's workers have threads of their own by now.
+The program's modules rely on the patch. Tests patch only what waits for the network or for time:
+pytest-xdist's workers have started threads already, so a patch of threads would come too late.
 """
 
 from gevent import monkey
@@ -23,17 +24,18 @@ from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk  # noqa: E402
 
-# What a shell starts in the background ignores Ctrl-C, and so would what it starts itself.
+# A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
+# that. They have to end when tests send them SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says how busy the machine is.
+# How long an example takes depends on how busy the machine is, so a deadline would fail at random.
 settings.register_profile("nym", deadline=None)
 settings.load_profile("nym")
 
 
 @pytest.fixture(autouse=True)
 def experience(monkeypatch: pytest.MonkeyPatch) -> Experience:
-    """What connections of other tests have shown says nothing in this one."""
+    """A fresh memory of connections, so that what other tests connected to doesn't count here."""
     fresh = Experience()
     monkeypatch.setattr(resolver, "experience", fresh)
     monkeypatch.setattr(transport, "experience", fresh)

@@ -1,4 +1,7 @@
-"""The directory of October 2019, which tests play: clients read its shape, nobody writes it."""
+"""Encodes a topology as the directory of October 2019 did.
+
+Clients still read that shape. No part of the program writes it, so only tests have an encoder.
+"""
 
 import json
 
@@ -7,7 +10,7 @@ from nym.wire.keys import encode_base64
 
 
 def encode_topology_2019(records: Records) -> bytes:
-    """In the shape of October 2019, which has neither versions nor a provider's client listener."""
+    """The records as JSON of October 2019, without versions and without client listeners."""
     return json.dumps(
         {
             "CocoNodes": [],

@@ -1,4 +1,9 @@
-"""What tests of running parts share: servers that do as told, clients, programs, waiting."""
+"""Helpers for tests of running parts: servers with scripted behaviour, clients, programs, waiting.
+
+Tests wait for a condition (`wait_until`) rather than for some seconds, because the machine that
+runs them may be busy. `Served` is a local socket without a network behind it, `Application` is a
+whole client in the test's process, and `Program` is the program in a process of its own.
+"""
 
 import base64
 import json
@@ -45,13 +50,17 @@ from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
 from nym.wire.requests import Received, StatusReport
 
-# What is tested as a program: the checkout's, or the one that NYM_CLIENT names.
+# The command line of the program under test: the checkout's, unless NYM_CLIENT names another one.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
-# Where it is one file, this is it, without what may start it.
+# The one file, if NYM_CLIENT names it: the last word, because a launcher may stand in front.
 FILE = Path(shlex.split(PROGRAM)[-1]).absolute()
 for_one_file = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
 
-PATIENCE = 600.0  # seconds until a test gives up: on a busy machine, too, a passing one doesn't
+# Seconds after which a test gives up. It is far more than any test needs, so that a busy machine
+# doesn't make one fail.
+PATIENCE = 600.0
+
+# Rates far above the defaults, so that messages travel in a fraction of a second.
 FAST = TrafficSettings(
     average_packet_delay=0.01,
     message_sending_average_delay=0.02,
@@ -65,15 +74,18 @@ Result = TypeVar("Result")
 
 
 def wait_until(condition: Callable[[], object], what: str = "it") -> None:
-    """Wait for a condition, not for seconds."""
+    """Wait until `condition()` is true, and fail after PATIENCE seconds; `what` names it then."""
     give_up = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < give_up, f"{what} did not happen within {PATIENCE} s"
+        assert time.monotonic() < give_up, f"waited {PATIENCE} s for this in vain: {what}"
         gevent.sleep(0.01)
 
 
 def beside(wait: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-    """What `wait` gives, which waits for a process: in a thread, so that greenlets go on."""
+    """Call `wait`, which blocks until a process ends, in a thread, and return its result.
+
+    Greenlets of the test's process, such as servers that the process talks to, run meanwhile.
+    """
     return gevent.get_hub().threadpool.apply(wait, arguments, named)
 
 
@@ -81,14 +93,14 @@ def beside(wait: Callable[..., Result], *arguments: Any, **named: Any) -> Result
 def serving(
     serve: Callable[[socket.socket], None], host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[NodeAddress]:
-    """A TCP server that does as told with each connection."""
+    """A TCP server that calls `serve` with each connection; gives its address."""
 
     def handle(connection: socket.socket, peer: object) -> None:
         with connection:
             try:
                 serve(connection)
             except OSError:
-                return  # a peer that is gone is the test's business, not the server's
+                return  # a peer that has gone is no fault of the server; the test judges it
 
     server = StreamServer((host, port), handle)
     address = listen(server)
@@ -100,7 +112,7 @@ def serving(
 
 @contextmanager
 def serving_http(body: Callable[[], bytes], status: str = "200 OK") -> Iterator[str]:
-    """An HTTP server that answers everything with `body()`; gives its URL."""
+    """An HTTP server that answers every request with `body()`; gives its URL."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response(status, [])
@@ -116,7 +128,7 @@ def serving_http(body: Callable[[], bytes], status: str = "200 OK") -> Iterator[
 
 @contextmanager
 def running(network: Network) -> Iterator[Network]:
-    """A network that runs for a while."""
+    """Run the network inside the block."""
     network.start()
     try:
         yield network
@@ -125,21 +137,21 @@ def running(network: Network) -> Iterator[Network]:
 
 
 def contents(messages: Iterable[Received]) -> list[bytes]:
-    """What is in them."""
+    """The bytes of the messages, without their ids, times and senders."""
     return [bytes(received.message) for received in messages]
 
 
 def deliver(
     inbox: Inbox, message: bytes, sender: bytes | None = None, *, is_sealed: bool = True
 ) -> bool:
-    """A message came in, and is on disk; False if there was no room."""
+    """Put a message into the inbox and wait until it is on disk; False if there was no room."""
     is_kept = inbox.deliver(message, sender, is_sealed=is_sealed)
     inbox.settle()
     return is_kept
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """A port on which nothing listens; another process could take it before the test does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -147,8 +159,9 @@ def free_port() -> int:
 
 @contextmanager
 def without_descriptors() -> Iterator[None]:
-    """Nothing can be opened inside."""
+    """No file and no socket can be opened inside the block."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The lowest free number: every new descriptor would have to be that one or a higher one.
     free = os.dup(0)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -159,31 +172,31 @@ def without_descriptors() -> Iterator[None]:
 
 
 class SmallDisk:
-    """A disk with room for so many bytes, of which others take some."""
+    """A small file system (see the `disk` fixture) that a file of somebody else can fill up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._other = folder / "others"
 
     def fill(self) -> None:
-        """Leave no room."""
+        """Write the other file until no room is left."""
         with self._other.open("ab", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(1024))
 
     def empty(self) -> None:
-        """All is free again."""
+        """Delete the other file, so that there is room again."""
         self._other.unlink()
 
 
-# Addresses that somebody can have, in the order in which they are listed.
+# Two valid public keys (not any 32 bytes are one), in the order in which clients are listed.
 OWN, OTHER = sorted(public_key(bytes([number]).ljust(32, b"\0")) for number in (2, 3))
 _AT = NodeAddress("127.0.0.1", 1)
 TOPOLOGY = Topology((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
 
 
 class Unconnected:
-    """What a client without a network knows; see service.View."""
+    """Stands in for service.View in a client without a network."""
 
     def __init__(self, outbox: Outbox, inbox: Inbox, topology: Topology | None = None) -> None:
         self.topology = topology
@@ -191,16 +204,16 @@ class Unconnected:
         self._outbox, self._inbox = outbox, inbox
 
     def report(self) -> StatusReport:
-        """How it runs."""
+        """See service.View."""
         own = encode_base58(OWN)
         return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
 
     def network(self) -> None:
-        """None."""
+        """See service.View: there is no view of a network."""
 
 
 def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
-    """The messages of an outbox, in a client without a network."""
+    """Deliveries over this outbox in a client without a network: each message waits for one."""
     return Deliveries(
         outbox, OWN, 1.0, lambda recipient: Stage.NETWORK, lambda: Way(None), lifetime
     )
@@ -236,18 +249,18 @@ class Served:
         self.folder.cleanup()
 
     def deliver(self, *messages: bytes) -> None:
-        """Messages came in."""
+        """Put messages into the inbox, as if they had arrived, and wait until they are on disk."""
         assert all(self.inbox.deliver(message, is_sealed=True) for message in messages)
         self.inbox.settle()
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The TCP port of the socket."""
         assert isinstance(self.place, int)
         return self.place
 
     def connect(self) -> socket.socket:
-        """An application's connection."""
+        """Connect as an application does, by TCP or, for the control socket, by its path."""
         if isinstance(self.place, int):
             return socket.create_connection(("127.0.0.1", self.place), timeout=PATIENCE)
         connection = socket.socket(socket.AF_UNIX)
@@ -257,7 +270,7 @@ class Served:
 
 
 class Lines:
-    """An application that speaks JSON, a line each."""
+    """An application that speaks JSON lines over this connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -267,26 +280,26 @@ class Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what was not written yet, to a peer that is gone
+        with suppress(OSError):  # closing flushes, which fails if the peer has gone
             self._file.close()
         self.connection.close()
 
     def say(self, **request: object) -> None:
-        """One request."""
+        """Write one request."""
         self._file.write(json.dumps(request).encode() + b"\n")
         self._file.flush()
 
     def hear(self) -> Any:
-        """The next line."""
+        """Read the next line."""
         return json.loads(self._file.readline())
 
     def ask(self, **request: object) -> Any:
-        """One request, one answer."""
+        """Write one request, and read one line, its answer."""
         self.say(**request)
         return self.hear()
 
     def send(self, recipient: bytes, message: bytes, **flags: bool) -> str:
-        """Send, and expect it to be accepted; returns the message's id."""
+        """Send a message, which the client has to accept; return its id."""
         answer = self.ask(
             type="send",
             recipient_address=encode_base58(recipient),
@@ -297,22 +310,25 @@ class Lines:
         return str(answer["id"])
 
     def receive(self) -> Received:
-        """The next message of a subscription, acknowledged."""
+        """Wait for the next message of a subscription, and acknowledge it."""
         while (line := self.hear())["type"] != "message":
-            # An acknowledgement is answered so where the disk fails just then.
+            # `storage` is the answer to an acknowledgement if the disk fails at that moment.
             assert line["type"] in ("ack", "subscribe") or line["code"] == "storage", line
         self.say(type="ack", id=line["id"])
         return self.read(line)
 
     @staticmethod
     def read(line: dict[str, Any]) -> Received:
-        """The message of a line."""
+        """The message in a line that was read."""
         sender = line["sender"] and decode_base58(line["sender"])
         return Received(line["id"], base64.b64decode(line["data"]), line["received"], sender)
 
 
 class Application:
-    """A client in this process, and a connection to its socket, as an application has one."""
+    """A client in this process, and an application's connection to its TCP socket.
+
+    `connection` is for raw requests; `lines` opens another one for JSON lines.
+    """
 
     def __init__(
         self,
@@ -352,21 +368,21 @@ class Application:
         self._own_folder.cleanup()
 
     def lines(self) -> Lines:
-        """Another connection, that speaks JSON."""
+        """Open another connection, for JSON lines."""
         port = self.connection.getpeername()[1]
         return Lines(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
 
     def ask(self, request: bytes) -> bytes:
-        """One raw request, one answer."""
+        """Write one raw request, and read one answer."""
         self.connection.sendall(request)
         return self.connection.recv(1 << 20)
 
     def send(self, recipient: bytes, message: bytes) -> None:
-        """Send, and expect it to be accepted."""
+        """Send a message, which the client has to accept."""
         assert self.ask(b"\x01" + recipient + message) == b"ok"
 
     def receive(self, count: int) -> list[bytes]:
-        """The next `count` messages, in the order in which they came."""
+        """Fetch until there are `count` messages; return them in the order in which they came."""
         received: list[bytes] = []
 
         def enough() -> bool:
@@ -377,7 +393,8 @@ class Application:
         return received
 
     def clients(self) -> list[bytes]:
-        """The addresses that it knows of; the answer to say that there are none is no bytes."""
+        """The addresses of clients that this client knows."""
+        # If it knows none, the raw answer is empty. Only a time-out shows that nothing comes.
         self.connection.settimeout(0.2)
         try:
             listed = self.ask(b"\x03")
@@ -388,7 +405,7 @@ class Application:
 
 
 class Program:
-    """The program in a process of its own, with a home of its own."""
+    """The program in a process of its own, with `home` as the folder for its configuration."""
 
     command: Sequence[str] = shlex.split(PROGRAM)
 
@@ -419,11 +436,11 @@ class Program:
         self.process.communicate()
 
     def line(self, pattern: str) -> re.Match[str]:
-        """Read standard output up to a line that matches."""
+        """Read standard output up to a line in which the pattern is found."""
         return self._find(self.process.stdout, pattern)
 
     def logged(self, pattern: str) -> re.Match[str]:
-        """Read standard error up to a line that matches."""
+        """Read standard error up to a line in which the pattern is found."""
         return self._find(self.process.stderr, pattern)
 
     def _find(self, stream: IO[bytes] | None, pattern: str) -> re.Match[str]:
@@ -433,7 +450,10 @@ class Program:
         raise AssertionError(f"no line like {pattern!r}; {self.end()}")
 
     def end(self, number: int | None = None) -> tuple[int, str, str]:
-        """Send a signal, if one is given; (exit code, standard output, standard error)."""
+        """Send the signal, if any, and wait; return (exit code, standard output, standard error).
+
+        The outputs are what no call of `line` or `logged` has read before.
+        """
         if number is not None:
             self.process.send_signal(signal.Signals(number))
         out, err = self.process.communicate(timeout=PATIENCE)
@@ -441,15 +461,15 @@ class Program:
 
 
 def run_program(home: Path, *arguments: str, umask: int = 0o022) -> tuple[int, str, str]:
-    """Run it to its end; (exit code, standard output, standard error)."""
+    """Run the program to its end; return (exit code, standard output, standard error)."""
     with Program(home, *arguments, umask=umask) as program:
         return program.end()
 
 
 def run_in_own_network(module: str) -> tuple[Any, str]:
-    """Run a module of the tests where it has network and mounts of its own, which root can have.
+    """Run a module of the tests in a network namespace and a mount namespace of its own, as root.
 
-    (What it prints as JSON, its standard error.)
+    Returns (the JSON value that it prints, its standard error).
     """
     folder = Path(__file__).parent
     alone = [str(folder / "private-mounts"), "unshare", "--net"]

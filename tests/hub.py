@@ -1,7 +1,9 @@
-"""How long anything holds the loop: what a hub with somebody's packets in it must not see.
+"""Measures for how long one piece of work holds up gevent's event loop.
 
-Counted is this thread's time on a processor between two switches of greenlets, so that a machine
-that is busy with something else doesn't matter.
+Packets leave at random times. If long work delayed them, observers could see from the delays what
+an application does (docs/architecture.md, "Habits"). What counts is this thread's processor time
+between two switches of greenlets, so the result doesn't depend on what else the machine does. It is
+compared with a yardstick, work of known size, because machines differ.
 """
 
 import base64
@@ -15,14 +17,16 @@ from typing import Any, Self
 
 import greenlet
 
-YARDSTICK = 1 << 20  # bytes in base64
-MOST = 4  # times the yardstick; what is promised is 5 ms on a machine where that takes 2.3 ms
+YARDSTICK = 1 << 20  # bytes, which are encoded in base64
+# The longest hold that passes, as a multiple of the yardstick. The client promises 5 ms, on a
+# machine where the yardstick takes 2.3 ms.
+MOST = 4
 
 
 class Hub:
-    """Watches while it is entered. `longest` is the longest hold, in seconds, `where` its stack.
+    """Watches inside the block. `longest` is the longest hold, in seconds, and `where` its stack.
 
-    What the greenlet that enters it does doesn't count.
+    The greenlet that enters the block is the test, so its own work doesn't count.
     """
 
     def __init__(self) -> None:
@@ -54,7 +58,7 @@ class Hub:
 
 
 def yardstick() -> float:
-    """Seconds for some millions of bytes, as fast as this machine is just now."""
+    """Seconds that the yardstick takes at this moment: the median of five runs."""
     data = bytes(YARDSTICK)
     times = []
     for _ in range(5):
@@ -66,14 +70,18 @@ def yardstick() -> float:
 
 @contextmanager
 def nobody_is_held_up() -> Iterator[None]:
-    """No piece of the work inside is long."""
-    # As `run` does: what a test has loaded is looked through by no collection of garbage.
+    """Fail if any piece of the work inside the block holds up the event loop for too long."""
+    # As the client does after its start (cli/run). Without it, a garbage collection would look
+    # through all that the tests have loaded, and that would be the longest hold.
     gc.collect()
     gc.freeze()
     try:
         unit = yardstick()
         with Hub() as hub:
             yield
-        assert hub.longest < MOST * max(unit, yardstick()), f"{hub.longest:.4f} s: {hub.where}"
+        # The slower of two yardsticks: the machine may have become slower in between.
+        assert hub.longest < MOST * max(unit, yardstick()), (
+            f"the event loop was held up for {hub.longest:.4f} s at {hub.where}"
+        )
     finally:
         gc.unfreeze()

@@ -1,7 +1,9 @@
-"""A directory in a private network, and what clients make of names and loopback addresses there.
+"""Measures which nodes clients leave out, and which names they look up, in a private network.
 
-python -m gevent.monkey --module tests.private_directory, as root in a network and a mount namespace
-of its own, prints one line of JSON.
+The directory, which isn't on a loopback address, lists a mixnode by name and one at a loopback
+address. A client must not look up names unless `client.resolve_names` is set, because name servers
+see lookups and decide where packets go. `python -m gevent.monkey --module tests.private_directory`,
+as root in a network namespace and a mount namespace of its own, prints one line of JSON.
 """
 
 import fcntl
@@ -28,19 +30,19 @@ HOST = "10.77.0.1"
 
 
 class CountingNameServer(private_network.NameServer):
-    """Counts how often it is asked for the name of a node."""
+    """Counts how often somebody asks for the name of the posted node."""
 
     asked = 0
 
     def handle(self, asked: Any, who: Any) -> None:
         """See gevent."""
-        # A server asks for its own name, by its address.
+        # Other questions don't count: gevent's WSGI server asks for the name of its own address.
         CountingNameServer.asked += private_network.NAME.partition(".")[0].encode() in asked
         super().handle(asked, who)
 
 
 def main() -> None:
-    """See above."""
+    """See the module's docstring."""
     config.resolver = "nym.net.localhost.Resolver"
     private_network.raise_loopback()
     add_address(HOST)
@@ -55,15 +57,15 @@ def main() -> None:
 
 
 def add_address(ip: str) -> None:
-    """Give it to this machine."""
-    set_address = 0x8916
+    """Give this machine an address that is not a loopback address."""
+    set_address = 0x8916  # SIOCSIFADDR of Linux, for which Python has no name
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         at = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(ip))
         fcntl.ioctl(any_socket, set_address, struct.pack("16s16s8x", b"lo:1", at))
 
 
 def measure(network: Network) -> dict[str, object]:
-    """What clients leave out, and how often they ask for names."""
+    """Which nodes a client leaves out, and how often names are asked for, by default and if set."""
     posted = [
         MixNode(host, generate_identity().public_key, 1, PROTOCOL_VERSION)
         for host in (f"{private_network.NAME}:5", "127.0.0.1:6")

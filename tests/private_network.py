@@ -1,7 +1,9 @@
-"""A network of its own with a name server, and a directory by TLS; and what a program finds there.
+"""Runs PROGRAM against a directory with a name and TLS, in a network namespace of its own.
 
-python -m gevent.monkey --module tests.private_network PROGRAM, as root in a network namespace,
-prints what `check --json` says without and with the certificate of the directory's authority.
+`python -m gevent.monkey --module tests.private_network PROGRAM`, as root in a network namespace,
+starts a local network, a name server that knows the directory's name, and a TLS server in front of
+the directory. It prints two lines, the output of PROGRAM's `check --json`: first without the
+certificate of the directory's authority, then with it.
 """
 
 import fcntl
@@ -28,7 +30,7 @@ NAME = "directory.test"
 
 
 def main() -> None:
-    """See above."""
+    """See the module's docstring."""
     raise_loopback()
     with TemporaryDirectory() as home:
         network = Network()
@@ -62,7 +64,8 @@ def main() -> None:
 
 
 def raise_loopback() -> None:
-    """A new network namespace has it, but down."""
+    """Bring up the loopback interface, which is down in a new network namespace."""
+    # SIOCGIFFLAGS, SIOCSIFFLAGS and IFF_UP of Linux, for which Python has no names.
     get_flags, set_flags, up = 0x8913, 0x8914, 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = bytearray(struct.pack("16sh14x", b"lo", 0))
@@ -72,7 +75,7 @@ def raise_loopback() -> None:
 
 
 class NameServer(DatagramServer):
-    """127.0.0.1 for that name; others don't exist (RFC 1035, section 4.1)."""
+    """Answers 127.0.0.1 for NAME; no other name exists (RFC 1035, section 4.1)."""
 
     def handle(self, asked: Any, who: Any) -> None:
         number = asked[:2]
@@ -80,15 +83,16 @@ class NameServer(DatagramServer):
         name = b"".join(bytes([len(label)]) + label for label in NAME.encode().split(b".")) + b"\0"
         is_known = question[:-4].lower() == name
         record = b""
+        # Only type A, IPv4. 0xC00C points to the name in the question, at byte 12.
         if is_known and question[-4:-2] == b"\0\1":
             record = struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 127, 0, 0, 1)
-        flags = 0x8180 if is_known else 0x8183
+        flags = 0x8180 if is_known else 0x8183  # the last digit is the code: 3, no such name
         head = number + struct.pack(">5H", flags, 1, bool(record), 0, 0)
         self.sendto(head + question + record, who)
 
 
 def run(environment: dict[str, str], *arguments: str) -> str:
-    """What it prints, on one line."""
+    """Run the program; return its JSON on one line, or nothing if `--json` isn't the last word."""
     ran = subprocess.run(
         [*shlex.split(sys.argv[1]), *arguments],
         env=environment,

@@ -1,7 +1,8 @@
-"""A machine whose name server is silent, and what becomes of nodes with names there.
+"""Measures how long the resolver takes on a machine whose name server doesn't answer.
 
-python -m gevent.monkey --module tests.silent_names, as root in a network and a mount namespace of
-its own, prints one line of JSON.
+A silent name server must not hold up the nodes that are listed by address, nor other lookups.
+`python -m gevent.monkey --module tests.silent_names`, as root in a network namespace and a mount
+namespace of its own, prints one line of JSON.
 """
 
 import json
@@ -24,7 +25,7 @@ NAMES = 300
 
 
 class SilentNameServer(private_network.NameServer):
-    """Answers nothing but, once it may, for one name."""
+    """Answers nothing until `may_answer` is set; then it knows one name."""
 
     asked = 0
     may_answer = False
@@ -37,7 +38,7 @@ class SilentNameServer(private_network.NameServer):
 
 
 def main() -> None:
-    """See above."""
+    """See the module's docstring."""
     config.resolver = "nym.net.localhost.Resolver"
     private_network.raise_loopback()
     with TemporaryDirectory() as folder:
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def measure() -> dict[str, object]:
-    """How long rounds take, and what they bring."""
+    """How many seconds rounds of the resolver take, and which names they resolve."""
     numeric = {f"127.0.0.1:{port}" for port in range(1, 4)}
     dead = {f"host-{number}.test:5" for number in range(NAMES)}
     first, others = f"{private_network.NAME}:7", numeric | dead

@@ -1,4 +1,7 @@
-"""Loops through a network and a provider, in simulated time."""
+"""Simulates the loops of a client through a network and a provider, in simulated time.
+
+Nothing sleeps, and the randomness is seeded, so hours pass in moments and runs are repeatable.
+"""
 
 from random import Random
 from zlib import crc32
@@ -21,10 +24,12 @@ ROUTE = tuple(mix(key) for key in (b"a", b"b", b"c"))
 
 
 class Way:
-    """Loops through a network and a provider, four a second, which pulls empty at `pull` a second.
+    """A network and a provider through which a client sends four loops per second, on average.
 
-    `order` says which message of those that wait comes next: "kept", "newest", "hashed" or "any".
-    Strangers send `others` a second. Of the loops, `loss` are lost; while `is_cut`, all of them.
+    A pull brings up to five messages, and pulls bring up to `pull` messages per second. `order` is
+    the order in which the provider hands over what waits: "kept" (as it came), "newest" (first),
+    "hashed" (always the same, but unrelated to time) or "any" (random). Strangers send `others`
+    messages per second. `loss` is the share of loops that are lost; while `is_cut`, all are.
     """
 
     def __init__(self, seed: int = 1, order: str = "kept", pull: float = 12.5) -> None:
@@ -38,7 +43,8 @@ class Way:
         self.lost: list[float] = []
         self._order, self._pull = order, 5 / pull
         self._number = 0
-        self._waiting: list[tuple[float, bytes | None]] = []  # when it is there
+        # At the provider: when each message arrives there, and the loop's name, if it is a loop.
+        self._waiting: list[tuple[float, bytes | None]] = []
         self._loop_at = self._other_at = self._pull_at = 0.0
 
     def run(self, seconds: float) -> None:
@@ -67,6 +73,7 @@ class Way:
         if self.is_cut or self.random.random() < self.loss:
             self.lost.append(self.now)
         else:
+            # Three mixnodes, each with an exponential delay of 0.1 s on average.
             self._waiting.append((self.now + self.random.gammavariate(3, 0.1), name))
 
     def pull(self) -> None:
@@ -89,7 +96,7 @@ class Way:
 
     @property
     def waiting(self) -> int:
-        """How many messages are at the provider."""
+        """How many messages wait at the provider."""
         return sum(at <= self.now for at, _ in self._waiting)
 
     @property

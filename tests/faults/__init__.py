@@ -1,1 +1,1 @@
-"""I/O that fails, and processes that are killed."""
+"""Tests in which I/O fails, and in which processes and greenlets are killed."""

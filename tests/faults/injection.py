@@ -1,6 +1,8 @@
-"""Makes the client's own I/O fail: its sockets, by what they are connected to, its disk, its clock.
+"""Makes a client's own I/O fail: its sockets, its database, any function, and its clocks.
 
-Only the process of the test is touched; the network of these tests runs in another one.
+Faults of sockets are chosen by the part of the network that a socket is connected to. Everything
+works by replacing functions in the process of the test. So the network of these tests runs in
+another process, where nothing fails.
 """
 
 import math
@@ -16,7 +18,7 @@ import gevent
 import gevent.socket
 import pytest
 
-# Methods of a socket, by what they do.
+# Methods of a socket, and the operation that each of them carries out.
 OPERATIONS = {
     "connect": "connect",
     "send": "send",
@@ -32,13 +34,13 @@ Fault = Callable[["Call", "Buffer | None"], Any]
 
 
 class Buffer:
-    """Where a read puts its bytes: returned, or into a buffer of the caller's."""
+    """Where a read puts its bytes: `recv` returns them, `recv_into` fills its caller's buffer."""
 
     def __init__(self, method: str, arguments: tuple[Any, ...]) -> None:
         self._into = arguments[0] if method == "recv_into" else None
 
     def put(self, data: bytes) -> Any:
-        """What the method returns."""
+        """Put the bytes where the caller expects them, and return what the method would return."""
         if self._into is None:
             return data
         with memoryview(self._into).cast("B") as view:
@@ -47,46 +49,46 @@ class Buffer:
         return len(data)
 
     def taken(self, result: Any) -> bytes:
-        """What the method has read."""
+        """The bytes that the method has read, given what it returned."""
         return bytes(self._into[:result]) if self._into is not None else bytes(result)
 
 
 def refuse(call: Call, buffer: Buffer | None) -> Any:
-    """Nobody is there."""
+    """Nothing listens at the address."""
     raise ConnectionRefusedError("refused by the test")
 
 
 def reset(call: Call, buffer: Buffer | None) -> Any:
-    """The peer breaks off."""
+    """The peer resets the connection."""
     raise ConnectionResetError("reset by the test")
 
 
 def hang(call: Call, buffer: Buffer | None) -> Any:
-    """Nothing happens any more."""
+    """Nothing happens any more: only a time-out of the client can end this."""
     gevent.sleep(3600)
 
 
 def end(call: Call, buffer: Buffer | None) -> Any:
-    """Nothing more comes."""
+    """The peer has ended its side of the connection."""
     assert buffer
     return buffer.put(b"")
 
 
 def shorten(call: Call, buffer: Buffer | None) -> Any:
-    """Half of what comes does not."""
+    """Only the first half of the bytes arrives."""
     assert buffer
     data = buffer.taken(call())
     return buffer.put(data[: len(data) // 2])
 
 
 def garble(call: Call, buffer: Buffer | None) -> Any:
-    """Something else comes."""
+    """Random bytes arrive, as many as were sent."""
     assert buffer
     return buffer.put(os.urandom(len(buffer.taken(call()))))
 
 
 def drip(call: Call, buffer: Buffer | None) -> Any:
-    """Bytes come one by one, for ever."""
+    """Bytes arrive one by one, for ever: each restarts a time-out that is meant for one read."""
     assert buffer
     gevent.sleep(0.05)
     return buffer.put(b"\0")
@@ -101,11 +103,12 @@ FAULTS: dict[str, list[Fault]] = {
 
 
 class Point:
-    """A function or method that can be made to raise anything: what isn't an OSError, too.
+    """A function or method that can be made to raise any exception, not only an OSError.
 
-    `owner` is what it is looked up in: a class, a module, an object. For sockets that can't be made
-    that is `(gevent.socket.socket, "__init__")`, for names `(gevent.get_hub().resolver,
-    "getaddrinfo")`, for threads `(gevent.threadpool.ThreadPool, "spawn")`.
+    `owner` is the class, module or object in which `name` is looked up. For sockets that can't be
+    made, that is `(gevent.socket.socket, "__init__")`; for names that can't be resolved,
+    `(gevent.get_hub().resolver, "getaddrinfo")`; for threads that can't be started,
+    `(gevent.threadpool.ThreadPool, "spawn")`.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
@@ -126,16 +129,20 @@ class Point:
         monkeypatch.setattr(owner, name, called)
 
     def fail(self, error: BaseException, times: float = math.inf) -> None:
-        """Raise this from now on, so many times."""
+        """Raise this error in the next `times` calls, or in every call."""
         self._error, self._left = error, times
 
     def work(self) -> None:
-        """From now on, do what it does."""
+        """From now on, call the original."""
         self._left = 0
 
 
 class Sockets:
-    """Stands before all connections to the `ports` of a part of the network."""
+    """Wraps the operations of all sockets that are connected to a part of the network.
+
+    `parts` says which port belongs to which part: "directory", "provider" or "mixnode". Sockets
+    that are connected to other ports, such as those of applications, work as usual.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: Counter[tuple[str, str]] = Counter()  # by (part, operation)
@@ -147,15 +154,15 @@ class Sockets:
             monkeypatch.setattr(gevent.socket.socket, method, wrapped)
 
     def arm(self, part: str, operation: str, fault: Fault) -> None:
-        """From now on, this fails."""
+        """From now on, this operation on connections to this part meets the fault."""
         self._armed = (part, operation, fault)
 
     def disarm(self) -> None:
-        """From now on, everything works."""
+        """From now on, every operation works."""
         self._armed = None
 
     def was_called_since(self, before: int, part: str, operation: str) -> bool:
-        """Whether the fault has been met twice since there were `before` calls."""
+        """Whether there are two more calls than `before`: the client met the fault and retried."""
         return self.calls[part, operation] > before + 1
 
     def _wrapped(self, original: Any, method: str, operation: str) -> Any:
@@ -185,7 +192,10 @@ class Sockets:
 
 
 class Disk(sqlite3.Connection):
-    """A database in which `failures` statements fail, from number `fails_at` on."""
+    """A connection to SQLite on which some statements fail.
+
+    The first `fails_at - 1` statements work, and the next `failures` raise `error`.
+    """
 
     statements: ClassVar[int]
     fails_at: ClassVar[int]
@@ -194,7 +204,7 @@ class Disk(sqlite3.Connection):
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Use it for every journal; nothing fails yet."""
+        """Use this class for every database that is opened from now on; nothing fails yet."""
         cls.statements, cls.fails_at, cls.failures = 0, 0, 0
         connect = sqlite3.connect
 
@@ -205,7 +215,7 @@ class Disk(sqlite3.Connection):
 
     @classmethod
     def fail(cls, at: int, failures: int, error: sqlite3.Error) -> None:
-        """Let statements fail, `at` from now, and the next ones."""
+        """Let `failures` statements fail, the first of which is number `at` from now."""
         cls.statements, cls.fails_at, cls.failures, cls.error = 0, at, failures, error
 
     def execute(self, *arguments: Any) -> Any:
@@ -219,7 +229,7 @@ class Disk(sqlite3.Connection):
 
 
 class Clock:
-    """Both clocks of the system, which can jump."""
+    """Both clocks of the system, `time.time` and `time.monotonic`, with an offset that can jump."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.offset = 0.0
@@ -228,5 +238,5 @@ class Clock:
         monkeypatch.setattr(time, "monotonic", self.monotonic)
 
     def monotonic(self) -> float:
-        """It never runs backwards, but can jump: a machine that slept."""
+        """The monotonic clock, which jumps forwards only, as on a machine that slept."""
         return self._monotonic() + max(0.0, self.offset)

@@ -1,4 +1,8 @@
-"""Every I/O point of a client fails in turn; once that ends, everything accepted is delivered."""
+"""Every I/O operation of a client fails in turn; afterwards, all accepted messages arrive.
+
+Alice, who sends, and Bob, who receives, are clients in the process of the test. The fault hits both
+of them. Their network runs in another process.
+"""
 
 import errno
 import os
@@ -23,12 +27,16 @@ from nym.wire.keys import encode_base58
 from tests.faults.injection import FAULTS, Clock, Disk, Point, Sockets
 from tests.harness import FAST, Application, Program, wait_until
 
-LASTS = 0.6  # seconds that a fault lasts; longer than the time-outs below
+# Seconds for which a fault goes on after two operations have met it: longer than the time-out for
+# HTTP and the pauses between attempts, so that the client's parts meet it again and again.
+LASTS = 0.6
 POINTS = [
     (part, operation, fault)
     for part in ("directory", "provider", "mixnode")
     for operation, faults in FAULTS.items()
     for fault in faults
+    # What a client never does: it reads nothing from a mixnode, and only a request to a provider
+    # ends with a shut-down of the sending side.
     if (part, operation)
     not in {("mixnode", "receive"), ("mixnode", "shut down"), ("directory", "shut down")}
 ]
@@ -57,8 +65,9 @@ def stack() -> Iterator[ExitStack]:
 def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
     for name, value in {
         "nym.net.http.TIMEOUT": 0.2,
-        # Short, as some faults are silence. But a pull that ends too early loses what it was about
-        # to bring, and a busy machine makes a working provider as slow as that.
+        # Short, because some faults are silence. But not shorter: the provider deletes messages
+        # when it hands them over, so a pull that times out loses them, and on a busy machine a
+        # working provider may take that long.
         "nym.net.transport.TIMEOUT": 2.0,
         "nym.net.transport.PACKET_TIMEOUT": 2.0,
         "nym.client.poller.FIRST_RETRY": 0.1,
@@ -72,7 +81,7 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
 
 
 def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
-    """A network in a process of its own; its ports are noted in `sockets`."""
+    """Start a network in a process of its own; note its ports in `sockets`, and return its URL."""
     program = stack.enter_context(
         Program(home, "localnet", "--port", "0", "--width", "2", "--providers", "1")
     )
@@ -85,7 +94,7 @@ def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
             sockets.parts[_port(node.host)] = "mixnode"
         for provider in records.providers:
             sockets.parts[_port(provider.client_listener)] = "provider"
-        return len(sockets.parts) == 1 + 6 + 1
+        return len(sockets.parts) == 1 + 6 + 1  # the directory, the mixnodes, the provider
 
     wait_until(ports)
     return url
@@ -98,7 +107,7 @@ def _port(host: str) -> int:
 
 
 class Pair:
-    """Alice writes to Bob, who is subscribed."""
+    """Two clients: Alice writes to Bob, whose application has subscribed."""
 
     def __init__(self, stack: ExitStack, url: str, traffic: TrafficSettings = FAST) -> None:
         self.alice, self.bob = (
@@ -118,7 +127,7 @@ class Pair:
             self.accepted[message] += 1
 
     def check(self) -> None:
-        """Everything has arrived, once, and nothing else."""
+        """Wait until everything has arrived; each message must come once, and nothing else."""
         while self.received.total() < self.accepted.total():
             self.received[bytes(self.receiving.receive().message)] += 1
         assert self.received == self.accepted
@@ -147,13 +156,13 @@ def test_every_socket_point_in_turn(stack: ExitStack, sockets: Sockets, tmp_path
 def test_every_other_point_in_turn_and_what_is_no_oserror(
     stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Sockets that can't be made, threads that can't be started, a writer that fails."""
+    """Sockets can't be made, threads can't be started, and the journal can't be written."""
     pair = Pair(stack, local_network(stack, tmp_path, Sockets(monkeypatch)))
     pair.send(reliable=True)
     pair.check()
     for owner, name in OTHER_POINTS:
         point = Point(monkeypatch, owner, name)
-        pair.send(reliable=True)  # on disk; what follows it fails
+        pair.send(reliable=True)  # accepted, so on disk; from here on the client meets the error
         point.fail(error)
         wait_until(partial(_has_failed, point), f"two failures of {name}")
         point.work()
@@ -184,7 +193,7 @@ def test_every_statement_of_the_database_in_turn(
 
 
 def _send_until_failing(pair: Pair) -> bool:
-    """Send messages, of which some may be refused, until the failures are over."""
+    """Send a message, which may be refused; return whether all failures have happened."""
     message = os.urandom(1500)
     answer = pair.sending.ask(
         type="send",

@@ -1,4 +1,8 @@
-"""Whatever is raised while it is written: a round ends once for all, and nothing due is lost."""
+"""The journal, when anything is raised while a round is being written, or a waiter is killed.
+
+A round has one outcome, which all callers that wait for it get. Entries that nobody waits for stay
+due and are written later. After each test, the entries on disk are compared.
+"""
 
 import logging
 import sqlite3
@@ -43,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on_disk(folder: Path) -> list[tuple[str, bytes]]:
-    """The entries at the next start."""
+    """The entries that the next start of the client finds."""
     journal = Journal(folder, KEY)
     entries = journal.take_short("a")
     journal.close()
@@ -113,9 +117,10 @@ def test_an_unforeseen_error_comes_with_a_report_and_a_foreseen_one_without(
 
 
 class Gate:
-    """Transactions wait in their thread until it is opened."""
+    """Stops transactions in the journal's thread while it is closed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # A lock of the system, never gevent's: the journal's thread waits for it, and has no hub.
         self._lock = monkey.get_original("_thread", "allocate_lock")()
         self.met = 0
         transact = Database.transact
@@ -139,7 +144,7 @@ class Gate:
 def gate(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(monkeypatch)
     yield gate
-    gate.open()  # or the journal can't be closed
+    gate.open()  # otherwise closing the journal would wait for the thread for ever
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -170,7 +175,7 @@ def test_what_the_thread_could_not_begin_is_never_written_later(
     spawn, tasks = ThreadPool.spawn, list[tuple[Any, Any]]()
 
     def queued(pool: ThreadPool, function: Any, this: Any) -> None:
-        tasks.append((function, this))  # as the pool does, before it starts the thread
+        tasks.append((function, this))  # the real pool, too, queues the task before this error
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(ThreadPool, "spawn", queued)

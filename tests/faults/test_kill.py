@@ -1,6 +1,6 @@
-"""kill -9 at random moments: nothing that was accepted is lost, nothing acknowledged comes again.
+"""kill -9 at random moments: no accepted message is lost, and no acknowledged one comes again.
 
-The sleeps are these moments; nothing is hoped from them.
+The sleeps choose the moments. No test counts on anything being done by the end of a sleep.
 """
 
 import os
@@ -27,9 +27,10 @@ from tests.harness import (
     wait_until,
 )
 
-KILLS = 30  # in each of the four tests
-LONGEST_LIFE = 0.4  # seconds after a client has begun to listen
-# Everything is brought in faster than it is sent, also by a client that lives half of the time.
+KILLS = 30  # per test; there are four
+LONGEST_LIFE = 0.4  # seconds from when a client has begun to listen until it is killed
+# Pulls bring messages faster than they are sent, even to a client that runs only half of the time.
+# Otherwise the backlog would grow, and the tests would take longer and longer.
 TRAFFIC = TrafficSettings(
     average_packet_delay=0.01,
     message_sending_average_delay=0.03,
@@ -37,7 +38,7 @@ TRAFFIC = TrafficSettings(
     fetch_message_delay=0.02,
     topology_refresh_rate=0.2,
 )
-GONE = (OSError, ValueError)  # of a connection whose other end was killed
+GONE = (OSError, ValueError)  # what a connection raises whose other end was killed
 
 
 class Victim:
@@ -52,27 +53,27 @@ class Victim:
         self._program: Program | None = None
 
     def start(self) -> Lines:
-        """Start it, and connect to it."""
+        """Start the client, and connect to it."""
         self._program = Program(self._home, "tcpsocket", "--id", "victim", "--port", "0")
         port = int(self._program.line("^Starting TCP socket on port: (.*)$")[1])
         return Lines(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the client with SIGKILL."""
         assert self._program
         self._program.__exit__()
 
 
 class Mailbox:
-    """An application that receives, connection after connection."""
+    """An application that receives messages over one connection after another."""
 
     def __init__(self) -> None:
         self.received: Counter[bytes] = Counter()
         self.acknowledged: set[bytes] = set()
-        self.again: list[bytes] = []  # though their acknowledgement was answered
+        self.again: list[bytes] = []  # offered again after the client confirmed `ack`
 
     def subscribe(self, lines: Lines) -> None:
-        """Take and acknowledge messages, until the connection ends."""
+        """Subscribe, and acknowledge each message, until the connection ends."""
         offered: dict[str, bytes] = {}
         with suppress(*GONE):
             lines.say(type="subscribe")
@@ -89,7 +90,7 @@ class Mailbox:
                     self.acknowledged.add(offered[line["id"]])
 
     def fetch(self, lines: Lines) -> None:
-        """Fetch messages, until the connection ends."""
+        """Fetch messages again and again, until the connection ends."""
         with suppress(*GONE):
             while True:
                 fetched = lines.ask(type="fetch", format="text")["messages"]
@@ -98,14 +99,14 @@ class Mailbox:
 
 
 class Writer:
-    """An application that sends without pause."""
+    """An application that sends one message after another."""
 
     def __init__(self, recipient: bytes, **flags: bool) -> None:
         self.accepted: set[bytes] = set()
         self._recipient, self._flags = recipient, flags
 
     def send(self, lines: Lines) -> None:
-        """Send messages of one fragment and of several, until the connection ends."""
+        """Send messages, until the connection ends: most in one fragment, some in several."""
         with suppress(*GONE):
             while True:
                 size = random.choice((10, 10, 10, 700))
@@ -117,13 +118,17 @@ class Writer:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[str]:
-    """Of a network in a process of its own, which doesn't wait when a client is started."""
+    """The URL of a directory, whose network runs in a process of its own.
+
+    In the test's own process, the network would stand still whenever the test waits for a client
+    to start.
+    """
     with Program(tmp_path, "localnet", "--port", "0") as network:
         yield network.line("^directory +(.*)$")[1]
 
 
 def torment(victim: Victim, work: object) -> None:
-    """Start the client, let it work, kill it, KILLS times."""
+    """Start the client, let `work` use its connection for a moment, and kill it; KILLS times."""
     for _ in range(KILLS):
         lines = victim.start()
         working = gevent.spawn(work, lines)  # type: ignore[call-overload]

@@ -1,4 +1,8 @@
-"""Whatever is raised on a packet's way out, and whoever is killed: each message has one outcome."""
+"""Each message has one outcome, whatever is raised on a packet's way out, and whatever is killed.
+
+Errors are raised in the functions that a packet passes on its way to the first mixnode, and the
+greenlets that send are killed at random. No message may be lost, and none may arrive twice.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,8 +23,8 @@ from tests.faults.injection import Point
 from tests.faults.test_faults import Pair
 from tests.harness import FAST, Program, wait_until
 
-RAISED = 10  # times in a row
-# The test is about outcomes, on a machine that may be busy.
+RAISED = 10  # how often in a row each function raises
+# Slower than FAST: these tests are about outcomes, not speed, and the machine may be busy.
 CALM = replace(
     FAST,
     message_sending_average_delay=0.1,
@@ -41,7 +45,7 @@ ERRORS = [MemoryError("of the test"), RuntimeError("of the test"), gevent.Greenl
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two clients in this process, and their network in another one."""
+    """Two clients in this process, and their network in another process."""
     with ExitStack() as stack:
         network = stack.enter_context(Program(tmp_path, "localnet", "--port", "0"))
         yield Pair(stack, network.line(r"(http://[0-9.:]+)")[1], CALM)
@@ -51,7 +55,8 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def test_what_is_raised_on_the_way_out_loses_and_doubles_nothing(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    # A part of the client that dies is started again at once: the test is about what it leaves.
+    # A part of the client that dies is started again at once, without the usual pause: the test is
+    # about what the dead part leaves behind.
     monkeypatch.setattr("nym.net.watch.FIRST_RESTART", 0.01)
     monkeypatch.setattr("nym.net.watch.LONGEST_RESTART", 0.01)
     pair.send(reliable=True)

@@ -1,1 +1,1 @@
-"""Inputs that nobody would send, and many of them."""
+"""Tests with many random and mutated inputs."""

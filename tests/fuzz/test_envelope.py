@@ -1,4 +1,8 @@
-"""Plaintexts that nobody would seal: each is content in its one form, or unreadable."""
+"""Sealed plaintexts that no honest client makes: each is unreadable, or content in its only form.
+
+Valid plaintexts are mutated and sealed with libsodium. What the client reads from one of them must
+encode to the same plaintext again: a second form could carry a hidden mark.
+"""
 
 import random
 from hashlib import blake2b
@@ -13,7 +17,9 @@ from nym.identity import generate_identity
 INPUTS = 10_000
 PLAINTEXT = 927
 L = 2**252 + 27742317777372353535851937790883648493
-CLAMPED_ONE = (8 * (L - pow(8, -1, L))).to_bytes(32, "little")  # minus one, modulo l
+# A clamped scalar that is minus one modulo l, the order of the group. X25519 ignores signs, so a
+# product with it is the point itself.
+CLAMPED_ONE = (8 * (L - pow(8, -1, L))).to_bytes(32, "little")
 ALICE, BOB = generate_identity(), generate_identity()
 ALICE_AGAIN = ALICE.public_key[:-1] + bytes([ALICE.public_key[-1] ^ 0x80])
 FROM_ALICE, FROM_BOB = Envelopes(ALICE), Envelopes(BOB)
@@ -40,7 +46,11 @@ def seal(plaintext: bytes) -> bytes:
 
 
 def unseal(envelope: bytes) -> bytes:
-    """Bob's plaintext. libsodium clamps a private key, so it gets the product, and one."""
+    """The plaintext of an envelope for Bob.
+
+    libsodium clamps a private key, which would change Bob's. So it gets the product, computed
+    before, as the public key, and CLAMPED_ONE as the private key.
+    """
     product = sphinx.multiply(BOB.private_key, envelope[:32])
     nonce = blake2b(envelope[:32] + BOB.public_key, digest_size=24).digest()
     opened: bytes = pysodium.crypto_box_open(envelope[32:], nonce, product, CLAMPED_ONE)
@@ -48,7 +58,7 @@ def unseal(envelope: bytes) -> bytes:
 
 
 def mutated(plaintext: bytes, chance: random.Random) -> bytes:
-    """Some bytes of the fields changed; perhaps one of the padding."""
+    """The plaintext with up to three bytes changed, mostly in the fields or at the very end."""
     changed = bytearray(plaintext)
     for _ in range(chance.randrange(4)):
         at = chance.choice([chance.randrange(80), chance.randrange(PLAINTEXT), PLAINTEXT - 1])
@@ -75,8 +85,8 @@ def test_what_opens_has_one_form(by_alice: bool) -> None:
             plaintext = authenticated(plaintext)
         opened = FROM_BOB.open(seal(plaintext))
         assert opened is not None
-        # An address has a second form, its top bit, and both have one pair key.
-        # No other sender than her may come out.
+        # Alice's address with its top bit set is the same point, so it has the same pair key. Any
+        # other sender in place of her must not be accepted.
         if getattr(opened, "sender", None) == ALICE_AGAIN:
             continue
         if not isinstance(opened, Unreadable):

@@ -1,6 +1,8 @@
-"""Answers that no directory would give: the HTTP client makes a value or an error of ours of each.
+"""Answers that no honest directory gives: each becomes a value or one of this program's errors.
 
-NYM_FUZZ=1000000 python -m pytest -n0 tests/fuzz/test_http.py tries that many.
+A server answers the HTTP client with combinations of valid and broken pieces of HTTP. Error texts
+must not contain escapes for a terminal, nor the URL's password. Nothing is printed or logged.
+`NYM_FUZZ=1000000 python -m pytest -n0 tests/fuzz/test_http.py` tries a million answers.
 """
 
 import gzip
@@ -141,7 +143,7 @@ BODIES = [
 
 
 def answer(chance: random.Random, port: int) -> bytes:
-    """What a server may say: pieces of HTTP put together, mutated now and then, or noise."""
+    """An answer of the server: pieces of HTTP, sometimes mutated or cut short, or only noise."""
     if chance.random() < 0.05:
         return chance.randbytes(chance.randrange(300))
     headers = chance.choices(HEADERS, k=chance.randrange(4))
@@ -187,9 +189,10 @@ def test_each_answer_is_a_value_or_an_error_of_ours(
                 outcomes[type(error).__name__] += 1
                 assert visible(str(error), 1000) == str(error), repr(str(error))
                 assert "secret" not in str(error)
-    assert min(outcomes.values()) > INPUTS / 200, outcomes
-    assert len(outcomes) == 3, outcomes
-    assert sum(asked.values()) > INPUTS, "redirects on the same host are followed"
+    # Values and both kinds of errors must all occur; otherwise the inputs test less than they seem.
+    assert min(outcomes.values()) > INPUTS / 200, f"one outcome is rare: {outcomes}"
+    assert len(outcomes) == 3, f"not these three: a value, both kinds of errors: {outcomes}"
+    assert sum(asked.values()) > INPUTS, "redirects on the same host were not followed"
     assert {line.partition(" ")[0] for line in asked} == {method.upper(), ""}
     assert capfd.readouterr().err == ""
     assert caplog.records == []
@@ -199,7 +202,7 @@ def _request_line(connection: socket.socket) -> str:
     request = b""
     while b"\r\n\r\n" not in request and (data := connection.recv(65536)):
         request += data
-        if request.startswith(b"\x16"):  # TLS, where a redirect leads to it
+        if request.startswith(b"\x16"):  # a TLS handshake: a redirect led to https
             return ""
     return request.partition(b"\r\n")[0].decode("latin-1")
 

@@ -1,4 +1,8 @@
-"""Random and mutated inputs on both ports: the next honest request is answered as before."""
+"""Random and mutated inputs to both local sockets do the program no harm.
+
+Afterwards, an honest request is answered as before, memory has not grown, and no traceback was
+logged.
+"""
 
 import json
 import random
@@ -17,8 +21,8 @@ from nym.wire.keys import encode_base58
 from tests.harness import OTHER, PATIENCE, Program, run_program
 
 INPUTS = 10_000
-WARM = 2_000
-GROWTH = 8 << 20  # bytes; a leak of a kilobyte an input would be as much
+WARM = 2_000  # inputs before memory is measured for the first time
+GROWTH = 8 << 20  # bytes by which memory may grow; a leak of a kilobyte per input would add as much
 OBJECTS: list[dict[str, object]] = [
     {"type": "ownDetails"},
     {"type": "fetch", "format": "base64"},
@@ -50,7 +54,7 @@ HEAD = (
 
 
 def tcp_input(chance: random.Random) -> bytes:
-    """What might be said on a TCP port, before it is mutated."""
+    """Valid requests in one of the dialects of the TCP socket, to be mutated."""
     kind = chance.randrange(4)
     if kind == 0:
         return chance.choice([b"\x01" + OTHER + b"hi", b"\x02", b"\x03", b"\x04"])
@@ -61,7 +65,7 @@ def tcp_input(chance: random.Random) -> bytes:
 
 
 def websocket_frame(chance: random.Random) -> bytes:
-    """One frame, which may belong where it stands."""
+    """One valid WebSocket frame, which may or may not make sense where it stands."""
     opcode = chance.choice([*[Opcode.TEXT] * 4, Opcode.BINARY, *Opcode])
     data = chance.choice(PROTOBUF if opcode is Opcode.BINARY else JSON)
     if opcode in (Opcode.PING, Opcode.PONG, Opcode.CLOSE):
@@ -70,16 +74,17 @@ def websocket_frame(chance: random.Random) -> bytes:
 
 
 def websocket_input(chance: random.Random) -> bytes:
-    """A handshake and some frames."""
+    """A handshake and three frames, mutated."""
     head = HEAD.format(path=chance.choice(["/", "/mix"])).encode()
     frames = b"".join(websocket_frame(chance) for _ in range(3))
-    if chance.random() < 0.7:  # or nobody would get behind the handshake
+    # Mostly the handshake stays as it is: with a broken one, the frames are never read.
+    if chance.random() < 0.7:
         return head + mutated(frames, chance)
     return mutated(head + frames, chance)
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Cut, filled, turned around; or something else altogether."""
+    """The data with up to three changes: cut, bytes inserted, changed, repeated, or replaced."""
     changed = bytearray(data)
     for _ in range(chance.randrange(4)):
         at = chance.randrange(len(changed) + 1)
@@ -100,7 +105,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def say(port: int, data: bytes) -> bytes:
-    """One connection: all of it, then whatever is answered."""
+    """Open a connection, send all of the data, and return everything that is answered."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
@@ -109,12 +114,12 @@ def say(port: int, data: bytes) -> bytes:
             while part := connection.recv(1 << 16):
                 received += part
         except ConnectionError:
-            pass  # it may leave in the middle
+            pass  # the program may close the connection in the middle of such an input
     return received
 
 
 def memory(process: int) -> int:
-    """Bytes that are its own."""
+    """Bytes of memory that belong to the process alone, without files that it maps."""
     (line,) = (
         line
         for line in Path(f"/proc/{process}/status").read_text().splitlines()
