@@ -1,4 +1,7 @@
-"""What is owed: gathered, said once to each in turn, and never more than there is room for."""
+"""Acknowledgements that are still to be sent: gathered, sent once, in turn, in bounded memory.
+
+Clock readings are arguments, so no test waits.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,7 +22,7 @@ ONE, OTHER = bytes(16), b"m" * 16
 
 
 def reaching(*senders: bytes) -> Callable[[bytes], bool]:
-    """Those who can be routed to."""
+    """A predicate: only these senders can be reached through the network."""
     return lambda sender: sender in senders
 
 
@@ -28,12 +31,12 @@ def anybody(sender: bytes) -> bool:
 
 
 def part(index: int) -> Run:
-    """A run that no other joins."""
+    """A run of one fragment that no other one joins, because every second fragment is missing."""
     return Run(ONE, 2 * index, 2 * index)
 
 
 class Owing:
-    """What is owed, and a short way to say what came."""
+    """Acknowledgements of Bob's client, with short ways to add runs and to take what is due."""
 
     def __init__(self) -> None:
         self.acknowledgements = Acknowledgements(OWN, DELAY)
@@ -45,7 +48,7 @@ class Owing:
     def next(
         self, now: float, is_routable: Callable[[bytes], bool] = anybody
     ) -> tuple[bytes, tuple[Run, ...]] | None:
-        """(to whom, which runs)."""
+        """The next acknowledgement that is due: (to whom, which runs)."""
         due = self.acknowledgements.next(now, is_routable)
         if due is None:
             return None
@@ -56,7 +59,7 @@ class Owing:
     def all(
         self, now: float, is_routable: Callable[[bytes], bool] = anybody
     ) -> list[tuple[bytes, tuple[Run, ...]]]:
-        """All that is said now, one after another."""
+        """All acknowledgements that are due now, one after another."""
         return list(iter(lambda: self.next(now, is_routable), None))
 
 

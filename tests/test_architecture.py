@@ -1,4 +1,7 @@
-"""Which rooms may know which (docs/architecture.md)."""
+"""Which modules may import which (docs/architecture.md, "The rooms").
+
+The imports are read from the syntax trees, so nothing is imported.
+"""
 
 import ast
 from pathlib import Path
@@ -13,7 +16,7 @@ MODULES = {
 
 EXTENSIONS = {f"nym.{path.stem}" for path in (ROOT / "nym").glob("*.pyx")}
 
-# From the top to the bottom: a module imports from its own floor, or from below.
+# The floors from the top to the bottom. A module imports from its own floor, or from one below.
 FLOORS = [
     {"nym.__main__"},
     {"nym.cli"},
@@ -81,17 +84,20 @@ def test_there_are_modules() -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_nothing_imports_upwards(module: str) -> None:
     for imported in own_imports(module):
-        assert floor(imported) >= floor(module), f"{module} imports {imported}"
+        assert floor(imported) >= floor(module), (
+            f"{module} imports {imported}, which is on a higher floor of the architecture"
+        )
 
 
 def test_imports_never_run_in_a_circle() -> None:
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
-        assert module not in path, " -> ".join([*path, module])
+        assert module not in path, f"imports run in a circle: {' -> '.join([*path, module])}"
         if module not in done:
             for imported in own_imports(module) & set(MODULES):
-                # A package is imported for one of its modules, or by one of them for its own names.
+                # Importing a module imports its package, too, and modules use their package's own
+                # names. Neither is a circle in the design.
                 if not module.startswith(imported + "."):
                     visit(imported, (*path, module))
         done.add(module)

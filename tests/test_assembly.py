@@ -1,4 +1,7 @@
-"""Assembly: every message comes out once and whole, whatever strangers send, also after a start."""
+"""Assembly: every message comes out whole and once, whatever strangers send, also after a restart.
+
+The tests add fragments to an assembly over a real journal, and look at what reaches the inbox.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -32,7 +35,7 @@ ALICE, BOB = b"a" * 32, b"b" * 32
 
 
 def pieces(number: int, message_id: bytes, sender: bytes | None = ALICE) -> list[Fragment]:
-    """All fragments of a message that no other id or sender has."""
+    """All fragments of a message; its content depends on its id and its sender."""
     length = number * RELIABLE_CAPACITY - 10
     message = Random(message_id + (sender or b"")).randbytes(length)
     count = fragment_count(length, reliable=sender is not None)
@@ -44,7 +47,7 @@ def whole(fragments: list[Fragment]) -> bytes:
 
 
 class Receiving:
-    """An assembly, its inbox, and the folder that outlasts them."""
+    """An assembly, its inbox, and the folder with their database, which survives `restart`."""
 
     def __init__(self, journal: Journal, folder: Path) -> None:
         self._folder = folder
@@ -58,30 +61,30 @@ class Receiving:
         self.assembly = Assembly(journal, self.inbox, now, self.contacts)
 
     def restart(self, now: float = 0.0) -> None:
-        """Stop, and start again."""
+        """Stop the client, and start it again over the same folder."""
         self.journal.close()
         self._begin(Journal(self._folder, bytes(32)), now)
 
     def add(self, *fragments: Fragment, now: float = 0.0) -> list[tuple[int, int] | None]:
-        """(first, last) of what is there around each."""
+        """Add fragments; for each, return the (first, last) of the run around it that is there."""
         runs = [self.assembly.add(piece, now) for piece in fragments]
         for piece, run in zip(fragments, runs, strict=True):
             assert run is None or run.message_id == piece.message_id
         return [run and (run.first, run.last) for run in runs]
 
     def take(self) -> list[bytes]:
-        """What came out."""
+        """Fetch all complete messages."""
         taken = self.came()
         self.inbox.handed_over(taken)
         return contents(taken)
 
     def came(self) -> list[Received]:
-        """What came out, and who sent it."""
+        """All complete messages with their senders; they stay in the inbox."""
         self.inbox.settle()
         return self.inbox.take()
 
     def on_disk(self, kind: str) -> list[str]:
-        """The names of entries."""
+        """The names of this kind's entries in the database, in the order of their positions."""
         self.journal.flush()
         rows = self.journal._database._connection.execute(
             "SELECT id FROM entry WHERE kind = ? ORDER BY position", (kind,)
@@ -98,7 +101,7 @@ def receiving(journal: Journal, tmp_path: Path) -> Iterator[Receiving]:
 
 @contextmanager
 def fresh() -> Iterator[Receiving]:
-    """One for each example of a property."""
+    """A new assembly: hypothesis runs a test many times, but a fixture is made once per test."""
     with TemporaryDirectory() as name:
         receiving = Receiving(Journal(Path(name), bytes(32)), Path(name))
         try:
@@ -237,7 +240,7 @@ def test_whenever_it_is_killed_a_message_comes_out_once(
         folder = tmp_path / str(number)
         folder.mkdir()
         for path in tmp_path.glob("client.db*"):
-            shutil.copy(path, folder)  # what is on disk, and the rest is lost
+            shutil.copy(path, folder)  # what a killed process leaves: what is on disk by now
         killed = Receiving(Journal(folder, bytes(32)), folder)
         killed.add(*sent)
         assert killed.take() == [whole(sent)]
@@ -271,7 +274,7 @@ def test_one_senders_names_have_nothing_in_common(receiving: Receiving) -> None:
     assert len({name[-8:] for name in names}) == 3
 
 
-# Limits.
+# Limits on what strangers can occupy.
 
 
 def test_where_there_is_no_room_the_message_goes_of_which_nothing_came_for_longest(
@@ -397,7 +400,7 @@ MADE_UP = (Random(number).randbytes(32) for number in count())
 
 
 def begun(number: int, sender: bytes | None, index: int = 0) -> Fragment:
-    """A packet of a message that is never complete, as a flood has them."""
+    """A fragment of a message that is never completed, such as a flood consists of."""
     message_id = number.to_bytes(16, "big")
     size = ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
     return Fragment(message_id, index, 1000, bytes(size), sender)
@@ -435,7 +438,8 @@ def test_a_flood_between_an_honest_messages_packets_does_not_keep_it_from_being_
 def test_twenty_packets_a_second_for_hours_keep_no_message_from_being_complete(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A twentieth of the room, and of the rate: what counts is how many come between two packets.
+    # A twentieth of the real room and of the rate in the test's name, so that the test is quick.
+    # Only the ratio matters: how many messages are begun between two packets of an honest one.
     monkeypatch.setattr(shares, "MOST_MESSAGES", 500)
     numbers, started = count(), list[object]()
     honest = [(ONE, 500, 30.0), (TWO, 100, 100.0), (THREE, 4, 400.0)]  # packets, seconds between
@@ -546,7 +550,8 @@ def test_while_the_inbox_is_full_a_message_is_not_complete(
         receiving.add(*sent[:-1])
         limits.setattr(shares, "MOST_MESSAGES", 0)
         assert receiving.add(sent[-1], sent[-1]) == [None, None]
-        # A reliable one comes again, since nobody acknowledges it; others are lost.
+        # A reliable message comes again, because its last fragment was not acknowledged. An
+        # anonymous one is lost. Both are counted as refused.
         standing = Standing.ANONYMOUS if sender is None else Standing.STRANGER
         assert receiving.inbox.refusals.counts == {standing: 2}
         assert receiving.on_disk("seen") == []

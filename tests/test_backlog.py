@@ -1,4 +1,7 @@
-"""What is said of messages that wait at the provider, whatever order it hands them over in."""
+"""What the client reports about its backlog, in whatever order the provider hands messages over.
+
+The network and the provider are simulated (tests/simulation.py), so the true backlog is known.
+"""
 
 import pytest
 
@@ -33,7 +36,8 @@ def test_how_much_waits_is_known_about(order: str, loss: float) -> None:
     way = Way(order=order)
     way.loss = loss
     way.run(100.0)
-    way.others = 16.0  # and loops, so that about seven a second more come than are pulled
+    # With four loops per second, about seven more messages per second arrive than are pulled.
+    way.others = 16.0
     way.run(120.0)
     told = report(way)
     assert told["pulled"] == pytest.approx(12.5, abs=0.1)
@@ -58,7 +62,7 @@ def test_a_backlog_that_shrinks_is_said_to() -> None:
     way.others = 16.0
     way.run(200.0)
     way.others = 2.0
-    way.run(200.0)  # what came when there was much of it is through
+    way.run(200.0)  # by now, what came before the rate fell has been pulled
     told = report(way)
     assert told["change"] is not None
     assert told["change"] < -3.0

@@ -1,4 +1,4 @@
-"""The benchmarks run, and show what they should."""
+"""The benchmarks run, and have the rows that they should have; their figures are not judged."""
 
 from collections.abc import Callable
 
@@ -30,5 +30,5 @@ def test_benchmarks(
     rows = run()
     assert [row.what for row in rows] == what
     for row in rows:
-        # No bounds: on a busy machine three short rounds say nothing.
+        # No upper bound: three short rounds on a busy machine show nothing about speed.
         assert min(row.us, row.yardstick_us, row.ratio) > 0

@@ -1,4 +1,7 @@
-"""The program, as a user meets it."""
+"""The command line: what the program prints, its exit codes, and the files that it makes.
+
+Every test runs the program in a process of its own.
+"""
 
 import os
 import re
@@ -73,7 +76,7 @@ def test_the_version_of_everything(tmp_path: Path, options: tuple[str, ...]) -> 
     versions = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert versions["nym-client"] == __version__
     for part in ("Python", "gevent", "libsodium", "OpenSSL", "SQLite"):
-        assert re.match(r"\d+\.\d+", versions[part]), part
+        assert re.match(r"\d+\.\d+", versions[part]), f"no version of {part}: {versions[part]}"
     is_checkout = PROGRAM.endswith("-m nym")
     assert re.fullmatch("not known: .*" if is_checkout else r"[0-9a-f]{40}.*", versions["commit"])
 
@@ -170,7 +173,7 @@ def test_init_never_overwrites_a_key_unless_forced(tmp_path: Path) -> None:
     code, _, err = run_program(tmp_path, "init", "--id", "alice")
     assert code == 5
     assert before.address in err
-    assert "--force" not in err, "a suggestion never names what destroys"
+    assert "--force" not in err, "an error must not suggest an option that destroys keys"
     assert load_identity(folder(tmp_path)) == before
     assert run_program(tmp_path, "init", "--id", "alice", "--force")[0] == 0
     assert load_identity(folder(tmp_path)) != before
@@ -191,7 +194,9 @@ def test_nothing_is_open_to_others_whatever_the_umask(tmp_path: Path, umask: int
     made = [home, *home.rglob("*")]
     assert len(made) == 7
     for path in made:
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), (
+            f"others may use {path}"
+        )
 
 
 def test_init_keeps_what_it_was_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands as data: what docopt understands, and what is said of mistakes, follows from it."""
+"""The description of the commands (nym/cli/usage.py): docopt, helps and errors agree with it."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ NAMES = [" ".join([command.name, *form.words]) for command, form in CASES]
 
 
 def lines(command: Command, form: Form) -> Iterator[tuple[list[str], list[Option]]]:
-    """Command lines for a form: with each of its options in turn, and these options."""
+    """Valid command lines of a form, one per option of it, each with the options that it has."""
     arguments = [argument.name.lower() for argument in form.arguments]
     for word in form.words or ("",):
         base = [command.name, *filter(None, [word])]
@@ -33,7 +33,9 @@ def test_docopt_understands_each_form_and_option(command: Command, form: Form) -
         for option in set(command.options) - {HELP}:
             value = option.value.lower() if option.value else True
             default = (option.default or None) if option.value else False
-            assert options[option.name] == (value if option in given else default), line
+            assert options[option.name] == (value if option in given else default), (
+                f"docopt reads {option.name} wrongly in {line}"
+            )
         for argument in form.arguments:
             name = argument.name
             assert options[name] == ([name.lower()] if argument.is_repeated else name.lower())

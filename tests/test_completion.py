@@ -1,4 +1,8 @@
-"""Completion in shells that run: any name is completed as it is, and never evaluated."""
+"""Completion in real shells: every name of a client or contact is completed, and never evaluated.
+
+Each test types into a shell on a pseudo-terminal, and compares the arguments that a stand-in for
+the program is called with.
+"""
 
 import fcntl
 import os
@@ -16,7 +20,8 @@ from nym.cli.usage import COMMANDS
 from nym.contacts import Contact, add_contact
 from tests.harness import PATIENCE, PROGRAM, run_program
 
-# What a folder can be called: the first letters, and all of it.
+# Names that a client's folder can have, by their first letters. If a shell evaluated one of the
+# commands in them, it would make the file PWNED.
 NAMES = {
     "pl": "plain",
     "sp": "sp ace",
@@ -44,7 +49,10 @@ def _take_terminal() -> None:
 
 
 class Terminal:
-    """A shell at which somebody types; `nym-client` there writes down its arguments."""
+    """A shell on a pseudo-terminal. Its `nym-client` is a script that writes down its arguments.
+
+    The script calls the real program only to list contacts, which the completion needs.
+    """
 
     def __init__(self, home: Path, shell: str) -> None:
         self.home = home
@@ -91,16 +99,20 @@ class Terminal:
         os.close(self._terminal)
 
     def typed(self, text: str, expected: list[str]) -> None:
-        """Type, and compare what the program gets."""
+        """Type this, wait until the program is called, and compare its arguments."""
         self._arguments.unlink(missing_ok=True)
         os.write(self._terminal, text.encode())
         shown = b""
         give_up = time.monotonic() + PATIENCE
         while not self._arguments.exists():
-            assert time.monotonic() < give_up, shown.decode(errors="replace")
+            assert time.monotonic() < give_up, (
+                f"the program was not called; the terminal shows {shown.decode(errors='replace')}"
+            )
             if select.select([self._terminal], [], [], 0.05)[0]:
                 shown += os.read(self._terminal, 4096)
-        assert self._arguments.read_bytes().decode().split("\0")[:-1] == expected, shown
+        assert self._arguments.read_bytes().decode().split("\0")[:-1] == expected, (
+            f"the program got other arguments; the terminal shows {shown!r}"
+        )
 
 
 @pytest.fixture(params=START)

@@ -1,4 +1,4 @@
-"""What contrib/ has for service managers is understood by them, as far as their tools are here."""
+"""The files in contrib/ are valid: the tools of service managers check them, where installed."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ def test_systemd_has_no_complaints(
     tmp_path: Path, unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (CONTRIB / unit).read_text()
-    # What it starts isn't installed here.
+    # systemd-analyze complains about programs that aren't installed, such as nym-client here.
     text, count = re.subn(r"^(Exec\w+)=\S+", "\\1=/bin/true", text, flags=re.MULTILINE)
     assert count == 2
     (tmp_path / unit).write_text(text)

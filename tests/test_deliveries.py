@@ -1,4 +1,8 @@
-"""All messages on their way: turns, ends, reasons, and what is raised in between."""
+"""All messages that are on their way: whose turn it is, how each ends, and what it waits for.
+
+The outbox is over a real journal. The network is replaced by values that each test sets, and the
+clock is an argument.
+"""
 
 import json
 import logging
@@ -30,7 +34,7 @@ WEEK = 604_800.0
 
 
 class Setup:
-    """Deliveries over an outbox, in a world that is set by hand."""
+    """Deliveries over an outbox; the test sets the time, the way, and what is in the way."""
 
     def __init__(self, journal: Journal, lifetime: float = WEEK) -> None:
         self.now = 1_000_000.0
@@ -59,7 +63,7 @@ class Setup:
         return self.deliveries.next(self.now)
 
     def send(self) -> int:
-        """All that leaves now, and is taken; how many pieces that were."""
+        """Let everything leave that can, as if mixnodes took it; return the number of pieces."""
         count = 0
         while due := self.next():
             self.deliveries.taken(*due, self.now)
@@ -76,7 +80,7 @@ def setup(journal: Journal) -> Setup:
     return Setup(journal)
 
 
-# While nothing comes back.
+# While no loops come back.
 
 
 @pytest.mark.parametrize("manner", [Manner.SEALED, Manner.PLAIN])
@@ -155,7 +159,7 @@ def test_a_recipient_with_many_that_wait_takes_no_turn_from_others(
     assert found == [to_carol]
 
 
-# Ends.
+# How messages end.
 
 
 @pytest.mark.parametrize("manner", Manner)
@@ -303,7 +307,7 @@ def test_what_the_disk_does_not_take_is_said_and_cancelled_all_the_same(
     assert setup.next() is None
 
 
-# Reasons.
+# What a message waits for.
 
 
 def test_what_a_message_waits_for(setup: Setup) -> None:
@@ -347,15 +351,15 @@ def test_what_waits_is_listed_page_by_page(setup: Setup) -> None:
         json.dumps(messages)
         listed += [message["id"] for message in messages]
         for message in messages:
-            setup.deliveries.cancel([message["id"]])  # which disturbs nobody
+            setup.deliveries.cancel([message["id"]])  # must not make the next page skip any
     assert listed == ids
 
 
-# Whatever is raised.
+# Errors at any moment.
 
 
 class Trouble:
-    """Lets calls of a journal fail with MemoryError at random, after or before their work."""
+    """Lets calls of a journal fail with MemoryError at random, before they do their work."""
 
     def __init__(self, journal: Journal, random: Random) -> None:
         self.share = 0.3
@@ -405,7 +409,7 @@ def test_each_message_has_one_outcome_whatever_is_raised(random: Random, number:
 
 
 def step(setup: Setup, ids: list[str], cancelled: Counter[str], random: Random) -> None:
-    """Something that happens."""
+    """Do one random thing that can happen to deliveries."""
     match random.randrange(5):
         case 0:
             setup.deliveries.look()

@@ -1,4 +1,8 @@
-"""Deliveries: every fragment leaves, as often as it has to, and none is missing after a start."""
+"""One message: every fragment leaves as often as it has to, and a restart forgets none.
+
+First come messages that nobody acknowledges, then reliable ones, then both ends of a reliable
+message over a simulated network. Clock readings are arguments, so days pass at once.
+"""
 
 import heapq
 import math
@@ -29,13 +33,17 @@ CAPACITY = {Manner.SEALED: ANONYMOUS_CAPACITY, Manner.RELIABLE: RELIABLE_CAPACIT
 
 
 def outgoing(fragments: int, manner: Manner) -> Outgoing:
-    """A message to Bob of so many fragments, all different."""
+    """A message to Bob that has this many fragments, all different."""
     message = Random(1).randbytes(fragments * CAPACITY[manner] - 1)
     return Outgoing(new_id(), BOB, message, manner)
 
 
 class Numbered:
-    """A delivery whose pieces have numbers: copies one after another, or fragments."""
+    """A delivery whose pieces have numbers, which tests can compare more easily.
+
+    For a reliable message, the number is that of the fragment. For others, the numbers continue
+    from one copy to the next.
+    """
 
     def __init__(self, delivery: Delivery, way: Way | None = None) -> None:
         self.delivery = delivery
@@ -56,7 +64,8 @@ class Numbered:
         return self.delivery.content(Piece(*divmod(number, self.count)))
 
     def taken(self, number: int, now: float) -> bytes | None:
-        self.delivery.is_done(self.way)  # what left before is proven by now
+        # This also makes the delivery ask the way whether earlier pieces were carried. (They were.)
+        self.delivery.is_done(self.way)
         return self.delivery.taken(self._pieces[number], now)
 
     def refused(self, number: int) -> None:
@@ -71,7 +80,7 @@ class Numbered:
         return self.delivery.is_done(self.way)
 
 
-# What nobody acknowledges.
+# Messages that nobody acknowledges.
 
 
 def unacknowledged(
@@ -82,7 +91,7 @@ def unacknowledged(
 
 
 def all_left(delivery: Numbered, now: float = 0.0) -> list[int]:
-    """What leaves now, of which nothing is taken yet."""
+    """The numbers of all pieces that leave now; no mixnode has taken them yet."""
     return list(iter(lambda: delivery.next(now), None))
 
 
@@ -194,7 +203,8 @@ def test_a_start_goes_on_where_progress_was_noted() -> None:
     again = unacknowledged(100, 0.0, progress, message)
     assert not again.is_done
     left = [again.content(index) for index in all_left(again)]
-    # That the network carried the last of the 64 when it left, nobody knew yet.
+    # It begins with the last of the 64: when the progress was noted, that one was not yet known to
+    # have been carried.
     assert left == [delivery.content(index) for index in range(63, 100)]
 
 
@@ -234,7 +244,10 @@ def test_a_start_ends_the_copy_that_was_begun_though_nothing_is_lost_by_then(
 def taken_in_any_order(
     delivery: Numbered, random: Random, steps: float
 ) -> tuple[Counter[int], bytes]:
-    """(how often each fragment was taken within so many steps, the progress noted last)."""
+    """Let pieces be taken or refused in any order, for at most this many steps.
+
+    Returns (how often each fragment was taken, the progress that was noted last).
+    """
     under_way: list[int] = []
     taken, progress = Counter[int](), b""
     while steps > 0 and not delivery.is_done:
@@ -280,7 +293,7 @@ def test_nothing_is_missing_whatever_is_slow_refused_or_cut_off_by_a_start(
 
 
 def arrival(loss: float, number: int, fragments: int) -> float:
-    """The probability that all fragments arrive, of each of which so many copies are sent."""
+    """The probability that all fragments arrive if `number` copies of each are sent."""
     lost = loss**number
     return 0.0 if lost >= 1 else math.exp(fragments * math.log1p(-lost))
 
@@ -310,11 +323,11 @@ def test_there_are_never_more_than_four_copies(loss: float) -> None:
     assert copies(loss, 1000) == 4
 
 
-# What is acknowledged.
+# Reliable messages.
 
 
 class Sending:
-    """A reliable message from Alice to Bob, and a clock that is set by hand."""
+    """A reliable message from Alice to Bob; the time is an argument."""
 
     def __init__(
         self, fragments: int, first_wait: float = FIRST_WAIT, recipient: Recipient | None = None
@@ -325,7 +338,7 @@ class Sending:
         self.delivery = self.started(b"")
 
     def started(self, progress: bytes) -> Numbered:
-        """The delivery as of a start."""
+        """The delivery that a start of the client makes from this progress."""
         return Numbered(Reliable(self.message, progress, self.recipient, ALICE, self.first_wait))
 
     def run(self, first: int, last: int) -> Run:
@@ -335,14 +348,14 @@ class Sending:
         return self.delivery.acknowledge(self.run(first, last), now=now)
 
     def send(self, now: float = 0.0) -> list[int]:
-        """What leaves now, and is taken at once."""
+        """The fragments that leave now, which mixnodes take at once."""
         left = all_left(self.delivery, now)
         for index in left:
             assert self.delivery.taken(index, now) is None
         return left
 
     def times(self, until: float, *, is_heard: bool = False) -> list[float]:
-        """When something leaves, of a single fragment."""
+        """When a message of one fragment leaves; `is_heard`: Bob acknowledges others meanwhile."""
         times = []
         for quarter in range(int(4 * until)):
             now = quarter / 4
@@ -525,7 +538,9 @@ def test_after_a_start_just_what_is_missing_is_sent(
         have |= set(range(first, min(last + 1, fragments)))
         if len(have) == fragments and not is_whole:
             have.clear()
-            break  # what is said during the pause before the next round doesn't count
+            # All fragments, but never the whole: a pause begins, and then another round. What is
+            # acknowledged during the pause doesn't count.
+            break
     assert sending.delivery.is_done == is_whole
     if not is_whole:
         again = sending.started(progress)
@@ -589,9 +604,9 @@ DAY = 86_400.0
 def hostile(
     say: Callable[[float, list[int]], Iterable[tuple[int, int]]], days: float, fragments: int = 100
 ) -> int:
-    """How many packets leave at most in so many days, at two a second.
+    """How many packets a hostile recipient can cause in so many days, at two packets per second.
 
-    `say` is given the time and the fragments that came; what it returns is acknowledged.
+    `say` gets the time and the fragments that came, and returns the runs that it acknowledges.
     """
     sending = Sending(fragments, first_wait=11.6)
     step, now, sent = 30.0, 0.0, 0
@@ -650,7 +665,8 @@ def test_a_recipient_that_returns_gets_what_it_missed_at_once() -> None:
 def test_a_time_in_which_no_answer_could_come_is_not_the_recipients_silence(pause: float) -> None:
     sending = Sending(1, first_wait=1.0)
     assert sending.send(0.0) == [0]
-    sending.delivery.way = Way(0.0, open_since=pause)  # a process that was stopped, say
+    # Since `pause`, answers can come again; before, the process was stopped, for example.
+    sending.delivery.way = Way(0.0, open_since=pause)
     begins = int(pause)
     times = [float(now) for now in range(begins, begins + 16) if sending.send(now)]
     assert gaps([0.0, *times])[1:] == [2, 4, 8]
@@ -684,11 +700,14 @@ def test_the_longest_message_has_its_progress_too() -> None:
     assert b"".join(ends) == bytes(RELIABLE_CAPACITY + LONGEST_SEALED % RELIABLE_CAPACITY)
 
 
-# Both ends, and what is between them.
+# Both ends of a reliable message, and a network between them.
 
 
 class Network:
-    """Alice and Bob, who send a packet every half second each, and what is lost between them."""
+    """Alice and Bob, who each send a packet every half second; some are lost between them.
+
+    Events are kept in a heap and happen in simulated time.
+    """
 
     def __init__(self, sending: Sending, journal: Journal, loss: float) -> None:
         self.sending = sending
@@ -706,13 +725,13 @@ class Network:
         self._tick_bob()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Let things happen until the message is acknowledged as a whole."""
+        """Let events happen until the whole message is acknowledged, or `until()` is true."""
         while not self.sending.delivery.is_done and not until():
             self.now, _, event = heapq.heappop(self._events)
             event()
 
     def restart(self) -> None:
-        """Alice goes on with what she noted."""
+        """Restart Alice's client, which goes on from the progress that it noted."""
         self.sending.recipient = Recipient()
         self.sending.delivery = self.sending.started(self.progress)
 
@@ -770,7 +789,7 @@ def test_a_message_arrives_once_and_whole_through_loss_both_ways(
     network.inbox.settle()
     (received,) = network.inbox.take()
     assert (received.message, received.sender) == (network.sending.message.message, ALICE)
-    needed = fragments / (1 - loss)  # if no acknowledgement were lost
+    needed = fragments / (1 - loss)  # packets that are needed if no acknowledgement is lost
     assert network.sent <= 1.5 * needed + 10
     assert network.answered <= network.sent
 

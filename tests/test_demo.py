@@ -1,4 +1,4 @@
-"""The demo waits for slow machines, says so, and gives up in the end."""
+"""The demo waits for slow machines, says what it waits for, and gives up in the end."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Clients that write to each other through whole networks, and networks that break."""
+"""Clients in this process that write to each other through whole networks, some of which break."""
 
 import logging
 import socket
@@ -64,7 +64,7 @@ def test_recipients_at_another_provider_are_found_there() -> None:
         used = {client.client._session for client in clients}
         wait_until(lambda: all(session.registered.is_set() for session in used))
         assert len({session.provider for session in used}) > 1
-        # Sent before the directory knows the recipients: they wait.
+        # The directory may not list the recipients yet. Such messages have to wait until it does.
         for i, client in enumerate(clients):
             client.send(clients[i - 1].address, b"%d" % i)
         for i, client in enumerate(clients):
@@ -72,9 +72,10 @@ def test_recipients_at_another_provider_are_found_there() -> None:
 
 
 class ForeignNetwork:
-    """A network whose directory says what a test wants it to say.
+    """A network of local nodes, with a directory that lists whatever a test puts into `records`.
 
-    Nodes are held to what 0.4's are written for: whole packets, each in one write.
+    `reads` has each packet that a node read. Nodes of 0.4 need a whole packet in one write, so
+    tests compare the lengths.
     """
 
     def __init__(self, stack: ExitStack, *, hosts: list[str], provider_port: int = 0) -> None:
@@ -114,7 +115,7 @@ class ForeignNetwork:
 
 
 def named(records: Records, name: str) -> Records:
-    """The same, with hosts given by name."""
+    """The same records, with `name` in place of each host's IP address."""
     return records._replace(
         mixnodes=tuple(
             node._replace(host=f"{name}:{node.host.rpartition(':')[2]}")
@@ -143,7 +144,7 @@ def named(records: Records, name: str) -> Records:
 def test_hosts_by_name_and_by_ipv6(hosts: list[str], by_name: bool) -> None:
     with ExitStack() as stack:
         network = ForeignNetwork(stack, hosts=hosts)
-        if by_name:  # localhost has addresses of both kinds
+        if by_name:  # localhost has an IPv4 and an IPv6 address, and a node listens at one of them
             network.records = named(network.records, "localhost")
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
         wait_until(lambda: len(network.inboxes.clients()) == 2)
@@ -172,7 +173,8 @@ def test_dead_first_hops_and_other_versions_cost_no_message(
 
 
 def test_a_directory_in_the_shape_of_2019() -> None:
-    # Its providers take clients on port 9000, which only one test at a time can have.
+    # That shape has no client listener: clients connect to port 9000 of the provider. Tests that
+    # run at the same time would compete for it, so this one has an address of its own.
     loopback = "127.20.19.10"
     with ExitStack() as stack:
         network = ForeignNetwork(stack, hosts=[loopback] * 3)

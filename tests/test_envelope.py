@@ -1,4 +1,7 @@
-"""Envelopes: against vectors, against libsodium, and against everybody who'd like to forge one."""
+"""Envelopes: compared with vectors and with libsodium, and attacked by forgers.
+
+docs/protocol/envelope.md describes the format.
+"""
 
 import json
 from collections import Counter
@@ -62,7 +65,10 @@ def vector_identity(name: str) -> Identity:
 
 
 def clamped(scalar: int) -> bytes | None:
-    """Plus or minus the scalar, modulo l, as X25519 would have it."""
+    """The clamped scalar that is plus or minus this one modulo l, if there is one.
+
+    libsodium takes clamped scalars only, and X25519 ignores the sign.
+    """
     t = scalar * pow(8, -1, L) % L
     fitting = [t for t in (t, L - t) if 2**251 <= t < 2**252]
     return (8 * fitting[0]).to_bytes(32, "little") if fitting else None
@@ -73,7 +79,10 @@ def nonce_of(ephemeral: bytes, recipient: bytes) -> bytes:
 
 
 def unseal(identity: Identity, envelope: bytes) -> bytes:
-    """The plaintext, as libsodium finds it."""
+    """The plaintext of an envelope, as libsodium opens it.
+
+    A private key without a clamped form is split into two factors that have one.
+    """
     scalar = int.from_bytes(identity.private_key, "little")
     opened: bytes
     key = clamped(scalar)
@@ -87,7 +96,7 @@ def unseal(identity: Identity, envelope: bytes) -> bytes:
 
 
 def authenticator(own: Identity, peer: bytes, recipient: bytes, text: bytes) -> bytes:
-    """What the document says, of a plaintext without its authenticator."""
+    """The authenticator, as the document defines it, of a plaintext; `text` is the rest of it."""
     product = sphinx.multiply(own.private_key, peer)
     key = blake2b(product, digest_size=32, person=b"nym-envelope-key").digest()
     return blake2b(recipient + text, digest_size=16, key=key, person=b"nym-envelope-mac").digest()
@@ -185,7 +194,7 @@ def contents(sender: bytes) -> st.SearchStrategy[Content]:
     return st.one_of(ids.map(Cover), fragments(None), fragments(sender), acknowledgements(sender))
 
 
-# Scalars of every kind, and just those that have no clamped form.
+# Any scalar, or one that has no clamped form, which random draws would hardly ever meet.
 scalars = st.integers(1, L - 1) | st.integers(-EDGE, EDGE).filter(bool).map(lambda t: 8 * t % L)
 
 
@@ -257,7 +266,7 @@ def test_whatever_is_changed_it_is_no_envelope_any_more(bit: int) -> None:
     for at in range(LONGEST_MESSAGE):
         changed = bytearray(sealed)
         changed[at] ^= 1 << bit
-        assert FROM_BOB.open(bytes(changed)) is None, at
+        assert FROM_BOB.open(bytes(changed)) is None, f"it opens though byte {at} was changed"
     assert FROM_BOB.open(sealed) is not None
 
 
@@ -277,7 +286,7 @@ def test_an_envelope_is_no_other_one_with_bytes_around_it() -> None:
         assert FROM_BOB.open(data) is None
 
 
-# Authenticators.
+# Authenticators of reliable fragments and acknowledgements.
 
 RELIABLE = fragment(b"hello", ID, 0, ALICE.public_key)
 RECEIPT = Acknowledgement((Run(ID, 0, 7),), ALICE.public_key)
@@ -298,7 +307,9 @@ def test_every_byte_is_authenticated(content: Content) -> None:
     for at in range(PLAINTEXT):
         changed = bytearray(plaintext)
         changed[at] ^= 0x10
-        assert isinstance(opened_by_bob(bytes(changed)), Unreadable), at
+        assert isinstance(opened_by_bob(bytes(changed)), Unreadable), (
+            f"it is read though byte {at} was changed"
+        )
 
 
 @pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
@@ -306,7 +317,9 @@ def test_the_kind_is_authenticated(content: Content) -> None:
     plaintext = plaintext_of(content)
     for kind in range(256):
         opened = opened_by_bob(plaintext[:1] + bytes([kind]) + plaintext[2:])
-        assert opened == content if kind == plaintext[1] else isinstance(opened, Unreadable), kind
+        assert opened == content if kind == plaintext[1] else isinstance(opened, Unreadable), (
+            f"wrong if the kind is {kind}: {opened}"
+        )
 
 
 @pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
@@ -367,10 +380,10 @@ def test_other_kinds_are_not_taken_for_one_of_the_four(content: Content) -> None
     for kind in (0, *range(5, 256)):
         for body in (plaintext[2:], without):
             opened = opened_by_bob(b"\1" + bytes([kind]) + body)
-            assert isinstance(opened, Unreadable), kind
+            assert isinstance(opened, Unreadable), f"an unknown kind, {kind}, is read: {opened}"
 
 
-# What can't be sealed.
+# Addresses and contents to which nothing is sealed.
 
 LOW_ORDER = [
     point + top
@@ -391,7 +404,7 @@ LOW_ORDER = [
 def test_nothing_is_sealed_to_points_of_low_order(point: int) -> None:
     address = point.to_bytes(32, "little")
     assert not sphinx.can_share_secret(address)
-    with pytest.raises(ValueError):  # noqa: PT011, it is all that pysodium says
+    with pytest.raises(ValueError):  # noqa: PT011, pysodium gives no text
         pysodium.crypto_box_seal(b"", address)
     for content in (Cover(ID), fragment(b"", ID, 0), RELIABLE, RECEIPT):
         with pytest.raises(GroupElementError):
@@ -404,7 +417,7 @@ def test_every_public_key_is_an_address() -> None:
 
 
 def aliases(address: bytes) -> dict[str, bytes]:
-    """Other bytes with which everybody shares the secrets of this address."""
+    """Other encodings of an address: with each, anybody shares the same secrets as with it."""
     number = int.from_bytes(address, "little")
     forms = {"the top bit is set": number | 1 << 255}
     if number < 19:
@@ -417,8 +430,8 @@ def aliases(address: bytes) -> dict[str, bytes]:
 
 
 def plus(u: int, torsion: int) -> int:
-    """The u-coordinate of a point plus, or minus, another one, on By^2 = x^3 + 486662x^2 + x."""
-    if torsion == 0:  # (x, y) + (0, 0) = (1/x, ...)
+    """The u-coordinate of the sum, or difference, of two points on y^2 = x^3 + 486662x^2 + x."""
+    if torsion == 0:  # (x, y) + (0, 0) has the x-coordinate 1/x
         return pow(u, -1, P)
 
     def root(square: int) -> int:
@@ -449,7 +462,7 @@ def test_the_base_point_has_a_form_that_is_not_reduced() -> None:
 
 @pytest.mark.parametrize("form", aliases(ALICE.public_key))
 def test_no_sender_is_authenticated_under_another_form_of_its_address(form: str) -> None:
-    """As a program would send it that leaves the check out."""
+    """A program that doesn't check its own address could send such an envelope."""
     alias = aliases(ALICE.public_key)[form]
     secret = sphinx.multiply(ALICE.private_key, BOB.public_key)
     if sphinx.multiply(BOB.private_key, alias) != secret:
@@ -518,11 +531,11 @@ def test_an_address_has_32_bytes(length: int) -> None:
     ],
 )
 def test_what_nobody_would_read_is_not_sealed(content: Content) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011, the caller's mistake, whichever
+    with pytest.raises(ValueError):  # noqa: PT011, each content has another text
         FROM_ALICE.seal(content, BOB.public_key)
 
 
-# What a provider sees.
+# What a provider sees of envelopes.
 
 
 KINDS: dict[str, Content] = {
@@ -539,9 +552,10 @@ KINDS: dict[str, Content] = {
 def test_all_kinds_look_alike(kind: str) -> None:
     envelopes = [FROM_ALICE.seal(KINDS[kind], BOB.public_key) for _ in range(300)]
     assert {len(envelope) for envelope in envelopes} == {LONGEST_MESSAGE}
-    # The highest bit of a point; nothing else is the same in all of them.
+    # Only the highest bit of the ephemeral point is the same in all envelopes.
     assert {envelope[31] >> 7 for envelope in envelopes} == {0}
-    # Of 256 values, about 177 occur in 300 draws, of 128 about 116, give or take 6.
+    # In 300 draws, about 177 of 256 values occur, or about 116 of 128 where the top bit is fixed,
+    # give or take 6. So 80 is far below chance, but far above a byte that shows the kind.
     assert min(len(set(column)) for column in zip(*envelopes, strict=True)) > 80
     for clear in (ID, ALICE.public_key, BOB.public_key):
         assert not any(clear[:8] in envelope for envelope in envelopes)
@@ -557,7 +571,7 @@ def test_the_same_content_is_never_sealed_the_same() -> None:
     assert unseal(BOB, one) == unseal(BOB, other)
 
 
-# Fragments.
+# Fragments of long messages.
 
 
 def test_capacities() -> None:

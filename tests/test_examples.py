@@ -1,4 +1,4 @@
-"""The examples run, each against the program, and stand in the documents as they are."""
+"""Each example runs against the program, and the documents show the examples unchanged."""
 
 import re
 import shutil
@@ -22,11 +22,11 @@ from tests.test_transcripts import TRANSCRIPTS
 
 EXAMPLES = ROOT / "examples"
 SHOWING = [document for document in DOCUMENTS if names(document)]
-MANY = 1000  # messages: a pattern survives being put into a loop
+MANY = 1000  # messages per connection; people copy an example into a loop, and it must work there
 
 
 class Running(NamedTuple):
-    """A client's ports for applications."""
+    """The ports of two clients on a network, one for each kind of socket."""
 
     tcpsocket: str
     websocket: str
@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def run(*command: str | Path, folder: Path = ROOT) -> str:
-    """What a command prints, which has to work."""
+    """Run a command, which has to succeed, and return what it prints."""
     ran = beside(
         subprocess.run,
         command,
@@ -66,7 +66,7 @@ def run(*command: str | Path, folder: Path = ROOT) -> str:
         timeout=PATIENCE,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, f"{command} failed: {ran.stdout}{ran.stderr}"
     return ran.stdout
 
 
@@ -78,7 +78,7 @@ def says_hello(printed: str, language: str, count: int = 1) -> None:
 
 @contextmanager
 def echoing(kind: type[ApplicationSocket]) -> Iterator[str]:
-    """The port of a client to which comes back at once what it sends."""
+    """The port of a client whose messages come back to it at once, whomever they are sent to."""
     with Served(kind) as served:
 
         def carry() -> None:

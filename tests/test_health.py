@@ -1,4 +1,8 @@
-"""What is said of mixnodes, in a simulated network over simulated days."""
+"""Which mixnodes are avoided, in simulated networks over hours and days of simulated time.
+
+Bad nodes have to be found soon, good ones left alone, and no adversary may draw more traffic to its
+own nodes. Each simulation has a fixed seed, so a failure can be repeated.
+"""
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -30,10 +34,11 @@ def layer_of(number: int, size: int) -> list[Mix]:
 
 
 class Network:
-    """A client's loops through three layers, some of which `dropping` nodes and bad lines lose.
+    """A client's loops through three layers of mixnodes, and what `health` makes of the losses.
 
-    `loss` is of all loops alike, `outages` are times when everything is lost, `convicted` is what
-    `health` came to avoid and when.
+    `dropping` is the share of packets that each bad node drops. `loss` is the share that is lost
+    on top of that, whatever the route. During `outages`, everything is lost. `convicted` lists
+    which nodes `health` began to avoid, and when.
     """
 
     def __init__(self, seed: int, size: int = 10, loss: float = 0.0) -> None:
@@ -41,9 +46,10 @@ class Network:
         self.layers = [layer_of(number, size) for number in range(3)]
         self.loss = loss
         self.dropping: dict[Mix, float] = {}
-        self.steers: Callable[[Sequence[Mix], float], bool] | None = None  # whether it is dropped
+        # The adversary's choice: whether to drop a packet on this route at this time.
+        self.steers: Callable[[Sequence[Mix], float], bool] | None = None
         self.held: frozenset[Mix] = frozenset()  # the adversary's nodes
-        self.shares: list[list[float]] = []  # of each layer that they have, for each packet
+        self.shares: list[list[float]] = []  # per packet: the adversary's share of each layer
         self.outages: Iterator[tuple[float, float]] = iter(())
         self.convicted: list[tuple[float, Mix]] = []
         self.now = self._pulled = 0.0
@@ -76,6 +82,7 @@ class Network:
             if now >= start_of_outage or self._is_lost(route):
                 self.lost += 1
             else:
+                # The delays on the way, and then up to 0.4 s until the next pull.
                 travel = random.gammavariate(4.5, 0.1) + 0.4 * random.random()
                 heappush(self._arrivals, (now + travel, loop))
 
@@ -97,7 +104,7 @@ class Network:
 
 
 def convict(seed: int, share: float, loss: float = 0.0) -> float:
-    """After how many seconds a node that drops this share of its packets is avoided."""
+    """How many seconds pass until a node that drops this share of its packets is avoided."""
     network, node = Network(seed, loss=loss), node_of(seed % 3, seed % 10)
     network.run(MINUTE + 0.37 * seed)
     network.dropping, onset = {node: share}, network.now
@@ -246,7 +253,7 @@ def test_one_epoch_convicts_nobody() -> None:
     assert network.convicted == []
 
 
-# ---- another chance
+# ---- avoided nodes get another chance
 
 
 def test_a_node_gets_another_chance_and_is_found_sooner_if_it_is_still_bad() -> None:
@@ -298,11 +305,11 @@ def test_good_behaviour_makes_it_forgotten(good_for: float, times: int) -> None:
     assert node not in network.health.avoided(end)
 
 
-# ---- an adversary that steers
+# ---- an adversary that drops packets in order to steer traffic to its own nodes
 
 
 def growth(network: Network, minutes: float = 10) -> list[float]:
-    """By what the adversary's share of each layer grew, in the `minutes` that were its best."""
+    """The factor by which the adversary's share of each layer grew, in its best `minutes`."""
     size = int(minutes * MINUTE * RATE)
     windows = [network.shares[i : i + size] for i in range(0, len(network.shares) - size, size)]
     held = [sum(node in network.held for node in layer) / len(layer) for layer in network.layers]
@@ -314,7 +321,7 @@ def growth(network: Network, minutes: float = 10) -> list[float]:
 
 
 def hold(network: Network, count: int, *layers: int) -> None:
-    """The adversary has the last nodes of these layers, so many of each."""
+    """Give the adversary the last `count` nodes of each of these layers."""
     network.held = frozenset(node for n in layers for node in network.layers[n][-count:])
 
 
@@ -322,30 +329,30 @@ Victims = Callable[[Network, float], Set[Mix]]
 
 
 def one(network: Network, now: float) -> Set[Mix]:
-    """The first node of the layer in the middle, all the time."""
+    """Always the first node of the middle layer."""
     return {network.layers[1][0]}
 
 
 def each_in_turn(network: Network, now: float) -> Set[Mix]:
-    """Each good node, for five minutes."""
+    """Each good node in turn, for five minutes."""
     good = [node for node in network.layers[1] if node not in network.held]
     return {good[int(now / (5 * MINUTE)) % len(good)]}
 
 
 def half(network: Network, now: float) -> Set[Mix]:
-    """Half of the good nodes."""
+    """Half of the good nodes, always the same ones."""
     good = [node for node in network.layers[1] if node not in network.held]
     return set(good[: (len(good) + 1) // 2])
 
 
 def more_and_more(network: Network, now: float) -> Set[Mix]:
-    """One good node more every five minutes."""
+    """The good nodes, one more every five minutes."""
     good = [node for node in network.layers[1] if node not in network.held]
     return set(good[: 1 + int(now / (5 * MINUTE))])
 
 
 def all_good(network: Network, now: float) -> Set[Mix]:
-    """Whatever is not the adversary's."""
+    """All good nodes."""
     return set(network.layers[1]) - network.held
 
 
@@ -358,7 +365,9 @@ def test_a_provider_that_drops_what_comes_from_good_nodes_gains_a_tenth_at_most(
     size: int, victims: Victims
 ) -> None:
     network = Network(20, size, 0.02)
-    network.layers = [network.layers[0], network.layers[2], network.layers[1]]  # all_good's is last
+    # The victims are chosen in the middle layer (see `one`), but this adversary is a provider, who
+    # sees only the last one. So these two layers change places.
+    network.layers = [network.layers[0], network.layers[2], network.layers[1]]
     hold(network, max(1, size // 10), 2)
 
     def drops(route: Sequence[Mix], now: float) -> bool:
@@ -372,7 +381,8 @@ def test_a_provider_that_drops_what_comes_from_good_nodes_gains_a_tenth_at_most(
 
 
 @pytest.mark.parametrize("victims", VICTIMS)
-@pytest.mark.parametrize("seed", [21, 101, 103])  # for the last two, counting losses was not enough
+# With the seeds 101 and 103, it isn't enough to count the losses of a node (see nym.evidence).
+@pytest.mark.parametrize("seed", [21, 101, 103])
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 1), (10, 1), (10, 3)])
 def test_nodes_beside_a_good_one_that_drop_what_it_has_gain_a_tenth_at_most(
     size: int, count: int, seed: int, victims: Victims
@@ -441,7 +451,7 @@ def test_where_as_many_nodes_of_another_layer_lose_the_provider_is_no_suspect() 
     assert not network.health.is_provider_suspect(network.now)
 
 
-# ---- how many of a layer
+# ---- how many nodes of a layer may be left out
 
 
 def refuse(health: Health, nodes: list[Mix], now: float, witness: Mix) -> None:
@@ -457,7 +467,7 @@ def test_at_most_half_of_a_layer_is_left_out_for_refusing(size: int, bad: int, u
     for i, node in enumerate(layer[:bad]):
         refuse(health, [node], 0.1 * i, mix(b"another"))
     assert health.avoided(1.0).keys() == set(layer[:bad])
-    # Those whose time is over first come back in.
+    # If too many are avoided, those whose time ends first are used.
     other = layer_of(1, size)
     usable = health.usable([layer, other], 1.0, random)
     assert usable == [layer[: bad - size // 2] + layer[bad:], other]
@@ -493,7 +503,7 @@ def test_few_avoided_nodes_are_all_left_out() -> None:
     assert health.usable([layer], REFUSING[0], random) == [layer]
 
 
-# ---- refusals
+# ---- nodes that refuse packets
 
 
 def test_a_node_that_refuses_twice_while_another_accepts_is_avoided_for_a_while() -> None:
@@ -571,12 +581,12 @@ def test_a_line_that_comes_and_goes_is_not_taken_out_on_the_nodes() -> None:
     assert len(health.avoided(2.0)) <= 1
 
 
-# ---- bookkeeping
+# ---- what is remembered
 
 
 def test_a_suspicion_lasts_while_the_node_is_not_used() -> None:
     health, random, convicted = Health(PATIENCE), Random(15), set[Mix]()
-    # Of the middle layer, ten of twenty nodes are used in an hour.
+    # Of the middle layer's twenty nodes, ten are used in one hour, and the other ten in the next.
     for hour in range(12):
         for i in range(60):
             now, loop = hour * HOUR + i * MINUTE, bytes([hour, i])
@@ -644,11 +654,14 @@ def test_when_nothing_comes_back_nobody_is_left_out_for_dropping() -> None:
     network = Network(17, size=3)
     network.dropping = {node_of(0, 1): 1.0}
     network.run(HOUR, until_avoided=node_of(0, 1))
-    network.dropping = {node_of(0, i): 1.0 for i in (0, 2)}  # those of its layer that are used
+    # Now the two nodes of its layer that are still used drop everything.
+    network.dropping = {node_of(0, i): 1.0 for i in (0, 2)}
     network.run(2 * MINUTE)
     assert node_of(0, 1) not in network.health.avoided(network.now)
     network.dropping = {node_of(0, 0): 1.0}
     network.run(3 * MINUTE)
     avoided = network.health.avoided(network.now)
     assert node_of(0, 0) in avoided
-    assert avoided.keys() <= {node_of(0, 0), node_of(0, 2)}, "who dropped packets lately"
+    assert avoided.keys() <= {node_of(0, 0), node_of(0, 2)}, (
+        "a node is avoided that did not drop packets lately"
+    )

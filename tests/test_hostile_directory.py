@@ -1,4 +1,7 @@
-"""Directories to which anybody can post: what strangers list there, and what clients make of it."""
+"""Directories to which anybody can post: strangers list nodes there, and clients leave them out.
+
+Each test runs clients on a local network, and adds forged records to its directory's answers.
+"""
 
 import os
 from collections import Counter
@@ -46,7 +49,10 @@ def new_key() -> bytes:
 
 
 class Posted:
-    """A network, a directory that lists whatever is posted, and what its nodes got."""
+    """A local network behind a directory that lists forged records, too.
+
+    `mixnodes` and `providers` are the forged ones; `packets` counts what each honest node got.
+    """
 
     def __init__(self, stack: ExitStack, **shape: Any) -> None:
         self.stack = stack
@@ -54,7 +60,7 @@ class Posted:
         self.network = stack.enter_context(running(Network(trace=self._trace, **shape)))
         self.mixnodes: list[MixNode] = []
         self.providers: list[Provider] = []
-        self.layers = {1, 2, 3, 4}  # that it lists
+        self.layers = {1, 2, 3, 4}  # the honest mixnodes in other layers are not listed
         self.url = stack.enter_context(serving_http(self._listing))
 
     def _trace(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
@@ -63,25 +69,25 @@ class Posted:
     def _listing(self) -> bytes:
         honest = self.network._directory.records()
         mixnodes = [node for node in honest.mixnodes if node.layer in self.layers]
-        # What is posted comes first: nothing may depend on the order.
+        # Forged records come first, where they would win if the order of records mattered.
         return encode_topology(
             Records((*self.mixnodes, *mixnodes), (*self.providers, *honest.providers))
         )
 
     def client(self) -> Application:
-        """One that knows the network as it is listed now, and is registered."""
+        """Start a client, and wait until it is registered; it knows what is listed at present."""
         client = self.stack.enter_context(Application(self.url))
         wait_until(lambda: status(client)["registered"])
         return client
 
     def trap(self) -> tuple[str, list[bytes]]:
-        """A stranger's host, and what it is sent."""
+        """A stranger's server: its place, and a list that gets whatever it is sent."""
         got: list[bytes] = []
         at = self.stack.enter_context(serving(lambda peer: got.append(peer.recv(4096))))
         return str(at), got
 
     def carry(self, count: int = 200) -> None:
-        """Wait until so many more packets came to a provider."""
+        """Wait until the provider has got this many more packets."""
         provider = self.network.providers[0].address
         wanted = self.packets[provider] + count
         wait_until(lambda: self.packets[provider] >= wanted)
@@ -133,7 +139,7 @@ def test_a_directory_that_lists_one_layer_does_not_shorten_routes(
     net.carry()
     through = net.packets - before
     for node in net.network.mixnodes:
-        assert through[node.address] > 100, "packets take all three layers still"
+        assert through[node.address] > 100, f"packets no longer pass {node.address}"
     monkeypatch.setattr("nym.view.STALE", 0.0)
     wait_until(lambda: status(alice)["state"] == "waiting_for_network")
     said = status(alice)
@@ -165,7 +171,7 @@ def test_one_machine_is_one_node_whatever_is_posted_of_it(stack: ExitStack) -> N
     assert not got
     through = net.packets - before
     assert through[honest.address] > 0.5 * through[net.network.mixnodes[1].address]
-    # One record, many times, is one node.
+    # A record that is listed a hundred times is one node, and doesn't draw more traffic.
     net.mixnodes = [mixnode(host, 1, key)] * 100
     wait_until(lambda: reasons(alice).get("listed more than once") == 99)
     assert status(alice)["network"]["layers"] == [3, 2, 2]
@@ -234,7 +240,7 @@ def test_the_local_directory_answers_what_contradicts_a_node_with_400(stack: Exi
         )
         assert answer.status_code == 400
         assert "another node" in answer.json()["error"]
-    # Nodes renew their presence all the time.
+    # Honest nodes renew their presence regularly, which has to work after the forgeries, too.
     network.mixnodes[0].announce()
     now = network._directory.records()
     assert {node.host for node in now.mixnodes} == {node.host for node in honest.mixnodes}
@@ -254,7 +260,7 @@ def test_a_directory_refuses_what_contradicts_a_node_that_is_there() -> None:
             present.note(other, 5.0, 0, LIFETIME)
     present.note(honest, 9.0, 1, LIFETIME)
     assert list(present.present(9.0, LIFETIME)) == [honest._replace(last_seen=1)]
-    # Where it is away, another one is taken; and it has its place again when it is back.
+    # While the honest node is away, another one is listed. When it returns, it gets its place back.
     present.note(elsewhere, 30.0, 2, LIFETIME)
     assert list(present.present(30.0, LIFETIME)) == [elsewhere._replace(last_seen=2)]
     present.note(honest, 31.0, 3, LIFETIME)

@@ -1,4 +1,8 @@
-"""Networks that would like to choose a client's nodes: in each, an honest part does its work."""
+"""Hostile networks: forged records, providers that lose, refuse or steer, and strangers that flood.
+
+An attacker gains if a client uses the attacker's nodes more often. In each test, an honest part of
+the network has to stay in use.
+"""
 
 import os
 import time
@@ -36,7 +40,7 @@ TRAFFIC = replace(FAST, message_sending_average_delay=0.05, fetch_message_delay=
 
 
 class Seen:
-    """Which packets the nodes of a network got, some of which drop all of them."""
+    """Counts the packets that each node of a network gets; those in `dropping` drop all of them."""
 
     def __init__(self) -> None:
         self.counts = Counter[NodeAddress]()
@@ -86,18 +90,18 @@ def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
     }
 
 
-# ---- providers that are no use
+# ---- providers that lose or refuse everything
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another provider is tried with more loops than usual, and asked more often."""
+    """Makes trials of other providers quicker: more loops go there, and pulls are more frequent."""
     monkeypatch.setattr("nym.client.trial.SHARE", 1 / 4)
     monkeypatch.setattr("nym.client.poller.OTHERS", 2)
 
 
 def served_by(alice: Application, network: Network) -> LocalProvider:
-    """Her provider, once she is registered there, and loops come back."""
+    """Alice's provider, once she is registered there and the loss is known from her loops."""
     wait_until(lambda: status(alice)["loss"] is not None)
     key = alice.client._session._known().node.public_key
     return next(node for node in network.providers if node.identity.public_key == key)
@@ -166,7 +170,7 @@ def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
         busy.setattr(other, "_answer", lambda request: b"\0")
         busy.setattr(provider, "_answer", lambda request: b"\0")
         wait_until(lambda: is_left(alice, provider))
-        alice.client._session.patience = PATIENCE  # the other one is waited for
+        alice.client._session.patience = PATIENCE  # so that the client stays with the other one
         alice.send(alice.address, b"to myself")
         sent = status(alice)["loops_sent"]
         wait_until(lambda: status(alice)["loops_sent"] > sent + 20, "its turn")
@@ -230,11 +234,11 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
     assert not is_left(alice, provider)
 
 
-# ---- a provider that steers
+# ---- a provider that drops packets in order to choose the mixnode before it
 
 
 class Steering:
-    """A provider that drops what one node of the last layer brings, and what the nodes saw."""
+    """A provider that drops what the mixnode `victim` brings; `counts` is what each node got."""
 
     def __init__(self) -> None:
         self.victim: NodeAddress | None = None
@@ -263,7 +267,12 @@ def test_a_provider_does_not_choose_the_node_before_it(
     before = steering.counts.copy()
     wait_until(lambda: (steering.counts - before).total() > 3000)
     now = steering.counts - before
-    assert now[good] > 0.38 * (now[good] + now[other]), "0.45 is expected"
+    # One packet in ten may leave the suspect out (nym.health), and half of the others pass it. So
+    # 0.45 is expected, and the rest is for chance.
+    assert now[good] > 0.38 * (now[good] + now[other]), (
+        f"the provider's victim gets too little of its layer's traffic: {now[good]} packets, "
+        f"while the other mixnode gets {now[other]}"
+    )
 
 
 # ---- strangers that flood
@@ -278,7 +287,8 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
     take = provider._inboxes.take
 
     def take_any(client: bytes, most: int) -> list[bytes]:
-        shuffle(provider._inboxes._messages.get(client, deque()))  # as a published one
+        # Published providers hand messages over in no particular order.
+        shuffle(provider._inboxes._messages.get(client, deque()))
         return take(client, most)
 
     monkeypatch.setattr(provider._inboxes, "take", take_any)
@@ -293,12 +303,12 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
         alice.send(bob.address, b"%d" % i)
     wait_until(lambda: status(alice)["outbox"] == 0, "the end of all messages")
     assert len(set(bob.receive(10))) == 10
-    assert status(alice)["backlog"], "the flood went on"
+    assert status(alice)["backlog"], "the flood ended too early to test anything"
     assert not stranger.dead
 
 
 def flood(network: Network, address: bytes) -> None:
-    """Send packets from nobody, forty a second, each through the whole network."""
+    """Send packets without a sender through the network to a client, forty per second, for ever."""
     layers = [[Mix(node.address, node.identity.public_key)] for node in network.mixnodes]
     provider = network.providers[0]
     node = ProviderNode(
