@@ -1,4 +1,7 @@
-"""HTTP as a directory speaks it, over real sockets: answers, redirects, proxies, secrets."""
+"""The HTTP client for directories: answers, redirects, proxies, and what requests give away.
+
+Servers on real sockets answer whatever a test wants them to.
+"""
 
 import os
 import socket
@@ -20,7 +23,10 @@ Location = Callable[[str], str]
 
 @contextmanager
 def redirecting(status: str, location: Location) -> Iterator[tuple[str, list[str]]]:
-    """A server that redirects `/from` to what `location` makes of its own URL; what was asked."""
+    """A server that redirects `/from` to `location(its URL)`.
+
+    Gives (its URL, the requests that it got: method, path and credentials).
+    """
     asked: list[str] = []
 
     def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -195,7 +201,7 @@ def test_certificates_that_are_named_and_not_there_are_said(
 
 
 def test_requests_tell_nothing_of_the_machine() -> None:
-    """Neither versions, nor which compressions happen to be installed."""
+    """Headers must not show versions, nor which compressions happen to be installed."""
     asked: list[bytes] = []
 
     def serve(connection: socket.socket) -> None:

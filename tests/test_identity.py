@@ -1,4 +1,7 @@
-"""Keys and their files."""
+"""Keys and their files: formats, damage, rights, and races with other processes.
+
+Files of the published client are compared byte for byte. Tests as root act as another user.
+"""
 
 import codecs
 import os
@@ -30,7 +33,7 @@ L = 2**252 + 27742317777372353535851937790883648493
 
 
 def published(folder: Path) -> Path:
-    """A folder as the published client leaves it."""
+    """Make a folder as the published client leaves it, whose files others can read."""
     folder.mkdir()
     for name in (PRIVATE_FILE, PUBLIC_FILE):
         (folder / name).write_bytes((VECTORS / f"identity_{name}").read_bytes())
@@ -84,7 +87,7 @@ def test_keys_that_an_editor_saved_are_read(tmp_path: Path, mark: bytes, end: by
     assert load_identity(folder) == before
 
 
-USER = 12345  # somebody else, who is nobody on this machine
+USER = 12345  # a user other than root that doesn't exist on this machine
 AS_USER = f"""
 import os, sys
 from pathlib import Path
@@ -101,7 +104,7 @@ except IdentityError as error:
 
 
 def said(what: str, folder: Path, *, warns: bool = False) -> str:
-    """How a call ends for another user, or what it warns of."""
+    """What a call, made as USER, prints: the text of its error, or with `warns`, its warnings."""
     ran = subprocess.run(
         [sys.executable, "-c", AS_USER, what, str(folder)],
         capture_output=True,
@@ -121,7 +124,7 @@ def test_folders_of_others_are_errors_with_a_name(anyone: Path) -> None:
     os.chown(folder, USER, USER)
     os.chown(folder / PRIVATE_FILE, 4321, 4321)
     assert f"{PRIVATE_FILE} belongs to another user (4321)" in said("load_identity(folder)", folder)
-    os.chown(folder / PRIVATE_FILE, 0, 0)  # as secrets are mounted into containers
+    os.chown(folder / PRIVATE_FILE, 0, 0)  # containers mount secrets like this
     refused = said("load_identity(folder)", folder)
     assert f"other users can use {folder}, and this user can't change that" in refused
     assert f"chmod -R go= {folder}: Operation not permitted" in refused
@@ -162,7 +165,7 @@ def test_parents_that_others_can_write_to_are_said(anyone: Path) -> None:
     (home / "made").rename(folder)
     for path in (home, folder.parent, folder, *folder.iterdir()):
         os.chown(path, USER, USER)
-    anyone.chmod(0o1777)  # as /tmp is: others can't rename what isn't theirs
+    anyone.chmod(0o1777)  # like /tmp: everybody may write, but rename only their own files
     home.chmod(0o755)
     assert said("load_identity(folder)", folder, warns=True).count("the place of") == 0
     for path, mode in ((home, 0o777), (home, 0o772), (folder.parent, 0o777)):
@@ -180,7 +183,7 @@ def test_parents_that_others_can_write_to_are_said(anyone: Path) -> None:
 
 @pytest.fixture
 def anyone() -> Iterator[Path]:
-    """A folder that every user finds."""
+    """A folder that every user can reach; pytest's own folders are closed to others."""
     with TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o777)
         yield Path(name)
@@ -189,7 +192,7 @@ def anyone() -> Iterator[Path]:
 def test_a_private_key_that_is_interrupted_never_meets_another_public_one(tmp_path: Path) -> None:
     folder = published(tmp_path / "alice")
     (folder / PRIVATE_FILE).unlink()
-    (folder / PRIVATE_FILE).mkdir()  # can't be written over
+    (folder / PRIVATE_FILE).mkdir()  # a file can't replace a folder, so writing fails here
     with pytest.raises(IdentityError, match="keys can't be written"):
         save_identity(generate_identity(), folder)
     assert not (folder / PUBLIC_FILE).exists()
@@ -267,7 +270,7 @@ def test_a_public_key_that_is_made_anew_replaces_none_that_came_meanwhile(
 
     def written_late(*arguments: Any, **more: Any) -> None:
         monkeypatch.undo()
-        save_identity(new, folder)  # another process does that in this instant
+        save_identity(new, folder)  # as if another process did so at this moment
         files.write_file(*arguments, **more)
 
     monkeypatch.setattr("nym.identity.write_file", written_late)

@@ -1,4 +1,7 @@
-"""`init`: beside others, beside a client that runs, and over what was there."""
+"""`init`: several at once, while the client runs, and where there are keys or messages already.
+
+Every test runs the program in processes of its own. No keys and no messages may ever be lost.
+"""
 
 import signal
 import time
@@ -17,7 +20,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture
 def alice(tmp_path: Path) -> Path:
-    """The folder of a client that was made."""
+    """The folder of a client that `init` has made."""
     assert run_program(tmp_path, "init", "--id", "alice", "--directory", NOWHERE)[0] == 0
     return tmp_path / "nym" / "clients" / "alice"
 
@@ -31,16 +34,16 @@ def address_of(program: Program) -> str:
 
 
 def run_for_a_moment(home: Path) -> tuple[str, str]:
-    """The address that the client says it has, and what it logs."""
+    """Start the client and stop it; return the address that it prints, and its log."""
     with start(home) as client:
         address = address_of(client)
         code, _, log = client.end(signal.SIGTERM)
-    assert code == 0, log
+    assert code == 0, f"the client ended with {code}: {log}"
     return address, log
 
 
 def kept(folder: Path, name: str) -> Path:
-    """The one file that was set aside under this name."""
+    """The one file of this name that was set aside, with a suffix."""
     (path,) = (p for p in folder.glob(f"{name}.*") if not p.name.endswith(("-wal", "-shm")))
     return path
 
@@ -76,7 +79,7 @@ def test_the_messages_of_replaced_keys_are_kept_and_can_be_brought_back(
     with start(tmp_path) as client:
         old = address_of(client)
         assert run_program(tmp_path, "send", "--id", "alice", old, str(alice / PUBLIC_FILE))[0] == 0
-        client.process.kill()  # so that a part of it is in the log beside it
+        client.process.kill()  # then part of the database is in its write-ahead log, another file
     code, out, _ = run_program(tmp_path, "init", "--id", "alice", "--force")
     assert code == 0
     for name in (FILE, PRIVATE_FILE):
@@ -150,7 +153,8 @@ def test_one_that_is_killed_leaves_a_client_or_none_and_all_that_was_there(
     takes = time.monotonic() - began
     for part in range(8):
         with Program(tmp_path, "init", "--id", "alice", "--force") as init:
-            time.sleep(takes * (0.6 + part * 0.05))  # wherever this hits, what follows holds
+            # The later part of its run, in which it writes. Wherever the kill hits, the rest holds.
+            time.sleep(takes * (0.6 + part * 0.05))
             init.process.kill()
         if (alice / PRIVATE_FILE).exists():
             load_identity(alice)

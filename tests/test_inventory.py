@@ -1,6 +1,6 @@
-"""What the build writes beside the program: a list of what is in it, all licences, sums.
+"""What the build writes beside the program: the list of its parts, their licences, and sums.
 
-Only for what is built: NYM_CLIENT names the program.
+Only for a built program: these tests are skipped unless NYM_CLIENT names one.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ def inventory() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def components(inventory: dict[str, Any]) -> list[dict[str, Any]]:
-    """Our own, then all others."""
+    """All components in the list; the program itself comes first."""
     return [inventory["metadata"]["component"], *inventory["components"]]
 
 
 def source(component: dict[str, Any]) -> str:
-    """The name of what a package of the system is made of, any other's own."""
+    """The name of the source package, for a package of the system; else the component's name."""
     for entry in component.get("properties", []):
         if entry["name"].endswith(":source"):
             return re.sub(r"-\d+$", "", entry["value"])
@@ -90,7 +90,7 @@ def test_every_part_has_a_licence_and_an_address(components: list[dict[str, Any]
     for part in components:
         (licence,) = part["licenses"]
         known = licence.get("expression") or licence["license"].get("id")
-        assert known, f"SPDX knows no licence like this: {part}"
+        assert known, f"this part's licence isn't an identifier of SPDX: {part}"
         assert part["purl"].startswith(("pkg:pypi/", "pkg:deb/", "pkg:generic/"))
 
 
@@ -118,4 +118,6 @@ def test_every_part_has_its_texts(components: list[dict[str, Any]]) -> None:
 def test_texts_that_are_referred_to_are_there() -> None:
     page = (FILE.parent / "LICENSES.txt").read_text()
     for path in re.findall(r"/usr/share/common-licenses/[\w.-]*\w", page):
-        assert re.search(rf"^{re.escape(path)}$", page, re.MULTILINE), path
+        assert re.search(rf"^{re.escape(path)}$", page, re.MULTILINE), (
+            f"LICENSES.txt refers to {path}, but doesn't contain it"
+        )

@@ -1,4 +1,7 @@
-"""Which of a directory's records count."""
+"""Which of a directory's records count, and which are left out, for which reason.
+
+Records are judged without I/O: each test makes its own, and says which nodes the client knew.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -37,7 +40,10 @@ def provider(number: int, clients: tuple[bytes, ...] = (), version: str = "0.4.1
 def judged(
     records: Records, rules: Rules = HERE, known: Iterable[Standing | list[Standing]] = ()
 ) -> Judgement:
-    """`known` are nodes, or those that were known together, the first ones first."""
+    """Judge the records. `known` are the nodes that the client knows, the oldest first.
+
+    A list in `known` has nodes that the client has known for equally long.
+    """
     numeric = {host: parse_numeric(host) for host in hosts(records, rules)}
     since = {
         node: float(number)
@@ -222,9 +228,9 @@ def test_a_node_that_was_known_keeps_its_key_and_its_place() -> None:
     judgement = judged(forged, known=[standing(ours)])
     assert list(judgement.nodes.values()) == [ours]
     assert list(judgement.left_out.values()) == [4]
-    # Nobody knows better at first sight.
+    # A client that knew none of these records can't tell which are true, so it uses none.
     assert not judged(forged).nodes
-    # What is left out already costs nobody else its place.
+    # A record that is left out takes no place away from others. At first sight, it does.
     new = mixnode(3, 1, port=99)
     kept = judged(Records((ours, elsewhere, new)), known=[standing(ours)])
     assert list(kept.nodes.values()) == [ours, new]
@@ -279,7 +285,7 @@ def test_which_of_too_many_new_nodes_are_used_differs_from_client_to_client() ->
     assert judge(records, addresses, HERE, {}, b"1").nodes.keys() == here
 
 
-# Few keys, places and layers, so that records meet.
+# Few keys, places and layers, so that random records often contradict one another.
 KEYS = st.integers(1, 5).map(key)
 PLACES = st.integers(1, 5).map(lambda port: f"127.0.0.1:{port}")
 MIXNODES = st.builds(MixNode, PLACES, KEYS, st.integers(1, 4), st.just("0.4.0"))

@@ -1,6 +1,7 @@
-"""The one file takes no more than docs/one-file.md says, and a tenth; where NYM_CLIENT names it.
+"""The one file keeps to the limits in docs/one-file.md: its size, its start, and its memory.
 
-To be run alone: what else runs at the time makes starts slow.
+A tenth more than the document says is accepted. The tests are skipped unless NYM_CLIENT names the
+file. Run them alone, because anything else that runs makes starts slow.
 """
 
 import json
@@ -14,13 +15,13 @@ from tests.harness import FILE, Program, for_one_file, run_program, wait_until
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "one-file.md"
 TO_SPARE = 1.1
-LOOPS = 10  # that came back, until a client counts as idle
+LOOPS = 10  # loops that must have come back before the memory of the idle client is measured
 
 pytestmark = for_one_file
 
 
 def limit(what: str) -> float:
-    """What the document says is the most."""
+    """The limit that the document's table gives, and a tenth more."""
     lines = re.findall(r"^\| (.+?) \| ([\d.]+) \| [\d.]+ \|$", DOCUMENT.read_text(), re.MULTILINE)
     most = {name.replace("`", ""): float(number) for name, number in lines}
     return most[what] * TO_SPARE
@@ -33,7 +34,7 @@ def test_its_size() -> None:
 def test_how_long_it_takes_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "PROGRAM", FILE)
     for row in start.run():
-        assert row.ratio < limit(row.what), row
+        assert row.ratio < limit(row.what), f"the start is slower than the document says: {row}"
 
 
 def test_the_memory_of_an_idle_client(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where servers listen, and what is said when they can't."""
+"""Servers that listen on UNIX sockets and TCP ports, and the errors that say why they can't."""
 
 import os
 import socket

@@ -1,4 +1,7 @@
-"""localhost is this machine: what is asked of the system, and what isn't."""
+"""The resolver answers for localhost itself, and leaves all other names to the system.
+
+Otherwise a name server or a file of the system could say that localhost is another machine.
+"""
 
 import socket
 from typing import Any

@@ -1,4 +1,4 @@
-"""The local network, as a published client or node would meet it."""
+"""The local network, as published clients and nodes would see it: directory, mixnodes, provider."""
 
 import errno
 import itertools
@@ -244,7 +244,7 @@ def test_a_mixnode_waits_the_delay_then_answers_and_others_do_not_wait(network: 
     )
     assert [name for name, _ in finished] == ["once", "twice"]
     assert finished[0][1] >= 0.1
-    assert finished[1][1] >= 0.6  # one after the other, on one connection
+    assert finished[1][1] >= 0.6  # packets on one connection are delayed one after the other
 
 
 def test_a_mixnode_reports_what_it_did(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,10 @@ def test_a_new_client_is_in_the_directory_before_the_next_presence_is_due(
 
 
 def test_a_published_client_finds_all_paths_alive() -> None:
-    """Its health check: two packets without delays along every path, then pulls."""
+    """The published client's health check sends two packets without delays along every path.
+
+    Then it pulls, and expects all of them.
+    """
     wide = Network(width=2)
     wide.start()
     try:
@@ -372,7 +375,7 @@ def directory() -> Iterator[str]:
 
 
 def put_packet(provider: LocalProvider, message: bytes) -> bytes:
-    """What it answers to a packet with this message."""
+    """Send a packet with this message to the provider, and return the answer."""
     hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
     with socket.create_connection(provider.address, timeout=PATIENCE) as connection:
         connection.sendall(create_packet(message, [hop], CLIENT))
@@ -412,7 +415,7 @@ def test_an_inbox_that_cannot_be_read_now_loses_nothing(tmp_path: Path) -> None:
             inboxes.take(CLIENT, 3)
         with pytest.raises(DescriptorsError):
             inboxes.put(CLIENT, b"refused")
-    next(tmp_path.glob("*/*")).unlink()  # what somebody else has deleted holds up nothing
+    next(tmp_path.glob("*/*")).unlink()  # a file that somebody else deletes doesn't stop the rest
     assert len(inboxes.take(CLIENT, 3)) == 2
     assert FolderInboxes(tmp_path).take(CLIENT, 3) == []
 
@@ -446,7 +449,7 @@ def test_a_directory_that_cannot_accept_waits_and_goes_on(
         connection.settimeout(PATIENCE)
         with without_descriptors():
             connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
-            gevent.sleep(0.3)  # it tries three times
+            gevent.sleep(0.3)  # long enough for three attempts to accept the connection
         connection.sendall(b"GET /api/healthcheck HTTP/1.0\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
     assert "Traceback" not in capfd.readouterr().err

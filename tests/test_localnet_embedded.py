@@ -1,4 +1,4 @@
-"""The network inside a client."""
+"""The embedded network: when a client starts it, and when it must not."""
 
 import shutil
 import subprocess
@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_used_is_said_once(
 
 
 class Alone(Program):
-    """A program on a machine where nothing else listens."""
+    """The program in a network namespace, where nothing else listens on the default port."""
 
     command = (
         *("unshare", "--map-root-user", "--net", sys.executable, "-c"),
@@ -80,7 +80,7 @@ def test_it_comes_only_where_no_directory_was_named(
     by_option = option if named_by == "an option" else []
     with Alone(tmp_path, "tcpsocket", "--id", "alice", "--port", "0", *by_option) as client:
         line = client.logged(r"directory: .*|a local network runs inside")[0]
-    assert line.startswith("a local network") is is_started, line
+    assert line.startswith("a local network") is is_started, f"the client logged: {line}"
     shown = run_program(tmp_path, "config", "show", "--id", "alice")[1].splitlines()
     (directory,) = (line for line in shown if line.startswith("client.directory"))
     is_in_file = named_by in ("init", "config set")

@@ -1,4 +1,7 @@
-"""The log, and what it says of errors that nobody foresaw, in processes of their own."""
+"""The log: other people's texts made harmless, and reports of unforeseen errors.
+
+Each test runs a script in a process of its own, because the log is set up once per process.
+"""
 
 import json
 import re
@@ -33,7 +36,7 @@ HOSTILE = r'"\x1b[31m%s\n2020-01-01 00:00:00 INFO forged \u202e\x9b", "red\r\nli
 
 
 def run_python(home: Path, script: str, **environment: str) -> str:
-    """What it says on standard error."""
+    """Run the script after BEGIN in a process of its own; return its standard error."""
     ran = subprocess.run(
         [sys.executable, "-c", BEGIN + script],
         env={"XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(ROOT), **environment},

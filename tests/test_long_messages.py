@@ -1,6 +1,7 @@
-"""Long messages hold up nobody: however long they are, no piece of work on them is.
+"""Long messages don't hold up the event loop: all work on them is done in short pieces.
 
-The application is a process of its own, whose work isn't the client's.
+The longest hold is measured (tests/hub.py) while an application sends or receives 16 MiB. The
+application is a process of its own, so that its work isn't counted as the client's.
 """
 
 import os
@@ -74,14 +75,14 @@ def served() -> Iterator[Served]:
 
 
 def application(served: Served, what: str, message: bytes = b"") -> str:
-    """What an application prints that does so."""
+    """Run APPLICATION with this task and input, and return what it prints."""
     assert isinstance(served.place, int)
     arguments = ["127.0.0.1", str(served.place), what, encode_base58(OTHER)]
     return beside(run_application, arguments, message)
 
 
 def run_application(arguments: list[str], message: bytes) -> str:
-    # A file, not a pipe: what feeds a pipe would take turns with the hub.
+    # The input is a file. A pipe would be fed by this process, whose work would count, too.
     with TemporaryFile() as file:
         file.write(message)
         file.seek(0)

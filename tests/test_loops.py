@@ -1,4 +1,8 @@
-"""What loops say of the way through the network, with every kind of provider, in simulated time."""
+"""What the client concludes from its loops: the loss, outages, and whether anything comes back.
+
+The network and the provider are simulated (tests/simulation.py), with every order in which a
+provider may hand messages over. So the true loss is known.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -37,7 +41,7 @@ def test_what_waits_at_the_provider_is_neither_lost_nor_back(order: str) -> None
     way = Way(order=order)
     way.loss = 0.1
     way.run(200.0)
-    way.others = 40.0  # more than is pulled
+    way.others = 40.0  # messages per second, far more than are pulled
     for _ in range(20):
         way.run(5.0)
         assert way.outlook.loss == pytest.approx(0.1, abs=0.06)
@@ -67,7 +71,7 @@ def test_where_no_order_is_kept_not_to_know_has_a_bound(order: str) -> None:
     assert way.outlook.loss is None
     way.run(10.0)
     assert way.outlook == Outlook(is_dead=False, loss=1.0)
-    assert way.loops.loss(way.now) is None, "that is no knowledge"
+    assert way.loops.loss(way.now) is None, "a loss is reported as known, but nothing is known"
 
 
 def test_a_loss_that_was_known_is_reckoned_with_for_a_while() -> None:
@@ -123,7 +127,7 @@ def test_what_came_back_in_an_outage_does_not_count_either() -> None:
         if i % 2 or i >= 100:
             loops.returned(b"%d" % i, float(i))
         loops.pulled(float(i), is_drained=True)
-    loops.unserved(100.0)  # so the second hundred, all of which are back, are void
+    loops.unserved(100.0)  # loops from then on are void: the second hundred, which all came back
     assert loops.loss(200.0) == pytest.approx(0.5, abs=0.04)
 
 
@@ -151,7 +155,7 @@ def test_loops_through_a_node_that_is_gone_say_nothing() -> None:
     assert loops.loss(100.0) == 0.0
 
 
-# ---- a way on which nothing comes back
+# ---- a network from which nothing comes back
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.1, 0.5])
@@ -178,14 +182,15 @@ def test_what_is_lost_while_messages_wait_is_not_held_against_the_network() -> N
     way.is_cut = False
     way.run(20.0)
     assert way.outlook.loss is not None
-    # Those that left before it was noticed are: messages left then, too.
+    # Only the loops that left before the outage was noticed count. They must, because messages
+    # left at the same time.
     assert 0 < way.outlook.loss < 4 * (PATIENCE + USUALLY) / RECENT
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_behind_a_backlog_no_way_is_called_dead(order: str) -> None:
     way = Way(order=order)
-    way._waiting = [(0.0, None)] * 5000  # what came while the client didn't run
+    way._waiting = [(0.0, None)] * 5000  # messages that came while the client didn't run
     for _ in range(500):
         way.run(1.0)
         assert not way.outlook.is_dead
@@ -199,7 +204,7 @@ def test_a_lossy_network_is_not_dead() -> None:
         assert not way.outlook.is_dead
 
 
-# ---- whether what left at a moment was carried
+# ---- whether a packet that left at a given moment was carried
 
 
 def carried(way: Way, moments: Iterable[float]) -> list[bool | None]:
@@ -284,7 +289,7 @@ def test_a_backlog_without_any_loop_is_feigned_after_an_hour() -> None:
         assert loops.loses(0.9, float(second)) == (second > LONGEST_BACKLOG)
 
 
-# ---- bookkeeping
+# ---- what is remembered
 
 
 def fill(loops: Loops, names: Sequence[int], at: float) -> None:

@@ -1,4 +1,4 @@
-"""The manual page: made of the commands' own texts, and whole."""
+"""The manual page is made from the descriptions of the commands, and leaves nothing out."""
 
 import re
 import shutil
@@ -17,14 +17,16 @@ PAGE = Path(__file__).parent.parent / "docs" / "nym-client.1"
 
 
 def plain() -> str:
-    """Its text, without what roff does to characters."""
+    """The page's source, with roff's escapes replaced by the characters that they stand for."""
     return (
         page().replace("\\-", "-").replace("\\(ti", "~").replace("\\(aq", "'").replace("\\e", "\\")
     )
 
 
 def test_the_page_is_what_the_texts_make() -> None:
-    assert PAGE.read_text() == page(), "make it anew: python -m nym.cli.manual > docs/nym-client.1"
+    assert PAGE.read_text() == page(), (
+        "the manual page is out of date; make it: python -m nym.cli.manual > docs/nym-client.1"
+    )
 
 
 def test_every_command_option_and_example_is_in_it() -> None:
@@ -35,7 +37,9 @@ def test_every_command_option_and_example_is_in_it() -> None:
         assert f"{command.usage}\n" in section
         names = [option.name for option in command.options if option != HELP]
         for name in [*names, *(argument.name for argument in command.arguments)]:
-            assert re.search(rf"^\.B .*{name}\b.*\n\w", section, re.MULTILINE), name
+            assert re.search(rf"^\.B .*{name}\b.*\n\w", section, re.MULTILINE), (
+                f"the section of {command.name} doesn't explain {name}"
+            )
         for example in command.examples:
             assert f"  {example}\n" in section
 

@@ -1,8 +1,8 @@
-"""What the mixnet's own programs say, said to a local socket: it changes nothing there.
+"""Packets and requests of the mix network that reach a local socket must change nothing there.
 
-A directory can name this machine as a node or a provider, so that clients send packets and pulls
-here; and a mixnode on this machine forwards what strangers made to where they say. Of a packet, a
-stranger can choose everything but its first 32 bytes, and of these a few, by trying.
+A directory can list this machine as a node or a provider, so that clients send packets and pulls
+here. A mixnode on this machine forwards strangers' packets to any place that they name. A stranger
+can choose all bytes of a packet except the first 32, and a few of those by trying many packets.
 """
 
 import os
@@ -42,7 +42,7 @@ def packet(chance: random.Random) -> bytes:
 
 
 def chosen(begin: bytes, rest: bytes) -> Callable[[random.Random], bytes]:
-    """A packet of which a stranger has chosen all but 32 bytes, and the first of these."""
+    """Packets as a stranger can make them: `begin` found by trying, `rest` chosen after byte 32."""
 
     def make(chance: random.Random) -> bytes:
         head = (begin + chance.randbytes(32))[:32]
@@ -51,7 +51,8 @@ def chosen(begin: bytes, rest: bytes) -> Callable[[random.Random], bytes]:
     return make
 
 
-# A frame that ends with the first 32 bytes: a send without a recipient, which ends no connection.
+# The begin of a frame that takes the rest of the first 32 bytes: a send without a valid recipient.
+# Such a request is answered with an error, and the connection goes on to what follows.
 SEND = b"\x3e\x12\x1d\x0a\x1b"
 
 KINDS: dict[str, Callable[[random.Random], bytes]] = {

@@ -1,6 +1,7 @@
-"""The one file, where NYM_CLIENT names it: what it needs, what it leaves, how it ends.
+"""The one file: what it needs from a system, what it leaves behind, and how it ends.
 
-What is not about the file as such is tested by everything else with NYM_CLIENT.
+These tests are skipped unless NYM_CLIENT names the file. They are about the file as such. What the
+program does is tested by all other tests, which use NYM_CLIENT, too.
 """
 
 import ctypes
@@ -25,15 +26,15 @@ from tests.harness import FILE, PATIENCE, Program, for_one_file, wait_until
 
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
 PRIVATE_MOUNTS = str(Path(__file__).with_name("private-mounts"))
-EVERY = 1 << 16  # bytes, a hundred are damaged
-MOMENTS = 13  # of the start, for each signal
+EVERY = 1 << 16  # a hundred bytes are damaged in each stretch of this length
+MOMENTS = 13  # moments during the start at which each signal is sent
 
 pytestmark = for_one_file
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts folders")
 
 
 class OneFile(Program):
-    """Without what PROGRAM may put around it."""
+    """The file itself, without the launcher that PROGRAM may put in front of it."""
 
     command = (str(FILE),)
 
@@ -45,7 +46,7 @@ def run(home: Path, *arguments: str, **how: object) -> tuple[int, str, str]:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, str]:
-    """An environment whose every folder for temporary files is an own one."""
+    """Environment variables that name a new, empty folder for every kind of temporary file."""
     names = {"HOME": "home", "TMPDIR": "tmp", "XDG_RUNTIME_DIR": "run"}
     for folder in names.values():
         (tmp_path / folder).mkdir()
@@ -53,7 +54,7 @@ def folders(tmp_path: Path) -> dict[str, str]:
 
 
 def left(folders: dict[str, str]) -> list[Path]:
-    """What is in them."""
+    """All files that are in these folders."""
     return [path for folder in folders.values() for path in Path(folder).rglob("*")]
 
 
@@ -65,7 +66,7 @@ def test_it_is_static() -> None:
         *struct.unpack_from("<HH", head, 54),
     )
     kinds = [struct.unpack_from("<I", head, offset + size * i)[0] for i in range(count)]
-    interpreter = 3  # PT_INTERP
+    interpreter = 3  # PT_INTERP: the segment that names a dynamic linker
     assert 1 in kinds
     assert interpreter not in kinds
 
@@ -86,17 +87,18 @@ def test_nothing_is_left_whenever_it_is_ended(
             environment=folders,
             start_new_session=True,
         ) as program:
-            # The one wait for seconds: the moments are what is tried.
+            # This test waits for seconds, because it is about moments: the signal has to come at
+            # any point of the start.
             time.sleep(duration * 1.2 * (moment + random.random()) / MOMENTS)
             program.process.send_signal(number)
-            if number == signal.SIGHUP:  # which may have been a reload
+            if number == signal.SIGHUP:  # a client that has started takes it as a reload
                 program.process.send_signal(signal.SIGTERM)
             code, _, err = program.end()
         assert "Traceback" not in err
         assert code in (0, 128 + number, -number, -signal.SIGTERM)
         assert not is_running(program.process.pid)
         assert left(folders) == []
-    assert run(tmp_path, "tcpsocket", "--id", "nobody")[0] == 5  # nothing holds the next one up
+    assert run(tmp_path, "tcpsocket", "--id", "nobody")[0] == 5  # the next start isn't held up
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -119,7 +121,7 @@ def test_nothing_is_left_of_a_demo_whenever_it_is_ended(
 
 
 def is_running(group: int) -> bool:
-    """Whether any process of a group is."""
+    """Whether any process of the group is still running."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -146,8 +148,12 @@ MEMFD_CREATE, CLONE3 = 319, 435
 
 
 def refuse(system_call: int, error: int = errno.EPERM) -> None:
-    """For a process about to start: an error is what it gets, as from a strict profile."""
-    load, jump, ret = 0x20, 0x15, 0x06  # BPF: of the data, if equal, and
+    """Called in a process that is about to start: one system call fails with this error in it.
+
+    Strict seccomp profiles of containers do this.
+    """
+    # Instructions of BPF: load a word of the data, jump if it is equal, and return.
+    load, jump, ret = 0x20, 0x15, 0x06
     allow, deny = 0x7FFF0000, 0x00050000 | error
     program = b"".join(
         struct.pack("<HBBI", *line)
@@ -179,7 +185,7 @@ def test_a_folder_will_do_where_memory_takes_no_files(
     assert left(folders) == []
 
 
-# Calls of the start that it can do without.
+# System calls that the start makes, but that it can do without; by their numbers on x86-64.
 DISPENSABLE = {
     "access": 21,
     "madvise": 28,
@@ -199,7 +205,7 @@ def test_it_starts_where_a_system_call_is_refused(tmp_path: Path, call: int, err
 
 
 def few_files(limit: int) -> None:
-    """For a process about to start."""
+    """Called in a process that is about to start: limit the descriptors that it may have."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
@@ -211,7 +217,7 @@ def test_too_few_descriptors_are_a_line(tmp_path: Path, limit: int) -> None:
 
 
 def in_namespace(commands: str) -> tuple[str, ...]:
-    """What runs a program after commands that nobody else notices."""
+    """A command line that runs the file after shell commands, in a mount namespace of its own."""
     return (PRIVATE_MOUNTS, "sh", "-c", f'set -e; {commands}; exec "$0" "$@"', str(FILE))
 
 
@@ -263,7 +269,7 @@ def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
     for options in ("noexec", "ro"):
 
         class Mounted(Program):
-            # By a descriptor, lest the file itself is in /tmp.
+            # The file is opened first, because it may be in /tmp, which the mount hides.
             command = (
                 *(PRIVATE_MOUNTS, "bash", "-c"),
                 f'exec 9< "$0" && mount -t tmpfs -o {options} none /tmp && '
@@ -294,7 +300,7 @@ def test_what_a_machine_has_for_its_own_programs_is_not_read(tmp_path: Path) -> 
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    os.mkfifo(tmp_path / "pyvenv.cfg")  # to read it would hang
+    os.mkfifo(tmp_path / "pyvenv.cfg")  # a program that reads this would hang
     shutil.copy(FILE, tmp_path / "nym-client")
     for name in ("proc", "dev", "tmp"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,8 @@
-"""Busy is not broken, and broken is noticed: clients of networks that do too much, or nothing."""
+"""Clients of networks that are flooded, or partly dead: a busy network is not taken for a dead one.
+
+When nothing comes through, messages wait, and the status says why. Losses during an outage don't
+count as losses of the network.
+"""
 
 import json
 import logging
@@ -43,7 +47,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 class Layer:
-    """Mixnodes that drop what they are told to."""
+    """A trace for a network; nodes in `dropping` drop every packet."""
 
     def __init__(self) -> None:
         self.dropping: set[NodeAddress] = set()
@@ -63,7 +67,7 @@ def knows_the_loss(application: Application) -> bool:
 
 
 class Restarted:
-    """A network's provider that is stopped, until it is started again at the same place."""
+    """Stops the network's only provider; `start` starts it again at the same place."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -72,8 +76,12 @@ class Restarted:
         self._provider.stop()
 
     def start(self, identity: Identity | None = None) -> None:
-        """With its messages, and, as those of 0.4 have, with another key, if one is given."""
-        if identity:  # which gets the place when the record with the old one has ended
+        """Start the provider again, with its messages, and with this key, if one is given.
+
+        Providers of 0.4 have a new key after each start.
+        """
+        # The directory doesn't list another key at a place before the old record has ended.
+        if identity:
             url = self._network.url
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         before = self._provider
@@ -90,8 +98,8 @@ def test_a_client_that_gets_more_than_it_pulls_is_busy_and_its_own_messages_end(
     run_program(tmp_path, "init", "--id", "bob", "--directory", network.url)
     folder = tmp_path / "nym" / "clients" / "bob"
     settings = (folder / "config.toml").read_text()
-    # At the default rates, but for the delays; pulls bring little more than one's own loops, so
-    # that a flood is one on any machine.
+    # The default rates, but shorter delays, and so few pulls that they bring little more than the
+    # client's own loops. So alice can flood bob on any machine, however slow.
     settings = re.sub("average_packet_delay = .*", "average_packet_delay = 0.01", settings)
     settings = re.sub("fetch_message_delay = .*", "fetch_message_delay = 1.0", settings)
     (folder / "config.toml").write_text(settings)
@@ -154,7 +162,7 @@ def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
     layer.dropping = {node.address for node in network.mixnodes if node.layer == 2}
     began = time.monotonic()
     with alice.lines() as lines:
-        for i in range(10):  # before anybody can know
+        for i in range(10):  # these leave before alice can know that the network is dead
             lines.send(bob.address, b"early %d" % i)
         wait_until(lambda: status(alice)["state"] == "waiting_for_network")
         told = status(alice)
@@ -164,12 +172,12 @@ def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
             lines.send(bob.address, b"late %d" % i)
         before = status(alice)["packets_real"]
         wait_until(lambda: status(alice)["loops_sent"] > told["loops_sent"] + 200)
-        assert status(alice)["packets_real"] - before < 10, "messages wait"
+        assert status(alice)["packets_real"] - before < 10, "messages were sent into a dead network"
     layer.dropping = set()
     assert len(set(bob.receive(20))) == 20
     wait_until(lambda: status(alice)["state"] == "running")
     assert status(alice)["reason"] is None
-    assert caplog.text.count("no loop comes back") == 2, "once by each of the two clients"
+    assert caplog.text.count("no loop comes back") == 2, "each of the two clients logs it once"
     wait_until(lambda: caplog.text.count("packets come through again") == 2)
     assert status(alice)["state_seconds"] < time.monotonic() - began
 
@@ -195,7 +203,9 @@ def test_losses_while_the_provider_was_away_are_not_the_networks(
     assert set(alice.receive(50)) == messages
     wait_until(lambda: len(alice.client._outbox) == 0)
     assert status(alice)["loss"] < 0.01
-    assert status(alice)["packets_real"] - before < 60, "once each, and some of them again"
+    assert status(alice)["packets_real"] - before < 60, (
+        "50 messages took far more than 50 packets: losses during the outage still count"
+    )
 
 
 def test_after_a_provider_took_a_new_key_a_start_without_the_directory_knows_it(
@@ -227,7 +237,7 @@ def test_a_start_with_a_network_that_is_no_more_spends_no_message(
         identity = alice.identity
         wait_until(lambda: status(alice)["state"] == "running")
     network._directory.stop()
-    for node in network.mixnodes:  # the same places, other keys
+    for node in network.mixnodes:  # the places are the same, but nothing opens alice's packets
         node.identity = generate_identity()
     with Application(network.url, folder=tmp_path, identity=identity) as alice:
         alice.send(alice.address, b"hello")
