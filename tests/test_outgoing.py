@@ -1,4 +1,8 @@
-"""The two streams: what a packet carries can't be told from when, where and how slowly it goes."""
+"""The two streams: when and where a packet goes, and its delays, don't show what it carries.
+
+A node takes the packets over a real socket. The tests have the keys of all hops, so they can look
+at the delays and the contents.
+"""
 
 import os
 import socket
@@ -42,7 +46,7 @@ DELAY = 0.1
 
 
 class Setup:
-    """The sending half of a client, and a node of layer 1 that keeps what it gets."""
+    """The sending half of a client, and a network whose first hops are the given places."""
 
     def __init__(
         self, journal: Journal, first_hops: list[NodeAddress], *, is_sealed: bool = False
@@ -103,19 +107,19 @@ class Setup:
         return outgoing.id
 
     def lead_to(self, first_hop: NodeAddress) -> None:
-        """From now on packets leave by another node of layer 1."""
+        """From now on, packets leave by this first hop."""
         assert self.topology is not None
         first = (Mix(first_hop, MIXNODES[0].public_key),)
         self.topology = self.topology._replace(layers=(first, *self.topology.layers[1:]))
 
     def tick(self) -> None:
-        """Send a packet, and see what became of it."""
+        """Let the outgoing queue send one packet, and wait for its outcome."""
         self.queue.tick()
         self.sender._pool.join()
 
 
 class Node:
-    """Takes packets, and unwraps them for all hops."""
+    """A first hop that keeps the packets that it gets, and unwraps them for all hops."""
 
     def __init__(self) -> None:
         self.packets: list[bytes] = []
@@ -128,7 +132,7 @@ class Node:
 
 
 def unwrap(packet: bytes) -> tuple[list[int], Final]:
-    """(delays in nanoseconds, what the provider gets)."""
+    """Unwrap a packet hop by hop: (delays in nanoseconds, what the provider gets)."""
     delays = []
     for node in MIXNODES:
         forward = process_packet(packet, node.private_key)
@@ -222,7 +226,7 @@ def test_a_piece_that_was_refused_is_the_next_that_is_sent(
         setup.lead_to(address)
         for _ in range(3):
             setup.tick()
-        assert setup.queue.sent == 1, "once, and the rest is cover"
+        assert setup.queue.sent == 1, "the message must leave once; all other packets are cover"
         (_, final), *cover = node.unwrapped()
         assert len(cover) == 2
         content = Envelopes(OTHER_IDENTITY).open(final.message())
@@ -278,7 +282,7 @@ def test_stopping_gives_back_what_was_not_handed_over(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.sender.LONGEST_END", 0.05)
-    setup = Setup(journal, [NodeAddress("192.0.2.1", 9)])  # nobody answers there, ever
+    setup = Setup(journal, [NodeAddress("192.0.2.1", 9)])  # an address for documentation only
 
     def hang(*_: object) -> None:
         gevent.sleep(60)
@@ -299,7 +303,7 @@ def sealing(node: Node, journal: Journal) -> Iterator[Setup]:
 
 
 def sealed(node: Node, count: int, recipient: Identity = OTHER_IDENTITY) -> list[object]:
-    """What is in the first `count` packets, as far as `recipient` can open it."""
+    """Wait for `count` packets; return the contents of all those that `recipient` can open."""
     wait_until(lambda: len(node.packets) >= count)
     envelopes = [final.message() for _, final in node.unwrapped()]
     assert {len(envelope) for envelope in envelopes} == {975}
@@ -335,7 +339,7 @@ def test_acknowledgements_go_first_and_never_twice_in_a_row(sealing: Setup, node
     for i in range(3):
         run = Run(bytes([i]) * 16, 0, 0)
         sealing.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)
-        for _ in range(50):  # more than fit into one envelope
+        for _ in range(50):  # more runs than fit into one envelope
             more = Run(os.urandom(16), 0, 0)
             sealing.acknowledgements.add(OTHER, more, time.monotonic(), is_complete=True)
     for _ in range(3):
@@ -358,7 +362,7 @@ def test_only_the_recipient_can_acknowledge(sealing: Setup, node: Node) -> None:
     assert len(sealing.outbox) == 1
     sealing.deliveries.acknowledged(Acknowledgement((run,), OTHER), time.monotonic())
     assert len(sealing.outbox) == 0
-    sealed(node, 1)  # its packet is on its way, and taken, when nobody waits for it any more
+    sealed(node, 1)  # the packet is taken after its message has ended, which must do no harm
     assert len(sealing.outbox) == 0
 
 
@@ -368,7 +372,7 @@ def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None
     for _ in range(4):
         sealing.queue.tick()
     fragments = sealed(node, 4)
-    assert len(fragments) == 3  # three copies, and cover
+    assert len(fragments) == 3  # three of the four packets are copies; the fourth is cover
     assert len(set(fragments)) == 1
     wait_until(lambda: len(sealing.outbox) == 0)
 

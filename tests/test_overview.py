@@ -1,4 +1,4 @@
-"""What `status` says of a client, while it runs."""
+"""The status report of a running client: its fields are documented, and its state is right."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""The places where text of a peer can reach a person: none lets a terminal do as the peer says.
+"""Text of peers, wherever it can reach a person, neither controls the terminal nor forges lines.
 
-A new place belongs into PLACES: what a peer can say there, as the HTTP answer that says it.
+PLACES lists those places, each as an HTTP answer with a hostile text there. A change that shows
+another text of peers adds its place to the list.
 """
 
 import json
@@ -116,4 +117,4 @@ def check_visible(text: str) -> None:
     for character in text:
         assert character == "\n" or unicodedata.category(character) not in {
             *("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-        }, re.escape(text)
+        }, f"a character that a terminal may obey or hide was printed: {re.escape(text)}"

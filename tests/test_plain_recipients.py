@@ -1,4 +1,7 @@
-"""Whether a recipient gets plain messages is a property of its address (contacts.toml)."""
+"""Recipients that get plain messages: those that contacts.toml or a socket's settings name.
+
+A plain message fits into one packet, so the longest accepted message shows which kind it would be.
+"""
 
 import base64
 import json
@@ -52,9 +55,9 @@ def send_framed(port: int, recipient: bytes, message: bytes) -> bytes:
 
 
 def is_plain(port: int, recipient: bytes, **flags: bool) -> bool:
-    """Told by the length that fits."""
+    """Whether a message to this recipient would be plain: then 976 bytes are too long."""
     answer = send_lines(port, recipient, bytes(976), **flags)
-    assert answer.get("code", "too_long") == "too_long", answer
+    assert answer.get("code", "too_long") == "too_long", f"another error than the length: {answer}"
     return bool(answer["type"] == "error")
 
 
@@ -80,7 +83,7 @@ def test_every_dialect_and_command_sends_plain_messages_to_a_plain_contact(home:
             code, _, err = run_program(home, "send", "--id", "alice", recipient, str(file))
             assert (code, TOO_LONG.decode() in err) == (1, True)
 
-        # Contacts that change count at once.
+        # Changes of contacts take effect at once, in a client that runs.
         add_contact(home / "nym", "new", Contact(NEW, is_plain=True))
         assert is_plain(port, NEW)
         remove_contact(home / "nym", "old")
@@ -94,11 +97,11 @@ def test_a_socket_whose_messages_are_all_plain(home: Path) -> None:
         assert is_plain(port, NEW)
         assert not is_plain(port, NEW, plain=False)
         assert not is_plain(port, NEW, reliable=True)
-        # Commands are not applications.
+        # The setting is for applications on the socket. Commands don't use that one.
         file = home / "message"
         file.write_bytes(bytes(976))
         sent = run_program(home, "send", "--id", "alice", encode_base58(NEW), str(file))
-        assert sent[0] == 0, sent
+        assert sent[0] == 0, f"a command's message is refused as if it were plain: {sent}"
 
 
 def test_a_reload_takes_over_whether_all_are_plain(home: Path) -> None:
@@ -113,7 +116,7 @@ def test_a_reload_takes_over_whether_all_are_plain(home: Path) -> None:
 
 def test_plain_and_reliable_exclude_each_other(home: Path) -> None:
     code, _, err = run_program(home, "tcpsocket", "--id", "alice", "--plain", "--reliable")
-    assert code == 2, err
+    assert code == 2, f"both options together are accepted: {err}"
     run_program(home, "config", "set", "--id", "alice", "client.reliable", "true")
     code, _, err = run_program(home, "tcpsocket", "--id", "alice", "--plain")
     assert (code, "client.reliable is true" in err) == (2, True)
@@ -123,7 +126,7 @@ def test_a_broken_file_is_an_obstacle_to_those_in_it_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     contacts = CurrentContacts(tmp_path)
-    assert not contacts.is_plain(OLD)  # there is no file yet
+    assert not contacts.is_plain(OLD)  # there is no contacts.toml yet
     path = tmp_path / "contacts.toml"
     path.write_text(f'[old]\naddress = "{encode_base58(OLD)}"\nplain = perhaps\n')
     with pytest.raises(ContactsError, match=r"contacts\.toml.*plain messages"):

@@ -1,4 +1,7 @@
-"""What a pull brought goes where it belongs, and is on disk before anything is said of it."""
+"""The receiver: what a pull brings is sorted, and is on disk before anything is acknowledged.
+
+The envelopes are real, and the journal writes to a real folder.
+"""
 
 import time
 from random import Random
@@ -30,7 +33,7 @@ ID = b"m" * 16
 
 
 class Setup:
-    """A receiver, and all that it hands to."""
+    """A receiver, and the parts of a client to which it hands what came."""
 
     def __init__(self, journal: Journal, delay: float = 0.0) -> None:
         self.clock = 0.0
@@ -146,7 +149,7 @@ def test_what_comes_while_the_disk_is_waited_for_is_not_acknowledged_with_the_re
 
     round_before = journal._next
     pulling = gevent.spawn(pull)
-    while journal._next is round_before:  # until it is being written
+    while journal._next is round_before:  # until the round with the first fragment is being written
         gevent.sleep(0)
     setup.receiver.take(Pulled([sealed(second)]))
     pulling.join()
@@ -210,7 +213,7 @@ def test_loops_and_acknowledgements_are_passed_on(setup: Setup) -> None:
         Pulled([sealed(Cover(b"own loop" * 2)), sealed(Cover(bytes(16))), sealed(said)])
     )
     assert setup.acknowledged == [said]
-    assert not setup.health.loops.returned(b"own loop" * 2, now), "it is back already"
+    assert not setup.health.loops.returned(b"own loop" * 2, now), "the loop was not passed on"
     assert contents(setup.inbox.take()) == []
 
 
@@ -241,7 +244,7 @@ def test_cover_of_others_takes_the_place_of_no_loop(setup: Setup) -> None:
 
 
 def noise(seed: int) -> bytes:
-    """As long as an envelope."""
+    """Random bytes, as many as an envelope has."""
     return Random(seed).randbytes(975)
 
 

@@ -1,4 +1,4 @@
-"""The view of the network, with directories that come and go."""
+"""The refresher: what becomes of the view when directories answer, fail, change or are away."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ TOPOLOGY = (Path(__file__).parent / "vectors" / "topology_2020.json").read_bytes
 
 
 class Setup:
-    """Makes refreshers over one folder, as one start after another does."""
+    """Makes refreshers over one folder, as successive starts of a client do."""
 
     def __init__(self, journal: Journal) -> None:
         self.state = State(journal)
@@ -197,7 +197,7 @@ def test_where_only_clients_come_and_go_it_is_kept_rarely_and_at_the_stop(
         body["mixNodes"][0]["lastSeen"] += 1
         refreshing.tick()
         refreshing.keep()
-        assert refresher.state.get("topology") == kept, "it is the same network"
+        assert refresher.state.get("topology") == kept, "written again, though no node has changed"
         body["mixProviderNodes"][0]["registeredClients"] = []
         refreshing.tick()
         assert refresher.state.get("topology") == kept

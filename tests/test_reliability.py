@@ -1,4 +1,7 @@
-"""What docs/reliability.md promises, on networks that lose, break and return."""
+"""The promises of docs/reliability.md, on local networks that lose packets, break and return.
+
+Clients run in this process, with rates that make tests quick. Packets are dropped at the nodes.
+"""
 
 import logging
 import os
@@ -29,7 +32,7 @@ FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0
 
 
 def is_announced(node: Node) -> bool:
-    """Whether the directory takes it, which it does when the record of its old place has ended."""
+    """Announce a node at its new place; False while the record of its old place is still listed."""
     try:
         node.announce()
     except RemoteFormatError:
@@ -38,11 +41,11 @@ def is_announced(node: Node) -> bool:
 
 
 class Weather:
-    """Drops packets at the nodes of a network, as `is_lost` says."""
+    """A trace for a network that drops packets at its nodes wherever `is_lost` returns True."""
 
     def __init__(self) -> None:
         self.is_lost: Callable[[NodeAddress, Forward | Final], bool] = lambda node, packet: False
-        self.arrived: list[bytes] = []  # as providers see them
+        self.arrived: list[bytes] = []  # the messages that reached providers, as they see them
 
     def __call__(self, node: NodeAddress, packet: bytes, unwrapped: Forward | Final) -> None:
         if self.is_lost(node, unwrapped):
@@ -119,7 +122,7 @@ def test_what_was_received_is_there_at_the_next_start(tmp_path: Path, stack: Exi
         for i in range(3):
             bob.send(bob.address, b"%d" % i)
         first = lines.receive()
-        lines.ask(type="status")  # behind the acknowledgement
+        lines.ask(type="status")  # requests are answered in turn, so the `ack` was handled by now
     with Application(network.url, folder=tmp_path, identity=identity) as bob:
         assert sorted([bytes(first.message), *bob.receive(2)]) == [b"0", b"1", b"2"]
 
@@ -151,7 +154,8 @@ def test_anonymous_messages_arrive_through_loss_also_those_sent_at_once(
         for message in messages:
             sending.send(bob.address, message)
     wait_until(lambda: len(alice.client._outbox) == 0)
-    received = bob.receive(145)  # 0.3 ** 4 of 150 would be one
+    # On average, one message of 150 loses all four copies (0.3 ** 4). More than five are unlikely.
+    received = bob.receive(145)
     assert set(received) <= messages
     assert len(set(received)) == len(received)
 
@@ -229,7 +233,7 @@ def test_a_node_that_drops_packets_is_avoided(
         wait_until(lambda: lines.ask(type="status")["avoided_nodes"])
     (avoided,) = alice.client._sender._health.avoided(time.monotonic())
     assert avoided == Mix(bad.address, bad.identity.public_key)
-    # Sooner or later what was on its way there has arrived, and nothing follows.
+    # Packets that are on their way to the bad node still arrive. After those, none may follow.
     seen = Counter[NodeAddress]()
 
     def note(node: NodeAddress, packet: Forward | Final) -> bool:
@@ -356,7 +360,7 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
         sent = alice.client._outgoing.sent
         cover = alice.client._cover.sent
         wait_until(lambda: alice.client._cover.sent > cover + 20)
-        assert alice.client._outgoing.sent == sent, "nothing is spent meanwhile"
+        assert alice.client._outgoing.sent == sent, "messages were sent though no loops come back"
         weather.is_lost = lambda node, packet: False
         if is_provider_away:
             back = serving(provider._serve_client, *place)

@@ -1,4 +1,4 @@
-"""Names of nodes: what a round brings, when, and which of several addresses is used."""
+"""Names of nodes: what one round of lookups finds, how long it takes, and which address is used."""
 
 import logging
 import os
@@ -104,7 +104,7 @@ def test_names_that_come_and_go_are_said_once_for_all(
         "used",
     ]
     known.clear()
-    assert len(names.resolve(hosts)) == 8, "an address stays"
+    assert len(names.resolve(hosts)) == 8, "a known address was forgotten when a lookup failed"
 
 
 def test_a_lookup_that_fails_in_an_unforeseen_way_is_no_address(
@@ -124,7 +124,8 @@ def test_a_lookup_that_fails_in_an_unforeseen_way_is_no_address(
 @settings(max_examples=50)
 @given(st.text(max_size=70) | st.from_regex(r"[a-z0-9._-]{1,70}", fullmatch=True))
 def test_any_name_is_looked_up_or_refused(name: str) -> None:
-    # Below localhost there is nothing, and whoever may be asked for it says so at once.
+    # No name under localhost exists, and whichever name server is asked says so at once. So this
+    # test needs no network.
     host = f"{name}:1" if name.isdigit() else f"{name}.localhost:1"
     try:
         found = Resolver().resolve({host})
@@ -138,8 +139,8 @@ def test_a_silent_name_server_holds_up_nobody() -> None:
     measured, err = run_in_own_network("tests.silent_names")
     assert measured["is_numeric_at_once"]
     at_once, again, without_end, localhost = measured["seconds"]
-    assert GRACE / 2 < at_once < TIMEOUT, "new names have a second"
-    assert again < GRACE, "then they are not waited for"
+    assert GRACE / 2 < at_once < TIMEOUT, f"a round waits a second for new names, not {at_once} s"
+    assert again < GRACE, f"the next round waited {again} s for names that had their second"
     assert TIMEOUT / 2 < without_end < 2 * TIMEOUT
     assert localhost < TIMEOUT
     assert measured["asked"] > 16

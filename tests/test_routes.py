@@ -1,4 +1,4 @@
-"""Routes: random, one node a layer, the same delays for all."""
+"""Routes: one random mixnode of each layer, then the provider, with exponential delays."""
 
 from collections import Counter
 from random import Random

@@ -1,4 +1,4 @@
-"""What applications and people are told of a message: whether it was sealed, and no escapes."""
+"""Received messages as applications and people see them: marked as plain, and without escapes."""
 
 import base64
 import json
@@ -45,7 +45,7 @@ def arrived(shell: Shell, count: int) -> None:
 
 
 def on_terminal(shell: Shell, command: str) -> str:
-    """What a command's standard output shows on a pseudo-terminal."""
+    """Run a command whose standard output is a pseudo-terminal, and return what appears there."""
     here, there = pty.openpty()
     reading = gevent.get_hub().threadpool.spawn(_read_all, here)
     with os.fdopen(there, "wb") as terminal:
@@ -65,7 +65,7 @@ def _read_all(terminal: int) -> bytes:
     try:
         while some := os.read(terminal, 4096):
             shown += some
-    except OSError:  # its other side is closed
+    except OSError:  # how Linux reports that the other side has been closed
         pass
     return bytes(shown)
 
@@ -130,7 +130,7 @@ def status(shell: Shell) -> dict[str, Any]:
 
 
 def test_every_dialect_with_room_says_it(shell: Shell) -> None:
-    """A plain one and a sealed one, again for each dialect."""
+    """Each dialect fetches a plain message and a sealed one, and says which is which."""
     service = shell.bob.client._applications
     tcp, web = (kind(service, SocketSettings(port=0)) for kind in (TcpSocket, WebSocket))
     ports = tcp.start(), web.start()
@@ -217,7 +217,8 @@ FETCHES = {
     framed: BOTH,
     objects: OBJECT,
     mix_binary: BOTH,
-    # As published: libraries refuse what they don't know in JSON, and raw bytes have no room.
+    # These two answer as published. Applications' JSON libraries may refuse a field that they don't
+    # know, and the raw dialect has no room for one.
     mix_json: {"fetch": {"messages": ["cGxhaW4=", "c2VhbGVk"]}},
     raw: b"\0\x02\0\x05\0\x06plainsealed",
 }

@@ -1,4 +1,7 @@
-"""Keys in memory: how often they are in a running client's, and who can look there."""
+"""Keys in memory: a running client has each key once, and no other process can read it.
+
+As root, the tests search the memory of a client. The rest compares _secrets with other libraries.
+"""
 
 import base64
 import json
@@ -32,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def regions(process: int) -> Iterator[tuple[int, int, str]]:
-    """(begin, end, permissions) of all memory that can be written."""
+    """(begin, end, permissions) of each region of memory that the process can write to."""
     for line in Path(f"/proc/{process}/maps").read_text().splitlines():
         place, permissions, *_ = line.split()
         begin, end = (int(part, 16) for part in place.split("-"))
@@ -68,7 +71,7 @@ def test_a_running_client_has_each_key_once_and_no_text_of_it(home: Path) -> Non
     text = base64.b64encode(key)
     assert seen.count(key) == 1
     assert seen.count(blake2b(key=key, person=b"nym client.db", digest_size=32).digest()) == 1
-    # Nor a part of the text that a copy which was half overwritten would have.
+    # Nor may a part of the key's text be there: a copy that was half overwritten would have one.
     for part in (text[:16], text[-20:], key.hex().encode(), b"PRIVATE KEY-----\r\n" + text[:4]):
         assert part not in seen
     assert int(locked.split("VmLck:")[1].split()[0]) > 0
@@ -96,7 +99,7 @@ def test_nobody_else_looks_into_a_client_and_it_leaves_no_core(home: Path, tmp_p
     ) as program:
         program.line("^Listening")
         process = program.process.pid
-        # What belongs to root is what a process has that no one else may trace.
+        # Whether other users can look is tested below, as another user: root may read everything.
         limits = Path(f"/proc/{process}/limits").read_text()
         assert any(
             line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in limits.splitlines()
@@ -148,7 +151,7 @@ def test_a_process_of_the_same_user_cannot_read_it_and_it_can_read_itself() -> N
     assert looked("as ever") == ["0", "12345"]
 
 
-# What keeps a key.
+# The class that keeps a key, and the operations that use it.
 
 
 def test_a_secret_is_what_it_was_made_of_and_shows_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What became of a packet is said exactly once, whatever is raised on the way."""
+"""The sender reports one outcome per packet, whatever is raised while it is handed over."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -38,15 +38,16 @@ def made(address: NodeAddress) -> Callable[[], Addressed]:
 
 
 def send(sender: Sender, address: NodeAddress) -> list[Outcome]:
-    """Send a packet; its outcomes gather in the list."""
+    """Send a packet; return a list that gets its outcomes, later."""
     outcomes: list[Outcome] = []
     sender.send(made(address), outcomes.append)
     return outcomes
 
 
 def settled(outcomes: list[Outcome]) -> Outcome:
-    """The only outcome."""
+    """Wait for the outcome, which must be the only one."""
     wait_until(lambda: outcomes, "an outcome")
+    # Time for a second outcome to follow, which would be the error.
     gevent.sleep(0.01)
     (outcome,) = outcomes
     return outcome

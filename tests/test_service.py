@@ -1,4 +1,4 @@
-"""What an application asks for, and how its messages travel."""
+"""The service: which requests of applications it accepts, and in which manner messages travel."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""A client under a service manager: what it tells it, its log, and a reload.
+"""A client under a service manager: notifications, the log in the journal, reloads and reports.
 
-The manager is a datagram socket, as sd_notify(3) has it; the client is a process of its own.
+The tests play the manager, with a datagram socket as sd_notify(3) describes it. The client is a
+process of its own.
 """
 
 import json
@@ -25,7 +26,7 @@ WEB_SITE = "https://chat.example"
 
 
 class Manager:
-    """Hears what a program says at NOTIFY_SOCKET."""
+    """A service manager that receives what a program sends to NOTIFY_SOCKET."""
 
     def __init__(self, place: str) -> None:
         self.environment = {"NOTIFY_SOCKET": place}
@@ -40,12 +41,12 @@ class Manager:
         self._socket.close()
 
     def hear(self) -> dict[str, str]:
-        """The next thing that is said."""
+        """Wait for the next notification, and return its fields."""
         said = self._socket.recv(4096).decode()
         return dict(line.split("=", 1) for line in said.splitlines())
 
     def rest(self) -> list[dict[str, str]]:
-        """All that was said, once nobody is there to say more."""
+        """All notifications that are left, after the program has ended."""
         self._socket.setblocking(False)
         said = []
         try:
@@ -63,7 +64,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Has a client, alice."""
+    """A home with a client, alice."""
     home = tmp_path / "home"
     run_program(home, "init", "--id", "alice")
     configure(home)
@@ -72,13 +73,13 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[str]:
-    """That of a network that runs."""
+    """The URL of a running network's directory."""
     with Program(tmp_path, "localnet", "-p", "0") as network:
         yield network.line(r"^directory +(http.*)$")[1]
 
 
 def configure(home: Path, **sections: str) -> None:
-    """Write alice's config.toml: what isn't given is fast, quiet and alone."""
+    """Write alice's config.toml: these sections, fast traffic, any free port, and no network."""
     traffic = "\n".join(f"{name} = {value}" for name, value in vars(FAST).items())
     given = {"traffic": traffic, "client": f'directory = "{NOWHERE}"', **sections}
     given["socket"] = "port = 0\n" + given.get("socket", "")
@@ -96,7 +97,7 @@ def lines(program: Program) -> Lines:
 
 
 def reload(program: Program, manager: Manager) -> None:
-    """And wait until that is done."""
+    """Reload the client, and wait until it says that it is done."""
     begun = time.monotonic_ns() // 1000
     program.process.send_signal(signal.SIGHUP)
     reloading = manager.hear()
@@ -107,11 +108,11 @@ def reload(program: Program, manager: Manager) -> None:
 
 
 def messages(log: str) -> list[str]:
-    """What a log in text says, without times and levels."""
+    """The messages of a log in text format, without times and levels."""
     return [re.sub(rf"^{TIME} \w+ +", "", line) for line in log.splitlines()]
 
 
-# What the manager is told.
+# Notifications to the manager.
 
 
 @pytest.mark.parametrize("kind", ["path", "path with @", "abstract"])
@@ -159,7 +160,7 @@ def test_without_a_watchdog_nothing_is_said_to_it(
     with client(home, **manager.environment, **watchdog) as program:
         assert manager.hear()["READY"] == "1"
         for _ in range(3):
-            reload(program, manager)  # where nothing else is said in between
+            reload(program, manager)  # fails if a notification of the watchdog comes in between
         code, _, err = program.end(signal.SIGTERM)
     assert (code, manager.rest()) == (0, [{"STOPPING": "1"}])
     assert "died" not in err
@@ -177,7 +178,7 @@ def test_a_manager_that_is_gone_does_no_harm(home: Path, tmp_path: Path) -> None
     assert "should not happen" not in err
 
 
-# Reload.
+# Reloads.
 
 
 def test_a_reload_says_what_it_takes_over_and_what_takes_a_restart(
@@ -265,7 +266,7 @@ def test_messages_are_reliable_after_a_reload_that_says_so(
 
 
 def lines_again(application: Lines) -> Lines:
-    """Another connection to the same client."""
+    """Open another connection to the same client."""
     place = application.connection.getpeername()
     return Lines(socket.create_connection(place, timeout=PATIENCE))
 
@@ -276,7 +277,7 @@ def test_messages_stay_sealed_until_a_restart(home: Path, manager: Manager) -> N
         configure(home, privacy="seal = false")
         reload(program, manager)
         own = decode_base58(alice.ask(type="ownDetails")["address"])
-        alice.send(own, bytes(2000))  # more than a plain message can have
+        alice.send(own, bytes(2000))  # too long for a plain message, so it is accepted as sealed
         logged = program.end(signal.SIGTERM)[2]
         assert "privacy.seal has changed; it takes effect after a restart" in logged
 
@@ -293,7 +294,7 @@ def test_web_sites_may_use_the_websocket_after_a_reload_that_says_so(
 
 
 def answer_to_web_site(port: int) -> bytes:
-    """The first line of it."""
+    """The first line of the answer to a WebSocket handshake from a web site."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(
             b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -321,7 +322,7 @@ def test_json_is_an_object_a_line(home: Path, manager: Manager) -> None:
 
 
 class InJournal(Program):
-    """Its standard error is the journal, as far as it is told."""
+    """A program whose environment says that its standard error is the journal."""
 
     command = (
         "sh",
@@ -372,7 +373,7 @@ def test_verbose_logs_in_detail(home: Path, directory: str) -> None:
         program.logged(rf"^{TIME} DEBUG +the network has layers of \[1, 1, 1\] mixnodes")
 
 
-# Errors that nobody foresaw.
+# Reports of unforeseen errors.
 
 SECRET = "a secret"
 PROVOKED = f"""
@@ -392,7 +393,7 @@ def fail(*_):
 
 
 def provoked(home: Path, patch: str, *arguments: str) -> Program:
-    """The program, after a patch to it."""
+    """The program, with this patch applied before it runs."""
 
     class Patched(Program):
         command = (
@@ -405,7 +406,7 @@ def provoked(home: Path, patch: str, *arguments: str) -> Program:
 
 
 def check_report(home: Path, sentence: str) -> None:
-    """It is there, for this user alone, and says where it happened, and no more."""
+    """The one report is readable by this user only; it says where the error arose, and no more."""
     assert "an error that should not happen (KeyError); please send" in sentence
     assert SECRET not in sentence
     (report,) = (home / "nym").glob("crash-*.txt")
@@ -453,7 +454,7 @@ def test_an_unforeseen_error_of_a_reload_is_a_line_and_a_report(home: Path) -> N
 
 
 def lines_of_control(home: Path) -> Lines:
-    """The client's own socket, as commands use it."""
+    """Connect to alice's control socket, as commands do."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(PATIENCE)
     connection.connect(str(home / "nym" / "clients" / "alice" / "client.sock"))
