@@ -51,7 +51,7 @@ def chosen(begin: bytes, rest: bytes) -> Callable[[random.Random], bytes]:
     return make
 
 
-# The begin of a frame that takes the rest of the first 32 bytes: a send without a valid recipient.
+# The beginning of a frame that takes the rest of the first 32 bytes: a send without a recipient.
 # Such a request is answered with an error, and the connection goes on to what follows.
 SEND = b"\x3e\x12\x1d\x0a\x1b"
 

@@ -1,4 +1,7 @@
-"""The client at its provider: choosing, registering, pulling, and a provider that changes."""
+"""The client and its provider: choosing one, registering, pulling, and leaving it for another.
+
+The clock is set by the tests, so that the client's patience ends at once.
+"""
 
 import logging
 import socket
@@ -54,7 +57,7 @@ def network(*providers: ProviderNode, mixnode: bytes = bytes(32)) -> Topology:
 
 
 def leave_for(session: ProviderSession, clock: "Clock", there: ProviderNode) -> None:
-    """Its provider is missed until its patience ends."""
+    """List only the provider `there` until the client gives up its own one."""
     session.follow(network(there))
     clock.now += PATIENCE + 1
     session.follow(network(there))
@@ -112,13 +115,13 @@ def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) 
     session.follow(network(node(2, 8), node(3, 7)))
     assert session.provider == node(3, 7)
     session.follow(network(node(2, 7), node(3, 9)))
-    assert session.provider == node(3, 9), "its key says more than its address"
+    assert session.provider == node(3, 9), "a record with the provider's key was not followed"
 
 
 def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: Clock) -> None:
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
-    clock.now += 2 * PATIENCE  # nobody looked
+    clock.now += 2 * PATIENCE  # patience counts only from when the provider is first missed
     session.follow(network(node(2, 8)))
     clock.now += PATIENCE - 1
     session.follow(network(node(2, 8)))
@@ -169,7 +172,7 @@ def test_no_other_than_the_preferred_provider_is_asked(journal: Journal) -> None
 
 
 class Setup:
-    """A poller, and what it works with."""
+    """A poller, and the session and inbox that it works with."""
 
     def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
@@ -230,7 +233,7 @@ def test_a_provider_that_forgot_the_client_is_registered_at_again(
     provider._inboxes.put(ADDRESS, b"after")
     setup.poller.tick()
     assert contents(setup.inbox.take()) == [b"after"]
-    assert caplog.text.count("provider: ") == 2  # refused; works again
+    assert caplog.text.count("provider: ") == 2  # one line for the refusal, one for its end
 
 
 def test_a_provider_that_is_away_is_said_once(
@@ -342,7 +345,7 @@ def test_provider_token_and_former_providers_are_known_at_the_next_start(
     journal.close()
     reopened = Journal(tmp_path, bytes(32))
     again = ProviderSession(ADDRESS, None, PATIENCE, State(reopened), online)
-    assert again.provider is None, "not before it is in a topology"
+    assert again.provider is None, "a provider is used before any topology lists it"
     again.follow(network(node(2, 8), here, node(9, 7)))
     assert again.provider == here
     assert again.registered.is_set()
@@ -436,7 +439,9 @@ def test_of_too_many_other_providers_the_oldest_without_a_token_is_forgotten() -
     assert others.find(node(1, 1)) is None
     assert others.find(node(3, 3))
     others.add(new := Registration(ADDRESS, node(201, 201), None))
-    assert others.find(node(201, 201)) is new, "somebody is about to register there"
+    assert others.find(node(201, 201)) is new, (
+        "the newest provider is forgotten before the client can register there"
+    )
 
 
 def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> None:
@@ -445,7 +450,7 @@ def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> N
     session.follow(network(node(1, 8)))
     again = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     again.follow(network(node(2, 8)))
-    assert again.provider == node(2, 8), "it is the same one"
+    assert again.provider == node(2, 8), "after a start, the provider is not known by its new place"
 
 
 def test_former_providers_are_asked_and_registered_at_again(
@@ -460,7 +465,7 @@ def test_former_providers_are_asked_and_registered_at_again(
     leave_for(session, clock, node(2, 8))
     provider._inboxes.put(ADDRESS, b"waited there")
     polling.tick_others()
-    assert contents(inbox.take()) == [], "it is not in the directory"
+    assert contents(inbox.take()) == [], "a provider is asked that the directory doesn't list"
     provider.identity = generate_identity()
     session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
     polling.tick_others()

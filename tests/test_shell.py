@@ -1,4 +1,7 @@
-"""Pipes, signals and terminals: what scripts do with the commands, and what may not be lost."""
+"""Commands in scripts: pipes, signals and terminals. No message may be lost, whatever a pipe does.
+
+The clients run in the test's process. The commands are programs that bash starts, as in a script.
+"""
 
 import fcntl
 import json
@@ -39,7 +42,7 @@ from tests.test_reliability import FASTER
 
 
 class Shell:
-    """Clients alice and bob in this process, and a shell whose commands talk to them."""
+    """Two clients, alice and bob, and a shell whose commands talk to them."""
 
     def __init__(self, home: Path, stack: ExitStack) -> None:
         self.home = home
@@ -55,7 +58,7 @@ class Shell:
     bob: Application
 
     def run(self, command: str, data: bytes = b"", **environment: str) -> tuple[int, bytes, bytes]:
-        """(exit code, standard output, standard error) of a command for bash."""
+        """Run a command in bash; return (exit code, standard output, standard error)."""
         ran: subprocess.CompletedProcess[bytes] = beside(
             subprocess.run,
             ["bash", "-o", "pipefail", "-c", command.replace("nym-client", PROGRAM)],
@@ -71,7 +74,7 @@ class Shell:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": os.getcwd()}
 
     def on_terminal(self, command: str, data: bytes, term: str) -> str:
-        """What a command, fed through a pipe, shows on a terminal."""
+        """Run a command with input from a pipe, and return what it shows on a terminal."""
         here, there = pty.openpty()
         fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
         reading = gevent.get_hub().threadpool.spawn(_read_all, here)
@@ -94,7 +97,7 @@ def _read_all(terminal: int) -> bytearray:
     while True:
         try:
             some = os.read(terminal, 4096)
-        except OSError:  # a terminal whose other side is closed
+        except OSError:  # how Linux reports that a terminal's other side has been closed
             return shown
         if not some:
             return shown
@@ -109,11 +112,11 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.mark.parametrize("options", ["", "--reliable", "--wait"])
 def test_any_bytes_go_through_pipes(shell: Shell, options: str) -> None:
-    data = os.urandom(1 << 17)  # twice what a pipe holds
+    data = os.urandom(1 << 17)  # twice as much as a pipe holds
     code, out, err = shell.run(f"cat | nym-client send --id alice {options} bob", data)
     assert (code, out) == (0, b"")
     said = err.splitlines()
-    if options == "--wait":  # what a slow machine makes it say
+    if options == "--wait":  # on a slow machine, the command says what it waits for
         said = [line for line in said if not line.startswith(b"waiting: ")]
     assert said == []
     code, out, err = shell.run("nym-client receive --id bob --count 1 | cat")
@@ -135,7 +138,8 @@ def test_a_reader_that_stops_loses_nothing(shell: Shell) -> None:
         shell.run("nym-client send --id alice bob", message)
     wait_until(lambda: len(shell.bob.client._commands.inbox) == 3)
     for _ in range(3):
-        # More than a pipe holds: the writer meets a closed one in the middle of a message.
+        # A message is longer than a pipe holds, so the command is still writing it when the pipe is
+        # closed. It must not acknowledge that message.
         code, out, err = shell.run("nym-client receive --id bob --follow | head -c 100")
         assert (code, len(out), err) == (141, 100, b"")
     code, out, err = shell.run("nym-client receive --id bob --count 3 --lines")
@@ -154,7 +158,7 @@ def test_a_reader_that_is_slow_holds_up_nothing_but_itself(shell: Shell) -> None
 
 
 def test_lines_wait_for_room(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_MESSAGES", 10)  # half of that for one recipient
+    monkeypatch.setattr(room, "MOST_MESSAGES", 10)  # one recipient may have half of them
     code, _, err = shell.run("seq 12 | nym-client send --id alice --lines bob")
     assert code == 0
     assert b"Waiting for room" in err
@@ -218,7 +222,8 @@ def test_ordinary_mistakes_are_a_line_or_two(
     ended, out, err = shell.run(command)
     assert (ended, out) == (code, b"")
     assert says in err.decode()
-    assert len(err.splitlines()) <= 2 or "is a directory" in says  # that one is Python's own
+    # If standard input is a directory, Python itself prints more before the program runs.
+    assert len(err.splitlines()) <= 2 or "is a directory" in says
     assert not list(shell.home.glob("nym/crash-*"))
 
 
@@ -246,7 +251,7 @@ def test_settings_stay_where_a_link_leads(tmp_path: Path) -> None:
     assert config.is_symlink()
     assert "port = 1 " in (tmp_path / "dotfile").read_text()
     code, out, _ = run_program(tmp_path, "check", "--id", "alice")
-    assert "ok    folder" in out, code
+    assert "ok    folder" in out, f"check ended with {code}: {out}"
 
 
 @pytest.mark.parametrize("text", ["[socket", "[socket]\nport = 1\nport = 2\n", "client = 3\n"])
@@ -298,7 +303,7 @@ def test_long_work_is_shown_on_terminals_that_can(shell: Shell, term: str, is_sh
     shown = shell.on_terminal(command, os.urandom(30_000), term)
     assert ("100%" in shown) is is_shown
     assert ("packets; at the pace of the cover traffic" in shown) is is_shown
-    assert "\x1b[3" not in shown  # no colours, whatever NO_COLOR says
+    assert "\x1b[3" not in shown  # an escape for a colour
 
 
 def test_what_is_given_up_is_said_with_its_id(shell: Shell) -> None:
@@ -327,7 +332,7 @@ def test_the_socket_is_its_owners_also_under_a_long_name(tmp_path: Path) -> None
     with Program(home, *arguments, umask=0) as program:
         program.line("^Public key")
         for path in (home / "nym" / "clients" / name).iterdir():
-            assert not path.lstat().st_mode & 0o077, path
+            assert not path.lstat().st_mode & 0o077, f"others may use {path}"
         code, out, _ = run_program(home, "status", "--id", name, "--json")
         assert (code, json.loads(out)["state"]) == (0, "waiting_for_directory")
         code, _, err = run_program(home, "clients", "--id", name)

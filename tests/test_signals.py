@@ -1,4 +1,4 @@
-"""Signals to a client that runs, and to one that is about to; and a terminal that is closed."""
+"""SIGHUP, and terminals that are closed: clients and networks end in good order, or reload."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ NOWHERE = "http://127.0.0.1:1"  # no directory is there
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Has a client, alice."""
+    """A home with a client, alice, whose traffic is fast."""
     run_program(tmp_path, "init", "--id", "alice", "--directory", NOWHERE)
     traffic = "\n".join(f"{name} = {value}" for name, value in vars(FAST).items())
     config = tmp_path / "nym" / "clients" / "alice" / "config.toml"
@@ -27,23 +27,23 @@ def home(tmp_path: Path) -> Path:
 
 
 class Terminal:
-    """A terminal, with a session of programs that were started in it."""
+    """A pseudo-terminal, in which programs can be started."""
 
     def __init__(self) -> None:
         self._here, self._there = pty.openpty()
 
     def start(self, home: Path, *arguments: str, is_nohup: bool = False) -> Program:
-        """A program in a session of its own, which has this terminal."""
+        """Start the program in a session of its own, whose controlling terminal is this one."""
 
         def take_terminal() -> None:
             fcntl.ioctl(self._there, termios.TIOCSCTTY, 0)
-            # These tests themselves may have been started with nohup.
+            # Set in both cases: if the tests themselves run under nohup, programs inherit that.
             signal.signal(signal.SIGHUP, signal.SIG_IGN if is_nohup else signal.SIG_DFL)
 
         return Program(home, *arguments, start_new_session=True, preexec_fn=take_terminal)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close both sides; the kernel sends SIGHUP to the session."""
         for side in (self._there, self._here):
             if side >= 0:
                 os.close(side)

@@ -1,4 +1,4 @@
-"""Many connections at once: what they cost, and what those hear that are too many."""
+"""Many connections at once: what each costs, and how connections beyond the limit are refused."""
 
 import json
 import logging
@@ -27,10 +27,10 @@ from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from tests.harness import OWN, PATIENCE, Lines, Program, Served, run_program, wait_until
 from tests.test_sockets_websocket import DETAILS, Application, head
 
-MOST = 1000
-PLACES = MOST * 8 // 7 + 1  # of which so many may be subscribers
+MOST = 1000  # connections
+PLACES = MOST * 8 // 7 + 1  # seven of eight may be subscribers, so MOST of these may
 SUBSCRIBE = b'{"type":"subscribe"}\n'
-LONGEST = 30_000  # bytes of an idle connection
+LONGEST = 30_000  # bytes of memory that an idle connection may cost
 
 
 def ask(connection: socket.socket, request: bytes) -> bytes:
@@ -47,7 +47,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def full(served: Served) -> Iterator[Served]:
-    """A socket on which two connections may be, and are; none of them makes room."""
+    """A socket with its limit of two connections; both subscribe, so neither makes room."""
     with served.connect() as one, served.connect() as two:
         for connection in (one, two):
             assert ask(connection, SUBSCRIBE) == SUBSCRIBE
@@ -151,7 +151,8 @@ def test_who_has_said_nothing_in_time_goes_first(monkeypatch: pytest.MonkeyPatch
         assert ask(idle, b"\x04") == OWN
         with served.connect() as silent, served.connect() as new:
             wait_until(lambda: len(served.socket._visits) == 3)
-            time.sleep(0.3)  # which is what is tested: all three have been idle for longer
+            # Longer than FIRST_BYTE_TIME. All three are idle, but two have never said anything.
+            time.sleep(0.3)
             with Lines(served.connect()) as lines:
                 assert lines.ask(type="ownDetails") == DETAILS
                 assert silent.recv(1) == b""
@@ -161,7 +162,7 @@ def test_who_has_said_nothing_in_time_goes_first(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("held", [b"", b"\x04", b'{"type":', SUBSCRIBE, b"\0", b"\x7b" * 2000])
 def test_nobody_locks_the_owner_out(held: bytes) -> None:
-    """Whatever a program that opens many connections says on them, others are served."""
+    """Whatever a program says on many connections that it opens, the owner is still served."""
     with Served(TcpSocket, connections=64) as served, ExitStack() as open_ones:
         for _ in range(80):
             connection = open_ones.enter_context(served.connect())
@@ -195,7 +196,8 @@ def test_places_are_left_for_those_that_do_not_subscribe() -> None:
             said.append(json.loads(ask(connection, SUBSCRIBE)))
         assert [one["type"] for one in said] == ["subscribe"] * 14 + ["error"] * 2
         assert (said[-1]["code"], "socket.connections" in said[-1]["message"]) == ("busy", True)
-        # A fetch that would wait is answered at once.
+        # A fetch may usually wait for a message. Here no place is left for one more connection that
+        # waits, so it is answered at once.
         connection.close()
         connection = open_ones.enter_context(served.connect())
         began = time.monotonic()
@@ -214,7 +216,7 @@ def test_a_websocket_that_makes_room_is_told() -> None:
         assert silent.closed() == 1001
 
 
-# The program.
+# The whole program, with its limits on memory and descriptors.
 
 
 @pytest.fixture
@@ -224,7 +226,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def resident(process: int) -> int:
-    """Bytes in memory that are its own."""
+    """Bytes of memory that belong to the process alone, without files that it maps."""
     status = Path(f"/proc/{process}/status").read_text()
     (kilobytes,) = re.findall(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
     return int(kilobytes) << 10
@@ -293,7 +295,7 @@ def test_a_thousand_commands_at_once(home: Path) -> None:
 
 
 def test_few_descriptors(home: Path) -> None:
-    """Refused, or served later, and one line that says which limit to raise."""
+    """Connections are refused or served later, and one log line says which limit to raise."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
@@ -311,7 +313,7 @@ def test_few_descriptors(home: Path) -> None:
             pass
         code, _, err = program.end(signal.SIGTERM)
     assert code == 0
-    assert err.count("ulimit -n") == 1, err
+    assert err.count("ulimit -n") == 1, f"the limit must be named in one line of the log: {err}"
     assert "Traceback" not in err
     assert "should not happen" not in err
 
@@ -339,7 +341,7 @@ else:
 def test_of_many_starts_at_one_place_one_succeeds(tmp_path: Path) -> None:
     path = tmp_path / "nym.sock"
     for _ in range(5):
-        with socket.socket(socket.AF_UNIX) as dead:  # what a client left that was killed
+        with socket.socket(socket.AF_UNIX) as dead:  # leaves its file, as a killed client does
             dead.bind(str(path))
         racers = [
             subprocess.Popen(
@@ -359,7 +361,9 @@ def test_of_many_starts_at_one_place_one_succeeds(tmp_path: Path) -> None:
             racer.stdin.flush()
         said = sorted(racer.stdout.readline() for racer in racers if racer.stdout)
         assert said[-1] == "listens\n"
-        assert all("another program listens there" in line for line in said[:-1]), said
+        assert all("another program listens there" in line for line in said[:-1]), (
+            f"not exactly one of the starts succeeded: {said}"
+        )
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
         for racer in racers:

@@ -1,4 +1,7 @@
-"""The TCP socket that applications talk to."""
+"""The TCP socket for applications, in each of its dialects: raw, framed, and JSON lines.
+
+Behind the socket is a client without a network (harness.Served).
+"""
 
 import base64
 import json
@@ -62,15 +65,15 @@ def test_a_web_page_can_neither_send_nor_empty_the_inbox(served: Served) -> None
     served.deliver(b"private")
     frame = framed(send(b"forged"), FETCH, FLUSH, framing=Framing.VARINT)
     for method, body in product(
-        # Under a name of its own that it let point here, a page can choose the method, too: this
-        # one would be a frame, with another one behind it in the rest of the head.
+        # A page can also choose the method, if its own name resolves to this machine. The last
+        # method would be a valid frame, and the rest of the head would have another one.
         (b"POST", b"2", b"!", b"`*.z*" + b"A" * 42 + b"xA"),
         (b"\x02", b"\x01" + OTHER + b"forged", frame, b'\n{"type":"fetch"}\n'),
     ):
         with served.connect() as connection:
             header = b"%s / HTTP/1.1\r\nHost: evil.example\r\n\r\n" % method
             assert ask(connection, header) == b"UnknownRequestError"
-            connection.sendall(body)  # browsers write the body apart
+            connection.sendall(body)  # browsers send the body separately from the head
             assert connection.recv(100) == b""
     assert contents(served.inbox.take()) == [b"private"]
     assert len(served.outbox) == 0
@@ -111,7 +114,8 @@ def test_messages_that_could_not_be_handed_over_stay(
     with served.connect() as connection:
         connection.sendall(b"\x02")
         wait_until(lambda: len(served.inbox) == 0)
-        wait_until(lambda: len(served.inbox) == len(messages))  # nobody read the answer
+        # They come back, because the answer could not be written: nobody read it.
+        wait_until(lambda: len(served.inbox) == len(messages))
     assert contents(served.inbox.take()) == messages
 
 
@@ -208,7 +212,7 @@ def test_answers_do_not_pile_up(served: Served) -> None:
     received = 0
     tracemalloc.start()
     with served.connect() as connection:
-        connection.sendall(framed(*[CLIENTS] * 50))  # one read, with 15 MB of answers
+        connection.sendall(framed(*[CLIENTS] * 50))  # one read brings requests for 15 MB of answers
         connection.shutdown(socket.SHUT_WR)
         while part := connection.recv(1 << 16):
             received += len(part)
@@ -235,11 +239,11 @@ def test_the_old_client_writes_a_length_apart(
 ) -> None:
     monkeypatch.setattr(tcp, "DETECTION_TIME", 10.0)
     with served.connect() as connection:
-        for request in (DETAILS, FLUSH):  # each 2 bytes: a length of 04
+        for request in (DETAILS, FLUSH):  # 2 bytes each, so the length is 04, a raw request, too
             frame = framed(request, framing=Framing.VARINT)
             assert frame[:1] == b"\x04"
             connection.sendall(frame[:1])
-            gevent.sleep(0.05)  # so that they are two reads
+            gevent.sleep(0.05)  # so that the socket gets the length and the message in two reads
             connection.sendall(frame[1:])
         details, _ = responses(connection.recv(1 << 16), Framing.VARINT)
     assert details.details.details.pub_key == OWN
@@ -267,7 +271,7 @@ def test_a_wrong_request_is_answered_and_the_next_one_too(served: Served) -> Non
 @pytest.mark.parametrize(
     "data",
     [
-        b"\0" + b"\xff" * 7 + bytes(100),  # over 1 MiB
+        b"\0" + b"\xff" * 7 + bytes(100),  # a length of far more than 1 MiB
         encode_frame(Framing.FIXED, b"no protobuf"),
         b"\x16\x03\x01 the beginning of a TLS handshake",
         framed(DETAILS) + b"\xff" * 8 + framed(DETAILS, FLUSH),
@@ -290,7 +294,7 @@ def test_what_was_held_back_when_a_connection_ends_stays(served: Served) -> None
     with served.connect() as connection:
         connection.sendall(framed(FETCH))
         wait_until(lambda: len(served.inbox) == 0)
-        # A reset: the application died.
+        # Closing resets the connection, as if the application had died.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     wait_until(lambda: len(served.inbox) == 1)
     with served.connect() as connection:
@@ -367,7 +371,7 @@ def test_a_subscriber_gets_messages_as_they_come_and_keeps_asking(served: Served
         assert lines.ask(type="ack", id=after["id"]) == {"type": "ack", "id": after["id"]}
         assert lines.ask(type="ack", id=after["id"])["code"] == "no_such_message"
         assert lines.ask(type="fetch") == {"type": "fetch", "messages": [], "sealed": []}
-    with Lines(served.connect()) as lines:  # it goes, and comes back
+    with Lines(served.connect()) as lines:  # the subscriber left, and returns
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         assert lines.hear() == before
         assert lines.ask(type="ack", id=before["id"])["type"] == "ack"
@@ -443,7 +447,9 @@ def test_who_does_not_follow_hears_when_there_is_no_more(served: Served) -> None
         served.deliver(b"3", b"4")
         assert lines.receive().message == b"3"
         assert other.ask(type="subscribe", follow=False, window=1) == {"type": "subscribe"}
-        assert other.hear() == {"type": "end"}, "the rest is on offer to somebody else"
+        assert other.hear() == {"type": "end"}, (
+            "messages that are offered to another subscriber must not delay the end"
+        )
 
 
 def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served) -> None:
@@ -458,7 +464,7 @@ def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served)
         served.deliver(b"4")
         assert lines.receive().message == b"4"
         assert lines.ask(type="status")["type"] == "ack"
-        assert lines.hear()["type"] == "status", "that there is no more is said once"
+        assert lines.hear()["type"] == "status", "the end was sent a second time"
     assert heard == ["message", "ack"] * 3
 
 
@@ -471,7 +477,7 @@ def test_answers_and_messages_do_not_mix(served: Served) -> None:
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         lines.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
         for _ in range(40):
-            lines.say(type="getClients")  # 7 MB of answers, more than buffers hold
+            lines.say(type="getClients")  # 7 MB of answers in all, more than buffers hold
         for i in range(50):
             served.deliver(b"%d" % i)
             gevent.sleep(0)
@@ -510,7 +516,7 @@ def test_an_endless_line_ends_the_connection(
 
 
 def commits(served: Served) -> list[str]:
-    """Filled with a COMMIT for each time that the disk is waited for."""
+    """A list that gets a COMMIT each time that the database waits for the disk."""
     seen: list[str] = []
     served.journal._database._connection.set_trace_callback(
         lambda statement: seen.append(statement) if statement == "COMMIT" else None
@@ -596,11 +602,14 @@ def test_the_raw_dialect_leaves_what_its_lengths_cannot_say(served: Served) -> N
     assert len(served.inbox) == 1
 
 
-# A fetch that finds nothing.
+# Fetches that find nothing, in the framed dialect.
 
 
 def framed_fetch_after(seconds: float, connection: socket.socket, served: Served) -> list[bytes]:
-    """What a fetch gets, as the published program writes it, if a message comes so much later."""
+    """The messages that a fetch gets, if one arrives so many seconds later.
+
+    Published applications write the fetch and the flush separately.
+    """
     connection.sendall(framed(FETCH))
     connection.sendall(framed(FLUSH))
     gevent.spawn_later(seconds, served.deliver, b"hello")
@@ -672,7 +681,7 @@ def test_a_message_is_not_given_to_an_application_that_died_waiting(served: Serv
     assert contents(served.inbox.take()) == [b"hello"]
 
 
-# Raw requests that come together.
+# Several raw requests in one read.
 
 
 def test_raw_requests_of_one_byte_are_answered_one_after_the_other(served: Served) -> None:

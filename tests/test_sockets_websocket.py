@@ -1,4 +1,8 @@
-"""The WebSocket that applications talk to, with another library at its other end."""
+"""The WebSocket for applications: handshakes, frames, origins, and broken peers.
+
+The other end is the client side of the `websockets` library, and raw bytes where that library would
+never send what a test needs.
+"""
 
 import base64
 import json
@@ -28,7 +32,7 @@ DETAILS = {"type": "ownDetails", "address": encode_base58(OWN)}
 
 
 class Application:
-    """A WebSocket as an application has it; what the library would never send goes out as well."""
+    """An application's side of a WebSocket; `connection` is for bytes that the library forbids."""
 
     def __init__(self, served: Served, path: str = "/", **headers: str) -> None:
         self.connection = served.connect()
@@ -53,7 +57,7 @@ class Application:
         self.connection.sendall(b"".join(self.protocol.data_to_send()))
 
     def next(self) -> Any:
-        """A frame, or the response that the connection begins with; None at its end."""
+        """The next frame, or first the response to the handshake; None at the end."""
         while not self._events:
             data = self.connection.recv(1 << 16)
             if data:
@@ -83,7 +87,7 @@ class Application:
             self.connection.sendall(frame.serialize(mask=True))
 
     def closed(self) -> int | None:
-        """The code of its end."""
+        """Read to the end, and return the code with which the server closed."""
         while self.next():
             pass
         return self.protocol.close_code
@@ -212,12 +216,13 @@ def test_messages_that_could_not_be_handed_over_stay(
         buffered = 0
         while frame := application.next():
             buffered += len(json.loads(frame.data)["messages"])
-    # An answer that was cut short is not lost; whole ones arrived.
+    # The messages of an answer that was cut short are in the inbox again. Those of whole answers
+    # have arrived. Some may be in both places.
     assert len(served.inbox) + buffered >= len(messages)
     assert capfd.readouterr() == ("", "")
 
 
-# RFC 6455.
+# Frames and codes of RFC 6455.
 
 
 def text(data: bytes, fin: bool = True) -> Frame:
@@ -305,7 +310,7 @@ ENDS = {
     "no control opcode": (b"\x8b\x80\0\0\0\0", 1002),
     "a ping in fragments": (b"\x09\x80\0\0\0\0", 1002),
     "a long ping": (b"\x89\xfe\x00\x7e\0\0\0\0" + bytes(126), 1002),
-    # As soon as they are announced.
+    # These are refused as soon as the length is announced, before the bytes come.
     "a length of 2^32": (b"\x82\xff" + (1 << 32).to_bytes(8, "big"), 1009),
     "a negative length": (b"\x81\xff" + b"\xff" * 8, 1009),
     "just too long": (b"\x81\xff" + (LONGEST_FRAME + 1).to_bytes(8, "big"), 1009),
@@ -349,7 +354,7 @@ def test_a_client_that_stops_says_so(served: Served) -> None:
         )
 
 
-# Who may talk.
+# Which web sites may connect, and under which names of this machine.
 
 
 def refused(served: Served, **headers: str) -> str:
@@ -408,7 +413,7 @@ def test_every_address_that_it_listens_on_is_its_own() -> None:
         assert refused(served, host="10.1.2.3")
 
 
-# HTTP.
+# The handshake, which is HTTP.
 
 GOOD = {
     "Host": "127.0.0.1",
@@ -496,7 +501,7 @@ def test_who_is_too_slow_is_left(served: Served, monkeypatch: pytest.MonkeyPatch
     for beginning in (b"", b"GET", head()[:60]):
         assert http_answer(served, beginning) == (408, "no request within 0.1 s\n")
     with Application(served) as application:
-        gevent.sleep(2 * http.HANDSHAKE_TIME)  # an open WebSocket may be silent
+        gevent.sleep(2 * http.HANDSHAKE_TIME)  # after its handshake, a WebSocket may be silent
         assert application.ask(type="ownDetails") == DETAILS
 
 

@@ -1,4 +1,4 @@
-"""Work in spells: others have their turn, sockets and timers included."""
+"""Spells: long work in pieces; in between, other greenlets, sockets and timers have their turn."""
 
 import socket
 import time
@@ -11,7 +11,7 @@ from nym.net.spell import Spell
 
 
 def work(seconds: float) -> None:
-    """Compute for that long."""
+    """Keep the processor busy for this long."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
@@ -23,7 +23,7 @@ def test_who_waits_for_a_socket_or_a_timer_has_its_turn_between_pieces_of_work()
     with near, far:
         by_socket = gevent.spawn(lambda: heard.append(far.recv(1).decode()))
         by_timer = gevent.spawn_later(0.0, heard.append, "timer")
-        gevent.sleep(0)  # they wait now
+        gevent.sleep(0)  # now both of them wait
         near.send(b"s")
         spell, pieces = Spell(), 0
         while len(heard) < 2:

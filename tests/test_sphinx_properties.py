@@ -1,4 +1,4 @@
-"""Sphinx over routes and messages that nobody chose."""
+"""Sphinx with random routes and messages, and products of points by every kind of scalar."""
 
 import pytest
 from hypothesis import given, settings
@@ -114,13 +114,13 @@ def test_the_last_block_is_filled_at_random() -> None:
     secret = bytes(KEYS[1].private_key)
     one, other = (sphinx.create_packet(b"x", route, bytes(32), secret=secret) for _ in range(2))
     assert one[:32] == other[:32]
-    assert one[48:100] == other[48:100]  # flag to identifier
+    assert one[48:100] == other[48:100]  # the fields of the last block, from flag to identifier
     assert sum(a == b for a, b in zip(one[100:348], other[100:348], strict=True)) < 15
     assert one[348:] == other[348:]
 
 
 def product(scalar: int, point: bytes) -> bytes:
-    """The Montgomery ladder, as RFC 7748 has it, without clamping."""
+    """The product of a point by a scalar: the Montgomery ladder of RFC 7748, without clamping."""
     p = 2**255 - 19
     x1 = int.from_bytes(point, "little") % p
     x2, z2, x3, z3 = 1, 0, x1, 1
@@ -137,7 +137,8 @@ def product(scalar: int, point: bytes) -> bytes:
     return (x2 * pow(z2, p - 2, p) % p).to_bytes(32, "little")
 
 
-# Those without a clamped form, 8t with |t| <= l - 2^252, and their neighbours at each edge.
+# Scalars without a clamped form, which are 8t with |t| <= l - 2^252, and their neighbours at the
+# edges. libsodium can't multiply by them directly.
 EDGE = L - 2**252
 AWKWARD = [
     8 * (t + offset) % L

@@ -1,4 +1,7 @@
-"""Neither keys nor who talks to whom stay on the C stack, whatever way a function takes."""
+"""Secrets don't stay on the C stack after a function has returned, or raised an error.
+
+Tests search the process's own stack for keys, and for addresses, which show who talks to whom.
+"""
 
 import json
 import re
@@ -26,7 +29,7 @@ IDENTIFIER = b"an identifier 16"
 
 
 def stack() -> bytes:
-    """The whole stack of this process, what lies below its end included."""
+    """All bytes of this process's stack, including those that are no longer in use."""
     maps = Path("/proc/self/maps").read_text()
     match = re.search(r"^([0-9a-f]+)-([0-9a-f]+) .*\[stack\]$", maps, re.MULTILINE)
     assert match is not None
@@ -37,17 +40,17 @@ def stack() -> bytes:
 
 
 def left_behind(secrets: list[str]) -> list[str]:
-    """Those of the secrets, in hex, of which a half can be found on the stack."""
+    """The secrets, in hex, whose first half is somewhere on the stack."""
     content = stack()
     halves = {secret: bytes.fromhex(secret[: len(secret) // 2]) for secret in secrets}
     return [secret for secret, half in halves.items() if half in content]
 
 
 def deep(work: Callable[[], None], depth: int = 64) -> None:
-    """Do it so far down the stack that what looks at the stack later doesn't write over it."""
+    """Do the work so deep in the stack that the search doesn't overwrite what it left there."""
     if depth == 0:
         work()
-    else:  # calls from C take room there; those from Python don't
+    else:  # through `partial`, which is C: calls between Python functions take no room there
         partial(deep, work, depth - 1)()
 
 
@@ -72,7 +75,7 @@ def refuse() -> None:
         sphinx.process_packet(PACKET[:32] + bytes(16) + PACKET[48:], PRIVATE_KEY)
 
 
-RESULTS: list[object] = []  # kept, because what frees them writes over the stack
+RESULTS: list[object] = []  # kept, because freeing them would write over the stack
 
 
 def forward() -> None:
@@ -96,7 +99,7 @@ def arrive() -> None:
 )
 def test_keys_are_wiped(work: Callable[[], None], hops: list[dict[str, dict[str, str]]]) -> None:
     secrets = hop_secrets(hops)
-    assert not left_behind(secrets), "of another test"
+    assert not left_behind(secrets), "the secrets are on the stack before the test does anything"
     deep(work)
     assert not left_behind(secrets)
 
@@ -136,7 +139,9 @@ WHO_AND_WHERE = [*PLACES, CASE["destination"], IDENTIFIER.hex()]
     ids=["create", "forward", "arrive", *REFUSALS],
 )
 def test_who_talks_to_whom_is_wiped(work: Callable[[], None]) -> None:
-    assert not left_behind(WHO_AND_WHERE), "of another test"
+    assert not left_behind(WHO_AND_WHERE), (
+        "the addresses are on the stack before the test does anything"
+    )
     deep(work)
     assert not left_behind(WHO_AND_WHERE)
 
@@ -154,7 +159,7 @@ def test_a_payload_is_wiped() -> None:
 
 
 class Watched(list[sphinx.Hop]):
-    """A route that looks at the stack when its first hop has been taken."""
+    """A route that searches the stack after its first hop was taken, while the rest is to come."""
 
     def __iter__(self) -> Iterator[sphinx.Hop]:
         yield self[0]

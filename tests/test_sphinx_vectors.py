@@ -1,4 +1,4 @@
-"""Sphinx against the published implementation's own inputs and outputs."""
+"""Sphinx compared with vectors: inputs and outputs of the published implementation."""
 
 import json
 from pathlib import Path

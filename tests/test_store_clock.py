@@ -1,4 +1,4 @@
-"""A clock that goes on across starts, whatever happens to those of the system."""
+"""The lasting clock: it goes on across starts of client and machine, whatever system clocks do."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DAY = 86_400.0
 
 
 class Machine:
-    """A machine whose clocks are set by hand, and a client's folder on it."""
+    """A machine whose clocks the test sets, and a client's folder on it."""
 
     def __init__(self, folder: Path) -> None:
         self.boot: str | None = "first"
@@ -21,7 +21,7 @@ class Machine:
         self._folder = folder
 
     def start(self) -> LastingClock:
-        """A start of the client, whose clock is kept by what it writes at once."""
+        """Start the client; its clock notes the time at once, and the journal is closed again."""
         journal = Journal(self._folder, bytes(32))
         self.state = State(journal)
         clock = LastingClock(

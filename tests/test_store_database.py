@@ -1,4 +1,8 @@
-"""The database: sealed, locked, and damaged only in part."""
+"""The database: sealed against other users, locked, repaired after damage, usable on a full disk.
+
+Damage is done to bytes of real files. A full disk is a small file system (for root), or a limit on
+SQLite's pages.
+"""
 
 import errno
 import os
@@ -50,7 +54,7 @@ def test_a_second_client_on_the_folder_is_refused(journal: Journal, tmp_path: Pa
         capture_output=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
-    assert ran.stdout == b"refused\n", ran.stderr
+    assert ran.stdout == b"refused\n", f"a second client was not refused: {ran.stderr!r}"
     reopen(journal, tmp_path).close()
 
 
@@ -151,7 +155,7 @@ def filled(journal: Journal, count: int) -> None:
 
 
 def pages(path: Path) -> list[int]:
-    """Where pages with entries begin: leaves of the table's tree."""
+    """Where pages with entries begin; 0x0D marks a leaf of a table's tree."""
     content = path.read_bytes()
     return [at for at in range(0, len(content), 4096) if at and content[at] == 0x0D]
 
@@ -230,7 +234,7 @@ def test_an_empty_file_is_said_to_be_one(
     assert "it is empty" in caplog.text
 
 
-# A disk without room: a file system of one's own, or as much of one as SQLite may use.
+# Full disks.
 
 
 def test_what_has_to_be_noted_is_noted_on_a_full_disk_and_nothing_else(disk: SmallDisk) -> None:
@@ -283,7 +287,7 @@ def test_its_own_log_does_not_fill_a_small_disk(disk: SmallDisk) -> None:
         journal.drop("a", str(i))
     journal.flush()
     sizes = {path.name: path.stat().st_size for path in disk.folder.iterdir()}
-    assert sum(sizes.values()) < 1 << 20, sizes
+    assert sum(sizes.values()) < 1 << 20, f"the files have grown to {sizes}"
     journal.close()
 
 

@@ -1,4 +1,4 @@
-"""The inbox: offers, hand-overs, limits, and the next start."""
+"""The inbox: what it offers and hands over, its limits, and what it has after a restart."""
 
 import struct
 from pathlib import Path
@@ -25,7 +25,7 @@ def inbox(journal: Journal) -> Inbox:
 
 
 def reopened(journal: Journal, folder: Path) -> Inbox:
-    """The inbox of the next start."""
+    """Close the journal, and return the inbox of the next start."""
     journal.close()
     return Inbox(Journal(folder, bytes(32)))
 
@@ -131,7 +131,7 @@ def test_what_comes_while_others_are_written_waits_for_its_own_turn(
     assert inbox.deliver(b"1", is_sealed=True)
     round_before = journal._next
     settling = gevent.spawn(inbox.settle)
-    while journal._next is round_before:  # until it is being written
+    while journal._next is round_before:  # until the round with message 1 is being written
         gevent.sleep(0)
     assert inbox.deliver(b"2", is_sealed=True)
     settling.join()
@@ -163,7 +163,7 @@ def test_once_a_sender_was_refused_it_is_until_the_next_review_whatever_is_taken
     assert kept == [True] * 10 + [False]
     answers = list[bool]()
     while now < 100.0 + REVIEW:
-        if now == 160.0:  # an application fetches all
+        if now == 160.0:  # an application fetches everything, which senders must not notice
             inbox.handed_over(inbox.take())
         answers.append(deliver(inbox, b"ping", ALICE))
         now += 15.0
@@ -246,7 +246,7 @@ def test_an_inbox_keeps_order_and_what_was_not_taken(inbox: Inbox) -> None:
 
 
 def nobody() -> None:
-    """A subscriber that needs no waking."""
+    """Stands in for waking a subscriber."""
 
 
 def test_what_is_offered_is_nobody_elses_until_its_subscriber_goes(inbox: Inbox) -> None:

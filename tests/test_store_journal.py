@@ -1,4 +1,4 @@
-"""The journal: on disk before it is said, and tried again until it is."""
+"""The journal: callers return when their entries are on disk; due entries are tried until then."""
 
 import logging
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_write_and_flush_return_when_the_disk_has_it(journal: Journal, tmp_path:
     journal.write([Change("a", "1", b"one")])
     journal.put("a", "2", b"two")
     journal.flush()
-    # What a kill -9 would leave behind.
+    # The files as a kill -9 at this moment would leave them.
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in tmp_path.glob("client.db*"):

@@ -1,4 +1,4 @@
-"""The outbox: what was accepted is kept, whatever happens."""
+"""The outbox: an accepted message is kept, over starts and full disks, until it has ended."""
 
 import sqlite3
 import time
@@ -27,13 +27,13 @@ def outbox(journal: Journal) -> Outbox:
 
 
 def reopened(journal: Journal, folder: Path) -> Outbox:
-    """The outbox of the next start."""
+    """Close the journal, and return the outbox of the next start."""
     journal.close()
     return Outbox(Journal(folder, bytes(32)))
 
 
 def arrived(outbox: Outbox) -> list[tuple[Outgoing, bytes]]:
-    """What arrived, as it was handed in, without what the outbox notes of it."""
+    """The arrivals, without the time and the number that the outbox adds to each message."""
     return [
         (outgoing._replace(accepted=0.0, number=0), progress)
         for outgoing, progress in outbox.arrivals()
@@ -140,7 +140,7 @@ def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
 
 
 def fill(connection: sqlite3.Connection, pages: int = 1) -> None:
-    """Let the database grow to this many pages at most; it never shrinks below what it has."""
+    """Limit the database to this many pages, or to those that it has, if they are more."""
     connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
@@ -218,7 +218,7 @@ def test_what_ended_before_it_was_seen_does_not_arrive(outbox: Outbox) -> None:
 def test_an_arrival_over_which_something_was_raised_arrives_again(outbox: Outbox) -> None:
     first, second = messages(b"first", b"second")
     outbox.accept([first, second])
-    next(outbox.arrivals())  # and whoever asked for it died
+    next(outbox.arrivals())  # as if an error had ended the loop over the arrivals here
     assert [outgoing.id for outgoing, _ in outbox.arrivals()] == [first.id, second.id]
 
 

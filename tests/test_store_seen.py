@@ -1,4 +1,8 @@
-"""What came is known for as long as is promised, at every start, and by whoever sent it."""
+"""The memory of messages that came: each is known for as long as promised, also after restarts.
+
+What others send doesn't shorten the memory for a contact. A state machine compares the memory with
+plain lists, over many random steps and restarts.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +28,7 @@ def key(number: int, sender: bytes | None) -> Key:
 
 
 def strangers() -> Iterator[bytes]:
-    """Names that cost nothing."""
+    """Endless made-up senders, which cost an attacker nothing."""
     random = Random(1)
     while True:
         yield random.randbytes(32)
@@ -37,7 +41,7 @@ def reopened(journal: Journal, folder: Path) -> tuple[Journal, Seen]:
 
 
 class Machine(RuleBasedStateMachine):
-    """Compares with lists; generations are short."""
+    """Compares the memory with lists; generations are short, so that some are forgotten."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +61,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(sender=st.sampled_from([None, ALICE, BOB, CAROL]), count=st.integers(1, 30))
     def add(self, sender: bytes | None, count: int) -> None:
-        """Some come."""
+        """Let several messages come from one sender."""
         for _ in range(count):
             self.number += 1
             self.came[sender].append(key(self.number, sender))
@@ -65,7 +69,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(sender=st.sampled_from([None, ALICE, BOB, CAROL]))
     def add_and_take_back(self, sender: bytes | None) -> None:
-        """One could not be kept."""
+        """Let a message come that can't be kept, so that its key is removed again."""
         self.number += 1
         one = key(self.number, sender)
         self.seen.add(one)
@@ -76,12 +80,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """The next start."""
+        """Close the journal, and start again."""
         self.journal, self.seen = reopened(self.journal, Path(self.folder.name))
 
     @invariant()
     def the_latest_are_known(self) -> None:
-        """And none that never came; the oldest are forgotten."""
+        """The latest two generations are known; the oldest, and others, are not."""
         for sender, came in self.came.items():
             assert all(one in self.seen for one in came[-24:])
             assert not any(one in self.seen for one in came[:-36])

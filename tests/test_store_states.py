@@ -1,4 +1,7 @@
-"""A message in the inbox is in one state, whatever is done, whatever fails, at every start."""
+"""Each message in the inbox is in exactly one state, whatever fails, and after every restart.
+
+A state machine does random things with an inbox, and keeps a model of where each message must be.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +24,7 @@ KEY = bytes(32)
 
 
 class Machine(RuleBasedStateMachine):
-    """Says of each message where it has to be, and compares."""
+    """The model: messages not yet on disk, free ones, offered ones, and those being fetched."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,11 +37,11 @@ class Machine(RuleBasedStateMachine):
         self.free: set[bytes] = set()
         self.offered: dict[str, tuple[bytes, Subscriber]] = {}
         self.taken: list[Received] = []
-        self.is_due = False  # something has to be written
+        self.is_due = False  # whether something has to be written
         self.begin()
 
     def begin(self) -> None:
-        """A start."""
+        """Open the journal and the inbox, with two subscribers."""
         self.journal = Journal(Path(self.folder.name), KEY)
         self.inbox = Inbox(self.journal)
         self.subscribers = [self.inbox.subscribe(lambda: None, window=2) for _ in range(2)]
@@ -51,7 +54,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(length=st.sampled_from([3, 60_000]))
     def deliver(self, length: int) -> None:
-        """One comes."""
+        """Let a message come; it isn't on disk yet."""
         self.number += 1
         message = b"%d " % self.number + bytes(length)
         assert self.inbox.deliver(message, is_sealed=True)
@@ -60,13 +63,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(fails=st.booleans())
     def settle(self, fails: bool) -> None:
-        """What came is to be on disk."""
+        """Ask for what came to be on disk, which may fail."""
         if fails and self.is_due:
             self.disk.fail(OSError("no disk"))
             with pytest.raises(StoreError):
                 self.inbox.settle()
             self.disk.work()
-            self.is_due = False  # it is tried again at a moment of its own
+            self.is_due = False  # the journal tries again by itself, at any moment from now
             return
         self.inbox.settle()
         self.is_due = False
@@ -75,14 +78,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 100_000))
     def take(self, most: int) -> None:
-        """An application fetches."""
+        """An application fetches; the messages are being handed over."""
         for received in self.inbox.take(most):
             self.free.remove(bytes(received.message))
             self.taken.append(received)
 
     @rule(is_handed_over=st.booleans())
     def end_taking(self, is_handed_over: bool) -> None:
-        """What it fetched reached it, or did not."""
+        """The hand-over succeeds, or fails and gives the messages back."""
         taken, self.taken = self.taken, []
         if is_handed_over:
             self.inbox.handed_over(taken)
@@ -92,7 +95,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def offer(self, which: int) -> None:
-        """A subscriber has room."""
+        """A subscriber has room, and is offered messages."""
         for received in self.inbox.offer(self.subscribers[which]):
             message = bytes(received.message)
             self.free.remove(message)
@@ -100,7 +103,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(fails=st.booleans(), which=st.integers(0, 3))
     def acknowledge(self, fails: bool, which: int) -> None:
-        """A subscriber is done with one."""
+        """A subscriber acknowledges a message, the first time perhaps in vain."""
         if which >= len(self.offered):
             return
         message_id = list(self.offered)[which]
@@ -111,12 +114,12 @@ class Machine(RuleBasedStateMachine):
             self.disk.work()
         assert self.inbox.acknowledge(message_id)
         assert not self.inbox.acknowledge(message_id)
-        self.is_due = False  # all that was due went along
+        self.is_due = False  # everything that was due was written in the same round
         del self.offered[message_id]
 
     @rule(which=st.integers(0, 1))
     def leave(self, which: int) -> None:
-        """A subscriber goes, and another one comes."""
+        """A subscriber leaves, and another one comes; what was offered is free again."""
         gone = self.subscribers[which]
         self.inbox.unsubscribe(gone)
         for message_id, (message, subscriber) in list(self.offered.items()):
@@ -127,7 +130,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """What isn't gone is there again."""
+        """Restart; every message that was neither fetched nor acknowledged is free again."""
         self.journal.close()
         self.is_due = False
         self.begin()
@@ -137,7 +140,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_right(self) -> None:
-        """Each is counted once, and its bytes, too."""
+        """The inbox counts each message that isn't being fetched once, and its bytes, too."""
         there = [*self.arrived, *self.free, *(message for message, _ in self.offered.values())]
         assert len(self.inbox) == len(there) == len(set(there))
         assert self.inbox._shares._bytes[Standing.ANONYMOUS] == sum(map(len, there))

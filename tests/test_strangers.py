@@ -1,4 +1,8 @@
-"""What strangers and the provider try, against running clients on a network."""
+"""Attacks by strangers, and by the provider, on clients that run on a local network.
+
+Strangers put sealed envelopes into the provider's inbox of their victim. The limits are small, so
+that few messages fill them.
+"""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +20,7 @@ from nym.store.inbox import REVIEW
 from nym.store.seen import GENERATIONS
 from tests.harness import FAST, Application, Lines, running, wait_until
 
-# Little cover: what comes in is pulled, on a busy machine, too.
+# Little cover, so that even on a busy machine pulls bring everything that strangers send.
 QUIET = replace(FAST, message_sending_average_delay=0.3, loop_cover_traffic_average_delay=1.0)
 
 
@@ -27,7 +31,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 class Stranger:
-    """Whoever can bring envelopes to a client's provider: a sender, or that provider itself."""
+    """Anyone who can put envelopes into a client's provider: a sender, or the provider itself."""
 
     def __init__(self, network: Network, victim: Application, identity: Identity | None = None):
         self._inboxes = network.providers[0]._inboxes
@@ -36,24 +40,24 @@ class Stranger:
         self._envelopes = Envelopes(self._identity)
 
     def bring(self, *contents: Fragment) -> list[bytes]:
-        """These are what the client pulls next; returns them sealed."""
+        """Seal these contents and put them into the provider; return the envelopes."""
         sealed = [self._envelopes.seal(content, self._victim) for content in contents]
         self.repeat(*sealed)
         return sealed
 
     def repeat(self, *sealed: bytes) -> None:
-        """The client pulls these, as often as they are brought."""
+        """Put these envelopes into the provider, perhaps again; the client pulls them."""
         for envelope in sealed:
             self._inboxes.put(self._victim, envelope)
 
     def begin(self, messages: int) -> None:
-        """Packets of messages that don't go on, two of each."""
+        """Bring the first two fragments of each of so many messages, which never go on."""
         for _ in range(messages):
             name, data = os.urandom(16), bytes(ANONYMOUS_CAPACITY)
             self.bring(*(Fragment(name, index, 1000, data) for index in range(2)))
 
     def message(self, message: bytes, *, is_proven: bool) -> list[Fragment]:
-        """All fragments of a message."""
+        """All fragments of a message, reliable if `is_proven`, else anonymous."""
         sender = self._identity.public_key if is_proven else None
         message_id = os.urandom(16)
         pieces = range(fragment_count(len(message), reliable=is_proven))
@@ -61,7 +65,7 @@ class Stranger:
 
 
 def registered(stack: ExitStack, network: Network) -> tuple[Application, Lines]:
-    """A client that can be sent to, and a connection that asks how it is."""
+    """A client that is registered, and a connection to it for asking its status."""
     application = stack.enter_context(Application(network.url, traffic=QUIET))
     lines = stack.enter_context(application.lines())
     wait_until(lambda: lines.ask(type="status")["registered"], "a provider")
@@ -75,7 +79,7 @@ def subscribed(stack: ExitStack, application: Application) -> Lines:
 
 
 def end_hour(client: Client) -> None:
-    """It is time to look whether there is room again."""
+    """End the hour after which the inbox reviews whether refused senders have room again."""
     client._receiver._inbox._review.deadline -= REVIEW
 
 

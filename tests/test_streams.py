@@ -1,4 +1,7 @@
-"""Standard streams that are closed, full or without a reader; clients that stand still."""
+"""Commands whose standard streams are closed, full or without a reader, or whose client hangs.
+
+Every command ends with a clear error, and none with a traceback or a crash report.
+"""
 
 import errno
 import os
@@ -24,7 +27,8 @@ from nym.errors import NotRunningError
 from tests.harness import PATIENCE, PROGRAM, Program, run_program, wait_until
 
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
-# For each command, one that ends by itself beside a client alice, who knows no network.
+# For each command, arguments with which it ends by itself while alice's client runs, which knows no
+# network.
 ONCE = {
     "init": "init --id new",
     "tcpsocket": "tcpsocket --id alice -p 0",
@@ -43,7 +47,7 @@ ONCE = {
     "demo": "demo nothing",
     "completion": "completion bash",
 }
-# Those that print something there, whatever happens.
+# The commands that print something on standard output, whatever happens.
 PRINTING = ("status", "address", "config", "completion", "check")
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 in_bare = pytest.mark.skipif(
@@ -53,7 +57,7 @@ in_bare = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where a client alice runs."""
+    """A home where the client alice runs."""
     home = tmp_path_factory.mktemp("home")
     run_program(home, "init", "--id", "alice", "--directory", NOWHERE)
     with running(home) as program:
@@ -82,7 +86,9 @@ def shell(home: Path, command: str) -> "subprocess.CompletedProcess[str]":
 @in_bare
 @pytest.mark.parametrize("closed", CLOSED)
 def test_any_stream_may_be_closed(home: Path, closed: str) -> None:
-    assert ONCE.keys() >= COMMANDS.keys(), "say how a new command ends by itself"
+    assert ONCE.keys() >= COMMANDS.keys(), (
+        "add to ONCE how a new command is called so that it ends by itself"
+    )
     for name in COMMANDS:
         ran = shell(home, f"nym-client {ONCE[name]} {closed}")
         said = f"{name} {closed}: {ran}"
@@ -188,7 +194,7 @@ def test_what_was_taken_is_acknowledged_though_its_reader_has_gone() -> None:
 
 
 def waits(pid: int) -> bool:
-    """Whether it has a connection to a client, and waits."""
+    """Whether the process has a connection to a client, and sleeps in epoll."""
     links = Path(f"/proc/{pid}/fd")
     try:
         sockets = [link for link in links.iterdir() if "socket:" in str(link.readlink())]
@@ -198,7 +204,7 @@ def waits(pid: int) -> bool:
 
 
 class Standing:
-    """A client that is stopped while this is entered."""
+    """Stops a client's process inside the block, as if it hung."""
 
     def __init__(self, client: Program) -> None:
         self._client = client
@@ -228,7 +234,7 @@ def test_a_client_that_stands_is_told_of_within_five_seconds(
         command = Program(tmp_path, *shlex.split(ONCE[name]))
         command.logged('^the client "alice" does not answer; waiting for it$')
     command.logged('^the client "alice" answers again$')
-    # There is no network, which is what these find out then.
+    # The client knows no network, which `clients` needs.
     assert command.end()[0] == (4 if name == "clients" else 0)
 
 
@@ -276,9 +282,9 @@ def test_what_only_asks_gives_up_and_send_hands_nothing_over(
 def test_few_descriptors_are_raised_or_said(home: Path, hard: int, code: int) -> None:
     limits = f"ulimit -Sn 12; ulimit -Hn {hard}"
     ran = shell(home, f"{limits}; exec nym-client status --id alice")
-    assert ran.returncode == code, ran
-    assert len(ran.stderr.splitlines()) == code, ran
-    assert ("ulimit -n" in ran.stderr) == bool(code), ran
+    assert ran.returncode == code, f"with a hard limit of {hard} descriptors: {ran}"
+    assert len(ran.stderr.splitlines()) == code, f"an error must be one line: {ran}"
+    assert ("ulimit -n" in ran.stderr) == bool(code), f"the error must name the limit: {ran}"
 
 
 def test_a_terminal_shows_what_it_would_carry_out() -> None:
@@ -287,7 +293,7 @@ def test_a_terminal_shows_what_it_would_carry_out() -> None:
 
 
 def test_a_bar_has_a_width_where_the_terminal_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    there, here = pty.openpty()  # of 0 columns
+    there, here = pty.openpty()  # a new terminal has 0 columns
     with os.fdopen(here, "w") as stderr:
         monkeypatch.setattr("sys.stderr", stderr)
         monkeypatch.setenv("TERM", "xterm")

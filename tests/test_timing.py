@@ -1,4 +1,4 @@
-"""Deadlines, with a clock that the tests hold."""
+"""Schedules and back-off; the time is an argument, so nothing waits."""
 
 from random import Random
 from statistics import fmean
@@ -23,7 +23,7 @@ def test_load_does_not_bend_the_process() -> None:
     idle, loaded = Poisson(0.5, 0.0, Random(2)), Poisson(0.5, 0.0, Random(2))
     for _ in range(1000):
         idle.advance(idle.deadline)
-        loaded.advance(loaded.deadline + 0.3)  # the work takes its time
+        loaded.advance(loaded.deadline + 0.3)  # each tick is late by the time that its work takes
         assert loaded.deadline == idle.deadline
 
 

@@ -1,4 +1,4 @@
-"""Exchanges over real sockets, with peers that misbehave."""
+"""Packets and exchanges over real sockets, with peers that are silent, slow, or not there."""
 
 import os
 import resource
@@ -74,7 +74,9 @@ def test_a_silent_or_dripping_peer_costs_a_limited_time(
         began = time.monotonic()
         if misbehave is drip:
             answer = exchange(address, b"hello", 1 << 20)
-            assert answer == b"x" * len(answer) != b"", "what came is kept"
+            assert answer == b"x" * len(answer) != b"", (
+                "what had come of the answer was lost at the time-out"
+            )
         else:
             with pytest.raises(UnreachableError, match="did not answer within"):
                 exchange(address, b"hello", 1 << 20)
@@ -106,7 +108,7 @@ def test_a_peer_that_hangs_up() -> None:
 
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
-    """As after `ulimit -n` with what is open now."""
+    """No descriptor can be opened inside the block, as if `ulimit -n` allowed no more than now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.dup(0)
     os.close(probe)

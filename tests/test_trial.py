@@ -1,4 +1,7 @@
-"""When a provider that loses nearly everything is left, and when it isn't, in simulated time."""
+"""When a client leaves a provider that loses nearly everything, and when it stays.
+
+Loops are simulated, and so is the time.
+"""
 
 from random import Random
 
@@ -14,7 +17,7 @@ from nym.wire.addresses import NodeAddress
 from tests.simulation import PATIENCE, ROUTE
 
 OWN = bytes(range(32))
-FOR = 600.0  # seconds of patience with a provider
+FOR = 600.0  # seconds for which a client bears with a provider that loses nearly everything
 
 
 def node(number: int, *clients: bytes) -> ProviderNode:
@@ -27,7 +30,7 @@ def network(*providers: ProviderNode) -> Topology:
 
 
 class Client:
-    """A client's loops to its own provider and to one on trial; `losing` lose theirs."""
+    """A client's loops to its own provider and to one on trial; providers in `losing` lose them."""
 
     def __init__(self, journal: Journal, *numbers: int, preferred: bytes | None = None) -> None:
         self.nodes = [node(number) for number in numbers]
@@ -38,7 +41,7 @@ class Client:
         self.first, self.now = self.provider, 0.0
         self.losing: set[ProviderNode] = set()
         self.tried: set[ProviderNode] = set()
-        self.is_busy = False  # loops to its own wait there
+        self.is_busy = False  # whether loops wait at the client's own provider
         self._waiting: list[bytes] = []
         self._coming: list[bytes] = []
         self._sent = 0
@@ -85,7 +88,9 @@ def test_it_is_left_after_its_patience_for_one_that_brings_loops_back(
     assert client.provider in client.tried
     assert client.provider != client.first
     assert [other.node for other in client.session.others()] == [client.first]
-    assert client.loops.loss(client.now) is None, "what was lost was the other one's"
+    assert client.loops.loss(client.now) is None, (
+        "losses of the former provider count against the new one"
+    )
     assert "is being tried" in caplog.text
     assert "it loses nearly everything" in caplog.text
 
@@ -115,7 +120,7 @@ def test_when_the_mixnodes_carry_again_a_busy_provider_is_not_left(journal: Jour
     client = Client(journal, 1, 2)
     client.losing = set(client.nodes)
     client.run(FOR + 200.0)
-    client.losing, client.is_busy = set(), True  # the own one's loops wait behind others
+    client.losing, client.is_busy = set(), True  # at the own provider, loops wait behind messages
     client.run(120.0)
     client.is_busy = False
     client.run(LONGEST_TRIAL)

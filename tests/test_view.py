@@ -1,4 +1,4 @@
-"""What is remembered of the network, and what that decides."""
+"""The view: what a client remembers of the network, and how that decides what it uses."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from tests.test_judge import HERE, RECORDS, key, mixnode, provider
 
 
 def network(*layers: int, width: int = 1, providers: int = 1) -> Records:
-    """So many mixnodes in each of these layers."""
+    """Records with `width` mixnodes in each of these layers, and this many providers."""
     return Records(
         tuple(mixnode(10 * layer + number, layer) for layer in layers for number in range(width)),
         tuple(provider(100 + 2 * number) for number in range(providers)),
@@ -22,7 +22,7 @@ def network(*layers: int, width: int = 1, providers: int = 1) -> Records:
 
 
 class Client:
-    """A view, and a clock."""
+    """A client's view, and a clock that goes on with each look."""
 
     def __init__(self, layers: int = 0) -> None:
         self.view = NetworkView(layers)
@@ -30,7 +30,7 @@ class Client:
         self.warnings: list[str] = []
 
     def look(self, records: Records, after: float = 10.0) -> Topology | None:
-        """What is in use after a look, so many seconds later."""
+        """Look at what the directory lists, so many seconds later; return what is in use then."""
         self.now += after
         rules = HERE._replace(layers=self.view.layers)
         addresses = {host: at for host in hosts(records, rules) if (at := parse_numeric(host))}
@@ -77,7 +77,9 @@ def test_it_can_be_set() -> None:
 def test_where_a_layer_is_missing_the_last_network_stays_for_a_while(rest: Records) -> None:
     client = Client()
     whole = client.look(WHOLE)
-    assert client.look(rest, 5 * STALE) == whole, "it counts from the first look without"
+    assert client.look(rest, 5 * STALE) == whole, (
+        "time counts from the first look that misses a layer, not from the last whole one"
+    )
     assert client.look(rest, STALE - 1) == whole
     assert client.view.stale_since is None
     assert client.look(rest, 2) is None
@@ -133,11 +135,13 @@ def test_at_first_sight_half_a_layer_in_dispute_is_waited_for() -> None:
     evil = mixnode(60, 1)
     client = Client()
     disputed = honest._replace(mixnodes=(*honest.mixnodes, *forged))
-    assert client.look(disputed) is None, "one is left, two are in dispute"
+    assert client.look(disputed) is None, (
+        "two of three nodes of a layer are in dispute, and the third is used"
+    )
     assert "contradict" in client.error
     with_evil = disputed._replace(mixnodes=(*disputed.mixnodes, evil))
     assert client.look(with_evil) is None
-    # One who knew them before isn't impressed.
+    # A client that knew the honest nodes before uses all of them.
     client.look(honest)
     assert widths(client.look(with_evil)) == [4, 3, 3]
 

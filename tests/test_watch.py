@@ -1,4 +1,4 @@
-"""Greenlets that die, and what is said of outages."""
+"""Watched greenlets, which are started again when they die; schedules; log lines about outages."""
 
 import logging
 from random import Random

@@ -1,4 +1,4 @@
-"""Where recipients are, whatever providers say of them."""
+"""At which provider a client looks for a recipient, whatever providers claim about clients."""
 
 import time
 
@@ -19,19 +19,19 @@ def provider(number: int, *clients: bytes) -> ProviderNode:
 
 
 class Network:
-    """What one client knows of it, and a clock."""
+    """What one client knows about recipients, and a clock that goes on with each listing."""
 
     def __init__(self) -> None:
         self.whereabouts = Whereabouts()
         self.now = 0.0
 
     def list(self, *providers: ProviderNode, after: float = 10.0) -> None:
-        """The directory lists these now."""
+        """Let the directory list these providers, so many seconds later."""
         self.now += after
         self.whereabouts.follow(Topology((), providers), self.now)
 
     def place(self, recipient: bytes) -> int | None:
-        """The number of the recipient's provider."""
+        """The number of the provider to which the client would send, if it knows one."""
         node = self.whereabouts.provider_of(recipient)
         return node and node.address.port
 
@@ -64,7 +64,7 @@ def test_a_provider_that_comes_back_has_its_clients_again_for_a_day() -> None:
         network = Network()
         network.list(provider(1, CLIENT), provider(2))
         network.list(provider(2, CLIENT))
-        assert network.place(CLIENT) == 2, "it is listed nowhere else"
+        assert network.place(CLIENT) == 2, "the only provider that lists the recipient isn't used"
         network.list(provider(2, CLIENT), after=away)
         network.list(provider(1, CLIENT), provider(2, CLIENT))
         assert network.place(CLIENT) == place
@@ -77,7 +77,7 @@ def test_clients_of_a_provider_that_is_away_are_not_looked_for_at_the_lone_one()
         network.list(provider(2), after=CLAIM)
         assert network.place(CLIENT) is None
         assert network.place(STRANGER) == 2
-    renewed = provider(3)  # where provider 1 was
+    renewed = provider(3)  # instead of provider 1, under another key and address
     network.list(renewed)
     assert network.place(CLIENT) is None
     network.list(provider(3, CLIENT))
@@ -90,7 +90,9 @@ def test_who_was_known_at_a_lone_provider_stays_there() -> None:
     assert network.place(CLIENT) == 1
     network.list(provider(2), provider(1))
     assert network.place(CLIENT) == 1
-    assert network.place(STRANGER) is None, "who was never written to may be at either"
+    assert network.place(STRANGER) is None, (
+        "a recipient that was never written to could be at either provider"
+    )
     network.list(provider(2), provider(3))
     assert network.place(CLIENT) is None
 

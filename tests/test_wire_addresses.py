@@ -1,4 +1,4 @@
-"""Node addresses: text, and the 32 bytes in a header."""
+"""Addresses of nodes: as text, and as 32 bytes in a packet's header."""
 
 import ipaddress
 import json
@@ -64,7 +64,8 @@ def test_any_text_is_a_host_or_refused(text: str) -> None:
     assert host.isprintable()
     assert len(host) <= 253
     assert 0 <= port <= 65535
-    # Numbers are read by us alone: the system would find an address in more of them.
+    # What the system would read as a number (it accepts forms such as 127.1) must be an IP address
+    # in the usual form. Otherwise the system could connect to a host that this code didn't judge.
     with suppress(OSError):
         socket.inet_aton(host)
         assert ipaddress.ip_address(host)

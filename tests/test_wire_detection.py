@@ -1,4 +1,4 @@
-"""The dialect of a connection, by its first bytes."""
+"""The dialect of a connection is recognised by its first bytes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The directory's JSON, both shapes."""
+"""The directory's JSON in both shapes, that of 2020 and that of October 2019."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is written as text has one form: no decoder passes over what an encoder never writes."""
+"""Each value has one form as text: decoders refuse whatever no encoder writes."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -86,7 +86,7 @@ def around(text: str, *fillings: str) -> Iterator[str]:
 
 
 def strange(text: str) -> Iterator[str]:
-    """What no decoder may take for `text`."""
+    """Texts that look like `text`, or that lenient decoders accept; ours must refuse them."""
     if text.isdigit():
         yield from around(
             text, *SPACES, *UNSEEN, "_", "+", "-", ".", ".0", "e0", "\u00b2", "\u0663"
@@ -107,7 +107,7 @@ def strange(text: str) -> Iterator[str]:
 
 
 def not_canonical(text: str) -> Iterator[str]:
-    """Base64 that a lenient decoder takes for `text`, which ends with one `=`."""
+    """Base64 that lenient decoders take for the same bytes as `text`, which ends with one `=`."""
     alphabet = ascii_uppercase + ascii_letters[:26] + digits + ("-_" if "_" in text else "+/")
     last = alphabet.index(text[-2])
     yield from (text[:-2] + alphabet[last + unused] + "=" for unused in (1, 2, 3))
@@ -123,7 +123,7 @@ def test_there_is_one_form(name: str) -> None:
     if name in ("base64", "URL-safe base64", "a key in base64", "data in JSON", "a PEM file"):
         wrong += not_canonical(text)
         assert len(set(wrong)) > 40
-    if name != "a PEM file":  # which has lines
+    if name != "a PEM file":  # a PEM file has line breaks, so spaces there are another matter
         wrong += around(text, *SPACES[:4])
     for other in wrong:
         with pytest.raises((ValueError, NymError)):

@@ -1,4 +1,4 @@
-"""Frames of the framed dialect."""
+"""Frames of the framed dialect, in both framings, however the stream is cut."""
 
 import pytest
 from hypothesis import given
@@ -56,7 +56,7 @@ def test_byte_by_byte(framing: Framing) -> None:
     [
         (Framing.FIXED, (LONGEST_FRAME + 1).to_bytes(8, "big")),
         (Framing.FIXED, b"\xff" * 8),
-        (Framing.VARINT, b"\x03"),  # -2
+        (Framing.VARINT, b"\x03"),  # a length of -2: the published varints are signed
         (Framing.VARINT, b"\xff" * 10),
         (Framing.VARINT, encode_frame(Framing.VARINT, bytes(LONGEST_FRAME + 1))[:5]),
     ],

@@ -1,4 +1,4 @@
-"""JSON objects, against what the published client answers."""
+"""Requests and answers as JSON objects, compared with those of the published client."""
 
 import json
 from collections.abc import Iterable
@@ -108,9 +108,9 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
         case _:
             pytest.fail(f"{request} is not published")
     answer = json.loads(text(encode_response(response, message_format)))
-    for name in ("id", "sealed"):  # additions
+    for name in ("id", "sealed"):  # fields that the published client doesn't have
         answer.pop(name, None)
-    if expected["type"] != "error":  # too long, say: for the service to tell
+    if expected["type"] != "error":  # errors such as "too long" are found by the service, later
         assert answer == expected
 
 
@@ -171,7 +171,8 @@ def test_a_fetch_knows_how_long_its_answer_gets(
     messages = [received(kind * 200) for kind in kinds]
     answer = text(encode_response(Fetched(messages), message_format))
     taken = sum(room.size(message.message) for message in messages)
-    assert len(answer) <= LONGEST_FRAME - room.most_bytes + taken <= len(answer) + 2  # commas
+    # The estimate may exceed the answer by two bytes, for commas that aren't there.
+    assert len(answer) <= LONGEST_FRAME - room.most_bytes + taken <= len(answer) + 2
 
 
 @pytest.mark.parametrize(

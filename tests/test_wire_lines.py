@@ -1,4 +1,4 @@
-"""Lines, however they are cut."""
+"""Lines come out of a stream whole, however the stream is cut."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""JSON read piece by piece: what json.loads says, however it is cut."""
+"""JSON that is read piece by piece gives the same values as json.loads, however it is cut."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from nym.wire.pieces import Pieces, no_rest
 from nym.wire.requests import Send
 
 ADDRESS = encode_base58(bytes(range(32)))
-# Parts of lines that are JSON, nearly, or not at all.
+# Parts that make lines which are JSON, nearly JSON, or no JSON at all.
 PARTS = st.sampled_from(
     [
         *(
@@ -54,7 +54,7 @@ values = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is long can be short enough to be found."""
+    """Lower the limit for long texts, so that short random inputs have some."""
     monkeypatch.setattr(long_json, "LONG", 44)
     monkeypatch.setattr(long_json, "_SPAN", 16)
 
@@ -67,7 +67,7 @@ def pieces(line: bytes, data: st.DataObject) -> Iterator[bytes]:
 
 
 def expected(line: bytes) -> Any:
-    """What a short line is taken for."""
+    """The value of a line, as json.loads reads it in one go."""
     value = json.loads(line.decode())
     if b"\\u" in line:
         json.dumps(value, ensure_ascii=False).encode()
@@ -91,7 +91,7 @@ def test_anything_is_what_it_is_in_one_go(line: bytes, data: st.DataObject | Non
     if data is None:
         for cut in range(1, len(line)):
             read = loads([line[:cut], line[cut:]], no_rest)
-            assert flat(read) == expected(line), cut
+            assert flat(read) == expected(line), f"wrong if the line is cut at byte {cut}"
         return
     check(line, data)
 
@@ -141,11 +141,11 @@ def test_what_is_long_without_a_long_text_is_refused(line: str) -> None:
         parse([b"{", line.encode()])
 
 
-# As requests.
+# The same lines, read as requests.
 
 
 def request(line: bytes, data: st.DataObject) -> object:
-    """The request, or what is wrong with it."""
+    """The request in the line, read in random pieces, or the kind of its error."""
     try:
         return decode_request(parse(list(pieces(line, data))))
     except RequestError as error:

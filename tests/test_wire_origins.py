@@ -1,4 +1,4 @@
-"""Who may talk to a local HTTP socket."""
+"""Which hosts and origins may talk to a local HTTP socket."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Messages in pieces are like any other bytes."""
+"""Messages in pieces behave like bytes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The messages of the framed dialect, against the published types."""
+"""The messages of the framed dialect, compared with those of the published types."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def message(name: str) -> bytes:
 
 
 def without_layer(data: bytes) -> mix_pb2.Response:
-    """The published examples have a layer, which no provider of the network has."""
+    """The response without layers: the published examples have one, but real providers don't."""
     response = mix_pb2.Response.FromString(data)
     for client in [*response.clients.clients, response.details.details]:
         client.provider.ClearField("layer")

@@ -1,4 +1,4 @@
-"""Requests to a provider and its answers, against those of a running one."""
+"""Requests to a provider and its answers, compared with those that a real provider gave."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_refusals_as_published(name: str) -> None:
         decode_pull(response(name))
     with pytest.raises(ProviderRefusedError):
         decode_token(response(name))
-    if name not in ("pull_bad_token", "wrong_address"):  # those are well-formed
+    if name not in ("pull_bad_token", "wrong_address"):  # these two requests are well-formed
         with pytest.raises(RemoteFormatError):
             decode_request(request(name))
 
@@ -97,7 +97,7 @@ ANSWER = encode_messages([b"one", b"two", b"three", b"four", b"five"])
         (ANSWER, 5, False, True, True),
         (encode_messages([b"one", DUMMY]), 2, True, True, True),
         (encode_messages([b"one"]), 1, True, True, True),
-        (ANSWER[:-1], 4, False, True, False),  # cut short
+        (ANSWER[:-1], 4, False, True, False),  # cut short by one byte
         (encode_messages([b"one", DUMMY])[:-1], 1, False, True, False),
         (ANSWER + b"!", 5, False, False, False),
         (b"\0\0" + ANSWER, 0, False, False, False),

@@ -1,4 +1,4 @@
-"""The raw dialect."""
+"""The raw dialect: requests and answers as bytes."""
 
 import pytest
 from hypothesis import given

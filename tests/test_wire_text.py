@@ -1,4 +1,4 @@
-"""Text of others on its way to a terminal or a log."""
+"""Other people's text made visible, before it reaches a terminal or a log."""
 
 import unicodedata
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nym.wire.text import visible
 
-TEXTS = st.text(st.characters(codec=None))  # surrogates, too
+TEXTS = st.text(st.characters(codec=None))  # without a codec, surrogates occur, too
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_a_long_text_is_cut_and_marked() -> None:
     assert visible("a" * 200) == "a" * 200
     assert visible("a" * 201) == "a" * 199 + "…"
     assert visible("a" * 10_000_000, longest=10) == "aaaaaaaaa…"
-    assert visible("م\u200c" * 9, longest=3) == "م…"  # nor is a joiner left alone
-    assert visible("abcdef\x1b\x1b", longest=10) == "abcdef…"  # an escape isn't cut in two
+    assert visible("م\u200c" * 9, longest=3) == "م…"  # the cut leaves no joiner without a letter
+    assert visible("abcdef\x1b\x1b", longest=10) == "abcdef…"  # the cut doesn't split an escape
 
 
 @given(TEXTS, st.integers(1, 40))
@@ -63,7 +63,7 @@ def test_it_is_short_has_nothing_hidden_and_is_stable(text: str, longest: int) -
     for character in shown:
         if character not in "\u200c\u200d":
             assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    shown.encode()  # can be written
+    shown.encode()  # raises nothing, so the text can be written
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], codec="utf-8")))

@@ -1,7 +1,7 @@
 """Sealed plaintexts that no honest client makes: each is unreadable, or content in its only form.
 
 Valid plaintexts are mutated and sealed with libsodium. What the client reads from one of them must
-encode to the same plaintext again: a second form could carry a hidden mark.
+encode to the same plaintext again.
 """
 
 import random
