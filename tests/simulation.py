@@ -11,6 +11,7 @@ from nym.loops import USUAL, Loops, Outlook
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 
+# Seconds until a loop counts as overdue; most are back in the `usual` part of that (nym.loops).
 PATIENCE = 18.0
 USUALLY = PATIENCE * USUAL
 

@@ -381,7 +381,7 @@ def test_a_demo_that_is_killed_takes_its_clients_along_and_the_next_one_clears_u
         demo.end(signal.SIGKILL)
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in clients))
     (folder,) = tmp_path.glob("nym-demo-*")
-    os.utime(folder, (0, 0))
+    os.utime(folder, (0, 0))  # old enough for the next demo to delete it
     (tmp_path / "nym-demo-new").mkdir()
     with Program(tmp_path, "demo", environment=environment) as demo:
         assert demo.end()[0] == 0

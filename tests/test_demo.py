@@ -25,7 +25,7 @@ def test_a_step_that_takes_long_is_named(said: list[str]) -> None:
 def test_a_quick_step_says_nothing(said: list[str]) -> None:
     with demo._patiently("the kettle"):
         pass
-    gevent.sleep(0.01)
+    gevent.sleep(0.01)  # time for a line to appear, which would be the error
     assert said == []
 
 

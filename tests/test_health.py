@@ -20,8 +20,8 @@ from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from tests.simulation import mix
 
-PATIENCE = 25.0
-RATE = 4.0
+PATIENCE = 25.0  # seconds until a loop counts as overdue
+RATE = 4.0  # loops per second, on average
 MINUTE, HOUR = 60.0, 3600.0
 
 
@@ -241,6 +241,8 @@ def test_a_good_node_expects_no_evidence_against_it(uses: int, loss: float) -> N
         for losses in range(uses + 1)
         for other_losses in range(others + 1)
     )
+    # If the usual loss were known, a good node's likelihood ratio would be 1 on average. It is only
+    # estimated, which may add a little. Much more would convict good nodes.
     assert expected < 1.2
 
 

@@ -49,5 +49,5 @@ def test_a_name_that_is_none_is_an_error_of_the_resolver_and_prints_nothing(
         resolver.getaddrinfo(name, 80)
     with pytest.raises(socket.gaierror):
         resolver.gethostbyname(name)
-    gevent.sleep(0.01)
+    gevent.sleep(0.01)  # time for gevent to print an error of a thread, which would be wrong
     assert capfd.readouterr().err == ""

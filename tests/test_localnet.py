@@ -39,7 +39,7 @@ from tests.harness import (
 )
 
 VECTORS = Path(__file__).parent / "vectors"
-LONGEST = 1 << 20
+LONGEST = 1 << 20  # bytes that an answer may have in these tests
 CLIENT = bytes(range(1, 33))
 
 

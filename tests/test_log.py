@@ -32,6 +32,7 @@ def no_descriptors():
     free = os.dup(0); os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
 """
+# A format and an argument with escapes, line breaks and hidden characters, as peers may send them.
 HOSTILE = r'"\x1b[31m%s\n2020-01-01 00:00:00 INFO forged \u202e\x9b", "red\r\nline"'
 
 

@@ -290,7 +290,7 @@ def test_stopping_gives_back_what_was_not_handed_over(
     monkeypatch.setattr("nym.client.sender.send_packet", hang)
     setup.accept(OTHER, b"under way")
     setup.queue.tick()
-    gevent.sleep(0.01)
+    gevent.sleep(0.01)  # so that the greenlet that hands the packet over has begun to hang
     setup.sender.stop()
     assert len(setup.outbox) == 1
     monkeypatch.undo()

@@ -256,6 +256,7 @@ ENVELOPES = [
 ]
 
 
+# All examples share one journal, which hypothesis warns about. Each has an inbox of its own on it.
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ENVELOPES), st.integers(0, 975 * 8 - 1), st.integers(-1, 1))
 def test_a_damaged_envelope_is_noise_and_never_raises(

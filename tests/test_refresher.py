@@ -105,6 +105,7 @@ def test_only_a_directory_that_does_not_answer_is_revived(refresher: Setup) -> N
     assert refreshing.tick() == 0.0
     assert refreshing.tick() > 0.0
     assert len(revived) == 2
+    # Whatever else answers there, a network of our own must not take its place.
     with serving_http(lambda: b"another program") as url:
         refresher(url, revive).tick()
     assert len(revived) == 2

@@ -27,7 +27,7 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.provider import Register, decode_request, encode_messages
 from tests.harness import FAST, OTHER, Application, Lines, free_port, running, serving, wait_until
 
-LONG = 1 << 17
+LONG = 1 << 17  # bytes, about 150 fragments
 FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0.02)
 
 
@@ -316,7 +316,7 @@ def test_an_answer_cut_short_loses_only_what_was_cut(
             connection.sendall(bytes(32))
             return
         connection.sendall(answers.pop() if answers else encode_messages([]))
-        if end == "reset":
+        if end == "reset":  # with this option, closing resets the connection
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, *[0] * 7]))
         elif end == "hang":
             connection.recv(100)

@@ -55,6 +55,8 @@ def test_delays_are_exponential() -> None:
         for _ in range(5000)
         for hop in random_route(LAYERS, FAR, 0.1, random)[1]
     ]
+    # Both bounds are more than five standard deviations. The share of exponential delays that are
+    # longer than their mean is 1/e.
     assert abs(fmean(delays) - 0.1) < 0.004
     above = sum(delay > 0.1 for delay in delays) / len(delays)
     assert abs(above - 0.3679) < 0.02

@@ -131,7 +131,7 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
     outcomes: list[Outcome] = []
     waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append)
-    gevent.sleep(0.05)
+    gevent.sleep(0.05)  # so that it waits for room in the pool, which is full
     assert outcomes == []
     waiting.kill()
     assert outcomes == [Outcome.REFUSED]
@@ -151,7 +151,7 @@ def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: No
     outcomes = send(sender, node)
     assert settled(outcomes) is Outcome.TAKEN
     wait_until(lambda: len(told) == 5)
-    gevent.sleep(0.01)
+    gevent.sleep(0.01)  # time for a second outcome of one of them, which would be the error
     assert told == [Outcome.TAKEN] * 5
 
 

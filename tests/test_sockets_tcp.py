@@ -534,6 +534,7 @@ def test_a_thousand_sends_are_not_a_thousand_commits(served: Served) -> None:
         answers = [lines.hear() for _ in range(1000)]
     assert {answer["type"] for answer in answers} == {"send"}
     assert len({answer["id"] for answer in answers}) == len(served.outbox) == 1000
+    # Requests that are read together are written together; how many are read at once varies.
     assert len(seen) < 50
 
 

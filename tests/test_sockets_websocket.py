@@ -529,6 +529,7 @@ def test_nothing_that_was_sent_here_is_in_a_log(
         application.protocol.send_text(b"private")
         application.flush()
         application.hear()
+        # Closing resets the connection, as if the application had died.
         application.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     wait_until(lambda: not served.socket._server.pool)  # type: ignore[union-attr]
     out, err = capfd.readouterr()

@@ -9,9 +9,9 @@ from nym.identity import Identity, generate_identity
 from nym.wire.sizes import LONGEST_MESSAGE, PACKET_LENGTH
 
 KEYS = [generate_identity() for _ in range(5)]
-HEADER = 348
+HEADER = 348  # bytes; the rest of a packet is the payload
 TOP_BIT_OF_ALPHA = 255
-L = 2**252 + 27742317777372353535851937790883648493
+L = 2**252 + 27742317777372353535851937790883648493  # the order of Curve25519's group (RFC 7748)
 
 addresses = st.binary(min_size=32, max_size=32)
 messages = st.binary(max_size=LONGEST_MESSAGE)
@@ -106,6 +106,7 @@ def test_two_packets_of_the_same_message_share_nothing() -> None:
     route = [sphinx.Hop(bytes(32), key.public_key, 0) for key in KEYS]
     one, other = (sphinx.create_packet(b"hello", route, bytes(32)) for _ in range(2))
     assert one[:32] != other[:32]
+    # By chance, one byte of 256 is the same in both, which are about five.
     assert sum(a == b for a, b in zip(one, other, strict=True)) < 40
 
 

@@ -116,6 +116,8 @@ def test_many_refusals_at_once_are_cheap(journal: Journal) -> None:
     outbox = Outbox(journal)
     half = MOST_MESSAGES // 2
     outbox.accept(messages(*[b"x"] * half))
+    # A refusal says what fills the outbox, and why that waits. The text is made once for all of
+    # them, because making it for each would take long.
     began = time.process_time()
     outcomes = outbox.accept(messages(*[b"x"] * half))
     assert {type(outcome) for outcome in outcomes} == {BusyError}
@@ -200,7 +202,7 @@ def test_what_is_cancelled_is_gone_and_remembered(
 def test_nothing_can_be_cancelled_before_it_is_on_disk(outbox: Outbox, journal: Journal) -> None:
     (outgoing,) = messages(b"being written")
     accepting = gevent.spawn(outbox.accept, [outgoing])
-    gevent.sleep(0)
+    gevent.sleep(0)  # until the message is being written
     assert outgoing.id not in outbox
     outbox.cancel(outgoing.id)
     assert accepting.get() == [None]

@@ -42,7 +42,7 @@ def test_a_dead_greenlet_is_said_and_started_again_and_takes_none_along(
     wait_until(lambda: len(ticks) > before)
     watched.stop()
     after = (len(starts), len(ticks))
-    gevent.sleep(0.05)
+    gevent.sleep(0.05)  # time for another start or tick, which would be the error
     assert (len(starts), len(ticks)) == after
     assert "the mortal died; it is started again" in caplog.text
     assert "the mortal ended by itself" in caplog.text
@@ -103,5 +103,5 @@ def test_what_is_killed_from_within_is_started_again_and_what_is_stopped_is_not(
     watched.start("a part", run)
     wait_until(lambda: len(runs) == 3)
     watched.stop()
-    gevent.sleep(0.05)
+    gevent.sleep(0.05)  # time for another start, which would be the error
     assert len(runs) == 3
