@@ -344,7 +344,7 @@ def test_localnet_says_who_has_its_port(tmp_path: Path, answer: bytes | None) ->
         code, _, err = beside(run_program, tmp_path, "localnet", "--port", port)
     assert code == 1
     assert "Address already in use; another port can be chosen with --port" in err
-    assert (f"use that one with --directory {url}" in err) == (answer is None)
+    assert (f"start clients with --directory {url}" in err) == (answer is None)
 
 
 @pytest.mark.parametrize("host", ["127.9.8.7", "::1"])

@@ -118,8 +118,8 @@ def _run(arguments: list[str]) -> int:
 def _keep_memory_private() -> None:
     """Forbid core dumps, and let only root trace this process or read its memory.
 
-    This applies to every command, because any of them may load keys. docs/operating.md, "Looking
-    into a client", says what no longer works because of it.
+    This applies to every command, because any of them may load keys. What no longer works because
+    of it: docs/operating.md, "Looking into a client".
     """
     from nym._secrets import forbid_dumps
 

@@ -153,7 +153,7 @@ class _Chat:
         if text is None or len(message) > LONGEST_SHOWN:
             self._print(
                 f"{sender} sent {len(message)} bytes of data; get them with: "
-                f"nym-client receive --id {self._id}"
+                f"nym-client receive --id {shlex.quote(self._id)}"
             )
             return
         head = f"{sender}: "
