@@ -189,7 +189,7 @@ class Outbox:
     def _restore(self, entry_id: str, body: Message) -> None:
         outgoing, is_dated = _decode(entry_id, body, self._now())
         if not is_dated:
-            # Its lifetime begins now. The time is written, or it would begin anew at each start.
+            # Its lifetime begins now. The time is written, or it would begin again at each start.
             self._journal.put(_MESSAGE, entry_id, _encode(outgoing))
         self._arrive([self._numbered(outgoing)])
 

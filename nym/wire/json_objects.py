@@ -243,7 +243,9 @@ def _address(body: dict[str, Any]) -> bytes:
     try:
         return decode_base58(_text(body, "recipient_address"))
     except ValueError as error:
-        raise IncompleteDataError(f"recipient_address: {error}") from error
+        raise IncompleteDataError(
+            f"recipient_address is not an address ({error}); contacts' names work only in commands"
+        ) from error
 
 
 def _text(body: dict[str, Any], name: str) -> str:
