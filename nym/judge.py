@@ -26,9 +26,10 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple
 
+from nym import PROTOCOL_VERSION
 from nym.reach import Reach, obstacle_to_address
 from nym.sphinx import can_share_secret
-from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode, Topology, machine
+from nym.topology import Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
 from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible

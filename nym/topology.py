@@ -14,8 +14,6 @@ from typing import NamedTuple
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
 
-PROTOCOL_VERSION = "0.4.0"
-
 _DIGEST = 20  # bytes: finding two networks with the same digest would take 2^80 attempts
 _GROUP = 4  # letters and digits per group, so that people can compare digests
 _SITE = 64  # bits of an IPv6 address; one site usually has all addresses that share them

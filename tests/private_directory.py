@@ -18,10 +18,10 @@ from typing import Any
 from gevent import config
 from gevent.pywsgi import WSGIServer
 
+from nym import PROTOCOL_VERSION
 from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
-from nym.topology import PROTOCOL_VERSION
 from nym.wire.directory import MixNode, encode_topology
 from tests import private_network
 from tests.harness import Application, running, wait_until

@@ -66,7 +66,11 @@ def test_help_and_version(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     for command in COMMANDS:
         assert f"  {command} " in out
-    assert run_program(tmp_path, "--version") == (0, f"nym-client {__version__}\n", "")
+    assert run_program(tmp_path, "--version") == (
+        0,
+        f"nym-client {__version__} (protocol 0.4.0)\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize("options", [("--version", "--verbose"), ("-v", "--version")])
@@ -75,6 +79,7 @@ def test_the_version_of_everything(tmp_path: Path, options: tuple[str, ...]) -> 
     assert (code, err) == (0, "")
     versions = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert versions["nym-client"] == __version__
+    assert versions["protocol"] == "0.4.0"
     for part in ("Python", "gevent", "libsodium", "OpenSSL", "SQLite"):
         assert re.match(r"\d+\.\d+", versions[part]), f"no version of {part}: {versions[part]}"
     is_checkout = PROGRAM.endswith("-m nym")

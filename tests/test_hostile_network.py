@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 import pytest
 
+from nym import PROTOCOL_VERSION
 from nym.config import TrafficSettings
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
@@ -23,7 +24,7 @@ from nym.localnet.provider import LocalProvider
 from nym.net.transport import send_packet
 from nym.routes import random_route
 from nym.sphinx import Final, Forward, create_packet
-from nym.topology import PROTOCOL_VERSION, Mix, ProviderNode
+from nym.topology import Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
 from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages

@@ -16,8 +16,7 @@ from typing import Any
 import docopt
 import gevent
 
-from nym import __version__
-from nym.cli.banner import banner
+from nym.cli.banner import VERSION, banner
 from nym.cli.output import complain, occupy_closed_streams, say
 from nym.cli.usage import COMMANDS, overview
 from nym.errors import NymError, UsageError
@@ -150,7 +149,7 @@ def _without_command(arguments: list[str]) -> int:
     elif not _HELP.isdisjoint(arguments):
         say(overview().rstrip("\n"))
     elif arguments == ["--version"]:
-        say(f"nym-client {__version__}")
+        say(VERSION)
     elif sorted(arguments) in _VERSIONS:
         from nym.cli.versions import versions
 

@@ -1,10 +1,15 @@
-"""The published client's banner."""
+"""The published client's banner, and the version of this one."""
 
-from nym import __version__
+from nym import PROTOCOL_VERSION, __version__
+
+VERSION = f"nym-client {__version__} (protocol {PROTOCOL_VERSION})"
 
 
 def banner() -> str:
-    """The text that some commands print before their output, as the published client does."""
+    """The text that some commands print before their output, as the published client does.
+
+    It has the version of that client, because programs may look for it.
+    """
     return rf"""
 
       _ __  _   _ _ __ ___
@@ -13,6 +18,6 @@ def banner() -> str:
      |_| |_|\__, |_| |_| |_|
             |___/
 
-             (client - version {__version__})
+             (client - version {PROTOCOL_VERSION})
 
 """

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
-from nym import __version__
+from nym.cli.banner import VERSION
 from nym.cli.build import commit
 from nym.cli.options import nym_folder
 from nym.errors import NymError
@@ -86,7 +86,7 @@ def _sentence(error: BaseException) -> str:
 
 def _report(error: BaseException) -> Iterator[str]:
     machine = os.uname()
-    yield f"nym-client {__version__}, commit {commit()}"
+    yield f"{VERSION}, commit {commit()}"
     yield f"Python {sys.version.split()[0]}, {machine.sysname} {machine.release} {machine.machine}"
     # Only the command's name. Its arguments may be addresses or messages.
     yield f"command: {next(iter(sys.argv[1:]), '')}"

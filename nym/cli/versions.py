@@ -9,21 +9,23 @@ from collections.abc import Iterator
 import gevent
 import pysodium
 
-from nym import __version__
+from nym import PROTOCOL_VERSION, __version__
 from nym.cli import Options
+from nym.cli.banner import VERSION
 from nym.cli.build import commit, is_one_file
 from nym.cli.output import say
 
 
 def version(options: Options) -> int:
     """Print the version; with --verbose, also those of its parts, for bug reports."""
-    say("\n".join(versions()) if options["--verbose"] else f"nym-client {__version__}")
+    say("\n".join(versions()) if options["--verbose"] else VERSION)
     return 0
 
 
 def versions() -> Iterator[str]:
     """Name and version of each part that matters in a bug report, one line for each."""
     yield f"nym-client {__version__}"
+    yield f"protocol   {PROTOCOL_VERSION}"
     yield f"commit     {commit()}"
     yield f"Python     {platform.python_version()}"
     yield f"gevent     {gevent.__version__}"

@@ -8,6 +8,7 @@ from collections import Counter
 
 import gevent
 
+from nym import PROTOCOL_VERSION
 from nym.errors import RemoteFormatError
 from nym.identity import Identity
 from nym.localnet.node import Node, Trace
@@ -16,7 +17,6 @@ from nym.net.transport import send_packet
 from nym.net.watch import Outage
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward
-from nym.topology import PROTOCOL_VERSION
 from nym.wire.addresses import decode_address
 from nym.wire.directory import Metric, MixNode, encode_metric
 

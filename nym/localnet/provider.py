@@ -8,6 +8,7 @@ import logging
 import socket
 from typing import Any
 
+from nym import PROTOCOL_VERSION
 from nym.errors import RemoteError, RemoteFormatError, StoreError
 from nym.identity import Identity
 from nym.localnet.inboxes import Inboxes
@@ -15,7 +16,6 @@ from nym.localnet.node import Node, Trace
 from nym.net.listening import listening_address
 from nym.net.transport import read_to_end
 from nym.sphinx import Final, Forward
-from nym.topology import PROTOCOL_VERSION
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Provider
 from nym.wire.provider import (
