@@ -84,7 +84,7 @@ def test_what_waited_before_the_first_loop_is_of_unknown_length() -> None:
 def test_it_is_said_in_a_sentence_with_advice(change: float, says: str) -> None:
     told = BacklogReport(lasted=60.0, pulled=12.5, messages=750, change=change, seconds=37.6)
     said = describe(told)
-    assert "about 750 wait" in said
+    assert "about 750 messages wait" in said
     assert says in said
-    assert "left 38 s ago" in said
+    assert "were sent 38 s ago" in said
     assert "traffic.fetch_message_delay" in said

@@ -164,7 +164,7 @@ def test_one_that_is_killed_leaves_a_client_or_none_and_all_that_was_there(
 
 
 def test_what_is_wrong_on_the_command_line_leaves_no_folder(tmp_path: Path) -> None:
-    for wrong in (("--provider", "x"), ("--directory", "x"), ("--port", "9002")):
+    for wrong in (("--provider", "x"), ("--directory", "x"), ("--port", "x"), ("--prt", "1")):
         assert run_program(tmp_path, "init", "--id", "alice", *wrong)[0] == 2
     assert not (tmp_path / "nym").exists()
 

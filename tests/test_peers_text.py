@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nym.wire.keys import encode_base58
-from tests.harness import Program, run_program, serving, wait_until
+from tests.harness import Program, beside, run_program, serving, wait_until
 
 HOSTILE = "\x1b[31mred\nok    forged    line:5\r\x9b2J\u202e\u2028\u200b"
 HEADER = HOSTILE.replace("\n", "").encode()
@@ -80,15 +80,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_of_a_directory_moves_the_cursor_or_forges_a_line(home: Path, place: str) -> None:
+    asked: list[bytes] = []
+
     def serve(connection: socket.socket) -> None:
-        connection.recv(65536)
+        asked.append(connection.recv(65536))
         connection.sendall(PLACES[place])
 
     with serving(serve) as address:
         url = f"http://{address}"
         run_program(home, "config", "set", "--id", "alice", "client.directory", url)
-        code, out, err = run_program(home, "check", "--id", "alice")
+        # In a thread: the directory, which answers in this one, must not wait for the program.
+        code, out, err = beside(run_program, home, "check", "--id", "alice")
+    assert asked
     assert code == 4
+    assert "did not answer" not in out
     assert [line.split()[0] for line in out.splitlines()][:3] == ["ok", "ok", "FAIL"]
     assert "Traceback" not in err
     for text in (out, err):

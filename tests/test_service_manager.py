@@ -370,7 +370,7 @@ def test_quiet_prints_nothing_in_a_good_start(home: Path, manager: Manager, dire
 
 def test_verbose_logs_in_detail(home: Path, directory: str) -> None:
     with client(home, "--verbose", "--directory", directory) as program:
-        program.logged(rf"^{TIME} DEBUG +the network has layers of \[1, 1, 1\] mixnodes")
+        program.logged(rf"^{TIME} DEBUG +the network's layers have \[1, 1, 1\] mixnodes")
 
 
 # Reports of unforeseen errors.

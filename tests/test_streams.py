@@ -46,9 +46,13 @@ ONCE = {
     "localnet": "localnet --layers 9",
     "demo": "demo nothing",
     "completion": "completion bash",
+    "chat": "chat --id alice EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye",
+    "list": "list",
+    "delete": "delete --id alice",
+    "version": "version",
 }
 # The commands that print something on standard output, whatever happens.
-PRINTING = ("status", "address", "config", "completion", "check")
+PRINTING = ("status", "address", "config", "completion", "check", "list", "version")
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 in_bare = pytest.mark.skipif(
     "/bare " in PROGRAM, reason="what starts the program there opens something in a stream's place"

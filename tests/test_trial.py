@@ -151,8 +151,8 @@ def test_it_gains_no_time_by_records_that_change(journal: Journal) -> None:
 
 def test_one_that_the_settings_name_is_kept_and_so_is_a_lone_one(journal: Journal) -> None:
     for client, why in (
-        (Client(journal, 1, 2, preferred=bytes([1]) * 32), "as client.provider names it"),
-        (Client(journal, 1), "as the directory has no other"),
+        (Client(journal, 1, 2, preferred=bytes([1]) * 32), "because client.provider names it"),
+        (Client(journal, 1), "because the directory lists no other"),
     ):
         client.losing = {client.first}
         client.run(2 * FOR)
