@@ -27,7 +27,8 @@ monkey.patch_all()
 os.close = monkey.get_original("os", "close")
 
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from nym.cli import run
 
@@ -48,9 +49,20 @@ class _Resolver:
 config.resolver = _Resolver  # type: ignore[assignment]
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line, and exit with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code: Any = run(sys.argv[1:])
+    except SystemExit as end:  # SIGTERM or SIGHUP ended a command that cleans up (demo, chat)
+        code = end.code
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):  # a pipe that nobody reads, or a closed stream
+                stream.flush()
+    # All is cleaned up, so the interpreter is not. It would free the state of a thread that has
+    # been started and has not run yet, and crash when that thread begins: SIGSEGV in the place of
+    # the exit code, when a client is stopped at the wrong moment (seen with CPython 3.11).
+    os._exit(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":

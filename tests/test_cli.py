@@ -8,6 +8,8 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -391,6 +393,30 @@ def test_a_demo_that_is_killed_takes_its_clients_along_and_the_next_one_clears_u
     with Program(tmp_path, "demo", environment=environment) as demo:
         assert demo.end()[0] == 0
     assert [path.name for path in tmp_path.glob("nym-demo-*")] == ["nym-demo-new"]
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["version"], 0), (["no-command"], 2)])
+def test_the_interpreter_is_not_taken_apart_while_threads_may_start(
+    arguments: list[str], code: int
+) -> None:
+    program = (
+        "import atexit, sys\n"
+        "from nym.__main__ import main\n"
+        "atexit.register(print, 'taken apart')\n"
+        "print('before', end='')\n"  # in the buffer, which has to be written all the same
+        f"sys.argv = {['nym-client', *arguments]!r}\n"
+        "main()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == code
+    assert "before" in ran.stdout
+    assert "taken apart" not in ran.stdout
 
 
 def test_demo(tmp_path: Path) -> None:
