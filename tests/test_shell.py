@@ -409,6 +409,7 @@ def test_a_client_that_is_starting_is_waited_for(
     with ExitStack() as stack:
         network = stack.enter_context(running(Network()))
         start = partial(stack.enter_context, Application(network.url, folder=folder))
-        gevent.spawn_later(3 * RETRY, start)
+        starting = gevent.spawn_later(3 * RETRY, start)
         with control("alice", patience=PATIENCE) as client:
             assert client.ask(type="ownDetails")["type"] == "ownDetails"
+        starting.get()  # it answers before it has started; what isn't on the stack never stops
