@@ -99,7 +99,6 @@ class Loops:
         self._out: dict[bytes, Loop] = {}  # those that aren't back
         self._counted: deque[Loop] = deque()  # those that the loss is computed from
         self._lost = 0  # how many of these aren't back
-        self.is_served = True  # whether pulls succeed
         self._unserved_since = inf  # when a pull last succeeded, while none does
         self.open_since = -inf  # when answers could arrive again, after LONG_PAUSE without any
         self._returned_at = -inf  # when a loop last came back
@@ -109,6 +108,11 @@ class Loops:
         # The last loops that came back since nothing more waited, with their seconds on the way.
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)
         self._times: deque[float] = deque(maxlen=RECENT)  # seconds that the last loops took
+
+    @property
+    def is_served(self) -> bool:
+        """Whether pulls succeed."""
+        return self._unserved_since == inf
 
     def sent(self, name: bytes, route: Sequence[Mix], now: float) -> Loop | None:
         """Note that the first hop took a loop. Returns None if that loop is under way already."""
@@ -152,7 +156,6 @@ class Loops:
 
         Call `returned` for the loops that it brought first, or they would count as lost.
         """
-        self.is_served = True
         if now - self._unserved_since > LONG_PAUSE:
             self.open_since = now
         self._unserved_since = inf
@@ -166,7 +169,6 @@ class Loops:
         Loops that were under way then are void, and so are those that leave until a pull succeeds.
         """
         if self.is_served:
-            self.is_served = False
             self._unserved_since = since
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 

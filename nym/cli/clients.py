@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nym.cli import Options
 from nym.cli.control import existing_folder, is_running
-from nym.cli.options import REMOVED, clients_folder, known_ids
+from nym.cli.options import REMOVED, client_folder, clients_folder, known_ids
 from nym.cli.output import complain, say
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
@@ -42,12 +42,12 @@ def list(options: Options) -> int:
 
 
 def _look(client_id: str) -> _Listed:
-    folder = existing_folder(client_id)
+    folder = client_folder(client_id)
+    runs = is_running(folder)
     try:
-        runs = is_running(folder)
         return _Listed(client_id, load_identity(folder).address, runs, None)
     except NymError as error:
-        return _Listed(client_id, None, False, str(error))
+        return _Listed(client_id, None, runs, str(error))
 
 
 def delete(options: Options) -> int:

@@ -3,6 +3,7 @@
 Every function raises ConfigError for a file that can't be read or written, or has a mistake in it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nym.config import ClientSettings, Config
@@ -41,6 +42,16 @@ def change_setting(folder: Path, key: str, value: str) -> None:
     `value` is written as in the file, but a text may be without its quotes. Raises LockedError if
     another process holds the folder's lock for too long.
     """
+    _change(folder, lambda text: change_text(text, key, value), format_config(_defaults(folder)))
+
+
+def remove_setting(folder: Path, key: str) -> None:
+    """Remove one key from config.toml, so that its default applies. Raises LockedError, too."""
+    _change(folder, lambda text: remove_from_text(text, key), "")
+
+
+def _change(folder: Path, edit: Callable[[str], str], missing: str) -> None:
+    """Edit config.toml; `missing` is the text to begin with if there is no file."""
     # Imported here because it loads slowly, and before the lock, for which others may wait.
     import tomlkit  # noqa: F401
 
@@ -49,20 +60,8 @@ def change_setting(folder: Path, key: str, value: str) -> None:
     with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
         load_config(folder)  # raises for a mistake, so a file that has one is not changed
         text = _read(folder)
-        if text is None:
-            text = format_config(_defaults(folder))
-        _write(folder, change_text(text, key, value))
-
-
-def remove_setting(folder: Path, key: str) -> None:
-    """Remove one key from config.toml, so that its default applies. Raises LockedError, too."""
-    import tomlkit  # noqa: F401 - slow to load, and not to be waited for by others with the lock
-
-    with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
-        load_config(folder)  # one with a mistake in it is not changed
-        text = _read(folder) or ""
-        changed = remove_from_text(text, key)
-        if changed != text:
+        changed = edit(missing if text is None else text)
+        if changed != (text or ""):
             _write(folder, changed)
 
 

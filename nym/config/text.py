@@ -7,11 +7,10 @@ read again and compared with what was wanted, because it can't change every form
 import json
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nym.config import (
     DEFAULT_DIRECTORY,
@@ -24,6 +23,9 @@ from nym.config import (
     with_values,
 )
 from nym.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 _HEADER_NOTES = {
     "traffic": "  # seconds; the first three are averages (exponential), the last two are fixed"
@@ -129,44 +131,56 @@ def change_text(text: str, key: str, value: str) -> str:
 
     `value` is written as in the file, but a text may be without its quotes. Raises ConfigError.
     """
-    import tomlkit  # here, because it loads slowly and only `config set` needs it
-
     setting = setting_named(key)
     try:
         new = checked(setting, _read_value(setting, value))
     except ValueError as error:
         raise ConfigError(f"{key} = {value}: {error}") from error
-    with _changing(key):
-        document = tomlkit.parse(text)
-        document.setdefault(setting.section, tomlkit.table())[setting.name] = new
-        changed = tomlkit.dumps(document)
-    if key == "client.directory":
-        # tomlkit keeps the line's comment. With the earlier comment, the default address would
-        # still count as not named (_NOT_NAMED).
-        changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
-    # tomlkit changes some forms wrongly, and doesn't say so. Such a result is never written.
-    expected = with_values(parse_config(text, "the file", Config()), {key: new})
-    if parse_config(changed, f"with {key} = {value}", Config()) != expected:
-        raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
-    return changed
+
+    def put(document: "TOMLDocument") -> None:
+        document.setdefault(setting.section, {})[setting.name] = new
+
+    return _edited(text, setting, new, put, f"with {key} = {value}")
 
 
 def remove_from_text(text: str, key: str) -> str:
     """`text` without a value for one key; everything else stays. Raises ConfigError."""
-    import tomlkit  # here, because it loads slowly and is seldom needed
-
     setting = setting_named(key)
-    with _changing(key):
+
+    def remove(document: "TOMLDocument") -> None:
+        document.get(setting.section, {}).pop(setting.name, None)
+
+    return _edited(text, setting, setting.default, remove, f"without {key}")
+
+
+def _edited(
+    text: str, setting: Setting, value: Value, edit: Callable[["TOMLDocument"], None], name: str
+) -> str:
+    """`text` after `edit`, which gives the setting this value; `name` is for errors.
+
+    Raises ConfigError if tomlkit can't change the text, or changes anything else.
+    """
+    import tomlkit  # here, because it loads slowly and is seldom needed
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
         document = tomlkit.parse(text)
-        section = document.get(setting.section, {})
-        if setting.name not in section:
-            return text
-        del section[setting.name]
+        edit(document)
         changed = tomlkit.dumps(document)
-    before = parse_config(text, "the file", Config())
-    expected = with_values(before, {key: setting.default})
-    if parse_config(changed, f"without {key}", Config()) != expected:
-        raise ConfigError(f"{key}: the file has a form that can't be changed here; use an editor")
+    except (TypeError, ValueError, TOMLKitError) as error:
+        raise ConfigError(
+            f"{setting.key}: the file has a form that can't be changed here: {error}"
+        ) from error
+    if setting.key == "client.directory":
+        # tomlkit keeps the line's comment. With the earlier comment, the default address would
+        # still count as not named (_NOT_NAMED).
+        changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
+    # tomlkit changes some forms wrongly, and doesn't say so. Such a result is never written.
+    expected = with_values(parse_config(text, "the file", Config()), {setting.key: value})
+    if parse_config(changed, name, Config()) != expected:
+        raise ConfigError(
+            f"{setting.key}: the file has a form that can't be changed here; use an editor"
+        )
     return changed
 
 
@@ -180,19 +194,6 @@ def setting_named(key: str) -> Setting:
         known = f"did you mean {close[0]}?" if close else f"there are {_list(SETTINGS)}"
         raise ConfigError(f"there is no setting {key}; {known}")
     return setting
-
-
-@contextmanager
-def _changing(key: str) -> Iterator[None]:
-    """Raises ConfigError where tomlkit can't read or change what tomllib can read."""
-    from tomlkit.exceptions import TOMLKitError
-
-    try:
-        yield
-    except (TypeError, ValueError, TOMLKitError) as error:
-        raise ConfigError(
-            f"{key}: the file has a form that can't be changed here: {error}"
-        ) from error
 
 
 def checked(setting: Setting, value: object) -> Value:

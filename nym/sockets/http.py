@@ -1,6 +1,6 @@
 """The socket of `websocket`: reads an HTTP request, and opens a WebSocket if the caller is allowed.
 
-docs/protocol/sockets.md, "WebSocket" and "Who may talk".
+docs/protocol/sockets.md, "WebSocket" and "Who may connect".
 """
 
 import socket

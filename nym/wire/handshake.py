@@ -1,7 +1,7 @@
 """The HTTP request that opens a WebSocket, and its answer (RFC 6455, section 4.2).
 
 The websockets library parses the request and the frames after it, without I/O. This module decides
-whose requests are accepted (docs/protocol/sockets.md, "WebSocket" and "Who may talk").
+whose requests are accepted (docs/protocol/sockets.md, "WebSocket" and "Who may connect").
 """
 
 import logging

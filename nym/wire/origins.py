@@ -1,4 +1,4 @@
-"""Who may use a local HTTP socket (docs/protocol/sockets.md, "Who may talk").
+"""Who may use a local HTTP socket (docs/protocol/sockets.md, "Who may connect").
 
 Any page in the user's browser can make the browser connect to this machine. Two headers, which
 pages can't change, show that. Origin says where the page came from. Host has the name that the page
