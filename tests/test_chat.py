@@ -80,7 +80,7 @@ class Terminal:
 def test_lines_from_a_pipe_are_messages_that_tell_who_wrote(shell: Shell) -> None:
     code, out, err = shell.run("nym-client chat --id alice bob", b"one\n\nand two")
     assert (code, out) == (0, b"")
-    assert re.fullmatch(rb"(not arrived yet: .*\n)?", err)
+    assert re.fullmatch(rb"(not confirmed yet: .*\n)?", err)
     with shell.bob.lines() as bob:
         bob.say(type="subscribe")
         came = [bob.receive() for _ in range(2)]

@@ -12,9 +12,8 @@ import signal
 import sys
 import termios
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import gevent
@@ -22,6 +21,7 @@ import gevent
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
 from nym.cli.control import STARTING, Control, RefusedError, control
+from nym.cli.daemon import exit_on_signals
 from nym.cli.line_editor import LineEditor
 from nym.cli.options import nym_folder
 from nym.cli.output import complain, say, write
@@ -186,12 +186,12 @@ class _Chat:
 
 
 def _tell_what_waits(client_id: str, sent: list[str]) -> None:
-    """Tell the user how many messages have not arrived yet. The chat itself doesn't show it."""
+    """Tell the user how many messages may not have arrived. The chat itself doesn't show it."""
     with control(client_id) as client:
         states = [client.ask(type="progress", id=message_id)["state"] for message_id in sent]
     if waiting := states.count("waiting"):
         complain(
-            f"not arrived yet: {waiting} of {len(sent)}. The client keeps sending; see what "
+            f"not confirmed yet: {waiting} of {len(sent)}. The client keeps sending; see what "
             f"waits with: nym-client outbox list --id {shlex.quote(client_id)}"
         )
 
@@ -223,17 +223,14 @@ def _keyboard() -> Iterator[bool]:
         # Not SIGTSTP, which is handled here and so doesn't stop the program.
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    here = gevent.getcurrent()
-    reactions: dict[int, Callable[[], None]] = {
-        signal.SIGTERM: partial(gevent.kill, here, SystemExit(128 + signal.SIGTERM)),
-        signal.SIGHUP: partial(gevent.kill, here, SystemExit(128 + signal.SIGHUP)),
-        signal.SIGTSTP: pause,
-        signal.SIGCONT: take,
-    }
-    handlers = [gevent.signal_handler(*reaction) for reaction in reactions.items()]
+    handlers = [
+        gevent.signal_handler(signal.SIGTSTP, pause),
+        gevent.signal_handler(signal.SIGCONT, take),
+    ]
     try:
-        take()
-        yield True
+        with exit_on_signals():
+            take()
+            yield True
     finally:
         for handler in handlers:
             handler.cancel()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nym.cli import Options
 from nym.cli.control import existing_folder, is_running
-from nym.cli.options import REMOVED, client_folder, clients_folder, known_ids
+from nym.cli.options import REMOVED, client_folder, known_ids, no_client
 from nym.cli.output import complain, say
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
@@ -33,7 +33,7 @@ def list(options: Options) -> int:
         say(json.dumps([client._asdict() for client in listed]))
         return 0
     if not listed:
-        complain(f"no client is in {clients_folder()}; make one with: nym-client init --id ID")
+        complain(no_client())
     width = max((len(client.id) for client in listed), default=0)
     for client in listed:
         state = "running" if client.running else "stopped"

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import gevent
 from gevent.event import Event
@@ -48,6 +49,25 @@ class Signals:
             notify("STOPPING=1")
             end()
         return 0
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit in this greenlet, so the block is left in order.
+
+    A signal that the parent has ignored (nohup) stays ignored.
+    """
+    here = gevent.getcurrent()
+    handlers = [
+        gevent.signal_handler(number, gevent.kill, here, SystemExit(128 + number))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.cancel()
 
 
 def _has_terminal() -> bool:

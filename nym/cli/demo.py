@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import gevent
 
 from nym.cli import Options
 from nym.cli.build import is_one_file
+from nym.cli.daemon import exit_on_signals
 from nym.cli.init import make_client
 from nym.cli.output import say
 from nym.config import ClientSettings, Config
@@ -110,15 +110,10 @@ class Peer:
 
 def demo(options: Options) -> int:
     """Run the demo; returns 0 only if both messages arrived."""
-    # These signals raise SystemExit here, so the blocks below are left in order: they end the
-    # clients and remove their folder. A signal that the parent has ignored (nohup) stays ignored.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            end = partial(gevent.kill, gevent.getcurrent(), SystemExit(128 + number))
-            gevent.signal_handler(number, end)
     observer = Observer()
     began = time.monotonic()
-    with _folder() as folder, _network(observer) as network:
+    # Whatever ends these blocks, the clients are stopped and their folder is removed.
+    with exit_on_signals(), _folder() as folder, _network(observer) as network:
         peers: list[Peer] = []
         try:
             say("Starting a network of 3 mixnodes and a provider, and two clients on it ...\n")

@@ -60,13 +60,13 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         *network_rows(report["network"]),
         ("provider", report["provider"] or "none yet"),
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
-        ("to send", _messages(report["outbox"])),
+        ("to send", messages(report["outbox"])),
         (
             "to fetch",
-            _messages(report["inbox"], (report["inbox_lost"], "lost because there was no room")),
+            messages(report["inbox"], (report["inbox_lost"], "lost because there was no room")),
         ),
         *([("refused", f"{plain_refused} plain")] if plain_refused else []),
-        ("partial", _messages(report["partial"], (report["partial_lost"], "given up"))),
+        ("partial", messages(report["partial"], (report["partial_lost"], "given up"))),
         ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
         ("loops", _loops(report)),
         ("failed", ", ".join(report["failed"]) or "none"),
@@ -88,7 +88,8 @@ def _loops(report: dict[str, Any]) -> str:
     return text
 
 
-def _messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
+def messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
+    """So many messages, for people; and how many were `lost`, with the reason, if any were."""
     text = f"{count} message{'' if count == 1 else 's'}"
     return f"{text}; {lost[0]} {lost[1]}" if lost[0] else text
 

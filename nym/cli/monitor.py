@@ -10,7 +10,7 @@ from typing import Any
 
 from nym.backlog import describe
 from nym.cli.findings import Finding
-from nym.cli.look import STATES
+from nym.cli.look import STATES, messages
 from nym.cli.nodes import size
 from nym.store.room import MOST_MESSAGES
 from nym.timing import duration
@@ -54,14 +54,14 @@ def _loss(status: dict[str, Any]) -> Finding:
 
 
 def _outbox(count: int) -> Finding:
-    found = f"{count} messages wait to be sent"
+    found = f"{messages(count)} to be sent"
     if count < FULL:
         return Finding("outbox", found)
     return Finding("outbox", found, "outbox list shows why they wait, and for whom", 1)
 
 
 def _inbox(count: int) -> Finding:
-    found = f"{count} messages wait for an application"
+    found = f"{messages(count)} for applications"
     if count < FULL:
         return Finding("inbox", found)
     return Finding("inbox", found, "no application fetches them; receive prints them", 1)

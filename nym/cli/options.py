@@ -52,6 +52,11 @@ def known_ids() -> list[str]:
         return sorted(path.name for path in folder.iterdir() if path.is_dir() and _is_id(path.name))
 
 
+def no_client() -> str:
+    """What to tell a user who has none."""
+    return f"there is no client in {clients_folder()}; make one with: nym-client init --id ID"
+
+
 def only_client() -> str:
     """The id of this user's client if there is only one. Raises IdentityError, UsageError.
 
@@ -61,9 +66,7 @@ def only_client() -> str:
         case [only]:
             return only
         case []:
-            raise IdentityError(
-                f"there is no client in {clients_folder()}; make one with: nym-client init --id ID"
-            )
+            raise IdentityError(no_client())
         case several:
             raise UsageError(f"--id ID is missing; there are {', '.join(several)}")
 
