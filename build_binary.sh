@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Builds a checkout into dist: nym-client, one file that needs no Python, and a wheel for those who have
-# Python. It runs the file once before it says that the build is ready.
+# Python. With --standard, it also builds nym-client-standard, for machines that don't let nym-client
+# run (docs/one-file.md); on other machines than x86-64 it builds that one only. It runs each file once
+# before it says that the build is ready.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+if [ $# -gt 1 ] || [[ ${1:---standard} != --standard ]]; then
+  echo "usage: ./build_binary.sh [--standard]" >&2
+  exit 2
+fi
 scripts/prepare
 rm -rf dist build/lib* build/bdist* # files of an earlier build in them would be packed, too
 # Two builds of one commit must have the same bytes: so hashes and times are fixed, and PyInstaller
@@ -12,10 +18,16 @@ export PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$PWD/build/pyinstaller-config
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1580515200)
 export SOURCE_DATE_EPOCH
 
-echo "build: packing dist/nym-client" >&2
-.venv/bin/pyinstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller spec/nym-client.spec
+echo "build: packing the program" >&2
+.venv/bin/pyinstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller \
+  spec/nym-client.spec -- "$@"
 .venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
-dist/nym-client --version
+programs=()
+for program in dist/nym-client dist/nym-client-standard; do
+  [ -e "$program" ] || continue
+  "$program" --version
+  programs+=("$program, $(du -h "$program" | cut -f1)B")
+done
 (cd dist && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS)
-echo "build: dist/nym-client is ready, $(du -h dist/nym-client | cut -f1)B" >&2
+printf 'build: %s is ready\n' "${programs[@]}" >&2

@@ -9,19 +9,17 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sysconfig
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import zstandard
+from contents import HERE, NAMESPACE, Files, output, replaced
 
 HEAD, RECORD = struct.Struct("<8sQQ"), struct.Struct("<QQQQ")
-HERE = Path(__file__).parent
 LEVEL = 19  # of zstd; higher ones need more memory, to pack and to unpack
 NO_FILE = b"/proc/self/no-file"  # a path that never exists
-NAMESPACE = "-"  # PyInstaller's path of a package without __init__.py
 
 # Modules that Python imports at its start, before importer.py can find modules for it.
 EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
@@ -33,20 +31,17 @@ C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protecto
 LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"]
 
 
-def make(analysis, commit, work, target):
+def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) -> Files:
     """Write the one file for that commit; returns {name in the file: path it comes from}."""
-    work.mkdir(parents=True, exist_ok=True)
-    sources = _sources(analysis)
-    libraries = {name: path for name, path in sources.items() if ".so" in name}
-    stripped = {name: _stripped(path, work / "stripped" / name) for name, path in libraries.items()}
-    needs = {name: _needed(path) for name, path in stripped.items()}
-    if missing := set().union(*needs.values()) - stripped.keys():
+    files = replaced(files, "launcher") | {"importer.py": HERE / "importer.py"}
+    needs = {name: _needed(path) for name, path in libraries.items()}
+    if missing := set[str]().union(*needs.values()) - libraries.keys():
         raise SystemExit(f"libraries are not found: {', '.join(sorted(missing))}")
     at_start = _at_start(needs)
     later = {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
 
     program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
-    members = _members(sources | stripped | {PROGRAM: program})
+    members = _members(files | libraries | {PROGRAM: program})
     members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
     (work / "bundle").write_bytes(_packed(members))
@@ -59,10 +54,10 @@ def make(analysis, commit, work, target):
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(launcher, target)
-    return sources
+    return dict(sorted(files.items()))
 
 
-def _members(files):
+def _members(files: Files) -> dict[str, bytes]:
     """{name: bytes to pack} for these files; Python's sources are compiled."""
     members = {}
     for name, path in files.items():
@@ -76,56 +71,18 @@ def _members(files):
     return members
 
 
-def _sources(analysis):
-    """{name in the file: path} of all modules, libraries and data."""
-    sources = {}
-    # Not analysis.pure, which lacks the modules that PyInstaller's own bootloader has.
-    for name, path, _ in analysis.graph.make_pure_toc():
-        stem = name.replace(".", "/")
-        is_package = Path(path).name in ("__init__.py", NAMESPACE)
-        sources[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = Path(path)
-    for name, path, kind in analysis.binaries:
-        name = re.sub(r"^python3\.\d+/lib-dynload/", "", name)
-        for suffix in EXTENSION_SUFFIXES:
-            if kind == "EXTENSION" and name.endswith(suffix):
-                name = name.removesuffix(suffix) + ".so"
-                break
-        sources[name] = Path(path)
-    for path in [path for name, path in sources.items() if ".so" in name]:
-        for name, library in _linked(path):
-            sources.setdefault(name, library)
-    sources["certifi/cacert.pem"] = next(
-        Path(path) for name, path, _ in analysis.datas if name == "certifi/cacert.pem"
-    )
-    sources["importer.py"] = HERE / "importer.py"
-    # What stands in the place of a library, if the program imports that library.
-    for path in (HERE / "replaced").rglob("*.py"):
-        name = str(path.relative_to(HERE / "replaced"))
-        if name in sources:
-            sources[name] = path
-    return dict(sorted(sources.items()))
+def _python_library() -> str:
+    return str(sysconfig.get_config_var("INSTSONAME"))
 
 
-def _python_library():
-    return sysconfig.get_config_var("INSTSONAME")
-
-
-def _linked(library):
-    """Yield (name, path) of all libraries that it needs, with the C library and the linker."""
-    for line in _output("ldd", library).splitlines():
-        if match := re.match(r"\s+(?:(\S+) => )?(/\S+) \(", line):
-            name, path = match.groups()
-            yield name or Path(path).name, Path(path).resolve()
-
-
-def _at_start(needs):
+def _at_start(needs: Mapping[str, set[str]]) -> list[str]:
     """What the launcher unpacks before the program starts: the linker, then libraries.
 
     Each library comes behind those that it needs.
     """
-    order = []
+    order: list[str] = []
 
-    def add(name):
+    def add(name: str) -> None:
         if name not in order:
             for needed in sorted(needs[name]):
                 add(needed)
@@ -137,13 +94,7 @@ def _at_start(needs):
     return [LINKER, *order]
 
 
-def _stripped(path, copy):
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    _output("strip", "--strip-unneeded", "-o", copy, path)
-    return copy
-
-
-def _without_preload(linker):
+def _without_preload(linker: bytes) -> bytes:
     """The dynamic linker, changed so that it doesn't read /etc/ld.so.preload.
 
     That file names libraries for all programs of a machine. They are made for its own C library,
@@ -155,17 +106,17 @@ def _without_preload(linker):
     return linker.replace(before, b"\0" + NO_FILE + b"\0")
 
 
-def _needed(path):
-    return set(re.findall(r"NEEDED\s+(\S+)", _output("objdump", "-p", path)))
+def _needed(path: Path) -> set[str]:
+    return set(re.findall(r"NEEDED\s+(\S+)", output("objdump", "-p", path)))
 
 
-def _code(name, source):
+def _code(name: str, source: bytes) -> bytes:
     # `name` is the path that tracebacks show. A path of the machine that builds the file would tell
     # about that machine, and two builds of one commit would differ.
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2))
 
 
-def _python_flags():
+def _python_flags() -> list[str]:
     variable = sysconfig.get_config_var
     early = ", ".join(
         f'{{.name = "{name}", .is_package = {int(name == "encodings")}}}' for name in EARLY
@@ -181,17 +132,13 @@ def _python_flags():
     ]
 
 
-def _compile(target, files, *flags):
+def _compile(target: Path, files: list[str], *flags: str) -> Path:
     paths = [HERE / file for file in files]
-    _output("cc", *C_FLAGS, "-o", target, *paths, *flags, "-l:libzstd.a", *LINK_FLAGS)
+    output("cc", *C_FLAGS, "-o", target, *paths, *flags, "-l:libzstd.a", *LINK_FLAGS)
     return target
 
 
-def _output(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def _packed(members):
+def _packed(members: Mapping[str, bytes]) -> bytes:
     """The bundle; bundle.h has its layout."""
     names = sorted(members, key=str.encode)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -208,5 +155,5 @@ def _packed(members):
     return b"".join([head, records, text, *packed])
 
 
-def _compressed(data):
+def _compressed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL).compress(data)

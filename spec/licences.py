@@ -1,7 +1,15 @@
 """Finds the licences of all that is packed: their SPDX names, and their texts on one page."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterable
+from importlib.metadata import Distribution, PackageMetadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parts import Part
 
 COMMON = Path("/usr/share/common-licenses")
 RULE = "=" * 78
@@ -20,6 +28,7 @@ NAMES = {
     "libzstd": "BSD-3-Clause OR GPL-2.0-only",
     "nym-client": "Apache-2.0",
     "openssl": "Apache-2.0",
+    "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception",
     "protobuf": "BSD-3-Clause",
     "pysodium": "BSD-2-Clause",
     "segno": "BSD-3-Clause",
@@ -29,7 +38,7 @@ NAMES = {
 }
 
 
-def of(name):
+def of(name: str) -> str | None:
     """The licence of a part, or of a source package, by its name; None if NAMES lacks it.
 
     A source package's name may end with a version, such as gcc-12.
@@ -37,35 +46,35 @@ def of(name):
     return NAMES.get(re.sub(r"-\d+$", "", name))
 
 
-def of_metadata(metadata):
+def of_metadata(metadata: PackageMetadata) -> str:
     """The licence in a Python distribution's metadata, in the newer form or an older one."""
     classifiers = metadata.get_all("Classifier", [])
     named = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License :: ")]
     return metadata["License-Expression"] or metadata["License"] or ", ".join(named)
 
 
-def texts_of(distribution):
+def texts_of(distribution: Distribution) -> list[str]:
     """The licence texts that are installed with a Python distribution."""
     return [
-        read(distribution.locate_file(file))
+        read(Path(str(distribution.locate_file(file))))
         for file in sorted(distribution.files or ())
         if file.parts[0].endswith(".dist-info")
         and ("licenses" in file.parts or TEXT_NAME.match(file.name))
     ]
 
 
-def read(path):
+def read(path: Path) -> str:
     """Read a text; bytes that aren't UTF-8 become replacement characters."""
-    return Path(path).read_text("utf-8", errors="replace").strip("\n")
+    return path.read_text("utf-8", errors="replace").strip("\n")
 
 
-def page(parts):
+def page(parts: Iterable[Part]) -> str:
     """All texts, each once, under the names of the parts it is for.
 
     Behind them are the common texts to which they refer. Stops the build for a part without a
     licence or without a text.
     """
-    headings = {}
+    headings: dict[str, list[str]] = {}
     for part in parts:
         if not part.licence:
             raise SystemExit(
@@ -80,9 +89,9 @@ def page(parts):
     return "\n".join(_section(names, text) for text, names in headings.items())
 
 
-def _referred(texts):
+def _referred(texts: Iterable[str]) -> list[Path]:
     """Paths of the common licence texts, which Debian installs once for all packages."""
-    found = set()
+    found: set[str] = set()
     for text in texts:
         # Texts of distributions name this licence by its URL only.
         if "mozilla.org/MPL/2.0" in text:
@@ -93,5 +102,5 @@ def _referred(texts):
     return [COMMON / name for name in sorted(found)]
 
 
-def _section(names, text):
+def _section(names: Iterable[str], text: str) -> str:
     return "\n".join([RULE, *dict.fromkeys(names), RULE, "", text, ""])

@@ -8,13 +8,14 @@ import platform
 import sys
 import sysconfig
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import debian
 import licences
-from bundle import NAMESPACE
+from contents import NAMESPACE, Files
 from packageurl import PackageURL
 
 import nym
@@ -22,7 +23,7 @@ import nym
 PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = Path(sys.prefix).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib")).resolve()
-LIBRARY = sysconfig.get_config_var("INSTSONAME")
+LIBRARY = str(sysconfig.get_config_var("INSTSONAME"))
 OURS, PYTHON, SYSTEM = "nym-client", "CPython", "system"
 
 
@@ -32,65 +33,72 @@ class Part:
 
     name: str
     version: str
-    licence: str
-    texts: list
+    licence: str | None  # licences.py stops the build if there is none
+    texts: list[str]
     purl: PackageURL
-    libraries: dict = field(default_factory=dict)  # {name in the file: path}
+    libraries: Files = field(default_factory=dict)  # {name in the file: path}
     description: str | None = None
-    properties: dict = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
 
 
-def find(sources):
-    """All parts, this project first; `sources` is what bundle.make returns."""
-    files = _by_owner(sources)
-    system = files.pop(SYSTEM) | debian.linked_statically()
+def order(part: Part) -> str:
+    """The key by which parts are sorted."""
+    return part.name.lower()
+
+
+def find(sources: Files) -> list[Part]:
+    """All parts, this project first; `sources` is what bundle.make or standard.make returns."""
+    files, distributed = _by_owner(sources)
+    system = files.pop(SYSTEM)
+    if "importer.py" in sources:  # it comes with the launcher
+        system |= debian.linked_statically()
     library = files[PYTHON][LIBRARY]
     owners = debian.owners([*system.values(), library])
-    packages = defaultdict(dict)
+    packages: dict[str, Files] = defaultdict(dict)
     for name, path in system.items():
         if path not in owners:
             raise SystemExit(
                 f"inventory: {path} belongs to no package of this system; install it as a package"
             )
         packages[owners[path]][name] = path
-    del files[OURS]
     python = _python(files.pop(PYTHON), owners.get(library))
-    others = [_distribution(owner, packed) for owner, packed in files.items()]
+    others = [_distribution(owner, packed) for owner, packed in distributed.items()]
     others += [_package(owner, packed) for owner, packed in packages.items()]
     others += [python, *_embedded(sources)]
-    return [_ours(), *sorted(others, key=lambda part: part.name.lower())]
+    return [_ours(), *sorted(others, key=order)]
 
 
-def _by_owner(sources):
-    """{owner: {name in the file: path}}."""
+def _by_owner(sources: Files) -> tuple[dict[str, Files], dict[Distribution, Files]]:
+    """({OURS, PYTHON or SYSTEM: {name in the file: path}}, the same for each distribution)."""
     installed = _installed()
-    files = defaultdict(dict)
+    files: dict[str, Files] = defaultdict(dict)
+    distributed: dict[Distribution, Files] = defaultdict(dict)
     for name, path in sources.items():
-        if str(path) != NAMESPACE:
-            path = path.resolve()
-            files[_owner(name, path, installed)][name] = path
-    return files
+        if str(path) == NAMESPACE:
+            continue
+        path = path.resolve()
+        # .venv is inside the project's folder, but what is installed there isn't the project's.
+        if path.is_relative_to(PROJECT) and not path.is_relative_to(ENVIRONMENT):
+            files[OURS][name] = path
+        elif path in installed:
+            distributed[installed[path]][name] = path
+        elif name == LIBRARY or path.is_relative_to(STDLIB):
+            files[PYTHON][name] = path
+        else:
+            files[SYSTEM][name] = path
+    return files, distributed
 
 
-def _owner(name, path, installed):
-    # .venv is inside the project's folder, but what is installed there isn't the project's.
-    if path.is_relative_to(PROJECT) and not path.is_relative_to(ENVIRONMENT):
-        return OURS
-    if path in installed:
-        return installed[path]
-    return PYTHON if name == LIBRARY or path.is_relative_to(STDLIB) else SYSTEM
-
-
-def _installed():
+def _installed() -> dict[Path, Distribution]:
     """{path: the Python distribution that has installed it}."""
     return {
-        Path(distribution.locate_file("")).resolve() / file: distribution
+        Path(str(distribution.locate_file(""))).resolve() / file: distribution
         for distribution in distributions()
         for file in distribution.files or ()
     }
 
 
-def _ours():
+def _ours() -> Part:
     return Part(
         OURS,
         nym.__version__,
@@ -100,7 +108,7 @@ def _ours():
     )
 
 
-def _python(packed, package):
+def _python(packed: Files, package: str | None) -> Part:
     version = platform.python_version()
     texts = [licences.read(path) for path in [STDLIB / "LICENSE.txt"] if path.exists()]
     if package:
@@ -115,7 +123,7 @@ def _python(packed, package):
     )
 
 
-def _distribution(distribution, packed):
+def _distribution(distribution: Distribution, packed: Files) -> Part:
     name, version = distribution.metadata["Name"], distribution.version
     return Part(
         name,
@@ -128,7 +136,7 @@ def _distribution(distribution, packed):
     )
 
 
-def _package(name, libraries):
+def _package(name: str, libraries: Files) -> Part:
     package, vendor = debian.Package.named(name), debian.vendor()
     qualifiers = {"arch": package.architecture}
     return Part(
@@ -146,7 +154,7 @@ def _package(name, libraries):
     )
 
 
-def _embedded(sources):
+def _embedded(sources: Files) -> Iterator[Part]:
     """Yield parts that distributions have linked into their extensions without naming them."""
     if "gevent/libev/corecext.so" in sources:
         from gevent.libev import corecext
@@ -158,11 +166,11 @@ def _embedded(sources):
         yield _kept("utf8_range", __version__)  # it has no version of its own
 
 
-def _kept(name, version):
+def _kept(name: str, version: str) -> Part:
     texts = [licences.read(PROJECT / f"spec/licenses/{name}.txt")]
     purl = PackageURL("generic", name=name, version=version)
     return Part(name, version, licences.of(name), texts, purl)
 
 
-def _libraries(packed):
+def _libraries(packed: Files) -> Files:
     return {name: path for name, path in packed.items() if ".so" in name}

@@ -55,6 +55,12 @@ PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
 # The one file, if NYM_CLIENT names it: the last word, because a launcher may stand in front.
 FILE = Path(shlex.split(PROGRAM)[-1]).absolute()
 for_one_file = pytest.mark.skipif("NYM_CLIENT" not in os.environ, reason="NYM_CLIENT names no file")
+# PyInstaller's own file, which `build_binary.sh --standard` makes.
+IS_STANDARD = FILE.name == "nym-client-standard"
+for_launcher = pytest.mark.skipif(
+    IS_STANDARD,
+    reason="only the launcher promises this; docs/one-file.md says what the standard file can't",
+)
 
 # Seconds after which a test gives up. It is far more than any test needs, so that a busy machine
 # doesn't make one fail.
@@ -404,6 +410,22 @@ class Application:
         return [listed[i : i + 32] for i in range(0, len(listed), 32)]
 
 
+def running_python(process: int) -> int:
+    """The process that runs Python; in PyInstaller's file, that is a child of its bootloader."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(children[0]) if IS_STANDARD and children else process
+
+
+def waits(pid: int) -> bool:
+    """Whether the process has a connection to a client, and sleeps in epoll."""
+    links = Path(f"/proc/{pid}/fd")
+    try:
+        sockets = [link for link in links.iterdir() if "socket:" in str(link.readlink())]
+        return bool(sockets) and "epoll" in Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return False
+
+
 class Program:
     """The program in a process of its own, with `home` as the folder for its configuration."""
 
@@ -434,6 +456,11 @@ class Program:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs Python."""
+        return running_python(self.process.pid)
 
     def line(self, pattern: str) -> re.Match[str]:
         """Read standard output up to a line in which the pattern is found."""

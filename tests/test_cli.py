@@ -382,10 +382,11 @@ def test_a_demo_that_is_killed_takes_its_clients_along_and_the_next_one_clears_u
     environment = {"TMPDIR": str(tmp_path)}
     with Program(tmp_path, "demo", environment=environment) as demo:
         demo.line("^bob ")
-        threads = Path(f"/proc/{demo.process.pid}/task").iterdir()
+        threads = Path(f"/proc/{demo.pid}/task").iterdir()
         clients = [pid for thread in threads for pid in (thread / "children").read_text().split()]
         assert len(clients) == 2
-        demo.end(signal.SIGKILL)
+        os.kill(demo.pid, signal.SIGKILL)
+        demo.end()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in clients))
     (folder,) = tmp_path.glob("nym-demo-*")
     os.utime(folder, (0, 0))  # old enough for the next demo to delete it

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import FILE, PATIENCE, Program, for_one_file, wait_until
+from tests.harness import FILE, PATIENCE, Program, for_launcher, for_one_file, wait_until
 
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
 PRIVATE_MOUNTS = str(Path(__file__).with_name("private-mounts"))
@@ -58,6 +58,7 @@ def left(folders: dict[str, str]) -> list[Path]:
     return [path for folder in folders.values() for path in Path(folder).rglob("*")]
 
 
+@for_launcher
 def test_it_is_static() -> None:
     head = FILE.read_bytes()[:4096]
     assert head[:4] == b"\x7fELF"
@@ -71,6 +72,7 @@ def test_it_is_static() -> None:
     assert interpreter not in kinds
 
 
+@for_launcher
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_whenever_it_is_ended(
     tmp_path: Path, folders: dict[str, str], number: signal.Signals
@@ -101,6 +103,7 @@ def test_nothing_is_left_whenever_it_is_ended(
     assert run(tmp_path, "tcpsocket", "--id", "nobody")[0] == 5  # the next start isn't held up
 
 
+@for_launcher
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_is_left_of_a_demo_whenever_it_is_ended(
     tmp_path: Path, folders: dict[str, str], number: signal.Signals
@@ -129,6 +132,7 @@ def is_running(group: int) -> bool:
     return True
 
 
+@for_launcher
 def test_a_client_that_runs_leaves_no_file_but_its_own(
     tmp_path: Path, folders: dict[str, str]
 ) -> None:
@@ -209,6 +213,7 @@ def few_files(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
+@for_launcher
 @pytest.mark.parametrize("limit", [3, 5, 8, 15])
 def test_too_few_descriptors_are_a_line(tmp_path: Path, limit: int) -> None:
     code, out, err = run(tmp_path, "--version", preexec_fn=partial(few_files, limit))
@@ -221,6 +226,7 @@ def in_namespace(commands: str) -> tuple[str, ...]:
     return (PRIVATE_MOUNTS, "sh", "-c", f'set -e; {commands}; exec "$0" "$@"', str(FILE))
 
 
+@for_launcher
 @needs_root
 @pytest.mark.parametrize("usable", ["XDG_RUNTIME_DIR", "HOME"])
 def test_a_folder_that_takes_no_programs_is_named_and_another_one_used(
@@ -247,6 +253,7 @@ def test_a_folder_that_takes_no_programs_is_named_and_another_one_used(
     )
 
 
+@for_launcher
 @needs_root
 def test_a_start_without_any_folder_says_what_to_do(
     tmp_path: Path, folders: dict[str, str]
@@ -264,6 +271,7 @@ def test_a_start_without_any_folder_says_what_to_do(
     assert "let TMPDIR name one that isn't mounted noexec" in err
 
 
+@for_launcher
 @needs_root
 def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
     for options in ("noexec", "ro"):
@@ -282,11 +290,13 @@ def test_tmp_may_be_noexec_or_read_only(tmp_path: Path) -> None:
         assert (code, err) == (0, "")
 
 
+@for_launcher
 def test_containers_that_refuse_unknown_system_calls_will_do(tmp_path: Path) -> None:
     ran = run(tmp_path, "demo", preexec_fn=partial(refuse, CLONE3))
     assert (ran[0], ran[2]) == (0, "")
 
 
+@for_launcher
 @needs_root
 def test_what_a_machine_has_for_its_own_programs_is_not_read(tmp_path: Path) -> None:
     files = {
@@ -318,6 +328,7 @@ def test_what_a_machine_has_for_its_own_programs_is_not_read(tmp_path: Path) -> 
     assert (code, err) == (0, "")
 
 
+@for_launcher
 @needs_root
 def test_it_does_not_run_with_the_rights_of_its_file(tmp_path: Path) -> None:
     copy = Path(shutil.copy(FILE, tmp_path))
@@ -347,6 +358,7 @@ def test_a_home_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None
     assert re.search(f"{home}/nym/clients/alice can't be used: Read-only file system", err)
 
 
+@for_launcher
 def test_libraries_that_are_named_for_the_machine_s_own_programs_are_left_alone(
     tmp_path: Path,
 ) -> None:
@@ -362,6 +374,7 @@ def test_it_can_not_be_written_while_it_runs(tmp_path: Path) -> None:
             FILE.open("r+b")
 
 
+@for_launcher
 def test_damage_is_found_and_said(tmp_path: Path) -> None:
     whole = FILE.read_bytes()
     start = whole.index(b"nymbndl1")

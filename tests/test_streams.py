@@ -24,7 +24,15 @@ from nym.cli.progress import COLUMNS, bar
 from nym.cli.receive import shown
 from nym.cli.usage import COMMANDS
 from nym.errors import NotRunningError
-from tests.harness import PATIENCE, PROGRAM, Program, run_program, wait_until
+from tests.harness import (
+    PATIENCE,
+    PROGRAM,
+    Program,
+    run_program,
+    running_python,
+    wait_until,
+    waits,
+)
 
 NOWHERE = "http://127.0.0.1:1"  # no directory is there
 # For each command, arguments with which it ends by itself while alice's client runs, which knows no
@@ -173,7 +181,7 @@ def test_a_reader_that_goes_is_noticed_without_a_message(
     )
     os.close(writer)
     try:
-        wait_until(lambda: waits(process.pid))
+        wait_until(lambda: waits(running_python(process.pid)))
         assert process.poll() is None
         go()
         _, err = process.communicate(timeout=PATIENCE)
@@ -197,16 +205,6 @@ def test_what_was_taken_is_acknowledged_though_its_reader_has_gone() -> None:
         assert there.recv(100) == b'{"type": "ack", "id": "1"}\n'
 
 
-def waits(pid: int) -> bool:
-    """Whether the process has a connection to a client, and sleeps in epoll."""
-    links = Path(f"/proc/{pid}/fd")
-    try:
-        sockets = [link for link in links.iterdir() if "socket:" in str(link.readlink())]
-        return bool(sockets) and "epoll" in Path(f"/proc/{pid}/wchan").read_text()
-    except OSError:
-        return False
-
-
 class Standing:
     """Stops a client's process inside the block, as if it hung."""
 
@@ -214,10 +212,10 @@ class Standing:
         self._client = client
 
     def __enter__(self) -> None:
-        self._client.process.send_signal(signal.SIGSTOP)
+        os.kill(self._client.pid, signal.SIGSTOP)
 
     def __exit__(self, *_: object) -> None:
-        self._client.process.send_signal(signal.SIGCONT)
+        os.kill(self._client.pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -245,7 +243,7 @@ def test_a_client_that_stands_is_told_of_within_five_seconds(
 @in_bare
 def test_a_client_that_stands_later_is_told_of_too(tmp_path: Path, client: Program) -> None:
     with Program(tmp_path, "receive", "--id", "alice", "--follow") as command:
-        wait_until(lambda: waits(command.process.pid))
+        wait_until(lambda: waits(command.pid))
         with Standing(client):
             command.logged('^the client "alice" does not answer; waiting for it$')
         command.logged('^the client "alice" answers again$')

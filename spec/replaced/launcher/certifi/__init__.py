@@ -6,11 +6,11 @@ import _bundle
 
 
 @cache
-def where():
+def where() -> str:
     """A path to the certificates; the file behind it stays open as long as the process runs."""
     return f"/proc/self/fd/{_bundle.open('certifi/cacert.pem')}"
 
 
-def contents():
+def contents() -> str:
     """The text of the certificates."""
     return _bundle.read("certifi/cacert.pem").decode()

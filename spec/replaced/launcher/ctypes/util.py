@@ -3,6 +3,6 @@
 import importer
 
 
-def find_library(name):
+def find_library(name: str) -> str | None:
     """The name by which dlopen finds the library; None if the bundle has no such library."""
     return importer.find_library(f"lib{name}")
