@@ -3,6 +3,7 @@
 import platform
 import shutil
 import subprocess
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,23 +27,23 @@ class Package:
     summary: str
 
     @classmethod
-    def named(cls, name):
+    def named(cls, name: str) -> "Package":
         """The package with this name, which may be followed by a colon and an architecture."""
         return cls(*_output("dpkg-query", "-W", "-f", "\t".join(FIELDS), name).split("\t"))
 
     @property
-    def copyright(self):
+    def copyright(self) -> Path:
         """The path of its file with copyright and licence."""
         return Path("/usr/share/doc") / self.name / "copyright"
 
 
-def linked_statically():
+def linked_statically() -> dict[str, Path]:
     """{name: path} of each library that is linked into the executables."""
     found = {name: _output("cc", f"-print-file-name={name}").strip() for name in STATIC}
     return {name: Path(path).resolve() for name, path in found.items()}
 
 
-def owners(paths):
+def owners(paths: Iterable[Path]) -> dict[Path, str]:
     """{path: name of its package}, without the paths that are in no package."""
     if not shutil.which("dpkg"):
         raise SystemExit("inventory: dpkg is needed, to find the packages of libraries")
@@ -59,12 +60,12 @@ def owners(paths):
     return found
 
 
-def vendor():
+def vendor() -> str:
     """The system's name for package URLs, such as debian."""
     return platform.freedesktop_os_release()["ID"]
 
 
-def _output(*command, codes=(0,)):
+def _output(*command: str, codes: Collection[int] = (0,)) -> str:
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode not in codes:
         raise SystemExit(f"inventory: {' '.join(command)}: {ran.stderr.strip()}")

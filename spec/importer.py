@@ -14,9 +14,13 @@ from itertools import count
 
 import _bundle
 
+TYPE_CHECKING = False  # the name that type checkers know; typing would have to be loaded for it
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+
 # {library or extension: libraries of the bundle that it needs}, without those loaded at the start.
-_NEEDS = marshal.loads(_bundle.read("needs"))
-_loaded = set()
+_NEEDS: dict[str, list[str]] = marshal.loads(_bundle.read("needs"))
+_loaded: set[str] = set()
 _loading = RLock()  # so that two threads don't load one library twice
 _numbers = count(1)
 
@@ -28,23 +32,23 @@ class _Path:
     once a file was closed, so the path has another number of slashes each time.
     """
 
-    def __init__(self, member):
+    def __init__(self, member: str) -> None:
         self.member = member
 
-    def __enter__(self):
+    def __enter__(self) -> str:
         self.fd = _bundle.open(self.member)
         return f"/proc/self/fd/{'/' * next(_numbers)}{self.fd}"
 
-    def __exit__(self, *failure):
+    def __exit__(self, *failure: object) -> None:
         posix.close(self.fd)
 
 
-def _load_needs(member):
+def _load_needs(member: str) -> None:
     for library in _NEEDS.get(member, ()):
         load_library(library)
 
 
-def find_library(stem):
+def find_library(stem: str) -> str | None:
     """The full name of the library whose name begins with `stem`, loaded; None if there is none."""
     name = next((library for library in _NEEDS if library.startswith(f"{stem}.so.")), None)
     if name:
@@ -52,7 +56,7 @@ def find_library(stem):
     return name
 
 
-def load_library(name):
+def load_library(name: str) -> None:
     """Load a library of the bundle, once. After that, dlopen finds it by its name."""
     with _loading:
         if name not in _loaded:
@@ -65,30 +69,31 @@ def load_library(name):
 class _Module(_LoaderBasics):
     """Loads a Python module from its compiled code."""
 
-    def __init__(self, member):
+    def __init__(self, member: str) -> None:
         self.member = member
 
-    def get_code(self, name):
-        return marshal.loads(_bundle.read(self.member))
+    def get_code(self, name: str) -> "CodeType":
+        code: CodeType = marshal.loads(_bundle.read(self.member))
+        return code
 
-    def get_source(self, name):
+    def get_source(self, name: str) -> None:
         return None
 
 
 class _Extension:
     """Loads an extension module from a file in memory."""
 
-    def __init__(self, member):
+    def __init__(self, member: str) -> None:
         self.member = member
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
         _load_needs(self.member)
         with _Path(self.member) as path:
             self.loader = ExtensionFileLoader(spec.name, path)
             spec.origin = path
             return self.loader.create_module(spec)
 
-    def exec_module(self, module):
+    def exec_module(self, module: "ModuleType") -> None:
         self.loader.exec_module(module)
 
 
@@ -96,9 +101,10 @@ class Finder:
     """Finds modules in the bundle."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
         stem = name.replace(".", "/")
+        loader: _Module | _Extension
         if _bundle.has(f"{stem}/__init__.py"):
             loader, is_package = _Module(f"{stem}/__init__.py"), True
         elif _bundle.has(f"{stem}.py"):
@@ -107,15 +113,17 @@ class Finder:
             loader, is_package = _Extension(f"{stem}.so"), False
         else:
             return None
-        return ModuleSpec(name, loader, origin=loader.member, is_package=is_package)
+        # Its methods make it a loader. The class would have to be imported at each start.
+        return ModuleSpec(name, loader, origin=loader.member, is_package=is_package)  # type: ignore[arg-type]
 
 
-def run():
+def run() -> None:
     """Run the program; called by program.c."""
     # Behind the finders of built-in and frozen modules. The one that searches folders is removed.
     sys.meta_path.insert(2, Finder)
     del sys.meta_path[3:]
-    sys.frozen = True  # the usual sign, for libraries, that a program is packed
+    # The usual sign, for libraries, that a program is packed.
+    sys.frozen = True  # type: ignore[attr-defined]
     try:
         from nym.__main__ import main
     except OSError as error:  # an extension found no room in memory or in the folder for files

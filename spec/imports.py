@@ -12,13 +12,12 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from contents import NAMESPACE, Files
 from left_out import LEFT_OUT
 
-NAMESPACE = "-"
 
-
-def check(sources):
-    """Stop the build if the file lacks what it may need; `sources` is what bundle.make returns."""
+def check(sources: Files) -> None:
+    """Stop the build if a file lacks what it may need; `sources` is what it is made from."""
     found = {(importer, name) for importer, names in _missing(sources).items() for name in names}
     known = {(i, name) for name, (_, importers) in LEFT_OUT.items() for i in importers}
     unknown = [f"{importer} imports {name}" for importer, name in sorted(found - known)]
@@ -31,7 +30,7 @@ def check(sources):
         )
 
 
-def _missing(sources):
+def _missing(sources: Files) -> dict[str, set[str]]:
     """{importer: installed modules that it may import and that the file lacks}."""
     modules = {_module(name): path for name, path in sources.items()}
     there = {*modules, *sys.builtin_module_names}
@@ -47,13 +46,13 @@ def _missing(sources):
     return missing
 
 
-def _module(name):
+def _module(name: str) -> str:
     stem = name.removesuffix(".py").removesuffix(".so").replace("/", ".")
     return stem.removesuffix(".__init__")
 
 
 @cache
-def _is_installed(name):
+def _is_installed(name: str) -> bool:
     """Whether this Python has a module. It isn't imported, which would run the module's code."""
     stem = name.replace(".", "/")
     endings = ["/__init__.py", ".py", *EXTENSION_SUFFIXES]
@@ -66,14 +65,14 @@ class _Imports(ast.NodeVisitor):
     Imports that are only for a type checker, or for a module that is run as a program, don't count.
     """
 
-    def __init__(self, package):
+    def __init__(self, package: str) -> None:
         self.package = package
-        self.found = set()
+        self.found: set[str] = set()
 
-    def visit_Import(self, node):
+    def visit_Import(self, node: ast.Import) -> None:
         self.found.update(alias.name for alias in node.names)
 
-    def visit_ImportFrom(self, node):
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = node.module or ""
         if node.level:
             parents = self.package.split(".")
@@ -81,7 +80,7 @@ class _Imports(ast.NodeVisitor):
         # `from a import b` may mean the module a.b. If it doesn't, no such module is installed.
         self.found.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
 
-    def visit_If(self, node):
+    def visit_If(self, node: ast.If) -> None:
         test = ast.unparse(node.test)
         if test not in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'"):
             self.visit(ast.Module(node.body, []))
