@@ -1,0 +1,232 @@
+"""What stands for libraries in the one file (spec/replaced) does the same as they do.
+
+It is compared on what the program uses of them: each name that is used must be in both, and calls
+must give the same. The names are found in the sources of all libraries that the program uses. So a
+new version of a library that uses more makes a test fail.
+"""
+
+import ast
+import ctypes.util
+import importlib.metadata
+import marshal
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import certifi
+import charset_normalizer
+import pytest
+import requests
+
+import nym
+
+ROOT = Path(__file__).parent.parent
+SPEC = ROOT / "spec"
+REPLACED = sorted((SPEC / "replaced").rglob("*.py"))
+SODIUM = "libsodium.so.23"
+
+# Names that are used where the program doesn't get: the reason for each.
+UNREACHABLE = {
+    ("importlib.metadata", "files"): "websockets asks for it in versions that weren't released",
+}
+
+
+def name_of(path: Path) -> str:
+    """The module for which a file stands."""
+    parts = path.relative_to(SPEC / "replaced").with_suffix("").parts[1:]  # without the way
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def load(path: Path, name: str = "replacement") -> ModuleType:
+    loader = SourceFileLoader(name, str(path))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+class Bundle(ModuleType):
+    """Stands for _bundle, which program.c makes, and has what these tests ask it for."""
+
+    def __init__(self) -> None:
+        super().__init__("_bundle")
+        self.loaded: list[str] = []
+        self.opened: list[int] = []
+
+    def read(self, member: str) -> bytes:
+        return {
+            "needs": marshal.dumps({SODIUM: [], "libsodiumlike.so.1": []}),
+            "certifi/cacert.pem": Path(certifi.where()).read_bytes(),
+        }[member]
+
+    def open(self, member: str) -> int:
+        assert member in (SODIUM, "certifi/cacert.pem")
+        self.opened.append(os.open(certifi.where(), os.O_RDONLY))
+        return self.opened[-1]
+
+    def load(self, path: str) -> None:
+        self.loaded.append(path)
+
+
+@pytest.fixture
+def bundle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+    bundle = Bundle()
+    monkeypatch.setitem(sys.modules, "_bundle", bundle)
+    monkeypatch.setitem(sys.modules, "importer", load(SPEC / "importer.py", "importer"))
+    monkeypatch.setattr(sys, "_MEIPASS", "/nowhere", raising=False)
+    yield bundle
+    for descriptor in bundle.opened:
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue  # importer.py closes what it has loaded
+
+
+# Which names are used.
+
+
+def sources() -> Iterator[Path]:
+    """All modules of the program, and of the distributions that it needs, without their tests."""
+    yield from Path(nym.__file__).parent.rglob("*.py")
+    names, seen = {"requests", *dependencies(ROOT / "pyproject.toml")}, set[str]()
+    while names - seen:
+        name = sorted(names - seen)[0]
+        seen.add(name)
+        distribution = importlib.metadata.distribution(name)
+        names |= {
+            re.split(r"[^\w.-]", needed)[0]
+            for needed in distribution.requires or ()
+            if ";" not in needed
+        }
+        for file in distribution.files or ():
+            if file.suffix == ".py" and not {"tests", "testing"} & {*file.parts}:
+                yield Path(str(distribution.locate_file(file)))
+
+
+def dependencies(project: Path) -> list[str]:
+    listed = project.read_text().partition("dependencies = [\n")[2].partition("]\n")[0]
+    return re.findall(r'^ +"([\w-]+)', listed, re.MULTILINE)
+
+
+def names_used(module: str) -> set[str]:
+    """The names of a module that the program and its libraries use."""
+    used = set()
+    for path in sources():
+        text = path.read_text("utf-8", errors="replace")
+        if path.is_relative_to(Path(certifi.__file__).parent) or module.split(".")[-1] not in text:
+            continue
+        if not path.is_relative_to(Path(charset_normalizer.__file__).parent):
+            used |= names_in(ast.parse(text), module)
+    return used
+
+
+def names_in(tree: ast.Module, module: str) -> set[str]:
+    """The names that a source imports from a module, or gets as its attributes."""
+    parent, _, last = module.rpartition(".")
+    used, aliases = set(), {module}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            if node.module == module:
+                used |= {alias.name for alias in node.names}
+            elif parent and node.module == parent:
+                aliases |= {a.asname or a.name for a in node.names if a.name == last}
+        elif isinstance(node, ast.Import):
+            aliases |= {a.asname for a in node.names if a.name == module and a.asname}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in aliases:
+            used.add(node.attr)
+    return used
+
+
+def test_each_kind_of_use_is_found() -> None:
+    text = """
+import a.b
+import a.b as c
+from a import b as d
+from a.b import e
+a.b.f, c.g(), d.h
+"""
+    assert names_in(ast.parse(text), "a.b") == {"e", "f", "g", "h"}
+
+
+@pytest.mark.parametrize("path", REPLACED, ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_every_name_that_is_used_is_in_both(path: Path, bundle: Bundle) -> None:
+    module = name_of(path)
+    used = names_used(module) - {name for of, name in UNREACHABLE if of == module}
+    assert used
+    replacement, original = load(path), importlib.import_module(module)
+    for name in used:
+        assert hasattr(replacement, name)
+        assert hasattr(original, name)
+
+
+def test_names_that_are_not_reached_are_used() -> None:
+    for module, name in UNREACHABLE:
+        assert name in names_used(module)
+
+
+# What they do.
+
+
+def replacement(name: str, way: str) -> ModuleType:
+    paths = [path for path in REPLACED if name_of(path) == name and way in path.parts]
+    return load(paths[0])
+
+
+def test_the_certificates_are_the_same(bundle: Bundle) -> None:
+    ours = replacement("certifi", "launcher")
+    assert Path(ours.where()).read_bytes() == Path(certifi.where()).read_bytes()
+    assert ours.where() == ours.where()
+    assert len(bundle.opened) == 1
+    assert ours.contents() == certifi.contents()
+
+
+def test_requests_accepts_the_version_of_what_guesses_encodings() -> None:
+    for module in (charset_normalizer, replacement("charset_normalizer", "both")):
+        requests.check_compatibility("2.0.0", None, module.__version__)
+
+
+def test_libraries_are_found_by_the_same_name(bundle: Bundle) -> None:
+    ours, original = replacement("ctypes.util", "launcher"), ctypes.util
+    assert ours.find_library("sodium") == original.find_library("sodium") == SODIUM
+    assert len(bundle.loaded) == 1
+    assert ours.find_library("sodium") == SODIUM
+    assert len(bundle.loaded) == 1
+    assert ours.find_library("nowhere") is original.find_library("nowhere") is None
+
+
+def test_the_standard_file_finds_the_library_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path), raising=False)
+    for name in (SODIUM, "libsodiumlike.so.1"):
+        (tmp_path / name).touch()
+    ours, original = replacement("ctypes.util", "standard"), ctypes.util
+    assert ours.find_library("sodium") == f"{tmp_path}/{original.find_library('sodium')}"
+    assert ours.find_library("nowhere") is original.find_library("nowhere") is None
+
+
+@pytest.mark.parametrize("name", ["nym-client", "websockets", "tqdm"])
+def test_no_distribution_is_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])  # as in the one file
+    ours = replacement("importlib.metadata", "both")
+    for module in (ours, importlib.metadata):
+        with pytest.raises(module.PackageNotFoundError) as caught:
+            module.version(name)
+        assert isinstance(caught.value, ImportError)
+        assert str(caught.value) == f"No package metadata was found for {name}"
+        assert caught.value.name == name
+
+
+def test_no_plug_in_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    ours = replacement("importlib.metadata", "both")
+    find: list[Callable[..., object]] = [ours.entry_points, importlib.metadata.entry_points]
+    for entry_points in find:
+        assert list(entry_points(group="gevent.plugins.monkey.will_patch_all")) == []  # type: ignore[call-overload]
