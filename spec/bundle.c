@@ -20,12 +20,37 @@ const char *bundle_step = "";
 
 struct head {
     char magic[8];
-    uint64_t count, size;
+    uint64_t count, size, data, checksum;
 };
 
 struct record {
     uint64_t name, data, packed, size;
 };
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "nym-client: %s\n", what);
+    exit(1);
+}
+
+static const char damaged[] = "its file is damaged; get it again, and compare its SHA-256";
+
+static uint64_t checksum(uint64_t sum, const unsigned char *from, const unsigned char *to)
+{
+    for (; from < to; from++)
+        sum = (sum ^ *from) * 0x100000001b3;
+    return sum;
+}
+
+void bundle_check(const unsigned char *bundle, size_t length)
+{
+    const struct head *head = (const struct head *)bundle;
+    if (length < sizeof *head || head->size != length || head->data > length || head->data < sizeof *head)
+        fail(damaged);
+    uint64_t sum = checksum(0xcbf29ce484222325, bundle, (const unsigned char *)&head->checksum);
+    if (checksum(sum, bundle + sizeof *head, bundle + head->data) != head->checksum)
+        fail(damaged);
+}
 
 int bundle_find(const unsigned char *bundle, const char *name, struct member *found)
 {
@@ -53,10 +78,7 @@ void bundle_unpack(const struct member *member, void *to)
     if (size == member->size)
         return;
     int is_out_of_memory = ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation;
-    fprintf(stderr, "nym-client: %s\n",
-            is_out_of_memory ? "there is not enough memory"
-                             : "its file is damaged; get it again, and compare its SHA-256");
-    exit(1);
+    fail(is_out_of_memory ? "there is not enough memory" : damaged);
 }
 
 void bundle_forget(const unsigned char *bundle)

@@ -2,10 +2,15 @@
  *
  * bundle.py makes the bundle. Numbers are u64, little-endian; offsets count from the magic:
  *
- *   magic "nymbndl1", number of members, length of the bundle
+ *   magic "nymbndl1", number of members, length of the bundle, offset of the data, and a checksum of
+ *     these numbers and of all that follows up to the data: FNV-1a of 64 bits
  *   a record for each member, sorted by name: offset of its name, offset of its data, packed length,
  *     unpacked length
- *   the names, each ending with a NUL; the data, each a zstd frame
+ *   the names, each ending with a NUL
+ *   the data, each a zstd frame with a checksum of what it unpacks to
+ *
+ * The checksums are for files that were damaged on their way, whose code would do anything. They are
+ * no protection from people: whoever can change the file can also change them.
  */
 #include <limits.h>
 #include <stddef.h>
@@ -18,6 +23,10 @@ struct member {
     const unsigned char *data;
     size_t packed, size;
 };
+
+/* Says that the one file is damaged, and ends the program, unless the bundle has this length and all
+ * but its data is whole. To be called before anything else here. */
+void bundle_check(const unsigned char *bundle, size_t length);
 
 /* Finds the member of that name; returns 0 if there is none. */
 int bundle_find(const unsigned char *bundle, const char *name, struct member *found);

@@ -7,6 +7,7 @@ starts Python. bundle.h has the bundle's layout; launcher.c says how it starts.
 import marshal
 import os
 import re
+import shlex
 import shutil
 import struct
 import sysconfig
@@ -17,7 +18,8 @@ from pathlib import Path
 import zstandard
 from contents import HERE, NAMESPACE, Files, output, replaced
 
-HEAD, RECORD = struct.Struct("<8sQQ"), struct.Struct("<QQQQ")
+HEAD, RECORD = struct.Struct("<8sQQQ"), struct.Struct("<QQQQ")
+CHECKSUM = struct.Struct("<Q")  # behind the head
 LEVEL = 19  # of zstd; higher ones need more memory, to pack and to unpack
 NO_FILE = b"/proc/self/no-file"  # a path that never exists
 
@@ -40,15 +42,17 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
     at_start = _at_start(needs)
     later = {name: sorted(needed - {*at_start}) for name, needed in sorted(needs.items())}
 
-    program = _compile(work / "program", ["program.c", "bundle.c"], *_python_flags())
+    program = _compile(
+        work / "program", ["-fPIE", "-pie"], ["program.c", "bundle.c"], *_python_flags()
+    )
     members = _members(files | libraries | {PROGRAM: program})
     members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
-    (work / "bundle").write_bytes(_packed(members))
+    (work / "bundle").write_bytes(packed(members))
     launcher = _compile(
         work / "launcher",
+        ["-static-pie"],
         ["launcher.c", "bundle.c"],
-        "-static-pie",
         f'-DBUNDLE="{work / "bundle"}"',
         "-DNEEDED=" + ", ".join(f'"{name}"' for name in [*at_start, PROGRAM]),
     )
@@ -122,8 +126,6 @@ def _python_flags() -> list[str]:
         f'{{.name = "{name}", .is_package = {int(name == "encodings")}}}' for name in EARLY
     )
     return [
-        "-fPIE",
-        "-pie",
         f"-DEARLY_MODULES={early}",
         f'-DNO_FILE="{NO_FILE.decode()}"',
         f"-I{sysconfig.get_path('include')}",
@@ -132,28 +134,40 @@ def _python_flags() -> list[str]:
     ]
 
 
-def _compile(target: Path, files: list[str], *flags: str) -> Path:
+def _compile(target: Path, way: list[str], files: list[str], *flags: str) -> Path:
     paths = [HERE / file for file in files]
-    output("cc", *C_FLAGS, "-o", target, *paths, *flags, "-l:libzstd.a", *LINK_FLAGS)
+    # In a file of their own, so that tests/sanitize can compile the same program in another way.
+    kept = target.with_name(f"{target.name}.flags")
+    kept.write_text("\n".join(map(shlex.quote, [*flags, "-l:libzstd.a"])))
+    output("cc", *C_FLAGS, *LINK_FLAGS, *way, "-o", target, *paths, f"@{kept}")
     return target
 
 
-def _packed(members: Mapping[str, bytes]) -> bytes:
+def packed(members: Mapping[str, bytes]) -> bytes:
     """The bundle; bundle.h has its layout."""
     names = sorted(members, key=str.encode)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        packed = list(pool.map(_compressed, (members[name] for name in names)))
+        frames = list(pool.map(_compressed, (members[name] for name in names)))
     text, records = b"", b""
-    name_offset = HEAD.size + RECORD.size * len(names)
-    data_offset = name_offset + sum(len(name.encode()) + 1 for name in names)
-    for name, data in zip(names, packed, strict=True):
+    name_offset = HEAD.size + CHECKSUM.size + RECORD.size * len(names)
+    first = data_offset = name_offset + sum(len(name.encode()) + 1 for name in names)
+    for name, data in zip(names, frames, strict=True):
         size = len(members[name])
         records += RECORD.pack(name_offset + len(text), data_offset, len(data), size)
         text += name.encode() + b"\0"
         data_offset += len(data)
-    head = HEAD.pack(b"nymbndl1", len(names), data_offset)
-    return b"".join([head, records, text, *packed])
+    head = HEAD.pack(b"nymbndl1", len(names), data_offset, first)
+    checksum = CHECKSUM.pack(_checksum(head + records + text))
+    return b"".join([head, checksum, records, text, *frames])
+
+
+def _checksum(data: bytes) -> int:
+    """FNV-1a, of 64 bits: bundle.c computes it in a few lines, at each start."""
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
+    return value
 
 
 def _compressed(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=LEVEL).compress(data)
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(data)

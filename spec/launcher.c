@@ -38,8 +38,11 @@
 __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
         ".balign 4096\n"
         "bundle: .incbin \"" BUNDLE "\"\n"
+        "1: .balign 8\n"
+        "bundle_length: .quad 1b - bundle\n"
         ".popsection\n");
 extern const unsigned char bundle[];
+extern const uint64_t bundle_length;
 
 /* What has to be unpacked for the start, in this order: the dynamic linker, libraries, the program. */
 static const char *const needed[] = {NEEDED};
@@ -323,6 +326,7 @@ int main(int count, char **arguments)
     }
     if (access("/proc/self/fd", X_OK) != 0 && (errno == ENOENT || errno == EACCES))
         fail("/proc/self/fd", "; mount it: mount -t proc proc /proc");
+    bundle_check(bundle, bundle_length);
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit of file sizes is an error, and no signal */
     forget_foreign_libraries();
     deny_clone3();

@@ -397,6 +397,23 @@ def test_damage_is_found_and_said(tmp_path: Path) -> None:
         assert b"damaged" in ran.stderr
 
 
+@for_launcher
+@pytest.mark.parametrize("place", [8, 16, 24, 32, 40, 47, 5000, 20_000])
+def test_one_changed_bit_in_the_list_of_members_is_found_at_once(
+    tmp_path: Path, place: int
+) -> None:
+    damaged = bytearray(FILE.read_bytes())
+    damaged[damaged.index(b"nymbndl1") + place] ^= 4
+    copy = tmp_path / "nym-client"
+    copy.write_bytes(damaged)
+    copy.chmod(0o755)
+    ran = subprocess.run(
+        [copy, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("nym-client: its file is damaged")
+
+
 @needs_root
 def test_names_are_looked_up_and_certificates_checked_where_nothing_else_is() -> None:
     bare = f"{Path(__file__).with_name('bare')} {FILE.resolve()}"

@@ -69,7 +69,7 @@ def bundled() -> set[str]:
     data = FILE.with_name("nym-client").read_bytes()
     data = data[data.index(b"nymbndl1") :]
     (count,) = struct.unpack_from("<Q", data, 8)
-    starts = [struct.unpack_from("<Q", data, 24 + 32 * i)[0] for i in range(count)]
+    starts = [struct.unpack_from("<Q", data, 40 + 32 * i)[0] for i in range(count)]
     names = [data[start : data.index(b"\0", start)].decode() for start in starts]
     early = [name.removeprefix("early/") for name in names if name.startswith("early/")]
     return {*modules(names), *early}
