@@ -1,0 +1,1 @@
+"""Makes bundles for tests/sanitize: `python -m tests.sanitizing BUNDLE PROGRAM WHOLE SMALL`."""
