@@ -4,7 +4,6 @@ The program is the second of two processes. The first is PyInstaller's bootloade
 on signals, and removes the folder with the libraries when the program has ended.
 """
 
-import atexit
 import os
 import signal
 import time
@@ -51,8 +50,7 @@ def interrupt_once() -> None:
     """Take Ctrl-C for one signal.
 
     The terminal sends it to both processes, and the bootloader then passes on its own. The second
-    could interrupt the program while it ends, and show a traceback. When Python gives its handlers
-    up, at the very end, it would change the exit code.
+    could interrupt the program while it ends, and show a traceback.
     """
     interrupt, last = signal.default_int_handler, -SAME
 
@@ -62,7 +60,6 @@ def interrupt_once() -> None:
         if last - before >= SAME:
             interrupt(number, frame)
 
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     signal.default_int_handler = handle  # type: ignore[assignment] # which returns sometimes
 
 
