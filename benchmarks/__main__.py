@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import hkdf, sphinx, start, store
+from benchmarks import hkdf, relay, sphinx, start, store
 
-BENCHMARKS = {"hkdf": hkdf, "sphinx": sphinx, "start": start, "store": store}
+BENCHMARKS = {"hkdf": hkdf, "relay": relay, "sphinx": sphinx, "start": start, "store": store}
 
 
 def main() -> None:

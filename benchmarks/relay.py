@@ -1,0 +1,111 @@
+"""What a mixnode takes for each packet, beside the cryptography alone: unwrapping one hop.
+
+The mixnode is one of `localnet`, in a process of its own. This process sends it packets, each on a
+connection of its own, as clients and nodes of 0.4 do, and is also the node to which it forwards
+them. "Processor time" is that of the mixnode's process. "Time, when busy" is how far apart packets
+leave a mixnode that always has more to do; it shares the machine with the sender.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from statistics import median
+
+from benchmarks.measure import Row, compare, measure
+from nym.identity import generate_identity
+from nym.sphinx import Hop, create_packet, process_packet
+from nym.wire.addresses import NodeAddress, encode_address
+from nym.wire.keys import decode_base58
+from nym.wire.sizes import PACKET_LENGTH
+
+PACKETS = 3000  # in each round
+ROUNDS = 5
+RATE = 1000.0  # packets per second, where the mixnode is not busy
+PERIODS = os.sysconf("SC_CLK_TCK")  # in which the kernel counts processor time, per second
+
+
+def run() -> list[Row]:
+    """Measure a mixnode that is not busy, and one that is."""
+    with _Sink() as sink, _mixnode() as (pid, node, key):
+        hops = [Hop(encode_address(node), key, 0), Hop(encode_address(sink.address), key, 0)]
+        create = partial(create_packet, b"", hops, key)
+        create()  # the first one loads libraries
+        used, busy = [], []
+        for _ in range(ROUNDS):
+            packets = [create() for _ in range(2 * PACKETS)]
+            before = _processor_time(pid)
+            sink.take(packets[:PACKETS], partial(_send, node, gap=1 / RATE))
+            used.append((_processor_time(pid) - before) / PACKETS)
+            times = sink.take(packets[PACKETS:], partial(_send, node, gap=0.0))
+            busy.append((times[-1] - times[0]) / (len(times) - 1))
+    identity = generate_identity()
+    packet = create_packet(b"", [Hop(bytes(32), identity.public_key, 0)], identity.public_key)
+    alone = measure({"hop": partial(process_packet, packet, identity.private_key)})["hop"]
+    hop = [median(alone)] * ROUNDS
+    return [compare("processor time", used, hop), compare("time, when busy", busy, hop)]
+
+
+class _Sink:
+    """The node behind the mixnode: it counts packets."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.address = NodeAddress(*self._server.getsockname())
+
+    def __enter__(self) -> "_Sink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def take(self, packets: list[bytes], send: Callable[[list[bytes]], None]) -> list[float]:
+        """Let `send` send these packets; returns when each arrived, once all have."""
+        sender = threading.Thread(target=send, args=(packets,))
+        sender.start()
+        times = []
+        for _ in packets:
+            connection, _ = self._server.accept()
+            with connection:
+                if len(connection.recv(PACKET_LENGTH, socket.MSG_WAITALL)) == PACKET_LENGTH:
+                    times.append(time.monotonic())
+        sender.join()
+        return times
+
+
+def _send(node: NodeAddress, packets: list[bytes], gap: float) -> None:
+    due = time.monotonic()
+    for packet in packets:
+        due += gap
+        time.sleep(max(0.0, due - time.monotonic()))
+        with socket.create_connection(node) as connection:
+            connection.sendall(packet)
+
+
+@contextmanager
+def _mixnode() -> Iterator[tuple[int, NodeAddress, bytes]]:
+    """(its process, its address, its public key)."""
+    command = [sys.executable, "-m", "nym", "localnet", "--port", "0"]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout
+            _, _, _, host, key = process.stdout.readline().split()
+            ip, _, port = host.rpartition(":")
+            yield process.pid, NodeAddress(ip, int(port)), decode_base58(key)
+        finally:
+            process.terminate()
+
+
+def _processor_time(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / PERIODS

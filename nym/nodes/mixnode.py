@@ -1,0 +1,70 @@
+"""A mixnode: it unwraps a packet, waits as long as the packet says, and sends it on.
+
+docs/protocol/mixnode.md
+"""
+
+import logging
+from collections import Counter
+
+import gevent
+
+from nym import PROTOCOL_VERSION
+from nym.errors import RemoteFormatError
+from nym.identity import Identity
+from nym.localnet.node import Node, Trace
+from nym.net.directory import post
+from nym.net.transport import send_packet
+from nym.net.watch import Outage
+from nym.routes import NANOSECONDS
+from nym.sphinx import Final, Forward
+from nym.wire.addresses import decode_address
+from nym.wire.directory import Metric, MixNode, encode_metric
+
+METRICS_PERIOD = 3.0  # seconds
+# Seconds. Clients ask for far less. A packet that asks for more would keep a connection and memory
+# for as long as its sender likes.
+LONGEST_DELAY = 600.0
+
+log = logging.getLogger(__name__)
+
+
+class LocalMixnode(Node):
+    """A mixnode in one layer."""
+
+    presence_path = "/api/presence/mixnodes"
+
+    def __init__(self, identity: Identity, host: str, layer: int, trace: Trace | None) -> None:
+        super().__init__(identity, host, trace)
+        self.layer = layer
+        self._received = 0
+        self._sent: Counter[str] = Counter()
+        self._metrics_outage = Outage(log, "metrics")
+
+    def start(self, directory: str) -> None:
+        """See Node; also starts to report metrics."""
+        super().start(directory)
+        self._watch.start(f"metrics of {self.address}", self._keep_reporting)
+
+    def _presence(self) -> MixNode:
+        return MixNode(str(self.address), self.identity.public_key, self.layer, PROTOCOL_VERSION)
+
+    def _handle(self, unwrapped: Forward | Final) -> None:
+        self._received += 1
+        if isinstance(unwrapped, Final):
+            raise RemoteFormatError("its route ends at a mixnode")
+        if unwrapped.delay > LONGEST_DELAY * NANOSECONDS:
+            raise RemoteFormatError(f"it asks for a delay of more than {LONGEST_DELAY:.0f} s")
+        next_hop = decode_address(unwrapped.address)
+        gevent.sleep(unwrapped.delay / NANOSECONDS)
+        send_packet(next_hop, unwrapped.packet)
+        self._sent[str(next_hop)] += 1
+
+    def _keep_reporting(self) -> None:
+        while True:
+            gevent.sleep(METRICS_PERIOD)
+            metric = Metric(self.identity.address, self._received, dict(self._sent))
+            # Before the post, which gives packets their turn: they belong to the next report.
+            self._received = 0
+            self._sent.clear()
+            with self._metrics_outage.noted():
+                post(self._directory, "/api/metrics/mixes", encode_metric(metric))

@@ -1,0 +1,107 @@
+"""A provider: it keeps messages for its clients until they pull them.
+
+docs/protocol/provider.md
+"""
+
+import hmac
+import logging
+import socket
+from typing import Any
+
+from nym import PROTOCOL_VERSION
+from nym.errors import RemoteError, RemoteFormatError, StoreError
+from nym.identity import Identity
+from nym.localnet.inboxes import Inboxes
+from nym.localnet.node import Node, Trace
+from nym.net.listening import listening_address
+from nym.net.transport import read_to_end
+from nym.sphinx import Final, Forward
+from nym.wire.addresses import NodeAddress
+from nym.wire.directory import Provider
+from nym.wire.provider import (
+    DUMMY,
+    LONGEST_REQUEST,
+    MESSAGES_A_PULL,
+    REFUSED,
+    Pull,
+    Register,
+    decode_request,
+    encode_messages,
+)
+
+log = logging.getLogger(__name__)
+
+
+class LocalProvider(Node):
+    """A provider, with a listener for packets and one for its clients."""
+
+    presence_path = "/api/presence/mixproviders"
+
+    def __init__(
+        self, identity: Identity, host: str, inboxes: Inboxes[Any], trace: Trace | None
+    ) -> None:
+        super().__init__(identity, host, trace)
+        self._inboxes = inboxes
+        self._clients = self._server(self._serve_client)
+
+    @property
+    def client_address(self) -> NodeAddress:
+        """Where clients register and pull."""
+        return listening_address(self._clients)
+
+    def _servers(self) -> list[Any]:
+        return [*super()._servers(), self._clients]
+
+    def _presence(self) -> Provider:
+        return Provider(
+            str(self.address),
+            str(self.client_address),
+            self.identity.public_key,
+            tuple(self._inboxes.clients()),
+            PROTOCOL_VERSION,
+        )
+
+    def _handle(self, unwrapped: Forward | Final) -> None:
+        if isinstance(unwrapped, Forward):
+            raise RemoteFormatError("its route goes on behind a provider")
+        self._inboxes.put(unwrapped.destination, unwrapped.message())
+
+    def _serve_client(self, connection: socket.socket) -> None:
+        # One byte more than the longest request, so that a longer one is seen to be too long.
+        request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
+        connection.sendall(self._answer(request))
+
+    def _answer(self, data: bytes) -> bytes:
+        try:
+            match decode_request(data):
+                case Register(address):
+                    self._inboxes.open(address)
+                    # Others can write to the client once the directory lists it, so the provider
+                    # posts at once.
+                    self.changed.set()
+                    return self._token(address)
+                case Pull(address, token):
+                    self._check(address, token)
+                    return self._hand_over(address)
+        except RemoteError as error:
+            log.debug("%s refused a client: %s", self.client_address, error)
+        except StoreError as error:
+            self._say(f"{self.client_address} refused a client: {error}")
+        return REFUSED
+
+    def _token(self, address: bytes) -> bytes:
+        # Made from the key, so nothing has to be stored: as long as the provider keeps its key, a
+        # token stays valid, and registering again gives the same one.
+        return hmac.digest(self.identity.private_key, address, "sha256")
+
+    def _check(self, address: bytes, token: bytes) -> None:
+        """Raises RemoteFormatError for another client's token, or an invented one."""
+        # compare_digest takes the same time for every wrong token: otherwise the time could tell
+        # how many bytes of a guess are right.
+        if not hmac.compare_digest(token, self._token(address)):
+            raise RemoteFormatError("the token isn't this client's")
+
+    def _hand_over(self, address: bytes) -> bytes:
+        # An answer always has five messages, as in 0.4. Dummies stand for those that are missing.
+        messages = self._inboxes.take(address, MESSAGES_A_PULL)
+        return encode_messages(messages + [DUMMY] * (MESSAGES_A_PULL - len(messages)))
