@@ -62,6 +62,9 @@ for_launcher = pytest.mark.skipif(
     reason="only the launcher promises this; docs/one-file.md says what the standard file can't",
 )
 
+# Where a server of a test listens: the system chooses the port.
+ANYWHERE = NodeAddress("127.0.0.1", 0)
+
 # Seconds after which a test gives up. It is far more than any test needs, so that a busy machine
 # doesn't make one fail.
 PATIENCE = 600.0

@@ -21,7 +21,7 @@ FLOORS = [
     {"nym.__main__"},
     {"nym.cli"},
     {"nym.localnet"},
-    {"nym.client"},
+    {"nym.client", "nym.nodes"},
     {"nym.sockets"},
     {
         *("nym.service", "nym.routes", "nym.health", "nym.evidence", "nym.avoidance"),
@@ -87,6 +87,14 @@ def test_nothing_imports_upwards(module: str) -> None:
         assert floor(imported) >= floor(module), (
             f"{module} imports {imported}, which is on a higher floor of the architecture"
         )
+
+
+def test_clients_and_nodes_do_not_know_each_other() -> None:
+    for one, other in (("nym.client.", "nym.nodes."), ("nym.nodes.", "nym.client.")):
+        modules = [module for module in MODULES if module.startswith(one)]
+        assert modules
+        for module in modules:
+            assert not [name for name in own_imports(module) if name.startswith(other)]
 
 
 def test_imports_never_run_in_a_circle() -> None:

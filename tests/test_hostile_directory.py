@@ -15,9 +15,9 @@ import requests
 from nym import PROTOCOL_VERSION
 from nym.errors import RemoteFormatError
 from nym.identity import generate_identity
-from nym.localnet.directory import LIFETIME
 from nym.localnet.network import Network
-from nym.localnet.presence import Presences
+from nym.nodes.directory import LIFETIME
+from nym.nodes.presence import Presences
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, Records, encode_presence, encode_topology

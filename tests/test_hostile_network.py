@@ -20,8 +20,8 @@ from nym import PROTOCOL_VERSION
 from nym.config import TrafficSettings
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
-from nym.localnet.provider import LocalProvider
 from nym.net.transport import send_packet
+from nym.nodes.provider import Provider
 from nym.routes import random_route
 from nym.sphinx import Final, Forward, create_packet
 from nym.topology import Mix, ProviderNode
@@ -101,14 +101,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nym.client.poller.OTHERS", 2)
 
 
-def served_by(alice: Application, network: Network) -> LocalProvider:
+def served_by(alice: Application, network: Network) -> Provider:
     """Alice's provider, once she is registered there and the loss is known from her loops."""
     wait_until(lambda: status(alice)["loss"] is not None)
     key = alice.client._session._known().node.public_key
     return next(node for node in network.providers if node.identity.public_key == key)
 
 
-def is_left(alice: Application, provider: LocalProvider) -> bool:
+def is_left(alice: Application, provider: Provider) -> bool:
     return bool(status(alice)["provider"] != provider.identity.address)
 
 

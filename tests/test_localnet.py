@@ -15,14 +15,15 @@ import requests
 
 from nym.errors import DescriptorsError, ListenError, StoreError
 from nym.identity import generate_identity
-from nym.localnet import directory as directory_module
-from nym.localnet import mixnode as mixnode_module
-from nym.localnet import node as node_module
-from nym.localnet.directory import Directory
-from nym.localnet.inboxes import FolderInboxes
 from nym.localnet.network import Network
-from nym.localnet.provider import LocalProvider
 from nym.net.transport import exchange, send_packet
+from nym.nodes import directory as directory_module
+from nym.nodes import door as door_module
+from nym.nodes import mixnode as mixnode_module
+from nym.nodes import node as node_module
+from nym.nodes.directory import Directory
+from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.provider import Provider
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
@@ -30,6 +31,7 @@ from nym.wire.directory import parse_topology
 from nym.wire.keys import encode_base58
 from nym.wire.provider import ACKNOWLEDGED, DUMMY, Pull, Register, decode_messages
 from tests.harness import (
+    ANYWHERE,
     PATIENCE,
     SmallDisk,
     running,
@@ -207,7 +209,10 @@ def test_what_no_one_is_registered_for_is_dropped(network: Network) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"x", bytes(1371), bytes(1372), b"\xff" * 1372])
-def test_malformed_packets_end_their_connection_alone(network: Network, garbage: bytes) -> None:
+def test_malformed_packets_end_their_connection_alone(
+    network: Network, garbage: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "PACKET_TIME", 0.2)  # for the rest of a packet
     for node in (network.mixnodes[0], network.providers[0]):
         with socket.create_connection(node.address) as connection:
             connection.sendall(garbage)
@@ -374,7 +379,7 @@ def directory() -> Iterator[str]:
         yield url
 
 
-def put_packet(provider: LocalProvider, message: bytes) -> bytes:
+def put_packet(provider: Provider, message: bytes) -> bytes:
     """Send a packet with this message to the provider, and return the answer."""
     hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
     with socket.create_connection(provider.address, timeout=PATIENCE) as connection:
@@ -386,7 +391,7 @@ def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
     disk: SmallDisk, directory: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = disk.folder / "inboxes"
-    provider = LocalProvider(generate_identity(), "127.0.0.1", FolderInboxes(folder), None)
+    provider = Provider(generate_identity(), ANYWHERE, ANYWHERE, FolderInboxes(folder))
     provider.start(directory)
     try:
         at = provider.client_address
@@ -437,8 +442,8 @@ def test_whatever_is_raised_for_a_packet_ends_its_connection_alone(
         assert put_packet(provider, b"kept") == ACKNOWLEDGED
     assert [record.message.partition(" ")[2] for record in caplog.records] == [
         "dropped a packet: full; this is logged only once",
-        "ended a connection",
-        "ended a connection",
+        "lost a packet",
+        "lost a packet",
     ]
 
 
@@ -461,6 +466,6 @@ def test_a_network_may_have_as_many_connections_as_the_system_lets_it() -> None:
     try:
         with running(Network()):
             raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        assert raised == min(node_module.MOST_CONNECTIONS, hard)
+        assert raised == min(door_module.MOST_CONNECTIONS, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -21,8 +21,8 @@ import pytest
 from nym.errors import RemoteFormatError
 from nym.identity import Identity, generate_identity, load_identity
 from nym.localnet.network import Network
-from nym.localnet.provider import LocalProvider
 from nym.net.directory import fetch_topology
+from nym.nodes.provider import Provider
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from tests.harness import (
@@ -85,8 +85,7 @@ class Restarted:
             url = self._network.url
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         before = self._provider
-        again = LocalProvider(identity or before.identity, "127.0.0.1", before._inboxes, None)
-        again._mixnet.address, again._clients.address = self._places
+        again = Provider(identity or before.identity, *self._places, before._inboxes)
         again.start(self._network.url)
         self._network.providers = [again]
 

@@ -20,7 +20,7 @@ from nym.client import client as client_module
 from nym.client.reliable import Reliable
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
-from nym.localnet.node import Node
+from nym.nodes.node import Node
 from nym.sphinx import Final, Forward
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
@@ -255,7 +255,7 @@ def test_a_first_hop_that_refuses_is_avoided(stack: ExitStack) -> None:
     network = stack.enter_context(running(Network(width=2)))
     dead = next(node for node in network.mixnodes if node.layer == 1)
     address = dead.address
-    dead._mixnet.close()
+    dead._door.stop()
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: alice.client._health.avoided(time.monotonic()))
     assert alice.client._health.avoided(time.monotonic()).keys() == {

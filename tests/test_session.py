@@ -24,8 +24,8 @@ from nym.envelope import Envelopes
 from nym.errors import UnreachableError
 from nym.health import Health
 from nym.identity import generate_identity
-from nym.localnet.inboxes import MemoryInboxes
-from nym.localnet.provider import LocalProvider
+from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.provider import Provider
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
@@ -39,7 +39,7 @@ from nym.wire.provider import (
     decode_request,
     encode_messages,
 )
-from tests.harness import contents, free_port, serving, serving_http, without_descriptors
+from tests.harness import ANYWHERE, contents, free_port, serving, serving_http, without_descriptors
 
 ADDRESS = bytes(range(32))
 PATIENCE = 600.0
@@ -141,7 +141,7 @@ def test_in_another_network_another_provider_is_taken_at_once(journal: Journal) 
 
 
 def test_a_provider_that_is_alone_is_asked_too_while_ours_is_missed(
-    journal: Journal, clock: Clock, provider: LocalProvider
+    journal: Journal, clock: Clock, provider: Provider
 ) -> None:
     inbox = Inbox(journal)
     ours, lone = node(1, 7), node(2, provider.client_address.port)
@@ -198,16 +198,16 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
 
 
 @pytest.fixture
-def provider() -> Iterator[LocalProvider]:
+def provider() -> Iterator[Provider]:
     with serving_http(lambda: b"{}") as directory:
-        provider = LocalProvider(generate_identity(), "127.0.0.1", MemoryInboxes(), None)
+        provider = Provider(generate_identity(), ANYWHERE, ANYWHERE, MemoryInboxes())
         provider.start(directory)
         yield provider
         provider.stop()
 
 
 def test_it_registers_then_pulls_and_keeps_only_messages(
-    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup(provider.client_address.port, monkeypatch, journal)
     setup.poller.tick()
@@ -220,7 +220,7 @@ def test_it_registers_then_pulls_and_keeps_only_messages(
 
 def test_a_provider_that_forgot_the_client_is_registered_at_again(
     journal: Journal,
-    provider: LocalProvider,
+    provider: Provider,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_provider_that_is_away_is_said_once(
 
 
 def test_before_the_first_registration_another_provider_is_tried(
-    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     alive = node(9, provider.client_address.port)
@@ -263,7 +263,7 @@ def test_before_the_first_registration_another_provider_is_tried(
 
 
 def test_no_provider_is_left_over_a_fault_of_this_machine(
-    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     providers = [node(number, provider.client_address.port) for number in range(1, 4)]
@@ -279,7 +279,7 @@ def test_no_provider_is_left_over_a_fault_of_this_machine(
 
 
 def test_a_preferred_provider_is_not_left_for_a_reachable_one(
-    journal: Journal, provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
@@ -335,7 +335,7 @@ def test_answers_that_are_not_as_they_should_be(
 
 
 def test_provider_token_and_former_providers_are_known_at_the_next_start(
-    journal: Journal, tmp_path: Path, clock: Clock, provider: LocalProvider
+    journal: Journal, tmp_path: Path, clock: Clock, provider: Provider
 ) -> None:
     here = node(1, provider.client_address.port)
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
@@ -355,7 +355,7 @@ def test_provider_token_and_former_providers_are_known_at_the_next_start(
 
 
 def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
-    journal: Journal, clock: Clock, provider: LocalProvider, caplog: pytest.LogCaptureFixture
+    journal: Journal, clock: Clock, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = provider.client_address.port
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
@@ -380,7 +380,7 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
 
 
 def test_without_a_line_of_our_own_no_provider_is_blamed(
-    journal: Journal, clock: Clock, provider: LocalProvider
+    journal: Journal, clock: Clock, provider: Provider
 ) -> None:
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), lambda: False)
     first = node(1, provider.client_address.port)
@@ -396,7 +396,7 @@ def test_without_a_line_of_our_own_no_provider_is_blamed(
 
 
 def test_going_back_to_a_former_provider_takes_its_token_along(
-    journal: Journal, clock: Clock, provider: LocalProvider
+    journal: Journal, clock: Clock, provider: Provider
 ) -> None:
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     first, second = node(1, provider.client_address.port), node(2, 8)
@@ -412,7 +412,7 @@ def test_going_back_to_a_former_provider_takes_its_token_along(
 
 @pytest.mark.parametrize("others", [8, 9, MOST_OTHERS - 1])
 def test_a_provider_that_returns_after_many_others_still_has_its_token(
-    journal: Journal, clock: Clock, provider: LocalProvider, others: int
+    journal: Journal, clock: Clock, provider: Provider, others: int
 ) -> None:
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
     first = node(1, provider.client_address.port)
@@ -454,7 +454,7 @@ def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> N
 
 
 def test_former_providers_are_asked_and_registered_at_again(
-    journal: Journal, clock: Clock, provider: LocalProvider
+    journal: Journal, clock: Clock, provider: Provider
 ) -> None:
     inbox = Inbox(journal)
     session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)

@@ -6,12 +6,14 @@ This is the only place that knows all nodes.
 from pathlib import Path
 
 from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
-from nym.localnet.directory import Directory
-from nym.localnet.inboxes import FolderInboxes, MemoryInboxes
-from nym.localnet.mixnode import LocalMixnode
-from nym.localnet.node import MOST_CONNECTIONS, Node, Trace
-from nym.localnet.provider import LocalProvider
 from nym.net.descriptors import raise_limit
+from nym.nodes.directory import Directory
+from nym.nodes.door import MOST_CONNECTIONS
+from nym.nodes.inboxes import FolderInboxes, MemoryInboxes
+from nym.nodes.mixnode import Mixnode
+from nym.nodes.node import Node, Trace
+from nym.nodes.provider import Provider
+from nym.wire.addresses import NodeAddress
 
 
 class Network:
@@ -34,8 +36,8 @@ class Network:
         trace: Trace | None = None,
     ) -> None:
         self.url = ""
-        self.mixnodes: list[LocalMixnode] = []
-        self.providers: list[LocalProvider] = []
+        self.mixnodes: list[Mixnode] = []
+        self.providers: list[Provider] = []
         self._directory = Directory(host, port)
         self._host = host
         self._shape = (layers, width, providers)
@@ -71,14 +73,15 @@ class Network:
 
     def _build(self) -> None:
         layers, width, providers = self._shape
+        anywhere = NodeAddress(self._host, 0)
         self.mixnodes = [
-            LocalMixnode(self._identity(f"mixnode-{layer}-{i}"), self._host, layer, self._trace)
+            Mixnode(self._identity(f"mixnode-{layer}-{i}"), anywhere, layer, self._trace)
             for layer in range(1, layers + 1)
             for i in range(1, width + 1)
         ]
         self.providers = [
-            LocalProvider(
-                self._identity(f"provider-{i}"), self._host, self._inboxes(i), self._trace
+            Provider(
+                self._identity(f"provider-{i}"), anywhere, anywhere, self._inboxes(i), self._trace
             )
             for i in range(1, providers + 1)
         ]

@@ -22,7 +22,7 @@ class Sighting(NamedTuple):
 
 
 class Observer:
-    """Notes every packet at every node; an instance is a Trace (nym.localnet.node)."""
+    """Notes every packet at every node; an instance is a Trace (nym.nodes.node)."""
 
     def __init__(self) -> None:
         self._sightings: list[Sighting] = []

@@ -15,8 +15,8 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.errors import RemoteFormatError
-from nym.localnet.presence import MOST_NODES, Presences
 from nym.net.listening import PatientAccept, listen
+from nym.nodes.presence import MOST_NODES, Presences
 from nym.wire.directory import (
     CocoNode,
     Metric,

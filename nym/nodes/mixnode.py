@@ -5,37 +5,43 @@ docs/protocol/mixnode.md
 
 import logging
 from collections import Counter
+from functools import partial
 
 import gevent
 
 from nym import PROTOCOL_VERSION
-from nym.errors import RemoteFormatError
+from nym.errors import RemoteError, RemoteFormatError
 from nym.identity import Identity
-from nym.localnet.node import Node, Trace
 from nym.net.directory import post
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
+from nym.nodes.delays import Delays
+from nym.nodes.door import Answer
+from nym.nodes.node import Node, Trace
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward
-from nym.wire.addresses import decode_address
+from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.directory import Metric, MixNode, encode_metric
 
 METRICS_PERIOD = 3.0  # seconds
-# Seconds. Clients ask for far less. A packet that asks for more would keep a connection and memory
-# for as long as its sender likes.
+# Seconds. Clients ask for far less. A packet that asks for more would take memory for as long as
+# its sender likes.
 LONGEST_DELAY = 600.0
 
 log = logging.getLogger(__name__)
 
 
-class LocalMixnode(Node):
+class Mixnode(Node):
     """A mixnode in one layer."""
 
     presence_path = "/api/presence/mixnodes"
 
-    def __init__(self, identity: Identity, host: str, layer: int, trace: Trace | None) -> None:
-        super().__init__(identity, host, trace)
+    def __init__(
+        self, identity: Identity, packets: NodeAddress, layer: int, trace: Trace | None = None
+    ) -> None:
+        super().__init__(identity, packets, trace)
         self.layer = layer
+        self._delays = Delays(self._door.is_behind)
         self._received = 0
         self._sent: Counter[str] = Counter()
         self._metrics_outage = Outage(log, "metrics")
@@ -45,19 +51,36 @@ class LocalMixnode(Node):
         super().start(directory)
         self._watch.start(f"metrics of {self.address}", self._keep_reporting)
 
+    def stop(self) -> None:
+        """See Node."""
+        super().stop()
+        self._delays.stop()
+
     def _presence(self) -> MixNode:
         return MixNode(str(self.address), self.identity.public_key, self.layer, PROTOCOL_VERSION)
 
-    def _handle(self, unwrapped: Forward | Final) -> None:
+    def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         self._received += 1
         if isinstance(unwrapped, Final):
             raise RemoteFormatError("its route ends at a mixnode")
         if unwrapped.delay > LONGEST_DELAY * NANOSECONDS:
             raise RemoteFormatError(f"it asks for a delay of more than {LONGEST_DELAY:.0f} s")
         next_hop = decode_address(unwrapped.address)
-        gevent.sleep(unwrapped.delay / NANOSECONDS)
-        send_packet(next_hop, unwrapped.packet)
-        self._sent[str(next_hop)] += 1
+        forward = partial(self._forward, next_hop, unwrapped.packet, answer)
+        self._delays.hold(unwrapped.delay / NANOSECONDS, forward)
+
+    def _forward(self, next_hop: NodeAddress, packet: bytes, answer: Answer) -> None:
+        try:
+            send_packet(next_hop, packet)
+        except RemoteError as error:
+            self._say(f"dropped a packet: {error}")
+            answer.refuse()
+        except Exception:
+            log.exception("%s lost a packet", self.address)
+            answer.refuse()
+        else:
+            self._sent[str(next_hop)] += 1
+            answer.give()
 
     def _keep_reporting(self) -> None:
         while True:

@@ -8,16 +8,19 @@ import logging
 import socket
 from typing import Any
 
+from gevent.pool import Pool
+
 from nym import PROTOCOL_VERSION
 from nym.errors import RemoteError, RemoteFormatError, StoreError
 from nym.identity import Identity
-from nym.localnet.inboxes import Inboxes
-from nym.localnet.node import Node, Trace
-from nym.net.listening import listening_address
+from nym.net.listening import Server, listen, listening_address
 from nym.net.transport import read_to_end
+from nym.nodes.door import Answer
+from nym.nodes.inboxes import Inboxes
+from nym.nodes.node import Node, Trace
 from nym.sphinx import Final, Forward
+from nym.wire import directory as records
 from nym.wire.addresses import NodeAddress
-from nym.wire.directory import Provider
 from nym.wire.provider import (
     DUMMY,
     LONGEST_REQUEST,
@@ -29,31 +32,47 @@ from nym.wire.provider import (
     encode_messages,
 )
 
+MOST_CLIENTS_AT_ONCE = 10_000  # connections
+SILENCE = 60.0  # seconds for which a client's connection may be silent
+
 log = logging.getLogger(__name__)
 
 
-class LocalProvider(Node):
-    """A provider, with a listener for packets and one for its clients."""
+class Provider(Node):
+    """A provider: it listens for packets at one place, and for its clients at another."""
 
     presence_path = "/api/presence/mixproviders"
 
     def __init__(
-        self, identity: Identity, host: str, inboxes: Inboxes[Any], trace: Trace | None
+        self,
+        identity: Identity,
+        packets: NodeAddress,
+        clients: NodeAddress,
+        inboxes: Inboxes[Any],
+        trace: Trace | None = None,
     ) -> None:
-        super().__init__(identity, host, trace)
+        super().__init__(identity, packets, trace)
         self._inboxes = inboxes
-        self._clients = self._server(self._serve_client)
+        self._clients = Server(
+            (clients.ip, clients.port), self._visit, spawn=Pool(MOST_CLIENTS_AT_ONCE)
+        )
 
     @property
     def client_address(self) -> NodeAddress:
         """Where clients register and pull."""
         return listening_address(self._clients)
 
-    def _servers(self) -> list[Any]:
-        return [*super()._servers(), self._clients]
+    def stop(self) -> None:
+        """See Node."""
+        super().stop()
+        self._clients.stop(timeout=0)
 
-    def _presence(self) -> Provider:
-        return Provider(
+    def _listen(self) -> None:
+        super()._listen()
+        listen(self._clients)
+
+    def _presence(self) -> records.Provider:
+        return records.Provider(
             str(self.address),
             str(self.client_address),
             self.identity.public_key,
@@ -61,10 +80,22 @@ class LocalProvider(Node):
             PROTOCOL_VERSION,
         )
 
-    def _handle(self, unwrapped: Forward | Final) -> None:
+    def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         if isinstance(unwrapped, Forward):
             raise RemoteFormatError("its route goes on behind a provider")
         self._inboxes.put(unwrapped.destination, unwrapped.message())
+        answer.give()
+
+    def _visit(self, connection: socket.socket, _: Any) -> None:
+        """Answer one request of a client; an error ends this connection alone."""
+        with connection:
+            try:
+                connection.settimeout(SILENCE)
+                self._serve_client(connection)
+            except OSError as error:
+                log.debug("%s lost a client's connection: %s", self.client_address, error)
+            except Exception:
+                log.exception("%s ended a client's connection", self.client_address)
 
     def _serve_client(self, connection: socket.socket) -> None:
         # One byte more than the longest request, so that a longer one is seen to be too long.
@@ -86,7 +117,7 @@ class LocalProvider(Node):
         except RemoteError as error:
             log.debug("%s refused a client: %s", self.client_address, error)
         except StoreError as error:
-            self._say(f"{self.client_address} refused a client: {error}")
+            self._say(f"refused a client: {error}")
         return REFUSED
 
     def _token(self, address: bytes) -> bytes:

@@ -1,0 +1,49 @@
+"""Packets that wait for their time at a mixnode, and what is being sent at the moment.
+
+Each packet is a greenlet that hasn't started yet, so that waiting takes no stack. The limits are on
+what waits and what is being sent together: a neighbour that doesn't answer holds packets, too.
+"""
+
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.pool import Group
+
+from nym.errors import RemoteFormatError
+
+MOST_PACKETS = 20_000  # some 60 MB
+LATE = 0.05  # seconds; a node that is later than this is behind with its work
+
+
+class Delays:
+    """Holds packets for their delays. `is_behind` is told how late one is, if it is too late."""
+
+    def __init__(self, is_behind: Callable[[float], None]) -> None:
+        self._held = Group()
+        self._is_behind = is_behind
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, delay: float, send: Callable[[], None]) -> None:
+        """Call `send` in a greenlet of its own after `delay` seconds.
+
+        Raises RemoteFormatError if there are too many packets already.
+        """
+        if len(self._held) >= MOST_PACKETS:
+            raise RemoteFormatError(f"there are {MOST_PACKETS} packets already")
+        greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(
+            self._send, time.monotonic() + delay, send
+        )
+        self._held.add(greenlet)
+        greenlet.start_later(delay)
+
+    def stop(self) -> None:
+        """Drop what is held."""
+        self._held.kill(block=False)
+
+    def _send(self, due: float, send: Callable[[], None]) -> None:
+        if (late := time.monotonic() - due) > LATE:
+            self._is_behind(late)
+        send()

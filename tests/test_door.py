@@ -1,0 +1,330 @@
+"""Packets as they arrive at a node: cut anywhere, many on a connection, too many, and too slow."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import gevent
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nym.errors import RemoteFormatError
+from nym.nodes import door as door_module
+from nym.nodes.delays import LATE, Delays
+from nym.nodes.door import Answer, Door
+from nym.wire.provider import ACKNOWLEDGED
+from nym.wire.sizes import PACKET_LENGTH
+from tests.harness import ANYWHERE, PATIENCE, wait_until
+
+
+class Node:
+    """Takes packets, and answers when a test says so; a packet that begins with ! is refused."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self.answers: list[Answer] = []
+        self.said: list[str] = []
+        self.deal: Callable[[Answer], None] = self.answers.append
+        self.door = Door(ANYWHERE, self._take, self.said.append)
+
+    def _take(self, packet: bytes, answer: Answer) -> None:
+        self.packets.append(packet)
+        if packet[:1] == b"!":
+            raise RemoteFormatError("it begins with !")
+        self.deal(answer)
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    node = Node()
+    node.door.listen()
+    yield node
+    node.door.stop()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def connect(stack: ExitStack, node: Node) -> socket.socket:
+    connection = socket.create_connection(node.door.address, timeout=PATIENCE)
+    return stack.enter_context(connection)
+
+
+def packet(number: int) -> bytes:
+    return b"%04d" % number + bytes(PACKET_LENGTH - 4)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    return b"".join(iter(partial(connection.recv, 1000), b""))
+
+
+# Packets.
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(1, 4 * PACKET_LENGTH - 1), max_size=6))
+def test_a_packet_is_1372_bytes_however_it_is_cut(cuts: list[int]) -> None:
+    node = Node()
+    node.deal = Answer.give
+    node.door.listen()
+    stream = b"".join(packet(number) for number in range(4))
+    try:
+        with socket.create_connection(node.door.address, timeout=PATIENCE) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(stream)], strict=True):
+                connection.sendall(stream[start:end])
+                gevent.sleep(0)  # so that the node reads each piece by itself
+            connection.shutdown(socket.SHUT_WR)
+            assert read_all(connection) == ACKNOWLEDGED * 4
+    finally:
+        node.door.stop()
+    assert node.packets == [packet(number) for number in range(4)]
+
+
+def test_a_packet_may_be_cut_at_every_byte(node: Node) -> None:
+    node.deal = Answer.give
+    for cut in range(1, PACKET_LENGTH, 7):
+        with socket.create_connection(node.door.address, timeout=PATIENCE) as connection:
+            connection.sendall(packet(cut)[:cut])
+            gevent.sleep(0)
+            connection.sendall(packet(cut)[cut:])
+            assert connection.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+    assert node.packets == [packet(cut) for cut in range(1, PACKET_LENGTH, 7)]
+
+
+def test_answers_keep_the_order_of_the_packets(node: Node, stack: ExitStack) -> None:
+    connection = connect(stack, node)
+    connection.sendall(b"".join(packet(number) for number in range(4)))
+    wait_until(lambda: len(node.answers) == 4)
+    for number in (3, 1, 2):
+        node.answers[number].give()
+    connection.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        connection.recv(1)
+    connection.settimeout(PATIENCE)
+    node.answers[0].give()
+    assert connection.recv(4 * 5, socket.MSG_WAITALL) == ACKNOWLEDGED * 4
+    connection.sendall(packet(4))  # the connection goes on
+    wait_until(lambda: len(node.answers) == 5)
+
+
+def test_an_answer_is_given_after_the_peer_has_said_everything(
+    node: Node, stack: ExitStack
+) -> None:
+    connection = connect(stack, node)
+    connection.sendall(packet(1))
+    connection.shutdown(socket.SHUT_WR)
+    wait_until(lambda: len(node.answers) == 1)
+    node.answers[0].give()
+    assert read_all(connection) == ACKNOWLEDGED
+
+
+def test_nothing_is_answered_after_a_packet_that_is_lost(node: Node, stack: ExitStack) -> None:
+    connection = connect(stack, node)
+    connection.sendall(b"".join(packet(number) for number in range(3)))
+    wait_until(lambda: len(node.answers) == 3)
+    node.answers[2].give()
+    node.answers[1].refuse()
+    node.answers[0].give()
+    assert read_all(connection) == ACKNOWLEDGED
+
+
+def test_a_bad_packet_ends_its_connection_but_not_what_came_before(
+    node: Node, stack: ExitStack
+) -> None:
+    connection = connect(stack, node)
+    connection.sendall(packet(0) + b"!" * PACKET_LENGTH)
+    wait_until(lambda: len(node.packets) == 2)
+    node.answers[0].give()
+    assert read_all(connection) == ACKNOWLEDGED
+    assert node.said == ["dropped a packet: it begins with !"]
+    assert len(node.packets) == 2
+
+
+def test_a_peer_that_reads_no_answers_holds_up_nothing(node: Node, stack: ExitStack) -> None:
+    connection = connect(stack, node)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    connection.sendall(packet(0))
+    wait_until(lambda: len(node.answers) == 1)
+    node.answers[0].give()
+    visit = node.answers[0]._visit
+    # As many answers as don't fit into the buffers of both sides.
+    for _ in range(1000):
+        for answer in [visit.owe() for _ in range(1000)]:
+            answer.is_due = True
+        visit.answer()
+        if not node.door._visits:
+            break
+    assert not node.door._visits  # closed; nothing waited for the peer
+
+
+# Time and places.
+
+
+@pytest.mark.parametrize("beginning", [b"x", packet(1)[:-1]])
+def test_half_a_packet_and_silence_costs_a_place_for_a_while(
+    node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    assert door_module.PACKET_TIME == 10
+    monkeypatch.setattr(door_module, "PACKET_TIME", 0.1)
+    connection = connect(stack, node)
+    connection.sendall(beginning)
+    assert read_all(connection) == b""
+    wait_until(lambda: not node.door._visits)
+    assert not node.packets
+
+
+def test_bytes_that_drip_do_not_make_the_time_longer(
+    node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "PACKET_TIME", 0.1)
+    connection = connect(stack, node)
+
+    def drip() -> None:
+        for _ in range(1000):  # fewer bytes than a packet has
+            connection.send(b"x")
+            gevent.sleep(0.01)
+
+    with pytest.raises(OSError):  # noqa: PT011 - reset, or a broken pipe
+        drip()
+    assert not node.packets
+
+
+def test_the_connection_that_is_silent_for_the_longest_time_makes_room(
+    node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 3)
+    node.deal = Answer.give
+    first, *others = [connect(stack, node) for _ in range(3)]
+    wait_until(lambda: len(node.door._visits) == 3)
+    first.sendall(packet(1))
+    assert first.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+    newest = connect(stack, node)
+    newest.sendall(packet(2))
+    assert newest.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+    assert read_all(others[0]) == b""
+    for connection in (first, others[1]):
+        connection.sendall(packet(3))
+        assert connection.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+
+
+def test_a_packet_outlives_its_connection(
+    node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 1)
+    early = connect(stack, node)
+    early.sendall(packet(1))
+    early.shutdown(socket.SHUT_WR)
+    wait_until(lambda: len(node.answers) == 1)
+    late = connect(stack, node)
+    late.sendall(packet(2))
+    assert read_all(early) == b""
+    wait_until(lambda: len(node.answers) == 2)
+    for answer in node.answers:
+        answer.give()
+    assert late.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+
+
+def test_a_connection_that_never_stops_leaves_others_their_turn(
+    node: Node, stack: ExitStack
+) -> None:
+    def deal(_: Answer) -> None:
+        if len(node.packets) > 100_000:
+            raise RemoteFormatError("nobody else had a turn")
+
+    node.deal = deal
+    place = f"/dev/tcp/{node.door.address.ip}/{node.door.address.port}"
+    flood = subprocess.Popen(["/bin/bash", "-c", f"exec cat /dev/zero > {place}"])
+    stack.callback(flood.wait)
+    stack.callback(flood.kill)
+    wait_until(lambda: len(node.packets) > 1000)
+    connect(stack, node).sendall(packet(1))
+    wait_until(lambda: packet(1) in node.packets)
+    assert not node.said
+
+
+def test_a_node_that_is_behind_accepts_nothing_for_a_while(node: Node, stack: ExitStack) -> None:
+    node.deal = Answer.give
+    began = time.monotonic()
+    node.door.is_behind(0.3)
+    connection = connect(stack, node)  # by the system: it waits in the queue
+    connection.sendall(packet(1))
+    assert connection.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+    assert time.monotonic() - began >= 0.3
+    node.door.is_behind(1e6)  # as after a night's sleep of the machine
+    connection = connect(stack, node)
+    connection.sendall(packet(2))
+    assert connection.recv(5, socket.MSG_WAITALL) == ACKNOWLEDGED
+
+
+def test_nothing_is_open_after_the_end(stack: ExitStack) -> None:
+    node = Node()
+    node.door.listen()
+    before = set(os.listdir("/proc/self/fd"))
+    silent, owed = connect(stack, node), connect(stack, node)
+    owed.sendall(packet(1))
+    owed.shutdown(socket.SHUT_WR)
+    wait_until(lambda: len(node.answers) == 1 and len(node.door._visits) == 2)
+    node.door.stop()
+    assert read_all(silent) == read_all(owed) == b""
+    node.answers[0].give()  # too late, and harmless
+    stack.close()
+    wait_until(lambda: len(set(os.listdir("/proc/self/fd")) - before) == 0)
+
+
+# Delays.
+
+
+def test_delays_run_side_by_side() -> None:
+    sent: list[str] = []
+    delays = Delays(lambda _: None)
+    for name, delay in (("last", 0.3), ("first", 0.0), ("second", 0.15)):
+        delays.hold(delay, partial(sent.append, name))
+    assert len(delays) == 3
+    wait_until(lambda: len(delays) == 0)
+    assert sent == ["first", "second", "last"]
+
+
+def test_what_is_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nym.nodes.delays.MOST_PACKETS", 2)
+    sent: list[int] = []
+    delays = Delays(lambda _: None)
+    for number in range(2):
+        delays.hold(0.01, partial(sent.append, number))
+    with pytest.raises(RemoteFormatError, match="2 packets"):
+        delays.hold(0.01, partial(sent.append, 2))
+    wait_until(lambda: len(delays) == 0)
+    assert sorted(sent) == [0, 1]
+
+
+def test_a_stop_drops_what_is_held() -> None:
+    sent: list[int] = []
+    delays = Delays(lambda _: None)
+    delays.hold(0.0, partial(sent.append, 0))
+    delays.hold(0.05, partial(sent.append, 1))
+    wait_until(lambda: sent == [0])
+    delays.stop()
+    wait_until(lambda: len(delays) == 0)
+    gevent.sleep(0.1)
+    assert sent == [0]
+
+
+def test_a_node_notices_that_it_is_late() -> None:
+    late: list[float] = []
+    delays = Delays(late.append)
+    delays.hold(0.01, lambda: None)
+    time.sleep(0)  # gevent's: it lets the delay begin
+    until = time.monotonic() + 0.01 + 3 * LATE
+    while time.monotonic() < until:
+        pass  # the hub stands still
+    wait_until(lambda: len(delays) == 0)
+    assert len(late) == 1
+    assert late[0] > LATE
