@@ -14,5 +14,6 @@ def create_packet(
 def process_packet(
     packet: bytes, private_key: bytes | Secret
 ) -> (
-    tuple[Literal["forward"], bytes, int, bytes] | tuple[Literal["final"], bytes, bytes, bytes]
+    tuple[Literal["forward"], bytes, bytes, int, bytes]
+    | tuple[Literal["final"], bytes, bytes, bytes, bytes]
 ): ...

@@ -22,8 +22,8 @@ from nym._ciphers cimport (
 from nym._crypto cimport EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new
 from nym._curve cimport KEY, CurveWork, base_product, product
 from nym._sodium cimport (
-    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_random, randombytes_buf,
-    sodium_memcmp, sodium_memzero,
+    crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_random,
+    crypto_generichash_blake2b, randombytes_buf, sodium_memcmp, sodium_memzero,
 )
 
 from nym.errors import LengthError
@@ -36,6 +36,7 @@ cdef enum:
     HEADER = KEY + MAC + BETA
     PACKET = HEADER + PAYLOAD
     FINAL_BLOCK = 4 + ADDRESS + IDENTIFIER
+    TAG = 16
 
     FORWARD = 1
     FINAL = 2
@@ -146,9 +147,9 @@ cdef int build(Work *w, const Packet *p, byte *packet) noexcept nogil:
 # Unwrapping: "Processing".
 
 
-cdef int unwrap(Work *w, const byte *packet, byte *block, byte *out) noexcept nogil:
+cdef int unwrap(Work *w, const byte *packet, byte *block, byte *tag, byte *out) noexcept nogil:
     # Unwraps `packet` for the node with the private key w.scalar. `block` gets the 60 bytes for
-    # this node, `out` the next packet.
+    # this node, `tag` what the packet is recognised by, `out` the next packet.
     cdef const byte *gamma = packet + KEY
     cdef const byte *beta = packet + KEY + MAC
     cdef HopKeys *keys = &w.keys[0]
@@ -161,6 +162,11 @@ cdef int unwrap(Work *w, const byte *packet, byte *block, byte *out) noexcept no
     # In constant time, and before anything is decrypted.
     if sodium_memcmp(w.mac, gamma, MAC) != 0:
         return WRONG_MAC
+
+    # From the shared secret, because everything else can be changed by somebody who plays the packet
+    # again: the payload has no MAC here, and several group elements give the same secret. A hash,
+    # because nodes keep tags, and the secret opens the packet.
+    crypto_generichash_blake2b(tag, TAG, w.shared, KEY, NULL, 0)
 
     memcpy(routing, beta, BETA)
     memset(routing + BETA, 0, BLOCK)
@@ -235,10 +241,12 @@ def create_packet(bytes payload not None, route, destination, identifier, secret
 def process_packet(bytes packet not None, private_key):
     """Unwrap one hop of a packet.
 
-    Returns ("forward", address, delay, packet) or ("final", destination, identifier, payload).
+    Returns ("forward", tag, address, delay, packet) or
+    ("final", tag, destination, identifier, payload).
     """
     cdef Work work
     cdef byte block[BLOCK]
+    cdef byte tag[TAG]
     cdef bytes following
     cdef byte *out
     cdef const byte *data = <const byte *>PyBytes_AS_STRING(packet)
@@ -250,14 +258,15 @@ def process_packet(bytes packet not None, private_key):
     take(work.scalar, private_key, KEY, "a private key")
     with nogil:
         work.cipher.aes = EVP_CIPHER_CTX_new()
-        failure = unwrap(&work, data, block, out) if work.cipher.aes is not NULL else NO_CIPHER
+        failure = unwrap(&work, data, block, tag, out) if work.cipher.aes is not NULL else NO_CIPHER
         EVP_CIPHER_CTX_free(work.cipher.aes)
         sodium_memzero(&work, sizeof(work))
     try:
         check(failure)
+        name = (<const char *>tag)[:TAG]
         address = (<const char *>block)[4:36]
         if block[0] == FORWARD:
-            return "forward", address, get_delay(block + 36), following
-        return "final", address, (<const char *>block)[36:52], following[HEADER:]
+            return "forward", name, address, get_delay(block + 36), following
+        return "final", name, address, (<const char *>block)[36:52], following[HEADER:]
     finally:
         sodium_memzero(block, sizeof(block))

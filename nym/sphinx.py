@@ -59,6 +59,17 @@ class Final(NamedTuple):
         return message
 
 
+class Unwrapped(NamedTuple):
+    """What a node has to do, and the packet's tag, 16 bytes.
+
+    Packets with the same tag are the same one, played again, whatever was changed in them. The tag
+    is made from the secret that the packet's sender shares with this node.
+    """
+
+    task: Forward | Final
+    tag: bytes
+
+
 @lru_cache(maxsize=1 << 16)  # the directory's answer, every ten seconds, has mostly the same ones
 def can_share_secret(key: bytes) -> bool:
     """Whether `key` has 32 bytes and isn't of low order.
@@ -110,11 +121,16 @@ def process_packet(packet: bytes, private_key: bytes | Secret) -> Forward | Fina
 
     Raises LengthError, GroupElementError, MacError, FlagError.
     """
+    return unwrap(packet, private_key).task
+
+
+def unwrap(packet: bytes, private_key: bytes | Secret) -> Unwrapped:
+    """Like `process_packet`, and also tells what the packet can be recognised by. Raises as it."""
     match _sphinx.process_packet(packet, private_key):
-        case "forward", address, delay, following:
-            return Forward(address, delay, following)
-        case "final", destination, identifier, payload:
-            return Final(destination, identifier, payload)
+        case "forward", tag, address, delay, following:
+            return Unwrapped(Forward(address, delay, following), tag)
+        case "final", tag, destination, identifier, payload:
+            return Unwrapped(Final(destination, identifier, payload), tag)
 
 
 def recover_message(payload: bytes) -> tuple[bytes, bytes]:

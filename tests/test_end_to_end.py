@@ -17,6 +17,7 @@ from nym.nodes.inboxes import MemoryInboxes
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider as ProviderNode
+from nym.nodes.replays import Replays
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import (
     MixNode,
@@ -80,13 +81,13 @@ class ForeignNetwork:
         self.records = Records()
         ignore = stack.enter_context(serving_http(lambda: b"{}"))
         nodes: list[Node] = [
-            Mixnode(generate_identity(), NodeAddress(host, 0), layer)
+            Mixnode(generate_identity(), Replays(None), NodeAddress(host, 0), layer)
             for layer, host in enumerate(hosts, 1)
         ]
         self.inboxes = MemoryInboxes()
         clients = NodeAddress(hosts[0], provider_port)
         self.provider = ProviderNode(
-            generate_identity(), NodeAddress(hosts[0], 0), clients, self.inboxes
+            generate_identity(), Replays(None), NodeAddress(hosts[0], 0), clients, self.inboxes
         )
         for node in [*nodes, self.provider]:
             node.start(ignore)

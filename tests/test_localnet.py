@@ -24,6 +24,7 @@ from nym.nodes import node as node_module
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
 from nym.nodes.provider import Provider
+from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
@@ -391,7 +392,9 @@ def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
     disk: SmallDisk, directory: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = disk.folder / "inboxes"
-    provider = Provider(generate_identity(), ANYWHERE, ANYWHERE, FolderInboxes(folder))
+    provider = Provider(
+        generate_identity(), Replays(None), ANYWHERE, ANYWHERE, FolderInboxes(folder)
+    )
     provider.start(directory)
     try:
         at = provider.client_address

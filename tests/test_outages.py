@@ -23,6 +23,7 @@ from nym.identity import Identity, generate_identity, load_identity
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
 from nym.nodes.provider import Provider
+from nym.nodes.replays import Replays
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from tests.harness import (
@@ -85,7 +86,7 @@ class Restarted:
             url = self._network.url
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         before = self._provider
-        again = Provider(identity or before.identity, *self._places, before._inboxes)
+        again = Provider(identity or before.identity, Replays(None), *self._places, before._inboxes)
         again.start(self._network.url)
         self._network.providers = [again]
 

@@ -26,6 +26,7 @@ from nym.health import Health
 from nym.identity import generate_identity
 from nym.nodes.inboxes import MemoryInboxes
 from nym.nodes.provider import Provider
+from nym.nodes.replays import Replays
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
@@ -200,7 +201,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with serving_http(lambda: b"{}") as directory:
-        provider = Provider(generate_identity(), ANYWHERE, ANYWHERE, MemoryInboxes())
+        provider = Provider(generate_identity(), Replays(None), ANYWHERE, ANYWHERE, MemoryInboxes())
         provider.start(directory)
         yield provider
         provider.stop()

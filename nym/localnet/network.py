@@ -13,6 +13,7 @@ from nym.nodes.inboxes import FolderInboxes, MemoryInboxes
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
 from nym.nodes.provider import Provider
+from nym.nodes.replays import Replays
 from nym.wire.addresses import NodeAddress
 
 
@@ -75,24 +76,25 @@ class Network:
         layers, width, providers = self._shape
         anywhere = NodeAddress(self._host, 0)
         self.mixnodes = [
-            Mixnode(self._identity(f"mixnode-{layer}-{i}"), anywhere, layer, self._trace)
+            Mixnode(*self._kept(f"mixnode-{layer}-{i}"), anywhere, layer, self._trace)
             for layer in range(1, layers + 1)
             for i in range(1, width + 1)
         ]
         self.providers = [
             Provider(
-                self._identity(f"provider-{i}"), anywhere, anywhere, self._inboxes(i), self._trace
+                *self._kept(f"provider-{i}"), anywhere, anywhere, self._inboxes(i), self._trace
             )
             for i in range(1, providers + 1)
         ]
 
-    def _identity(self, name: str) -> Identity:
+    def _kept(self, name: str) -> tuple[Identity, Replays]:
+        """What a node has from its last run, or what it begins with."""
         if self._folder is None:
-            return generate_identity()
+            return generate_identity(), Replays(None)
         folder = self._folder / name
         if not has_identity(folder):
             save_identity(generate_identity(), folder)
-        return load_identity(folder)
+        return load_identity(folder), Replays(folder / "replays")
 
     def _inboxes(self, number: int) -> FolderInboxes | MemoryInboxes:
         if self._folder is None:

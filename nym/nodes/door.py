@@ -72,6 +72,7 @@ class Door:
         self._say = say
         # In the order in which they last said something.
         self._visits: OrderedDict[_Visit, None] = OrderedDict()
+        self._has_stopped = False
 
     def listen(self) -> None:
         """Begin. Raises ListenError."""
@@ -83,11 +84,15 @@ class Door:
 
     def stop(self) -> None:
         """Stop accepting, and close all connections."""
+        self._has_stopped = True
         self._server.stop(timeout=0)
         for visit in list(self._visits):
             visit.close()
 
     def _visit(self, connection: socket.socket, _: Any) -> None:
+        if self._has_stopped:  # after this connection was accepted
+            connection.close()
+            return
         if len(self._visits) >= MOST_CONNECTIONS:
             next(iter(self._visits)).close()
         visit = _Visit(connection, self._visits)

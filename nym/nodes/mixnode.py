@@ -18,6 +18,7 @@ from nym.net.watch import Outage
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
 from nym.nodes.node import Node, Trace
+from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress, decode_address
@@ -37,9 +38,14 @@ class Mixnode(Node):
     presence_path = "/api/presence/mixnodes"
 
     def __init__(
-        self, identity: Identity, packets: NodeAddress, layer: int, trace: Trace | None = None
+        self,
+        identity: Identity,
+        replays: Replays,
+        packets: NodeAddress,
+        layer: int,
+        trace: Trace | None = None,
     ) -> None:
-        super().__init__(identity, packets, trace)
+        super().__init__(identity, replays, packets, trace)
         self.layer = layer
         self._delays = Delays(self._door.is_behind)
         self._received = 0

@@ -11,7 +11,8 @@ from nym.identity import Identity
 from nym.net.directory import post
 from nym.net.watch import Outage, Watch
 from nym.nodes.door import Answer, Door
-from nym.sphinx import Final, Forward, process_packet
+from nym.nodes.replays import Replays
+from nym.sphinx import Final, Forward, unwrap
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, encode_presence
 
@@ -33,8 +34,11 @@ class Node(ABC):
 
     presence_path: str
 
-    def __init__(self, identity: Identity, packets: NodeAddress, trace: Trace | None) -> None:
+    def __init__(
+        self, identity: Identity, replays: Replays, packets: NodeAddress, trace: Trace | None
+    ) -> None:
         self.identity = identity
+        self._replays = replays
         self._trace = trace
         self._door = Door(packets, self._take, self._say)
         self._directory = ""
@@ -55,6 +59,7 @@ class Node(ABC):
         """Stop listening and announcing; packets that wait are lost."""
         self._watch.stop()
         self._door.stop()
+        self._replays.close()
 
     @property
     def address(self) -> NodeAddress:
@@ -88,10 +93,15 @@ class Node(ABC):
                 self.announce()
 
     def _take(self, packet: bytes, answer: Answer) -> None:
-        unwrapped = process_packet(packet, self.identity.private_key)
+        task, tag = unwrap(packet, self.identity.private_key)
+        # After the packet's MAC was checked: only packets that could be forwarded fill the memory.
+        if not self._replays.is_new(tag):
+            log.debug("%s dropped a packet that it has had before", self.address)
+            answer.refuse()
+            return
         if self._trace:
-            self._trace(self.address, packet, unwrapped)
-        self._handle(unwrapped, answer)
+            self._trace(self.address, packet, task)
+        self._handle(task, answer)
 
     def _say(self, what: str) -> None:
         # Each reason is a warning only once: anybody can send packets, and a flood of them must not

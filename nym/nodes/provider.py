@@ -18,6 +18,7 @@ from nym.net.transport import read_to_end
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.node import Node, Trace
+from nym.nodes.replays import Replays
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
 from nym.wire.addresses import NodeAddress
@@ -46,12 +47,13 @@ class Provider(Node):
     def __init__(
         self,
         identity: Identity,
+        replays: Replays,
         packets: NodeAddress,
         clients: NodeAddress,
         inboxes: Inboxes[Any],
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(identity, packets, trace)
+        super().__init__(identity, replays, packets, trace)
         self._inboxes = inboxes
         self._clients = Server(
             (clients.ip, clients.port), self._visit, spawn=Pool(MOST_CLIENTS_AT_ONCE)
