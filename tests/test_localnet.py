@@ -108,7 +108,18 @@ def test_a_silent_node_drops_out(url: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("presence/mixproviders", json.dumps(MIXNODE).encode()),
         ("presence/coconodes", b"[]"),
         ("metrics/mixes", b'{"pubKey": "k", "received": "many", "sent": {}}'),
-        ("metrics/mixes", b" " * (directory_module.LONGEST_BODY + 1)),
+        ("metrics/mixes", b" " * (directory_module.LONGEST_METRIC + 1)),
+        ("metrics/mixes", b'{"pubKey": "<b>k</b>", "received": 1, "sent": {}}'),
+        ("metrics/mixes", b'{"pubKey": "k", "received": 1, "sent": {"<img src=x>": 1}}'),
+        ("presence/mixnodes", b" " * (directory_module.LONGEST_RECORD + 1)),
+        ("presence/mixnodes", json.dumps(MIXNODE | {"version": "<b>0.4.0</b>"}).encode()),
+        ("presence/mixnodes", json.dumps(MIXNODE | {"host": "<b>mix</b>:1789"}).encode()),
+        (
+            "presence/coconodes",
+            json.dumps(
+                {"host": "1.2.3.4:1", "pubKey": "k", "type": "&lt;", "version": "0"}
+            ).encode(),
+        ),
     ],
 )
 def test_bad_posts_get_400_and_a_reason(url: str, path: str, body: bytes) -> None:

@@ -5,21 +5,25 @@ docs/protocol/directory.md. `presence` decides which nodes are listed.
 
 import json
 import logging
+import re
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+from gevent.lock import RLock
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from nym.errors import RemoteFormatError
+from nym.errors import OwnFaultError, RemoteFormatError
 from nym.net.listening import PatientAccept, listen
+from nym.net.threads import beside_the_hub
+from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
+from nym.nodes.resource import Answer, Resource
 from nym.wire.directory import (
     CocoNode,
-    Metric,
     MixNode,
     Provider,
     Records,
@@ -31,12 +35,22 @@ from nym.wire.directory import (
 )
 
 LIFETIME = 10.0  # seconds after its last post for which a node is listed; nodes post every 5
-MOST_METRICS = 1000  # of all mixnodes; the oldest go first
-LONGEST_BODY = 4 << 20  # bytes; a provider lists each of its clients
+FRESH = 5.0  # seconds after which the topology is rendered again, only for the new times in it
+KEEP = 1  # seconds for which others may keep the topology; clients ask every 10
+WINDOW = 3.0  # seconds; mixnodes post metrics every 3, so that the list has one of each
+LONGEST_RECORD = 10_000  # bytes of a mixnode's or coconode's post
+LONGEST_PROVIDER = 4 << 20  # bytes of a provider's, which lists each of its clients
+LONGEST_METRIC = 1 << 20
+MOST_METRICS = 16 << 20  # bytes in one window
 MOST_CONNECTIONS = 1000
 TIMEOUT = 30.0  # seconds for which a connection may be silent
 
+JSON = "application/json; charset=utf-8"
+
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+_OK = Resource(b'{"ok": true}', JSON)
+_DESCRIPTION = Resource(json.dumps(DESCRIPTION).encode(), JSON, 3600)
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +77,9 @@ class Directory:
     def __init__(self, host: str, port: int) -> None:
         self._present = Presences()
         self._coconodes: dict[str, tuple[CocoNode, float]] = {}
-        self._metrics: deque[dict[str, Any]] = deque(maxlen=MOST_METRICS)
+        self._metrics: deque[_Metric] = deque()
+        self._topology: _Rendered | None = None
+        self._rendering = RLock()
         self._server = _Server(
             (host, port),
             self._answer,
@@ -72,16 +88,23 @@ class Directory:
             handler_class=_Handler,
             spawn=Pool(MOST_CONNECTIONS),
         )
-        self._posts: dict[str, Callable[[bytes], None]] = {
-            "/api/presence/mixnodes": lambda body: self._note(decode_mixnode(body)),
-            "/api/presence/mixproviders": lambda body: self._note(decode_provider(body)),
-            "/api/presence/coconodes": lambda body: self._note_coconode(decode_coconode(body)),
-            "/api/metrics/mixes": lambda body: self._count(decode_metric(body)),
+        self._posts: dict[str, tuple[int, Callable[[bytes], None]]] = {
+            "/api/presence/mixnodes": (LONGEST_RECORD, lambda b: self._note(decode_mixnode(b))),
+            "/api/presence/mixproviders": (
+                LONGEST_PROVIDER,
+                lambda body: self._note(decode_provider(body)),
+            ),
+            "/api/presence/coconodes": (
+                LONGEST_RECORD,
+                lambda body: self._note_coconode(decode_coconode(body)),
+            ),
+            "/api/metrics/mixes": (LONGEST_METRIC, self._count),
         }
-        self._gets: dict[str, Callable[[], bytes]] = {
-            "/api/presence/topology": lambda: encode_topology(self.records()),
-            "/api/metrics/mixes": lambda: json.dumps(list(self._metrics)).encode(),
-            "/api/healthcheck": lambda: b'{"ok": true}',
+        self._gets: dict[str, Callable[[], Resource]] = {
+            "/api/presence/topology": self._rendered_topology,
+            "/api/metrics/mixes": self._recent_metrics,
+            "/api/healthcheck": lambda: _OK,
+            "/swagger/doc.json": lambda: _DESCRIPTION,
         }
 
     def start(self) -> str:
@@ -107,6 +130,29 @@ class Directory:
             tuple(node for node, _ in self._coconodes.values()),
         )
 
+    def _rendered_topology(self) -> Resource:
+        with self._rendering:  # those that ask meanwhile get the same answer
+            now, changes = time.monotonic(), self._changes()
+            if (
+                self._topology is None
+                or self._topology.changes != changes
+                or now >= self._topology.until
+            ):
+                ends = [seen + LIFETIME for _, seen in self._coconodes.values()]
+                until = min(now + FRESH, self._present.next_end(now, LIFETIME), *ends)
+                # In a thread: the lists of clients can have megabytes, and packets go on meanwhile.
+                resource = beside_the_hub(_topology, self.records())
+                self._topology = _Rendered(resource, changes, until)
+            return self._topology.resource
+
+    def _changes(self) -> tuple[int, int]:
+        return self._present.changes, len(self._coconodes)
+
+    def _recent_metrics(self) -> Resource:
+        self._forget_metrics()
+        listed = [metric.listed for metric in self._metrics]
+        return Resource(json.dumps(listed).encode(), JSON)
+
     def _note(self, node: MixNode | Provider) -> None:
         self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME)
 
@@ -117,40 +163,81 @@ class Directory:
         seen = node._replace(last_seen=time.time_ns())
         self._coconodes[node.public_key] = seen, time.monotonic()
 
-    def _count(self, metric: Metric) -> None:
-        self._metrics.append(
-            {
-                "pubKey": metric.public_key,
-                "received": metric.received,
-                "sent": metric.sent,
-                "timestamp": time.time_ns(),
-            }
-        )
+    def _count(self, body: bytes) -> None:
+        metric = decode_metric(body)
+        self._forget_metrics()
+        if sum(kept.size for kept in self._metrics) + len(body) > MOST_METRICS:
+            raise RemoteFormatError("too many metrics at once")
+        listed = {
+            "pubKey": metric.public_key,
+            "received": metric.received,
+            "sent": metric.sent,
+            "timestamp": time.time_ns(),
+        }
+        self._metrics.append(_Metric(listed, len(body), time.monotonic()))
+
+    def _forget_metrics(self) -> None:
+        while self._metrics and self._metrics[0].seen < time.monotonic() - WINDOW:
+            self._metrics.popleft()
 
     def _answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        status, body = self._respond(environ)
-        headers = [
-            ("Content-Type", "application/json; charset=utf-8"),
-            ("Content-Length", str(len(body))),
-        ]
-        start_response(status, headers)
-        return [body]
+        status, headers, body = self._respond(environ)
+        # Everything here is public, and asks for no credentials: pages of any origin may read it.
+        start_response(status, [*headers, ("Access-Control-Allow-Origin", "*")])
+        return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
 
-    def _respond(self, environ: dict[str, Any]) -> tuple[str, bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        if method == "GET" and path in self._gets:
-            return "200 OK", self._gets[path]()
-        if method == "POST" and path in self._posts:
+    def _respond(self, environ: dict[str, Any]) -> Answer:
+        method = environ["REQUEST_METHOD"]
+        path = re.sub("/+", "/", environ["PATH_INFO"]).rstrip("/")
+        if method == "OPTIONS" and path.startswith("/api"):
+            allowed = [("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")]
+            allowed += [("Access-Control-Allow-Headers", "Content-Type")]
+            return Answer("204 No Content", allowed, b"")
+        if method in ("GET", "HEAD") and path in self._gets:
+            known, encodings = (
+                environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
+            )
             try:
-                self._posts[path](_body(environ))
+                return self._gets[path]().answer(known, encodings)
+            except OwnFaultError as error:
+                return _said("503 Service Unavailable", {"error": str(error)})
+        if method == "POST" and path in self._posts:
+            longest, take = self._posts[path]
+            try:
+                take(_body(environ, longest))
             except RemoteFormatError as error:
-                return "400 Bad Request", json.dumps({"error": str(error)}).encode()
-            return "201 Created", b'{"ok": true}'
-        return "404 Not Found", b'{"error": "there is nothing at this address"}'
+                return _said("400 Bad Request", {"error": str(error)})
+            return _said("201 Created", {"ok": True})
+        return _said("404 Not Found", {"error": "there is nothing at this address"})
 
 
-def _body(environ: dict[str, Any]) -> bytes:
-    body: bytes = environ["wsgi.input"].read(LONGEST_BODY + 1)
-    if len(body) > LONGEST_BODY:
-        raise RemoteFormatError(f"more than {LONGEST_BODY} bytes")
+class _Rendered(NamedTuple):
+    """The topology, what it is made from, and until when it is right."""
+
+    resource: Resource
+    changes: tuple[int, int]
+    until: float  # monotonic
+
+
+class _Metric(NamedTuple):
+    """A metric as it is listed, how many bytes it came in, and when."""
+
+    listed: dict[str, Any]
+    size: int
+    seen: float  # monotonic
+
+
+def _topology(records: Records) -> Resource:
+    return Resource(encode_topology(records), JSON, KEEP)
+
+
+def _said(status: str, body: dict[str, Any]) -> Answer:
+    data = json.dumps(body).encode()
+    return Answer(status, [("Content-Type", JSON), ("Content-Length", str(len(data)))], data)
+
+
+def _body(environ: dict[str, Any], longest: int) -> bytes:
+    body: bytes = environ["wsgi.input"].read(longest + 1)
+    if len(body) > longest:
+        raise RemoteFormatError(f"more than {longest} bytes")
     return body

@@ -8,6 +8,7 @@ one took it meanwhile.
 
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
@@ -49,6 +50,7 @@ class Presences:
     """Mixnodes and providers, in the order of their last posts."""
 
     def __init__(self) -> None:
+        self.changes = 0  # posts that said more than that a node is still there
         self._known: dict[_Standing, _Presence] = {}
         # By key and place, so that a post isn't compared with every node.
         self._by_mark: dict[bytes | str, set[_Standing]] = {}
@@ -70,6 +72,9 @@ class Presences:
         # back from them.
         for rival in rivals:
             self._known[rival] = self._known[rival]._replace(is_displaced=True)
+        node = node._replace(last_seen=0)  # what the node says of that doesn't count
+        if rivals or before is None or not before.is_there(now, lifetime) or before.node != node:
+            self.changes += 1
         self._known.pop(standing, None)  # so that it comes to the end
         self._known[standing] = _Presence(node, since, now, seen_at)
         for mark in standing.marks():
@@ -81,6 +86,12 @@ class Presences:
         for presence in self._known.values():
             if presence.is_there(now, lifetime):
                 yield presence.node._replace(last_seen=presence.seen_at)
+
+    def next_end(self, now: float, lifetime: float) -> float:
+        """When the next node is no longer there, unless it posts before; infinite without nodes."""
+        there = (presence for presence in self._known.values() if presence.is_there(now, lifetime))
+        # The order is that of the last posts.
+        return next((presence.seen + lifetime for presence in there), inf)
 
     def _count(self, now: float, lifetime: float) -> int:
         return sum(presence.is_there(now, lifetime) for presence in self._known.values())

@@ -7,6 +7,7 @@ can post one.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,8 +15,12 @@ from nym.errors import RemoteFormatError
 from nym.wire.addresses import split_host
 from nym.wire.keys import decode_base58, decode_base64, encode_base58
 from nym.wire.sizes import MOST_LAYERS
+from nym.wire.text import visible
 
 Node = TypeVar("Node")
+
+_TEXT = re.compile(r"[\w.:+\[\]=/-]{0,300}", re.ASCII)
+_SHOWN = 60  # characters of a text in an error
 
 CLIENT_PORT_2019 = 9000  # where providers of 2019 take clients; their records don't say it
 
@@ -121,6 +126,7 @@ def decode_mixnode(data: bytes) -> MixNode:
     """The body of POST /api/presence/mixnodes. Raises RemoteFormatError."""
     node = _mixnode_2020(_object(data))
     _check_port(node.host)
+    _check_texts(node.version)
     return node
 
 
@@ -131,6 +137,7 @@ def decode_provider(data: bytes) -> Provider:
     node = _provider_2020(body)
     _check_port(node.mixnet_listener)
     _check_port(node.client_listener)
+    _check_texts(node.version)
     return node
 
 
@@ -144,6 +151,7 @@ def decode_coconode(data: bytes) -> CocoNode:
         _field(body, "version", str),
     )
     _check_port(node.host)
+    _check_texts(node.public_key, node.kind, node.version)
     return node
 
 
@@ -153,7 +161,9 @@ def decode_metric(data: bytes) -> Metric:
     sent = _field(body, "sent", dict)
     if not all(isinstance(count, int) for count in sent.values()):
         raise RemoteFormatError("sent: a count isn't an integer")
-    return Metric(_field(body, "pubKey", str), _field(body, "received", int), sent)
+    metric = Metric(_field(body, "pubKey", str), _field(body, "received", int), sent)
+    _check_texts(metric.public_key, *metric.sent)
+    return metric
 
 
 def _mixnode_2020(body: dict[str, Any]) -> MixNode:
@@ -271,6 +281,16 @@ def _check_port(host: str) -> None:
     """Raises RemoteFormatError for port 0. Directories refuse it; clients leave it out later."""
     if split_host(host)[1] == 0:
         raise RemoteFormatError(f"nothing can listen on port 0: {host}")
+
+
+def _check_texts(*texts: str | None) -> None:
+    """Raises RemoteFormatError for what is no version, key or host, but may be markup.
+
+    Directories keep these texts, and pages show them.
+    """
+    for text in texts:
+        if text is not None and not _TEXT.fullmatch(text):
+            raise RemoteFormatError(f"not a version, a key or a host: {visible(text, _SHOWN)}")
 
 
 def _key(body: dict[str, Any], decode: Callable[[str], bytes]) -> bytes:

@@ -1,0 +1,65 @@
+"""What a directory answers to GET: bytes that are made once, and sent as the request wants them.
+
+A plain web server or a CDN can stand in front of a directory: answers have an ETag, say for how
+long they may be kept, and are sent packed to those who accept that (RFC 9110, RFC 9111).
+"""
+
+import gzip
+import hashlib
+import re
+from typing import NamedTuple
+
+SHORTEST_PACKED = 1000  # bytes; below that, packing saves no segment
+Headers = list[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """What is sent for one request."""
+
+    status: str
+    headers: Headers
+    body: bytes
+
+
+class Resource:
+    """A body, and what stands above it; nothing here changes once it is made."""
+
+    def __init__(self, body: bytes, kind: str, keep: int = 0) -> None:
+        """`kind` is the media type; others may keep the answer for `keep` seconds."""
+        self._plain = body
+        # Made with the body, not with the answer: both are made in a thread.
+        self._packed = gzip.compress(body, 6, mtime=0) if len(body) >= SHORTEST_PACKED else None
+        # Weak, because the packed body has the same one.
+        self._tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+        self._headers = [
+            ("Content-Type", kind),
+            ("Cache-Control", f"public, max-age={keep}" if keep else "no-cache"),
+            ("ETag", self._tag),
+            ("Vary", "Accept-Encoding"),
+        ]
+
+    def answer(self, known: str, encodings: str) -> Answer:
+        """The answer to a request with these values of If-None-Match and Accept-Encoding."""
+        if known and (known.strip() == "*" or self._tag in _items(known)):
+            return Answer("304 Not Modified", self._headers, b"")
+        if self._packed is not None and _takes_gzip(encodings):
+            return self._whole(self._packed, [("Content-Encoding", "gzip")])
+        return self._whole(self._plain, [])
+
+    def _whole(self, body: bytes, headers: Headers) -> Answer:
+        length = ("Content-Length", str(len(body)))
+        return Answer("200 OK", [*self._headers, *headers, length], body)
+
+
+def _items(text: str) -> list[str]:
+    """The tags in a list. All are compared as weak ones, as If-None-Match wants it."""
+    tags = (item.strip() for item in text.split(","))
+    return [tag if tag.startswith("W/") else f"W/{tag}" for tag in tags]
+
+
+def _takes_gzip(encodings: str) -> bool:
+    for item in encodings.split(","):
+        name, _, weight = item.partition(";")
+        if name.strip().lower() in ("gzip", "*"):
+            return not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
+    return False
