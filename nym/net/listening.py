@@ -53,15 +53,10 @@ class PatientAccept:
             if not lack_of_descriptors(error):
                 log.debug("a connection was not accepted: %s", error)
             # What gevent does in the same case, but without its report and its growing delay.
-            self.pause(_PAUSE)
+            server.stop_accepting()
+            server._timer = server.loop.timer(_PAUSE)
+            server._timer.start(server._start_accepting_if_started)
             return None
-
-    def pause(self, seconds: float) -> None:
-        """Accept nothing for that long. Meanwhile, connections wait in the backlog."""
-        server: Any = self
-        server.stop_accepting()
-        server._timer = server.loop.timer(seconds)
-        server._timer.start(server._start_accepting_if_started)
 
 
 class Server(PatientAccept, StreamServer):

@@ -4,7 +4,6 @@ Each packet is a greenlet that hasn't started yet, so that waiting takes no stac
 what waits and what is being sent together: a neighbour that doesn't answer holds packets, too.
 """
 
-import time
 from collections.abc import Callable
 
 import gevent
@@ -13,15 +12,13 @@ from gevent.pool import Group
 from nym.errors import RemoteFormatError
 
 MOST_PACKETS = 20_000  # some 60 MB
-LATE = 0.05  # seconds; a node that is later than this is behind with its work
 
 
 class Delays:
-    """Holds packets for their delays. `is_behind` is told how late one is, if it is too late."""
+    """Holds packets for their delays."""
 
-    def __init__(self, is_behind: Callable[[float], None]) -> None:
+    def __init__(self) -> None:
         self._held = Group()
-        self._is_behind = is_behind
 
     def __len__(self) -> int:
         return len(self._held)
@@ -33,17 +30,10 @@ class Delays:
         """
         if len(self._held) >= MOST_PACKETS:
             raise RemoteFormatError(f"there are {MOST_PACKETS} packets already")
-        greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(
-            self._send, time.monotonic() + delay, send
-        )
+        greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(send)
         self._held.add(greenlet)
         greenlet.start_later(delay)
 
     def stop(self) -> None:
         """Drop what is held."""
         self._held.kill(block=False)
-
-    def _send(self, due: float, send: Callable[[], None]) -> None:
-        if (late := time.monotonic() - due) > LATE:
-            self._is_behind(late)
-        send()

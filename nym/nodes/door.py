@@ -6,8 +6,9 @@ side. The answers keep the order of the packets (docs/protocol/mixnode.md).
 
 Connections are cheap for a peer, so there are limits. A peer that stops in the middle of a packet
 loses its connection after PACKET_TIME. If all places are taken, the connection that has been silent
-for the longest time makes room for a new one. And while the node can't keep up, it accepts nothing:
-connections wait in the system's queue, which refuses what is too much without any work here.
+for the longest time makes room for a new one. And a node that can't keep up accepts no more than it
+can serve: connections wait in the system's queue, which refuses what is too much without any work
+here.
 """
 
 import logging
@@ -30,9 +31,7 @@ MOST_CONNECTIONS = 10_000
 IDLE_TIME = 60.0  # seconds for which a connection may be silent between two packets
 PACKET_TIME = 10.0  # seconds from the first byte of a packet to its last
 IN_TURN = 8  # packets that one connection may bring before it is the others' turn
-# Seconds without new packets, to catch up. After the machine was asleep, everything is hours late,
-# which isn't the fault of too many packets.
-LONGEST_PAUSE = 0.5
+MOST_NEW = 64  # connections that were accepted and aren't served yet
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +77,6 @@ class Door:
         """Begin. Raises ListenError."""
         self.address = listen(self._server)
 
-    def is_behind(self, seconds: float) -> None:
-        """The node's work is that late: take nothing new for as long, to catch up."""
-        self._server.paused_until = time.monotonic() + min(seconds, LONGEST_PAUSE)
-
     def stop(self) -> None:
         """Stop accepting, and close all connections."""
         self._has_stopped = True
@@ -90,6 +85,7 @@ class Door:
             visit.close()
 
     def _visit(self, connection: socket.socket, _: Any) -> None:
+        self._server.serves()
         if self._has_stopped:  # after this connection was accepted
             connection.close()
             return
@@ -101,7 +97,7 @@ class Door:
                 self._take(packet, visit.owe())
                 visit.taken += 1
                 if visit.taken % IN_TURN == 0:
-                    gevent.sleep(max(0.0, self._server.paused_until - time.monotonic()))
+                    gevent.sleep(0)
         except (DescriptorsError, OSError) as error:
             # Not a warning: anybody can end a connection, and senders of one packet per connection
             # close it before the answer is written. nym.net.descriptors has logged a lack of
@@ -122,17 +118,32 @@ class Door:
 
 
 class _Server(Server):
-    """Accepts nothing before `paused_until`, and leaves open what it has accepted."""
+    """Accepts no more than it begins to serve, and leaves open what it has accepted.
 
-    paused_until = 0.0  # monotonic
+    In one turn of its loop, gevent accepts up to a hundred connections, but begins to serve only as
+    many as fit into five milliseconds. What was accepted would pile up without a limit, on a
+    machine that is too slow for what comes.
+    """
+
+    _new = 0  # connections that were accepted and aren't served yet
 
     def do_read(self) -> Any:
         """See PatientAccept."""
-        left = self.paused_until - time.monotonic()
-        if left > 0:
-            self.pause(left)
+        if self._new >= MOST_NEW:
+            self.stop_accepting()
             return None
         return super().do_read()
+
+    def do_handle(self, *arguments: Any) -> None:
+        """See gevent."""
+        super().do_handle(*arguments)
+        self._new += 1
+
+    def serves(self) -> None:
+        """Called when a connection begins to be served."""
+        self._new -= 1
+        if self._new == 0 and self.started:
+            self.start_accepting()
 
     def do_close(self, *_: Any) -> None:
         """Not when the greenlet of a connection ends, as in gevent: _Visit closes it.

@@ -47,7 +47,7 @@ class Mixnode(Node):
     ) -> None:
         super().__init__(identity, replays, packets, trace)
         self.layer = layer
-        self._delays = Delays(self._door.is_behind)
+        self._delays = Delays()
         self._received = 0
         self._sent: Counter[str] = Counter()
         self._metrics_outage = Outage(log, "metrics")
