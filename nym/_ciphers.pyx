@@ -29,7 +29,10 @@ cdef EVP_CIPHER *AES_128_CTR
 
 # The protocol fixes this text as HKDF's info; every node uses the same. It is Archimedes' saying
 # about a lever that moves the Earth, in transliterated Greek.
-_SEED = b"Dwste mou enan moxlo arketa makru kai ena upomoxlio gia na ton topothetisw kai tha kinisw thn gh."
+_SEED = (
+    b"Dwste mou enan moxlo arketa makru kai ena upomoxlio "
+    b"gia na ton topothetisw kai tha kinisw thn gh."
+)
 
 
 def _prepare():
@@ -93,7 +96,9 @@ cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept
         memcpy(out + i * DIGEST, w.expand, DIGEST)
 
 
-cdef void header_mac(CipherWork *w, byte *out, const HopKeys *keys, const byte *beta) noexcept nogil:
+cdef void header_mac(
+    CipherWork *w, byte *out, const HopKeys *keys, const byte *beta
+) noexcept nogil:
     hmac_key(w, keys.mac, 16)
     hmac(w, w.digest, &w.hmac, beta, BETA)
     memcpy(out, w.digest, MAC)

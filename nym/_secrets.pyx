@@ -107,7 +107,9 @@ def derive(key, bytes person not None):
     return derived
 
 
-def encrypt(Secret key not None, bytes message not None, bytes about not None, bytes nonce not None):
+def encrypt(
+    Secret key not None, bytes message not None, bytes about not None, bytes nonce not None
+):
     """Encrypt and authenticate `message`, and authenticate `about`, by XChaCha20-Poly1305.
 
     A nonce must not be used twice with one key. Raises LengthError.
