@@ -92,9 +92,13 @@ def test_the_contract_of_the_design() -> None:
         ("[traffic]\nmessage_sending_average_delay = nan", 2, "more than 0"),
         ("[socket]\nport = 65536", 2, "from 0 to 65535"),
         ("[socket]\nport = true", 2, "a whole number"),
+        ("[socket]\nconnections = 0", 2, "connections is from 1 to"),
         ("[socket]\nallowed_origins = [1]", 2, "origins"),
         ("[client]\nid = ''\n[socket]\nport = 1", 2, "an id"),
+        (f"[client]\nid = '{'雪' * 86}'", 2, "at most 255 bytes"),
         ("[client]\ndirectory = 'ftp://x'", 2, "such as http"),
+        ("[client]\ndirectory = 'http://x/ y'", 2, "no white space"),
+        ("[client]\nlayers = -1", 2, "a network has 1 to"),
         ("[client]\nprovider = 'abc'", 2, "32 bytes"),
         ("[privacy]\nseal = false\n[client]\nreliable = true", 4, "sealed"),
         ("[logging]\nlevel = 'loud'", 2, "debug, info"),
@@ -119,6 +123,12 @@ def test_errors_name_the_line(text: str, line: int, says: str) -> None:
 def test_what_the_parser_cannot_take_is_no_toml(text: str) -> None:
     with pytest.raises(ConfigError, match="is no TOML"):
         parsed(text)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_FILE).write_bytes(b"[client]\nid = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"config\.toml can't be read: it is not UTF-8"):
+        load_config(tmp_path)
 
 
 @given(st.lists(st.sampled_from(["", "# c", "a = 1", "b = [", "]", 'c = """', '"""', "[s]"])))

@@ -5,8 +5,10 @@ Servers on real sockets answer whatever a test wants them to.
 
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from nym.net.http import http_get, http_post
 from nym.net.listening import listen
 from tests.harness import free_port, serving, serving_http
 
+TLS = Path(__file__).parent / "tls"
 Location = Callable[[str], str]
 
 
@@ -55,6 +58,37 @@ def test_redirects_on_the_same_host_are_followed(status: str, location: str) -> 
     with redirecting(status, where) as (url, asked):
         assert http_get(f"{url}/from").body == b"here"
     assert asked == ["GET /from", "GET /from/"]
+
+
+@pytest.mark.parametrize(
+    ("authority", "why"),
+    [
+        (None, "unable to get local issuer certificate"),
+        (TLS / "authority.pem", "certificate is not valid for '127.0.0.1'"),
+    ],
+)
+def test_a_certificate_of_an_unknown_authority_or_for_another_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, authority: Path | None, why: str
+) -> None:
+    asked: list[str] = []
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [b"here"]
+
+    if authority:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "directory.pem", TLS / "directory.key")
+    server = WSGIServer(("127.0.0.1", 0), answer, log=None, ssl_context=context)
+    url = f"https://{listen(server)}"
+    try:
+        with pytest.raises(UnreachableError, match=f"isn't trusted: .*{why}.*; REQUESTS_CA_BUNDLE"):
+            http_get(url)
+    finally:
+        server.stop(timeout=0)
+    assert asked == []
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 T", "308 P"])

@@ -12,9 +12,10 @@ import pytest
 
 from nym.client.judging import Judging
 from nym.client.refresher import LONGEST_RETRY, Refresher
-from nym.client.remembered import RememberedNetwork
+from nym.client.remembered import MOST_DIRECTORIES, RememberedNetwork
 from nym.identity import generate_identity
 from nym.net.resolver import Resolver
+from nym.reach import Reach
 from nym.store.journal import Journal
 from nym.store.state import State
 from nym.topology import Topology
@@ -170,6 +171,16 @@ def test_a_kept_network_that_is_damaged_is_none(refresher: Setup) -> None:
     nowhere = refresher(f"http://127.0.0.1:{free_port()}")
     nowhere.tick()
     assert nowhere.topology is None
+
+
+def test_the_layers_of_the_directory_used_longest_ago_are_forgotten_beyond_a_limit(
+    refresher: Setup,
+) -> None:
+    urls = [f"http://192.0.2.1:{port}" for port in range(1, MOST_DIRECTORIES + 2)]
+    for url in [urls[1], urls[0], *urls[2:]]:
+        RememberedNetwork(refresher.state, url).keep(TOPOLOGY, 3, Reach.PUBLIC)
+    layers = [RememberedNetwork(refresher.state, url).layers for url in urls]
+    assert layers == [3, 0] + [3] * (MOST_DIRECTORIES - 1)
 
 
 def test_a_network_is_kept_at_once_when_keys_or_addresses_change(refresher: Setup) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.errors import RemoteFormatError, UnreachableError
+from nym.net import places
 from nym.net import resolver as resolver_module
 from nym.net.places import Experience
 from nym.net.resolver import GRACE, TIMEOUT, Resolver
@@ -32,6 +33,22 @@ def test_the_first_address_is_used_until_something_is_shown() -> None:
     shown.refused(A)
     shown.refused(C)
     assert shown.best((A, B, C)) == A
+
+
+def test_what_was_shown_longest_ago_is_forgotten_beyond_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "MOST", 4)
+    shown = Experience()
+    names = [
+        (NodeAddress(f"10.0.0.{number}", 5), NodeAddress(f"10.0.1.{number}", 5))
+        for number in range(6)
+    ]
+    for name in names:
+        shown.note(name)
+        shown.took(name[1])
+    assert [shown.best(name) == name[1] for name in names] == [False, False, True, True, True, True]
+    assert [len(list(shown.in_turn(name[0]))) for name in names] == [1, 1, 1, 1, 2, 2]
 
 
 def test_what_took_a_connection_at_another_port_is_a_hint() -> None:

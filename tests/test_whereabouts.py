@@ -2,9 +2,11 @@
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nym import whereabouts
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
 from nym.whereabouts import Whereabouts
@@ -95,6 +97,19 @@ def test_who_was_known_at_a_lone_provider_stays_there() -> None:
     )
     network.list(provider(2), provider(3))
     assert network.place(CLIENT) is None
+
+
+def test_only_so_many_are_remembered_that_no_provider_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whereabouts, "MOST", 3)
+    network = Network()
+    network.list(provider(1))
+    written_to = [bytes([number]) * 32 for number in range(5)]
+    for recipient in [*written_to, written_to[-1]]:
+        assert network.place(recipient) == 1
+    network.list(provider(2), provider(1))
+    assert [network.place(recipient) for recipient in written_to] == [None, None, 1, 1, 1]
 
 
 def test_the_order_of_lists_does_not_say_where_a_new_recipient_is() -> None:

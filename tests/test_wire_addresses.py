@@ -53,6 +53,16 @@ def test_any_bytes_are_an_address_or_refused(data: bytes) -> None:
     assert encode_address(address) == data
 
 
+@pytest.mark.parametrize(("ip", "length"), [("1.2.3.4", 7), ("2001:db8::1", 19)])
+def test_bytes_behind_an_address_are_refused(ip: str, length: int) -> None:
+    address = bytearray(encode_address(NodeAddress(ip, 1789)))
+    for position in range(length, len(address)):
+        address[position] = 1
+        with pytest.raises(RemoteFormatError, match="followed by bytes"):
+            decode_address(bytes(address))
+        address[position] = 0
+
+
 @given(st.text() | st.from_regex(r"[a-z0-9.:\[\]_%x-]{0,20}:\d{1,7}", fullmatch=True))
 def test_any_text_is_a_host_or_refused(text: str) -> None:
     try:

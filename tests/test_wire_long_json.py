@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nym.errors import RequestError, UnknownRequestError
+from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire import long_json
 from nym.wire.base64 import decode, decode_pieces, encode_pieces
 from nym.wire.json_objects import decode_request, parse
@@ -191,6 +191,13 @@ def test_base64_is_read_as_strictly_in_pieces(texts: list[str]) -> None:
 @given(st.lists(st.binary(max_size=9), max_size=5))
 def test_base64_is_the_same_in_pieces(data: list[bytes]) -> None:
     assert "".join(encode_pieces(Pieces(data))) == base64.b64encode(b"".join(data)).decode()
+
+
+def test_only_messages_may_be_long_texts() -> None:
+    for name, request in (("id", {"type": "ack"}), ("recipient_address", {"type": "send"})):
+        line = json.dumps({**request, name: "x" * 100}).encode()
+        with pytest.raises(IncompleteDataError, match=f"{name} is too long"):
+            decode_request(parse([line]))
 
 
 def test_a_long_message_is_read_in_pieces_none_of_which_is_long() -> None:
