@@ -16,6 +16,7 @@ import subprocess  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import coverage  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
@@ -31,6 +32,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes depends on how busy the machine is, so a deadline would fail at random.
 settings.register_profile("nym", deadline=None)
 settings.load_profile("nym")
+# For tests/coverage: always the same examples, so that they always enter the same lines.
+settings.register_profile(
+    "coverage",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    stateful_step_count=25,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +50,19 @@ def experience(monkeypatch: pytest.MonkeyPatch) -> Experience:
     monkeypatch.setattr(resolver, "experience", fresh)
     monkeypatch.setattr(transport, "experience", fresh)
     return fresh
+
+
+@pytest.fixture(autouse=True)
+def uncovered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """See the mark `no_cover` in pyproject.toml."""
+    counting = coverage.Coverage.current()
+    if counting is None or not request.node.get_closest_marker("no_cover"):
+        yield
+        return
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG")  # what makes the programs count
+    counting.stop()
+    yield
+    counting.start()
 
 
 @pytest.fixture

@@ -406,6 +406,7 @@ def begun(number: int, sender: bytes | None, index: int = 0) -> Fragment:
     return Fragment(message_id, index, 1000, bytes(size), sender)
 
 
+@pytest.mark.no_cover  # ten thousand packets
 @pytest.mark.parametrize("is_proven", [True, False])
 @pytest.mark.parametrize("first", [1000, shares.MOST_MESSAGES])
 def test_a_flood_between_an_honest_messages_packets_does_not_keep_it_from_being_complete(
@@ -435,6 +436,7 @@ def test_a_flood_between_an_honest_messages_packets_does_not_keep_it_from_being_
     assert len(caplog.records) <= 1
 
 
+@pytest.mark.no_cover  # hours of packets
 def test_twenty_packets_a_second_for_hours_keep_no_message_from_being_complete(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

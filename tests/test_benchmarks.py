@@ -7,6 +7,8 @@ import pytest
 from benchmarks import hkdf, measure, sphinx, store
 from benchmarks.measure import Row
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.parametrize(
     ("run", "what"),

@@ -629,6 +629,7 @@ def test_a_recipient_that_acknowledges_parts_and_never_the_whole_gets_each_eight
     assert hostile(lambda now, came: [(i, i) for i in came], 7) == 100 * (1 + MOST_ROUNDS)
 
 
+@pytest.mark.no_cover  # hours of packets
 @pytest.mark.parametrize("every", [60.0, 900.0, 3600.0])
 def test_a_recipient_that_acknowledges_one_after_another_gets_a_bounded_number_of_packets(
     every: float,

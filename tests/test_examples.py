@@ -20,6 +20,8 @@ from tests.documents import DOCUMENTS, ROOT, filled, names
 from tests.harness import PATIENCE, Program, Served, beside, free_port, run_program
 from tests.test_transcripts import TRANSCRIPTS
 
+pytestmark = pytest.mark.no_cover  # the time goes into a thousand messages for each example
+
 EXAMPLES = ROOT / "examples"
 SHOWING = [document for document in DOCUMENTS if names(document)]
 MANY = 1000  # messages per connection; people copy an example into a loop, and it must work there

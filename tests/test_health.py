@@ -23,6 +23,8 @@ from tests.simulation import mix
 PATIENCE = 25.0  # seconds until a loop counts as overdue
 RATE = 4.0  # loops per second, on average
 MINUTE, HOUR = 60.0, 3600.0
+# Hours of simulated time go through the same lines again and again; to count them takes minutes.
+hours = pytest.mark.no_cover
 
 
 def node_of(layer: int, number: int) -> Mix:
@@ -116,6 +118,7 @@ def convict(seed: int, share: float, loss: float = 0.0) -> float:
 # ---- bad nodes are found
 
 
+@hours
 @pytest.mark.parametrize("loss", [0.0, 0.02, 0.1])
 def test_a_dead_node_is_found_soon(loss: float) -> None:
     times = [convict(seed, 1.0, loss) for seed in range(30)]
@@ -123,11 +126,13 @@ def test_a_dead_node_is_found_soon(loss: float) -> None:
     assert max(times) < 2.5 * MINUTE
 
 
+@hours
 @pytest.mark.parametrize("loss", [0.0, 0.02])
 def test_a_node_that_drops_half_is_found_within_three_minutes(loss: float) -> None:
     assert max(convict(seed, 0.5, loss) for seed in range(60)) < 3 * MINUTE
 
 
+@hours
 def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -> None:
     times = [convict(seed, 0.3) for seed in range(100)]
     assert sum(time < 3 * MINUTE for time in times) >= 77
@@ -152,6 +157,7 @@ def test_a_dead_node_in_a_small_network_is_found(size: int) -> None:
 # ---- good ones are left alone
 
 
+@hours
 @pytest.mark.parametrize("loss", [0.0, 0.02, 0.1, 0.3])
 def test_nobody_is_avoided_in_a_hundred_hours_of_a_sound_or_lossy_network(loss: float) -> None:
     network = Network(1, loss=loss)
@@ -160,6 +166,7 @@ def test_nobody_is_avoided_in_a_hundred_hours_of_a_sound_or_lossy_network(loss: 
     assert network.health.loops.loss(network.now) == pytest.approx(loss, abs=0.06)
 
 
+@hours
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_nobody_is_avoided_in_a_small_lossy_network(size: int) -> None:
     network = Network(2, size, loss=0.2)
@@ -167,6 +174,7 @@ def test_nobody_is_avoided_in_a_small_lossy_network(size: int) -> None:
     assert network.convicted == []
 
 
+@hours
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.2, 0.1])
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 def test_bad_nodes_are_not_taken_out_on_good_ones(share: float, loss: float) -> None:
@@ -176,6 +184,7 @@ def test_bad_nodes_are_not_taken_out_on_good_ones(share: float, loss: float) -> 
     assert {node for _, node in network.convicted} <= network.dropping.keys()
 
 
+@hours
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_more_bad_nodes_than_may_be_left_out_are_not_taken_out_on_good_ones(share: float) -> None:
     network = Network(4)
@@ -184,6 +193,7 @@ def test_more_bad_nodes_than_may_be_left_out_are_not_taken_out_on_good_ones(shar
     assert {node for _, node in network.convicted} == network.dropping.keys()
 
 
+@hours
 @pytest.mark.parametrize(
     ("length", "gap"), [(2 * MINUTE, 5 * MINUTE), (40.0, MINUTE), (5.0, 20.0), (0.5, 3.0)]
 )
@@ -361,6 +371,7 @@ def all_good(network: Network, now: float) -> Set[Mix]:
 VICTIMS = [one, each_in_turn, half, more_and_more, all_good]
 
 
+@hours
 @pytest.mark.parametrize("victims", VICTIMS)
 @pytest.mark.parametrize("size", [2, 3, 10, 30])
 def test_a_provider_that_drops_what_comes_from_good_nodes_gains_a_tenth_at_most(
@@ -382,6 +393,7 @@ def test_a_provider_that_drops_what_comes_from_good_nodes_gains_a_tenth_at_most(
     assert max(growth(network)) <= 1.1 * 1.02
 
 
+@hours
 @pytest.mark.parametrize("victims", VICTIMS)
 # With the seeds 101 and 103, it isn't enough to count the losses of a node (see nym.evidence).
 @pytest.mark.parametrize("seed", [21, 101, 103])
@@ -401,6 +413,7 @@ def test_nodes_beside_a_good_one_that_drop_what_it_has_gain_a_tenth_at_most(
     assert max(growth(network)) <= 1.1 * 1.02
 
 
+@hours
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 1), (10, 1), (10, 3)])
 def test_nodes_that_drop_what_comes_from_good_ones_gain_a_tenth_at_most(
@@ -485,6 +498,7 @@ def test_fewer_than_half_of_a_layer_are_left_out_for_losses(size: int, left_out:
     assert usable == [layer[: size - left_out], layer_of(1, size)]
 
 
+@hours
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 10, 11, 30, 100])
 @pytest.mark.parametrize("bad", [1, 3])
 def test_in_the_last_layer_nobody_gains_more_than_a_tenth(size: int, bad: int) -> None:

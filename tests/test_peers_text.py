@@ -17,6 +17,8 @@ import pytest
 from nym.wire.keys import encode_base58
 from tests.harness import Program, beside, run_program, serving, wait_until
 
+pytestmark = pytest.mark.no_cover  # hundreds of programs, all on one way through the code
+
 HOSTILE = "\x1b[31mred\nok    forged    line:5\r\x9b2J\u202e\u2028\u200b"
 HEADER = HOSTILE.replace("\n", "").encode()
 KEYS = [encode_base58(bytes([9 + number]).ljust(32, b"\0")) for number in range(5)]

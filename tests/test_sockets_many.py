@@ -254,6 +254,7 @@ def subscriber(port: int) -> socket.socket:
     return connection
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("command", "connect"),
     [
@@ -279,6 +280,7 @@ def test_a_thousand_idle_connections_cost_little(
             pass
 
 
+@pytest.mark.no_cover
 def test_a_thousand_commands_at_once(home: Path) -> None:
     with (
         Program(home, "tcpsocket", "--id", "alice", "-p", "0") as program,
@@ -294,6 +296,7 @@ def test_a_thousand_commands_at_once(home: Path) -> None:
         assert run_program(home, "address", "--id", "alice")[0] == 0
 
 
+@pytest.mark.no_cover
 def test_few_descriptors(home: Path) -> None:
     """Connections are refused or served later, and one log line says which limit to raise."""
 

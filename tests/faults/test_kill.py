@@ -27,6 +27,8 @@ from tests.harness import (
     wait_until,
 )
 
+pytestmark = pytest.mark.no_cover  # a program that is killed can't say which lines it has entered
+
 KILLS = 30  # per test; there are four
 LONGEST_LIFE = 0.4  # seconds from when a client has begun to listen until it is killed
 # Pulls bring messages faster than they are sent, even to a client that runs only half of the time.

@@ -23,6 +23,8 @@ from tests.faults.injection import Point
 from tests.faults.test_faults import Pair
 from tests.harness import FAST, Program, wait_until
 
+pytestmark = pytest.mark.no_cover  # thousands of packets, all on one way through the code
+
 RAISED = 10  # how often in a row each function raises
 # Slower than FAST: these tests are about outcomes, not speed, and the machine may be busy.
 CALM = replace(
