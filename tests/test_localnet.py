@@ -23,6 +23,7 @@ from nym.nodes import mixnode as mixnode_module
 from nym.nodes import node as node_module
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.node import Node
 from nym.nodes.provider import Provider
 from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
@@ -262,6 +263,33 @@ def test_a_mixnode_waits_the_delay_then_answers_and_others_do_not_wait(network: 
     assert [name for name, _ in finished] == ["once", "twice"]
     assert finished[0][1] >= 0.1
     assert finished[1][1] >= 0.6  # packets on one connection are delayed one after the other
+
+
+@pytest.mark.parametrize(
+    ("route", "delay", "reason"),
+    [
+        (["mixnode"], 0.0, "its route ends at a mixnode"),
+        (["mixnode", "provider"], 601.0, "it asks for a delay of more than 600 s"),
+        (["provider", "mixnode"], 0.0, "its route goes on behind a provider"),
+    ],
+)
+def test_a_packet_that_no_client_makes_is_dropped(
+    network: Network,
+    caplog: pytest.LogCaptureFixture,
+    route: list[str],
+    delay: float,
+    reason: str,
+) -> None:
+    by_name: dict[str, Node] = {"mixnode": network.mixnodes[0], "provider": network.providers[0]}
+    nodes = [by_name[name] for name in route]
+    hops = [
+        Hop(encode_address(node.address), node.identity.public_key, int(delay * NANOSECONDS))
+        for node in nodes
+    ]
+    with socket.create_connection(nodes[0].address, timeout=PATIENCE) as connection:
+        connection.sendall(create_packet(b"hello", hops, CLIENT))
+        assert connection.recv(1) == b"", "the packet was acknowledged"
+    assert f"{nodes[0].address} dropped a packet: {reason}" in caplog.text
 
 
 def test_a_mixnode_reports_what_it_did(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
