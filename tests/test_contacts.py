@@ -232,3 +232,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     code, _, err = run_program(tmp_path, "contacts", "add", "bob", BOB)
     assert code == 5
     assert f"{tmp_path}/nym/{FILE} can't be changed: " in err
+
+
+def test_what_no_client_can_have_as_its_address_is_only_added_as_plain(tmp_path: Path) -> None:
+    impossible = encode_base58(bytes(32))  # zero is no public key
+    code, _, err = run_program(tmp_path, "contacts", "add", "bob", impossible)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no client can have this address; check it for typing errors" in err
+    assert run_program(tmp_path, "contacts", "list")[1] == ""
+    assert run_program(tmp_path, "contacts", "add", "--plain", "bob", impossible)[0] == 0
+    assert run_program(tmp_path, "contacts", "list")[1] == f"bob  {impossible}  plain\n"
