@@ -14,7 +14,7 @@ for option in "$@"; do
     *) echo "usage: ./build_binary.sh [--standard] [--deb]" >&2; exit 2 ;;
   esac
 done
-scripts/prepare
+venv=$(scripts/prepare)
 rm -rf dist build/lib* build/bdist* # files of an earlier build in them would be packed, too
 # Two builds of one commit must have the same bytes: so hashes and times are fixed, and PyInstaller
 # gets a cache of its own, without what it has kept of other builds.
@@ -23,9 +23,9 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1580515200)
 export SOURCE_DATE_EPOCH
 
 echo "build: packing the program" >&2
-.venv/bin/pyinstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller \
+"$venv/bin/pyinstaller" --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller \
   spec/nym-client.spec -- "${standard[@]}"
-.venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+"$venv/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 programs=()
 for program in dist/nym-client dist/nym-client-standard; do
