@@ -27,6 +27,7 @@ LEFT_OUT = {
     "_codecs_kr": (_CODECS, [f"encodings.{name}" for name in ("cp949", "euc_kr", "johab")]),
     "_codecs_tw": (_CODECS, ["encodings.big5", "encodings.cp950"]),
     "_ios_support": ("for iOS", ["platform"]),
+    "_osx_support": ("for macOS", ["sysconfig"]),
     "_pydecimal": ("for a Python without _decimal; this one has it", ["decimal"]),
     "bz2": (_ARCHIVES, ["encodings.bz2_codec", "shutil", "tarfile", "zipfile"]),
     "doctest": (_SELF_TEST, ["difflib", "pickle"]),
