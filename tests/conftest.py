@@ -13,7 +13,8 @@ monkey.patch_time()
 
 import signal  # noqa: E402
 import subprocess  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import ExitStack, closing  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import coverage  # noqa: E402
@@ -70,6 +71,19 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(tmp_path, bytes(32))
     yield journal
     journal.close()
+
+
+@pytest.fixture
+def reopen(journal: Journal, tmp_path: Path) -> Iterator[Callable[[], Journal]]:
+    """Closes the journal, and opens that of the next start, which is closed in its turn."""
+    with ExitStack() as opened:
+        opened.callback(journal.close)
+
+        def again() -> Journal:
+            opened.close()
+            return opened.enter_context(closing(Journal(tmp_path, bytes(32))))
+
+        yield again
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -408,7 +409,8 @@ def test_each_message_has_one_outcome_whatever_is_raised(random: Random, number:
             ways = [message_id in failed, setup.outbox.was_cancelled(message_id)]
             assert sum(ways) <= 1
         journal.close()
-        assert len(Outbox(Journal(Path(folder), bytes(32)))) == 0
+        with closing(Journal(Path(folder), bytes(32))) as journal:
+            assert len(Outbox(journal)) == 0
 
 
 def step(setup: Setup, ids: list[str], cancelled: Counter[str], random: Random) -> None:

@@ -205,12 +205,9 @@ def test_an_index_that_lies_is_damage(journal: Journal, tmp_path: Path) -> None:
     again.drop("a", "003")
     again.flush()
     again.close()
-    assert [entry_id for entry_id, _ in entries(Journal(tmp_path, KEY))] == [
-        "000",
-        "001",
-        "002",
-        "004",
-    ]
+    third = Journal(tmp_path, KEY)
+    assert [entry_id for entry_id, _ in entries(third)] == ["000", "001", "002", "004"]
+    third.close()
     assert len(damaged(tmp_path)) == 1
 
 
@@ -352,7 +349,9 @@ def test_a_long_body_of_an_older_program_is_one_piece_on_disk_and_several_here(
     assert isinstance(body, Pieces)
     assert body == LONG
     again.drop("a", "1")
-    assert reopen(again, tmp_path).take("a") == []
+    third = reopen(again, tmp_path)
+    assert third.take("a") == []
+    third.close()
 
 
 @pytest.mark.parametrize("number", [1, 4])

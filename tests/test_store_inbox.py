@@ -1,7 +1,7 @@
 """The inbox: what it offers and hands over, its limits, and what it has after a restart."""
 
 import struct
-from pathlib import Path
+from collections.abc import Callable
 
 import gevent
 import pytest
@@ -24,25 +24,23 @@ def inbox(journal: Journal) -> Inbox:
     return Inbox(journal)
 
 
-def reopened(journal: Journal, folder: Path) -> Inbox:
-    """Close the journal, and return the inbox of the next start."""
-    journal.close()
-    return Inbox(Journal(folder, bytes(32)))
+@pytest.fixture
+def reopened(reopen: Callable[[], Journal]) -> Callable[[], Inbox]:
+    """Returns the inbox of the next start."""
+    return lambda: Inbox(reopen())
 
 
-def test_what_came_is_there_at_the_next_start(
-    inbox: Inbox, journal: Journal, tmp_path: Path
-) -> None:
+def test_what_came_is_there_at_the_next_start(inbox: Inbox, reopened: Callable[[], Inbox]) -> None:
     assert deliver(inbox, b"1")
     assert deliver(inbox, b"2", b"s" * 32)
     offered = inbox.offer(inbox.subscribe(nobody))
     assert inbox.take() == []
-    assert reopened(journal, tmp_path).take() == offered
+    assert reopened().take() == offered
     assert [received.sender for received in offered] == [None, b"s" * 32]
 
 
 def test_whether_a_message_was_sealed_is_known_at_the_next_start(
-    inbox: Inbox, journal: Journal, tmp_path: Path
+    inbox: Inbox, reopened: Callable[[], Inbox]
 ) -> None:
     for sender, is_sealed in ((None, False), (None, True), (b"s" * 32, True)):
         deliver(inbox, b"hello", sender, is_sealed=is_sealed)
@@ -52,44 +50,44 @@ def test_whether_a_message_was_sealed_is_known_at_the_next_start(
         (None, True),
         (b"s" * 32, True),
     ]
-    assert reopened(journal, tmp_path).take() == came
+    assert reopened().take() == came
 
 
 @pytest.mark.parametrize("sender", [b"", b"s" * 32])
 def test_of_what_an_earlier_version_kept_only_what_has_a_sender_counts_as_sealed(
-    journal: Journal, tmp_path: Path, sender: bytes
+    journal: Journal, reopened: Callable[[], Inbox], sender: bytes
 ) -> None:
     head = struct.pack(">dB", 1.5, len(sender)) + sender
     journal.put("received", "old", head + b"hello")
     journal.flush()
-    (old,) = reopened(journal, tmp_path).take()
+    (old,) = reopened().take()
     assert old == Received("old", b"hello", 1.5, sender or None, sealed=bool(sender))
 
 
 def test_what_was_taken_stays_until_it_is_handed_over(
-    inbox: Inbox, journal: Journal, tmp_path: Path
+    inbox: Inbox, reopened: Callable[[], Inbox]
 ) -> None:
     for message in (b"1", b"2", b"3"):
         deliver(inbox, message)
     one, _ = inbox.take(2)
     inbox.handed_over([one])
-    again = reopened(journal, tmp_path)
+    again = reopened()
     assert contents(again.take()) == [b"2", b"3"]
 
 
 def test_what_was_acknowledged_is_gone_at_once(
-    inbox: Inbox, journal: Journal, tmp_path: Path
+    inbox: Inbox, journal: Journal, reopened: Callable[[], Inbox]
 ) -> None:
     deliver(inbox, b"1")
     (one,) = inbox.offer(inbox.subscribe(nobody))
     assert inbox.acknowledge(one.id)
     entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
     assert entries == (0,)
-    assert reopened(journal, tmp_path).take() == []
+    assert reopened().take() == []
 
 
 def test_what_was_acknowledged_while_the_disk_fails_is_acknowledged_again(
-    inbox: Inbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inbox: Inbox, journal: Journal, reopened: Callable[[], Inbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nym.store.journal.RETRY", 0.01)
     deliver(inbox, b"1")
@@ -103,7 +101,7 @@ def test_what_was_acknowledged_while_the_disk_fails_is_acknowledged_again(
     disk.work()
     assert inbox.acknowledge(one.id)
     assert not inbox.acknowledge(one.id)
-    assert reopened(journal, tmp_path).take() == []
+    assert reopened().take() == []
 
 
 def test_nobody_gets_a_message_before_it_is_on_disk(
@@ -225,12 +223,12 @@ def test_room_that_was_made_counts_at_once_for_those_who_are_told_nothing(
 
 
 def test_what_was_kept_before_a_start_takes_its_senders_room(
-    inbox: Inbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inbox: Inbox, reopened: Callable[[], Inbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shares, "MOST_MESSAGES", 4)
     for _ in range(2):
         assert deliver(inbox, b"hello", ALICE)
-    again = reopened(journal, tmp_path)
+    again = reopened()
     assert not deliver(again, b"hello", ALICE)
     assert deliver(again, b"hello", BOB)
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -26,10 +27,10 @@ def outbox(journal: Journal) -> Outbox:
     return Outbox(journal)
 
 
-def reopened(journal: Journal, folder: Path) -> Outbox:
-    """Close the journal, and return the outbox of the next start."""
-    journal.close()
-    return Outbox(Journal(folder, bytes(32)))
+@pytest.fixture
+def reopened(reopen: Callable[[], Journal]) -> Callable[[], Outbox]:
+    """Returns the outbox of the next start."""
+    return lambda: Outbox(reopen())
 
 
 def arrived(outbox: Outbox) -> list[tuple[Outgoing, bytes]]:
@@ -42,7 +43,7 @@ def arrived(outbox: Outbox) -> list[tuple[Outgoing, bytes]]:
 
 @pytest.mark.parametrize("manner", Manner)
 def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
-    outbox: Outbox, journal: Journal, tmp_path: Path, manner: Manner
+    outbox: Outbox, reopened: Callable[[], Outbox], manner: Manner
 ) -> None:
     accepted = messages(b"1", b"", bytes(5000), manner=manner)
     assert outbox.accept(accepted) == [None] * 3
@@ -51,7 +52,7 @@ def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
     outbox.done(accepted[0].id)
     outbox.note(accepted[2].id, b"half")
     assert len(outbox) == 2
-    again = reopened(journal, tmp_path)
+    again = reopened()
     assert len(again) == 2
     assert arrived(again) == [(accepted[1], b""), (accepted[2], b"half")]
 
@@ -126,7 +127,7 @@ def test_many_refusals_at_once_are_cheap(journal: Journal) -> None:
 
 
 def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
-    outbox: Outbox, journal: Journal, tmp_path: Path
+    outbox: Outbox, journal: Journal, reopened: Callable[[], Outbox]
 ) -> None:
     first = messages(b"first")
     outbox.accept(first)
@@ -138,7 +139,7 @@ def test_without_room_on_the_disk_nothing_is_accepted_and_all_else_goes_on(
     assert arrived(outbox) == [(first[0], b"")]
     fill(journal._database._connection, 1 << 30)
     assert outbox.accept(messages(b"second")) == [None]
-    assert len(reopened(journal, tmp_path)) == 2
+    assert len(reopened()) == 2
 
 
 def fill(connection: sqlite3.Connection, pages: int = 1) -> None:
@@ -147,7 +148,7 @@ def fill(connection: sqlite3.Connection, pages: int = 1) -> None:
 
 
 def test_what_is_given_up_is_remembered(
-    outbox: Outbox, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, reopened: Callable[[], Outbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endings, "MOST_ENDED", 2)
     accepted = messages(b"1", b"2", b"3")
@@ -156,15 +157,16 @@ def test_what_is_given_up_is_remembered(
         outbox.give_up(outgoing.id)
     ids = [outgoing.id for outgoing in accepted[1:]]
     assert outbox.failed == ids
-    again = reopened(journal, tmp_path)
+    again = reopened()
     assert (len(again), again.failed) == (0, ids)
 
 
-def test_how_old_a_message_is_outlives_a_start(journal: Journal, tmp_path: Path) -> None:
+def test_how_old_a_message_is_outlives_a_start(
+    journal: Journal, reopen: Callable[[], Journal]
+) -> None:
     outbox = Outbox(journal, lambda: 1_000_000.5)
     outbox.accept(messages(b"old"))
-    journal.close()
-    again = Outbox(Journal(tmp_path, bytes(32)), lambda: 1_000_300.5)
+    again = Outbox(reopen(), lambda: 1_000_300.5)
     ((old, _),) = again.arrivals()
     assert (old.message, again.age(old)) == (b"old", 300.0)
 
@@ -186,7 +188,7 @@ def test_entries_of_before_messages_had_a_time_are_read_and_grow_old_once(
 
 
 def test_what_is_cancelled_is_gone_and_remembered(
-    outbox: Outbox, journal: Journal, tmp_path: Path
+    outbox: Outbox, reopened: Callable[[], Outbox]
 ) -> None:
     first, second = messages(b"first", b"second")
     outbox.accept([first, second])
@@ -194,7 +196,7 @@ def test_what_is_cancelled_is_gone_and_remembered(
     outbox.flush()
     assert outbox.was_cancelled(first.id)
     assert not outbox.has_failed(first.id)
-    again = reopened(journal, tmp_path)
+    again = reopened()
     assert again.was_cancelled(first.id)
     assert [outgoing.message for outgoing, _ in again.arrivals()] == [b"second"]
 

@@ -12,7 +12,8 @@ No other module uses SQLite.
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,13 +178,11 @@ class Database:
         )
 
     def _open(self) -> sqlite3.Connection:
-        connection = None
         try:
             connection = self._connect()
-            self._load(connection)
+            with _closed_on_failure(connection):  # SQLite must not have a file open that is renamed
+                self._load(connection)
         except _DamageError as error:
-            if connection:
-                connection.close()  # SQLite must not have a file open that is renamed
             return self._start_over(error)
         return connection
 
@@ -314,19 +313,20 @@ class Database:
             sum(map(len, self.entries.values())),
         )
         self._connection = self._connect()
-        try:
-            self._prepare(self._connection)
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} can't be created: {error}") from error
-        failure = self.transact(
-            [
-                Change(kind, entry_id, body)
-                for kind, entries in self.entries.items()
-                for entry_id, body in entries
-            ]
-        )
-        if failure:
-            raise failure
+        with _closed_on_failure(self._connection):
+            try:
+                self._prepare(self._connection)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path} can't be created: {error}") from error
+            failure = self.transact(
+                [
+                    Change(kind, entry_id, body)
+                    for kind, entries in self.entries.items()
+                    for entry_id, body in entries
+                ]
+            )
+            if failure:
+                raise failure
         return self._connection
 
     # XChaCha20-Poly1305 with random nonces (docs/reliability.md, "At rest"). A nonce has 24 bytes,
@@ -341,6 +341,16 @@ class Database:
     def _unseal(self, body: bytes, what: bytes) -> bytes:
         nonce, sealed = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
         return decrypt(self._key, sealed, what, nonce)
+
+
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close the connection, and so release the file's lock, if the block raises an error."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:

@@ -149,7 +149,12 @@ def gate(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_killed_waiter_leaves_one_outcome_behind(
-    journal: Journal, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+    journal: Journal,
+    reopen: Callable[[], Journal],
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fails: bool,
 ) -> None:
     outbox = Outbox(journal)
     outgoing = Outgoing(new_id(), b"a" * 32, b"message", Manner.SEALED)
@@ -164,8 +169,7 @@ def test_a_killed_waiter_leaves_one_outcome_behind(
     arrived = [arrived.id for arrived, _ in outbox.arrivals()]
     assert arrived == ([] if fails else [outgoing.id])
     assert len(outbox) == len(arrived)
-    journal.close()
-    again = Outbox(Journal(tmp_path, KEY))
+    again = Outbox(reopen())
     assert [arrived.id for arrived, _ in again.arrivals()] == arrived
 
 
