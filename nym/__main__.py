@@ -21,10 +21,11 @@ from gevent import config, monkey
 
 # Always this event loop: the environment may choose another one, for other programs.
 config.loop = "libev-cext"
-monkey.patch_all()
-# gevent's own os.close delays the closing until its loop turns again. A folder's lock would be held
-# until then, and a client would wait for its own lock at every start.
-os.close = monkey.get_original("os", "close")
+# What is for processes stays as it is. Only the demo starts any, with gevent's own module. With
+# Python 3.14, the patches would load multiprocessing, which the one file lacks. ctypes could wait
+# for ever for its ldconfig, if that ends before gevent looks. And gevent's os.close would delay the
+# closing until its loop turns again: a client would wait for its own lock at every start.
+monkey.patch_all(os=False, signal=False, subprocess=False)
 
 import sys
 from contextlib import suppress

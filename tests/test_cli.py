@@ -420,6 +420,19 @@ def test_the_interpreter_is_not_taken_apart_while_threads_may_start(
     assert "taken apart" not in ran.stdout
 
 
+def test_a_start_leaves_processes_to_python() -> None:
+    program = (
+        "import sys, nym.__main__\n"
+        "from gevent import monkey\n"
+        "print(*filter(monkey.is_module_patched, ['os', 'signal', 'subprocess', 'socket']))\n"
+        "print('multiprocessing' in sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "socket\nFalse\n"
+
+
 def test_demo(tmp_path: Path) -> None:
     code, out, err = run_program(tmp_path, "demo")
     assert (code, err) == (0, "")

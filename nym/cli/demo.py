@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import gevent
+from gevent import subprocess  # noqa: TID251 - the network goes on while this waits for a client
 
 from nym.cli import Options
 from nym.cli.build import is_one_file
