@@ -440,7 +440,8 @@ def test_demo(tmp_path: Path) -> None:
     assert out.count("mixnode of layer 1") == out.count("mixnode of layer 3") == 2
     assert not list(tmp_path.iterdir())
     recorded = re.findall("<text .*?>(.*)</text>", (ROOT / "docs" / "demo.svg").read_text())
-    shown = [line for line in out.splitlines() if line]
+    # A busy machine makes the demo say what it waits for.
+    shown = [line for line in out.splitlines() if line and not line.startswith("Waiting for ")]
     assert [_shape(unescape(line)) for line in recorded[1:]] == [_shape(line) for line in shown], (
         "record it again: scripts/record"
     )
