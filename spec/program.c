@@ -146,12 +146,17 @@ static void start_python(int count, char **arguments)
     config.optimization_level = 2; /* as the modules in the bundle were compiled */
     config.pathconfig_warnings = 0;
     config.module_search_paths_set = 1; /* to nothing: importer.py finds all modules */
-    stop_on(PyConfig_SetBytesString(&config, &config.executable, path));
-    /* Otherwise Python would look beside the one file for settings and for its library. */
+    /* Otherwise Python would look beside the one file for settings and for its library. From 3.14 on,
+     * it looks beside its executable even if it has a home, so it learns the real path later. */
+    stop_on(PyConfig_SetBytesString(&config, &config.executable, NO_FILE));
     stop_on(PyConfig_SetBytesString(&config, &config.home, NO_FILE));
     stop_on(PyConfig_SetBytesArgv(&config, count, arguments));
     stop_on(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
+    PyObject *executable = PyUnicode_DecodeFSDefault(path);
+    if (!executable || PySys_SetObject("executable", executable) != 0)
+        Py_FatalError("sys.executable can't be set");
+    Py_DECREF(executable);
 }
 
 /* Loads Python's module for signals, and keeps the system's way with Ctrl-C: it ends the program.
