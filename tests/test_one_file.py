@@ -141,8 +141,9 @@ def test_a_client_that_runs_leaves_no_file_but_its_own(
         program.line("^Public key")
         assert left(folders) == []
         descriptors = Path(f"/proc/{program.process.pid}/fd").iterdir()
-        in_memory = [name for path in descriptors if "memfd" in (name := str(path.readlink()))]
-        assert in_memory == ["/memfd:certifi/cacert.pem (deleted)"]
+        in_memory = {name for path in descriptors if "memfd" in (name := str(path.readlink()))}
+        callbacks = "/memfd:libffi (deleted)"  # newer versions of libffi keep this file
+        assert in_memory - {callbacks} == {"/memfd:certifi/cacert.pem (deleted)"}
         assert Path(f"/proc/{program.process.pid}/exe").readlink() == FILE.resolve()
         cmdline = Path(f"/proc/{program.process.pid}/cmdline").read_bytes().split(b"\0")
         assert cmdline[1:-1] == [b"tcpsocket", b"--id", b"alice", b"-p", b"0"]
