@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def memory(process: int) -> bytes:
     with open(f"/proc/{process}/mem", "rb", buffering=0) as file:
         for begin, end, _ in regions(process):
             file.seek(begin)
-            parts.append(file.read(end - begin) or b"")
+            with suppress(OSError):  # the process has given this region back meanwhile
+                parts.append(file.read(end - begin) or b"")
     return b"".join(parts)
 
 
