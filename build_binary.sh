@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds a checkout into dist: nym-client, one file that needs no Python, and a wheel for those who have
 # Python. With --standard, it also builds nym-client-standard, for machines that don't let nym-client
-# run (docs/one-file.md); on other machines than x86-64 it builds that one only. With --deb, it also
-# makes a Debian package of nym-client. It runs each file once before it says that the build is ready.
+# run (docs/one-file.md); on other machines than x86-64 and aarch64 it builds only that one. With --deb,
+# it also makes a Debian package of nym-client. It runs each file once before it says that the build is
+# ready.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -84,8 +85,11 @@ void bundle_unpack(const struct member *member, void *to)
 void bundle_forget(const unsigned char *bundle)
 {
     /* All of the bundle, not only the member: the kernel also maps pages near those that are read.
-     * A page that is needed again is read from the file again. */
-    madvise((void *)bundle, ((const struct head *)bundle)->size, MADV_DONTNEED);
+     * The first and the last page have other constants, too. A page that is needed again is read
+     * from the file again. */
+    size_t size = ((const struct head *)bundle)->size;
+    size_t into_page = (uintptr_t)bundle % getauxval(AT_PAGESZ);
+    madvise((void *)(bundle - into_page), into_page + size, MADV_DONTNEED);
 }
 
 /* Libraries are mapped from such a file, and it is never executed. Some machines allow only files

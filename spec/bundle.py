@@ -26,7 +26,8 @@ NO_FILE = b"/proc/self/no-file"  # a path that never exists
 # Modules that Python imports at its start, before importer.py can find modules for it.
 EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
 
-LINKER = "ld-linux-x86-64.so.2"  # the dynamic linker, which has this name on every x86-64 Linux
+# The dynamic linkers of glibc that the launcher can enter, one for each architecture that it knows.
+LINKERS = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"]
 PROGRAM = "nym-client"
 
 C_FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fstack-protector-strong"]
@@ -48,6 +49,8 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
     members = _members(files | libraries | {PROGRAM: program})
     members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
+    linker = at_start[0]
+    members[linker] = _without_preload(members[linker])
     (work / "bundle").write_bytes(packed(members))
     launcher = _compile(
         work / "launcher",
@@ -67,7 +70,6 @@ def _members(files: Files) -> dict[str, bytes]:
     for name, path in files.items():
         data = b"" if str(path) == NAMESPACE else path.read_bytes()
         members[name] = _code(name, data) if name.endswith(".py") else data
-    members[LINKER] = _without_preload(members[LINKER])
     for name in EARLY:
         stem = name.replace(".", "/")
         package = members.pop(f"{stem}/__init__.py", None)
@@ -82,7 +84,7 @@ def _python_library() -> str:
 def _at_start(needs: Mapping[str, set[str]]) -> list[str]:
     """What the launcher unpacks before the program starts: the linker, then libraries.
 
-    Each library comes behind those that it needs.
+    Each library comes behind those that it needs. Only the linker needs nothing.
     """
     order: list[str] = []
 
@@ -94,8 +96,8 @@ def _at_start(needs: Mapping[str, set[str]]) -> list[str]:
 
     add(_python_library())
     add("libgcc_s.so.1")  # nothing is linked with it, but C++ and pthread_exit load it by its name
-    order.remove(LINKER)
-    return [LINKER, *order]
+    assert order[0] in LINKERS
+    return order
 
 
 def _without_preload(linker: bytes) -> bytes:
@@ -106,7 +108,7 @@ def _without_preload(linker: bytes) -> bytes:
     """
     before = b"\0/etc/ld.so.preload\0"
     if linker.count(before) != 1 or len(NO_FILE) != len(before) - 2:
-        raise SystemExit(f"{LINKER} isn't as expected: /etc/ld.so.preload")
+        raise SystemExit("the dynamic linker isn't as expected: /etc/ld.so.preload")
     return linker.replace(before, b"\0" + NO_FILE + b"\0")
 
 

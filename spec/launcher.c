@@ -31,12 +31,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
 #define AUXILIARY_MAX 64 /* entries of the auxiliary vector; Linux has 24 */
 #define NO_PROGRAMS "programs can't be run from there"
 
+/* Takes a stack and an address, and jumps to that address with that stack. */
+#if defined __x86_64__
+#define JUMP "mov %0, %%rsp\n\tjmp *%1"
+#elif defined __aarch64__
+#define JUMP "mov sp, %0\n\tbr %1"
+#else
+#error "the launcher doesn't know how a program is entered on this architecture"
+#endif
+
 __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
-        ".balign 4096\n"
+        ".globl bundle, bundle_length\n"
+        ".balign 8\n"
         "bundle: .incbin \"" BUNDLE "\"\n"
         "1: .balign 8\n"
         "bundle_length: .quad 1b - bundle\n"
@@ -199,6 +208,7 @@ static unsigned char *map_file(int fd)
     if (pread(fd, &head, sizeof head, 0) != sizeof head || head.e_phnum > 16 ||
         pread(fd, segments, sizeof *segments * head.e_phnum, (off_t)head.e_phoff) < 0)
         fail(needed[0], "");
+    const uint64_t page = getauxval(AT_PAGESZ); /* on aarch64, 4, 16 or 64 KiB */
     uint64_t end = 0;
     for (int i = 0; i < head.e_phnum; i++)
         if (segments[i].p_type == PT_LOAD)
@@ -214,8 +224,8 @@ static unsigned char *map_file(int fd)
         int protection = (segment->p_flags & PF_R ? PROT_READ : 0) |
                          (segment->p_flags & PF_W ? PROT_WRITE : 0) |
                          (segment->p_flags & PF_X ? PROT_EXEC : 0);
-        uint64_t into_page = segment->p_vaddr % PAGE, in_file = into_page + segment->p_filesz;
-        uint64_t whole = (in_file + PAGE - 1) & ~(PAGE - 1), all = into_page + segment->p_memsz;
+        uint64_t into_page = segment->p_vaddr % page, in_file = into_page + segment->p_filesz;
+        uint64_t whole = (in_file + page - 1) & ~(page - 1), all = into_page + segment->p_memsz;
         unsigned char *to = base + (segment->p_vaddr - into_page);
         if (mmap(to, in_file, protection, MAP_PRIVATE | MAP_FIXED, fd,
                  (off_t)(segment->p_offset - into_page)) == MAP_FAILED ||
@@ -299,13 +309,7 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     *to++ = AT_NULL;
     *to++ = 0;
     leave_thread();
-    __asm__ volatile("mov %0, %%rsp\n\t"
-                     "xor %%edx, %%edx\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "jmp *%1"
-                     :
-                     : "r"(stack), "r"((uintptr_t)linker + head->e_entry)
-                     : "memory", "rdx");
+    __asm__ volatile(JUMP : : "r"(stack), "r"((uintptr_t)linker + head->e_entry) : "memory");
     __builtin_unreachable();
 }
 
