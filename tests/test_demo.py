@@ -31,5 +31,17 @@ def test_a_quick_step_says_nothing(said: list[str]) -> None:
 
 def test_a_step_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PATIENCE", 0.01)
+    monkeypatch.setattr(demo, "STARTS", 0)
     with pytest.raises(UnreachableError, match="for the kettle"), demo._patiently("the kettle"):
         demo._wait(lambda: False)
+
+
+def test_a_machine_on_which_the_demo_has_started_slowly_gets_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo, "PATIENCE", 0.0)
+    steps = []
+    with demo._patiently("the kettle"):  # this process has started long ago
+        gevent.sleep(0.01)
+        steps.append("it boils")
+    assert steps

@@ -35,7 +35,10 @@ from nym.localnet.observer import Observer, Sighting
 from nym.net.directory import fetch_topology
 from nym.wire.provider import decode_messages
 
-PATIENCE = 120.0  # seconds for one step: a machine may be slow, or busy with other things
+PATIENCE = 120.0  # seconds for one step: a machine may be busy with other things
+# A machine may also be slow, as an emulated one is. The demo's own start has shown how slow it is:
+# a step may take this many times the processor time that the demo has used until then.
+STARTS = 100
 LATE = 8.0  # seconds after which the user is told what the demo waits for
 STOP_TIME = 30.0  # seconds for a client to end after SIGTERM, before it is killed
 PERIOD = 0.05  # seconds between two looks at something that the demo waits for
@@ -255,11 +258,12 @@ def _show(
 def _patiently(what: str) -> Iterator[None]:
     """Tell the user what the demo waits for, if it takes LATE seconds.
 
-    Raises UnreachableError after PATIENCE seconds.
+    Raises UnreachableError after PATIENCE seconds, or later if the machine is slow.
     """
+    patience = max(PATIENCE, STARTS * time.process_time())
     late = gevent.spawn_later(LATE, say, f"Waiting for {what}; this machine is slow, or busy ...")
     try:
-        with gevent.Timeout(PATIENCE, UnreachableError(f"waited {PATIENCE:.0f} s for {what}")):
+        with gevent.Timeout(patience, UnreachableError(f"waited {patience:.0f} s for {what}")):
             yield
     finally:
         late.kill()
