@@ -24,7 +24,8 @@ LEVEL = 19  # of zstd; higher ones need more memory, to pack and to unpack
 NO_FILE = b"/proc/self/no-file"  # a path that never exists
 
 # Modules that Python imports at its start, before importer.py can find modules for it.
-EARLY = ["encodings", "encodings.aliases", "encodings.utf_8", "importer"]
+EARLY_PACKAGES = ["encodings", "importlib"]
+EARLY = [*EARLY_PACKAGES, "encodings.aliases", "encodings.utf_8", "warnings", "importer"]
 
 # The dynamic linkers of glibc that the launcher can enter, one for each architecture that it knows.
 LINKERS = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"]
@@ -125,7 +126,7 @@ def _code(name: str, source: bytes) -> bytes:
 def _python_flags() -> list[str]:
     variable = sysconfig.get_config_var
     early = ", ".join(
-        f'{{.name = "{name}", .is_package = {int(name == "encodings")}}}' for name in EARLY
+        f'{{.name = "{name}", .is_package = {int(name in EARLY_PACKAGES)}}}' for name in EARLY
     )
     return [
         f"-DEARLY_MODULES={early}",

@@ -5,23 +5,22 @@ memory when they are imported, because the dynamic linker loads only files.
 """
 
 import marshal
-import posix
 import sys
-from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import ExtensionFileLoader, _LoaderBasics
-from _thread import RLock
+from _thread import allocate_lock
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from itertools import count
+from os import close  # this one, which closes at once: gevent replaces os.close
 
 import _bundle
 
 TYPE_CHECKING = False  # the name that type checkers know; typing would have to be loaded for it
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
 # {library or extension: libraries of the bundle that it needs}, without those loaded at the start.
 _NEEDS: dict[str, list[str]] = marshal.loads(_bundle.read("needs"))
 _loaded: set[str] = set()
-_loading = RLock()  # so that two threads don't load one library twice
+_loading = allocate_lock()  # so that two threads don't load one library twice
 _numbers = count(1)
 
 
@@ -40,12 +39,7 @@ class _Path:
         return f"/proc/self/fd/{'/' * next(_numbers)}{self.fd}"
 
     def __exit__(self, *failure: object) -> None:
-        posix.close(self.fd)
-
-
-def _load_needs(member: str) -> None:
-    for library in _NEEDS.get(member, ()):
-        load_library(library)
+        close(self.fd)
 
 
 def find_library(stem: str) -> str | None:
@@ -59,25 +53,29 @@ def find_library(stem: str) -> str | None:
 def load_library(name: str) -> None:
     """Load a library of the bundle, once. After that, dlopen finds it by its name."""
     with _loading:
-        if name not in _loaded:
-            _load_needs(name)
-            with _Path(name) as path:
-                _bundle.load(path)
-            _loaded.add(name)
+        _load_library(name)
 
 
-class _Module(_LoaderBasics):
+def _load_library(name: str) -> None:
+    if name not in _loaded:
+        for needed in _NEEDS[name]:
+            _load_library(needed)
+        with _Path(name) as path:
+            _bundle.load(path)
+        _loaded.add(name)
+
+
+class _Module:
     """Loads a Python module from its compiled code."""
 
     def __init__(self, member: str) -> None:
         self.member = member
 
-    def get_code(self, name: str) -> "CodeType":
-        code: CodeType = marshal.loads(_bundle.read(self.member))
-        return code
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Nothing: Python makes an ordinary module."""
 
-    def get_source(self, name: str) -> None:
-        return None
+    def exec_module(self, module: "ModuleType") -> None:
+        exec(marshal.loads(_bundle.read(self.member)), module.__dict__)
 
 
 class _Extension:
@@ -87,7 +85,8 @@ class _Extension:
         self.member = member
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        _load_needs(self.member)
+        for library in _NEEDS[self.member]:
+            load_library(library)
         with _Path(self.member) as path:
             self.loader = ExtensionFileLoader(spec.name, path)
             spec.origin = path
