@@ -5,7 +5,7 @@ import pytest
 
 from nym.cli import demo
 from nym.errors import UnreachableError
-from tests.harness import wait_until
+from tests.harness import free_port, wait_until
 
 
 @pytest.fixture
@@ -45,3 +45,7 @@ def test_a_machine_on_which_the_demo_has_started_slowly_gets_more_time(
         gevent.sleep(0.01)
         steps.append("it boils")
     assert steps
+
+
+def test_a_directory_that_does_not_answer_in_time_is_asked_again() -> None:
+    assert demo._registered(f"http://127.0.0.1:{free_port()}") == set()
