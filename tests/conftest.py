@@ -11,6 +11,7 @@ monkey.patch_ssl()
 monkey.patch_select()
 monkey.patch_time()
 
+import os  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
@@ -29,6 +30,12 @@ from tests.harness import SmallDisk  # noqa: E402
 # A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
 # that. They have to end when tests send them SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more process than there are processors: most tests wait half of the time."""
+    return (os.cpu_count() or 1) + 1
+
 
 # How long an example takes depends on how busy the machine is, so a deadline would fail at random.
 settings.register_profile("nym", deadline=None)
