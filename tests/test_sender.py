@@ -131,7 +131,8 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
     outcomes: list[Outcome] = []
     waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append)
-    gevent.sleep(0.05)  # so that it waits for room in the pool, which is full
+    # Once it has begun, it waits for room in the pool, which is full.
+    wait_until(lambda: waiting.gr_frame is not None, "the beginning of the greenlet")
     assert outcomes == []
     waiting.kill()
     assert outcomes == [Outcome.REFUSED]
