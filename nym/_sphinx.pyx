@@ -163,8 +163,8 @@ cdef int unwrap(Work *w, const byte *packet, byte *block, byte *tag, byte *out) 
     if sodium_memcmp(w.mac, gamma, MAC) != 0:
         return WRONG_MAC
 
-    # From the shared secret, because everything else can be changed by somebody who plays the packet
-    # again: the payload has no MAC here, and several group elements give the same secret. A hash,
+    # From the shared secret, because somebody who plays the packet again can change all else:
+    # the payload has no MAC here, and several group elements give the same secret. A hash,
     # because nodes keep tags, and the secret opens the packet.
     crypto_generichash_blake2b(tag, TAG, w.shared, KEY, NULL, 0)
 
