@@ -9,7 +9,7 @@ import sys
 from _thread import allocate_lock
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from itertools import count
-from os import close  # this one, which closes at once: gevent replaces os.close
+from os import close
 
 import _bundle
 
