@@ -403,14 +403,9 @@ class Application:
 
     def clients(self) -> list[bytes]:
         """The addresses of clients that this client knows."""
-        # If it knows none, the raw answer is empty. Only a time-out shows that nothing comes.
-        self.connection.settimeout(0.2)
-        try:
-            listed = self.ask(b"\x03")
-        except TimeoutError:
-            listed = b""
-        self.connection.settimeout(PATIENCE)
-        return [listed[i : i + 32] for i in range(0, len(listed), 32)]
+        # Not with a raw request: if the client knows none, the answer to that has no bytes.
+        with self.lines() as lines:
+            return [decode_base58(address) for address in lines.ask(type="getClients")["clients"]]
 
 
 def running_python(process: int) -> int:
