@@ -1,5 +1,7 @@
 """The demo waits for slow machines, says what it waits for, and gives up in the end."""
 
+from pathlib import Path
+
 import gevent
 import pytest
 
@@ -49,3 +51,14 @@ def test_a_machine_on_which_the_demo_has_started_slowly_gets_more_time(
 
 def test_a_directory_that_does_not_answer_in_time_is_asked_again() -> None:
     assert demo._registered(f"http://127.0.0.1:{free_port()}") == set()
+
+
+def test_a_client_has_nothing_to_complain_of_in_its_folder(tmp_path: Path) -> None:
+    peer = demo.Peer("alice", f"http://127.0.0.1:{free_port()}", tmp_path)
+    try:
+        peer.connect()
+        assert "Starting nym client" in peer.log()
+        assert "other users" not in peer.log()
+    finally:
+        code = peer.stop()
+    assert code == 0

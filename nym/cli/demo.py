@@ -66,7 +66,8 @@ class Peer:
         self._log = folder / "log"
         with (
             os_errors_as(DemoError, f"{name}'s client can't be started"),
-            self._log.open("wb") as log,
+            # For the owner alone, like everything in a client's folder; the client would complain.
+            os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as log,
         ):
             self._process = subprocess.Popen(
                 # Port 0: the system chooses one that is free, and the client prints it.
