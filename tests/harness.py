@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeVar
@@ -422,6 +423,23 @@ def waits(pid: int) -> bool:
         return bool(sockets) and "epoll" in Path(f"/proc/{pid}/wchan").read_text()
     except OSError:
         return False
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What arrives until the other side ends its half."""
+    return b"".join(iter(partial(connection.recv, 1 << 16), b""))
+
+
+def read_terminal(terminal: int) -> bytes:
+    """What is written to a terminal or a pipe until its other side is closed.
+
+    For a terminal, Linux reports that as an error.
+    """
+    shown = bytearray()
+    with suppress(OSError):
+        while some := os.read(terminal, 4096):
+            shown += some
+    return bytes(shown)
 
 
 class Program:

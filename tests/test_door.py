@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import gevent
 import pytest
@@ -15,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.errors import RemoteFormatError
+from nym.net.listening import MOST_NEW
 from nym.nodes import door as door_module
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer, Door
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
-from tests.harness import ANYWHERE, PATIENCE, wait_until
+from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
 
 
 class Node:
@@ -68,10 +70,6 @@ def read_exactly(connection: socket.socket, length: int) -> bytes:
     while len(data) < length and (chunk := connection.recv(length - len(data))):
         data += chunk
     return data
-
-
-def read_all(connection: socket.socket) -> bytes:
-    return b"".join(iter(partial(connection.recv, 1000), b""))
 
 
 # Packets.
@@ -262,15 +260,16 @@ def test_a_connection_that_never_stops_leaves_others_their_turn(
 def test_no_more_is_accepted_than_is_served(node: Node, stack: ExitStack) -> None:
     node.deal = Answer.give
     accepted: list[int] = []  # at the start of each connection's service, those that came before
-    original = node.door._server.serves
+    server: Any = node.door._server
+    original = server._handle
 
-    def serves() -> None:
-        accepted.append(node.door._server._new)
+    def serve(*arguments: object) -> None:
+        accepted.append(server._new)
         spin(0.001)  # so that gevent has to begin with few in one turn of its loop
-        original()
+        original(*arguments)
 
-    node.door._server.serves = serves  # type: ignore[method-assign]
-    count = 4 * door_module.MOST_NEW
+    server._handle = serve
+    count = 4 * MOST_NEW
     connections = []
     for number in range(count):  # the system accepts them, because the hub doesn't run meanwhile
         connection = blocking_socket()
@@ -279,7 +278,7 @@ def test_no_more_is_accepted_than_is_served(node: Node, stack: ExitStack) -> Non
         connection.sendall(packet(number))
         connections.append(connection)
     wait_until(lambda: len(node.packets) == count)
-    assert max(accepted) == door_module.MOST_NEW
+    assert max(accepted) == MOST_NEW
     assert len(node.packets) == count
 
 

@@ -23,7 +23,7 @@ from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.mix_pb2 import Nothing, Request, Response
-from tests.harness import PATIENCE, PROGRAM, beside, wait_until
+from tests.harness import PATIENCE, PROGRAM, beside, read_terminal, wait_until
 from tests.test_shell import Shell
 
 HOSTILE = "\x1b[31mred\x9b2J\u202e\u2066\u200b\x7f\r\x00\u2028é\ud7ff"
@@ -47,7 +47,7 @@ def arrived(shell: Shell, count: int) -> None:
 def on_terminal(shell: Shell, command: str) -> str:
     """Run a command whose standard output is a pseudo-terminal, and return what appears there."""
     here, there = pty.openpty()
-    reading = gevent.get_hub().threadpool.spawn(_read_all, here)
+    reading = gevent.get_hub().threadpool.spawn(read_terminal, here)
     with os.fdopen(there, "wb") as terminal:
         beside(
             subprocess.run,
@@ -58,16 +58,6 @@ def on_terminal(shell: Shell, command: str) -> str:
             check=True,
         )
     return bytes(reading.get() or b"").decode()
-
-
-def _read_all(terminal: int) -> bytes:
-    shown = bytearray()
-    try:
-        while some := os.read(terminal, 4096):
-            shown += some
-    except OSError:  # how Linux reports that the other side has been closed
-        pass
-    return bytes(shown)
 
 
 def hidden(text: str) -> set[str]:

@@ -34,6 +34,7 @@ from tests.harness import (
     Application,
     Program,
     beside,
+    read_terminal,
     run_program,
     running,
     wait_until,
@@ -77,7 +78,7 @@ class Shell:
         """Run a command with input from a pipe, and return what it shows on a terminal."""
         here, there = pty.openpty()
         fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
-        reading = gevent.get_hub().threadpool.spawn(_read_all, here)
+        reading = gevent.get_hub().threadpool.spawn(read_terminal, here)
         with os.fdopen(there, "wb") as shown:
             beside(
                 subprocess.run,
@@ -90,18 +91,6 @@ class Shell:
                 check=True,
             )
         return bytes(reading.get() or b"").decode()
-
-
-def _read_all(terminal: int) -> bytearray:
-    shown = bytearray()
-    while True:
-        try:
-            some = os.read(terminal, 4096)
-        except OSError:  # how Linux reports that a terminal's other side has been closed
-            return shown
-        if not some:
-            return shown
-        shown += some
 
 
 @pytest.fixture
@@ -270,7 +259,7 @@ def test_a_pipe_that_does_not_block_gets_everything(shell: Shell) -> None:
     shell.run("nym-client send --id alice bob", message)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    reading = gevent.get_hub().threadpool.spawn(_read_all, reader)
+    reading = gevent.get_hub().threadpool.spawn(read_terminal, reader)
     with os.fdopen(writer, "wb") as pipe:
         beside(
             subprocess.run,

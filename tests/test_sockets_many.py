@@ -24,7 +24,7 @@ from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from tests.harness import OWN, PATIENCE, Lines, Program, Served, run_program, wait_until
+from tests.harness import OWN, PATIENCE, Lines, Program, Served, read_all, run_program, wait_until
 from tests.test_sockets_websocket import DETAILS, Application, head
 
 MOST = 1000  # connections
@@ -36,13 +36,6 @@ LONGEST = 30_000  # bytes of memory that an idle connection may cost
 def ask(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     return connection.recv(1 << 16)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    received = b""
-    while part := connection.recv(1 << 16):
-        received += part
-    return received
 
 
 @pytest.fixture

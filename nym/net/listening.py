@@ -11,8 +11,9 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,37 @@ _HINTS = {
 }
 _LONGEST_UNIX = 107  # bytes of a UNIX socket's path: sun_path has 108, with a zero at the end
 _BACKLOG = 1024  # connections that wait to be accepted; the system refuses more
+MOST_NEW = 64  # connections that a server has accepted and doesn't serve yet
 _PAUSE = 0.1  # seconds until the next attempt when no connection can be accepted
 
 log = logging.getLogger(__name__)
 
 
 class PatientAccept:
-    """For gevent's servers: when a connection can't be accepted, they wait a moment and go on.
+    """For gevent's servers: they accept no more than they serve, and wait if they can't accept.
 
-    gevent by itself would print a traceback for each attempt. Without descriptors there are many,
-    because the connection stays in the backlog.
+    In one turn of its loop, gevent accepts up to a hundred connections, but begins to serve only as
+    many as fit into five milliseconds. On a machine that is too slow for what comes, accepted
+    connections would pile up without a limit. So they stay in the backlog.
+
+    When a connection can't be accepted, gevent by itself would print a traceback for each attempt.
+    Without descriptors there are many, because the connection stays in the backlog.
     """
+
+    _new = 0  # connections that were accepted and aren't served yet
+
+    def set_handle(self, handle: Any) -> None:
+        """See gevent."""
+        super().set_handle(handle)  # type: ignore[misc]
+        # Not `_handle`, which gevent sets again, from this, when the server starts.
+        self.handle: Any = partial(self._serve_new, self.handle)
 
     def do_read(self) -> Any:
         """Accept the next connection; None if there is none to be had."""
         server: Any = self
+        if self._new >= MOST_NEW:
+            server.stop_accepting()
+            return None
         try:
             return super().do_read()  # type: ignore[misc]
         except OSError as error:
@@ -57,6 +74,18 @@ class PatientAccept:
             server._timer = server.loop.timer(_PAUSE)
             server._timer.start(server._start_accepting_if_started)
             return None
+
+    def do_handle(self, *arguments: Any) -> None:
+        """See gevent."""
+        super().do_handle(*arguments)  # type: ignore[misc]
+        self._new += 1
+
+    def _serve_new(self, handle: Callable[..., None], *arguments: Any) -> None:
+        server: Any = self
+        self._new -= 1
+        if self._new == 0:
+            server._start_accepting_if_started()
+        handle(*arguments)
 
 
 class Server(PatientAccept, StreamServer):

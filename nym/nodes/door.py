@@ -7,8 +7,8 @@ side. The answers keep the order of the packets (docs/protocol/mixnode.md).
 Connections are cheap for a peer, so there are limits. A peer that stops in the middle of a packet
 loses its connection after PACKET_TIME. If all places are taken, the connection that has been silent
 for the longest time makes room for a new one. And a node that can't keep up accepts no more than it
-can serve: connections wait in the system's queue, which refuses what is too much without any work
-here.
+serves (nym.net.listening): connections wait in the system's queue, which refuses what is too much
+without any work here.
 """
 
 import logging
@@ -31,7 +31,6 @@ MOST_CONNECTIONS = 10_000
 IDLE_TIME = 60.0  # seconds for which a connection may be silent between two packets
 PACKET_TIME = 10.0  # seconds from the first byte of a packet to its last
 IN_TURN = 8  # packets that one connection may bring before it is the others' turn
-MOST_NEW = 64  # connections that were accepted and aren't served yet
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,6 @@ class Door:
             visit.close()
 
     def _visit(self, connection: socket.socket, _: Any) -> None:
-        self._server.serves()
         if self._has_stopped:  # after this connection was accepted
             connection.close()
             return
@@ -118,32 +116,7 @@ class Door:
 
 
 class _Server(Server):
-    """Accepts no more than it begins to serve, and leaves open what it has accepted.
-
-    In one turn of its loop, gevent accepts up to a hundred connections, but begins to serve only as
-    many as fit into five milliseconds. What was accepted would pile up without a limit, on a
-    machine that is too slow for what comes.
-    """
-
-    _new = 0  # connections that were accepted and aren't served yet
-
-    def do_read(self) -> Any:
-        """See PatientAccept."""
-        if self._new >= MOST_NEW:
-            self.stop_accepting()
-            return None
-        return super().do_read()
-
-    def do_handle(self, *arguments: Any) -> None:
-        """See gevent."""
-        super().do_handle(*arguments)
-        self._new += 1
-
-    def serves(self) -> None:
-        """Called when a connection begins to be served."""
-        self._new -= 1
-        if self._new == 0 and self.started:
-            self.start_accepting()
+    """Leaves open what it has accepted."""
 
     def do_close(self, *_: Any) -> None:
         """Not when the greenlet of a connection ends, as in gevent: _Visit closes it.
