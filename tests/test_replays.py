@@ -127,12 +127,11 @@ def test_the_files_are_for_the_owner_alone(tmp_path: Path) -> None:
 def test_memory_has_a_limit_and_the_oldest_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = replays_module.MOST_LARGE * (replays_module.LARGEST + 4) * 8
-    small = sum(size * 8 for size in replays_module._SIZES[:-1])
+    full = replays_module.MOST_LARGE * (replays_module.SIZES[-1] + 4) * 8
+    small = sum(size * 8 for size in replays_module.SIZES[:-1])
     assert (full >> 20, small >> 20) == (64, 4)  # as docs/protocol/mixnode.md says
 
-    monkeypatch.setattr(replays_module, "SMALLEST", 1 << 13)
-    monkeypatch.setattr(replays_module, "LARGEST", 1 << 13)
+    monkeypatch.setattr(replays_module, "SIZES", (1 << 13,))
     replays = Replays(tmp_path)
     sent = tags(40_000)
     assert all(map(replays.is_new, sent))

@@ -28,7 +28,7 @@ from nym.cli.init import make_client
 from nym.cli.output import say
 from nym.config import ClientSettings, Config
 from nym.errors import NymError, UnreachableError
-from nym.files import os_errors_as
+from nym.files import FILE_MODE, os_errors_as
 from nym.identity import Identity
 from nym.localnet.network import Network
 from nym.localnet.observer import Observer, Sighting
@@ -67,7 +67,7 @@ class Peer:
         with (
             os_errors_as(DemoError, f"{name}'s client can't be started"),
             # For the owner alone, like everything in a client's folder; the client would complain.
-            os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as log,
+            os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT, FILE_MODE), "wb") as log,
         ):
             self._process = subprocess.Popen(
                 # Port 0: the system chooses one that is free, and the client prints it.

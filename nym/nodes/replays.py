@@ -6,8 +6,8 @@ it. A node therefore remembers the tag of each packet that it could unwrap.
 Tags are in tables of 64-bit numbers, with linear probing. A new table, of eight times the size, is
 begun when the newest is three quarters full. In a folder, each table is a file that is mapped into
 memory: what is noted there outlives the process, whatever ends it, without a system call for each
-packet. Only a machine that loses its power may forget the last seconds. Tables stop growing at
-LARGEST; then the oldest are dropped, so that memory has a limit.
+packet. Only a machine that loses its power may forget the last seconds. Tables stop growing at the
+last of SIZES; then the oldest are dropped, so that memory has a limit.
 """
 
 import hashlib
@@ -17,15 +17,14 @@ import os
 import re
 from pathlib import Path
 
-from nym.files import make_folder
+from nym.files import FILE_MODE, make_folder
 
 MAGIC = b"nymtags1"
-SMALLEST, LARGEST, GROWTH = 1 << 13, 1 << 22, 8  # places in a table, those that stay empty included
+SIZES = (1 << 13, 1 << 16, 1 << 19, 1 << 22)  # places in a table, those that stay empty included
 MOST_LARGE = 2  # tables of the largest size, 32 MiB each; the smaller ones take 5 MiB together
 _NUMBER = 8  # bytes
 _HEAD = 4  # numbers at a table's start: the magic, the salt in two, how many tags there are
 _SALT = slice(8, 24)
-_SIZES = [SMALLEST * GROWTH**i for i in range(4)]
 _SAMPLE = 1000  # places that are looked at in a file
 
 log = logging.getLogger(__name__)
@@ -70,10 +69,10 @@ class Replays:
 
     def _grow(self) -> None:
         newest = self._tables[-1] if self._tables else None
-        places = min(LARGEST, newest.places * GROWTH) if newest else SMALLEST
-        number = newest.number + 1 if newest else 1
+        before, number = (newest.places, newest.number + 1) if newest else (0, 1)
+        places = next((size for size in SIZES if size > before), SIZES[-1])
         self._tables.append(self._made(number, places))
-        while [table.places for table in self._tables].count(LARGEST) > MOST_LARGE:
+        while [table.places for table in self._tables].count(SIZES[-1]) > MOST_LARGE:
             self._tables.pop(0).delete()
 
     def _made(self, number: int, places: int) -> "_Table":
@@ -155,7 +154,7 @@ def _in_memory(number: int, places: int, salt: bytes) -> _Table:
 
 def _in_file(path: Path, number: int, places: int, salt: bytes) -> _Table:
     size = (_HEAD + places) * _NUMBER
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         # The room is taken now: writing to mapped memory that has no room on the disk would kill
         # the process.
@@ -177,8 +176,8 @@ def _read(path: Path) -> _Table | None:
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
         places = size // _NUMBER - _HEAD
-        # Not more than LARGEST: whatever the file says, memory has a limit.
-        if size % _NUMBER == 0 and places in _SIZES:
+        # No other size: whatever the file says, memory has a limit.
+        if size % _NUMBER == 0 and places in SIZES:
             memory = mmap.mmap(file.fileno(), size)
             table = _Table(_number(path), memory, path)
             if memory[: len(MAGIC)] == MAGIC and not table.is_crowded():
