@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from gevent.lock import RLock
@@ -50,7 +51,6 @@ JSON = "application/json; charset=utf-8"
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _OK = Resource(b'{"ok": true}', JSON)
-_DESCRIPTION = Resource(json.dumps(DESCRIPTION).encode(), JSON, 3600)
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Directory:
             "/api/presence/topology": self._rendered_topology,
             "/api/metrics/mixes": self._recent_metrics,
             "/api/healthcheck": lambda: _OK,
-            "/swagger/doc.json": lambda: _DESCRIPTION,
+            "/swagger/doc.json": _description,
         }
 
     def start(self) -> str:
@@ -150,8 +150,7 @@ class Directory:
 
     def _recent_metrics(self) -> Resource:
         self._forget_metrics()
-        listed = [metric.listed for metric in self._metrics]
-        return Resource(json.dumps(listed).encode(), JSON)
+        return beside_the_hub(_listed, [metric.listed for metric in self._metrics])
 
     def _note(self, node: MixNode | Provider) -> None:
         self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME)
@@ -229,6 +228,15 @@ class _Metric(NamedTuple):
 
 def _topology(records: Records) -> Resource:
     return Resource(encode_topology(records), JSON, KEEP)
+
+
+def _listed(metrics: list[dict[str, Any]]) -> Resource:
+    return Resource(json.dumps(metrics).encode(), JSON)
+
+
+@cache
+def _description() -> Resource:
+    return Resource(json.dumps(DESCRIPTION).encode(), JSON, 3600)
 
 
 def _said(status: str, body: dict[str, Any]) -> Answer:
