@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nym.cli.options import REMOVED
+from nym.cli.homes import REMOVED
 from tests.harness import PATIENCE, PROGRAM, Program, run_program
 
 

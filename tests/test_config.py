@@ -12,16 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nym.config import (
-    DEFAULT_DIRECTORY,
-    SETTINGS,
-    ClientSettings,
-    Config,
-    SocketSettings,
-    Value,
-    values_of,
-    with_values,
-)
+from nym.config import DEFAULT_DIRECTORY, SETTINGS, ClientSettings, Config, SocketSettings
 from nym.config.checks import check_directory, check_host, check_id
 from nym.config.file import (
     CONFIG_FILE,
@@ -31,6 +22,7 @@ from nym.config.file import (
     save_config,
     settings_in_file,
 )
+from nym.config.setting import Value, values_of, with_values
 from nym.config.text import change_text, format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
 from tests.harness import Program, run_program
@@ -368,7 +360,7 @@ FORMS = [
 def test_a_file_of_any_form_is_changed_in_one_place(
     text: str, key: str, value: str, after: Value
 ) -> None:
-    changed = change_text(text, key, value)
+    changed = change_text(text, key, value, Config)
     assert values_of(parsed(changed)) == values_of(parsed(text)) | {key: after}
     assert ("#" in changed) == ("#" in text)
 

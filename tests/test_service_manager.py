@@ -438,7 +438,7 @@ def test_an_unforeseen_error_of_a_running_client_is_a_line_and_a_report(home: Pa
 
 
 def test_an_unforeseen_error_of_a_reload_is_a_line_and_a_report(home: Path) -> None:
-    patch = "import nym.cli.run; nym.cli.run.values_of = fail"
+    patch = "import nym.cli.reload; nym.cli.reload.values_of = fail"
     with provoked(home, patch, "tcpsocket", "--id", "alice") as program:
         program.line("^Public key")
         program.logged("Using directory server")

@@ -20,6 +20,7 @@ from gevent.monkey import get_original
 
 from nym.cli import control as control_module
 from nym.cli.control import Control, control
+from nym.cli.homes import CLIENT, Home
 from nym.cli.progress import COLUMNS, bar
 from nym.cli.receive import shown
 from nym.cli.usage import COMMANDS
@@ -197,7 +198,7 @@ def test_what_was_taken_is_acknowledged_though_its_reader_has_gone() -> None:
     here, there = socket.socketpair()
     with open(writer, "wb", buffering=0), here, there, get_original("select", "epoll")() as watch:
         watch.register(writer, 0)
-        client = Control(here, "alice", [watch.fileno()])
+        client = Control(here, Home(CLIENT, Path("alice")), [watch.fileno()])
         with pytest.raises(BrokenPipeError):
             client.say(type="status")
         client.owes_word = True

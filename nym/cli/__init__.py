@@ -19,6 +19,7 @@ import gevent
 from nym.cli.banner import VERSION, banner
 from nym.cli.output import complain, occupy_closed_streams, say
 from nym.cli.usage import COMMANDS, overview
+from nym.cli.usage.common import OPTIONAL_ANY
 from nym.errors import NymError, UsageError
 from nym.net.descriptors import require
 
@@ -96,9 +97,9 @@ def _run(arguments: list[str]) -> int:
 
         raise UsageError(misuse(command, arguments)) from error
     if "--id" in options and options["--id"] is None:
-        from nym.cli.options import only_client
+        from nym.cli.homes import ALL, CLIENTS, only
 
-        options["--id"] = only_client()
+        options["--id"] = only(ALL if OPTIONAL_ANY in command.options else CLIENTS)
     # The command is imported only now, so that --help doesn't wait for the network code. The log is
     # set up before that, so that lines that the imports log have the right form, too.
     from nym.cli.log import set_up_log

@@ -1,14 +1,14 @@
-"""The published client's banner, and the version of this one."""
+"""The banner of the published programs, and the version of this one."""
 
 from nym import PROTOCOL_VERSION, __version__
 
 VERSION = f"nym-client {__version__} (protocol {PROTOCOL_VERSION})"
 
 
-def banner() -> str:
-    """The text that some commands print before their output, as the published client does.
+def banner(program: str = "client") -> str:
+    """The text that some commands print before their output, as the published programs do.
 
-    It has the version of that client, because programs may look for it.
+    It has the version of those, because programs may look for it.
     """
     return rf"""
 
@@ -18,6 +18,6 @@ def banner() -> str:
      |_| |_|\__, |_| |_| |_|
             |___/
 
-             (client - version {PROTOCOL_VERSION})
+             ({program} - version {PROTOCOL_VERSION})
 
 """

@@ -16,9 +16,12 @@ import gevent
 
 from nym.backlog import describe
 from nym.cli import Options
-from nym.cli.control import Control, control, existing_folder
+from nym.cli.control import Control, control
 from nym.cli.findings import Finding, Findings, OverError
+from nym.cli.homes import ALL, CLIENT, existing, existing_folder
+from nym.cli.machine import check_clock, check_folder
 from nym.cli.monitor import judge
+from nym.cli.node_check import check_node, check_running_node
 from nym.cli.nodes import size
 from nym.cli.options import nym_folder
 from nym.cli.output import say
@@ -34,7 +37,7 @@ from nym.errors import (
     RemoteError,
     UnreachableError,
 )
-from nym.files import close_to_others, locked, os_errors_as
+from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.reports import describe_left_out, network_report
 from nym.timing import duration
@@ -43,7 +46,6 @@ from nym.wire.text import visible_url
 
 PATIENCE = 30.0  # seconds to wait for the registration, and again for a loop to return
 LOOK = 0.1  # seconds between two looks at the client's status
-MOST_OFF = 300.0  # seconds between this machine's clock and the directory's that are still fine
 MUCH_LOSS = 0.03  # share of lost loops that is worth a line; it is no failure
 _SERVED = ("running", "waiting_for_network")  # states in which the provider answers
 
@@ -52,7 +54,11 @@ def check(options: Options) -> int:
     """Check, and print each finding at once; returns the code of the first check that failed."""
     findings = Findings(is_shown=not options["--json"])
     with suppress(OverError):  # the finding that ended it is in `findings`
-        if options["--running"]:
+        with findings.of("folder"):
+            place = existing(options["--id"], ALL)
+        if place.role is not CLIENT:
+            (check_running_node if options["--running"] else check_node)(place, findings)
+        elif options["--running"]:
             _check_running(options["--id"], findings)
         else:
             _check_all(options["--id"], findings)
@@ -72,7 +78,7 @@ def _check_all(client_id: str, findings: Findings) -> None:
     """Run the checks in order, until one fails that the later ones need."""
     with findings.of("folder"):
         folder = existing_folder(client_id)
-        findings.add(_check_folder(folder))
+        findings.add(check_folder(folder))
     with findings.of("settings"):
         config, identity = load_config(folder), load_identity(folder)
         findings.add(
@@ -84,7 +90,7 @@ def _check_all(client_id: str, findings: Findings) -> None:
         if directory.code:
             raise OverError
     with findings.of("clock"):
-        findings.add(_check_clock(date))
+        findings.add(check_clock(date))
     with findings.of("client"), _running(client_id, folder, config) as (client, how):
         findings.add(how)
         with findings.of("provider"):
@@ -94,26 +100,6 @@ def _check_all(client_id: str, findings: Findings) -> None:
         with findings.of("loop"):
             for finding in _check_loops(client_id, client, config):
                 findings.add(finding)
-
-
-def _check_folder(folder: Path) -> Finding:
-    try:
-        was_open = close_to_others(folder)
-    except OSError as error:
-        return Finding(
-            "folder",
-            f"{folder} can't be closed to other users: {error.strerror}",
-            "make this user the owner of the folder",
-            5,
-        )
-    if not was_open:
-        return Finding("folder", f"{folder}: only this user has access")
-    # Not a failure. Every start of a client does the same, and nothing is left for the user to do.
-    return Finding(
-        "folder",
-        f"{folder}: only this user has access now; until now, others could use "
-        f"{', '.join(was_open)}",
-    )
 
 
 def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
@@ -140,17 +126,6 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
     if why := describe_left_out(network["left_out"]):
         found += f"; left out: {why}"
     return Finding("directory", found), listing.date
-
-
-def _check_clock(there: float | None) -> Finding:
-    # The client itself needs no correct clock. But TLS checks the dates of certificates, and people
-    # read the times at which messages arrived.
-    if there is None:
-        return Finding("clock", "the directory doesn't tell the time")
-    off = abs(time.time() - there)
-    if off <= MOST_OFF:
-        return Finding("clock", "agrees with the directory's")
-    return Finding("clock", f"{duration(off)} off the directory's", "set this machine's clock", 1)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ WIDTH = 80  # columns, as most terminals have at least
 _HEADING = 15  # columns for an option's name; if it is longer, its text starts on the next line
 
 # What a value is, so that a shell can complete it. Nothing completes "any".
-Kind = Literal["any", "client", "contact", "file", "folder"]
+Kind = Literal["any", "client", "program", "contact", "file", "folder"]
 Part = TypeVar("Part", "Option", "Argument")
 
 

@@ -1,16 +1,19 @@
 """`completion` prints scripts with which shells complete commands, options, ids and contacts.
 
 Commands and options are written into the script. Ids and contacts change, so the script looks them
-up when Tab is pressed: ids are the names of the clients' folders, and contacts come from `contacts
-list`. These names are other people's data. The scripts read each one as a line, compare it, and
-quote it with the shell's own means, but never evaluate or split it, so no name can run a command.
+up when Tab is pressed: ids are the names of clients' and nodes' folders, and contacts come from
+`contacts list`. These names are other people's data. The scripts read each one as a line, compare
+it, and quote it with the shell's own means, but never evaluate or split it, so no name can run a
+command.
 """
 
 from nym.cli import Options
 from nym.cli.command import Command, Kind, Option
+from nym.cli.homes import ALL
 from nym.cli.output import say
 from nym.cli.usage import COMMANDS
 
+_FOLDERS = [role.folder for role in ALL]
 # Shell code that prints the contacts' names. Names may have spaces in them, so it doesn't take the
 # first word of each line, but removes the address at its end.
 _CONTACTS = "nym-client contacts list 2>/dev/null | sed -E 's/ +[[:alnum:]]{40,}(  plain)?$//'"
@@ -25,8 +28,15 @@ def completion(options: Options) -> int:
 _BASH = """\
 _nym_client_ids() (
   shopt -s nullglob dotglob; shopt -u failglob; set +f
-  cd -- "${XDG_CONFIG_HOME:-$HOME/.config}/nym/clients" 2>/dev/null || return
-  printf '%s\\n' */ | sed 's:/$::'
+  case ${COMP_WORDS[1]} in
+    @PROGRAM_COMMANDS@) folders=(@FOLDERS@) ;;
+    *) folders=(clients) ;;
+  esac
+  for folder in "${folders[@]}"; do
+    cd -- "${XDG_CONFIG_HOME:-$HOME/.config}/nym/$folder" 2>/dev/null || continue
+    set -- */
+    [ $# -eq 0 ] || printf '%s\\n' "$@" | sed 's:/$::'
+  done
 )
 _nym_client_contacts() { @CONTACTS@; }
 # Offers those lines of its input that begin with the word on the command line, and quotes them in
@@ -94,6 +104,8 @@ def _bash() -> str:
             f"      {name}) words='{' '.join(_words(c))}' ;;\n" for name, c in COMMANDS.items()
         ),
         CONTACT_COMMANDS="|".join(_contact_commands()),
+        PROGRAM_COMMANDS="|".join(_program_commands()),
+        FOLDERS=" ".join(_FOLDERS),
     )
 
 
@@ -101,7 +113,10 @@ _ZSH = """\
 #compdef nym-client
 _nym_client_ids() {
   local -a names
-  names=("${XDG_CONFIG_HOME:-$HOME/.config}"/nym/clients/*(ND-/:t))
+  local folder
+  for folder in "$@"; do
+    names+=("${XDG_CONFIG_HOME:-$HOME/.config}"/nym/$folder/*(ND-/:t))
+  done
   compadd -a names
 }
 _nym_client_contacts() {
@@ -126,7 +141,8 @@ _nym_client() {
 if [ "$funcstack[1]" = _nym-client ]; then _nym_client "$@"; else compdef _nym_client nym-client; fi
 """
 _ZSH_ACTIONS = {
-    "client": "_nym_client_ids",
+    "client": "_nym_client_ids clients",
+    "program": f"_nym_client_ids {' '.join(_FOLDERS)}",
     "contact": "_nym_client_contacts",
     "file": "_files",
     "folder": "_files -/",
@@ -163,7 +179,7 @@ def _zsh_arguments(command: Command) -> list[str]:
 _FISH = """\
 function __nym_client_ids
   set -q XDG_CONFIG_HOME; or set -l XDG_CONFIG_HOME ~/.config
-  set -l folders $XDG_CONFIG_HOME/nym/clients/*/
+  set -l folders $XDG_CONFIG_HOME/nym/$argv/*/
   string replace -r '^.*/([^/]+)/$' '$1' -- $folders
 end
 function __nym_client_contacts
@@ -176,7 +192,8 @@ complete -c nym-client -f
 def _fish() -> str:
     complete = "complete -c nym-client"
     values = {
-        "client": " -x -a '(__nym_client_ids)'",
+        "client": " -x -a '(__nym_client_ids clients)'",
+        "program": f" -x -a '(__nym_client_ids {' '.join(_FOLDERS)})'",
         "contact": " -x -a '(__nym_client_contacts)'",
     }
     lines = []
@@ -216,6 +233,15 @@ def _contact_commands() -> list[str]:
         command.name
         for command in COMMANDS.values()
         if any(argument.kind == "contact" for argument in command.arguments)
+    ]
+
+
+def _program_commands() -> list[str]:
+    """The names of the commands whose --id may be that of a node."""
+    return [
+        command.name
+        for command in COMMANDS.values()
+        if any(option.kind == "program" for option in command.options)
     ]
 
 

@@ -7,23 +7,20 @@ has handed over messages keeps waiting, because only the client knows whether it
 
 import json
 import select
-import shlex
 import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import gevent
 
-from nym.cli.options import client_folder, known_ids
+from nym.cli.homes import CLIENT, CLIENTS, Home, Role, existing
 from nym.cli.output import complain, watched_output
-from nym.errors import ConfigError, IdentityError, NotRunningError, NymError, refusal
+from nym.errors import ConfigError, NotRunningError, NymError, refusal
 from nym.net.listening import unix_address
-from nym.sockets import CONTROL_SOCKET
 from nym.wire.lines import LineBuffer, whole
 
 SILENCE = 3.5  # seconds without an answer, after which the command says that it waits
@@ -52,9 +49,9 @@ class Control:
     client must still be told of something that has already happened.
     """
 
-    def __init__(self, connection: socket.socket, client_id: str, watched: list[int]) -> None:
+    def __init__(self, connection: socket.socket, place: Home, watched: list[int]) -> None:
         self._connection = connection
-        self._client_id = client_id
+        self._place = place
         self._watched = watched
         self._lines = LineBuffer()
         self._heard: deque[bytes] = deque()
@@ -89,9 +86,7 @@ class Control:
             if self._wait(SILENCE):
                 self._read()
             elif time.monotonic() - began >= patience:
-                raise NotRunningError(
-                    f'the client "{self._client_id}" does not answer; it is stopped, or hangs'
-                )
+                raise NotRunningError(f"the {self._place} does not answer; it is stopped, or hangs")
             self._note_silence(began)
         return self._next()
 
@@ -158,7 +153,7 @@ class Control:
         is_silent = not self._heard and time.monotonic() - began >= SILENCE
         if is_silent != self._is_silent:
             how = "does not answer; waiting for it" if is_silent else "answers again"
-            complain(f'the client "{self._client_id}" {how}')
+            complain(f"the {self._place} {how}")
         self._is_silent = is_silent
 
     def _last_word(self) -> NymError:
@@ -176,8 +171,8 @@ class Control:
 
     def _gone(self) -> NotRunningError:
         return NotRunningError(
-            f'the client "{self._client_id}" has stopped; it sends what it accepted at its next '
-            "start"
+            f"the {self._place} has stopped"
+            + "; it sends what it accepted at its next start" * (self._place.role is CLIENT)
         )
 
 
@@ -188,89 +183,74 @@ def _unless_refused(answer: "dict[str, Any] | RefusedError") -> dict[str, Any]:
 
 
 @contextmanager
-def control(client_id: str, *, is_reader: bool = False, patience: float = 0.0) -> Iterator[Control]:
-    """A connection to the client with this id. Raises NotRunningError, IdentityError, ConfigError.
+def control(
+    name: str,
+    *,
+    is_reader: bool = False,
+    patience: float = 0.0,
+    roles: Sequence[Role] = CLIENTS,
+) -> Iterator[Control]:
+    """A connection to the program with this id. Raises NotRunningError, IdentityError, ConfigError.
 
     With `is_reader`, answers go to standard output. When nobody reads that any more, waiting ends
     with BrokenPipeError. If the client doesn't run, it may be starting, so this waits for it for
     `patience` seconds.
     """
-    folder = existing_folder(client_id)
+    place = existing(name, roles)
     with ExitStack() as stack:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX))
         watched = stack.enter_context(watched_output(is_reader))
-        _reach(connection, folder, patience)
-        yield Control(connection, client_id, watched)
+        _reach(connection, place, patience)
+        yield Control(connection, place, watched)
 
 
-def is_running(folder: Path) -> bool:
-    """Whether a client runs with this folder. Raises ConfigError."""
+def is_running(place: Home) -> bool:
+    """Whether this program runs. Raises ConfigError."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            _reach(connection, folder, 0.0)
+            _reach(connection, place, 0.0)
         except NotRunningError:
             return False
     return True
 
 
-def _reach(connection: socket.socket, folder: Path, patience: float) -> None:
-    """Connect to the client of this folder. Raises NotRunningError, ConfigError."""
-    name = shlex.quote(folder.name)
+def _reach(connection: socket.socket, place: Home, patience: float) -> None:
+    """Connect to a running program. Raises NotRunningError, ConfigError."""
     began = time.monotonic()
     while True:
         try:
-            with unix_address(folder / CONTROL_SOCKET) as address:
-                _connect(connection, address, folder.name)
+            with unix_address(place.socket) as address:
+                _connect(connection, address, place)
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            # A client that was killed leaves a socket behind, which refuses connections.
+            # A program that was killed leaves a socket behind, which refuses connections.
             if time.monotonic() - began >= patience:
                 raise NotRunningError(
-                    f'the client "{folder.name}" doesn\'t run; start it with: '
-                    f"nym-client tcpsocket --id {name}"
+                    f"the {place} doesn't run; start it with: {place.start}"
                 ) from error
             gevent.sleep(RETRY)
         except OSError as error:
-            raise ConfigError(
-                f"{folder / CONTROL_SOCKET} can't be used: {error.strerror}"
-            ) from error
+            raise ConfigError(f"{place.socket} can't be used: {error.strerror}") from error
         else:
             return
 
 
-def _connect(connection: socket.socket, address: str, client_id: str) -> None:
-    """Raises OSError; NotRunningError if the client accepts no connection for PATIENCE seconds."""
+def _connect(connection: socket.socket, address: str, place: Home) -> None:
+    """Raises OSError; NotRunningError if the program accepts no connection for PATIENCE seconds."""
     began, is_said = time.monotonic(), False
     connection.setblocking(False)
     while True:
         try:
             connection.connect(address)
         except BlockingIOError as error:
-            # The queue of new connections is full. A client that is stopped doesn't empty it.
+            # The queue of new connections is full. A program that is stopped doesn't empty it.
             waited = time.monotonic() - began
             if waited >= PATIENCE:
                 raise NotRunningError(
-                    f'the client "{client_id}" takes no more connections; it is stopped, or hangs'
+                    f"the {place} takes no more connections; it is stopped, or hangs"
                 ) from error
             if waited >= SILENCE and not is_said:
-                complain(f'the client "{client_id}" does not answer; waiting for it')
+                complain(f"the {place} does not answer; waiting for it")
                 is_said = True
             gevent.sleep(RETRY)
         else:
             return
-
-
-def existing_folder(client_id: str) -> Path:
-    """The folder of an existing client. Raises IdentityError, ConfigError, UsageError."""
-    folder = client_folder(client_id)
-    try:
-        is_there = folder.is_dir()
-    except OSError as error:
-        raise ConfigError(f"{folder} can't be used: {error.strerror}") from error
-    if not is_there:
-        others = known_ids()
-        there = f" (there are: {', '.join(others)})" if others else ""
-        raise IdentityError(
-            f'there is no client "{client_id}" in {folder.parent}{there}; make it with: '
-            f"nym-client init --id {shlex.quote(client_id)}"
-        )
-    return folder

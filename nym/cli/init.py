@@ -5,11 +5,13 @@ from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.banner import banner
-from nym.cli.options import checked, client_folder, number
+from nym.cli.homes import CLIENT, check_unused, home
+from nym.cli.options import checked, number
 from nym.cli.output import say
-from nym.config import Config, Value, with_values
+from nym.config import Config
 from nym.config.checks import check_directory, check_provider
 from nym.config.file import load_config, save_config
+from nym.config.setting import Value, with_values
 from nym.errors import ConfigError, IdentityError
 from nym.files import locked, make_folder, os_errors_as
 from nym.identity import (
@@ -25,7 +27,9 @@ from nym.store.aside import FILE, held, name_aside, set_aside
 
 def init(options: Options) -> int:
     """Make the client, and print its address."""
-    folder = client_folder(options["--id"])
+    place = home(CLIENT, options["--id"])
+    check_unused(place)
+    folder = place.folder
     wanted: dict[str, Value] = {"client.id": options["--id"]}
     if options["--provider"] is not None:
         wanted["client.provider"] = checked("--provider", options["--provider"], check_provider)

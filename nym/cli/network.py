@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from nym.cli import Options
-from nym.cli.control import control, existing_folder
+from nym.cli.control import control
+from nym.cli.homes import existing_folder
 from nym.cli.nodes import network_rows
 from nym.cli.output import complain, say
 from nym.config.file import load_config

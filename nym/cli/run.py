@@ -12,25 +12,19 @@ from typing import TYPE_CHECKING
 
 from nym.cli import Options
 from nym.cli.banner import banner
-from nym.cli.control import existing_folder
 from nym.cli.daemon import Signals
+from nym.cli.homes import client_folder, existing_folder
 from nym.cli.log import set_up_log
-from nym.cli.notify import feed_watchdog, notify, reloading
-from nym.cli.options import checked, client_folder, number, nym_folder
+from nym.cli.notify import feed_watchdog, notify
+from nym.cli.options import checked, number, nym_folder
 from nym.cli.output import say
+from nym.cli.reload import Reloader
 from nym.client.client import Client
-from nym.config import (
-    DEFAULT_DIRECTORY_PORT,
-    RELOADABLE,
-    Config,
-    obstacle_to_reliable,
-    values_of,
-    with_values,
-)
+from nym.config import DEFAULT_DIRECTORY_PORT, Config, obstacle_to_reliable
 from nym.config.checks import check_directory, check_host
 from nym.config.file import load_config
 from nym.contacts import CurrentContacts
-from nym.errors import ConfigError, NymError, UsageError
+from nym.errors import ConfigError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.net.descriptors import raise_limit
@@ -97,7 +91,15 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     gc.collect()
     gc.freeze()
     client.start()
-    signals.reload = _Reloader(client, folder, options, config).reload
+
+    def read() -> Config:
+        return _with_options(load_config(folder), options)
+
+    def apply(changed: Config) -> None:
+        client.reload(changed)
+        set_up_log(changed.logging)
+
+    signals.reload = Reloader(config, read, apply).reload
     # Only now, as services that depend on this one connect as soon as they hear of it.
     notify("READY=1", f"STATUS={kind.kind} on {where}")
     feed_watchdog()
@@ -115,39 +117,6 @@ def _embedded_network() -> "EmbeddedNetwork":
     from nym.localnet.embedded import EmbeddedNetwork  # imported here because few clients need it
 
     return EmbeddedNetwork(DEFAULT_DIRECTORY_PORT, nym_folder() / "localnet")
-
-
-class _Reloader:
-    """Reads config.toml again, and applies those changes that need no restart."""
-
-    def __init__(self, client: Client, folder: Path, options: Options, config: Config) -> None:
-        self._client = client
-        self._folder = folder
-        self._options = options
-        self._config = config
-
-    def reload(self) -> None:
-        """Reload, and tell the service manager. A file with a mistake in it changes nothing."""
-        reloading(self._reload)
-
-    def _reload(self) -> None:
-        try:
-            wanted = _with_options(load_config(self._folder), self._options)
-        except NymError as error:
-            log.error("the settings stay as they were: %s", error)  # noqa: TRY400
-            return
-        before, asked = values_of(self._config), values_of(wanted)
-        changed = {key for key, value in asked.items() if value != before[key]}
-        # Changes that need a restart aren't taken over, so the next reload reports them again.
-        self._config = with_values(self._config, {key: asked[key] for key in changed & RELOADABLE})
-        self._client.reload(self._config)
-        set_up_log(self._config.logging)
-        for key in sorted(changed & RELOADABLE):
-            log.info("%s is %s now", key, asked[key])
-        for key in sorted(changed - RELOADABLE):
-            log.warning("%s has changed; it takes effect after a restart", key)
-        if not changed:
-            log.info("no setting has changed")
 
 
 def _with_options(config: Config, options: Options) -> Config:

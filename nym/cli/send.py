@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 from nym.cli import Options
 from nym.cli.control import STARTING, Control, RefusedError, control
-from nym.cli.options import client_folder, nym_folder
+from nym.cli.homes import client_folder
+from nym.cli.options import nym_folder
 from nym.cli.output import complain, say
 from nym.cli.progress import bar, is_shown
 from nym.config.file import load_config

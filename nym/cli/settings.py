@@ -1,36 +1,37 @@
-"""`config` shows a client's settings, and changes single ones in config.toml.
+"""`config` shows the settings of a client or a node, and changes single ones in config.toml.
 
-It reads and writes the file, not the running client, so it shows settings without the options with
-which a client may have been started.
+It reads and writes the file, not the running program, so it shows settings without the options with
+which that may have been started.
 """
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from nym.cli import Options
-from nym.cli.control import existing_folder
+from nym.cli.homes import ALL, Home, existing
 from nym.cli.output import say
-from nym.config import Value, values_of
-from nym.config.file import change_setting, load_config, remove_setting, settings_in_file
+from nym.config import Config
+from nym.config.file import change_setting, load_settings, remove_setting, settings_in_file
+from nym.config.setting import Value, values_of
 from nym.config.text import setting_named
 
 
 def config(options: Options) -> int:
     """Show all settings, print one, or change or remove one."""
-    folder = existing_folder(options["--id"])
+    place = existing(options["--id"], ALL)
+    folder, kind = place.folder, place.role.settings()
     if options["set"]:
-        change_setting(folder, options["KEY"], options["VALUE"])
+        change_setting(folder, options["KEY"], options["VALUE"], kind)
         return 0
     if options["unset"]:
-        remove_setting(folder, options["KEY"])
+        remove_setting(folder, options["KEY"], kind)
         return 0
     if options["get"]:
-        key = setting_named(options["KEY"]).key
-        say(next(_bare(one["value"]) for one in _settings(folder) if one["key"] == key))
+        key = setting_named(options["KEY"], kind).key
+        say(next(_bare(one["value"]) for one in _settings(place) if one["key"] == key))
         return 0
-    settings = list(_settings(folder))
+    settings = list(_settings(place))
     if options["--json"]:
         say(json.dumps(settings))
         return 0
@@ -39,14 +40,15 @@ def config(options: Options) -> int:
     return 0
 
 
-def _settings(folder: Path) -> Iterator[dict[str, Any]]:
+def _settings(place: Home) -> Iterator[dict[str, Any]]:
     """Each setting as an object: key, value, source (`file` or `default`)."""
-    config, in_file = load_config(folder), settings_in_file(folder)
+    kind = place.role.settings()
+    config, in_file = load_settings(place.folder, kind), settings_in_file(place.folder, kind)
     for key, value in values_of(config).items():
         # An empty text in the file means the same as no setting.
         source = "file" if key in in_file and value != "" else "default"
         # Without a directory, the client uses one on this machine, so that URL is shown.
-        if key == "client.directory":
+        if isinstance(config, Config) and key == "client.directory":
             value = config.client.directory_url
         yield {"key": key, "value": value, "source": source}
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nym.wire.addresses import UNIX, bare_host, is_ipv6
+from nym.errors import RemoteFormatError
+from nym.wire.addresses import UNIX, NodeAddress, bare_host, is_ipv6, split_host
 from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 from nym.wire.sizes import MOST_LAYERS
@@ -99,6 +100,33 @@ def check_host(value: str) -> None:
         is_host = value.isprintable() and not set(value) & set(" []") and value != ""
     if not is_host:
         raise ValueError(f"a host is a name or an IP address, without a port, or {UNIX}PATH")
+
+
+def place_of(text: str, port: int) -> NodeAddress:
+    """The place that a text names: a host with a port, or a host alone, for which `port` is used.
+
+    The host may be a name. Raises ValueError.
+    """
+    host = bare_host(text)
+    if is_ipv6(host) or ":" not in text:
+        text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return NodeAddress(*split_host(text))
+    except RemoteFormatError as error:
+        raise ValueError(
+            "a place is a host, or a host and a port, such as 192.0.2.7:1789 or [2001:db8::7]:1789"
+        ) from error
+
+
+def check_place(value: str) -> None:
+    """Where a node listens: a name or an IP address, with or without a port."""
+    place_of(value, 0)
+
+
+def check_place_or_none(value: str) -> None:
+    """The same, or an empty text."""
+    if value:
+        check_place(value)
 
 
 def check_connections(value: int) -> None:

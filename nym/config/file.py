@@ -1,12 +1,14 @@
-"""Reads, writes and changes config.toml in a client's folder.
+"""Reads, writes and changes config.toml in the folder of a client or a node.
 
-Every function raises ConfigError for a file that can't be read or written, or has a mistake in it.
+`kind` is the class with the settings of the program that the folder belongs to. Every function
+raises ConfigError for a file that can't be read or written, or has a mistake in it.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from nym.config import ClientSettings, Config
+from nym.config import Config
+from nym.config.setting import Sections, Settings, defaults_for
 from nym.config.text import (
     change_text,
     format_config,
@@ -22,35 +24,41 @@ _LONGEST_FILE = 1 << 20  # bytes; `init` writes less than 3 KiB
 
 
 def load_config(folder: Path) -> Config:
+    """Read a client's settings; see load_settings."""
+    return load_settings(folder, Config)
+
+
+def load_settings(folder: Path, kind: type[Settings]) -> Settings:
     """Read the settings in `folder`; those that the file leaves out have their defaults."""
     text = _read(folder) or ""
-    return parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))
+    return parse_config(text, str(folder / CONFIG_FILE), _defaults(folder, kind))
 
 
-def settings_in_file(folder: Path) -> frozenset[str]:
+def settings_in_file(folder: Path, kind: type[Sections] = Config) -> frozenset[str]:
     """The keys, such as "socket.port", that config.toml sets."""
+    load_settings(folder, kind)  # for the errors it raises
     text = _read(folder) or ""
-    parse_config(text, str(folder / CONFIG_FILE), _defaults(folder))  # for the errors it raises
     return frozenset(
         f"{section}.{name}" for section, table in parse_toml(text).items() for name in table
     )
 
 
-def change_setting(folder: Path, key: str, value: str) -> None:
+def change_setting(folder: Path, key: str, value: str, kind: type[Sections] = Config) -> None:
     """Set one key of config.toml, and leave the rest of the file, with its comments, as it is.
 
     `value` is written as in the file, but a text may be without its quotes. Raises LockedError if
     another process holds the folder's lock for too long.
     """
-    _change(folder, lambda text: change_text(text, key, value), format_config(_defaults(folder)))
+    missing = format_config(_defaults(folder, kind))
+    _change(folder, lambda text: change_text(text, key, value, kind), missing, kind)
 
 
-def remove_setting(folder: Path, key: str) -> None:
+def remove_setting(folder: Path, key: str, kind: type[Sections] = Config) -> None:
     """Remove one key from config.toml, so that its default applies. Raises LockedError, too."""
-    _change(folder, lambda text: remove_from_text(text, key), "")
+    _change(folder, lambda text: remove_from_text(text, key, kind), "", kind)
 
 
-def _change(folder: Path, edit: Callable[[str], str], missing: str) -> None:
+def _change(folder: Path, edit: Callable[[str], str], missing: str, kind: type[Sections]) -> None:
     """Edit config.toml; `missing` is the text to begin with if there is no file."""
     # Imported here because it loads slowly, and before the lock, for which others may wait.
     import tomlkit  # noqa: F401
@@ -58,21 +66,21 @@ def _change(folder: Path, edit: Callable[[str], str], missing: str) -> None:
     # Without the lock, two commands could read the same text, and the later write would undo the
     # change of the earlier one.
     with os_errors_as(ConfigError, f"{folder / CONFIG_FILE} can't be changed"), locked(folder):
-        load_config(folder)  # raises for a mistake, so a file that has one is not changed
+        load_settings(folder, kind)  # raises for a mistake, so a file that has one is not changed
         text = _read(folder)
         changed = edit(missing if text is None else text)
         if changed != (text or ""):
             _write(folder, changed)
 
 
-def save_config(config: Config, folder: Path) -> None:
+def save_config(config: Sections, folder: Path) -> None:
     """Write config.toml, in the place of one that exists."""
     _write(folder, format_config(config))
 
 
-def _defaults(folder: Path) -> Config:
+def _defaults(folder: Path, kind: type[Settings]) -> Settings:
     # The id belongs to the folder: a copied or hand-written file without one gets the right one.
-    return Config(client=ClientSettings(id=folder.name))
+    return defaults_for(kind, folder.name)
 
 
 def _read(folder: Path) -> str | None:

@@ -7,18 +7,18 @@ read again and compared with what was wanted, because it can't change every form
 import json
 import tomllib
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from nym.config import (
-    DEFAULT_DIRECTORY,
-    SETTINGS,
-    Config,
+from nym.config import DEFAULT_DIRECTORY
+from nym.config.setting import (
+    Sections,
     Setting,
+    Settings,
     Value,
-    obstacle_to_reliable,
+    settings_of,
     values_of,
     with_values,
 )
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _HEADER_NOTES = {
     "traffic": "  # seconds; the first three are averages (exponential), the last two are fixed"
 }
+_DIRECTORY = "client.directory"
 # Earlier versions of `init` wrote this line whether or not the user had named a directory. Its
 # comment promises a local network, so a client with this line still gets one: the line counts as
 # an empty `directory`. These bytes are in existing files, so they must not change.
@@ -62,7 +63,7 @@ class _MistakeError(Exception):
         self.place = (section, name)
 
 
-def parse_config(text: str, name: str, others: Config) -> Config:
+def parse_config(text: str, name: str, others: Settings) -> Settings:
     """The settings in the text of a file called `name`; `others` has those that it leaves out.
 
     Raises ConfigError, which names the file and the line.
@@ -72,10 +73,13 @@ def parse_config(text: str, name: str, others: Config) -> Config:
     except ValueError as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     try:
-        values = dict(_values(tables))
+        known = settings_of(type(others))
+        values = dict(_values(tables, known))
         # Compared word by word, because `init` aligned the comments with spaces.
-        if any(line.split() == _NOT_NAMED.split() for line in text.splitlines()):
-            values["client.directory"] = ""
+        if _DIRECTORY in known and any(
+            line.split() == _NOT_NAMED.split() for line in text.splitlines()
+        ):
+            values[_DIRECTORY] = ""
         config = with_values(others, values)
         _check_together(config)
     except _MistakeError as mistake:
@@ -84,18 +88,19 @@ def parse_config(text: str, name: str, others: Config) -> Config:
     return config
 
 
-def _check_together(config: Config) -> None:
+def _check_together(config: Sections) -> None:
     """Raises _MistakeError for settings that exclude each other."""
-    if config.client.reliable and (reason := obstacle_to_reliable(config)):
-        raise _MistakeError(f"reliable = true: {reason}", "client", "reliable")
+    if conflict := config.conflict():
+        key, reason = conflict
+        raise _MistakeError(reason, *key.split("."))
 
 
-def _values(tables: dict[str, Any]) -> Iterator[tuple[str, Value]]:
+def _values(tables: dict[str, Any], settings: Mapping[str, Setting]) -> Iterator[tuple[str, Value]]:
     """Yield each (key, value), once it has been checked. Raises _MistakeError."""
     for section, table in tables.items():
-        known = [setting.name for setting in SETTINGS.values() if setting.section == section]
+        known = [setting.name for setting in settings.values() if setting.section == section]
         if not known:
-            sections = dict.fromkeys(setting.section for setting in SETTINGS.values())
+            sections = dict.fromkeys(setting.section for setting in settings.values())
             raise _MistakeError(
                 f"unknown section [{section}]; known are {_list(sections)}", section
             )
@@ -106,18 +111,18 @@ def _values(tables: dict[str, Any]) -> Iterator[tuple[str, Value]]:
                 raise _MistakeError(
                     f"unknown key {name} in [{section}]; known are {_list(known)}", section, name
                 )
-            setting = SETTINGS[f"{section}.{name}"]
+            setting = settings[f"{section}.{name}"]
             try:
                 yield setting.key, checked(setting, value)
             except ValueError as error:
                 raise _MistakeError(f"{name} = {_toml(value)}: {error}", section, name) from error
 
 
-def format_config(config: Config) -> str:
+def format_config(config: Sections) -> str:
     """The text of config.toml, with a comment behind each key."""
-    values = values_of(config)
+    values, known = values_of(config), settings_of(type(config)).values()
     lines = []
-    for section, settings in groupby(SETTINGS.values(), attrgetter("section")):
+    for section, settings in groupby(known, attrgetter("section")):
         lines.append(f"[{section}]{_HEADER_NOTES.get(section, '')}")
         for setting in settings:
             pair = f"{setting.name} = {_toml(values[setting.key])}"
@@ -126,12 +131,12 @@ def format_config(config: Config) -> str:
     return "\n".join(lines)
 
 
-def change_text(text: str, key: str, value: str) -> str:
+def change_text(text: str, key: str, value: str, kind: type[Sections]) -> str:
     """`text` with another value for one key; the rest, with its comments, stays as it is.
 
     `value` is written as in the file, but a text may be without its quotes. Raises ConfigError.
     """
-    setting = setting_named(key)
+    setting = setting_named(key, kind)
     try:
         new = checked(setting, _read_value(setting, value))
     except ValueError as error:
@@ -140,21 +145,26 @@ def change_text(text: str, key: str, value: str) -> str:
     def put(document: "TOMLDocument") -> None:
         document.setdefault(setting.section, {})[setting.name] = new
 
-    return _edited(text, setting, new, put, f"with {key} = {value}")
+    return _edited(text, setting, new, put, f"with {key} = {value}", kind)
 
 
-def remove_from_text(text: str, key: str) -> str:
+def remove_from_text(text: str, key: str, kind: type[Sections]) -> str:
     """`text` without a value for one key; everything else stays. Raises ConfigError."""
-    setting = setting_named(key)
+    setting = setting_named(key, kind)
 
     def remove(document: "TOMLDocument") -> None:
         document.get(setting.section, {}).pop(setting.name, None)
 
-    return _edited(text, setting, setting.default, remove, f"without {key}")
+    return _edited(text, setting, setting.default, remove, f"without {key}", kind)
 
 
 def _edited(
-    text: str, setting: Setting, value: Value, edit: Callable[["TOMLDocument"], None], name: str
+    text: str,
+    setting: Setting,
+    value: Value,
+    edit: Callable[["TOMLDocument"], None],
+    name: str,
+    kind: type[Sections],
 ) -> str:
     """`text` after `edit`, which gives the setting this value; `name` is for errors.
 
@@ -171,28 +181,29 @@ def _edited(
         raise ConfigError(
             f"{setting.key}: the file has a form that can't be changed here: {error}"
         ) from error
-    if setting.key == "client.directory":
+    if setting.key == _DIRECTORY:
         # tomlkit keeps the line's comment. With the earlier comment, the default address would
         # still count as not named (_NOT_NAMED).
         changed = changed.replace(_NOT_NAMED_COMMENT, setting.comment)
     # tomlkit changes some forms wrongly, and doesn't say so. Such a result is never written.
-    expected = with_values(parse_config(text, "the file", Config()), {setting.key: value})
-    if parse_config(changed, name, Config()) != expected:
+    expected = with_values(parse_config(text, "the file", kind()), {setting.key: value})
+    if parse_config(changed, name, kind()) != expected:
         raise ConfigError(
             f"{setting.key}: the file has a form that can't be changed here; use an editor"
         )
     return changed
 
 
-def setting_named(key: str) -> Setting:
+def setting_named(key: str, kind: type[Sections]) -> Setting:
     """The setting with this key, such as "socket.port". Raises ConfigError."""
-    setting = SETTINGS.get(key)
+    known = settings_of(kind)
+    setting = known.get(key)
     if setting is None:
         from difflib import get_close_matches  # slow to load, and needed only here
 
-        close = get_close_matches(key, SETTINGS, n=1)
-        known = f"did you mean {close[0]}?" if close else f"there are {_list(SETTINGS)}"
-        raise ConfigError(f"there is no setting {key}; {known}")
+        close = get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {_list(known)}"
+        raise ConfigError(f"there is no setting {key}; {hint}")
     return setting
 
 

@@ -24,11 +24,7 @@ from nym.files import locked
 from nym.net.descriptors import lack_of_descriptors
 from nym.wire.addresses import UNIX, NodeAddress, is_loopback
 
-_HINTS = {
-    errno.EADDRINUSE: "; another port can be chosen with --port",
-    errno.EACCES: "; another port can be chosen with --port",
-    errno.EADDRNOTAVAIL: "; this machine doesn't have that address",
-}
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 _LONGEST_UNIX = 107  # bytes of a UNIX socket's path: sun_path has 108, with a zero at the end
 _BACKLOG = 1024  # connections that wait to be accepted; the system refuses more
 MOST_NEW = 64  # connections that a server has accepted and doesn't serve yet
@@ -94,10 +90,10 @@ class Server(PatientAccept, StreamServer):
     backlog = _BACKLOG
 
 
-def listen(server: StreamServer) -> NodeAddress:
+def listen(server: StreamServer, option: str = "--port") -> NodeAddress:
     """Start `server`, and return where it listens. For port 0, the system has chosen a port.
 
-    Raises ListenError.
+    `option` is the one with which users choose another port. Raises ListenError.
     """
     try:
         server.start()
@@ -105,7 +101,12 @@ def listen(server: StreamServer) -> NodeAddress:
         where = "{}, port {}".format(*server.address)
         # gevent has appended the address as a Python tuple, but ours says it for people.
         error.strerror = error.strerror and error.strerror.removesuffix(f": {server.address}")
-        raise _refusal(where, error, _HINTS.get(error.errno or 0, "")) from error
+        hint = ""
+        if error.errno in _PORT_ERRORS:
+            hint = f"; another port can be chosen with {option}"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            hint = "; this machine doesn't have that address"
+        raise _refusal(where, error, hint) from error
     return listening_address(server)
 
 

@@ -68,6 +68,12 @@ def try_connection(address: NodeAddress) -> None:
         _connect(address, None).close()
 
 
+def try_place(place: NodeAddress) -> None:
+    """Connect to a place whose host may be a name, and send nothing. Raises UnreachableError."""
+    with deadline(str(place), PACKET_TIMEOUT), translated(str(place)):
+        socket.create_connection(place).close()
+
+
 @contextmanager
 def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]:
     with (

@@ -3,6 +3,7 @@
 `local` listens, `connection` moves bytes, and a conversation knows what is said in one dialect.
 """
 
-# The control socket of a running client, in its folder, where commands look for it. Its name is
-# here so that commands don't have to load what serves it.
+# The control sockets of a running client and of a running node, in their folders, where commands
+# look for them. The names are here so that commands don't have to load what serves them.
 CONTROL_SOCKET = "client.sock"
+NODE_SOCKET = "node.sock"

@@ -119,6 +119,14 @@ def is_ipv6(text: str) -> bool:
     return True
 
 
+def is_unspecified(host: str) -> bool:
+    """Whether a host stands for every address of a machine: 0.0.0.0, or ::."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def is_localhost(host: object) -> bool:
     """Whether `host`, as text or bytes, is "localhost".
 

@@ -1,7 +1,7 @@
 """Commands that make, run, configure and remove clients."""
 
 from nym.cli.command import Argument, Command, Form, Option
-from nym.cli.usage.common import ID, OPTIONAL_ID, json_output
+from nym.cli.usage.common import ANY, ID, OPTIONAL_ANY, OPTIONAL_ID, json_output
 
 _INIT = Command(
     "init",
@@ -101,24 +101,24 @@ _WEBSOCKET = Command(
 _LIST = Command(
     "list",
     "nym.cli.clients",
-    "List the clients of this user, and say which ones run",
-    (Form(takes=(json_output("as a list of objects: id, address, running, problem"),)),),
+    "List the clients and nodes of this user, and say which ones run",
+    (Form(takes=(json_output("as a list of objects: id, role, address, running, problem"),)),),
     examples=("nym-client list",),
 )
 
 _DELETE = Command(
     "delete",
     "nym.cli.clients",
-    "Delete a client: its keys, its settings and its messages",
+    "Delete a client or a node: its keys, its settings and its messages",
     (
         Form(
-            needs=(ID,),
+            needs=(ANY,),
             takes=(Option("--yes", "do not ask", is_destructive=True),),
         ),
     ),
     notes=(
         "Nobody can bring the address back after that, and what waits for it at its provider "
-        "can't be read any more. The command asks first, and refuses while the client runs.",
+        "can't be read any more. The command asks first, and refuses while the program runs.",
     ),
     examples=("nym-client delete --id alice",),
 )
@@ -166,25 +166,25 @@ _KEY = Argument("KEY", "a section and a name in it, such as socket.port")
 _CONFIG = Command(
     "config",
     "nym.cli.settings",
-    "Show or change a client's settings, its config.toml",
+    "Show or change the settings of a client or a node, its config.toml",
     (
         Form(
             ("show",),
-            takes=(OPTIONAL_ID, json_output("as a list of objects: key, value, source")),
+            takes=(OPTIONAL_ANY, json_output("as a list of objects: key, value, source")),
         ),
-        Form(("get",), takes=(OPTIONAL_ID,), arguments=(_KEY,)),
+        Form(("get",), takes=(OPTIONAL_ANY,), arguments=(_KEY,)),
         Form(
             ("set",),
-            takes=(OPTIONAL_ID,),
+            takes=(OPTIONAL_ANY,),
             arguments=(
                 _KEY,
                 Argument("VALUE", "as it is written in the file; texts need no quotes"),
             ),
         ),
-        Form(("unset",), takes=(OPTIONAL_ID,), arguments=(_KEY,)),
+        Form(("unset",), takes=(OPTIONAL_ANY,), arguments=(_KEY,)),
     ),
     notes=(
-        "unset removes a setting from the file, so that the default applies. A running client "
+        "unset removes a setting from the file, so that the default applies. A running program "
         "reads its settings again on SIGHUP; some of them need a restart, and its log says so.",
     ),
     examples=(

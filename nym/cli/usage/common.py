@@ -8,6 +8,10 @@ ID = Option("--id", "the client's name on this machine", "ID", kind="client")
 # The other commands take the only client, if there is only one (nym.cli.options.only_client).
 OPTIONAL_ID = ID._replace(what=f"{ID.what}; needed if there are several")
 
+# Those that are for nodes as well.
+ANY = ID._replace(what="the name of the client or node on this machine", kind="program")
+OPTIONAL_ANY = ANY._replace(what=f"{ANY.what}; needed if there are several")
+
 
 def json_output(what: str) -> Option:
     """`--json`, with what it prints."""

@@ -1,7 +1,7 @@
 """Commands that show how a client and its network are doing, and the program itself."""
 
 from nym.cli.command import Command, Form, Option
-from nym.cli.usage.common import OPTIONAL_ID, json_output
+from nym.cli.usage.common import OPTIONAL_ANY, OPTIONAL_ID, json_output
 
 _STATUS = Command(
     "status",
@@ -10,7 +10,7 @@ _STATUS = Command(
     (
         Form(
             takes=(
-                OPTIONAL_ID,
+                OPTIONAL_ANY,
                 (
                     json_output("as the JSON object that docs/protocol/sockets.md describes"),
                     Option("--watch", "show it again every second"),
@@ -60,7 +60,7 @@ _CHECK = Command(
     (
         Form(
             takes=(
-                OPTIONAL_ID,
+                OPTIONAL_ANY,
                 Option(
                     "--running",
                     "for monitoring: judge the running client, fail if it doesn't run, and send "

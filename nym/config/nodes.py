@@ -1,0 +1,107 @@
+"""The settings of nodes: mixnode, provider and directory (docs/configuration.md).
+
+A place is where a node listens, or where others find it: a host, or a host and a port. Without a
+port, it is the usual one: 1789 for packets, 9000 for clients, 8080 for a directory.
+"""
+
+from dataclasses import dataclass, field
+
+from nym.config import LoggingSettings, checks
+from nym.config.checks import place_of
+from nym.config.setting import Sections, setting
+from nym.wire.addresses import NodeAddress
+
+PACKETS_PORT, CLIENTS_PORT, DIRECTORY_PORT = 1789, 9000, 8080
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a node is for other machines
+
+
+@dataclass(frozen=True)
+class _PacketSettings:
+    """What mixnodes and providers have in common."""
+
+    id: str = setting("default", "the name of this node and its folder", checks.check_id)
+    directory: str = setting("", "the network's URL", checks.check_directory_or_none)
+    listen: str = setting(EVERYWHERE, "where packets are taken", checks.check_place)
+    announce: str = setting(
+        "", "where others find it; empty: where it listens", checks.check_place_or_none
+    )
+    farewell: float = setting(
+        20.0,
+        "seconds for which a node that stops still takes packets, as clients don't know yet",
+        checks.seconds(3600),
+        is_reloadable=True,
+    )
+
+    @property
+    def packets(self) -> NodeAddress:
+        """Where the node takes packets; the host may be a name."""
+        return place_of(self.listen, PACKETS_PORT)
+
+    @property
+    def announced(self) -> NodeAddress | None:
+        """Where others find it; None: where it listens."""
+        return place_of(self.announce, PACKETS_PORT) if self.announce else None
+
+
+@dataclass(frozen=True)
+class MixnodeSettings(_PacketSettings):
+    """The section [mixnode]."""
+
+    layer: int = setting(0, "from 1 to the network's number of layers", checks.check_layers)
+
+
+@dataclass(frozen=True)
+class ProviderSettings(_PacketSettings):
+    """The section [provider]."""
+
+    clients: str = setting(EVERYWHERE, "where clients register and pull", checks.check_place)
+    announce_clients: str = setting(
+        "", "where clients find it; empty: where it listens for them", checks.check_place_or_none
+    )
+
+    @property
+    def for_clients(self) -> NodeAddress:
+        """Where clients register and pull; the host may be a name."""
+        return place_of(self.clients, CLIENTS_PORT)
+
+    @property
+    def announced_clients(self) -> NodeAddress | None:
+        """Where clients find it; None: where it listens for them."""
+        return place_of(self.announce_clients, CLIENTS_PORT) if self.announce_clients else None
+
+
+@dataclass(frozen=True)
+class DirectorySettings:
+    """The section [directory]."""
+
+    id: str = setting("default", "the name of this directory and its folder", checks.check_id)
+    listen: str = setting(EVERYWHERE, "where nodes post and clients ask", checks.check_place)
+
+    @property
+    def place(self) -> NodeAddress:
+        """Where the directory listens; the host may be a name."""
+        return place_of(self.listen, DIRECTORY_PORT)
+
+
+@dataclass(frozen=True)
+class MixnodeConfig(Sections):
+    """All settings of a mixnode, by section."""
+
+    mixnode: MixnodeSettings = field(default_factory=MixnodeSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+@dataclass(frozen=True)
+class ProviderConfig(Sections):
+    """All settings of a provider, by section."""
+
+    provider: ProviderSettings = field(default_factory=ProviderSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+@dataclass(frozen=True)
+class DirectoryConfig(Sections):
+    """All settings of a directory, by section."""
+
+    directory: DirectorySettings = field(default_factory=DirectorySettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
