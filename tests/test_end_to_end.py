@@ -90,6 +90,7 @@ class ForeignNetwork:
             generate_identity(), Replays(None), NodeAddress(hosts[0], 0), clients, self.inboxes
         )
         for node in [*nodes, self.provider]:
+            node.listen()
             node.start(ignore)
             stack.callback(node.stop)
         self.mixnodes = tuple(

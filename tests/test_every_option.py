@@ -16,7 +16,8 @@ from nym.cli.usage import COMMANDS
 from tests.harness import Program, run_program, wait_until
 
 KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
-FOR_EVER = {"tcpsocket", "websocket", "localnet"}  # until they are told to stop
+NODES = {"directory": "directories", "mixnode": "mixnodes", "provider": "providers"}
+FOR_EVER = {"tcpsocket", "websocket", "localnet", *NODES}  # until they are told to stop
 WATCHING = {("receive", "--follow"), ("status", "--watch")}
 CASES = [
     (command, form, option)
@@ -52,13 +53,17 @@ class Network:
         self.count += 1
         new = f"new{self.count}"
         client = {"init": new, "delete": new, "tcpsocket": "carol", "websocket": "carol"}.get(
-            command.name, "alice"
+            command.name, new if command.name in NODES else "alice"
         )
         values = {
             "--id": client,
             "--provider": KEY,
             "--directory": self.url,
-            "--listen": "127.0.0.1",
+            "--listen": "127.0.0.1:0" if command.name in NODES else "127.0.0.1",
+            "--clients": "127.0.0.1:0",
+            "--announce": "127.0.0.1:1789",
+            "--announce-clients": "127.0.0.1:9000",
+            "--layer": "1",
             "--port": "0",
             "--count": "1",
             "--message": "hello",
@@ -84,6 +89,8 @@ class Network:
         # There are several clients; nobody can be asked; this machine's own ports may be taken.
         always = {"--id", *(["--yes"] if command.name == "delete" else [])}
         always |= {"--port"} if command.name in FOR_EVER else set()
+        if command.name in NODES:  # one is made by its first start, which needs these
+            always |= {"--layer", "--listen", "--clients", "--directory"}
         options += [one for one in form.options if one.name in always and one not in options]
         line = [command.name, *form.words[:1]]
         for one in options:
@@ -99,6 +106,13 @@ class Network:
     ) -> None:
         if command.name == "delete":
             self.run("init", "--id", arguments["NAME"], "--directory", self.url)
+        if folder := NODES.get(command.name):
+            # So that it stops at once.
+            place = self.home / "nym" / folder / arguments["NAME"]
+            place.mkdir(parents=True)
+            (place / "config.toml").write_text(
+                "" if command.name == "directory" else f"{command.name}.farewell = 0"
+            )
         if (command.name, *form.words[:1]) in (("contacts", "remove"), ("contacts", "rename")):
             self.run("contacts", "add", arguments["NAME"], KEY)
         if (command.name, *form.words[:1]) == ("outbox", "cancel"):
@@ -136,8 +150,10 @@ def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Optio
         with Program(network.home, *line) as program:
             if command.name == "localnet":
                 program.line("^directory ")
+            elif command.name in NODES and not (option and option.name == "--quiet"):
+                program.line("^Starting ")
             elif option and option.name == "--quiet":
-                status = ("status", "--id", "carol")
+                status = ("status", "--id", line[line.index("--id") + 1])
                 wait_until(lambda: run_program(network.home, *status)[0] == 0)
             else:
                 program.line("^Public key")

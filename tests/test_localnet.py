@@ -434,6 +434,7 @@ def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
     provider = Provider(
         generate_identity(), Replays(None), ANYWHERE, ANYWHERE, FolderInboxes(folder)
     )
+    provider.listen()
     provider.start(directory)
     try:
         at = provider.client_address

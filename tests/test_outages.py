@@ -87,6 +87,7 @@ class Restarted:
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         before = self._provider
         again = Provider(identity or before.identity, Replays(None), *self._places, before._inboxes)
+        again.listen()
         again.start(self._network.url)
         self._network.providers = [again]
 

@@ -202,6 +202,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
 def provider() -> Iterator[Provider]:
     with serving_http(lambda: b"{}") as directory:
         provider = Provider(generate_identity(), Replays(None), ANYWHERE, ANYWHERE, MemoryInboxes())
+        provider.listen()
         provider.start(directory)
         yield provider
         provider.stop()

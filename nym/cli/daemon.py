@@ -23,6 +23,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.reload: Callable[[], None] | None = None
+        self.hurry = Event()  # set by the second signal that says stop
         self._stop = Event()
         # Found out now: once the terminal is closed, a program that had one can't be told from one
         # that never had.
@@ -30,7 +31,7 @@ class Signals:
         # nohup starts programs with SIGHUP ignored. Asked before the handler below replaces that.
         self._outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         for number in STOPPING:
-            gevent.signal_handler(number, self._stop.set)
+            gevent.signal_handler(number, self._hear_stop)
         gevent.signal_handler(signal.SIGHUP, self._hear_hang_up)
 
     def _hear_hang_up(self) -> None:
@@ -39,7 +40,12 @@ class Signals:
             # In a greenlet of its own: an error in the handler's would end the program.
             gevent.spawn(self.reload)
         elif not self._outlives_terminal:
-            self._stop.set()
+            self._hear_stop()
+
+    def _hear_stop(self) -> None:
+        if self._stop.is_set():
+            self.hurry.set()
+        self._stop.set()
 
     def run_until_stop(self, end: Callable[[], None]) -> int:
         """Wait until a signal says stop, then call `end`; returns the exit code."""

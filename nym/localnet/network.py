@@ -53,10 +53,11 @@ class Network:
         raise_limit(MOST_CONNECTIONS)
         # The directory first: its port is the lock of the folder. Only the process that listens on
         # it may use the keys and inboxes there.
-        self.url = self._directory.start()
+        self.url = self._directory.start("--port")
         try:
             self._build()
             for node in self._nodes():
+                node.listen()
                 node.start(self.url)
         except BaseException:
             self.stop()
@@ -76,13 +77,17 @@ class Network:
         layers, width, providers = self._shape
         anywhere = NodeAddress(self._host, 0)
         self.mixnodes = [
-            Mixnode(*self._kept(f"mixnode-{layer}-{i}"), anywhere, layer, self._trace)
+            Mixnode(*self._kept(f"mixnode-{layer}-{i}"), anywhere, layer, trace=self._trace)
             for layer in range(1, layers + 1)
             for i in range(1, width + 1)
         ]
         self.providers = [
             Provider(
-                *self._kept(f"provider-{i}"), anywhere, anywhere, self._inboxes(i), self._trace
+                *self._kept(f"provider-{i}"),
+                anywhere,
+                anywhere,
+                self._inboxes(i),
+                trace=self._trace,
             )
             for i in range(1, providers + 1)
         ]

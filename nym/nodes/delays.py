@@ -4,14 +4,17 @@ Each packet is a greenlet that hasn't started yet, so that waiting takes no stac
 what waits and what is being sent together: a neighbour that doesn't answer holds packets, too.
 """
 
+import time
 from collections.abc import Callable
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Group
 
 from nym.errors import RemoteFormatError
 
 MOST_PACKETS = 20_000  # some 60 MB
+_LOOK = 0.05  # seconds between two looks at what is still held
 
 
 class Delays:
@@ -33,6 +36,12 @@ class Delays:
         greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(send)
         self._held.add(greenlet)
         greenlet.start_later(delay)
+
+    def wait_empty(self, hurry: Event, most: float) -> None:
+        """Wait until nothing is held, `hurry` is set, or `most` seconds have passed."""
+        until = time.monotonic() + most
+        while self._held and not hurry.is_set() and (left := until - time.monotonic()) > 0:
+            hurry.wait(min(left, _LOOK))
 
     def stop(self) -> None:
         """Drop what is held."""

@@ -107,9 +107,12 @@ class Directory:
             "/swagger/doc.json": _description,
         }
 
-    def start(self) -> str:
-        """Listen; returns the directory's URL. Raises ListenError."""
-        return f"http://{listen(self._server)}"
+    def start(self, option: str = "--listen") -> str:
+        """Listen; returns the directory's URL. Raises ListenError.
+
+        `option` is the one with which users choose another port.
+        """
+        return f"http://{listen(self._server, option)}"
 
     def stop(self) -> None:
         """Stop listening."""

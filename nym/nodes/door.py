@@ -74,7 +74,12 @@ class Door:
 
     def listen(self) -> None:
         """Begin. Raises ListenError."""
-        self.address = listen(self._server)
+        self.address = listen(self._server, "--listen")
+
+    def close(self) -> None:
+        """Accept no more connections; those that are open stay."""
+        # Not `stop`, which also ends the greenlets that read.
+        self._server.close()
 
     def stop(self) -> None:
         """Stop accepting, and close all connections."""

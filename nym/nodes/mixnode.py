@@ -8,6 +8,7 @@ from collections import Counter
 from functools import partial
 
 import gevent
+from gevent.event import Event
 
 from nym import PROTOCOL_VERSION
 from nym.errors import RemoteError, RemoteFormatError
@@ -28,6 +29,7 @@ METRICS_PERIOD = 3.0  # seconds
 # Seconds. Clients ask for far less. A packet that asks for more would take memory for as long as
 # its sender likes.
 LONGEST_DELAY = 600.0
+LONGEST_FINISH = 10.0  # seconds for which a node that stops still forwards what it holds
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +45,21 @@ class Mixnode(Node):
         replays: Replays,
         packets: NodeAddress,
         layer: int,
+        *,
+        announced: NodeAddress | None = None,
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, trace)
+        super().__init__(identity, replays, packets, announced, trace)
         self.layer = layer
         self._delays = Delays()
         self._received = 0
         self._sent: Counter[str] = Counter()
         self._metrics_outage = Outage(log, "metrics")
+
+    @property
+    def held(self) -> int:
+        """How many packets wait for their time, or are being sent."""
+        return len(self._delays)
 
     def start(self, directory: str) -> None:
         """See Node; also starts to report metrics."""
@@ -63,7 +72,10 @@ class Mixnode(Node):
         self._delays.stop()
 
     def _presence(self) -> MixNode:
-        return MixNode(str(self.address), self.identity.public_key, self.layer, PROTOCOL_VERSION)
+        return MixNode(str(self.place), self.identity.public_key, self.layer, PROTOCOL_VERSION)
+
+    def _finish(self, hurry: Event) -> None:
+        self._delays.wait_empty(hurry, LONGEST_FINISH)
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         self._received += 1

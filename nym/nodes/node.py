@@ -27,33 +27,57 @@ log = logging.getLogger(__name__)
 
 
 class Node(ABC):
-    """Takes packets at the address `packets`; subclasses say what is done with what is in one.
+    """Takes packets at the place `packets`; subclasses say what is done with what is in one.
 
-    For port 0, the system chooses a port.
+    For port 0, the system chooses a port. `announced` is where others find the node, if that isn't
+    where it listens; its host may be a name.
     """
 
     presence_path: str
 
     def __init__(
-        self, identity: Identity, replays: Replays, packets: NodeAddress, trace: Trace | None
+        self,
+        identity: Identity,
+        replays: Replays,
+        packets: NodeAddress,
+        announced: NodeAddress | None,
+        trace: Trace | None,
     ) -> None:
         self.identity = identity
         self._replays = replays
+        self._announced = announced
         self._trace = trace
         self._door = Door(packets, self._take, self._say)
         self._directory = ""
         self.changed = Event()  # set when there is something to post before the period is over
         self._watch = Watch(SystemRandom())
-        self._outage = Outage(log, "presence")
+        self.outage = Outage(log, "presence")
         self._said: set[str] = set()
 
+    def listen(self) -> None:
+        """Open all ports. Raises ListenError."""
+        self._door.listen()
+
     def start(self, directory: str) -> None:
-        """Listen, and post to the directory at this URL. Raises RemoteError, ListenError."""
+        """Post to the directory at this URL, now and from now on; it need not answer."""
         self._directory = directory
-        self._listen()
         # Once before this returns: whoever starts a network can then use it at once.
-        self.announce()
+        with self.outage.noted():
+            self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
+
+    def leave(self, farewell: float, hurry: Event) -> None:
+        """Stop in order: no packet that clients send in good faith is lost.
+
+        For `farewell` seconds after it was last announced, the node still takes packets, because
+        clients don't know yet that it has gone. Then it forwards what it holds, each packet at its
+        time. `hurry` ends that at once.
+        """
+        self._watch.stop()
+        if hurry.wait(farewell):
+            return
+        self._door.close()
+        self._finish(hurry)
 
     def stop(self) -> None:
         """Stop listening and announcing; packets that wait are lost."""
@@ -66,13 +90,18 @@ class Node(ABC):
         """Where this node takes packets."""
         return self._door.address
 
+    @property
+    def place(self) -> NodeAddress:
+        """Where others find this node."""
+        return self._announced or self.address
+
     def announce(self) -> None:
         """Tell the directory that this node is alive. Raises RemoteError."""
         post(self._directory, self.presence_path, encode_presence(self._presence()))
 
-    def _listen(self) -> None:
-        """Open all ports. Raises ListenError."""
-        self._door.listen()
+    @abstractmethod
+    def _finish(self, hurry: Event) -> None:
+        """Wait until what this node holds has left it, or `hurry` is set."""
 
     @abstractmethod
     def _presence(self) -> MixNode | Provider:
@@ -89,7 +118,7 @@ class Node(ABC):
         while True:
             self.changed.wait(PRESENCE_PERIOD)
             self.changed.clear()
-            with self._outage.noted():
+            with self.outage.noted():
                 self.announce()
 
     def _take(self, packet: bytes, answer: Answer) -> None:

@@ -8,6 +8,7 @@ import logging
 import socket
 from typing import Any
 
+from gevent.event import Event
 from gevent.pool import Pool
 
 from nym import PROTOCOL_VERSION
@@ -51,10 +52,14 @@ class Provider(Node):
         packets: NodeAddress,
         clients: NodeAddress,
         inboxes: Inboxes[Any],
+        *,
+        announced: NodeAddress | None = None,
+        announced_clients: NodeAddress | None = None,
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, trace)
+        super().__init__(identity, replays, packets, announced, trace)
         self._inboxes = inboxes
+        self._announced_clients = announced_clients
         self._clients = Server(
             (clients.ip, clients.port), self._visit, spawn=Pool(MOST_CLIENTS_AT_ONCE)
         )
@@ -64,23 +69,32 @@ class Provider(Node):
         """Where clients register and pull."""
         return listening_address(self._clients)
 
+    @property
+    def client_place(self) -> NodeAddress:
+        """Where clients find this provider."""
+        return self._announced_clients or self.client_address
+
     def stop(self) -> None:
         """See Node."""
         super().stop()
         self._clients.stop(timeout=0)
 
-    def _listen(self) -> None:
-        super()._listen()
-        listen(self._clients)
+    def listen(self) -> None:
+        """See Node."""
+        super().listen()
+        listen(self._clients, "--clients")
 
     def _presence(self) -> records.Provider:
         return records.Provider(
-            str(self.address),
-            str(self.client_address),
+            str(self.place),
+            str(self.client_place),
             self.identity.public_key,
             tuple(self._inboxes.clients()),
             PROTOCOL_VERSION,
         )
+
+    def _finish(self, hurry: Event) -> None:
+        """Nothing is held here: a message is kept before its packet is answered."""
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         if isinstance(unwrapped, Forward):

@@ -12,6 +12,7 @@ from nym.cli.usage.clients import FIRST, LATER
 from nym.cli.usage.looking import PROGRAM, STATE
 from nym.cli.usage.messages import MESSAGES
 from nym.cli.usage.networks import NETWORKS
+from nym.cli.usage.nodes import NODES
 
 SUMMARY = "Send messages through a mix network, so that nobody on the way learns who talks to whom"
 
@@ -38,7 +39,7 @@ OPTIONS = (
     Option("--version", "show the version; with --verbose, also of its parts, for bug reports"),
 )
 
-_COMMANDS = (*FIRST, *MESSAGES, *STATE, *LATER, *NETWORKS, *PROGRAM)
+_COMMANDS = (*FIRST, *MESSAGES, *STATE, *LATER, *NODES, *NETWORKS, *PROGRAM)
 
 COMMANDS = {command.name: command for command in _COMMANDS}
 

@@ -1,0 +1,170 @@
+"""`directory`, `mixnode` and `provider` run a node of a network, each with a folder of its own.
+
+The first start makes the folder, and writes the options that were given to its config.toml. Later
+starts read that file; their options override it.
+"""
+
+import gc
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nym.cli import Options
+from nym.cli.banner import banner
+from nym.cli.control import is_running
+from nym.cli.daemon import Signals
+from nym.cli.homes import DIRECTORY, MIXNODE, PROVIDER, Home, Role, check_unused, home
+from nym.cli.log import set_up_log
+from nym.cli.notify import feed_watchdog, notify
+from nym.cli.options import checked, number
+from nym.cli.output import say
+from nym.cli.reload import Reloader
+from nym.config import checks
+from nym.config.checks import place_of
+from nym.config.file import CONFIG_FILE, load_settings, save_config
+from nym.config.setting import Sections, Settings, Value, values_of, with_values
+from nym.errors import ConfigError, FolderInUseError, UsageError
+from nym.files import locked, make_folder, os_errors_as
+from nym.net.descriptors import raise_limit
+from nym.nodes.door import MOST_CONNECTIONS
+from nym.nodes.programs import DirectoryProgram, MixnodeProgram, Program, ProviderProgram
+from nym.wire.addresses import is_unspecified
+from nym.wire.sizes import MOST_LAYERS
+
+log = logging.getLogger(__name__)
+
+
+def mixnode(options: Options) -> int:
+    """Run a mixnode until a signal stops it."""
+    return _run(options, MIXNODE, MixnodeProgram)
+
+
+def provider(options: Options) -> int:
+    """Run a provider until a signal stops it."""
+    return _run(options, PROVIDER, ProviderProgram)
+
+
+def directory(options: Options) -> int:
+    """Run a directory until a signal stops it."""
+    return _run(options, DIRECTORY, DirectoryProgram)
+
+
+def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> int:
+    signals = Signals()  # first, so that a signal during the start isn't lost
+    place = home(role, options["--id"])
+    check_unused(place)
+
+    def read() -> Sections:
+        return _with_options(load_settings(place.folder, role.settings()), role, options)
+
+    config: Any = read()
+    set_up_log(config.logging)
+    _check_complete(place, config)
+    if is_running(place):
+        raise FolderInUseError(place.folder)
+    with os_errors_as(ConfigError, f"{place.folder} can't be used"):
+        make_folder(place.folder)
+    program = make(config, place.folder)
+    raise_limit(2 * MOST_CONNECTIONS)
+    program.listen()
+    _keep(place, config)
+    if not options["--quiet"]:
+        say(banner(role.name))
+        say(f"Starting {place}")
+    # Said on both streams: standard output is for people who start a node, and the log stays.
+    log.info("%s is starting", place)
+    for name, value in program.about():
+        log.info("%s: %s", name, value)
+        if not options["--quiet"]:
+            say(f"{name:<11}{value}")
+    # As for a client: the objects that exist now stay until the end (nym.cli.run).
+    gc.collect()
+    gc.freeze()
+    # Before the first post to a directory, which may take long if that doesn't answer.
+    notify("READY=1", f"STATUS={place}")
+    feed_watchdog()
+
+    def apply(changed: Any) -> None:
+        program.reload(changed)
+        set_up_log(changed.logging)
+
+    signals.reload = Reloader(config, read, apply).reload
+    program.start()
+
+    def end() -> None:
+        log.info("%s is leaving the network; a second signal ends it at once", place)
+        program.leave(signals.hurry)
+        program.stop()
+
+    return signals.run_until_stop(end)
+
+
+def _with_options(config: Settings, role: Role, options: Options) -> Settings:
+    """The settings, with those replaced that the command line names. Raises UsageError."""
+    values: dict[str, Value] = {}
+    for option, (name, check) in _OPTIONS.items():
+        if options.get(option) is not None:
+            values[f"{role.name}.{name}"] = checked(option, options[option], check)
+    if options.get("--layer") is not None:
+        values["mixnode.layer"] = number("--layer", options["--layer"], 1, MOST_LAYERS)
+    if options["--quiet"] or options["--verbose"]:
+        values["logging.level"] = "warning" if options["--quiet"] else "debug"
+    return with_values(config, values)
+
+
+_OPTIONS: Mapping[str, tuple[str, Callable[[str], None]]] = {
+    "--listen": ("listen", checks.check_place),
+    "--announce": ("announce", checks.check_place),
+    "--clients": ("clients", checks.check_place),
+    "--announce-clients": ("announce_clients", checks.check_place),
+    "--directory": ("directory", checks.check_directory),
+}
+
+
+def _check_complete(place: Home, config: Sections) -> None:
+    """Raises UsageError if something is missing that has no default."""
+    if place.role is DIRECTORY:
+        return
+    if place.role is MIXNODE:
+        _require(place, config, "layer", "--layer N")
+    _require(place, config, "directory", "--directory URL")
+    values = values_of(config)
+    for listens, announces in _ANNOUNCED.items():
+        host = values.get(f"{place.role.name}.{listens}")
+        if host is None or values[f"{place.role.name}.{announces}"]:
+            continue
+        if is_unspecified(place_of(str(host), 0).ip):
+            option = announces.replace("_", "-")
+            raise UsageError(
+                f"--{option} HOST:PORT is missing: the node listens at every address of this "
+                f"machine ({host}), and others need one of them, or a name. To listen at one "
+                f"address only: --{listens} HOST:PORT"
+            )
+
+
+def _require(place: Home, config: Sections, name: str, option: str) -> None:
+    """Raises UsageError if the setting `name`, which has no useful default, isn't set."""
+    key = f"{place.role.name}.{name}"
+    if values_of(config)[key]:
+        return
+    if (place.folder / CONFIG_FILE).exists():
+        raise UsageError(
+            f"the {place} has no {name}; set it with: "
+            f"nym-client config set --id {place.quoted} {key} {option.partition(' ')[2]}"
+        )
+    raise UsageError(f"a new {place.role.name} needs {option}; it is kept for later starts")
+
+
+# What says where others find a node, for each place where it may listen at every address.
+_ANNOUNCED = {"listen": "announce", "clients": "announce_clients"}
+
+
+def _keep(place: Home, config: Sections) -> None:
+    """Write config.toml if there is none. Raises ConfigError.
+
+    It is written when the node listens, so that options that don't work aren't kept.
+    """
+    with os_errors_as(ConfigError, f"{place.folder} can't be used"), locked(place.folder):
+        if not (place.folder / CONFIG_FILE).exists():
+            save_config(config, place.folder)

@@ -1,0 +1,112 @@
+"""Commands that run the nodes of a network, one at a time."""
+
+from nym.cli.command import Command, Form, Option
+from nym.cli.usage.common import ANY
+
+_ID = ANY._replace(what="the node's name on this machine")
+_LOUDNESS = (
+    Option("--quiet", "print only warnings and errors", short="-q"),
+    Option("--verbose", "log every step", short="-v"),
+)
+_DIRECTORY_URL = Option("--directory", "the network's directory", "URL")
+_ANNOUNCE = Option(
+    "--announce",
+    "where others find the node, if that isn't where it listens, as behind a NAT",
+    "HOST:PORT",
+)
+_NOTE = (
+    "The first start makes a folder for the node, with its keys, and keeps the options in its "
+    "config.toml. Later starts need no more than --id. The first SIGTERM or Ctrl-C takes the node "
+    "out of the network in order, which takes some seconds; a second one ends it at once."
+)
+
+_MIXNODE = Command(
+    "mixnode",
+    "nym.cli.node",
+    "Run a mixnode of a network",
+    (
+        Form(
+            needs=(_ID,),
+            takes=(
+                Option("--layer", "the layer of the mixnode, from 1 on", "N"),
+                Option(
+                    "--listen",
+                    "where packets are taken; otherwise 0.0.0.0:1789, which is every address",
+                    "HOST:PORT",
+                ),
+                _ANNOUNCE,
+                _DIRECTORY_URL,
+                _LOUDNESS,
+            ),
+        ),
+    ),
+    notes=(_NOTE,),
+    examples=(
+        "nym-client mixnode --id mix1 --layer 1 --listen 192.0.2.7 "
+        "--directory https://directory.example",
+        "nym-client mixnode --id mix1",
+    ),
+)
+
+_PROVIDER = Command(
+    "provider",
+    "nym.cli.node",
+    "Run a provider of a network, which keeps messages for its clients",
+    (
+        Form(
+            needs=(_ID,),
+            takes=(
+                Option(
+                    "--listen",
+                    "where packets are taken; otherwise 0.0.0.0:1789, which is every address",
+                    "HOST:PORT",
+                ),
+                Option(
+                    "--clients",
+                    "where clients register and pull; otherwise 0.0.0.0:9000",
+                    "HOST:PORT",
+                ),
+                _ANNOUNCE,
+                Option(
+                    "--announce-clients",
+                    "where clients find it, if that isn't where it listens for them",
+                    "HOST:PORT",
+                ),
+                _DIRECTORY_URL,
+                _LOUDNESS,
+            ),
+        ),
+    ),
+    notes=(_NOTE,),
+    examples=(
+        "nym-client provider --id home --listen 192.0.2.8 --clients 192.0.2.8 "
+        "--directory https://directory.example",
+        "nym-client provider --id home",
+    ),
+)
+
+_DIRECTORY = Command(
+    "directory",
+    "nym.cli.node",
+    "Run a directory, which tells clients which nodes a network has",
+    (
+        Form(
+            needs=(_ID,),
+            takes=(
+                Option(
+                    "--listen",
+                    "where nodes post and clients ask; otherwise 0.0.0.0:8080",
+                    "HOST:PORT",
+                ),
+                _LOUDNESS,
+            ),
+        ),
+    ),
+    notes=(
+        "The first start makes a folder for the directory, and keeps the options in its "
+        "config.toml. Later starts need no more than --id.",
+    ),
+    examples=("nym-client directory --id main --listen 192.0.2.6",),
+)
+
+NODES = (_DIRECTORY, _MIXNODE, _PROVIDER)

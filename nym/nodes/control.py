@@ -1,0 +1,70 @@
+"""The control socket of a node: commands such as `status` ask the running node over it.
+
+Requests and answers are JSON objects, one per line, as on a client's control socket.
+"""
+
+import json
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gevent.pool import Pool
+
+from nym.errors import RequestError, UnknownRequestError
+from nym.net.listening import Server, UnixListener
+from nym.wire.lines import LineBuffer, whole
+
+MOST_CONNECTIONS = 16
+SILENCE = 60.0  # seconds
+_CHUNK = 1 << 12  # bytes
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[], dict[str, Any]]
+
+
+class NodeControl:
+    """Answers {"type": "status"} with a report. Only this user can connect."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._path = path
+        self._report = report
+        self._listener: UnixListener | None = None
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        """Listen. Raises ListenError, also if another process runs the node of this folder."""
+        self._listener = UnixListener(self._path)
+        self._server = Server(self._listener.socket, self._serve, spawn=Pool(MOST_CONNECTIONS))
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop listening, and remove the socket's file."""
+        if self._server and self._listener:
+            self._server.stop(timeout=0)
+            self._listener.close()
+
+    def _serve(self, connection: socket.socket, _: Any) -> None:
+        with connection:
+            try:
+                connection.settimeout(SILENCE)
+                lines = LineBuffer()
+                while data := connection.recv(_CHUNK):
+                    for line in lines.feed(data):
+                        connection.sendall(json.dumps(self._answer(whole(line))).encode() + b"\n")
+            except (OSError, RequestError) as error:
+                log.debug("a command's connection ended: %s", error)
+            except Exception:
+                log.exception("a command's connection was ended")
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict) or request.get("type") != "status":
+            error = UnknownRequestError("a node answers status")
+            return {"type": "error", "code": error.code, "message": str(error)}
+        return {"type": "status", **self._report()}

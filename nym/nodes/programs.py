@@ -1,0 +1,257 @@
+"""The composition roots of the nodes that run by themselves: each is made from its settings.
+
+A local network puts nodes together in another way (nym.localnet.network).
+"""
+
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gevent.event import Event
+
+from nym import __version__
+from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
+from nym.errors import ConfigError
+from nym.files import os_errors_as
+from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
+from nym.net.localhost import numeric
+from nym.nodes.control import NodeControl
+from nym.nodes.directory import Directory
+from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.mixnode import Mixnode
+from nym.nodes.node import Node
+from nym.nodes.provider import Provider
+from nym.nodes.replays import Replays
+from nym.sockets import NODE_SOCKET
+from nym.wire.addresses import NodeAddress
+
+
+class Program(ABC):
+    """A node, with its folder and its control socket. `about` is what a start prints."""
+
+    role: ClassVar[str]
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._control = NodeControl(folder / NODE_SOCKET, self.report)
+        self._started = time.monotonic()
+
+    def listen(self) -> None:
+        """Open all sockets. Raises ListenError."""
+        # First the control socket, which is taken if another process runs the same node.
+        self._control.start()
+        self._open()
+
+    def report(self) -> dict[str, Any]:
+        """The state of the node, for `status` (docs/operating.md, "Nodes")."""
+        return {
+            "role": self.role,
+            "id": self.name,
+            "version": __version__,
+            "uptime": round(time.monotonic() - self._started, 3),
+        }
+
+    @abstractmethod
+    def about(self) -> list[tuple[str, str]]:
+        """What people want to know of a node that listens: names and values."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start everything that runs by itself."""
+
+    @abstractmethod
+    def leave(self, hurry: Event) -> None:
+        """Stop in order, for the network; `hurry` ends that at once."""
+
+    @abstractmethod
+    def reload(self, config: Any) -> None:
+        """Take over the settings that need no restart."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Listen for others."""
+
+    def stop(self) -> None:
+        """Stop at once."""
+        self._control.stop()
+
+
+class _NodeProgram(Program):
+    """A mixnode or a provider."""
+
+    node: Node
+
+    def __init__(self, folder: Path, directory: str, farewell: float) -> None:
+        super().__init__(folder)
+        self._directory = directory
+        self._farewell = farewell
+        self._is_leaving = False
+
+    def about(self) -> list[tuple[str, str]]:
+        """See Program."""
+        rows = [("packets", str(self.node.address))]
+        if self.node.place != self.node.address:
+            rows.append(("announced", str(self.node.place)))
+        return rows
+
+    def report(self) -> dict[str, Any]:
+        """See Program."""
+        return {
+            **super().report(),
+            "state": "leaving" if self._is_leaving else "running",
+            "reason": self.node.outage.reason,
+            "directory": self._directory,
+            "packets": str(self.node.address),
+            "announced": str(self.node.place),
+            "key": self.node.identity.address,
+        }
+
+    def start(self) -> None:
+        """See Program."""
+        self.node.start(self._directory)
+
+    def leave(self, hurry: Event) -> None:
+        """See Program."""
+        self._is_leaving = True
+        self.node.leave(self._farewell, hurry)
+
+    def stop(self) -> None:
+        """See Program."""
+        self.node.stop()
+        super().stop()
+
+    def _open(self) -> None:
+        self.node.listen()
+
+
+class MixnodeProgram(_NodeProgram):
+    """A mixnode that runs by itself."""
+
+    role = "mixnode"
+
+    def __init__(self, config: MixnodeConfig, folder: Path) -> None:
+        """Raises ConfigError, IdentityError."""
+        settings = config.mixnode
+        super().__init__(folder, settings.directory, settings.farewell)
+        self.node: Mixnode = Mixnode(
+            _identity(folder),
+            _replays(folder),
+            _numeric(settings.packets),
+            settings.layer,
+            announced=settings.announced,
+        )
+
+    def about(self) -> list[tuple[str, str]]:
+        """See Program."""
+        return [("layer", str(self.node.layer)), *super().about()]
+
+    def report(self) -> dict[str, Any]:
+        """See Program."""
+        return {**super().report(), "layer": self.node.layer}
+
+    def reload(self, config: MixnodeConfig) -> None:
+        """Take over the settings that need no restart."""
+        self._farewell = config.mixnode.farewell
+
+
+class ProviderProgram(_NodeProgram):
+    """A provider that runs by itself."""
+
+    role = "provider"
+
+    def __init__(self, config: ProviderConfig, folder: Path) -> None:
+        """Raises ConfigError, IdentityError."""
+        settings = config.provider
+        super().__init__(folder, settings.directory, settings.farewell)
+        with os_errors_as(ConfigError, f"{folder} can't be used"):
+            inboxes = FolderInboxes(folder / "inboxes")
+        self.node: Provider = Provider(
+            _identity(folder),
+            _replays(folder),
+            _numeric(settings.packets),
+            _numeric(settings.for_clients),
+            inboxes,
+            announced=settings.announced,
+            announced_clients=settings.announced_clients,
+        )
+
+    def about(self) -> list[tuple[str, str]]:
+        """See Program."""
+        rows = [*super().about(), ("clients", str(self.node.client_address))]
+        if self.node.client_place != self.node.client_address:
+            rows.append(("announced", str(self.node.client_place)))
+        return rows
+
+    def report(self) -> dict[str, Any]:
+        """See Program."""
+        return {
+            **super().report(),
+            "clients": str(self.node.client_address),
+            "announced_clients": str(self.node.client_place),
+        }
+
+    def reload(self, config: ProviderConfig) -> None:
+        """Take over the settings that need no restart."""
+        self._farewell = config.provider.farewell
+
+
+class DirectoryProgram(Program):
+    """A directory that runs by itself."""
+
+    role = "directory"
+
+    def __init__(self, config: DirectoryConfig, folder: Path) -> None:
+        super().__init__(folder)
+        place = _numeric(config.directory.place)
+        self._directory = Directory(place.ip, place.port)
+        self._url = ""
+
+    def about(self) -> list[tuple[str, str]]:
+        """See Program."""
+        return [("directory", self._url)]
+
+    def report(self) -> dict[str, Any]:
+        """See Program."""
+        records = self._directory.records()
+        return {
+            **super().report(),
+            "state": "running",
+            "reason": None,
+            "url": self._url,
+            "mixnodes": len(records.mixnodes),
+            "providers": len(records.providers),
+        }
+
+    def start(self) -> None:
+        """See Program; a directory works as soon as it listens."""
+
+    def leave(self, hurry: Event) -> None:
+        """See Program; whoever asks next asks another directory, or asks again later."""
+
+    def reload(self, config: DirectoryConfig) -> None:
+        """Take over the settings that need no restart; so far, there is none but the log's."""
+
+    def stop(self) -> None:
+        """See Program."""
+        self._directory.stop()
+        super().stop()
+
+    def _open(self) -> None:
+        self._url = self._directory.start()
+
+
+def _identity(folder: Path) -> Identity:
+    if not has_identity(folder):
+        save_identity(generate_identity(), folder)
+    return load_identity(folder)
+
+
+def _replays(folder: Path) -> Replays:
+    with os_errors_as(ConfigError, f"{folder} can't be used"):
+        return Replays(folder / "replays")
+
+
+def _numeric(place: NodeAddress) -> NodeAddress:
+    """The place with an address in place of the name localhost, which no server is asked about."""
+    return place._replace(ip=numeric(place.ip))
