@@ -48,7 +48,7 @@ def test_a_client_that_was_never_made_is_a_finding(
     code, found = findings(capfd)
     assert code == 5
     assert list(found) == ["folder"]
-    assert 'there is no client "alice"' in found["folder"]["found"]
+    assert 'there is no client or node "alice"' in found["folder"]["found"]
 
 
 def test_settings_with_a_mistake_are_a_finding(
@@ -97,7 +97,8 @@ def test_whatever_is_raised_in_a_check_is_what_it_found(
 
     with running(Network()) as network:
         made(network.url, capfd)
-        monkeypatch.setattr(check_module, f"_check_{where}", fail)
+        shared = where in ("folder", "clock")  # with the check of nodes
+        monkeypatch.setattr(check_module, f"{'' if shared else '_'}check_{where}", fail)
         ended, found = findings(capfd)
     name = {"loops": "loop"}.get(where, where)
     assert ended == code

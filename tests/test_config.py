@@ -13,19 +13,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.config import DEFAULT_DIRECTORY, SETTINGS, ClientSettings, Config, SocketSettings
-from nym.config.checks import check_directory, check_host, check_id
+from nym.config.checks import check_directory, check_host, check_id, place_of
 from nym.config.file import (
     CONFIG_FILE,
     change_setting,
     load_config,
+    load_settings,
     remove_setting,
     save_config,
     settings_in_file,
 )
-from nym.config.setting import Value, values_of, with_values
+from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
+from nym.config.setting import (
+    Sections,
+    Value,
+    defaults_for,
+    settings_of,
+    values_of,
+    with_values,
+)
 from nym.config.text import change_text, format_config, line_of, parse_config, parse_toml
 from nym.errors import ConfigError
 from tests.harness import Program, run_program
+
+NODES = {
+    key: setting
+    for kind in (MixnodeConfig, ProviderConfig, DirectoryConfig)
+    for key, setting in settings_of(kind).items()
+    if setting.section != "logging"
+}
 
 
 def parsed(text: str) -> Config:
@@ -143,16 +159,58 @@ def test_any_text_is_a_configuration_or_refused(text: str) -> None:
         assert str(error)
 
 
-def test_the_table_in_the_docs_is_right() -> None:
+def test_the_tables_in_the_docs_are_right() -> None:
     text = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
     rows = re.findall(r"^\| `(\w+\.\w+)` \| (.*?) ?\| (yes|) ?\| (.+) \|$", text, re.MULTILINE)
-    assert [key for key, *_ in rows] == list(SETTINGS)
+    known = SETTINGS | NODES
+    # What nodes and clients have in common is in the first table only.
+    assert [key for key, *_ in rows] == list(known)
     for key, default, reload, _ in rows:
-        assert (reload == "yes") == SETTINGS[key].is_reloadable, key
-        if key != "client.id":
-            expected = SETTINGS[key].default
+        assert (reload == "yes") == known[key].is_reloadable, key
+        if not key.endswith(".id"):
+            expected = known[key].default
             is_written = default.strip("`") == (json.dumps(expected).strip('"[]'))
             assert is_written or float(default) == expected, key
+
+
+@pytest.mark.parametrize("kind", [MixnodeConfig, ProviderConfig, DirectoryConfig])
+def test_nodes_have_a_file_as_clients_have(tmp_path: Path, kind: type[Sections]) -> None:
+    config = defaults_for(kind, tmp_path.name)
+    save_config(config, tmp_path)
+    assert load_settings(tmp_path, kind) == config
+    section = next(iter(settings_of(kind))).partition(".")[0]
+    change_setting(tmp_path, f"{section}.listen", "[::1]:7", kind)
+    changed = load_settings(tmp_path, kind)
+    assert changed == with_values(config, {f"{section}.listen": "[::1]:7"})
+    with pytest.raises(ConfigError, match=r"there is no setting client.id"):
+        change_setting(tmp_path, "client.id", "x", kind)
+    (tmp_path / CONFIG_FILE).write_text("[client]\n")
+    with pytest.raises(ConfigError, match=r"unknown section \[client\]"):
+        load_settings(tmp_path, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("192.0.2.7", ("192.0.2.7", 7)),
+        ("192.0.2.7:80", ("192.0.2.7", 80)),
+        ("mix.example", ("mix.example", 7)),
+        ("mix.example:0", ("mix.example", 0)),
+        ("2001:db8::1", ("2001:db8::1", 7)),
+        ("[2001:db8::1]", ("2001:db8::1", 7)),
+        ("[2001:db8::1]:80", ("2001:db8::1", 80)),
+    ],
+)
+def test_places(text: str, place: tuple[str, int]) -> None:
+    assert place_of(text, 7) == place
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":80", "a:b", "1.2.3.4:65536", "2001:db8::1:99999", "a b", "fe80::1%lo", "a/b:1"]
+)
+def test_what_is_no_place(text: str) -> None:
+    with pytest.raises(ValueError, match="a place is a host, or a host and a port"):
+        place_of(text, 7)
 
 
 @pytest.mark.parametrize("good", ["alice", "a.b", "Ünïcode", "a b", "x" * 100])

@@ -11,7 +11,12 @@ from nym.cli.usage import COMMANDS
 from tests.harness import PATIENCE
 
 CONTRIB = Path(__file__).parent.parent / "contrib"
-UNITS = {"nym-client@.service": "--system", "nym-client-user@.service": "--user"}
+# Each unit, under the name with which it is installed, and the manager that it is for.
+UNITS = {
+    "nym-client@.service": ("nym-client@.service", "--system"),
+    "nym-client-user@.service": ("nym-client@.service", "--user"),
+    "nym-node@.service": ("nym-mixnode@.service", "--system"),
+}
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
@@ -32,16 +37,18 @@ def test_systemd_has_no_complaints(
     # systemd-analyze complains about programs that aren't installed, such as nym-client here.
     text, count = re.subn(r"^(Exec\w+)=\S+", "\\1=/bin/true", text, flags=re.MULTILINE)
     assert count == 2
-    (tmp_path / unit).write_text(text)
+    name, manager = UNITS[unit]
+    (tmp_path / name).write_text(text)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    verify = ("systemd-analyze", UNITS[unit], "--man=no", "verify", str(tmp_path / unit))
+    verify = ("systemd-analyze", manager, "--man=no", "verify", str(tmp_path / name))
     assert complaints(*verify) == ""
 
 
 @needs("systemd-analyze")
-def test_the_unit_is_hardened(tmp_path: Path) -> None:
-    unit = shutil.copy(CONTRIB / "nym-client@.service", tmp_path)
-    check = ("systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit))
+@pytest.mark.parametrize("unit", ["nym-client@.service", "nym-node@.service"])
+def test_the_units_are_hardened(tmp_path: Path, unit: str) -> None:
+    copied = shutil.copy(CONTRIB / unit, tmp_path)
+    check = ("systemd-analyze", "security", "--offline=true", "--threshold=20", str(copied))
     assert "exit code" not in complaints(*check)
 
 
@@ -57,6 +64,7 @@ def test_shellcheck_has_no_complaints() -> None:
 
 @pytest.mark.parametrize("file", sorted(CONTRIB.iterdir()), ids=lambda file: file.name)
 def test_commands_are_those_of_the_program(file: Path) -> None:
-    named = re.findall(r"nym-client ([a-z]+) --id|\"([a-z]+) --id", file.read_text())
+    text = re.sub(r"%j|\$role", "mixnode", file.read_text())
+    named = re.findall(r"nym-client ([a-z]+) --id|\"([a-z]+) --id", text)
     assert named
     assert {one or other for one, other in named} <= set(COMMANDS)

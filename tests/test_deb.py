@@ -201,16 +201,23 @@ def test_files_belong_to_root_and_are_as_recorded(installed: Installed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "ours"), [("system", "nym-client@.service"), ("user", "nym-client-user@.service")]
+    ("unit", "ours"),
+    [
+        ("system/nym-client@.service", "nym-client@.service"),
+        ("user/nym-client@.service", "nym-client-user@.service"),
+        ("system/nym-directory@.service", "nym-node@.service"),
+        ("system/nym-mixnode@.service", "nym-node@.service"),
+        ("system/nym-provider@.service", "nym-node@.service"),
+    ],
 )
-def test_units_run_the_installed_program(installed: Installed, kind: str, ours: str) -> None:
+def test_units_run_the_installed_program(installed: Installed, unit: str, ours: str) -> None:
     """Apart from its path and the head, a unit is the one that contrib/ has."""
-    unit = (installed.root / f"usr/lib/systemd/{kind}/nym-client@.service").read_text()
+    text = (installed.root / "usr/lib/systemd" / unit).read_text()
     own = (ROOT / "contrib" / ours).read_text()
     own = re.sub(r"^ExecStart=\S+", "ExecStart=/usr/bin/nym-client", own, flags=re.MULTILINE)
-    assert unit.partition("[Unit]")[2] == own.partition("[Unit]")[2]
-    assert not re.search(r"/usr/local|\.local", unit)
-    started = re.findall(r"^Exec\w+=(/\S+)", unit, re.MULTILINE)
+    assert text.partition("[Unit]")[2] == own.partition("[Unit]")[2]
+    assert not re.search(r"/usr/local|\.local", text)
+    started = re.findall(r"^Exec\w+=(/\S+)", text, re.MULTILINE)
     assert len(started) == 2
     assert all((installed.root / program.lstrip("/")).exists() for program in started)
 
@@ -243,8 +250,12 @@ def test_clients_of_the_machine_are_restarted_and_stopped(debian: Installed) -> 
         debian.run(*command)
         return asked.read_text().splitlines()
 
-    clients = "nym-client@*.service"
+    roles = ("client", "directory", "mixnode", "provider")
+    units = [f"nym-{role}@*.service" for role in roles]
     assert asked_by(*INSTALL) == ["daemon-reload"]
-    assert asked_by(*INSTALL) == ["daemon-reload", f"try-restart {clients}"]
-    assert asked_by("dpkg", "--remove", "nym-client") == [f"stop {clients}", "daemon-reload"]
+    assert asked_by(*INSTALL) == ["daemon-reload", *(f"try-restart {unit}" for unit in units)]
+    assert asked_by("dpkg", "--remove", "nym-client") == [
+        *(f"stop {unit}" for unit in units),
+        "daemon-reload",
+    ]
     assert asked_by("dpkg", "--purge", "nym-client") == ["daemon-reload"]

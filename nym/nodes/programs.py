@@ -44,7 +44,7 @@ class Program(ABC):
         self._open()
 
     def report(self) -> dict[str, Any]:
-        """The state of the node, for `status` (docs/operating.md, "Nodes")."""
+        """The state of the node, for `status` (docs/nodes.md, "Status")."""
         return {
             "role": self.role,
             "id": self.name,
