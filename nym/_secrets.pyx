@@ -10,13 +10,15 @@ and files are read into buffers that can be wiped.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, strlen
 
-from nym._checks cimport byte
+from nym._checks cimport byte, take
 from nym._sodium cimport (
     crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt,
-    crypto_core_ed25519_scalar_random, crypto_generichash_blake2b_salt_personal, sodium_base642bin,
-    sodium_bin2base64, sodium_free, sodium_init, sodium_malloc, sodium_memcmp, sodium_memzero,
+    crypto_core_ed25519_scalar_random, crypto_generichash_blake2b_salt_personal,
+    crypto_sign_detached, crypto_sign_seed_keypair, crypto_sign_verify_detached, randombytes_buf,
+    sodium_base642bin, sodium_bin2base64, sodium_free, sodium_init, sodium_malloc, sodium_memcmp,
+    sodium_memzero,
 )
 
 from nym.errors import LengthError
@@ -30,8 +32,11 @@ cdef enum:
     NONCE = 24
     TAG = 16
     PERSON = 16
-    BASE64 = 45  # of a key, with the zero at the end
+    HEAD = 16  # bytes that may stand before a key in a file, at most
+    BASE64 = 65  # of the longest head and a key, with the zero at the end
     ORIGINAL = 1  # RFC 4648, with padding
+    SIGNATURE = 64
+    SIGNING_KEY = 64
 
 if sodium_init() < 0:
     raise ImportError("libsodium can't be initialised")
@@ -107,6 +112,59 @@ def derive(key, bytes person not None):
     return derived
 
 
+def random_seed():
+    """A secret of random bytes, such as the seed of a key for signatures."""
+    cdef Secret seed = Secret()
+    randombytes_buf(seed.data, KEY)
+    return seed
+
+
+def signing_public_key(Secret seed not None):
+    """The public key, 32 bytes, that verifies what `sign` makes with this seed (Ed25519)."""
+    cdef byte public[KEY]
+    cdef byte signing[SIGNING_KEY]
+    cdef int failure = crypto_sign_seed_keypair(public, signing, seed.data)
+    sodium_memzero(signing, SIGNING_KEY)
+    if failure != 0:
+        raise MemoryError("libsodium could not make a key for signatures")
+    return PyBytes_FromStringAndSize(<char *>public, KEY)
+
+
+def sign(Secret seed not None, bytes message not None):
+    """The signature of `message`, 64 bytes (Ed25519). The same message always gives the same one.
+
+    The key is made from the seed each time: so only the seed has to be kept, in one place.
+    """
+    cdef byte public[KEY]
+    cdef byte signing[SIGNING_KEY]
+    cdef bytes signature = PyBytes_FromStringAndSize(NULL, SIGNATURE)
+    cdef int failure = crypto_sign_seed_keypair(public, signing, seed.data)
+    if failure == 0:
+        failure = crypto_sign_detached(
+            <byte *>PyBytes_AS_STRING(signature), NULL,
+            <const byte *>PyBytes_AS_STRING(message), len(message), signing,
+        )
+    sodium_memzero(signing, SIGNING_KEY)
+    if failure != 0:
+        raise MemoryError("libsodium could not make a signature")
+    return signature
+
+
+def verify(bytes public_key not None, bytes signature not None, bytes message not None):
+    """Whether the holder of `public_key` signed `message` (Ed25519). Raises LengthError.
+
+    A public key that isn't canonical, or has a low order, verifies nothing: with such a key, one
+    signature could be right for several messages or keys.
+    """
+    cdef byte public[KEY]
+    cdef byte signed[SIGNATURE]
+    take(public, public_key, KEY, "a public key")
+    take(signed, signature, SIGNATURE, "a signature")
+    return crypto_sign_verify_detached(
+        signed, <const byte *>PyBytes_AS_STRING(message), len(message), public
+    ) == 0
+
+
 def encrypt(
     Secret key not None, bytes message not None, bytes about not None, bytes nonce not None
 ):
@@ -144,38 +202,59 @@ def decrypt(Secret key not None, bytes sealed not None, bytes about not None, by
     return message
 
 
-def from_base64(text):
-    """The secret in a buffer with base64 (RFC 4648, canonical). White space is ignored.
+def from_base64(text, bytes head not None=b""):
+    """The secret in a buffer with base64 (RFC 4648, canonical) of `head` and a key.
 
-    Raises ValueError.
+    White space is ignored. Raises ValueError.
     """
     cdef Py_buffer given
     cdef Secret secret = Secret()
-    cdef size_t length = 0
+    cdef byte decoded[HEAD + KEY]
+    cdef size_t before = len(head), length = 0
     cdef const char *end = NULL
-    cdef int failure
+    cdef int failure, other = 0
+    if before > HEAD:
+        raise LengthError(f"at most {HEAD} bytes stand before a key, not {before}")
     PyObject_GetBuffer(text, &given, PyBUF_SIMPLE)
     try:
         failure = sodium_base642bin(
-            secret.data, KEY, <const char *>given.buf, given.len, " \t\r\n", &length, &end, ORIGINAL
+            decoded, before + KEY, <const char *>given.buf, given.len, " \t\r\n", &length, &end,
+            ORIGINAL,
         )
         # libsodium stops at the first other character, and reports success.
         if failure == 0 and end != <const char *>given.buf + given.len:
             failure = -1
     finally:
         PyBuffer_Release(&given)
-    if failure != 0 or length != KEY:
-        raise ValueError(f"it isn't base64 of {KEY} bytes")
+    if length != before + KEY:
+        failure = -1
+    # The head isn't secret, so the time may depend on it.
+    if failure == 0:
+        other = memcmp(decoded, PyBytes_AS_STRING(head), before)
+        memcpy(secret.data, decoded + before, KEY)
+    sodium_memzero(decoded, HEAD + KEY)
+    if failure != 0:
+        raise ValueError(f"it isn't base64 of {before + KEY} bytes")
+    if other != 0:
+        raise ValueError("it holds a key of another kind")
     return secret
 
 
-def to_base64(key):
-    """The base64 text of a key, in a bytearray that can be wiped."""
+def to_base64(key, bytes head not None=b""):
+    """The base64 text of `head` and a key, in a bytearray that can be wiped."""
     cdef Secret secret = key if isinstance(key, Secret) else Secret(key)
+    cdef byte whole[HEAD + KEY]
     cdef char encoded[BASE64]
-    sodium_bin2base64(encoded, BASE64, secret.data, KEY, ORIGINAL)
-    text = bytearray(BASE64 - 1)
-    memcpy(PyByteArray_AS_STRING(text), encoded, BASE64 - 1)
+    cdef size_t before = len(head), length
+    if before > HEAD:
+        raise LengthError(f"at most {HEAD} bytes stand before a key, not {before}")
+    memcpy(whole, PyBytes_AS_STRING(head), before)
+    memcpy(whole + before, secret.data, KEY)
+    sodium_bin2base64(encoded, BASE64, whole, before + KEY, ORIGINAL)
+    length = strlen(encoded)
+    text = bytearray(length)
+    memcpy(PyByteArray_AS_STRING(text), encoded, length)
+    sodium_memzero(whole, HEAD + KEY)
     sodium_memzero(encoded, BASE64)
     return text
 

@@ -41,6 +41,14 @@ cdef extern from "sodium.h" nogil:
         unsigned char *m, unsigned long long *mlen_p, unsigned char *nsec, const unsigned char *c,
         unsigned long long clen, const unsigned char *ad, unsigned long long adlen,
         const unsigned char *npub, const unsigned char *k)
+    # Ed25519. A secret key has 64 bytes: the seed, and the public key, 32 bytes each.
+    int crypto_sign_seed_keypair(unsigned char *pk, unsigned char *sk, const unsigned char *seed)
+    int crypto_sign_detached(unsigned char *sig, unsigned long long *siglen_p,
+                             const unsigned char *m, unsigned long long mlen,
+                             const unsigned char *sk)
+    # Also refuses public keys that aren't canonical or have a low order.
+    int crypto_sign_verify_detached(const unsigned char *sig, const unsigned char *m,
+                                    unsigned long long mlen, const unsigned char *pk)
     int crypto_generichash_blake2b_salt_personal(
         unsigned char *out, size_t outlen, const unsigned char *data, unsigned long long inlen,
         const unsigned char *key, size_t keylen, const unsigned char *salt,

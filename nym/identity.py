@@ -81,9 +81,9 @@ def load_identity(folder: Path) -> Identity:
     Access for other users to the folder and its files is removed first. Raises IdentityError if the
     keys are missing or damaged, don't belong together, or can't be closed to others.
     """
-    _check_owners(folder)
+    check_owners(folder)
     private_key = _read(folder / PRIVATE_FILE, _PRIVATE_LABEL)
-    _keep_from_others(folder)
+    keep_from_others(folder)
     try:
         public_key = sphinx.public_key(private_key)
     except ScalarError as error:
@@ -117,24 +117,24 @@ def has_identity(folder: Path) -> bool:
         return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
 
 
-def encode_pem(label: str, key: bytes | Secret) -> bytearray:
-    """The key as PEM (RFC 7468), in a buffer that can be wiped.
+def encode_pem(label: str, key: bytes | Secret, head: bytes = b"") -> bytearray:
+    """`head` and the key as PEM (RFC 7468), in a buffer that can be wiped.
 
     It has one line of base64, and the line ends of the published client.
     """
-    head, end = f"-----BEGIN {label}-----\r\n".encode(), f"\r\n-----END {label}-----\r\n".encode()
-    body = to_base64(key)
+    begin, end = f"-----BEGIN {label}-----\r\n".encode(), f"\r\n-----END {label}-----\r\n".encode()
+    body = to_base64(key, head)
     # The buffer has its final length from the start: growing would leave copies of the key behind.
-    text = bytearray(len(head) + len(body) + len(end))
-    text[: len(head)] = head
-    text[len(head) : -len(end)] = body
+    text = bytearray(len(begin) + len(body) + len(end))
+    text[: len(begin)] = begin
+    text[len(begin) : -len(end)] = body
     text[-len(end) :] = end
     wipe(body)
     return text
 
 
-def decode_pem(label: str, text: memoryview) -> Secret:
-    """The key in a text that is one PEM block with this label. Raises ValueError."""
+def decode_pem(label: str, text: memoryview, head: bytes = b"") -> Secret:
+    """The key behind `head` in one PEM block with this label. Raises ValueError."""
     begin = re.match(rb"[ \t\r\n]*-----BEGIN %b-----[ \t\r]*\n" % label.encode(), text)
     if begin is None:
         raise ValueError(f"it doesn't begin with -----BEGIN {label}-----")
@@ -145,27 +145,34 @@ def decode_pem(label: str, text: memoryview) -> Secret:
     body = text[begin.end() : end.start()]
     if not re.fullmatch(rb"(?:[ \t\r]*[A-Za-z0-9+/=]*[ \t\r]*\n)*", body):
         raise ValueError("it isn't base64")
-    return from_base64(body)
+    return from_base64(body, head)
 
 
 def _read(path: Path, label: str) -> Secret:
+    missing = f"create the client with: nym-client init --id {path.parent.name}"
+    return read_pem(path, label, missing)
+
+
+def read_pem(path: Path, label: str, if_missing: str, head: bytes = b"") -> Secret:
+    """The key in a file, see `decode_pem`; `if_missing` is what to do if there is no such file.
+
+    Raises IdentityError.
+    """
     try:
         text = read_bytes(path, _LONGEST_FILE)
         try:
-            return decode_pem(label, text)
+            return decode_pem(label, text, head)
         finally:
             wipe(text)
     except FileNotFoundError as error:
-        raise IdentityError(
-            f"there is no {path}; create the client with: nym-client init --id {path.parent.name}"
-        ) from error
+        raise IdentityError(f"there is no {path}; {if_missing}") from error
     except OSError as error:
         raise IdentityError(f"{path} can't be read as a key: {error.strerror}") from error
     except ValueError as error:
         raise IdentityError(f"{path} can't be read as a key: {error}") from error
 
 
-def _check_owners(folder: Path) -> None:
+def check_owners(folder: Path) -> None:
     """Raises IdentityError if another user owns the folder or a file in it.
 
     An owner can always read and change the keys. Files behind symbolic links are checked, too,
@@ -182,7 +189,7 @@ def _check_owners(folder: Path) -> None:
                     )
 
 
-def _keep_from_others(folder: Path) -> None:
+def keep_from_others(folder: Path) -> None:
     """Remove other users' access to the folder, and warn where they can replace the folder itself.
 
     The published client leaves its folder and its keys readable by everyone, so closing them is the

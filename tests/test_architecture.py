@@ -28,7 +28,7 @@ FLOORS = [
         *("nym.loops", "nym.backlog", "nym.envelope"),
     },
     {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts"},
-    {"nym.topology", "nym.identity", "nym.sphinx"},
+    {"nym.topology", "nym.identity", "nym.signing", "nym.sphinx"},
     {"nym.net"},
     {"nym.wire", "nym.store", "nym.config", "nym.contacts"},
     {"nym.errors", "nym.timing", "nym.reach", "nym.files", *EXTENSIONS, "nym"},

@@ -1,0 +1,73 @@
+"""A long-lived identity of a node or a directory: an Ed25519 key that signs what it says.
+
+It is apart from the keys of packets, which rotate. The file is PKCS#8 (RFC 8410), which openssl
+reads and writes. As in nym.identity, the private key never becomes Python bytes.
+"""
+
+from pathlib import Path
+
+from nym._secrets import Secret, random_seed, sign, signing_public_key, wipe
+from nym.errors import IdentityError
+from nym.files import make_folder, os_errors_as, write_file
+from nym.identity import check_owners, encode_pem, keep_from_others, read_pem
+from nym.wire.keys import encode_base58
+
+_LABEL = "PRIVATE KEY"
+# The DER of RFC 8410 before the seed: version 0, the algorithm 1.3.101.112, and two lengths.
+_HEAD = bytes.fromhex("302e020100300506032b657004220420")
+
+
+class Signer:
+    """A key for signatures. Two signers with the same seed are the same identity."""
+
+    def __init__(self, seed: Secret) -> None:
+        self._seed = seed
+        self.public_key = signing_public_key(seed)
+
+    def __repr__(self) -> str:
+        return f"Signer({self.address})"
+
+    @property
+    def address(self) -> str:
+        """The public key as people see it, in base58."""
+        return encode_base58(self.public_key)
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message, 64 bytes."""
+        return sign(self._seed, message)
+
+    def pem(self) -> bytearray:
+        """The content of the file, which the caller has to wipe."""
+        return encode_pem(_LABEL, self._seed, _HEAD)
+
+
+def generate_signer() -> Signer:
+    """A new identity, from the system's random number generator."""
+    return Signer(random_seed())
+
+
+def save_signer(signer: Signer, path: Path) -> None:
+    """Write the file, and replace one that is there. Raises IdentityError."""
+    with os_errors_as(IdentityError, f"the identity can't be written to {path}"):
+        make_folder(path.parent)
+        content = signer.pem()
+        try:
+            write_file(path, content)
+        finally:
+            wipe(content)
+
+
+def load_signer(path: Path) -> Signer:
+    """The identity in a file. Access for others to its folder is removed first (nym.identity).
+
+    Raises IdentityError if it is missing or damaged, or can't be closed to others.
+    """
+    missing = (
+        "put it back from a backup, or make a new one with: openssl genpkey -algorithm ed25519; "
+        "a new one has to be told to all who list the old one"
+    )
+    if path.parent.is_dir():
+        check_owners(path.parent)
+    seed = read_pem(path, _LABEL, missing, _HEAD)
+    keep_from_others(path.parent)
+    return Signer(seed)
