@@ -5,6 +5,8 @@ class says whose mistake it is (the user's, an application's, or a peer's), so t
 have to compare texts. It also gives the exit code of a command that ends with this error.
 """
 
+from collections.abc import Mapping
+
 
 class NymError(Exception):
     """The base of all errors here. `exit_code` is for commands that end with the error."""
@@ -210,6 +212,23 @@ class ProxyError(OwnFaultError):
 
 class RemoteFormatError(RemoteError):
     """A peer sent bytes that don't follow the protocol."""
+
+
+class StatusError(RemoteFormatError):
+    """A server answered with an HTTP status that is no success; `headers` are the answer's."""
+
+    def __init__(self, text: str, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
+
+
+class NotAllowedError(RemoteError):
+    """A directory takes posts only from nodes on its list, and this isn't one of them."""
+
+
+class OtherRunError(RemoteFormatError):
+    """A post wasn't signed for this run of the directory; it can be signed again for it."""
 
 
 class UnusableNetworkError(RemoteError):

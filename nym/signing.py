@@ -4,6 +4,8 @@ It is apart from the keys of packets, which rotate. The file is PKCS#8 (RFC 8410
 reads and writes. As in nym.identity, the private key never becomes Python bytes.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nym._secrets import Secret, random_seed, sign, signing_public_key, wipe
@@ -15,6 +17,22 @@ from nym.wire.keys import encode_base58
 _LABEL = "PRIVATE KEY"
 # The DER of RFC 8410 before the seed: version 0, the algorithm 1.3.101.112, and two lengths.
 _HEAD = bytes.fromhex("302e020100300506032b657004220420")
+
+
+class Stamps:
+    """Times for signatures. Each is later than the one before, even if the clock is set back.
+
+    Whoever verifies takes no signature that is older than another one.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._last = 0
+
+    def next(self) -> int:
+        """The time now, in milliseconds since 1970."""
+        self._last = max(self._last + 1, int(1000 * self._clock()))
+        return self._last
 
 
 class Signer:

@@ -242,6 +242,7 @@ def test_the_local_directory_answers_what_contradicts_a_node_with_400(stack: Exi
         assert "another node" in answer.json()["error"]
     # Honest nodes renew their presence regularly, which has to work after the forgeries, too.
     network.mixnodes[0].announce()
+    assert network.mixnodes[0].trouble is None
     now = network._directory.records()
     assert {node.host for node in now.mixnodes} == {node.host for node in honest.mixnodes}
     assert now.providers[0].public_key == honest.providers[0].public_key

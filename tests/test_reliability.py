@@ -33,11 +33,8 @@ FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0
 
 def is_announced(node: Node) -> bool:
     """Announce a node at its new place; False while the record of its old place is still listed."""
-    try:
-        node.announce()
-    except RemoteFormatError:
-        return False
-    return True
+    node.announce()
+    return node.trouble is None
 
 
 class Weather:

@@ -1,5 +1,6 @@
 """Asks a directory and posts to it, by the URL that users give it (docs/protocol/directory.md)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -8,10 +9,8 @@ from nym.net.http import http_get, http_post
 from nym.net.threads import beside_the_hub
 from nym.reach import Reach, reach_of
 from nym.wire.addresses import is_loopback
-from nym.wire.directory import Records, parse_topology
+from nym.wire.directory import TOPOLOGY_PATH, Records, parse_topology
 from nym.wire.text import visible_url
-
-TOPOLOGY_PATH = "/api/presence/topology"
 
 
 class Listing(NamedTuple):
@@ -56,9 +55,9 @@ def reach_by_url(directory: str) -> Reach:
         return Reach.PUBLIC
 
 
-def post(directory: str, path: str, body: bytes) -> None:
+def post(directory: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
     """Post to the directory, as nodes do. Raises RemoteError."""
-    http_post(_url(directory, path), body)
+    http_post(_url(directory, path), body, headers)
 
 
 def _url(directory: str, path: str) -> str:

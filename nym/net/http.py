@@ -6,9 +6,10 @@ below it, raise nearly anything (OverflowError for a long length, UnicodeError f
 exception that comes out of them is translated to a RemoteError.
 """
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from nym.errors import ProxyError, RemoteFormatError
+from nym.errors import ProxyError, RemoteError, RemoteFormatError, StatusError
 from nym.net.boundary import deadline, translated
 from nym.wire.addresses import is_loopback
 from nym.wire.text import visible, visible_url
@@ -29,6 +30,8 @@ TIMEOUT = 10.0  # seconds for a whole exchange, redirects included
 # Seconds for each address of a name. With two addresses, the second is tried within TIMEOUT.
 CONNECT_TIMEOUT = 4.0
 LONGEST_ANSWER = 16 << 20  # bytes, once they are unpacked: a short answer can unpack to gigabytes
+LONGEST_REFUSAL = 1000  # bytes of the answer to a post that is refused
+LONGEST_REASON = 400  # characters of it in an error
 MOST_REDIRECTS = 5
 HEADERS = {"User-Agent": "nym-client", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 _CHUNK = 1 << 16
@@ -44,12 +47,13 @@ class Answer(NamedTuple):
     """A successful answer: its body, and the server's clock in seconds since 1970.
 
     `date` is None if the server didn't tell the time. `peer` is the server's IP address; None if a
-    proxy is between it and this machine.
+    proxy is between it and this machine. The names of `headers` can have any case.
     """
 
     body: bytes
     date: float | None
     peer: str | None
+    headers: Mapping[str, str]
 
 
 def http_get(url: str) -> Answer:
@@ -58,7 +62,7 @@ def http_get(url: str) -> Answer:
         # Before the body is read: behind its end, `raw` has no connection any more.
         peer = getattr(answer.raw.connection, "peer", None)
         if answer.status_code != 200:
-            raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
+            raise _refusal(url, answer)
         body = bytearray()
         with translated(visible_url(url), Exception):
             for chunk in answer.iter_content(_CHUNK):
@@ -69,14 +73,23 @@ def http_get(url: str) -> Answer:
             raise RemoteFormatError(
                 f"{visible_url(url)} answers with more than {LONGEST_ANSWER} bytes"
             )
-        return Answer(bytes(body), _date(answer), peer)
+        return Answer(bytes(body), _date(answer), peer, answer.headers)
 
 
-def http_post(url: str, body: bytes) -> None:
-    """POST JSON to `url`; 200 and 201 are a success. Raises RemoteError."""
-    with _answer("POST", url, body) as answer:
+def http_post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    """POST JSON to `url`; 200 and 201 are a success. Raises RemoteError.
+
+    A server's reason for refusing it, as directories give it, is in the error's text.
+    """
+    with _answer("POST", url, body, headers) as answer:
         if answer.status_code not in (200, 201):
-            raise RemoteFormatError(f"{visible_url(url)} answers with {_status(answer)}")
+            try:
+                with translated(visible_url(url), Exception):
+                    begin = next(answer.iter_content(LONGEST_REFUSAL), b"")
+            except RemoteError as error:
+                # The status says more than that its reason can't be read.
+                raise _refusal(url, answer) from error
+            raise _refusal(url, answer, _reason(begin))
 
 
 class _NotingPeer:
@@ -150,11 +163,13 @@ class _Session(requests.Session):
 
 
 @contextmanager
-def _answer(method: str, url: str, body: bytes | None) -> Iterator[requests.Response]:
+def _answer(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None = None
+) -> Iterator[requests.Response]:
     """The answer at the end of all redirects; its body has not been read yet."""
     with _Session() as session, deadline(visible_url(url), TIMEOUT):
         for _ in range(MOST_REDIRECTS + 1):
-            answer = _ask(session, method, url, body)
+            answer = _ask(session, method, url, body, headers)
             if not _is_redirect(method, answer):
                 break
             target = _target(url, answer)
@@ -168,7 +183,13 @@ def _answer(method: str, url: str, body: bytes | None) -> Iterator[requests.Resp
             yield answer
 
 
-def _ask(session: requests.Session, method: str, url: str, body: bytes | None) -> requests.Response:
+def _ask(
+    session: requests.Session,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str] | None,
+) -> requests.Response:
     with translated(visible_url(url), Exception):
         # A directory on this machine is asked directly, even if the environment names a proxy: a
         # proxy elsewhere would take the address for its own machine.
@@ -180,7 +201,10 @@ def _ask(session: requests.Session, method: str, url: str, body: bytes | None) -
                 method,
                 url,
                 data=body,
-                headers={"Content-Type": "application/json"} if body else None,
+                headers={
+                    **({"Content-Type": "application/json"} if body else {}),
+                    **(headers or {}),
+                },
                 proxies={"no_proxy": "*"} if is_here else None,
                 timeout=(CONNECT_TIMEOUT, TIMEOUT),
                 allow_redirects=False,
@@ -248,8 +272,20 @@ def _place(url: SplitResult) -> tuple[str, int | None]:
     return url.scheme, url.port
 
 
-def _status(answer: requests.Response) -> str:
-    return f"HTTP status {answer.status_code}"
+def _refusal(url: str, answer: requests.Response, reason: str = "") -> StatusError:
+    text = f"{visible_url(url)} answers with HTTP status {answer.status_code}"
+    if reason:
+        text += f": {reason}"
+    return StatusError(text, answer.status_code, answer.headers)
+
+
+def _reason(body: bytes) -> str:
+    """The text of `{"error": TEXT}`; empty for anything else."""
+    try:
+        reason = json.loads(body)["error"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+    return visible(reason, LONGEST_REASON) if isinstance(reason, str) else ""
 
 
 def _date(answer: requests.Response) -> float | None:

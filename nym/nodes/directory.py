@@ -1,6 +1,7 @@
 """A directory: nodes post that they are alive, and clients ask which nodes there are.
 
-docs/protocol/directory.md. `presence` decides which nodes are listed.
+docs/protocol/directory.md. `admission` decides which posts count, `presence` which nodes are
+listed.
 """
 
 import json
@@ -17,13 +18,22 @@ from gevent.lock import RLock
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from nym.errors import OwnFaultError, RemoteFormatError
+from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
 from nym.net.listening import PatientAccept, listen
 from nym.net.threads import beside_the_hub
+from nym.nodes.admission import Admission
+from nym.nodes.allowed import AllowList
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
-from nym.nodes.resource import Answer, Resource
+from nym.nodes.resource import Answer, Headers, Resource
+from nym.signing import Signer, Stamps
 from nym.wire.directory import (
+    COCONODES_PATH,
+    LEAVING_PATH,
+    METRICS_PATH,
+    MIXNODES_PATH,
+    PROVIDERS_PATH,
+    TOPOLOGY_PATH,
     CocoNode,
     MixNode,
     Provider,
@@ -34,14 +44,19 @@ from nym.wire.directory import (
     decode_provider,
     encode_topology,
 )
+from nym.wire.signed import HEADER, RUN_HEADER, Claim, Purpose
 
 LIFETIME = 10.0  # seconds after its last post for which a node is listed; nodes post every 5
 FRESH = 5.0  # seconds after which the topology is rendered again, only for the new times in it
 KEEP = 1  # seconds for which others may keep the topology; clients ask every 10
+# Seconds for which a signed topology counts. A cache that has stopped can show it to clients for so
+# long, and no longer. It is also how far a client's clock may be ahead.
+EXPIRY = 600.0
 WINDOW = 3.0  # seconds; mixnodes post metrics every 3, so that the list has one of each
 LONGEST_RECORD = 10_000  # bytes of a mixnode's or coconode's post
 LONGEST_PROVIDER = 4 << 20  # bytes of a provider's, which lists each of its clients
 LONGEST_METRIC = 1 << 20
+LONGEST_LEAVING = 1000
 MOST_METRICS = 16 << 20  # bytes in one window
 MOST_CONNECTIONS = 1000
 TIMEOUT = 30.0  # seconds for which a connection may be silent
@@ -72,9 +87,24 @@ class _Server(PatientAccept, WSGIServer):
 
 
 class Directory:
-    """An HTTP server with the API of the published directory of January 2020."""
+    """An HTTP server with the API of the published directory of January 2020.
 
-    def __init__(self, host: str, port: int) -> None:
+    With a `signer`, it signs the topology. With `allowed`, it takes posts from these identities
+    alone.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        signer: Signer | None = None,
+        allowed: AllowList | None = None,
+    ) -> None:
+        self._signer = signer
+        self._stamps = Stamps()
+        self._allowed = allowed
+        self._admission = Admission(allowed.identities if allowed else None)
         self._present = Presences()
         self._coconodes: dict[str, tuple[CocoNode, float]] = {}
         self._metrics: deque[_Metric] = deque()
@@ -88,21 +118,16 @@ class Directory:
             handler_class=_Handler,
             spawn=Pool(MOST_CONNECTIONS),
         )
-        self._posts: dict[str, tuple[int, Callable[[bytes], None]]] = {
-            "/api/presence/mixnodes": (LONGEST_RECORD, lambda b: self._note(decode_mixnode(b))),
-            "/api/presence/mixproviders": (
-                LONGEST_PROVIDER,
-                lambda body: self._note(decode_provider(body)),
-            ),
-            "/api/presence/coconodes": (
-                LONGEST_RECORD,
-                lambda body: self._note_coconode(decode_coconode(body)),
-            ),
-            "/api/metrics/mixes": (LONGEST_METRIC, self._count),
+        self._posts: dict[str, _Post] = {
+            MIXNODES_PATH: _Post("presence", LONGEST_RECORD, self._note_mixnode),
+            PROVIDERS_PATH: _Post("presence", LONGEST_PROVIDER, self._note_provider),
+            COCONODES_PATH: _Post("presence", LONGEST_RECORD, self._note_coconode),
+            LEAVING_PATH: _Post("leaving", LONGEST_LEAVING, self._let_go),
+            METRICS_PATH: _Post("metrics", LONGEST_METRIC, self._count),
         }
         self._gets: dict[str, Callable[[], Resource]] = {
-            "/api/presence/topology": self._rendered_topology,
-            "/api/metrics/mixes": self._recent_metrics,
+            TOPOLOGY_PATH: self._rendered_topology,
+            METRICS_PATH: self._recent_metrics,
             "/api/healthcheck": lambda: _OK,
             "/swagger/doc.json": _description,
         }
@@ -117,6 +142,14 @@ class Directory:
     def stop(self) -> None:
         """Stop listening."""
         self._server.stop(timeout=0)
+
+    def reload(self) -> None:
+        """Read the list of identities again. Nodes that are no longer on it vanish at once."""
+        if self._allowed is not None:
+            self._allowed.reload()
+            self._admission.allowed = self._allowed.identities
+            self._present.keep_only(self._allowed.identities)
+            self._coconodes.clear()  # nobody notes whose they are, and they soon post again
 
     def records(self) -> Records:
         """The records of all nodes that posted within LIFETIME."""
@@ -144,7 +177,7 @@ class Directory:
                 ends = [seen + LIFETIME for _, seen in self._coconodes.values()]
                 until = min(now + FRESH, self._present.next_end(now, LIFETIME), *ends)
                 # In a thread: the lists of clients can have megabytes, and packets go on meanwhile.
-                resource = beside_the_hub(_topology, self.records())
+                resource = beside_the_hub(self._topology_of, self.records())
                 self._topology = _Rendered(resource, changes, until)
             return self._topology.resource
 
@@ -155,17 +188,39 @@ class Directory:
         self._forget_metrics()
         return beside_the_hub(_listed, [metric.listed for metric in self._metrics])
 
-    def _note(self, node: MixNode | Provider) -> None:
-        self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME)
+    def _topology_of(self, records: Records) -> Resource:
+        body = encode_topology(records)
+        return Resource(body, JSON, KEEP, self._signature(body))
 
-    def _note_coconode(self, node: CocoNode) -> None:
+    def _signature(self, body: bytes) -> Headers:
+        if self._signer is None:
+            return []
+        created = self._stamps.next()
+        claim = Claim(self._signer.public_key, created, expires=created + int(1000 * EXPIRY))
+        return [(HEADER, claim.signed(self._signer.sign, "topology", TOPOLOGY_PATH, body))]
+
+    def _note_mixnode(self, body: bytes, identity: bytes | None) -> None:
+        self._note(decode_mixnode(body), identity)
+
+    def _note_provider(self, body: bytes, identity: bytes | None) -> None:
+        self._note(decode_provider(body), identity)
+
+    def _note(self, node: MixNode | Provider, identity: bytes | None) -> None:
+        self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME, identity)
+
+    def _let_go(self, _: bytes, identity: bytes | None) -> None:
+        if identity is not None:  # as Admission makes sure
+            self._present.leave(identity)
+
+    def _note_coconode(self, body: bytes, _: bytes | None) -> None:
+        node = decode_coconode(body)
         # No packet goes to a coconode, so it can't take another node's place, and is only counted.
         if node.public_key not in self._coconodes and len(self._coconodes) >= MOST_NODES:
             raise RemoteFormatError("too many nodes")
         seen = node._replace(last_seen=time.time_ns())
         self._coconodes[node.public_key] = seen, time.monotonic()
 
-    def _count(self, body: bytes) -> None:
+    def _count(self, body: bytes, _: bytes | None) -> None:
         metric = decode_metric(body)
         self._forget_metrics()
         if sum(kept.size for kept in self._metrics) + len(body) > MOST_METRICS:
@@ -204,13 +259,38 @@ class Directory:
             except OwnFaultError as error:
                 return _said("503 Service Unavailable", {"error": str(error)})
         if method == "POST" and path in self._posts:
-            longest, take = self._posts[path]
-            try:
-                take(_body(environ, longest))
-            except RemoteFormatError as error:
-                return _said("400 Bad Request", {"error": str(error)})
-            return _said("201 Created", {"ok": True})
+            return self._take(path, environ)
         return _said("404 Not Found", {"error": "there is nothing at this address"})
+
+    def _take(self, path: str, environ: dict[str, Any]) -> Answer:
+        post = self._posts[path]
+        try:
+            body = _body(environ, post.longest)
+            # Nothing from here on waits, so no other post comes between the check and the note.
+            header = environ.get("HTTP_NYM_SIGNATURE")
+            claim = self._admission.check(header, post.purpose, path, body, time.time())
+            post.take(body, claim and claim.key)
+            if claim is not None:
+                self._admission.note(claim)
+        except NotAllowedError as error:
+            return _said("403 Forbidden", {"error": str(error)})
+        except OtherRunError as error:
+            run = [(RUN_HEADER, self._admission.run)]
+            return _said("400 Bad Request", {"error": str(error)}, run)
+        except RemoteFormatError as error:
+            return _said("400 Bad Request", {"error": str(error)})
+        return _said("201 Created", {"ok": True})
+
+
+class _Post(NamedTuple):
+    """What is posted at one path: what a signature has to be for, and what takes the body.
+
+    `take` is also told who signed it. It raises RemoteFormatError.
+    """
+
+    purpose: Purpose
+    longest: int  # bytes
+    take: Callable[[bytes, bytes | None], None]
 
 
 class _Rendered(NamedTuple):
@@ -229,10 +309,6 @@ class _Metric(NamedTuple):
     seen: float  # monotonic
 
 
-def _topology(records: Records) -> Resource:
-    return Resource(encode_topology(records), JSON, KEEP)
-
-
 def _listed(metrics: list[dict[str, Any]]) -> Resource:
     return Resource(json.dumps(metrics).encode(), JSON)
 
@@ -242,9 +318,10 @@ def _description() -> Resource:
     return Resource(json.dumps(DESCRIPTION).encode(), JSON, 3600)
 
 
-def _said(status: str, body: dict[str, Any]) -> Answer:
+def _said(status: str, body: dict[str, Any], more: Headers | None = None) -> Answer:
     data = json.dumps(body).encode()
-    return Answer(status, [("Content-Type", JSON), ("Content-Length", str(len(data)))], data)
+    headers = [("Content-Type", JSON), ("Content-Length", str(len(data)))]
+    return Answer(status, headers + (more or []), data)
 
 
 def _body(environ: dict[str, Any], longest: int) -> bytes:

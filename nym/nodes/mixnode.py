@@ -13,17 +13,17 @@ from gevent.event import Event
 from nym import PROTOCOL_VERSION
 from nym.errors import RemoteError, RemoteFormatError
 from nym.identity import Identity
-from nym.net.directory import post
 from nym.net.transport import send_packet
-from nym.net.watch import Outage
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
 from nym.nodes.node import Node, Trace
+from nym.nodes.posting import Channel
 from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
+from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress, decode_address
-from nym.wire.directory import Metric, MixNode, encode_metric
+from nym.wire.directory import METRICS_PATH, MIXNODES_PATH, Metric, MixNode, encode_metric
 
 METRICS_PERIOD = 3.0  # seconds
 # Seconds. Clients ask for far less. A packet that asks for more would take memory for as long as
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Mixnode(Node):
     """A mixnode in one layer."""
 
-    presence_path = "/api/presence/mixnodes"
+    presence_path = MIXNODES_PATH
 
     def __init__(
         self,
@@ -48,22 +48,24 @@ class Mixnode(Node):
         *,
         announced: NodeAddress | None = None,
         trace: Trace | None = None,
+        signer: Signer | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, announced, trace)
+        super().__init__(identity, replays, packets, announced, trace, signer)
         self.layer = layer
         self._delays = Delays()
         self._received = 0
         self._sent: Counter[str] = Counter()
-        self._metrics_outage = Outage(log, "metrics")
+        self._metrics: list[Channel] = []
 
     @property
     def held(self) -> int:
         """How many packets wait for their time, or are being sent."""
         return len(self._delays)
 
-    def start(self, directory: str) -> None:
+    def start(self, *directories: str) -> None:
         """See Node; also starts to report metrics."""
-        super().start(directory)
+        super().start(*directories)
+        self._metrics = self._channels("metrics", METRICS_PATH)
         self._watch.start(f"metrics of {self.address}", self._keep_reporting)
 
     def stop(self) -> None:
@@ -104,8 +106,8 @@ class Mixnode(Node):
         while True:
             gevent.sleep(METRICS_PERIOD)
             metric = Metric(self.identity.address, self._received, dict(self._sent))
-            # Before the post, which gives packets their turn: they belong to the next report.
+            # Packets that come while it is posted belong to the next report.
             self._received = 0
             self._sent.clear()
-            with self._metrics_outage.noted():
-                post(self._directory, "/api/metrics/mixes", encode_metric(metric))
+            for channel in self._metrics:
+                channel.offer(partial(encode_metric, metric))

@@ -1,22 +1,27 @@
-"""What mixnodes and providers have in common: they take packets and post to the directory."""
+"""What mixnodes and providers have in common: they take packets and post to directories."""
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from random import SystemRandom
 
 from gevent.event import Event
 
+from nym.errors import StatusError
 from nym.identity import Identity
-from nym.net.directory import post
-from nym.net.watch import Outage, Watch
+from nym.net.watch import Watch
 from nym.nodes.door import Answer, Door
+from nym.nodes.posting import Channel, Desk, side_by_side
 from nym.nodes.replays import Replays
+from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward, unwrap
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, encode_presence
+from nym.wire.signed import Purpose
 
 PRESENCE_PERIOD = 5.0  # seconds between two posts
+LEAVE_PATIENCE = 3.0  # seconds for telling directories that the node stops
 MOST_REASONS = 100  # different texts that one node logs as warnings
 
 # Called with a node's address, the packet that it took, and what was in the packet once it was
@@ -30,7 +35,7 @@ class Node(ABC):
     """Takes packets at the place `packets`; subclasses say what is done with what is in one.
 
     For port 0, the system chooses a port. `announced` is where others find the node, if that isn't
-    where it listens; its host may be a name.
+    where it listens; its host may be a name. With a `signer`, the node signs what it posts.
     """
 
     presence_path: str
@@ -42,38 +47,42 @@ class Node(ABC):
         packets: NodeAddress,
         announced: NodeAddress | None,
         trace: Trace | None,
+        signer: Signer | None,
     ) -> None:
         self.identity = identity
+        self._signer = signer
         self._replays = replays
         self._announced = announced
         self._trace = trace
         self._door = Door(packets, self._take, self._say)
-        self._directory = ""
+        self._desks: list[Desk] = []
+        self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over
         self._watch = Watch(SystemRandom())
-        self.outage = Outage(log, "presence")
         self._said: set[str] = set()
 
     def listen(self) -> None:
         """Open all ports. Raises ListenError."""
         self._door.listen()
 
-    def start(self, directory: str) -> None:
-        """Post to the directory at this URL, now and from now on; it need not answer."""
-        self._directory = directory
+    def start(self, *directories: str) -> None:
+        """Post to the directories at these URLs, now and from now on; they need not answer."""
+        stamps = Stamps()
+        self._desks = [Desk(directory, self._signer, stamps) for directory in directories]
+        self._presences = self._channels("presence", self.presence_path)
         # Once before this returns: whoever starts a network can then use it at once.
-        with self.outage.noted():
-            self.announce()
+        self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
 
     def leave(self, farewell: float, hurry: Event) -> None:
         """Stop in order: no packet that clients send in good faith is lost.
 
-        For `farewell` seconds after it was last announced, the node still takes packets, because
-        clients don't know yet that it has gone. Then it forwards what it holds, each packet at its
-        time. `hurry` ends that at once.
+        First the directories hear of it. For `farewell` seconds the node still takes packets,
+        because clients don't know yet. Then it forwards what it holds, each packet at its time.
+        `hurry` ends that at once.
         """
         self._watch.stop()
+        self._sign_off()
         if hurry.wait(farewell):
             return
         self._door.close()
@@ -95,9 +104,37 @@ class Node(ABC):
         """Where others find this node."""
         return self._announced or self.address
 
+    @property
+    def trouble(self) -> str | None:
+        """Why directories don't take what this node posts; None if all of them do."""
+        reasons = (channel.outage.reason for channel in self._presences)
+        return "; ".join(filter(None, reasons)) or None
+
     def announce(self) -> None:
-        """Tell the directory that this node is alive. Raises RemoteError."""
-        post(self._directory, self.presence_path, encode_presence(self._presence()))
+        """Tell the directories that this node is alive; whoever doesn't hear it is logged."""
+        side_by_side([partial(channel.try_post, self._body) for channel in self._presences])
+
+    def _sign_off(self) -> None:
+        """Tell the directories that this node stops, so that they list it no longer.
+
+        Only a node that signs can say so; others are listed until their time is over. In any case
+        the node posts nothing from now on. This takes LEAVE_PATIENCE at most, and never fails.
+        """
+        errors = side_by_side([desk.leave for desk in self._desks], LEAVE_PATIENCE)
+        for error in errors:
+            # A directory of 0.4 has nothing at that path.
+            if error and not (isinstance(error, StatusError) and error.status == 404):
+                log.info("a directory lists this node until its time is over: %s", error)
+
+    def _channels(self, purpose: Purpose, path: str) -> list[Channel]:
+        """A channel to each directory, which runs from now on."""
+        channels = [Channel(desk, purpose, path) for desk in self._desks]
+        for channel in channels:
+            self._watch.start(f"{purpose} of {self.address}", channel.run)
+        return channels
+
+    def _body(self) -> bytes:
+        return encode_presence(self._presence())
 
     @abstractmethod
     def _finish(self, hurry: Event) -> None:
@@ -118,8 +155,8 @@ class Node(ABC):
         while True:
             self.changed.wait(PRESENCE_PERIOD)
             self.changed.clear()
-            with self.outage.noted():
-                self.announce()
+            for channel in self._presences:
+                channel.offer(self._body)
 
     def _take(self, packet: bytes, answer: Answer) -> None:
         task, tag = unwrap(packet, self.identity.private_key)

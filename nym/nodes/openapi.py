@@ -20,14 +20,19 @@ def _post(summary: str, kind: str) -> dict[str, Any]:
         "required": True,
         "schema": {"$ref": f"#/definitions/{kind}"},
     }
+    signature = {"name": "Nym-Signature", "in": "header", "type": "string", "required": False}
     return {
         "summary": summary,
         "consumes": ["application/json"],
         "produces": ["application/json"],
-        "parameters": [body],
+        "parameters": [body, signature],
         "responses": {
             "201": {"description": "taken", "schema": {"$ref": "#/definitions/Ok"}},
             "400": {"description": "refused", "schema": {"$ref": "#/definitions/Error"}},
+            "403": {
+                "description": "not on this directory's list of identities",
+                "schema": {"$ref": "#/definitions/Error"},
+            },
         },
     }
 
@@ -78,6 +83,7 @@ DESCRIPTION: dict[str, Any] = {
         "/presence/mixnodes": {"post": _post("A mixnode is alive", "MixNode")},
         "/presence/mixproviders": {"post": _post("A provider is alive", "Provider")},
         "/presence/coconodes": {"post": _post("A coconode is alive", "CocoNode")},
+        "/presence/leaving": {"post": _post("A node that signs has stopped", "Leaving")},
         "/metrics/mixes": {
             "get": _get("What mixnodes did in the last 3 s", _listed("ListedMetric")),
             "post": _post("What a mixnode did since its last post", "Metric"),
@@ -90,6 +96,7 @@ DESCRIPTION: dict[str, Any] = {
         "MixNode": _object(**_MIXNODE),
         "Provider": _object(**_PROVIDER),
         "CocoNode": _object(**_COCONODE),
+        "Leaving": _object(),
         "Metric": _object(**_METRIC),
         "ListedMetric": _object(**_METRIC, timestamp=_TIME),
         "ListedMixNode": _object(**_MIXNODE, lastSeen=_TIME),

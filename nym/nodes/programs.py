@@ -100,7 +100,7 @@ class _NodeProgram(Program):
         return {
             **super().report(),
             "state": "leaving" if self._is_leaving else "running",
-            "reason": self.node.outage.reason,
+            "reason": self.node.trouble,
             "directory": self._directory,
             "packets": str(self.node.address),
             "announced": str(self.node.place),

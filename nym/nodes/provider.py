@@ -20,6 +20,7 @@ from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.node import Node, Trace
 from nym.nodes.replays import Replays
+from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
 from nym.wire.addresses import NodeAddress
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 class Provider(Node):
     """A provider: it listens for packets at one place, and for its clients at another."""
 
-    presence_path = "/api/presence/mixproviders"
+    presence_path = records.PROVIDERS_PATH
 
     def __init__(
         self,
@@ -56,8 +57,9 @@ class Provider(Node):
         announced: NodeAddress | None = None,
         announced_clients: NodeAddress | None = None,
         trace: Trace | None = None,
+        signer: Signer | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, announced, trace)
+        super().__init__(identity, replays, packets, announced, trace, signer)
         self._inboxes = inboxes
         self._announced_clients = announced_clients
         self._clients = Server(

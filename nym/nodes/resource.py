@@ -24,18 +24,25 @@ class Answer(NamedTuple):
 class Resource:
     """A body, and what stands above it; nothing here changes once it is made."""
 
-    def __init__(self, body: bytes, kind: str, keep: int = 0) -> None:
-        """`kind` is the media type; others may keep the answer for `keep` seconds."""
+    def __init__(self, body: bytes, kind: str, keep: int = 0, more: Headers | None = None) -> None:
+        """`kind` is the media type; others may keep the answer for `keep` seconds.
+
+        `more` are headers that belong to this body.
+        """
+        more = more or []
         self._plain = body
         # Made with the body, not with the answer: both are made in a thread.
         self._packed = gzip.compress(body, 6, mtime=0) if len(body) >= SHORTEST_PACKED else None
-        # Weak, because the packed body has the same one.
-        self._tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+        # Weak, because the packed body has the same one. A body that was signed again has another
+        # one: some caches don't take over new headers of an answer that they have.
+        digest = hashlib.sha256(repr(more).encode() + body).hexdigest()
+        self._tag = f'W/"{digest[:32]}"'
         self._headers = [
             ("Content-Type", kind),
             ("Cache-Control", f"public, max-age={keep}" if keep else "no-cache"),
             ("ETag", self._tag),
             ("Vary", "Accept-Encoding"),
+            *more,
         ]
 
     def answer(self, known: str, encodings: str) -> Answer:

@@ -22,6 +22,13 @@ Node = TypeVar("Node")
 _TEXT = re.compile(r"[\w.:+\[\]=/-]{0,300}", re.ASCII)
 _SHOWN = 60  # characters of a text in an error
 
+TOPOLOGY_PATH = "/api/presence/topology"
+MIXNODES_PATH = "/api/presence/mixnodes"
+PROVIDERS_PATH = "/api/presence/mixproviders"
+COCONODES_PATH = "/api/presence/coconodes"
+LEAVING_PATH = "/api/presence/leaving"  # a signed post; published directories answer with 404
+METRICS_PATH = "/api/metrics/mixes"
+
 CLIENT_PORT_2019 = 9000  # where providers of 2019 take clients; their records don't say it
 
 
