@@ -98,12 +98,33 @@ def write_file(path: Path, content: bytes | bytearray, *, replaces: bool = True)
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
         raise
-    # The rename itself is on the disk only when the folder is.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk. A rename is only there then.
+
+    Raises OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def destroy_file(path: Path) -> None:
+    """Write zeros over a file, and remove it. Raises OSError.
+
+    Where the disk writes changes to another place, as those with flash memory do, what was in the
+    file stays there until the disk uses that place again. Nothing that a program does changes that.
+    """
+    with path.open("r+b", buffering=0) as file:
+        length = os.fstat(file.fileno()).st_size
+        while file.tell() < length:
+            file.write(bytes(length - file.tell()))
+        os.fsync(file.fileno())
+    path.unlink()
 
 
 def _is_linked(partial: Path, path: Path) -> bool:

@@ -14,10 +14,10 @@ from nym.identity import generate_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.localnet.network import Network
 from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider as ProviderNode
-from nym.nodes.replays import Replays
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import (
     MixNode,
@@ -81,20 +81,20 @@ class ForeignNetwork:
         self.records = Records()
         ignore = stack.enter_context(serving_http(lambda: b"{}"))
         nodes: list[Node] = [
-            Mixnode(generate_identity(), Replays(None), NodeAddress(host, 0), layer)
+            Mixnode(Keyring(None), NodeAddress(host, 0), layer)
             for layer, host in enumerate(hosts, 1)
         ]
         self.inboxes = MemoryInboxes()
         clients = NodeAddress(hosts[0], provider_port)
         self.provider = ProviderNode(
-            generate_identity(), Replays(None), NodeAddress(hosts[0], 0), clients, self.inboxes
+            Keyring(None), load_token_key(None), NodeAddress(hosts[0], 0), clients, self.inboxes
         )
         for node in [*nodes, self.provider]:
             node.listen()
             node.start(ignore)
             stack.callback(node.stop)
         self.mixnodes = tuple(
-            MixNode(str(node.address), node.identity.public_key, layer, "0.4.0")
+            MixNode(str(node.address), node.keys.current.public_key, layer, "0.4.0")
             for layer, node in enumerate(nodes, 1)
         )
         self.records = Records(
@@ -103,7 +103,7 @@ class ForeignNetwork:
                 Provider(
                     str(self.provider.address),
                     str(self.provider.client_address),
-                    self.provider.identity.public_key,
+                    self.provider.keys.current.public_key,
                     (),
                     "0.4.1",
                 ),
@@ -221,8 +221,8 @@ def test_a_provider_restarts_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
         wait_until(lambda: len(network.inboxes.clients()) == 2)
         converse(alice, bob, [b"before"])
-        new = generate_identity()
-        network.provider.identity = new
+        network.provider.keys, network.provider._tokens = Keyring(None), load_token_key(None)
+        new = network.provider.keys.current
         network.provider._inboxes._messages.clear()
         network.records = network.records._replace(
             providers=(network.records.providers[0]._replace(public_key=new.public_key),)

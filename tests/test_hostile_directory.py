@@ -162,7 +162,7 @@ def test_one_machine_is_one_node_whatever_is_posted_of_it(stack: ExitStack) -> N
     net.mixnodes = [
         *(mixnode(host, layer, key) for layer in (1, 2, 3)),  # one key in all layers
         *(mixnode(host, 1) for _ in range(50)),  # many keys at one place
-        *[mixnode(f"127.0.0.1:{free_port()}", 2, honest.identity.public_key)] * 20,
+        *[mixnode(f"127.0.0.1:{free_port()}", 2, honest.keys.current.public_key)] * 20,
         mixnode(honest.address, 1),
     ]
     wait_until(lambda: sum(reasons(alice).values()) >= len(net.mixnodes))

@@ -65,7 +65,7 @@ def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
     network = stack.enter_context(running(Network(width=2, trace=seen)))
     honest = network.mixnodes[0]
     closed = MixNode(
-        f"127.0.0.1:{free_port()}", honest.identity.public_key, honest.layer, PROTOCOL_VERSION
+        f"127.0.0.1:{free_port()}", honest.keys.current.public_key, honest.layer, PROTOCOL_VERSION
     )
 
     posted: list[MixNode] = []
@@ -105,11 +105,11 @@ def served_by(alice: Application, network: Network) -> Provider:
     """Alice's provider, once she is registered there and the loss is known from her loops."""
     wait_until(lambda: status(alice)["loss"] is not None)
     key = alice.client._session._known().node.public_key
-    return next(node for node in network.providers if node.identity.public_key == key)
+    return next(node for node in network.providers if node.keys.current.public_key == key)
 
 
 def is_left(alice: Application, provider: Provider) -> bool:
-    return bool(status(alice)["provider"] != provider.identity.address)
+    return bool(status(alice)["provider"] != provider.keys.current.address)
 
 
 @pytest.mark.usefixtures("quick")
@@ -223,7 +223,10 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
     provider = network.providers[0]
     alice = stack.enter_context(
         Application(
-            network.url, traffic=TRAFFIC, provider_patience=0.5, provider=provider.identity.address
+            network.url,
+            traffic=TRAFFIC,
+            provider_patience=0.5,
+            provider=provider.keys.current.address,
         )
     )
     assert served_by(alice, network) is provider
@@ -310,10 +313,10 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
 
 def flood(network: Network, address: bytes) -> None:
     """Send packets without a sender through the network to a client, forty per second, for ever."""
-    layers = [[Mix(node.address, node.identity.public_key)] for node in network.mixnodes]
+    layers = [[Mix(node.address, node.keys.current.public_key)] for node in network.mixnodes]
     provider = network.providers[0]
     node = ProviderNode(
-        provider.address, provider.client_address, provider.identity.public_key, frozenset()
+        provider.address, provider.client_address, provider.keys.current.public_key, frozenset()
     )
     while True:
         _, hops = random_route(layers, node, 0.0, Random(1))

@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from nym.errors import DescriptorsError, ListenError, StoreError
-from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
 from nym.nodes import directory as directory_module
@@ -23,9 +22,9 @@ from nym.nodes import mixnode as mixnode_module
 from nym.nodes import node as node_module
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
-from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
@@ -175,7 +174,7 @@ def test_all_nodes_are_in_the_topology_at_once(network: Network) -> None:
 
 def packet_to_provider(network: Network, message: bytes, recipient: bytes = CLIENT) -> bytes:
     provider = network.providers[0]
-    hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
+    hop = Hop(encode_address(provider.address), provider.keys.current.public_key, 0)
     return create_packet(message, [hop], recipient)
 
 
@@ -238,7 +237,7 @@ def test_malformed_packets_end_their_connection_alone(
 
 def packet_through(network: Network, delay: float, message: bytes = b"hello") -> bytes:
     hops = [
-        Hop(encode_address(node.address), node.identity.public_key, int(delay * NANOSECONDS))
+        Hop(encode_address(node.address), node.keys.current.public_key, int(delay * NANOSECONDS))
         for node in (network.mixnodes[0], network.providers[0])
     ]
     return create_packet(message, hops, CLIENT)
@@ -283,7 +282,7 @@ def test_a_packet_that_no_client_makes_is_dropped(
     by_name: dict[str, Node] = {"mixnode": network.mixnodes[0], "provider": network.providers[0]}
     nodes = [by_name[name] for name in route]
     hops = [
-        Hop(encode_address(node.address), node.identity.public_key, int(delay * NANOSECONDS))
+        Hop(encode_address(node.address), node.keys.current.public_key, int(delay * NANOSECONDS))
         for node in nodes
     ]
     with socket.create_connection(nodes[0].address, timeout=PATIENCE) as connection:
@@ -301,7 +300,7 @@ def test_a_mixnode_reports_what_it_did(network: Network, monkeypatch: pytest.Mon
     def reported() -> bool:
         metrics = requests.get(f"{network.url}/api/metrics/mixes", timeout=PATIENCE).json()
         return any(
-            metric["pubKey"] == network.mixnodes[0].identity.address
+            metric["pubKey"] == network.mixnodes[0].keys.current.address
             and metric["received"] == 1
             and metric["sent"] == {str(network.providers[0].address): 1}
             for metric in metrics
@@ -338,11 +337,11 @@ def test_a_published_client_finds_all_paths_alive() -> None:
         expected = set()
         for number, path in enumerate(itertools.product(*layers)):
             hops = [
-                Hop(encode_address(node.address), node.identity.public_key, 0)
+                Hop(encode_address(node.address), node.keys.current.public_key, 0)
                 for node in (*path, provider)
             ]
             for iteration in range(2):
-                keys = b"".join(node.identity.public_key for node in path)
+                keys = b"".join(node.keys.current.public_key for node in path)
                 message = bytes([number]) * 16 + bytes([iteration]) + keys
                 expected.add(message)
                 send_packet(path[0].address, create_packet(message, hops, CLIENT))
@@ -366,7 +365,7 @@ def test_a_folder_keeps_keys_clients_and_messages(tmp_path: Path) -> None:
         network.start()
         try:
             nodes = [*network.mixnodes, *network.providers]
-            keys.append([node.identity for node in nodes])
+            keys.append([node.keys.current for node in nodes])
             at = network.providers[0].client_address
             if run == 0:
                 token = exchange(at, Register(CLIENT).encode(), LONGEST)
@@ -402,7 +401,7 @@ def test_a_trace_sees_every_hop() -> None:
     try:
         exchange(network.providers[0].client_address, Register(CLIENT).encode(), LONGEST)
         nodes = [*network.mixnodes, *network.providers]
-        hops = [Hop(encode_address(n.address), n.identity.public_key, 0) for n in nodes]
+        hops = [Hop(encode_address(n.address), n.keys.current.public_key, 0) for n in nodes]
         packet = create_packet(b"hello", hops, CLIENT)
         send_packet(nodes[0].address, packet)
         wait_until(lambda: len(seen) == 3)
@@ -421,7 +420,7 @@ def directory() -> Iterator[str]:
 
 def put_packet(provider: Provider, message: bytes) -> bytes:
     """Send a packet with this message to the provider, and return the answer."""
-    hop = Hop(encode_address(provider.address), provider.identity.public_key, 0)
+    hop = Hop(encode_address(provider.address), provider.keys.current.public_key, 0)
     with socket.create_connection(provider.address, timeout=PATIENCE) as connection:
         connection.sendall(create_packet(message, [hop], CLIENT))
         return connection.recv(100)
@@ -432,7 +431,7 @@ def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
 ) -> None:
     folder = disk.folder / "inboxes"
     provider = Provider(
-        generate_identity(), Replays(None), ANYWHERE, ANYWHERE, FolderInboxes(folder)
+        Keyring(None), load_token_key(None), ANYWHERE, ANYWHERE, FolderInboxes(folder)
     )
     provider.listen()
     provider.start(directory)

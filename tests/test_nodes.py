@@ -13,8 +13,8 @@ from gevent.event import Event
 
 from nym.identity import generate_identity
 from nym.net.directory import fetch_topology
+from nym.nodes.keys import Keyring
 from nym.nodes.mixnode import Mixnode
-from nym.nodes.replays import Replays
 from nym.sphinx import Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.sizes import PACKET_LENGTH
@@ -157,10 +157,10 @@ def test_the_first_sigterm_takes_a_node_out_in_order_and_the_second_ends_it(node
 
 def test_a_node_that_leaves_forwards_what_it_holds_each_packet_at_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as following:
-        node = Mixnode(generate_identity(), Replays(None), NodeAddress("127.0.0.1", 0), 1)
+        node = Mixnode(Keyring(None), NodeAddress("127.0.0.1", 0), 1)
         node.listen()
         places = [node.address, NodeAddress(*following.getsockname())]
-        keys = [node.identity.public_key, generate_identity().public_key]
+        keys = [node.keys.current.public_key, generate_identity().public_key]
         route = [
             Hop(encode_address(place), key, 700_000_000)
             for place, key in zip(places, keys, strict=True)
@@ -179,7 +179,7 @@ def test_a_node_that_leaves_forwards_what_it_holds_each_packet_at_its_time() -> 
 
 
 def test_a_node_that_leaves_takes_packets_until_clients_know() -> None:
-    node = Mixnode(generate_identity(), Replays(None), NodeAddress("127.0.0.1", 0), 1)
+    node = Mixnode(Keyring(None), NodeAddress("127.0.0.1", 0), 1)
     node.listen()
     hurry = Event()
     leaving = gevent.spawn(node.leave, 3600.0, hurry)

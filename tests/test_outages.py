@@ -19,11 +19,11 @@ import gevent
 import pytest
 
 from nym.errors import RemoteFormatError
-from nym.identity import Identity, generate_identity, load_identity
+from nym.identity import load_identity
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
-from nym.nodes.replays import Replays
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from tests.harness import (
@@ -68,7 +68,7 @@ def knows_the_loss(application: Application) -> bool:
 
 
 class Restarted:
-    """Stops the network's only provider; `start` starts it again at the same place."""
+    """Stops the only provider of a network with a folder; `start` starts it again at its place."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -76,17 +76,18 @@ class Restarted:
         self._places = self._provider.address, self._provider.client_address
         self._provider.stop()
 
-    def start(self, identity: Identity | None = None) -> None:
-        """Start the provider again, with its messages, and with this key, if one is given.
+    def start(self, *, has_forgotten: bool = False) -> None:
+        """Start the provider again, with its messages, and with new keys if it `has_forgotten`.
 
-        Providers of 0.4 have a new key after each start.
+        Providers of 0.4 do that.
         """
         # The directory doesn't list another key at a place before the old record has ended.
-        if identity:
+        if has_forgotten:
             url = self._network.url
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
-        before = self._provider
-        again = Provider(identity or before.identity, Replays(None), *self._places, before._inboxes)
+        folder = None if has_forgotten else self._network._place("provider-1")
+        tokens, keys = load_token_key(folder), Keyring(folder)
+        again = Provider(keys, tokens, *self._places, self._provider._inboxes)
         again.listen()
         again.start(self._network.url)
         self._network.providers = [again]
@@ -184,9 +185,10 @@ def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
 
 
 def test_losses_while_the_provider_was_away_are_not_the_networks(
+    tmp_path: Path,
     stack: ExitStack,
 ) -> None:
-    network = stack.enter_context(running(Network()))
+    network = stack.enter_context(running(Network(folder=tmp_path)))
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: knows_the_loss(alice))
     began = time.monotonic()
@@ -216,8 +218,8 @@ def test_after_a_provider_took_a_new_key_a_start_without_the_directory_knows_it(
     with Application(network.url, folder=tmp_path) as alice:
         identity = alice.identity
         wait_until(lambda: status(alice)["state"] == "running")
-        key = generate_identity()
-        Restarted(network).start(key)
+        Restarted(network).start(has_forgotten=True)
+        key = network.providers[0].keys.current
         wait_until(lambda: status(alice)["provider"] == key.address)
         returned = status(alice)["loops_returned"]
         wait_until(lambda: status(alice)["loops_returned"] > returned)
@@ -239,7 +241,7 @@ def test_a_start_with_a_network_that_is_no_more_spends_no_message(
         wait_until(lambda: status(alice)["state"] == "running")
     network._directory.stop()
     for node in network.mixnodes:  # the places are the same, but nothing opens alice's packets
-        node.identity = generate_identity()
+        node.keys = Keyring(None)
     with Application(network.url, folder=tmp_path, identity=identity) as alice:
         alice.send(alice.address, b"hello")
         wait_until(lambda: status(alice)["state"] == "waiting_for_network")

@@ -229,7 +229,7 @@ def test_a_node_that_drops_packets_is_avoided(
     with alice.lines() as lines:
         wait_until(lambda: lines.ask(type="status")["avoided_nodes"])
     (avoided,) = alice.client._sender._health.avoided(time.monotonic())
-    assert avoided == Mix(bad.address, bad.identity.public_key)
+    assert avoided == Mix(bad.address, bad.keys.current.public_key)
     # Packets that are on their way to the bad node still arrive. After those, none may follow.
     seen = Counter[NodeAddress]()
 
@@ -256,7 +256,7 @@ def test_a_first_hop_that_refuses_is_avoided(stack: ExitStack) -> None:
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: alice.client._health.avoided(time.monotonic()))
     assert alice.client._health.avoided(time.monotonic()).keys() == {
-        Mix(address, dead.identity.public_key)
+        Mix(address, dead.keys.current.public_key)
     }
 
 
@@ -289,12 +289,12 @@ def test_a_provider_that_is_gone_is_left_and_asked_again_when_it_returns(
     gone = next(
         p
         for p in network.providers
-        if p.identity.public_key == alice.client._session.provider.public_key  # type: ignore[union-attr]
+        if p.keys.current.public_key == alice.client._session.provider.public_key  # type: ignore[union-attr]
     )
     client_address = gone.client_address
     gone._clients.stop(timeout=0)
     alice.send(alice.address, b"meanwhile")
-    left = f"leaving provider {gone.identity.address}: {client_address} can't be reached"
+    left = f"leaving provider {gone.keys.current.address}: {client_address} can't be reached"
     wait_until(lambda: left in caplog.text and "messages that wait there" in caplog.text)
     gone._inboxes.put(alice.address, b"waited there")
     stack.enter_context(serving(gone._serve_client, "127.0.0.1", client_address.port))

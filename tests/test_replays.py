@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym import sphinx
-from nym.errors import SphinxError
+from nym.errors import SphinxError, StoreError
 from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
@@ -124,20 +124,38 @@ def test_the_files_are_for_the_owner_alone(tmp_path: Path) -> None:
     assert file.stat().st_blocks * 512 >= file.stat().st_size  # it has its room on the disk
 
 
-def test_memory_has_a_limit_and_the_oldest_go_first(
+def test_memory_has_a_limit_and_nothing_is_forgotten_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = replays_module.MOST_LARGE * (replays_module.SIZES[-1] + 4) * 8
-    small = sum(size * 8 for size in replays_module.SIZES[:-1])
-    assert (full >> 20, small >> 20) == (64, 4)  # as docs/protocol/mixnode.md says
+    size = sum((places + 8) * 4 for places in replays_module.SIZES)
+    packets = sum(places * 3 // 4 for places in replays_module.SIZES)
+    assert (size >> 20, packets // 100_000) == (50, 98)  # as docs/protocol/mixnode.md says
 
-    monkeypatch.setattr(replays_module, "SIZES", (1 << 13,))
+    monkeypatch.setattr(replays_module, "SIZES", (1 << 13, 1 << 14))
     replays = Replays(tmp_path)
-    sent = tags(40_000)
-    assert all(map(replays.is_new, sent))
-    assert len(list(tmp_path.iterdir())) == replays_module.MOST_LARGE
-    assert not any(map(replays.is_new, sent[-6000:]))
-    assert replays.is_new(sent[0])
+    full = (3 << 11) + (3 << 12)
+    sent = tags(full)
+    assert all(map(replays.is_new, sent[:-1]))
+    assert not replays.is_full
+    assert replays.is_new(sent[-1])
+    assert replays.is_full
+    # There is some room until the node has a new key.
+    late = tags(1 << 11)
+    assert all(map(replays.is_new, late))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="until this node has a new key"):
+            replays.is_new(os.urandom(16))
+    assert len(list(tmp_path.iterdir())) == 2
+    replays.close()
+    again = Replays(tmp_path)
+    assert again.is_full
+    assert not any(map(again.is_new, sent[:6000]))
+    again.close()
+
+
+def test_a_new_tag_is_hardly_ever_taken_for_an_old_one() -> None:
+    replays = Replays(None)
+    assert all(map(replays.is_new, tags(400_000)))
     replays.close()
 
 
@@ -173,7 +191,7 @@ def test_what_was_noted_outlives_a_kill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"x", bytes((4 + (1 << 13)) * 8), b"nymtags1" + b"\xff" * (1 << 16) + b"\xff" * 24],
+    [b"", b"x", bytes((8 + (1 << 13)) * 4), b"nymtags2" + b"\xff" * (1 << 15) + b"\xff" * 24],
 )
 def test_a_damaged_file_is_deleted_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
@@ -208,7 +226,7 @@ def test_a_full_disk_is_said_and_memory_is_used(
 
 def hops(network: Network) -> list[Hop]:
     nodes: list[Node] = [network.mixnodes[0], *network.providers]
-    return [Hop(encode_address(node.address), node.identity.public_key, 0) for node in nodes]
+    return [Hop(encode_address(node.address), node.keys.current.public_key, 0) for node in nodes]
 
 
 def test_a_packet_that_is_played_again_is_dropped_before_and_after_a_restart(

@@ -25,8 +25,8 @@ from nym.errors import UnreachableError
 from nym.health import Health
 from nym.identity import generate_identity
 from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
-from nym.nodes.replays import Replays
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
@@ -201,7 +201,8 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with serving_http(lambda: b"{}") as directory:
-        provider = Provider(generate_identity(), Replays(None), ANYWHERE, ANYWHERE, MemoryInboxes())
+        tokens = load_token_key(None)
+        provider = Provider(Keyring(None), tokens, ANYWHERE, ANYWHERE, MemoryInboxes())
         provider.listen()
         provider.start(directory)
         yield provider
@@ -229,7 +230,7 @@ def test_a_provider_that_forgot_the_client_is_registered_at_again(
     caplog.set_level(logging.INFO)
     setup = Setup(provider.client_address.port, monkeypatch, journal)
     setup.poller.tick()
-    provider.identity, provider._inboxes = generate_identity(), MemoryInboxes()
+    provider._tokens, provider._inboxes = load_token_key(None), MemoryInboxes()
     setup.poller.tick()
     setup.poller.tick()
     provider._inboxes.put(ADDRESS, b"after")
@@ -468,7 +469,7 @@ def test_former_providers_are_asked_and_registered_at_again(
     provider._inboxes.put(ADDRESS, b"waited there")
     polling.tick_others()
     assert contents(inbox.take()) == [], "a provider is asked that the directory doesn't list"
-    provider.identity = generate_identity()
+    provider._tokens = load_token_key(None)
     session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
     polling.tick_others()
     assert contents(inbox.take()) == [b"waited there"]

@@ -13,15 +13,14 @@ import requests
 from gevent.event import Event
 
 from nym.errors import ConfigError
-from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.nodes import admission
 from nym.nodes import node as node_module
 from nym.nodes.admission import TOLERANCE
 from nym.nodes.allowed import AllowList, parse_allowed
 from nym.nodes.directory import Directory
+from nym.nodes.keys import Keyring
 from nym.nodes.mixnode import Mixnode
-from nym.nodes.replays import Replays
 from nym.signing import Signer, generate_signer
 from nym.wire.directory import (
     LEAVING_PATH,
@@ -292,7 +291,7 @@ def test_the_memory_of_identities_is_bounded(board: Board, monkeypatch: pytest.M
 
 
 def mixnode(stack: ExitStack, *urls: str, signer: Signer | None = None) -> Mixnode:
-    node = Mixnode(generate_identity(), Replays(None), ANYWHERE, 1, signer=signer)
+    node = Mixnode(Keyring(None), ANYWHERE, 1, signer=signer)
     stack.callback(node.stop)
     node.listen()
     node.start(*urls)
@@ -309,10 +308,10 @@ def test_a_node_is_listed_again_after_a_restart_and_a_new_key(
     assert board.listed() == [str(node.address)]
     board.restart()
     wait_until(lambda: board.listed() == [str(node.address)])
-    node.identity = generate_identity()
+    node.keys = Keyring(None)
     node.announce()
     (record,) = board.directory.records().mixnodes
-    assert record.public_key == node.identity.public_key
+    assert record.public_key == node.keys.current.public_key
     node.leave(0.0, Event())
     assert board.listed() == []
     node.announce()
@@ -398,7 +397,7 @@ def test_metrics_of_a_signing_node_count_too(
     def metrics() -> Any:
         return requests.get(board.url + METRICS_PATH, timeout=PATIENCE).json()
 
-    wait_until(lambda: [m["pubKey"] for m in metrics()][:1] == [node.identity.address])
+    wait_until(lambda: [m["pubKey"] for m in metrics()][:1] == [node.keys.current.address])
 
 
 def test_a_local_network_signs_nothing(stack: ExitStack) -> None:

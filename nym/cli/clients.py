@@ -13,13 +13,14 @@ from nym.cli.output import complain, say
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
+from nym.nodes.keys import current_key
 from nym.store.aside import FILE, held
 
 
 class _Listed(NamedTuple):
     """What `list` shows of a program; `address` is None if there is a `problem` with its keys.
 
-    The address of a node is its identity.
+    The address of a node is the key that it announced last.
     """
 
     id: str
@@ -55,7 +56,9 @@ def _look(place: Home) -> _Listed:
 
 
 def _address(place: Home) -> str:
-    return load_identity(place.folder).address
+    if place.role is CLIENT:
+        return load_identity(place.folder).address
+    return current_key(place.folder).address
 
 
 def delete(options: Options) -> int:

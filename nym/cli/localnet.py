@@ -27,10 +27,10 @@ def localnet(options: Options) -> int:
     network, url = _start(options)
     for mixnode in network.mixnodes:
         address = f"{mixnode.address!s:21}"
-        say(f"mixnode    layer {mixnode.layer}   {address} {mixnode.identity.address}")
+        say(f"mixnode    layer {mixnode.layer}   {address} {mixnode.keys.current.address}")
     for provider in network.providers:
         address = f"{provider.address!s:21}"
-        say(f"provider   packets   {address} {provider.identity.address}")
+        say(f"provider   packets   {address} {provider.keys.current.address}")
         say(f"           clients   {provider.client_address}")
     say(f"directory            {url}")
     return signals.run_until_stop(network.stop)

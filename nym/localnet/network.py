@@ -5,15 +5,14 @@ This is the only place that knows all nodes.
 
 from pathlib import Path
 
-from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
 from nym.net.descriptors import raise_limit
 from nym.nodes.directory import Directory
 from nym.nodes.door import MOST_CONNECTIONS
 from nym.nodes.inboxes import FolderInboxes, MemoryInboxes
+from nym.nodes.keys import KEY_LIFETIME, KEY_OVERLAP, Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
 from nym.nodes.provider import Provider
-from nym.nodes.replays import Replays
 from nym.wire.addresses import NodeAddress
 
 
@@ -22,7 +21,7 @@ class Network:
 
     `port` is the directory's; for 0, the system chooses it. With a `folder`, keys and undelivered
     messages outlast the process. Without one, nodes have new keys at each start, as those of 0.4.
-    `trace` is called for each packet at each node.
+    `trace` is called for each packet at each node. Nodes change their keys as nym.nodes.keys says.
     """
 
     def __init__(
@@ -35,6 +34,8 @@ class Network:
         providers: int = 1,
         folder: Path | None = None,
         trace: Trace | None = None,
+        key_lifetime: float = KEY_LIFETIME,
+        key_overlap: float = KEY_OVERLAP,
     ) -> None:
         self.url = ""
         self.mixnodes: list[Mixnode] = []
@@ -44,6 +45,7 @@ class Network:
         self._shape = (layers, width, providers)
         self._folder = folder
         self._trace = trace
+        self._times = (key_lifetime, key_overlap)
 
     def start(self) -> str:
         """Start everything; returns the directory's URL.
@@ -77,31 +79,26 @@ class Network:
         layers, width, providers = self._shape
         anywhere = NodeAddress(self._host, 0)
         self.mixnodes = [
-            Mixnode(*self._kept(f"mixnode-{layer}-{i}"), anywhere, layer, trace=self._trace)
+            Mixnode(self._keys(f"mixnode-{layer}-{i}"), anywhere, layer, trace=self._trace)
             for layer in range(1, layers + 1)
             for i in range(1, width + 1)
         ]
-        self.providers = [
-            Provider(
-                *self._kept(f"provider-{i}"),
-                anywhere,
-                anywhere,
-                self._inboxes(i),
-                trace=self._trace,
-            )
-            for i in range(1, providers + 1)
-        ]
+        self.providers = [self._provider(f"provider-{i}") for i in range(1, providers + 1)]
 
-    def _kept(self, name: str) -> tuple[Identity, Replays]:
-        """What a node has from its last run, or what it begins with."""
-        if self._folder is None:
-            return generate_identity(), Replays(None)
-        folder = self._folder / name
-        if not has_identity(folder):
-            save_identity(generate_identity(), folder)
-        return load_identity(folder), Replays(folder / "replays")
+    def _provider(self, name: str) -> Provider:
+        anywhere = NodeAddress(self._host, 0)
+        # The key of the tokens first: it may be the one that the keys take over.
+        tokens = load_token_key(self._place(name))
+        inboxes = self._inboxes(name)
+        return Provider(self._keys(name), tokens, anywhere, anywhere, inboxes, trace=self._trace)
 
-    def _inboxes(self, number: int) -> FolderInboxes | MemoryInboxes:
-        if self._folder is None:
+    def _keys(self, name: str) -> Keyring:
+        return Keyring(self._place(name), *self._times)
+
+    def _place(self, name: str) -> Path | None:
+        return self._folder and self._folder / name
+
+    def _inboxes(self, name: str) -> FolderInboxes | MemoryInboxes:
+        if (folder := self._place(name)) is None:
             return MemoryInboxes()
-        return FolderInboxes(self._folder / f"provider-{number}" / "inboxes")
+        return FolderInboxes(folder / "inboxes")

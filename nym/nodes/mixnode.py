@@ -10,15 +10,13 @@ from functools import partial
 import gevent
 from gevent.event import Event
 
-from nym import PROTOCOL_VERSION
 from nym.errors import RemoteError, RemoteFormatError
-from nym.identity import Identity
 from nym.net.transport import send_packet
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
+from nym.nodes.keys import Keyring
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Channel
-from nym.nodes.replays import Replays
 from nym.routes import NANOSECONDS
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
@@ -41,8 +39,7 @@ class Mixnode(Node):
 
     def __init__(
         self,
-        identity: Identity,
-        replays: Replays,
+        keys: Keyring,
         packets: NodeAddress,
         layer: int,
         *,
@@ -50,7 +47,7 @@ class Mixnode(Node):
         trace: Trace | None = None,
         signer: Signer | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, announced, trace, signer)
+        super().__init__(keys, packets, announced, trace, signer)
         self.layer = layer
         self._delays = Delays()
         self._received = 0
@@ -74,7 +71,8 @@ class Mixnode(Node):
         self._delays.stop()
 
     def _presence(self) -> MixNode:
-        return MixNode(str(self.place), self.identity.public_key, self.layer, PROTOCOL_VERSION)
+        key = self.keys.current.public_key
+        return MixNode(str(self.place), key, self.layer, self._version)
 
     def _finish(self, hurry: Event) -> None:
         self._delays.wait_empty(hurry, LONGEST_FINISH)
@@ -105,7 +103,7 @@ class Mixnode(Node):
     def _keep_reporting(self) -> None:
         while True:
             gevent.sleep(METRICS_PERIOD)
-            metric = Metric(self.identity.address, self._received, dict(self._sent))
+            metric = Metric(self.keys.current.address, self._received, dict(self._sent))
             # Packets that come while it is posted belong to the next report.
             self._received = 0
             self._sent.clear()

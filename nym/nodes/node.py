@@ -1,6 +1,7 @@
 """What mixnodes and providers have in common: they take packets and post to directories."""
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -8,19 +9,24 @@ from random import SystemRandom
 
 from gevent.event import Event
 
+from nym import PROTOCOL_VERSION
 from nym.errors import StatusError
-from nym.identity import Identity
 from nym.net.watch import Watch
 from nym.nodes.door import Answer, Door
+from nym.nodes.keys import Keyring
 from nym.nodes.posting import Channel, Desk, side_by_side
-from nym.nodes.replays import Replays
 from nym.signing import Signer, Stamps
-from nym.sphinx import Final, Forward, unwrap
+from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Provider, encode_presence
 from nym.wire.signed import Purpose
+from nym.wire.versions import with_identity
 
 PRESENCE_PERIOD = 5.0  # seconds between two posts
+# Seconds after a change of keys in which a directory may refuse the new one, because it lists the
+# old one for ten seconds more; and how often the node posts then.
+SETTLING = 20.0
+SETTLING_PERIOD = 1.0
 LEAVE_PATIENCE = 3.0  # seconds for telling directories that the node stops
 MOST_REASONS = 100  # different texts that one node logs as warnings
 
@@ -35,23 +41,23 @@ class Node(ABC):
     """Takes packets at the place `packets`; subclasses say what is done with what is in one.
 
     For port 0, the system chooses a port. `announced` is where others find the node, if that isn't
-    where it listens; its host may be a name. With a `signer`, the node signs what it posts.
+    where it listens; its host may be a name. With a `signer`, the node signs what it posts, and its
+    version names the signer's key, which stays while `keys` change.
     """
 
     presence_path: str
 
     def __init__(
         self,
-        identity: Identity,
-        replays: Replays,
+        keys: Keyring,
         packets: NodeAddress,
         announced: NodeAddress | None,
         trace: Trace | None,
         signer: Signer | None,
     ) -> None:
-        self.identity = identity
+        self.keys = keys
         self._signer = signer
-        self._replays = replays
+        self._version = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
         self._announced = announced
         self._trace = trace
         self._door = Door(packets, self._take, self._say)
@@ -59,6 +65,7 @@ class Node(ABC):
         self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over
         self._watch = Watch(SystemRandom())
+        self._settled_at = 0.0  # until then, directories may refuse the current key
         self._said: set[str] = set()
 
     def listen(self) -> None:
@@ -73,6 +80,7 @@ class Node(ABC):
         # Once before this returns: whoever starts a network can then use it at once.
         self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
+        self._watch.start(f"keys of {self.address}", lambda: self.keys.run(self._announce_key))
 
     def leave(self, farewell: float, hurry: Event) -> None:
         """Stop in order: no packet that clients send in good faith is lost.
@@ -92,7 +100,7 @@ class Node(ABC):
         """Stop listening and announcing; packets that wait are lost."""
         self._watch.stop()
         self._door.stop()
-        self._replays.close()
+        self.keys.close()
 
     @property
     def address(self) -> NodeAddress:
@@ -153,15 +161,22 @@ class Node(ABC):
 
     def _keep_announcing(self) -> None:
         while True:
-            self.changed.wait(PRESENCE_PERIOD)
+            is_settled = time.monotonic() >= self._settled_at
+            self.changed.wait(PRESENCE_PERIOD if is_settled else SETTLING_PERIOD)
             self.changed.clear()
             for channel in self._presences:
                 channel.offer(self._body)
 
+    def _announce_key(self) -> None:
+        log.info("%s has a new key: %s", self.address, self.keys.current.address)
+        self._settled_at = time.monotonic() + SETTLING
+        for channel in self._presences:
+            channel.lenient_until = self._settled_at
+        self.changed.set()
+
     def _take(self, packet: bytes, answer: Answer) -> None:
-        task, tag = unwrap(packet, self.identity.private_key)
-        # After the packet's MAC was checked: only packets that could be forwarded fill the memory.
-        if not self._replays.is_new(tag):
+        task = self.keys.unwrap(packet)
+        if task is None:
             log.debug("%s dropped a packet that it has had before", self.address)
             answer.refuse()
             return

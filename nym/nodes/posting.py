@@ -4,6 +4,7 @@ A directory that is away or slow holds up no post to another one.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 import gevent
@@ -80,6 +81,7 @@ class Channel:
         self._due = Event()
         self._make: Callable[[], bytes] = bytes
         self.outage = Outage(log, f"{purpose} at {visible_url(desk.directory)}")
+        self.lenient_until = 0.0  # monotonic; until then, refusals are nothing to complain about
 
     def offer(self, make: Callable[[], bytes]) -> None:
         """Post what `make` returns as soon as possible, in the place of what still waits."""
@@ -95,8 +97,17 @@ class Channel:
 
     def try_post(self, make: Callable[[], bytes]) -> None:
         """Post now. Failures are logged when they begin and end."""
-        with self.outage.noted():
+        try:
             self._desk.post(self._purpose, self._path, make)
+        except StatusError as error:
+            if time.monotonic() >= self.lenient_until:
+                self.outage.begins(error)
+            else:
+                log.debug("a directory doesn't take the node's new key yet: %s", error)
+        except RemoteError as error:
+            self.outage.begins(error)
+        else:
+            self.outage.ends()
 
 
 def side_by_side(

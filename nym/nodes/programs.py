@@ -14,15 +14,14 @@ from nym import __version__
 from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
 from nym.errors import ConfigError
 from nym.files import os_errors_as
-from nym.identity import Identity, generate_identity, has_identity, load_identity, save_identity
 from nym.net.localhost import numeric
 from nym.nodes.control import NodeControl
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
-from nym.nodes.replays import Replays
 from nym.sockets import NODE_SOCKET
 from nym.wire.addresses import NodeAddress
 
@@ -104,7 +103,7 @@ class _NodeProgram(Program):
             "directory": self._directory,
             "packets": str(self.node.address),
             "announced": str(self.node.place),
-            "key": self.node.identity.address,
+            "key": self.node.keys.current.address,
         }
 
     def start(self) -> None:
@@ -135,8 +134,7 @@ class MixnodeProgram(_NodeProgram):
         settings = config.mixnode
         super().__init__(folder, settings.directory, settings.farewell)
         self.node: Mixnode = Mixnode(
-            _identity(folder),
-            _replays(folder),
+            _keys(folder),
             _numeric(settings.packets),
             settings.layer,
             announced=settings.announced,
@@ -166,9 +164,10 @@ class ProviderProgram(_NodeProgram):
         super().__init__(folder, settings.directory, settings.farewell)
         with os_errors_as(ConfigError, f"{folder} can't be used"):
             inboxes = FolderInboxes(folder / "inboxes")
+        tokens = load_token_key(folder)  # before the keys, which take over the one it may be
         self.node: Provider = Provider(
-            _identity(folder),
-            _replays(folder),
+            _keys(folder),
+            tokens,
             _numeric(settings.packets),
             _numeric(settings.for_clients),
             inboxes,
@@ -241,15 +240,9 @@ class DirectoryProgram(Program):
         self._url = self._directory.start()
 
 
-def _identity(folder: Path) -> Identity:
-    if not has_identity(folder):
-        save_identity(generate_identity(), folder)
-    return load_identity(folder)
-
-
-def _replays(folder: Path) -> Replays:
+def _keys(folder: Path) -> Keyring:
     with os_errors_as(ConfigError, f"{folder} can't be used"):
-        return Replays(folder / "replays")
+        return Keyring(folder)
 
 
 def _numeric(place: NodeAddress) -> NodeAddress:

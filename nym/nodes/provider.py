@@ -11,15 +11,14 @@ from typing import Any
 from gevent.event import Event
 from gevent.pool import Pool
 
-from nym import PROTOCOL_VERSION
+from nym._secrets import Secret
 from nym.errors import RemoteError, RemoteFormatError, StoreError
-from nym.identity import Identity
 from nym.net.listening import Server, listen, listening_address
 from nym.net.transport import read_to_end
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
+from nym.nodes.keys import Keyring
 from nym.nodes.node import Node, Trace
-from nym.nodes.replays import Replays
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
@@ -42,14 +41,17 @@ log = logging.getLogger(__name__)
 
 
 class Provider(Node):
-    """A provider: it listens for packets at one place, and for its clients at another."""
+    """A provider: it listens for packets at one place, and for its clients at another.
+
+    It makes clients' tokens with the key `tokens`.
+    """
 
     presence_path = records.PROVIDERS_PATH
 
     def __init__(
         self,
-        identity: Identity,
-        replays: Replays,
+        keys: Keyring,
+        tokens: Secret,
         packets: NodeAddress,
         clients: NodeAddress,
         inboxes: Inboxes[Any],
@@ -59,7 +61,8 @@ class Provider(Node):
         trace: Trace | None = None,
         signer: Signer | None = None,
     ) -> None:
-        super().__init__(identity, replays, packets, announced, trace, signer)
+        super().__init__(keys, packets, announced, trace, signer)
+        self._tokens = tokens
         self._inboxes = inboxes
         self._announced_clients = announced_clients
         self._clients = Server(
@@ -90,9 +93,9 @@ class Provider(Node):
         return records.Provider(
             str(self.place),
             str(self.client_place),
-            self.identity.public_key,
+            self.keys.current.public_key,
             tuple(self._inboxes.clients()),
-            PROTOCOL_VERSION,
+            self._version,
         )
 
     def _finish(self, hurry: Event) -> None:
@@ -139,9 +142,9 @@ class Provider(Node):
         return REFUSED
 
     def _token(self, address: bytes) -> bytes:
-        # Made from the key, so nothing has to be stored: as long as the provider keeps its key, a
+        # Made from a key, so nothing has to be stored: as long as the provider keeps that key, a
         # token stays valid, and registering again gives the same one.
-        return hmac.digest(self.identity.private_key, address, "sha256")
+        return hmac.digest(self._tokens, address, "sha256")
 
     def _check(self, address: bytes, token: bytes) -> None:
         """Raises RemoteFormatError for another client's token, or an invented one."""

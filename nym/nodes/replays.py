@@ -3,11 +3,14 @@
 Whoever recorded a packet could send it again, look at what leaves the node each time, and so follow
 it. A node therefore remembers the tag of each packet that it could unwrap.
 
-Tags are in tables of 64-bit numbers, with linear probing. A new table, of eight times the size, is
-begun when the newest is three quarters full. In a folder, each table is a file that is mapped into
-memory: what is noted there outlives the process, whatever ends it, without a system call for each
-packet. Only a machine that loses its power may forget the last seconds. Tables stop growing at the
-last of SIZES; then the oldest are dropped, so that memory has a limit.
+A tag lives as long as the key that opened its packet (nym.nodes.keys). Nothing is forgotten before:
+a key whose tables are full is replaced by a new one.
+
+Tags are in tables of 32-bit numbers, with linear probing: the place and the number are parts of one
+hash. A new, larger table is begun when the newest is three quarters full. In a folder, each table
+is a file that is mapped into memory: what is noted there outlives the process, whatever ends it,
+without a system call for each packet. Only a machine that loses its power may forget the last
+seconds.
 """
 
 import hashlib
@@ -17,13 +20,15 @@ import os
 import re
 from pathlib import Path
 
+from nym.errors import StoreError
 from nym.files import FILE_MODE, make_folder
 
-MAGIC = b"nymtags1"
-SIZES = (1 << 13, 1 << 16, 1 << 19, 1 << 22)  # places in a table, those that stay empty included
-MOST_LARGE = 2  # tables of the largest size, 32 MiB each; the smaller ones take 5 MiB together
-_NUMBER = 8  # bytes
-_HEAD = 4  # numbers at a table's start: the magic, the salt in two, how many tags there are
+MAGIC = b"nymtags2"
+# Places in each table of a key, those that stay empty included. Together they take 50 MiB, and are
+# full after 9.9 million packets.
+SIZES = (1 << 13, 1 << 16, 1 << 19, 1 << 22, 1 << 23)
+_NUMBER = 4  # bytes
+_HEAD = 8  # numbers at a table's start: the magic, the salt, an empty one, how many tags there are
 _SALT = slice(8, 24)
 _SAMPLE = 1000  # places that are looked at in a file
 
@@ -31,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Replays:
-    """Remembers tags, in a folder if there is one, otherwise in memory."""
+    """Remembers the tags of one key, in a folder if there is one, otherwise in memory.
+
+    `is_full`: it is time for another key. There is some room left for packets until then.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         """Raises OSError where the folder can't be used."""
@@ -43,22 +51,31 @@ class Replays:
             make_folder(folder)
             tables = [_read(path) for path in sorted(folder.glob("*.tags"), key=_number)]
             self._tables = [table for table in tables if table is not None]
+        self.is_full = False
         if self._tables:
             self._salt = self._tables[0].salt
         else:
-            self._grow()
+            self._tables.append(self._made(1, SIZES[0]))
+        self._look()
 
     def is_new(self, tag: bytes) -> bool:
-        """Note a tag, 16 bytes; returns whether it is new."""
-        digest = hashlib.blake2b(tag, digest_size=_NUMBER, key=self._salt).digest()
-        # Two different tags are the same in 64 bits less than once in 10^12 packets, even when all
-        # tables are full. 0 is an empty place.
-        short = int.from_bytes(digest, "little") or 1
+        """Note a tag, 16 bytes; returns whether it is new. Raises StoreError if there is no room.
+
+        A tag that is new is taken for one that is known less than once in 10^7 times: even when all
+        tables are full, a search passes 40 numbers, each of which is the same by chance once in
+        2^32 times.
+        """
+        digest = hashlib.blake2b(tag, digest_size=8, key=self._salt).digest()
+        short = int.from_bytes(digest, "little")
         *others, newest = self._tables
-        if any(table.has(short) for table in others) or not newest.add(short):
+        if any(table.has(short) for table in others):
+            return False
+        if self.is_full and newest.is_over() and not newest.has(short):
+            raise StoreError("no more packets can be remembered until this node has a new key")
+        if not newest.add(short):
             return False
         if newest.is_full():
-            self._grow()
+            self._look()
         return True
 
     def close(self) -> None:
@@ -67,13 +84,15 @@ class Replays:
             table.close()
         self._tables.clear()
 
-    def _grow(self) -> None:
-        newest = self._tables[-1] if self._tables else None
-        before, number = (newest.places, newest.number + 1) if newest else (0, 1)
-        places = next((size for size in SIZES if size > before), SIZES[-1])
-        self._tables.append(self._made(number, places))
-        while [table.places for table in self._tables].count(SIZES[-1]) > MOST_LARGE:
-            self._tables.pop(0).delete()
+    def _look(self) -> None:
+        """Begin another table if the newest is full, or say that there are no more."""
+        newest = self._tables[-1]
+        if newest.is_full():
+            larger = next((size for size in SIZES if size > newest.places), None)
+            if larger is None:
+                self.is_full = True
+            else:
+                self._tables.append(self._made(newest.number + 1, larger))
 
     def _made(self, number: int, places: int) -> "_Table":
         if self._folder is None:
@@ -85,7 +104,7 @@ class Replays:
             # Better than to forward packets twice at once, or none at all.
             log.warning(
                 "%s can't be made: %s; a packet that is recorded from now on can be played again "
-                "after the next start of this node",
+                "after the next start of this node, as long as it has this key",
                 path,
                 error.strerror,
             )
@@ -93,13 +112,12 @@ class Replays:
 
 
 class _Table:
-    """A table of tags, in mapped memory; `path` is its file, if it has one."""
+    """A table of tags, in mapped memory."""
 
-    def __init__(self, number: int, memory: mmap.mmap, path: Path | None) -> None:
+    def __init__(self, number: int, memory: mmap.mmap) -> None:
         self.number = number
         self._memory = memory
-        self._path = path
-        self._numbers = memoryview(memory).cast("B").cast("Q")
+        self._numbers = memoryview(memory).cast("B").cast("I")
         self.places = len(self._numbers) - _HEAD
         self.salt = bytes(memory[_SALT])
 
@@ -107,17 +125,21 @@ class _Table:
         return self._numbers[self._place(short)] != 0
 
     def add(self, short: int) -> bool:
-        """Note a number; returns whether it is new."""
+        """Note a hash of 64 bits; returns whether it is new."""
         place = self._place(short)
         if self._numbers[place]:
             return False
-        self._numbers[place] = short
+        self._numbers[place] = short >> 32 or 1
         self._numbers[_HEAD - 1] += 1
         return True
 
     def is_full(self) -> bool:
         # Probing takes longer and longer behind this.
         return self._numbers[_HEAD - 1] * 4 >= self.places * 3
+
+    def is_over(self) -> bool:
+        """Whether nothing more may be added: the room that is left is for a late change of keys."""
+        return self._numbers[_HEAD - 1] * 8 >= self.places * 7
 
     def is_crowded(self) -> bool:
         """Whether it has so many numbers as only a damaged file has.
@@ -131,25 +153,25 @@ class _Table:
         self._numbers.release()
         self._memory.close()
 
-    def delete(self) -> None:
-        """Forget these tags for good."""
-        self.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
     def _place(self, short: int) -> int:
-        """Where this number is, or the empty place where it belongs."""
+        """Where this hash is, or the empty place where it belongs."""
         numbers, last = self._numbers, self.places - 1
-        place = short & last
-        while numbers[_HEAD + place] not in (0, short):
+        # The lower half says where to begin, the upper half is kept. 0 is an empty place.
+        place, number = short & last, short >> 32 or 1
+        while numbers[_HEAD + place] not in (0, number):
             place = (place + 1) & last
         return _HEAD + place
+
+
+def make_first(folder: Path) -> None:
+    """Make the first table of a new key, so that `Replays` finds it. Raises OSError."""
+    _in_file(folder / "1.tags", 1, SIZES[0], os.urandom(16)).close()
 
 
 def _in_memory(number: int, places: int, salt: bytes) -> _Table:
     memory = mmap.mmap(-1, (_HEAD + places) * _NUMBER)
     memory[: _SALT.stop] = MAGIC + salt
-    return _Table(number, memory, None)
+    return _Table(number, memory)
 
 
 def _in_file(path: Path, number: int, places: int, salt: bytes) -> _Table:
@@ -168,7 +190,7 @@ def _in_file(path: Path, number: int, places: int, salt: bytes) -> _Table:
     # The magic comes last: a file without it was never used.
     memory[_SALT] = salt
     memory[: len(MAGIC)] = MAGIC
-    return _Table(number, memory, path)
+    return _Table(number, memory)
 
 
 def _read(path: Path) -> _Table | None:
@@ -179,7 +201,7 @@ def _read(path: Path) -> _Table | None:
         # No other size: whatever the file says, memory has a limit.
         if size % _NUMBER == 0 and places in SIZES:
             memory = mmap.mmap(file.fileno(), size)
-            table = _Table(_number(path), memory, path)
+            table = _Table(_number(path), memory)
             if memory[: len(MAGIC)] == MAGIC and not table.is_crowded():
                 return table
             table.close()

@@ -19,15 +19,22 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from nym.store.state import State
+from typing import NamedTuple, Protocol
 
 LONGEST_PAUSE = 86_400.0  # seconds that may be counted for a restart of the machine, at most
 # Seconds between notes. After a crash, the wall clock has to tell the time since the last one.
 NOTE_EVERY = 600.0
-_STATE = "clock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Notes(Protocol):
+    """Where readings are stored: nym.store.state.State, or something like it."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return what was set last, also by an earlier process."""
+
+    def set(self, name: str, value: bytes) -> None:
+        """Keep a value."""
 
 
 class Kept(NamedTuple):
@@ -53,16 +60,23 @@ def since_boot() -> float:
 
 
 class LastingClock:
-    """A clock in seconds, since 1970 if the wall clock was right and no pause was long."""
+    """A clock in seconds, since 1970 if the wall clock was right and no pause was long.
+
+    Its readings are stored under `name`, every `note_every` seconds.
+    """
 
     def __init__(
         self,
-        state: State,
+        notes: Notes,
         boot: Callable[[], str | None] = boot_id,
         since_boot: Callable[[], float] = since_boot,
         wall: Callable[[], float] = time.time,
+        name: str = "clock",
+        note_every: float = NOTE_EVERY,
     ) -> None:
-        self._state = state
+        self._notes = notes
+        self._name = name
+        self._note_every = note_every
         self._boot = boot()
         self._since_boot = since_boot
         self._wall = wall
@@ -71,12 +85,16 @@ class LastingClock:
 
     def now(self) -> float:
         """Return the reading. From time to time, it is stored for the next start."""
-        if self._since_boot() - self._noted_at >= NOTE_EVERY:
+        if self._since_boot() - self._noted_at >= self._note_every:
             self._note()
+        return self.reading()
+
+    def reading(self) -> float:
+        """Return the reading, without storing it."""
         return self._offset + self._since_boot()
 
     def _start(self) -> float:
-        noted = self._state.get(_STATE)
+        noted = self._notes.get(self._name)
         if noted is None:
             return self._wall()
         kept = Kept(*json.loads(noted))
@@ -88,4 +106,4 @@ class LastingClock:
         self._noted_at = self._since_boot()
         reading = self._offset + self._noted_at
         kept = Kept(reading, self._boot, self._noted_at, self._wall())
-        self._state.set(_STATE, json.dumps(kept).encode())
+        self._notes.set(self._name, json.dumps(kept).encode())
