@@ -1,5 +1,6 @@
 """For how long a node that was found to be bad is left out of routes."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from nym.topology import Mix
@@ -30,6 +31,10 @@ class Avoidance:
             seconds = min(self._longest, last.seconds * 2) if last else self._first
             self._terms[node] = _Term(now + seconds, seconds)
         return self._terms[node].end
+
+    def rename(self, new: Mapping[Mix, Mix]) -> None:
+        """Go on with nodes that are others now, given each one's new form by its old one."""
+        self._terms = {new.get(node, node): term for node, term in self._terms.items()}
 
     def forget(self, node: Mix) -> None:
         """Use `node` again, and forget its history."""

@@ -3,7 +3,9 @@
 The evidence comes from what the client sends anyway. A loop (cover to itself) comes back or is
 lost, and a first hop takes a packet or refuses it. Nothing is sent in order to test a node. A
 mixnode is identified by its key and its address together, so a record with the same key at another
-address does the node no harm.
+address does the node no harm. When it takes another key at its address, everything that is known
+about it goes on under that key: otherwise a node could drop packets for ever, with a new key for
+each evening.
 
 **Loops.** Sixty loops that left one after another are an epoch. It is judged when each of them is
 back or overdue. For every mixnode, the epoch's loops through it are compared with the others. These
@@ -55,7 +57,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import inf
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nym.avoidance import Avoidance
 from nym.evidence import THRESHOLD, is_proven, layer_of, log_likelihood_ratio, widths_of
@@ -137,6 +139,7 @@ class Health:
         this is a different network.
         """
         mixnodes = frozenset(node for layer in topology.layers for node in layer)
+        self._take_over_keys(mixnodes)
         is_explained = was_unknown or mixnodes.isdisjoint(self._mixnodes)
         gone = self._mixnodes - mixnodes if is_explained else frozenset()
         place = provider and (provider.public_key, provider.address)
@@ -144,6 +147,20 @@ class Health:
         if gone or is_provider_new:
             self.loops.moved(gone, is_provider_new=is_provider_new)
         self._mixnodes, self._place = mixnodes, place
+
+    def _take_over_keys(self, mixnodes: frozenset[Mix]) -> None:
+        """Go on with what is known about nodes that have other keys now."""
+        old = {node.address: node for node in self._mixnodes - mixnodes}
+        new = {old[node.address]: node for node in mixnodes - self._mixnodes if node.address in old}
+        if not new:
+            return
+        for loop in chain(self._judged, *self._epochs):
+            loop.route = tuple(new.get(node, node) for node in loop.route)
+        for known in (self._scores, self._convicted, self._refused_at):
+            _rename(known, new)
+        for avoidance in (self._lossy, self._refusing):
+            avoidance.rename(new)
+        self._mixnodes = frozenset(new.get(node, node) for node in self._mixnodes)
 
     def refused(self, node: Mix, now: float) -> None:
         """Note that `node`, as first hop, refused a packet."""
@@ -291,6 +308,12 @@ class Health:
             self._lossy.forget(node)
             self._scores.pop(node, None)
             del self._convicted[node]
+
+
+def _rename(known: dict[Mix, Any], new: dict[Mix, Mix]) -> None:
+    for before, after in new.items():
+        if before in known:
+            known[after] = known.pop(before)
 
 
 def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int) -> list[Mix]:

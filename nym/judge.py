@@ -33,6 +33,7 @@ from nym.topology import Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
 from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
+from nym.wire.versions import identity_in
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
 PROVIDERS = 0  # providers count as a layer, with this number
@@ -85,6 +86,10 @@ class Standing(NamedTuple):
         places = {self.address, self.client_address or self.address}
         return {self.public_key, *places}
 
+    def place(self) -> "Standing":
+        """The same without its key, which nodes change at their places."""
+        return self._replace(public_key=b"")
+
 
 class Judgement(NamedTuple):
     """The nodes to use, with their records, and how many records are left out for each reason.
@@ -110,9 +115,15 @@ class Judgement(NamedTuple):
             if isinstance(record, MixNode):
                 mixnodes[node.layer - 1].append(Mix(node.address, node.public_key))
             else:
-                clients = frozenset(record.clients)
-                place = node.client_address or node.address
-                providers.append(ProviderNode(node.address, place, node.public_key, clients))
+                providers.append(
+                    ProviderNode(
+                        node.address,
+                        node.client_address or node.address,
+                        node.public_key,
+                        frozenset(record.clients),
+                        identity_in(record.version),
+                    )
+                )
         return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
 
     def encode(self) -> bytes:
@@ -126,7 +137,7 @@ class Judgement(NamedTuple):
         )
 
 
-@lru_cache(maxsize=1 << 10)
+@lru_cache(maxsize=1 << 14)  # with an identity in it, each node's version is another one
 def is_compatible(version: str | None) -> bool:
     """Whether nodes of this version are used: same major and minor; those of 2019 have none."""
     if version is None:
@@ -154,12 +165,14 @@ def judge(
     rules: Rules,
     known: Mapping[Standing, float],
     salt: bytes = b"",
+    places: Mapping[Standing, float] | None = None,
 ) -> Judgement:
     """Judge all of a directory's records.
 
     `addresses` has the IP address of each `host:port` that could be resolved. `known` has the nodes
-    of earlier networks, with the time since which each is known. `salt` is this client's own: with
-    it, each client chooses differently among too many nodes.
+    of earlier networks, with the time since which each is known; `places` has the same for their
+    places (Standing.place). `salt` is this client's own: with it, each client chooses differently
+    among too many nodes.
     """
     left_out = Counter({_UNREADABLE: records.skipped})
     here: dict[Standing, MixNode | Provider] = {}
@@ -179,7 +192,7 @@ def judge(
     disputed = [node for node in new if any(uses[mark] > 1 for mark in node.marks())]
     left_out[_DISPUTED] = len(disputed)
     kept |= set(new) - set(disputed)
-    used = _used(kept, known, salt)
+    used = _used(kept, places or {node.place(): known[node] for node in known}, salt)
     left_out[_TOO_MANY] = len(kept) - len(used)
     return Judgement(
         {node: record for node, record in here.items() if node in used},
@@ -200,14 +213,16 @@ def _first_known(here: Iterable[Standing], known: Mapping[Standing, float]) -> s
     return kept
 
 
-def _used(nodes: set[Standing], known: Mapping[Standing, float], salt: bytes) -> set[Standing]:
+def _used(nodes: set[Standing], places: Mapping[Standing, float], salt: bytes) -> set[Standing]:
     """At most MOST_NODES nodes of each layer; see the module's docstring for which ones."""
     if len(nodes) <= MOST_NODES:
         return nodes
 
-    # Nodes known for longest come first. New ones come in an order that is this client's own.
+    # Nodes known for longest come first. New ones come in an order that is this client's own. What
+    # counts is the place: a node that has taken another key must not come behind the nodes of
+    # somebody who never changes keys.
     def since(node: Standing) -> float:
-        return known.get(node, inf)
+        return places.get(node.place(), inf)
 
     def lot(node: Standing) -> bytes:
         return blake2b(node.public_key, key=salt).digest()

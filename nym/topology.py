@@ -7,8 +7,9 @@
 import base64
 import hashlib
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from nym.wire.addresses import NodeAddress
@@ -40,12 +41,21 @@ class Mix(NamedTuple):
 
 
 class ProviderNode(NamedTuple):
-    """A usable provider. `address` takes packets, `client_address` takes clients' requests."""
+    """A usable provider. `address` takes packets, `client_address` takes clients' requests.
+
+    `identity` is what its record claims (nym.wire.versions).
+    """
 
     address: NodeAddress
     client_address: NodeAddress
     public_key: bytes
     clients: frozenset[bytes]
+    identity: bytes | None = None
+
+    @property
+    def place(self) -> tuple[NodeAddress, NodeAddress]:
+        """Where it takes packets, and where it takes clients."""
+        return self.address, self.client_address
 
 
 class Topology(NamedTuple):
@@ -57,6 +67,41 @@ class Topology(NamedTuple):
     def provider(self, public_key: bytes) -> ProviderNode | None:
         """The provider with this key; None if there is none."""
         return next((node for node in self.providers if node.public_key == public_key), None)
+
+    def claiming(self, identity: bytes) -> list[ProviderNode]:
+        """The providers whose records claim this identity."""
+        return [node for node in self.providers if node.identity == identity]
+
+    def record_of(
+        self, node: ProviderNode, before: "Topology | None" = None
+    ) -> ProviderNode | None:
+        """What is listed now for the provider that had the record `node`, or None.
+
+        See `finder`.
+        """
+        return self.finder(before)(node)
+
+    def finder(
+        self, before: "Topology | None" = None
+    ) -> Callable[[ProviderNode], ProviderNode | None]:
+        """A function that finds what is listed now for a provider, by its earlier record.
+
+        A provider takes another key at its place, or moves with its key. If one record has its
+        place and another one its key, the place counts: keys that providers don't use any more are
+        public, and anybody can list them elsewhere. But if the provider at the place was elsewhere
+        `before`, under the key that it has now, it has only taken over an address.
+        """
+        by_key = {node.public_key: node for node in self.providers}
+        by_place = {node.place: node for node in self.providers}
+        known = {node.public_key for node in before.providers} if before else set()
+
+        def find(node: ProviderNode) -> ProviderNode | None:
+            with_key, there = by_key.get(node.public_key), by_place.get(node.place)
+            if there is None or with_key is None:
+                return there or with_key
+            return with_key if there.public_key in known else there
+
+        return find
 
     def layers_to(self, provider: ProviderNode) -> tuple[tuple[Mix, ...], ...]:
         """The layers of routes to `provider`, without any mixnode that has its key or its place.
@@ -85,9 +130,24 @@ class Topology(NamedTuple):
         mixnodes = {node.public_key for layer in self.layers for node in layer}
         return frozenset(mixnodes | {node.public_key for node in self.providers})
 
+    def addresses(self) -> frozenset[NodeAddress]:
+        """Where all nodes take packets."""
+        mixnodes = {node.address for layer in self.layers for node in layer}
+        return frozenset(mixnodes | {node.address for node in self.providers})
+
+    def missing_in(self, other: "Topology") -> int:
+        """How many nodes aren't in the other network, neither by their key nor by their place.
+
+        A node that has moved is still the same node, and so is one with another key: after a day,
+        all nodes have other keys.
+        """
+        keys, addresses = other.public_keys(), other.addresses()
+        nodes: list[Mix | ProviderNode] = [*chain.from_iterable(self.layers), *self.providers]
+        return sum(node.public_key not in keys and node.address not in addresses for node in nodes)
+
     def shares_nodes_with(self, other: "Topology") -> bool:
         """Whether both have a node in common: then they are one network at two times."""
-        return not self.public_keys().isdisjoint(other.public_keys())
+        return self.missing_in(other) < sum(map(len, self.layers)) + len(self.providers)
 
     def digest(self) -> str:
         """A short text for people to compare: it is the same for all who use the same nodes.

@@ -45,6 +45,7 @@ class Seen(NamedTuple):
 class _Known(NamedTuple):
     since: float
     until: float
+    place_since: float  # since when a node has been known at its place, whatever keys it had
 
 
 class NetworkView:
@@ -72,7 +73,7 @@ class NetworkView:
     ) -> Judgement:
         """Judge the records, given the nodes that are known."""
         known = {node: known.since for node, known in self._known.items()}
-        return judge(records, addresses, rules, known, self._salt)
+        return judge(records, addresses, rules, known, self._salt, self._places())
 
     def is_whole(self, judgement: Judgement) -> bool:
         """Whether its nodes make a whole network: each layer is there, and a provider."""
@@ -131,10 +132,20 @@ class NetworkView:
         if self.topology is not None and now - self._incomplete_since > STALE:
             self.topology, self.stale_since = None, now
 
+    def _places(self) -> dict[Standing, float]:
+        """Since when each place has been known."""
+        places: dict[Standing, float] = {}
+        for node, known in self._known.items():
+            since = places.setdefault(node.place(), known.place_since)
+            places[node.place()] = min(since, known.place_since)
+        return places
+
     def _remember(self, judgement: Judgement, now: float) -> None:
+        places = self._places()
         for node in judgement.nodes:
             before = self._known.pop(node, None)
-            self._known[node] = _Known(before.since if before else now, now + CLAIM)
+            place_since = places.get(node.place(), now)
+            self._known[node] = _Known(before.since if before else now, now + CLAIM, place_since)
         # `pop` above puts the nodes in the order in which they were last seen: the first ones go.
         room = len(self._known) - MOST_KNOWN
         self._known = {
@@ -164,14 +175,13 @@ class NetworkView:
             )
         if now < self._quiet_until:
             return
-        # Keys only: a node that moved to another address is still the same node.
-        old, new = before.public_keys(), self.topology.public_keys()
-        gone, come = len(old - new), len(new - old)
-        if 2 * gone > len(old) or 2 * come > len(new):
+        old, new = len(before.public_keys()), len(self.topology.public_keys())
+        gone, come = before.missing_in(self.topology), self.topology.missing_in(before)
+        if 2 * gone > old or 2 * come > new:
             self._quiet_until = now + QUIET
             yield (
-                f"most of the network has changed at once: {gone} of {len(old)} nodes are gone, "
-                f"{come} of {len(new)} are new. If others don't see this change, the directory "
+                f"most of the network has changed at once: {gone} of {old} nodes are gone, "
+                f"{come} of {new} are new. If others don't see this change, the directory "
                 "deceives you: compare your digest from nym-client network view with theirs"
             )
 

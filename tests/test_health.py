@@ -16,7 +16,7 @@ import pytest
 
 from nym.evidence import THRESHOLD, log_likelihood_ratio
 from nym.health import LOSSY, MEMORY, REFUSING, Health
-from nym.topology import Mix
+from nym.topology import Mix, Topology
 from nym.wire.addresses import NodeAddress
 from tests.simulation import mix
 
@@ -290,6 +290,52 @@ def test_a_node_that_is_good_again_is_used_again() -> None:
     assert network.health.avoided(found + LOSSY[0]) == {}
     network.run(HOUR)
     assert network.convicted == [(found, node)]
+
+
+def with_other_keys(network: Network, number: int) -> None:
+    """All nodes take other keys at their places, and the client hears of it."""
+    network.layers = [
+        [node._replace(public_key=node.public_key[:2] + bytes([number])) for node in layer]
+        for layer in network.layers
+    ]
+    topology = Topology(tuple(map(tuple, network.layers)), ())
+    network.health.follow(topology, None, was_unknown=False)
+
+
+def test_a_node_that_takes_another_key_each_minute_is_found_all_the_same() -> None:
+    network, number = Network(13), 0
+    with_other_keys(network, 0)
+    while not network.convicted:
+        network.dropping = {network.layers[1][4]: 1.0}
+        network.run(20.0, until_avoided=network.layers[1][4])
+        number += 1
+        with_other_keys(network, number)
+        assert number < 30, "its bad record went away with its key"
+    # It is left out under its next keys, too, and nobody else is.
+    for _ in range(3):
+        number += 1
+        with_other_keys(network, number)
+        assert network.health.avoided(network.now).keys() == {network.layers[1][4]}
+    network.run(LOSSY[0] - 60.0)
+    assert {node.address for _, node in network.convicted} == {node_of(1, 4).address}
+
+
+def test_a_node_that_refuses_packets_is_still_avoided_under_another_key() -> None:
+    network = Network(14)
+    with_other_keys(network, 0)
+    first, other = network.layers[0][:2]
+    for node in (first, other):
+        network.health.accepted(node, 0.0)
+    network.health.refused(first, 1.0)
+    with_other_keys(network, 1)
+    first, other = network.layers[0][:2]
+    network.health.accepted(other, 2.0)
+    network.health.refused(first, 3.0)
+    assert network.health.avoided(3.0).keys() == {first}
+    with_other_keys(network, 2)
+    assert network.health.avoided(3.0).keys() == {network.layers[0][0]}
+    network.health.accepted(network.layers[0][0], 4.0)
+    assert network.health.avoided(4.0) == {}
 
 
 def test_a_lossy_network_does_not_spoil_the_other_chance() -> None:

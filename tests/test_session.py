@@ -47,14 +47,12 @@ PATIENCE = 600.0
 
 
 def node(number: int, client_port: int = 1) -> ProviderNode:
-    at = NodeAddress("127.0.0.1", 1)
-    return ProviderNode(
-        at, NodeAddress("127.0.0.1", client_port), bytes([number]) * 32, frozenset()
-    )
+    at = NodeAddress("127.0.0.1", client_port)
+    return ProviderNode(at, at, bytes([number]) * 32, frozenset())
 
 
 def network(*providers: ProviderNode, mixnode: bytes = bytes(32)) -> Topology:
-    return Topology(((Mix(NodeAddress("127.0.0.1", 1), mixnode),),), providers)
+    return Topology(((Mix(NodeAddress("127.0.0.1", 100 + mixnode[0]), mixnode),),), providers)
 
 
 def leave_for(session: ProviderSession, clock: "Clock", there: ProviderNode) -> None:
@@ -117,6 +115,105 @@ def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) 
     assert session.provider == node(3, 7)
     session.follow(network(node(2, 7), node(3, 9)))
     assert session.provider == node(3, 9), "a record with the provider's key was not followed"
+
+
+def registered(session: ProviderSession, token: bytes = b"t" * 32) -> ProviderSession:
+    """The session, with a token of its provider."""
+    session._known().token = token
+    session.registered.set()
+    session.remember()
+    return session
+
+
+def test_a_token_is_kept_when_the_key_changes_and_goes_to_no_other_place(journal: Journal) -> None:
+    state = State(journal)
+    session = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    session.follow(network(node(1, 7)))
+    registered(session)
+    session.follow(network(node(3, 7)))
+    assert session.provider == node(3, 7)
+    assert session.has_token
+    again = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    again.follow(network(node(4, 7)))
+    assert again.has_token, "a client that was away while the key changed registers again"
+    again.follow(network(node(4, 9)))
+    assert again.provider == node(4, 9)
+    assert not again.has_token, "anybody can list a key at another place"
+
+
+def test_an_old_key_that_somebody_lists_elsewhere_takes_nobody_away(journal: Journal) -> None:
+    state = State(journal)
+    session = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    session.follow(network(node(1, 7)))
+    registered(session)
+    # The client was away. The provider has another key by now, and somebody lists the old one.
+    for one in (session, ProviderSession(ADDRESS, None, PATIENCE, state, online)):
+        for records in ((node(1, 9), node(2, 7)), (node(2, 7), node(1, 9))):
+            one.follow(network(*records))
+            assert one.provider == node(2, 7)
+            assert one.has_token
+
+
+def test_a_place_is_both_places(journal: Journal) -> None:
+    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session.follow(network(node(1, 7)))
+    # Where clients go is the provider's; where packets go isn't.
+    trap = node(2, 9)._replace(client_address=node(1, 7).client_address)
+    session.follow(network(trap))
+    assert session.provider == node(1, 7)
+    assert session.missed
+
+
+def claims(identity: bytes, provider: ProviderNode) -> ProviderNode:
+    return provider._replace(identity=identity)
+
+
+IDENTITY = b"i" * 32
+
+
+def test_a_provider_is_found_by_its_identity_and_then_kept_by_its_place(journal: Journal) -> None:
+    state = State(journal)
+    session = ProviderSession(ADDRESS, IDENTITY, PATIENCE, state, online)
+    session.follow(network(node(1, 7), node(2, 8)))
+    assert session.provider is None
+    ours = claims(IDENTITY, node(3, 9))
+    session.follow(network(node(1, 7), node(2, 8), ours))
+    assert session.provider == ours
+    # From now on, others may claim what they like, and ours has another key, or claims nothing.
+    for one in (session, ProviderSession(ADDRESS, IDENTITY, PATIENCE, state, online)):
+        for changed in (claims(IDENTITY, node(4, 9)), node(5, 9)):
+            one.follow(network(claims(IDENTITY, node(1, 7)), changed))
+            assert one.provider == changed
+            one.follow(network(claims(IDENTITY, node(1, 7))))
+            assert one.provider == changed
+            assert "is not in the directory" in (one.missed or "")
+
+
+def test_of_several_providers_that_claim_an_identity_none_is_taken(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = ProviderSession(ADDRESS, IDENTITY, PATIENCE, State(journal), online)
+    session.follow(network(claims(IDENTITY, node(1, 7)), claims(IDENTITY, node(2, 8))))
+    assert session.provider is None
+    assert "more than one provider in the directory claims to be provider" in caplog.text
+    session.follow(network(node(1, 7), claims(IDENTITY, node(2, 8))))
+    assert session.provider == claims(IDENTITY, node(2, 8))
+
+
+def test_a_provider_named_by_its_key_is_followed_to_the_next_key(journal: Journal) -> None:
+    state = State(journal)
+    session = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, state, online)
+    session.follow(network(node(1, 7), node(2, 8)))
+    assert session.provider == node(1, 7)
+    session.follow(network(node(3, 7), node(2, 8), node(1, 9)))
+    assert session.provider == node(3, 7)
+    again = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, state, online)
+    again.follow(network(node(4, 7), node(2, 8)))
+    assert again.provider == node(4, 7)
+    # Another name is another provider.
+    other = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, state, online)
+    other.follow(network(node(4, 7), node(2, 8)))
+    assert other.provider == node(2, 8)
 
 
 def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: Clock) -> None:
@@ -471,5 +568,6 @@ def test_former_providers_are_asked_and_registered_at_again(
     assert contents(inbox.take()) == [], "a provider is asked that the directory doesn't list"
     provider._tokens = load_token_key(None)
     session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
-    polling.tick_others()
+    for _ in range(2):  # it refuses the token, and then gives another one
+        polling.tick_others()
     assert contents(inbox.take()) == [b"waited there"]

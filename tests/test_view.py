@@ -106,7 +106,7 @@ def test_a_sudden_change_is_said_once() -> None:
     client = Client()
     client.look(WHOLE)
     others = Records(
-        tuple(node._replace(public_key=key(200 + node.layer)) for node in WHOLE.mixnodes),
+        tuple(mixnode(200 + node.layer, node.layer) for node in WHOLE.mixnodes),
         WHOLE.providers,
     )
     client.look(Records((others.mixnodes[0], *WHOLE.mixnodes[1:]), WHOLE.providers))
@@ -118,6 +118,59 @@ def test_a_sudden_change_is_said_once() -> None:
     assert "network view" in warning
     client.look(others, QUIET)
     assert len(client.warnings) == 2
+
+
+def rotated(records: Records, number: int = 200) -> Records:
+    """The same nodes with other keys at their places."""
+    return Records(
+        tuple(node._replace(public_key=key(number + node.layer)) for node in records.mixnodes),
+        tuple(node._replace(public_key=key(number)) for node in records.providers),
+    )
+
+
+def test_that_all_nodes_have_other_keys_is_no_sudden_change() -> None:
+    client = Client()
+    before = client.look(WHOLE)
+    after = client.look(rotated(WHOLE), CLAIM * 2)
+    assert client.warnings == []
+    assert before
+    assert after
+    assert before.public_keys().isdisjoint(after.public_keys())
+    assert before.shares_nodes_with(after)
+    assert (before.missing_in(after), after.missing_in(before)) == (0, 0)
+
+
+def test_a_node_with_another_key_is_still_known_for_longer_than_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nym.judge.MOST_NODES", 3)
+    client = Client()
+    client.look(network(1, 2, 3))
+    client.look(network(1, 2, 3, width=3))  # somebody who never changes keys
+    (honest,) = network(1).mixnodes
+    for number in range(5):
+        changed = honest._replace(public_key=key(200 + number))
+        crowd = tuple(mixnode(100 + 2 * number + i, 1) for i in range(3))
+        records = network(1, 2, 3, width=3)
+        rest = tuple(node for node in records.mixnodes if node.host != honest.host)
+        topology = client.look(Records((*crowd, *rest, changed), records.providers), CLAIM / 2)
+        assert topology
+        used = {node.public_key for node in topology.layers[0]}
+        assert used == {changed.public_key, *(n.public_key for n in rest if n.layer == 1)}
+
+
+def test_a_key_that_comes_back_to_its_place_counts_before_a_later_one() -> None:
+    client = Client()
+    client.look(WHOLE)
+    client.look(rotated(WHOLE))
+    both = Records(
+        (*rotated(WHOLE).mixnodes, *WHOLE.mixnodes),
+        (*rotated(WHOLE).providers, *WHOLE.providers),
+    )
+    for _ in range(2):
+        topology = client.look(both)
+        assert topology
+        assert topology.public_keys() == {key(10), key(20), key(30), key(100)}
 
 
 def test_that_a_provider_is_no_longer_alone_is_said_once() -> None:

@@ -86,6 +86,48 @@ def test_clients_of_a_provider_that_is_away_are_not_looked_for_at_the_lone_one()
     assert network.place(CLIENT) == 3
 
 
+def with_key(number: int, node: ProviderNode) -> ProviderNode:
+    return node._replace(public_key=bytes([number]) * 32)
+
+
+def test_a_recipient_stays_at_its_provider_when_that_has_another_key() -> None:
+    for later in (10.0, CLAIM / 2):
+        network = Network()
+        network.list(provider(1, CLIENT), provider(2))
+        # Whatever its key, whoever lists the recipient too, and whoever lists the old key.
+        for old, number in ((1, 11), (11, 12)):
+            liars = provider(2, CLIENT), with_key(old, provider(3, CLIENT))
+            network.list(*liars, with_key(number, provider(1, CLIENT)), after=later)
+            assert network.place(CLIENT) == 1
+            network.list(with_key(number, provider(1, CLIENT)), *liars, after=later)
+            assert network.place(CLIENT) == 1
+
+
+def test_a_provider_that_was_away_has_its_clients_again_under_another_key() -> None:
+    network = Network()
+    network.list(provider(1, CLIENT), provider(2))
+    network.list(provider(2, CLIENT))
+    assert network.place(CLIENT) == 2
+    network.list(provider(2, CLIENT), after=CLAIM / 2)
+    network.list(with_key(9, provider(1, CLIENT)), provider(2, CLIENT))
+    assert network.place(CLIENT) == 1
+
+
+def test_somebody_who_was_written_to_at_a_lone_provider_stays_when_its_key_changes() -> None:
+    network = Network()
+    network.list(provider(1))
+    assert network.place(CLIENT) == 1
+    network.list(with_key(9, provider(1)), provider(2))
+    assert network.place(CLIENT) == 1
+
+
+def test_a_provider_that_moves_with_its_key_keeps_its_clients() -> None:
+    network = Network()
+    network.list(provider(1, CLIENT), provider(2))
+    network.list(with_key(1, provider(5, CLIENT)), with_key(2, provider(1, CLIENT)))
+    assert network.place(CLIENT) == 5, "the one that has taken over its address"
+
+
 def test_who_was_known_at_a_lone_provider_stays_there() -> None:
     network = Network()
     network.list(provider(1))

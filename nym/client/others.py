@@ -42,26 +42,18 @@ class Others:
             registration.follow(node)
         return registration
 
-    def follow(self, topology: Topology) -> None:
+    def follow(self, topology: Topology, before: Topology | None = None) -> None:
         """Take over the providers' records in a new topology."""
         for registration in self:
-            if node := record_of(registration.node, topology):
+            if node := topology.record_of(registration.node, before):
                 registration.follow(node)
 
     def present(self, topology: Topology) -> list[Registration]:
         """Return the registrations at providers that are in this topology."""
-        return [other for other in self if record_of(other.node, topology)]
+        return [other for other in self if topology.record_of(other.node)]
 
 
 def is_same_provider(node: ProviderNode, other: ProviderNode) -> bool:
-    """Whether two records are of the same provider: they have the same key or the same address."""
-    # A provider of 0.4 takes a new key at each start, so the key alone would not do.
-    return node.public_key == other.public_key or node.client_address == other.client_address
-
-
-def record_of(node: ProviderNode, topology: Topology) -> ProviderNode | None:
-    """Return the record of the same provider in a topology, or None."""
-    # The key first: another provider may have taken over the address.
-    return topology.provider(node.public_key) or next(
-        (other for other in topology.providers if is_same_provider(node, other)), None
-    )
+    """Whether two records are of the same provider: they have the same key or the same place."""
+    # Providers take new keys, those of 0.4 at each start, so the key alone would not do.
+    return node.public_key == other.public_key or node.place == other.place

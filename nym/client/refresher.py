@@ -8,6 +8,7 @@ stays.
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 from random import Random
 
 import gevent
@@ -20,6 +21,7 @@ from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
 from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
+from nym.store.clock import since_boot
 from nym.timing import Backoff
 from nym.topology import Topology
 from nym.view import SALT_LENGTH, NetworkView, Seen
@@ -28,6 +30,10 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
 # Seconds between writes of the network to disk if only clients come and go, which they do often.
 KEEP_EVERY = 60.0
+
+# Seconds between two answers of the directory, besides the period, after which the machine must
+# have slept. It is less than the overlap of nodes' keys, and more than any answer takes.
+LONGEST_GAP = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +69,20 @@ class Refresher:
         self._whole: tuple[Seen, Reach] | None = None  # the network as it was listed last
         self._kept: Topology | None = None  # the network that is on disk
         self._kept_at = -KEEP_EVERY
+        self._asked_at = -inf  # by a clock that goes on while the machine sleeps
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self.outage = Outage(log, "directory")
 
     @property
     def topology(self) -> Topology | None:
-        """The network to use, or None while there is none."""
-        return self.view.topology
+        """The network to use, or None while there is none.
+
+        After a start, and when the machine has slept, nodes may have other keys, and packets would
+        be lost. So the directory is asked first. If it doesn't answer, the network from before is
+        used.
+        """
+        is_old = since_boot() - self._asked_at > self._period + LONGEST_GAP
+        return None if is_old else self.view.topology
 
     def run(self) -> None:
         """Refresh for ever."""
@@ -85,7 +98,9 @@ class Refresher:
         """Refresh the view once. Returns the seconds until the next time."""
         try:
             self._refresh()
+            self._asked_at = since_boot()
         except RemoteError as error:
+            self._asked_at = since_boot()
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
             # Noted before `_recall`, because `follow`, which that calls, looks at the outage.

@@ -29,8 +29,10 @@ class Registration:
 
     def follow(self, node: ProviderNode) -> None:
         """Take over a new record of the provider."""
-        # A provider of 0.4 takes a new key when it restarts, and forgets its clients.
-        if node.public_key != self.node.public_key:
+        # A token goes to no other place than the one that gave it: anybody can list the provider's
+        # key elsewhere, and could then pull in the client's place. Another key at the same place
+        # changes nothing. If a provider of 0.4 has one, it has restarted, and refuses the token.
+        if node.client_address != self.node.client_address:
             self.token = None
         self.node = node
 

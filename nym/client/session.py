@@ -13,7 +13,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from nym.client.others import Others, is_same_provider, record_of
+from nym.client.others import Others, is_same_provider
 from nym.client.registration import Registration
 from nym.errors import OwnFaultError, RemoteError
 from nym.store.state import State
@@ -23,6 +23,7 @@ from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import Pulled
 
 _STATE = "providers"
+_NAMED = "named provider"
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,9 @@ class ProviderSession:
 
     - A provider that can't be reached, answers nonsense or refuses is left after `patience`
       seconds. A provider that answers well, but loses packets, is noticed by ProviderTrial.
-    - `preferred`, a provider's key, is never left for another one.
+    - `preferred`, a provider's key or identity, is never left for another one. It is looked for
+      once; after that, the provider is the one at its place, whatever key it has and whatever
+      others claim.
     - If no node of the last topology is in the new one, it is another network. Then there is
       nothing to wait for, and another provider is chosen at once.
     - While `is_online` is False, the client's own line may be at fault. Then no provider is blamed.
@@ -62,9 +65,11 @@ class ProviderSession:
         self._trouble = _Trouble()
         self._topology: Topology | None = None
         self._has_said = False  # whether the log says that a bad provider is kept
-        self._bad: set[bytes] = set()  # keys of providers that did not work lately
+        self._bad: set[NodeAddress] = set()  # places of providers that did not work lately
         self.missed: str | None = None  # a sentence, while the provider isn't in the directory
         self._current, self._others = self._restore()
+        # What the settings named when the current provider was found; empty for nothing.
+        self._named = state.get(_NAMED) or b""
 
     @property
     def provider(self) -> ProviderNode | None:
@@ -79,7 +84,7 @@ class ProviderSession:
     def follow(self, topology: Topology) -> None:
         """Find the provider in a new topology, or change to another one if necessary."""
         before, self._topology = self._topology, topology
-        self._others.follow(topology)
+        self._others.follow(topology, before)
         self._choose(topology, before)
         self._watch_lone(topology)
 
@@ -88,8 +93,8 @@ class ProviderSession:
         """Whether the settings name the provider, so that it is never left for another."""
         return self._preferred is not None
 
-    def candidate(self, tried: Container[bytes]) -> Registration | None:
-        """Return another provider to try, or None. Those in `tried` are left out; nearest first.
+    def candidate(self, tried: Container[NodeAddress]) -> Registration | None:
+        """Return another provider to try, or None; nearest first, without the places in `tried`.
 
         It becomes one of the other providers, so the client registers there and pulls from there.
         """
@@ -98,14 +103,14 @@ class ProviderSession:
         nodes = [
             node
             for node in self._topology.providers
-            if node.public_key not in tried and not is_same_provider(self._current.node, node)
+            if node.client_address not in tried and not is_same_provider(self._current.node, node)
         ]
         node = min(nodes, key=self._distance, default=None)
         return node and (self._others.find(node) or self._ask_too(node))
 
     def leave_for(self, node: ProviderNode, why: str) -> None:
         """Use this provider from now on, because a trial has shown that it does better."""
-        self._bad.add(self._known().node.public_key)
+        self._bad.add(self._known().node.client_address)
         self._use(node, why)
 
     def others(self) -> list[Registration]:
@@ -138,6 +143,7 @@ class ProviderSession:
         """Keep all providers and tokens for the next start."""
         kept = [r for r in (self._current, *self._others) if r is not None]
         self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
+        self._state.set(_NAMED, self._named)
 
     def _restore(self) -> tuple[Registration | None, Others]:
         kept = json.loads(self._state.get(_STATE) or b"[]")
@@ -164,17 +170,17 @@ class ProviderSession:
             self.missed = None
             self._use(node, self._trouble.why)
         elif self.missed is None:
-            self.missed = f"{self._name()} is not in the directory"
+            self.missed = self._why_missed(topology)
             log.warning("%s; waiting for it", self.missed)
 
     def _wanted(self, topology: Topology, before: Topology | None) -> ProviderNode | None:
         """Return the provider to use now, or None while the client waits for a missing one."""
         if self._preferred is not None:
-            return topology.provider(self._preferred)
+            return self._preferred_in(topology, before)
         if self._current is None:
             return self._nearest(topology)
         now = time.monotonic()
-        here = record_of(self._current.node, topology)
+        here = topology.record_of(self._current.node, before)
         if here is not None:
             self._trouble.ends("record")
         else:
@@ -182,9 +188,26 @@ class ProviderSession:
         if here is None and not (before and before.shares_nodes_with(topology)):
             return self._nearest(topology)
         if self._trouble.seconds(now) > self.patience:
-            self._bad.add(self._current.node.public_key)
+            self._bad.add(self._current.node.client_address)
             return self._nearest(topology)
         return here
+
+    def _preferred_in(self, topology: Topology, before: Topology | None) -> ProviderNode | None:
+        """Return the provider that the settings name, or None if it isn't there.
+
+        An identity is a claim that anybody can make. So it only serves to find the provider that
+        was never found before, and only if a single record claims it.
+        """
+        name, current = self._preferred or b"", self._current
+        if current and name in (self._named, current.node.public_key):
+            return topology.record_of(current.node, before)
+        claiming = topology.claiming(name)
+        return topology.provider(name) or (claiming[0] if len(claiming) == 1 else None)
+
+    def _why_missed(self, topology: Topology) -> str:
+        if self._preferred and len(topology.claiming(self._preferred)) > 1:
+            return f"more than one provider in the directory claims to be {self._name()}"
+        return f"{self._name()} is not in the directory"
 
     def _watch_lone(self, topology: Topology) -> None:
         """Also pull from a provider that is alone in the directory.
@@ -205,10 +228,10 @@ class ProviderSession:
 
     def _nearest(self, topology: Topology) -> ProviderNode:
         # If all of them failed lately, each gets another chance.
-        if self._bad.issuperset(node.public_key for node in topology.providers):
+        if self._bad.issuperset(node.client_address for node in topology.providers):
             self._bad.clear()
         return min(
-            (node for node in topology.providers if node.public_key not in self._bad),
+            (node for node in topology.providers if node.client_address not in self._bad),
             key=self._distance,
         )
 
@@ -232,7 +255,7 @@ class ProviderSession:
             self._choose(self._topology, self._topology)
         else:
             # The client never registered there, so no messages wait there. It need not be patient.
-            self._bad.add(current.node.public_key)
+            self._bad.add(current.node.client_address)
             self._current = None
             self._use(self._nearest(self._topology), trouble)
 
@@ -261,6 +284,7 @@ class ProviderSession:
                 self._leave(current, why)
             self._current = again or Registration(self._address, node)
             self._trouble = _Trouble()
+        self._named = self._preferred or b""
         self.remember()
         self.found.set()
         if self.has_token:

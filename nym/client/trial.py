@@ -21,6 +21,7 @@ from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.loops import Loops
 from nym.topology import ProviderNode
+from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
 
 # The share of loops that go to a provider on trial. The client pulls there at a tenth of its usual
@@ -58,7 +59,7 @@ class ProviderTrial:
         self._random = random
         self._own = session.provider
         self._losing_since: float | None = None
-        self._tried: set[bytes] = set()  # keys of providers that did no better
+        self._tried: set[NodeAddress] = set()  # places of providers that did no better
         # The provider on trial, the loops that went there, and when the trial began.
         self._candidate: tuple[Registration, Loops, float] | None = None
         self._carried_since: float | None = None  # when the first of these loops came back
@@ -86,7 +87,7 @@ class ProviderTrial:
 
     def sent(self, name: bytes, node: ProviderNode, now: float) -> None:
         """Note that a mixnode took a loop to this provider."""
-        if self._candidate and self._candidate[0].node.public_key == node.public_key:
+        if self._candidate and is_same_provider(self._candidate[0].node, node):
             self._candidate[1].sent(name, (), now)
 
     def returned(self, name: bytes, now: float) -> None:
@@ -146,7 +147,7 @@ class ProviderTrial:
 
     def _try_next(self, now: float) -> None:
         if self._candidate:
-            self._tried.add(self._candidate[0].node.public_key)
+            self._tried.add(self._candidate[0].node.client_address)
         registration = self._session.candidate(self._tried)
         if registration is None and self._tried:
             self._tried.clear()  # all were tried, so the first one gets another chance

@@ -9,6 +9,7 @@ is used for.
 """
 
 import re
+from functools import lru_cache
 
 from nym.wire.keys import decode_base58, encode_base58
 
@@ -20,6 +21,7 @@ def with_identity(version: str, identity: bytes | None) -> str:
     return version if identity is None else f"{version}+id.{encode_base58(identity)}"
 
 
+@lru_cache(maxsize=1 << 14)  # the directory's answer, every ten seconds, has mostly the same ones
 def identity_in(version: str | None) -> bytes | None:
     """The identity that a version claims, 32 bytes, or None."""
     match = _IDENTITY.search(version or "")
