@@ -14,6 +14,7 @@ from nym.files import make_folder, os_errors_as, write_file
 from nym.identity import check_owners, encode_pem, keep_from_others, read_pem
 from nym.wire.keys import encode_base58
 
+IDENTITY_FILE = "identity.pem"  # in the folder of a node
 _LABEL = "PRIVATE KEY"
 # The DER of RFC 8410 before the seed: version 0, the algorithm 1.3.101.112, and two lengths.
 _HEAD = bytes.fromhex("302e020100300506032b657004220420")

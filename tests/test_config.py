@@ -163,7 +163,7 @@ def test_the_tables_in_the_docs_are_right() -> None:
     text = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
     rows = re.findall(r"^\| `(\w+\.\w+)` \| (.*?) ?\| (yes|) ?\| (.+) \|$", text, re.MULTILINE)
     known = SETTINGS | NODES
-    # What nodes and clients have in common is in the first table only.
+    # What nodes and clients, or two kinds of nodes, have in common is listed once.
     assert [key for key, *_ in rows] == list(known)
     for key, default, reload, _ in rows:
         assert (reload == "yes") == known[key].is_reloadable, key

@@ -13,14 +13,14 @@ from nym.cli.output import complain, say
 from nym.errors import ConfigError, NymError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
-from nym.nodes.keys import current_key
+from nym.signing import IDENTITY_FILE, load_signer
 from nym.store.aside import FILE, held
 
 
 class _Listed(NamedTuple):
     """What `list` shows of a program; `address` is None if there is a `problem` with its keys.
 
-    The address of a node is the key that it announced last.
+    The address of a node is its identity.
     """
 
     id: str
@@ -58,7 +58,7 @@ def _look(place: Home) -> _Listed:
 def _address(place: Home) -> str:
     if place.role is CLIENT:
         return load_identity(place.folder).address
-    return current_key(place.folder).address
+    return load_signer(place.folder / IDENTITY_FILE).address
 
 
 def delete(options: Options) -> int:

@@ -106,6 +106,9 @@ def _with_options(config: Settings, role: Role, options: Options) -> Settings:
     for option, (name, check) in _OPTIONS.items():
         if options.get(option) is not None:
             values[f"{role.name}.{name}"] = checked(option, options[option], check)
+    if options.get("--allow") is not None:
+        # The service that is started later may have another working directory.
+        values["directory.allow"] = str(Path(options["--allow"]).absolute())
     if options.get("--layer") is not None:
         values["mixnode.layer"] = number("--layer", options["--layer"], 1, MOST_LAYERS)
     if options["--quiet"] or options["--verbose"]:

@@ -19,6 +19,7 @@ def node_rows(report: Report) -> list[tuple[str, str]]:
 
 _ROWS = {
     "layer": "layer",
+    "identity": "identity",
     "key": "key",
     "packets": "packets",
     "announced": "announced",

@@ -76,6 +76,9 @@ class DirectorySettings:
 
     id: str = setting("default", "the name of this directory and its folder", checks.check_id)
     listen: str = setting(EVERYWHERE, "where nodes post and clients ask", checks.check_place)
+    allow: str = setting(
+        "", "a file with the identities of the nodes that may post; empty: every node may"
+    )
 
     @property
     def place(self) -> NodeAddress:
@@ -84,10 +87,29 @@ class DirectorySettings:
 
 
 @dataclass(frozen=True)
+class KeySettings:
+    """The section [keys]: seconds; docs/protocol/mixnode.md, "Keys", has what each of them does."""
+
+    lifetime: float = setting(
+        86400.0,
+        "until a node takes a new key for packets",
+        checks.positive_seconds,
+        is_reloadable=True,
+    )
+    overlap: float = setting(
+        3600.0,
+        "for which packets for the key before are still taken",
+        checks.positive_seconds,
+        is_reloadable=True,
+    )
+
+
+@dataclass(frozen=True)
 class MixnodeConfig(Sections):
     """All settings of a mixnode, by section."""
 
     mixnode: MixnodeSettings = field(default_factory=MixnodeSettings)
+    keys: KeySettings = field(default_factory=KeySettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 
@@ -96,6 +118,7 @@ class ProviderConfig(Sections):
     """All settings of a provider, by section."""
 
     provider: ProviderSettings = field(default_factory=ProviderSettings)
+    keys: KeySettings = field(default_factory=KeySettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 

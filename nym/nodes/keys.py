@@ -292,12 +292,6 @@ class Keyring:
         sync_folder(gone.parent)
 
 
-def current_key(folder: Path) -> Identity:
-    """The key that the node in this folder announced last. Raises IdentityError."""
-    with os_errors_as(IdentityError, f"there are no keys in {folder}"):
-        return load_identity(folder / _FOLDER / str(max(_numbers(folder / _FOLDER), default=1)))
-
-
 def _numbers(folder: Path) -> list[int]:
     """The numbers of all keys that are there. Raises OSError."""
     return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]

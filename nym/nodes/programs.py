@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 from gevent.event import Event
 
 from nym import __version__
-from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
+from nym.config.file import CONFIG_FILE
+from nym.config.nodes import DirectoryConfig, KeySettings, MixnodeConfig, ProviderConfig
 from nym.errors import ConfigError
 from nym.files import os_errors_as
 from nym.net.localhost import numeric
+from nym.nodes.allowed import AllowList
 from nym.nodes.control import NodeControl
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
@@ -22,6 +24,7 @@ from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
+from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer, save_signer
 from nym.sockets import NODE_SOCKET
 from nym.wire.addresses import NodeAddress
 
@@ -32,7 +35,9 @@ class Program(ABC):
     role: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
+        """Make its identity, if there is none. Raises IdentityError."""
         self.name = folder.name
+        self._signer = _signer(folder)
         self._control = NodeControl(folder / NODE_SOCKET, self.report)
         self._started = time.monotonic()
 
@@ -48,12 +53,13 @@ class Program(ABC):
             "role": self.role,
             "id": self.name,
             "version": __version__,
+            "identity": self._signer.address,
             "uptime": round(time.monotonic() - self._started, 3),
         }
 
-    @abstractmethod
     def about(self) -> list[tuple[str, str]]:
         """What people want to know of a node that listens: names and values."""
+        return [("identity", self._signer.address)]
 
     @abstractmethod
     def start(self) -> None:
@@ -89,7 +95,7 @@ class _NodeProgram(Program):
 
     def about(self) -> list[tuple[str, str]]:
         """See Program."""
-        rows = [("packets", str(self.node.address))]
+        rows = [*super().about(), ("packets", str(self.node.address))]
         if self.node.place != self.node.address:
             rows.append(("announced", str(self.node.place)))
         return rows
@@ -104,6 +110,7 @@ class _NodeProgram(Program):
             "packets": str(self.node.address),
             "announced": str(self.node.place),
             "key": self.node.keys.current.address,
+            "key_age": round(self.node.keys.age, 1),
         }
 
     def start(self) -> None:
@@ -120,6 +127,10 @@ class _NodeProgram(Program):
         self.node.stop()
         super().stop()
 
+    def _take_over(self, farewell: float, keys: KeySettings) -> None:
+        self._farewell = farewell
+        self.node.keys.lifetime, self.node.keys.overlap = keys.lifetime, keys.overlap
+
     def _open(self) -> None:
         self.node.listen()
 
@@ -134,10 +145,11 @@ class MixnodeProgram(_NodeProgram):
         settings = config.mixnode
         super().__init__(folder, settings.directory, settings.farewell)
         self.node: Mixnode = Mixnode(
-            _keys(folder),
+            _keys(folder, config.keys),
             _numeric(settings.packets),
             settings.layer,
             announced=settings.announced,
+            signer=self._signer,
         )
 
     def about(self) -> list[tuple[str, str]]:
@@ -150,7 +162,7 @@ class MixnodeProgram(_NodeProgram):
 
     def reload(self, config: MixnodeConfig) -> None:
         """Take over the settings that need no restart."""
-        self._farewell = config.mixnode.farewell
+        self._take_over(config.mixnode.farewell, config.keys)
 
 
 class ProviderProgram(_NodeProgram):
@@ -166,13 +178,14 @@ class ProviderProgram(_NodeProgram):
             inboxes = FolderInboxes(folder / "inboxes")
         tokens = load_token_key(folder)  # before the keys, which take over the one it may be
         self.node: Provider = Provider(
-            _keys(folder),
+            _keys(folder, config.keys),
             tokens,
             _numeric(settings.packets),
             _numeric(settings.for_clients),
             inboxes,
             announced=settings.announced,
             announced_clients=settings.announced_clients,
+            signer=self._signer,
         )
 
     def about(self) -> list[tuple[str, str]]:
@@ -192,7 +205,7 @@ class ProviderProgram(_NodeProgram):
 
     def reload(self, config: ProviderConfig) -> None:
         """Take over the settings that need no restart."""
-        self._farewell = config.provider.farewell
+        self._take_over(config.provider.farewell, config.keys)
 
 
 class DirectoryProgram(Program):
@@ -201,14 +214,25 @@ class DirectoryProgram(Program):
     role = "directory"
 
     def __init__(self, config: DirectoryConfig, folder: Path) -> None:
+        """Raises ConfigError, IdentityError."""
         super().__init__(folder)
         place = _numeric(config.directory.place)
-        self._directory = Directory(place.ip, place.port)
+        allow = config.directory.allow
+        # An absolute path stays what it is.
+        self._allowed = AllowList(folder / allow) if allow else None
+        self._directory = Directory(
+            place.ip, place.port, signer=self._signer, allowed=self._allowed
+        )
         self._url = ""
 
     def about(self) -> list[tuple[str, str]]:
         """See Program."""
-        return [("directory", self._url)]
+        rows = [*super().about(), ("directory", self._url)]
+        if self._allowed is None:
+            rows.append(("allowed", "every node may post"))
+        else:
+            rows.append(("allowed", f"{len(self._allowed.identities)} identities"))
+        return rows
 
     def report(self) -> dict[str, Any]:
         """See Program."""
@@ -229,7 +253,8 @@ class DirectoryProgram(Program):
         """See Program; whoever asks next asks another directory, or asks again later."""
 
     def reload(self, config: DirectoryConfig) -> None:
-        """Take over the settings that need no restart; so far, there is none but the log's."""
+        """Read the list of nodes again, which may have changed though no setting has."""
+        self._directory.reload()
 
     def stop(self) -> None:
         """See Program."""
@@ -240,9 +265,19 @@ class DirectoryProgram(Program):
         self._url = self._directory.start()
 
 
-def _keys(folder: Path) -> Keyring:
+def _signer(folder: Path) -> Signer:
+    """The node's identity, which its first start makes."""
+    path = folder / IDENTITY_FILE
+    # config.toml is written at the end of the first start. Where it is there without an identity,
+    # that was lost, and a new one would be unknown to all who list the old one.
+    if not path.exists() and not (folder / CONFIG_FILE).exists():
+        save_signer(generate_signer(), path)
+    return load_signer(path)
+
+
+def _keys(folder: Path, settings: KeySettings) -> Keyring:
     with os_errors_as(ConfigError, f"{folder} can't be used"):
-        return Keyring(folder)
+        return Keyring(folder, settings.lifetime, settings.overlap)
 
 
 def _numeric(place: NodeAddress) -> NodeAddress:

@@ -98,6 +98,12 @@ _DIRECTORY = Command(
                     "where nodes post and clients ask; otherwise 0.0.0.0:8080",
                     "HOST:PORT",
                 ),
+                Option(
+                    "--allow",
+                    "take posts from the nodes alone whose identities are in this file",
+                    "FILE",
+                    kind="file",
+                ),
                 _LOUDNESS,
             ),
         ),
