@@ -231,6 +231,10 @@ class OtherRunError(RemoteFormatError):
     """A post wasn't signed for this run of the directory; it can be signed again for it."""
 
 
+class UnverifiedError(RemoteError):
+    """A directory's list of nodes isn't signed as the settings want it."""
+
+
 class UnusableNetworkError(RemoteError):
     """The directory's nodes don't make a whole network: a layer, or every provider, is missing."""
 

@@ -26,6 +26,7 @@ def made(directory: str, capfd: pytest.CaptureFixture[str]) -> None:
         {
             "--id": "alice",
             "--directory": directory,
+            "--directory-key": None,
             "--provider": None,
             "--port": None,
             "--force": False,

@@ -73,7 +73,7 @@ def test_the_contract_of_the_design() -> None:
     config = parsed(format_config(Config()))
     assert config == Config()
     assert config.client.directory == ""
-    assert config.client.directory_url == "http://127.0.0.1:8080"
+    assert config.client.directories == ["http://127.0.0.1:8080"]
     assert config.client.provider_patience == 600
     assert config.socket == SocketSettings("127.0.0.1", 9001, [], plain=False)
     traffic = config.traffic
@@ -105,7 +105,11 @@ def test_the_contract_of_the_design() -> None:
         ("[client]\nid = ''\n[socket]\nport = 1", 2, "an id"),
         (f"[client]\nid = '{'雪' * 86}'", 2, "at most 255 bytes"),
         ("[client]\ndirectory = 'ftp://x'", 2, "such as http"),
-        ("[client]\ndirectory = 'http://x/ y'", 2, "no white space"),
+        ("[client]\ndirectory = 'http://x/\ty'", 2, "no white space"),
+        ("[client]\ndirectory = 'http://x/, y'", 2, "y: a directory is named by a URL"),
+        ("[client]\ndirectory = ' , '", 2, "1 to 10 directories"),
+        (f"[client]\ndirectory = '{' '.join(f'http://{i}' for i in range(11))}'", 2, "1 to 10"),
+        ("[client]\ndirectory_key = 'abc'", 2, "32 bytes"),
         ("[client]\nlayers = -1", 2, "a network has 1 to"),
         ("[client]\nprovider = 'abc'", 2, "32 bytes"),
         ("[privacy]\nseal = false\n[client]\nreliable = true", 4, "sealed"),

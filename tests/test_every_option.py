@@ -59,6 +59,7 @@ class Network:
             "--id": client,
             "--provider": KEY,
             "--directory": self.url,
+            "--directory-key": KEY,
             "--listen": "127.0.0.1:0" if command.name in NODES else "127.0.0.1",
             "--clients": "127.0.0.1:0",
             "--announce": "127.0.0.1:1789",
@@ -91,6 +92,7 @@ class Network:
         always |= {"--port"} if command.name in FOR_EVER else set()
         if command.name in NODES:  # one is made by its first start, which needs these
             always |= {"--layer", "--listen", "--clients", "--directory"}
+        always |= {"--directory"} if option and option.name == "--directory-key" else set()
         options += [one for one in form.options if one.name in always and one not in options]
         line = [command.name, *form.words[:1]]
         for one in options:

@@ -14,6 +14,7 @@ from nym.client.judging import Judging
 from nym.client.refresher import LONGEST_RETRY, Refresher
 from nym.client.remembered import MOST_DIRECTORIES, RememberedNetwork
 from nym.identity import generate_identity
+from nym.net.directories import Directories
 from nym.net.resolver import Resolver
 from nym.reach import Reach
 from nym.store.journal import Journal
@@ -36,13 +37,13 @@ class Setup:
 
     def __call__(self, url: str, revive: Callable[[], bool] | None = None) -> Refresher:
         return Refresher(
-            url,
+            Directories([url]),
             10.0,
             Random(1),
             self.followed.append,
             revive,
             Judging(resolve_names=False),
-            RememberedNetwork(self.state, url),
+            RememberedNetwork(self.state, [url]),
         )
 
 
@@ -178,8 +179,8 @@ def test_the_layers_of_the_directory_used_longest_ago_are_forgotten_beyond_a_lim
 ) -> None:
     urls = [f"http://192.0.2.1:{port}" for port in range(1, MOST_DIRECTORIES + 2)]
     for url in [urls[1], urls[0], *urls[2:]]:
-        RememberedNetwork(refresher.state, url).keep(TOPOLOGY, 3, Reach.PUBLIC)
-    layers = [RememberedNetwork(refresher.state, url).layers for url in urls]
+        RememberedNetwork(refresher.state, [url]).keep(TOPOLOGY, 3, Reach.PUBLIC)
+    layers = [RememberedNetwork(refresher.state, [url]).layers for url in urls]
     assert layers == [3, 0] + [3] * (MOST_DIRECTORIES - 1)
 
 

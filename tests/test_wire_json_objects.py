@@ -198,6 +198,8 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "0.4.0",
                 ADDRESS,
                 state="running",
+                directory="http://d",
+                directory_verified=True,
                 network={"layers": [2, 2], "providers": 1, "left_out": [], "digest": "abcd"},
                 uptime=1.5,
                 outbox=2,
@@ -221,6 +223,8 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "state": "running",
                 "state_seconds": 0.0,
                 "reason": None,
+                "directory": "http://d",
+                "directory_verified": True,
                 "network": {"layers": [2, 2], "providers": 1, "left_out": [], "digest": "abcd"},
                 "backlog": None,
                 "address": ADDRESS,
@@ -261,7 +265,9 @@ def test_a_fetch_knows_how_long_its_answer_gets(
             },
         ),
         (
-            NetworkDetails([[{"key": ADDRESS, "address": "192.0.2.1:1"}]], [], [], "abcd"),
+            NetworkDetails(
+                [[{"key": ADDRESS, "address": "192.0.2.1:1"}]], [], [], "abcd", "http://d"
+            ),
             TEXT,
             {
                 "type": "network",
@@ -269,6 +275,8 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "providers": [],
                 "left_out": [],
                 "digest": "abcd",
+                "directory": "http://d",
+                "directory_verified": False,
             },
         ),
         (

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from nym.errors import (
     OwnFaultError,
     RemoteError,
     UnreachableError,
+    UnverifiedError,
 )
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
@@ -85,12 +87,15 @@ def _check_all(client_id: str, findings: Findings) -> None:
             Finding("settings", f"all in order; the address is {identity.address}"),
         )
     with findings.of("directory"):
-        directory, date = _check_directory(client_id, config)
-        findings.add(directory)
-        if directory.code:
+        tried = [_check_directory(client_id, config, url) for url in config.client.directories]
+        works = any(not directory.code for directory, _ in tried)
+        for directory, _ in tried:
+            # While one of them works, it is no failure that another one doesn't.
+            findings.add(directory._replace(code=0) if works else directory)
+        if not works:
             raise OverError
     with findings.of("clock"):
-        findings.add(check_clock(date))
+        findings.add(check_clock(next(date for directory, date in tried if not directory.code)))
     with findings.of("client"), _running(client_id, folder, config) as (client, how):
         findings.add(how)
         with findings.of("provider"):
@@ -102,11 +107,11 @@ def _check_all(client_id: str, findings: Findings) -> None:
                 findings.add(finding)
 
 
-def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | None]:
-    """The finding about the directory, and the time that it told (None if it told none)."""
-    url = config.client.directory_url
+def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding, float | None]:
+    """The finding about a directory, and the time that it told (None if it told none)."""
+    alone = replace(config, client=replace(config.client, directory=url))
     try:
-        (topology, judgement, _), listing = first_sight(config)
+        (topology, judgement, _), listing = first_sight(alone)
     except RemoteError as error:
         name = shlex.quote(client_id)
         advice = (
@@ -120,9 +125,12 @@ def _check_directory(client_id: str, config: Config) -> tuple[Finding, float | N
             )
         if isinstance(error, OwnFaultError):
             advice = ""  # the error itself says what to do on this machine
+        if isinstance(error, UnverifiedError):
+            advice = ""  # the error itself says what to do
         return Finding("directory", str(error), advice, error.exit_code), None
     network = network_report(topology, topology.digest(), judgement.left_out)
-    found = f"{visible_url(url)}: {size(network)}; view {network['digest']}"
+    how = "verified by its key" if listing.key else "not verified"
+    found = f"{visible_url(url)}, {how}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out: {why}"
     return Finding("directory", found), listing.date

@@ -9,10 +9,10 @@ from nym.cli.homes import CLIENT, check_unused, home
 from nym.cli.options import checked, number
 from nym.cli.output import say
 from nym.config import Config
-from nym.config.checks import check_directory, check_provider
+from nym.config.checks import check_directories, check_directory_keys, check_provider
 from nym.config.file import load_config, save_config
 from nym.config.setting import Value, with_values
-from nym.errors import ConfigError, IdentityError
+from nym.errors import ConfigError, IdentityError, UsageError
 from nym.files import locked, make_folder, os_errors_as
 from nym.identity import (
     PRIVATE_FILE,
@@ -34,7 +34,15 @@ def init(options: Options) -> int:
     if options["--provider"] is not None:
         wanted["client.provider"] = checked("--provider", options["--provider"], check_provider)
     if options["--directory"] is not None:
-        wanted["client.directory"] = checked("--directory", options["--directory"], check_directory)
+        wanted["client.directory"] = checked(
+            "--directory", options["--directory"], check_directories
+        )
+    if options["--directory-key"] is not None:
+        wanted["client.directory_key"] = checked(
+            "--directory-key", options["--directory-key"], check_directory_keys
+        )
+        if options["--directory"] is None:
+            raise UsageError("--directory-key: name the directory, too, with --directory URL")
     if options["--port"] is not None:
         wanted["socket.port"] = number("--port", options["--port"], 0, 65535)
 

@@ -12,7 +12,7 @@ from nym.cli.contacts import names_of_contacts
 from nym.cli.control import control
 from nym.cli.homes import ALL, CLIENT, existing, existing_folder
 from nym.cli.node_report import node_rows
-from nym.cli.nodes import network_rows
+from nym.cli.nodes import directory_row, network_rows
 from nym.cli.output import say
 from nym.cli.progress import is_terminal
 from nym.identity import load_identity
@@ -59,6 +59,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         *([("reason", visible(report["reason"]))] if report["reason"] else []),
         ("started", f"{duration(report['uptime'])} ago"),
         ("address", report["address"]),
+        directory_row(report),
         *network_rows(report["network"]),
         ("provider", report["provider"] or "none yet"),
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),

@@ -6,12 +6,13 @@ from typing import Any
 from nym.cli import Options
 from nym.cli.control import control
 from nym.cli.homes import existing_folder
-from nym.cli.nodes import network_rows
+from nym.cli.nodes import directory_row, network_rows
 from nym.cli.output import complain, say
 from nym.config.file import load_config
 from nym.errors import NotRunningError
 from nym.reports import network_details
 from nym.wire.requests import NetworkReport
+from nym.wire.text import visible_url
 
 
 def network(options: Options) -> int:
@@ -38,8 +39,11 @@ def _at_first_sight(client_id: str) -> dict[str, Any]:
     """
     from nym.client.judging import first_sight  # imported here because it is slow to load
 
-    (topology, judgement, _), _ = first_sight(load_config(existing_folder(client_id)))
-    details = network_details(topology, topology.digest(), judgement.left_out)
+    config = load_config(existing_folder(client_id))
+    (topology, judgement, _), listing = first_sight(config)
+    details = network_details(topology, topology.digest(), judgement.left_out)._replace(
+        directory=visible_url(listing.directory), directory_verified=listing.key is not None
+    )
     return {"type": "network", **details._asdict()}
 
 
@@ -53,6 +57,7 @@ def _rows(view: dict[str, Any]) -> list[tuple[str, str]]:
         "digest": view["digest"],
     }
     return [
+        directory_row(view),
         *network_rows(counts),
         *(
             (f"layer {number}", f"{node['key']}  {node['address']}")

@@ -121,7 +121,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], None]]] = {
     "--announce": ("announce", checks.check_place),
     "--clients": ("clients", checks.check_place),
     "--announce-clients": ("announce_clients", checks.check_place),
-    "--directory": ("directory", checks.check_directory),
+    "--directory": ("directory", checks.check_directories),
 }
 
 

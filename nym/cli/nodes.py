@@ -1,7 +1,17 @@
 """Describes the size of a network in words, for several commands."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from nym.reports import describe_left_out
 from nym.wire.requests import NetworkReport
+from nym.wire.text import visible
+
+
+def directory_row(report: Mapping[str, Any]) -> tuple[str, str]:
+    """The row about the directory that a client uses; `report` is its status or its network."""
+    how = "verified by its key" if report["directory_verified"] else "not verified"
+    return "directory", f"{visible(report['directory'])}, {how}"
 
 
 def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from nym.cli.output import say
 from nym.cli.reload import Reloader
 from nym.client.client import Client
 from nym.config import DEFAULT_DIRECTORY_PORT, Config, obstacle_to_reliable
-from nym.config.checks import check_directory, check_host
+from nym.config.checks import check_directories, check_host
 from nym.config.file import load_config
 from nym.contacts import CurrentContacts
 from nym.errors import ConfigError, UsageError
@@ -79,7 +79,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         say("Listening for messages...")
         say(f"Public key: {identity.address}")
     log.info("Starting nym client")
-    log.info('Using directory server: "%s"', visible_url(config.client.directory_url))
+    for directory in config.client.directories:
+        log.info('Using directory server: "%s"', visible_url(directory))
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
             "%s can be reached from other machines, and asks for no password: anyone who connects "
@@ -130,7 +131,7 @@ def _with_options(config: Config, options: Options) -> Config:
         port = number("--port", options["--port"], 0, 65535)
         config = replace(config, socket=replace(config.socket, port=port))
     if options["--directory"] is not None:
-        directory = checked("--directory", options["--directory"], check_directory)
+        directory = checked("--directory", options["--directory"], check_directories)
         config = replace(config, client=replace(config.client, directory=directory))
     level = "warning" if options["--quiet"] else "debug" if options["--verbose"] else None
     if level:

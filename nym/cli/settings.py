@@ -11,7 +11,7 @@ from typing import Any
 from nym.cli import Options
 from nym.cli.homes import ALL, Home, existing
 from nym.cli.output import say
-from nym.config import Config
+from nym.config import DEFAULT_DIRECTORY
 from nym.config.file import change_setting, load_settings, remove_setting, settings_in_file
 from nym.config.setting import Value, values_of
 from nym.config.text import setting_named
@@ -48,8 +48,8 @@ def _settings(place: Home) -> Iterator[dict[str, Any]]:
         # An empty text in the file means the same as no setting.
         source = "file" if key in in_file and value != "" else "default"
         # Without a directory, the client uses one on this machine, so that URL is shown.
-        if isinstance(config, Config) and key == "client.directory":
-            value = config.client.directory_url
+        if key == "client.directory" and not value:
+            value = DEFAULT_DIRECTORY
         yield {"key": key, "value": value, "source": source}
 
 

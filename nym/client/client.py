@@ -33,7 +33,9 @@ from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
 from nym.loops import Loops
+from nym.net.directories import Directories
 from nym.net.threads import beside_the_hub
+from nym.net.trust import Trust
 from nym.net.watch import Watch
 from nym.service import Service
 from nym.sockets import CONTROL_SOCKET
@@ -256,14 +258,16 @@ def _refresher(
     judging: Judging,
 ) -> Refresher:
     client = config.client
+    remembered = RememberedNetwork(state, client.directories, client.directory_keys)
+    trust = Trust(client.directory_keys, remembered.newest)
     return Refresher(
-        client.directory_url,
+        Directories(client.directories, trust),
         config.traffic.topology_refresh_rate,
         random,
         follow,
         revive,
         judging,
-        RememberedNetwork(state, client.directory_url),
+        remembered,
         client.layers,
     )
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 from nym.config import Config
 from nym.judge import Judgement, Rules, hosts
-from nym.net.directory import Listing, fetch_topology
+from nym.net.directories import Directories
+from nym.net.directory import Listing
 from nym.net.listening import is_here
 from nym.net.resolver import Resolver
 from nym.net.threads import beside_the_hub
+from nym.net.trust import Trust
 from nym.reach import Reach, obstacle_to_address
 from nym.view import SALT_LENGTH, NetworkView, Seen
 from nym.wire.addresses import NodeAddress
@@ -69,8 +71,12 @@ class Judging:
 
 
 def first_sight(config: Config) -> tuple[Seen, Listing]:
-    """Return what a client without a memory makes of the directory. Raises RemoteError."""
-    listing = fetch_topology(config.client.directory_url)
-    view = NetworkView(config.client.layers, os.urandom(SALT_LENGTH))
+    """Return what a client without a memory makes of its directories. Raises RemoteError."""
+    directories = Directories(config.client.directories, Trust(config.client.directory_keys))
     judging = Judging(resolve_names=config.client.resolve_names)
-    return judging.look(listing.records, listing.reach, view), listing
+
+    def look(listing: Listing) -> tuple[Seen, Listing]:
+        view = NetworkView(config.client.layers, os.urandom(SALT_LENGTH))
+        return judging.look(listing.records, listing.reach, view), listing
+
+    return directories.first(look)

@@ -20,6 +20,7 @@ from nym.store.shares import Standing
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
 from nym.wire.requests import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
+from nym.wire.text import visible_url
 
 LONGEST_REFUSAL = 10.0  # seconds without a mixnode that takes packets, until the status says so
 
@@ -54,7 +55,10 @@ class Overview:
 
     def network(self) -> NetworkDetails | None:
         """Return the nodes that the client uses, or None while no network is known."""
-        return self.refresher.view.details()
+        details = self.refresher.view.details()
+        return details and details._replace(
+            directory=self._directory, directory_verified=self.refresher.is_verified
+        )
 
     def report(self) -> StatusReport:
         """Return how the client is doing now (docs/protocol/sockets.md has the fields)."""
@@ -67,6 +71,8 @@ class Overview:
             state=state,
             state_seconds=round(now - since, 1),
             reason=reason,
+            directory=self._directory,
+            directory_verified=self.refresher.is_verified,
             network=self.refresher.view.report(),
             provider=encode_base58(provider.public_key) if provider else None,
             registered=self.session.registered.is_set(),
@@ -97,6 +103,10 @@ class Overview:
                 for node, why, seconds in self.health.avoided(now).values()
             ],
         )
+
+    @property
+    def _directory(self) -> str:
+        return visible_url(self.refresher.directories.used)
 
     def _state(self, now: float) -> tuple[State, float, str | None]:
         """Return (state, since when, reason): the first thing that a message needs and lacks.

@@ -1,7 +1,7 @@
 """Keeps the client's view of the network up to date.
 
-While the directory is away, the last network stays in use, also after a restart of the client. If
-the directory lists something that is no whole network, nym.view decides for how long the last one
+While no directory can be used, the last network stays in use, also after a restart of the client.
+If a directory lists something that is no whole network, nym.view decides for how long the last one
 stays.
 """
 
@@ -16,10 +16,10 @@ import gevent
 from nym.client.judging import Judging
 from nym.client.remembered import RememberedNetwork
 from nym.errors import RemoteError, UnreachableError
-from nym.net.directory import fetch_topology
+from nym.net.directories import Directories
+from nym.net.directory import Listing
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
-from nym.reach import Reach
 from nym.reports import by_number, describe_left_out
 from nym.store.clock import since_boot
 from nym.timing import Backoff
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Refresher:
-    """Asks the directory every `period` seconds, counted from the end of the last answer.
+    """Asks a directory every `period` seconds, counted from the end of the last answer.
 
     `follow` is called with each network to use. `revive` is called when nothing answers at the
     directory's address. If it returns True, it has started a directory there, which is asked at
@@ -48,7 +48,7 @@ class Refresher:
 
     def __init__(
         self,
-        directory: str,
+        directories: Directories,
         period: float,
         random: Random,
         follow: Callable[[Topology], None],
@@ -59,14 +59,16 @@ class Refresher:
     ) -> None:
         self.view = NetworkView(layers or remembered.layers, random.randbytes(SALT_LENGTH))
         self.known_since: float | None = None
-        self._directory = directory
+        self.directories = directories
+        self.is_verified = False  # whether a trusted key signed what was listed last
         self._period = period
         self._follow = follow
         self._revive = revive
         self._judging = judging
         self._remembered = remembered
         self._is_recalled = False  # whether the network from the last run was taken up
-        self._whole: tuple[Seen, Reach] | None = None  # the network as it was listed last
+        # The network as it was listed last.
+        self._whole: tuple[Seen, Listing] | None = None
         self._kept: Topology | None = None  # the network that is on disk
         self._kept_at = -KEEP_EVERY
         self._asked_at = -inf  # by a clock that goes on while the machine sleeps
@@ -105,7 +107,7 @@ class Refresher:
                 return 0.0
             # Noted before `_recall`, because `follow`, which that calls, looks at the outage.
             self.outage.begins(error)
-            if self._remembered.is_of_this_directory and self._recall():
+            if self._remembered.is_of_these_directories and self._recall():
                 log.warning("using the network from the last run")
             return self._backoff.wait()
         self.outage.ends()
@@ -113,26 +115,34 @@ class Refresher:
         return self._period
 
     def _refresh(self) -> None:
-        listing = fetch_topology(self._directory)
-        # First the network of the last run: the session has to know whether this is the network in
-        # which it chose its provider.
-        self._recall()
-        had_layers = self.view.layers
-        seen = self._judging.look(listing.records, listing.reach, self.view)
+        try:
+            seen, listing = self.directories.first(self._look)
+        finally:
+            # Also if the list can't be used otherwise: no older one counts from now on.
+            self._remembered.keep_newest(self.directories.trust.newest)
+        self.is_verified = listing.key is not None
         for warning in seen.warnings:
             log.warning("network: %s", warning)
-        if not had_layers:
-            log.info("network: it has %d layers; this number is remembered", self.view.layers)
         self._use(seen.topology)
-        self._whole = seen, listing.reach
+        self._whole = seen, listing
         if nodes := beside_the_hub(self._renewed, seen, time.monotonic()):
-            self._keep(seen, listing.reach, nodes)
+            self._keep(seen, listing, nodes)
         log.debug(
             "the network's layers have %s mixnodes, and it has %d providers; left out: %s",
             [len(layer) for layer in seen.topology.layers],
             len(seen.topology.providers),
             describe_left_out(by_number(seen.judgement.left_out)) or "none",
         )
+
+    def _look(self, listing: Listing) -> tuple[Seen, Listing]:
+        # First the network of the last run: the session has to know whether this is the network in
+        # which it chose its provider.
+        self._recall()
+        had_layers = self.view.layers
+        seen = self._judging.look(listing.records, listing.reach, self.view)
+        if not had_layers:
+            log.info("network: it has %d layers; this number is remembered", self.view.layers)
+        return seen, listing
 
     def _use(self, topology: Topology) -> None:
         if self.known_since is None:
@@ -150,21 +160,21 @@ class Refresher:
         is_due = now - self._kept_at >= KEEP_EVERY and seen.topology != kept
         return seen.judgement.encode() if is_urgent or is_due else None
 
-    def _keep(self, seen: Seen, reach: Reach, nodes: bytes) -> None:
+    def _keep(self, seen: Seen, listing: Listing, nodes: bytes) -> None:
         self._kept, self._kept_at = seen.topology, time.monotonic()
-        self._remembered.keep(nodes, self.view.layers, reach)
+        self._remembered.keep(nodes, self.view.layers, listing.reach, listing.key)
 
     def _recall(self) -> bool:
         """Begin with the network of the last run, unless one is known. Returns whether it did.
 
-        If that network belongs to another directory, only `follow` gets it: the session has to
+        If that network belongs to other directories, only `follow` gets it: the session has to
         compare it with the new network, but nothing may send packets through it.
         """
         if self.known_since is not None or self._is_recalled:
             return False
-        is_ours = self._remembered.is_of_this_directory
-        # A view of its own for the network of another directory. It must not decide what this
-        # directory's view believes.
+        is_ours = self._remembered.is_of_these_directories
+        # A view of its own for the network of other directories. It must not decide what the view
+        # of these directories believes.
         view = self.view if is_ours else NetworkView()
         try:
             records = self._remembered.records()

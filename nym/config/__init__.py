@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from nym.config import checks
 from nym.config.setting import Sections, reloadable_of, setting, settings_of
 from nym.wire.addresses import bare_host
+from nym.wire.keys import decode_base58
 
 DEFAULT_DIRECTORY_PORT = 8080
 DEFAULT_DIRECTORY = f"http://127.0.0.1:{DEFAULT_DIRECTORY_PORT}"
@@ -23,8 +24,13 @@ class ClientSettings:
     # directory and no other, so the client must not start a local network in its place.
     directory: str = setting(
         "",
-        f"the network's URL; empty: {DEFAULT_DIRECTORY}, else a local network in this client",
-        checks.check_directory_or_none,
+        f"the network's URL, or several; empty: {DEFAULT_DIRECTORY}, else a network in this client",
+        checks.check_directories_or_none,
+    )
+    directory_key: str = setting(
+        "",
+        "keys in base58, one of which has to sign what a directory lists; empty: nobody has to",
+        checks.check_directory_keys,
     )
     layers: int = setting(
         0,
@@ -62,9 +68,14 @@ class ClientSettings:
     )
 
     @property
-    def directory_url(self) -> str:
-        """The directory that was named, else the default one."""
-        return self.directory or DEFAULT_DIRECTORY
+    def directories(self) -> list[str]:
+        """The URLs of the directories that were named, else the default one."""
+        return checks.listed(self.directory) or [DEFAULT_DIRECTORY]
+
+    @property
+    def directory_keys(self) -> list[bytes]:
+        """The keys that may sign what a directory lists; none if it needn't be signed."""
+        return [decode_base58(key) for key in checks.listed(self.directory_key)]
 
 
 @dataclass(frozen=True)

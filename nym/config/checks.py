@@ -5,6 +5,7 @@ checked by the same functions, so a text here never names config.toml.
 """
 
 import logging
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from nym.wire.sizes import MOST_LAYERS
 LONGEST_ID = 100  # characters
 LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
 MOST_CONNECTIONS = 100_000
+MOST_DIRECTORIES = 10
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -54,10 +56,33 @@ def check_directory(value: str) -> None:
         raise ValueError("a directory's URL has a host, a port and a path, nothing else")
 
 
-def check_directory_or_none(value: str) -> None:
-    """The URL of a directory, or an empty text, which names none."""
+def listed(value: str) -> list[str]:
+    """The parts of a text, which spaces or commas separate, each of them once."""
+    return list(dict.fromkeys(part for part in re.split("[ ,]+", value) if part))
+
+
+def check_directories(value: str) -> None:
+    """The URLs of the directories of one network; at least one."""
+    urls = listed(value)
+    if not 1 <= len(urls) <= MOST_DIRECTORIES:
+        raise ValueError(f"a network has 1 to {MOST_DIRECTORIES} directories")
+    for url in urls:
+        try:
+            check_directory(url)
+        except ValueError as error:
+            raise ValueError(f"{url}: {error}" if len(urls) > 1 else str(error)) from error
+
+
+def check_directories_or_none(value: str) -> None:
+    """The URLs of directories, or an empty text, which names none."""
     if value:
-        check_directory(value)
+        check_directories(value)
+
+
+def check_directory_keys(value: str) -> None:
+    """The keys that sign what directories list, in base58, or an empty text."""
+    for key in listed(value):
+        check_key(key)
 
 
 def check_key(value: str) -> None:

@@ -20,7 +20,7 @@ class _PacketSettings:
     """What mixnodes and providers have in common."""
 
     id: str = setting("default", "the name of this node and its folder", checks.check_id)
-    directory: str = setting("", "the network's URL", checks.check_directory_or_none)
+    directory: str = setting("", "the network's URL, or several", checks.check_directories_or_none)
     listen: str = setting(EVERYWHERE, "where packets are taken", checks.check_place)
     announce: str = setting(
         "", "where others find it; empty: where it listens", checks.check_place_or_none

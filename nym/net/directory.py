@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from nym.errors import RemoteFormatError
 from nym.net.http import http_get, http_post
 from nym.net.threads import beside_the_hub
+from nym.net.trust import Trust
 from nym.reach import Reach, reach_of
 from nym.wire.addresses import is_loopback
 from nym.wire.directory import TOPOLOGY_PATH, Records, parse_topology
@@ -16,24 +17,33 @@ from nym.wire.text import visible_url
 class Listing(NamedTuple):
     """One answer of a directory: its records, its clock in seconds since 1970, and how near it is.
 
-    `date` is None if the answer has no valid date.
+    `date` is None if the answer has no valid date. `key` is the trusted key that signed the answer,
+    or None if no key is.
     """
 
     records: Records
     date: float | None
     reach: Reach
+    directory: str
+    key: bytes | None
 
 
-def fetch_topology(directory: str) -> Listing:
-    """Ask the directory for all nodes. Raises RemoteError."""
+def fetch_topology(directory: str, trust: Trust | None = None) -> Listing:
+    """Ask the directory for all nodes. Raises RemoteError.
+
+    With `trust`, an answer that isn't signed as it should be is an UnverifiedError.
+    """
     answer = http_get(_url(directory, TOPOLOGY_PATH))
+    # Before anything is read of it.
+    key = beside_the_hub(trust.check, directory, answer) if trust else None
     try:
         # Which addresses a directory may list depends on how near it is. The address at the other
         # end of the connection decides; with a proxy in between, only the URL is left.
         reach = reach_of(answer.peer) if answer.peer else reach_by_url(directory)
         # In a thread: anybody can post to a directory, and reading a long answer would hold up the
         # packets of the stream.
-        return Listing(beside_the_hub(parse_topology, answer.body), answer.date, reach)
+        records = beside_the_hub(parse_topology, answer.body)
+        return Listing(records, answer.date, reach, directory, key)
     except RemoteFormatError as error:
         raise RemoteFormatError(
             f"there is no Nym directory at {visible_url(directory)}: {error}"

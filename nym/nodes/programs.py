@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from gevent.event import Event
 
 from nym import __version__
+from nym.config.checks import listed
 from nym.config.file import CONFIG_FILE
 from nym.config.nodes import DirectoryConfig, KeySettings, MixnodeConfig, ProviderConfig
 from nym.errors import ConfigError
@@ -115,7 +116,7 @@ class _NodeProgram(Program):
 
     def start(self) -> None:
         """See Program."""
-        self.node.start(self._directory)
+        self.node.start(*listed(self._directory))
 
     def leave(self, hurry: Event) -> None:
         """See Program."""

@@ -236,12 +236,17 @@ class ProviderDetails(NodeDetails):
 
 
 class NetworkDetails(NamedTuple):
-    """The nodes that the client uses, by layer. The other fields are as in NetworkReport."""
+    """The nodes that the client uses, by layer.
+
+    The other fields are as in NetworkReport and StatusReport.
+    """
 
     layers: list[list[NodeDetails]]
     providers: list[ProviderDetails]
     left_out: list[LeftOut]
     digest: str
+    directory: str = ""
+    directory_verified: bool = False
 
 
 class StatusReport(NamedTuple):
@@ -250,6 +255,8 @@ class StatusReport(NamedTuple):
     The defaults are the values at the start. docs/protocol/sockets.md ("Status") has all fields.
 
     - `state` has lasted for `state_seconds`. `reason` says what went wrong last.
+    - `directory` is the URL of the one that is used, without a password; `directory_verified`: its
+      last list was signed with a key that the settings name.
     - `outbox` messages wait to be sent or acknowledged, `inbox` messages to be fetched. `partial`
       messages lack fragments.
     - `inbox_refused` counts how often a message found no room, `partial_given_up` the messages that
@@ -266,6 +273,8 @@ class StatusReport(NamedTuple):
     state: State = "waiting_for_directory"
     state_seconds: float = 0.0
     reason: str | None = None
+    directory: str = ""
+    directory_verified: bool = False
     network: NetworkReport | None = None
     provider: str | None = None
     registered: bool = False

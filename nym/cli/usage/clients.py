@@ -18,9 +18,15 @@ _INIT = Command(
                 ),
                 Option(
                     "--directory",
-                    "the network's directory; without it, the client uses a local network, and "
-                    "starts one if there is none",
+                    "the network's directory, or several, separated by commas; without it, the "
+                    "client uses a local network, and starts one if there is none",
                     "URL",
+                ),
+                Option(
+                    "--directory-key",
+                    "the key of the directory, in base58: the client then uses only what this key "
+                    "has signed; several directories can have several, separated by commas",
+                    "KEY",
                 ),
                 Option(
                     "--port",

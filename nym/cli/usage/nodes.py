@@ -8,7 +8,9 @@ _LOUDNESS = (
     Option("--quiet", "print only warnings and errors", short="-q"),
     Option("--verbose", "log every step", short="-v"),
 )
-_DIRECTORY_URL = Option("--directory", "the network's directory", "URL")
+_DIRECTORY_URL = Option(
+    "--directory", "the network's directory, or several, separated by commas", "URL"
+)
 _ANNOUNCE = Option(
     "--announce",
     "where others find the node, if that isn't where it listens, as behind a NAT",
