@@ -10,9 +10,12 @@ from nym.cli import check as check_module
 from nym.cli.check import check
 from nym.cli.init import init
 from nym.cli.monitor import FULL, MOST_LOSS, PATIENCE, judge
+from nym.config.file import change_setting
 from nym.errors import NotRunningError, RemoteError, UnreachableError
 from nym.localnet.network import Network
 from tests.harness import Program, beside, free_port, running
+
+KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
 
 
 @pytest.fixture
@@ -121,6 +124,28 @@ def test_a_client_that_stops_meanwhile_is_a_finding(
         code, found = findings(capfd)
     assert code == 3
     assert "has stopped" in found["provider"]["found"]
+
+
+def test_a_directory_that_is_away_is_no_failure_while_another_one_works(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise NotRunningError("enough")
+
+    monkeypatch.setattr(check_module, "_running", stop)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    with running(Network()) as network:
+        made(f"{nowhere}, {network.url}", capfd)
+        check({"--id": "alice", "--json": True, "--running": False})
+        tried = [f for f in json.loads(capfd.readouterr().out) if f["check"] == "directory"]
+        assert [finding["ok"] for finding in tried] == [True, True]
+        assert f"{nowhere}/api/presence/topology can't be reached" in tried[0]["found"]
+        assert tried[1]["found"].startswith(f"{network.url}, not verified: layers of")
+        change_setting(home / "nym/clients/alice", "client.directory_key", KEY)
+        assert check({"--id": "alice", "--json": True, "--running": False}) == 4
+        tried = [f for f in json.loads(capfd.readouterr().out) if f["check"] == "directory"]
+        assert [finding["ok"] for finding in tried] == [False, False]
+        assert "doesn't sign its list of nodes" in tried[1]["found"]
 
 
 # `check --running`, which judges the client that runs.

@@ -13,9 +13,11 @@ import pytest
 from nym.config.file import load_config
 from nym.identity import PRIVATE_FILE, PUBLIC_FILE, load_identity
 from nym.store.aside import FILE
+from nym.wire.keys import decode_base58
 from tests.harness import Program, run_program
 
 NOWHERE = "http://127.0.0.1:1"
+KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
 
 
 @pytest.fixture
@@ -164,7 +166,14 @@ def test_one_that_is_killed_leaves_a_client_or_none_and_all_that_was_there(
 
 
 def test_what_is_wrong_on_the_command_line_leaves_no_folder(tmp_path: Path) -> None:
-    for wrong in (("--provider", "x"), ("--directory", "x"), ("--port", "x"), ("--prt", "1")):
+    for wrong in (
+        ("--provider", "x"),
+        ("--directory", "x"),
+        ("--directory-key", "x", "--directory", NOWHERE),
+        ("--directory-key", KEY),
+        ("--port", "x"),
+        ("--prt", "1"),
+    ):
         assert run_program(tmp_path, "init", "--id", "alice", *wrong)[0] == 2
     assert not (tmp_path / "nym").exists()
 
@@ -173,3 +182,12 @@ def test_dots_are_no_name_for_a_client(tmp_path: Path) -> None:
     code, _, err = run_program(tmp_path, "init", "--id", "..")
     assert code == 2
     assert "an id is the name of a folder" in err
+
+
+def test_several_directories_and_their_key_are_written_down(tmp_path: Path) -> None:
+    urls = f"{NOWHERE}, http://127.0.0.1:2"
+    options = ("--directory", urls, "--directory-key", KEY)
+    assert run_program(tmp_path, "init", "--id", "alice", *options)[0] == 0
+    settings = load_config(tmp_path / "nym" / "clients" / "alice").client
+    assert settings.directories == [NOWHERE, "http://127.0.0.1:2"]
+    assert settings.directory_keys == [decode_base58(KEY)]

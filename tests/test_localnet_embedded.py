@@ -82,7 +82,7 @@ def test_it_comes_only_where_no_directory_was_named(
         line = client.logged(r"directory: .*|a local network runs inside")[0]
     assert line.startswith("a local network") is is_started, f"the client logged: {line}"
     shown = run_program(tmp_path, "config", "show", "--id", "alice")[1].splitlines()
-    (directory,) = (line for line in shown if line.startswith("client.directory"))
+    (directory,) = (line for line in shown if line.startswith("client.directory "))
     is_in_file = named_by in ("init", "config set")
     assert directory.split() == [
         *("client.directory", "=", f'"{DEFAULT}"', "#"),
