@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from nym.errors import OwnFaultError, ProxyError, RemoteFormatError, UnreachableError
+from nym.errors import OwnFaultError, ProxyError, RemoteFormatError, StatusError, UnreachableError
 from nym.net import http
 from nym.net.http import http_get, http_post
 from nym.net.listening import listen
@@ -259,3 +259,27 @@ def test_requests_tell_nothing_of_the_machine() -> None:
         same,
         same | {b"Content-Type": b"application/json", b"Content-Length": b"2"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"error": "the node is too old"}', ": the node is too old"),
+        (b'{"error": "a\\u001b[2J\\nforged"}', r": a\x1b[2J\nforged"),
+        (b'{"error": 1}', ""),
+        (b'{"no": "error"}', ""),
+        (b'["error"]', ""),
+        (b'"error"', ""),
+        (b"[" * 100_000, ""),
+        (b'{"error": "' + b"x" * 100_000 + b'"}', ""),
+        (b"", ""),
+    ],
+)
+def test_the_reason_of_a_refusal_is_told(body: bytes, reason: str) -> None:
+    with (
+        serving_http(lambda: body, "400 Bad Request") as url,
+        pytest.raises(StatusError) as caught,
+    ):
+        http_post(url, b"{}")
+    assert str(caught.value) == f"{url} answers with HTTP status 400{reason}"
+    assert caught.value.status == 400

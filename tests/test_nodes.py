@@ -125,7 +125,7 @@ def test_later_starts_need_no_options(nodes: Nodes) -> None:
 
 def test_a_node_works_without_its_directory_and_says_so(nodes: Nodes) -> None:
     program = nodes.start("mixnode", "mix1", "--layer", "1", *LISTEN, "--directory", NOWHERE)
-    program.logged("WARNING +presence: .*refused; trying again until it works")
+    program.logged("WARNING +presence at .*refused; trying again until it works")
     wait_until(lambda: nodes.status("mix1")["reason"])
     code, out, _ = run_program(nodes.home, "check", "--running", "--id", "mix1")
     assert code == 4
@@ -138,9 +138,9 @@ def test_a_directory_that_comes_later_is_found(nodes: Nodes) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     program = nodes.start("mixnode", "mix1", "--layer", "1", *LISTEN, "--directory", url)
-    program.logged("WARNING +presence: ")
+    program.logged("WARNING +presence at ")
     nodes.start("directory", "main", "--listen", f"127.0.0.1:{port}")
-    program.logged("INFO +presence: works again")
+    program.logged("INFO +presence at .*: works again")
     assert fetch_topology(url).records.mixnodes[0].layer == 1
     assert nodes.status("mix1")["reason"] is None
 

@@ -12,11 +12,11 @@ import pytest
 import requests
 from gevent.event import Event
 
-from nym.errors import ConfigError
+from nym.errors import ConfigError, RemoteFormatError
 from nym.localnet.network import Network
 from nym.nodes import admission
 from nym.nodes import node as node_module
-from nym.nodes.admission import TOLERANCE
+from nym.nodes.admission import TOLERANCE, Admission
 from nym.nodes.allowed import AllowList, parse_allowed
 from nym.nodes.directory import Directory
 from nym.nodes.keys import Keyring
@@ -267,24 +267,29 @@ def test_a_list_can_be_empty() -> None:
     assert parse_allowed("# nobody yet\r\n\n") == frozenset()
 
 
-def test_the_memory_of_identities_is_bounded(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_identities_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "MOST_REMEMBERED", 2)
+    looks = Admission()
     signers = [generate_signer() for _ in range(3)]
 
-    def post(number: int) -> str:
-        node = MixNode(f"192.0.2.{number}:1", bytes([number]) * 32, 1, "0.4.0")
-        return board.post(
-            board.sign(signers[number], encode_presence(node)), body=encode_presence(node)
-        )
+    def post(number: int, now: float) -> None:
+        signer = signers[number]
+        claim = Claim(signer.public_key, int(1000 * now), looks.run)
+        header = claim.signed(signer.sign, "presence", MIXNODES_PATH, BODY)
+        assert looks.check(header, "presence", MIXNODES_PATH, BODY, now) == claim
+        looks.note(claim)
 
-    assert [post(0), post(1)] == ["", ""]
-    assert "400 too many identities" in post(2)
-    assert post(1) == ""
-    # What is too old to come again anyway is forgotten.
-    monkeypatch.setattr(admission, "TOLERANCE", 0.0)
-    board.directory._admission._forget(1000 * (time.time() + 1))
-    monkeypatch.setattr(admission, "TOLERANCE", TOLERANCE)
-    assert post(2) == ""
+    post(0, 1000.0)
+    post(1, 1001.0)
+    with pytest.raises(RemoteFormatError, match="too many identities"):
+        post(2, 1002.0)
+    post(0, 1003.0)
+    # A time is forgotten when nothing so old can be accepted again anyway.
+    with pytest.raises(RemoteFormatError, match="too many identities"):
+        post(2, 1001.0 + TOLERANCE)
+    post(2, 1002.0 + TOLERANCE)
+    with pytest.raises(RemoteFormatError, match="a later post"):
+        post(0, 1003.0)
 
 
 # Nodes.
