@@ -85,8 +85,7 @@ class _Key(NamedTuple):
 class Keyring:
     """The keys of one node, kept in `folder` if there is one, otherwise in memory.
 
-    `lifetime` and `overlap` may be set to other values at any time. Only one process may use the
-    folder. A folder that has a single key, as those of earlier versions, gives it up: it becomes
+    Only one process may use the folder. A folder that has a single key, as those of earlier versions, gives it up: it becomes
     the current key here.
     """
 
@@ -149,6 +148,11 @@ class Keyring:
                 self._is_due.set()
             return task if is_new else None
         raise failure
+
+    def set_times(self, lifetime: float, overlap: float) -> None:
+        """Use these times from now on."""
+        self.lifetime, self.overlap = lifetime, overlap
+        self._is_due.set()  # a change may be due at once
 
     def run(self, has_changed: Callable[[], None]) -> None:
         """Change keys when it is time, for ever. `has_changed` is called after each change."""

@@ -130,7 +130,7 @@ class _NodeProgram(Program):
 
     def _take_over(self, farewell: float, keys: KeySettings) -> None:
         self._farewell = farewell
-        self.node.keys.lifetime, self.node.keys.overlap = keys.lifetime, keys.overlap
+        self.node.keys.set_times(keys.lifetime, keys.overlap)
 
     def _open(self) -> None:
         self.node.listen()
