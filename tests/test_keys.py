@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nym.errors import IdentityError, MacError, StoreError
 from nym.identity import Identity, generate_identity, load_identity, save_identity
@@ -221,8 +221,8 @@ def test_whatever_the_wall_clock_says_a_key_is_accepted_after_its_end_and_has_on
 class AnyLife(RuleBasedStateMachine):
     """Whatever happens to a machine, keys are accepted for long enough, and none for ever."""
 
-    @initialize()
-    def begin(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         # The machine that these tests run on isn't the one that loses its power.
         self.quick = patch("os.fsync")
         self.quick.start()
@@ -267,13 +267,11 @@ class AnyLife(RuleBasedStateMachine):
         self.machine.wall += jump
 
     @invariant()
-    @precondition(lambda self: self.announced)
     def what_was_announced_lately_is_accepted(self) -> None:
         for key, (_, last) in self.announced.items():
             assert self.machine.opens(key) or self.ran - last >= OVERLAP
 
     @invariant()
-    @precondition(lambda self: self.announced)
     def no_key_lives_for_ever(self) -> None:
         # What the machine ran before it lost its power may not be counted, up to a minute.
         longest = LIFETIME + OVERLAP + keys_module.NOTE_EVERY * self.reboots + 1e-3
@@ -283,17 +281,15 @@ class AnyLife(RuleBasedStateMachine):
                 del self.announced[key]
 
     @invariant()
-    @precondition(lambda self: self.announced)
     def there_are_one_or_two_keys(self) -> None:
         names = {path.name for path in (Path(self.folder.name) / "keys").iterdir()} - {"clocks"}
         assert len(names) in (1, 2)
         assert all(name.isdecimal() for name in names)
 
     def teardown(self) -> None:
-        if hasattr(self, "machine"):
-            self.machine.keys.close()
-            self.folder.cleanup()
-            self.quick.stop()
+        self.machine.keys.close()
+        self.folder.cleanup()
+        self.quick.stop()
 
 
 TestAnyLife = AnyLife.TestCase

@@ -42,7 +42,7 @@ class ClientSettings:
         "true: look up nodes' names, whichever directory lists them; name servers see the names",
     )
     provider: str = setting(
-        "", "key in base58; empty: the client chooses one and keeps it", checks.check_provider
+        "", "key or identity; empty: the client chooses one and keeps it", checks.check_provider
     )
     provider_patience: float = setting(
         600.0,

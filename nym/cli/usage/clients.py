@@ -13,7 +13,7 @@ _INIT = Command(
             takes=(
                 Option(
                     "--provider",
-                    "the provider to use, as its key in base58; otherwise the client chooses one",
+                    "the provider to use, as its key or identity; otherwise the client chooses one",
                     "KEY",
                 ),
                 Option(
