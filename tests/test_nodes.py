@@ -114,7 +114,7 @@ def test_later_starts_need_no_options(nodes: Nodes) -> None:
     program.end(signal.SIGKILL)
     nodes.start("mixnode", "mix1")
     again = nodes.status("mix1")
-    for key in ("key", "layer", "packets", "announced", "directory"):
+    for key in ("key", "layer", "packets", "announced", "directories"):
         assert again[key] == before[key], key
     # Options override the file for one run, and don't change it.
     nodes.programs["mix1"].end(signal.SIGKILL)

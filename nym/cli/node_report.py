@@ -3,7 +3,7 @@
 from typing import Any
 
 from nym.timing import duration
-from nym.wire.text import visible
+from nym.wire.text import visible, visible_url
 
 Report = dict[str, Any]
 
@@ -14,7 +14,8 @@ def node_rows(report: Report) -> list[tuple[str, str]]:
     if report["reason"]:
         rows.append(("reason", visible(report["reason"])))
     rows.append(("started", f"{duration(report['uptime'])} ago"))
-    return rows + [(name, str(report[key])) for key, name in _ROWS.items() if key in report]
+    rows += [(name, str(report[key])) for key, name in _ROWS.items() if key in report]
+    return rows + [("directory", visible_url(url)) for url in report.get("directories", ())]
 
 
 _ROWS = {
@@ -25,7 +26,6 @@ _ROWS = {
     "announced": "announced",
     "clients": "clients",
     "announced_clients": "announced",
-    "directory": "directory",
     "url": "directory",
     "mixnodes": "mixnodes",
     "providers": "providers",

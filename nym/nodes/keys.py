@@ -85,8 +85,8 @@ class _Key(NamedTuple):
 class Keyring:
     """The keys of one node, kept in `folder` if there is one, otherwise in memory.
 
-    Only one process may use the folder. A folder that has a single key, as those of earlier versions, gives it up: it becomes
-    the current key here.
+    Only one process may use the folder. A folder that has a single key, as those of earlier
+    versions, gives it up: it becomes the current key here.
     """
 
     def __init__(

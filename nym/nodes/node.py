@@ -115,8 +115,11 @@ class Node(ABC):
     @property
     def trouble(self) -> str | None:
         """Why directories don't take what this node posts; None if all of them do."""
-        reasons = (channel.outage.reason for channel in self._presences)
-        return "; ".join(filter(None, reasons)) or None
+        return "; ".join(filter(None, self.troubles().values())) or None
+
+    def troubles(self) -> dict[str, str | None]:
+        """For each directory, by its URL, why it doesn't take what this node posts, or None."""
+        return {channel.directory: channel.outage.reason for channel in self._presences}
 
     def announce(self) -> None:
         """Tell the directories that this node is alive; whoever doesn't hear it is logged."""

@@ -80,6 +80,7 @@ class Channel:
         self._path = path
         self._due = Event()
         self._make: Callable[[], bytes] = bytes
+        self.directory = desk.directory
         self.outage = Outage(log, f"{purpose} at {visible_url(desk.directory)}")
         self.lenient_until = 0.0  # monotonic; until then, refusals are nothing to complain about
 

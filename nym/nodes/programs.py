@@ -107,7 +107,7 @@ class _NodeProgram(Program):
             **super().report(),
             "state": "leaving" if self._is_leaving else "running",
             "reason": self.node.trouble,
-            "directory": self._directory,
+            "directories": self.node.troubles(),
             "packets": str(self.node.address),
             "announced": str(self.node.place),
             "key": self.node.keys.current.address,
