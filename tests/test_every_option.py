@@ -41,7 +41,7 @@ class Network:
         self.url = url
         self.count = 0
         self.file = home / "file"
-        self.file.write_text("something to send")
+        self.file.write_text("# something to send")
 
     def run(self, *arguments: str) -> str:
         code, out, err = run_program(self.home, *arguments)
@@ -65,6 +65,7 @@ class Network:
             "--announce": "127.0.0.1:1789",
             "--announce-clients": "127.0.0.1:9000",
             "--layer": "1",
+            "--allow": str(self.file),
             "--port": "0",
             "--count": "1",
             "--message": "hello",
@@ -171,7 +172,7 @@ def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Optio
                     str(network.file),
                 )
                 assert program.process.stdout is not None
-                assert program.process.stdout.read(5) == b"somet"
+                assert program.process.stdout.read(5) == b"# som"
             code, _, err = program.end(signal.SIGINT)
         assert code == 130, err
     else:

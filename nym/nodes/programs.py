@@ -3,6 +3,7 @@
 A local network puts nodes together in another way (nym.localnet.network).
 """
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -28,6 +29,8 @@ from nym.nodes.provider import Provider
 from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer, save_signer
 from nym.sockets import NODE_SOCKET
 from nym.wire.addresses import NodeAddress
+
+log = logging.getLogger(__name__)
 
 
 class Program(ABC):
@@ -269,10 +272,15 @@ class DirectoryProgram(Program):
 def _signer(folder: Path) -> Signer:
     """The node's identity, which its first start makes."""
     path = folder / IDENTITY_FILE
-    # config.toml is written at the end of the first start. Where it is there without an identity,
-    # that was lost, and a new one would be unknown to all who list the old one.
-    if not path.exists() and not (folder / CONFIG_FILE).exists():
+    if not path.exists():
         save_signer(generate_signer(), path)
+        # config.toml is written at the end of the first start, unless somebody has written it.
+        if (folder / CONFIG_FILE).exists():
+            log.warning(
+                "%s was missing, so this node has a new identity; if it had another one before, "
+                "put that back from a backup, or tell the new one to all who list this node",
+                path,
+            )
     return load_signer(path)
 
 
