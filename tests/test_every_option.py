@@ -172,7 +172,7 @@ def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Optio
                     str(network.file),
                 )
                 assert program.process.stdout is not None
-                assert program.process.stdout.read(5) == b"# som"
+                assert program.process.stdout.read(6) == b"# some"
             code, _, err = program.end(signal.SIGINT)
         assert code == 130, err
     else:
