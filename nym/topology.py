@@ -6,31 +6,20 @@
 
 import base64
 import hashlib
-import ipaddress
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from nym.wire.addresses import NodeAddress
+from nym.wire.addresses import NodeAddress, machine_at
 from nym.wire.keys import encode_base58
 
 _DIGEST = 20  # bytes: finding two networks with the same digest would take 2^80 attempts
 _GROUP = 4  # letters and digits per group, so that people can compare digests
-_SITE = 64  # bits of an IPv6 address; one site usually has all addresses that share them
 
 
 def machine(address: NodeAddress) -> str:
-    """The machine that a node at this address seems to run on.
-
-    It is an IPv4 address, or the first 64 bits of an IPv6 address, as text.
-    """
-    return _machine_at(address.ip)
-
-
-@lru_cache(maxsize=1 << 14)
-def _machine_at(ip: str) -> str:
-    return str(ipaddress.IPv6Network((ip, _SITE), strict=False)) if ":" in ip else ip
+    """The machine that a node at this address seems to run on, or its site."""
+    return machine_at(address.ip)
 
 
 class Mix(NamedTuple):

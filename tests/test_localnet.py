@@ -15,6 +15,7 @@ import requests
 
 from nym.errors import DescriptorsError, ListenError, StoreError
 from nym.localnet.network import Network
+from nym.net import web
 from nym.net.transport import exchange, send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes import door as door_module
@@ -144,7 +145,7 @@ def test_the_rest_of_the_api(url: str) -> None:
 def test_a_silent_connection_is_closed_and_not_complained_about(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(directory_module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(web, "SILENCE", 0.2)
     port = int(url.rpartition(":")[2])
     request = b"GET /api/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
     for beginning in (b"", b"GET /api", request):

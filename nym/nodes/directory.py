@@ -5,27 +5,24 @@ listed.
 """
 
 import json
-import logging
 import re
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 from gevent.lock import RLock
-from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
-from nym.net.listening import PatientAccept, listen
+from nym.net.listening import listen
 from nym.net.threads import beside_the_hub
+from nym.net.web import Answer, Environment, Headers, WebServer, answer_with
 from nym.nodes.admission import Admission
 from nym.nodes.allowed import AllowList
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
-from nym.nodes.resource import Answer, Headers, Resource
+from nym.nodes.resource import Resource
 from nym.signing import Signer, Stamps
 from nym.wire.directory import (
     COCONODES_PATH,
@@ -59,31 +56,12 @@ LONGEST_METRIC = 1 << 20
 LONGEST_LEAVING = 1000
 MOST_METRICS = 16 << 20  # bytes in one window
 MOST_CONNECTIONS = 1000
-TIMEOUT = 30.0  # seconds for which a connection may be silent
+# Connections of one source. A web server in front of the directory is one, too.
+MOST_PER_SOURCE = 250
 
 JSON = "application/json; charset=utf-8"
 
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
-
 _OK = Resource(b'{"ok": true}', JSON)
-
-log = logging.getLogger(__name__)
-
-
-class _Handler(WSGIHandler):
-    """Ends connections that are silent for TIMEOUT, even in the middle of a request."""
-
-    def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:
-        connection.settimeout(TIMEOUT)
-        super().__init__(connection, address, server)
-
-    def log_error(self, message: str, *arguments: Any) -> None:
-        """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""
-        log.debug("a malformed request from %s", self.client_address)
-
-
-class _Server(PatientAccept, WSGIServer):
-    """gevent's HTTP server, which also goes on when a connection can't be accepted."""
 
 
 class Directory:
@@ -100,6 +78,7 @@ class Directory:
         *,
         signer: Signer | None = None,
         allowed: AllowList | None = None,
+        connections_per_source: int = MOST_PER_SOURCE,
     ) -> None:
         self._signer = signer
         self._stamps = Stamps()
@@ -110,13 +89,8 @@ class Directory:
         self._metrics: deque[_Metric] = deque()
         self._topology: _Rendered | None = None
         self._rendering = RLock()
-        self._server = _Server(
-            (host, port),
-            self._answer,
-            log=None,
-            error_log=log,
-            handler_class=_Handler,
-            spawn=Pool(MOST_CONNECTIONS),
+        self._server = WebServer(
+            (host, port), self._respond, MOST_CONNECTIONS, connections_per_source
         )
         self._posts: dict[str, _Post] = {
             MIXNODES_PATH: _Post("presence", LONGEST_RECORD, self._note_mixnode),
@@ -237,13 +211,12 @@ class Directory:
         while self._metrics and self._metrics[0].seen < time.monotonic() - WINDOW:
             self._metrics.popleft()
 
-    def _answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        status, headers, body = self._respond(environ)
+    def _respond(self, environ: Environment) -> Answer:
+        status, headers, body = self._found(environ)
         # Everything here is public, and asks for no credentials: pages of any origin may read it.
-        start_response(status, [*headers, ("Access-Control-Allow-Origin", "*")])
-        return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
+        return Answer(status, [*headers, ("Access-Control-Allow-Origin", "*")], body)
 
-    def _respond(self, environ: dict[str, Any]) -> Answer:
+    def _found(self, environ: Environment) -> Answer:
         method = environ["REQUEST_METHOD"]
         path = re.sub("/+", "/", environ["PATH_INFO"]).rstrip("/")
         if method == "OPTIONS" and path.startswith("/api"):
@@ -262,7 +235,7 @@ class Directory:
             return self._take(path, environ)
         return _said("404 Not Found", {"error": "there is nothing at this address"})
 
-    def _take(self, path: str, environ: dict[str, Any]) -> Answer:
+    def _take(self, path: str, environ: Environment) -> Answer:
         post = self._posts[path]
         try:
             body = _body(environ, post.longest)
@@ -319,12 +292,11 @@ def _description() -> Resource:
 
 
 def _said(status: str, body: dict[str, Any], more: Headers | None = None) -> Answer:
-    data = json.dumps(body).encode()
-    headers = [("Content-Type", JSON), ("Content-Length", str(len(data)))]
-    return Answer(status, headers + (more or []), data)
+    answer = answer_with(status, JSON, json.dumps(body).encode())
+    return answer._replace(headers=answer.headers + (more or []))
 
 
-def _body(environ: dict[str, Any], longest: int) -> bytes:
+def _body(environ: Environment, longest: int) -> bytes:
     body: bytes = environ["wsgi.input"].read(longest + 1)
     if len(body) > longest:
         raise RemoteFormatError(f"more than {longest} bytes")

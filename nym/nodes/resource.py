@@ -7,18 +7,10 @@ long they may be kept, and are sent packed to those who accept that (RFC 9110, R
 import gzip
 import hashlib
 import re
-from typing import NamedTuple
+
+from nym.net.web import Answer, Headers
 
 SHORTEST_PACKED = 1000  # bytes; below that, packing saves no segment
-Headers = list[tuple[str, str]]
-
-
-class Answer(NamedTuple):
-    """What is sent for one request."""
-
-    status: str
-    headers: Headers
-    body: bytes
 
 
 class Resource:

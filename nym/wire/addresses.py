@@ -27,6 +27,10 @@ _FAMILIES: dict[int, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]] 
 }
 
 
+_SITE = 64  # bits of an IPv6 address; one site usually has all addresses that share them
+_MAPPED = "::ffff:"  # before an IPv4 address, where a server listens for both kinds
+
+
 class NodeAddress(NamedTuple):
     """An IP address as text in its usual form, and a port."""
 
@@ -35,6 +39,19 @@ class NodeAddress(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+@lru_cache(maxsize=1 << 14)
+def machine_at(ip: str) -> str:
+    """The machine that seems to have this address, or the site where it is.
+
+    It is an IPv4 address, or the first 64 bits of an IPv6 address, as text.
+    """
+    if ":" not in ip:
+        return ip
+    if ip.startswith(_MAPPED) and "." in ip:
+        return ip.removeprefix(_MAPPED)
+    return str(ipaddress.IPv6Network((ip.partition("%")[0], _SITE), strict=False))
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,180 @@
+"""How much of a server each source takes, so that one peer can't take everything.
+
+A source is an IPv4 address, or the 64 bits that all IPv6 addresses of one site have in common.
+There are two limits.
+
+Connections at once: one more is closed before anything is read.
+
+Packets per second: so many are certain. A source that sends more is not refused, because many
+people can stand behind one address: all who share a line, or a whole layer of mixnodes. What is
+more waits until nobody else wants anything, in the order in which it came (`SpareTime`). So a
+source that is alone gets all that a node can do, and one that is not takes nothing from others.
+Only when too much waits already are new connections of that source closed.
+
+A bad packet costs more of what is certain than a good one. Sources that send hardly anything else
+don't wait for spare time: they are closed at once. Nobody is shut out for a time, since a mixnode
+can't help forwarding what its clients made for the next node: somebody could shut it out with that.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.lock import Semaphore
+
+from nym.net.listening import PatientAccept
+from nym.wire.addresses import machine_at
+
+MOST_SOURCES = 20_000  # that are remembered, some 6 MB; more than connections at once
+MOST_WAITING = 256  # connections for which spare time is awaited, before new ones are closed
+BURST = 1.0  # seconds: a source that was quiet may send so much at once
+BAD_COST = 4.0  # a bad packet counts as so many
+# A good packet weighs as much as so many bad ones. Above DISTRUST bad ones that aren't outweighed,
+# a source sends hardly anything else.
+GOOD_WEIGHT = 9
+DISTRUST = 50
+REFUSALS_IN_TURN = 1  # connections that are closed at once before it is the others' turn
+_NEXT_TURN = 1e-6  # seconds; with 0, gevent wouldn't look at any socket in between
+
+
+class Limits(NamedTuple):
+    """What one source may have: connections at once, and packets per second that are certain."""
+
+    connections: int = 1000
+    packets: float = 1000.0
+
+
+class Source:
+    """What one source has taken lately."""
+
+    __slots__ = ("_bad", "_credit", "_credited", "_rate", "connections")
+
+    def __init__(self, rate: float) -> None:
+        self.connections = 0
+        self._rate = rate
+        self._credit = rate * BURST  # packets that are certain now
+        self._credited = time.monotonic()
+        self._bad = 0
+
+    def spend(self) -> bool:
+        """Take one packet; returns whether it is one of those that are certain."""
+        if not self.has_credit():
+            return False
+        self._credit -= 1.0
+        return True
+
+    def has_credit(self) -> bool:
+        """Whether the next packet is one of those that are certain."""
+        now = time.monotonic()
+        more = (now - self._credited) * self._rate
+        self._credit = min(self._credit + more, self._rate * BURST)
+        self._credited = now
+        return self._credit >= 1.0
+
+    def was_good(self) -> None:
+        """Its last packet was a packet."""
+        if self._bad:
+            self._bad = max(0, self._bad - GOOD_WEIGHT)
+
+    def was_bad(self) -> None:
+        """Its last packet wasn't one for this node."""
+        self._credit = max(self._credit - BAD_COST, -self._rate * BURST)
+        self._bad = min(self._bad + 1, 2 * DISTRUST)
+
+    def is_distrusted(self) -> bool:
+        """Whether hardly anything of it was good."""
+        return self._bad >= DISTRUST
+
+
+class Sources:
+    """The sources that are connected, and those that were lately."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._known: OrderedDict[str, Source] = OrderedDict()  # the latest last
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def at(self, ip: str) -> Source:
+        """The source at this address."""
+        key = machine_at(ip)
+        source = self._known.get(key)
+        if source is None:
+            source = self._known[key] = Source(self.limits.packets)
+            self._forget()
+        else:
+            self._known.move_to_end(key)
+        return source
+
+    def _forget(self) -> None:
+        # Those that are connected stay. They come to the end, so that none is looked at twice
+        # before all others.
+        for _ in range(len(self._known)):
+            if len(self._known) <= MOST_SOURCES:
+                return
+            key, source = self._known.popitem(last=False)
+            if source.connections:
+                self._known[key] = source
+
+
+class SpareTime:
+    """Lets one after the other go on, and everybody else in between."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._turn = Semaphore()
+
+    def wait(self) -> None:
+        """Wait until everybody else has had a turn."""
+        with self._counted(), self._turn:
+            gevent.sleep(_NEXT_TURN)
+
+    def is_scarce(self) -> bool:
+        """Whether so much waits already that nothing new should."""
+        return self.waiting >= MOST_WAITING
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+
+class Guarded(PatientAccept):
+    """For gevent's servers: closes connections of a source that has too many, unread."""
+
+    sources: Sources
+
+    def refusal(self, source: Source) -> str | None:
+        """Why this source can't have one more connection, in a word; None if it can."""
+        return "connections" if source.connections >= self.sources.limits.connections else None
+
+    def refused(self, why: str) -> None:
+        """Note that a connection was closed."""
+
+    def do_read(self) -> Any:
+        """See PatientAccept."""
+        for _ in range(REFUSALS_IN_TURN):
+            accepted = super().do_read()
+            why = accepted and self.refusal(self.sources.at(accepted[1][0]))
+            if not why:
+                return accepted
+            accepted[0].close()
+            self.refused(why)
+        return None
+
+    def do_handle(self, *arguments: Any) -> None:
+        """See gevent; it calls `do_close` for each connection, also after an error here."""
+        self.sources.at(arguments[1][0]).connections += 1
+        super().do_handle(*arguments)
+
+    def do_close(self, *arguments: Any) -> None:
+        """See gevent."""
+        self.sources.at(arguments[1][0]).connections -= 1
+        super().do_close(*arguments)  # type: ignore[misc]

@@ -1,0 +1,93 @@
+"""HTTP servers of this program: gevent's, with limits on what peers can take.
+
+There are limits on connections, also on those of one source, on the time for which a peer may be
+silent, and on the time for a whole request with its answer: a peer that reads or writes a byte now
+and then would otherwise keep its place for ever.
+"""
+
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from nym.net.sources import Guarded, Limits, Sources
+
+SILENCE = 30.0  # seconds for which a connection may be silent
+REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
+
+Headers = list[tuple[str, str]]
+Environment = dict[str, Any]  # a request, as WSGI has it
+StartResponse = Callable[[str, Headers], object]
+
+log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What is sent for one request."""
+
+    status: str
+    headers: Headers
+    body: bytes
+
+
+def answer_with(status: str, kind: str, body: bytes) -> Answer:
+    """An answer of this media type."""
+    return Answer(status, [("Content-Type", kind), ("Content-Length", str(len(body)))], body)
+
+
+class WebServer(Guarded, WSGIServer):
+    """Answers each request with what `respond` returns for it."""
+
+    def __init__(
+        self,
+        place: tuple[str, int],
+        respond: Callable[[Environment], Answer],
+        most_connections: int,
+        most_per_source: int,
+    ) -> None:
+        self._respond = respond
+        self.sources = Sources(Limits(connections=most_per_source))
+        pool = Pool(most_connections)
+        super().__init__(
+            place, self._answer, log=None, error_log=log, handler_class=_Handler, spawn=pool
+        )
+
+    def _answer(self, request: Environment, start_response: StartResponse) -> Iterable[bytes]:
+        status, headers, body = self._respond(request)
+        start_response(status, headers)
+        return [body] if request["REQUEST_METHOD"] != "HEAD" else []
+
+
+class _Handler(WSGIHandler):
+    """Ends connections that are silent, or too slow, even in the middle of a request."""
+
+    def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:
+        connection.settimeout(SILENCE)
+        super().__init__(connection, address, server)
+
+    def handle_one_request(self) -> Any:
+        """See gevent."""
+        # Not an exception, which could come up anywhere, but the end of the connection, which
+        # every part of the server expects everywhere.
+        timer = gevent.get_hub().loop.timer(REQUEST_TIME)
+        timer.start(_shut_down, self.socket)
+        try:
+            return super().handle_one_request()
+        finally:
+            timer.stop()
+            timer.close()
+
+    def log_error(self, message: str, *arguments: Any) -> None:
+        """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""
+        log.debug("a malformed request from %s", self.client_address)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        log.debug("a connection that was too slow has ended already: %s", error)
