@@ -235,6 +235,26 @@ class UnverifiedError(RemoteError):
     """A directory's list of nodes isn't signed as the settings want it."""
 
 
+class NotForThisNodeError(RemoteFormatError):
+    """A packet asks for what this kind of node doesn't do."""
+
+
+class DelayTooLongError(RemoteFormatError):
+    """A packet asks a mixnode to hold it for longer than mixnodes do."""
+
+
+class NoInboxError(RemoteFormatError):
+    """A client isn't registered at this provider."""
+
+
+class InboxFullError(RemoteFormatError):
+    """A message is for a client that has too many already."""
+
+
+class OverloadError(RemoteError):
+    """A node has as much as it can take, so it takes nothing new."""
+
+
 class UnusableNetworkError(RemoteError):
     """The directory's nodes don't make a whole network: a layer, or every provider, is missing."""
 

@@ -15,9 +15,10 @@ from gevent import monkey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.errors import RemoteFormatError
+from nym.errors import OverloadError, RemoteFormatError
 from nym.net.listening import MOST_NEW
 from nym.nodes import door as door_module
+from nym.nodes.counts import Counts
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer, Door
 from nym.wire.provider import ACKNOWLEDGED
@@ -33,7 +34,8 @@ class Node:
         self.answers: list[Answer] = []
         self.said: list[str] = []
         self.deal: Callable[[Answer], None] = self.answers.append
-        self.door = Door(ANYWHERE, self._take, self.said.append)
+        self.counts = Counts("test")
+        self.door = Door(ANYWHERE, self._take, self.said.append, self.counts)
 
     def _take(self, packet: bytes, answer: Answer) -> None:
         self.packets.append(packet)
@@ -316,7 +318,7 @@ def test_what_is_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     delays = Delays()
     for number in range(2):
         delays.hold(0.01, partial(sent.append, number))
-    with pytest.raises(RemoteFormatError, match="2 packets"):
+    with pytest.raises(OverloadError, match="2 packets"):
         delays.hold(0.01, partial(sent.append, 2))
     wait_until(lambda: len(delays) == 0)
     assert sorted(sent) == [0, 1]

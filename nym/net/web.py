@@ -51,10 +51,14 @@ class WebServer(Guarded, WSGIServer):
     ) -> None:
         self._respond = respond
         self.sources = Sources(Limits(connections=most_per_source))
-        pool = Pool(most_connections)
+        self._open = Pool(most_connections)
         super().__init__(
-            place, self._answer, log=None, error_log=log, handler_class=_Handler, spawn=pool
+            place, self._answer, log=None, error_log=log, handler_class=_Handler, spawn=self._open
         )
+
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
     def _answer(self, request: Environment, start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = self._respond(request)

@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
-from nym.errors import RemoteFormatError
+from nym.errors import OverloadError
 
 MOST_PACKETS = 20_000  # some 60 MB
 _LOOK = 0.05  # seconds between two looks at what is still held
@@ -29,10 +29,10 @@ class Delays:
     def hold(self, delay: float, send: Callable[[], None]) -> None:
         """Call `send` in a greenlet of its own after `delay` seconds.
 
-        Raises RemoteFormatError if there are too many packets already.
+        Raises OverloadError if there are too many packets already.
         """
         if len(self._held) >= MOST_PACKETS:
-            raise RemoteFormatError(f"there are {MOST_PACKETS} packets already")
+            raise OverloadError(f"there are {MOST_PACKETS} packets already")
         greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(send)
         self._held.add(greenlet)
         greenlet.start_later(delay)

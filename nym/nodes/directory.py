@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+import gevent
 from gevent.lock import RLock
 
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
@@ -20,6 +21,7 @@ from nym.net.threads import beside_the_hub
 from nym.net.web import Answer, Environment, Headers, WebServer, answer_with
 from nym.nodes.admission import Admission
 from nym.nodes.allowed import AllowList
+from nym.nodes.counts import Counts
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
 from nym.nodes.resource import Resource
@@ -60,6 +62,7 @@ MOST_CONNECTIONS = 1000
 MOST_PER_SOURCE = 250
 
 JSON = "application/json; charset=utf-8"
+ACCEPTED, REFUSED, OTHER = "accepted", "refused", "other"  # what is counted
 
 _OK = Resource(b'{"ok": true}', JSON)
 
@@ -80,6 +83,7 @@ class Directory:
         allowed: AllowList | None = None,
         connections_per_source: int = MOST_PER_SOURCE,
     ) -> None:
+        self.counts = Counts("directory")
         self._signer = signer
         self._stamps = Stamps()
         self._allowed = allowed
@@ -89,6 +93,7 @@ class Directory:
         self._metrics: deque[_Metric] = deque()
         self._topology: _Rendered | None = None
         self._rendering = RLock()
+        self._lag: gevent.Greenlet[..., None] | None = None
         self._server = WebServer(
             (host, port), self._respond, MOST_CONNECTIONS, connections_per_source
         )
@@ -105,17 +110,41 @@ class Directory:
             "/api/healthcheck": lambda: _OK,
             "/swagger/doc.json": _description,
         }
+        self._asked = self.counts.kinds(
+            "nym_directory_requests_total",
+            "Requests that ask for something, by path.",
+            "path",
+            (*self._gets, OTHER),
+        )
+        self._posted = self.counts.kinds(
+            "nym_directory_posts_total",
+            "What nodes posted, and whether it was accepted.",
+            "outcome",
+            (ACCEPTED, REFUSED),
+        )
+        self.counts.gauges(
+            "nym_directory_nodes", "Nodes that are listed, by role.", "role", self._listed_by_role
+        )
+        self.counts.gauge(
+            "nym_directory_connections",
+            "Connections that are open.",
+            self._server.connections,
+        )
 
     def start(self, option: str = "--listen") -> str:
         """Listen; returns the directory's URL. Raises ListenError.
 
         `option` is the one with which users choose another port.
         """
-        return f"http://{listen(self._server, option)}"
+        url = f"http://{listen(self._server, option)}"
+        self._lag = gevent.spawn(self.counts.keep_noting_lag)
+        return url
 
     def stop(self) -> None:
         """Stop listening."""
         self._server.stop(timeout=0)
+        if self._lag:
+            self._lag.kill()
 
     def reload(self) -> None:
         """Read the list of identities again. Nodes that are no longer on it vanish at once."""
@@ -139,6 +168,14 @@ class Directory:
             tuple(node for node in nodes if isinstance(node, Provider)),
             tuple(node for node, _ in self._coconodes.values()),
         )
+
+    def _listed_by_role(self) -> dict[str, int]:
+        records = self.records()
+        return {
+            "mixnode": len(records.mixnodes),
+            "provider": len(records.providers),
+            "coconode": len(records.coconodes),
+        }
 
     def _rendered_topology(self) -> Resource:
         with self._rendering:  # those that ask meanwhile get the same answer
@@ -224,6 +261,7 @@ class Directory:
             allowed += [("Access-Control-Allow-Headers", "Content-Type")]
             return Answer("204 No Content", allowed, b"")
         if method in ("GET", "HEAD") and path in self._gets:
+            self._asked[path] += 1
             known, encodings = (
                 environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
             )
@@ -232,7 +270,10 @@ class Directory:
             except OwnFaultError as error:
                 return _said("503 Service Unavailable", {"error": str(error)})
         if method == "POST" and path in self._posts:
-            return self._take(path, environ)
+            answer = self._take(path, environ)
+            self._posted[ACCEPTED if answer.status.startswith("2") else REFUSED] += 1
+            return answer
+        self._asked[OTHER] += 1
         return _said("404 Not Found", {"error": "there is nothing at this address"})
 
     def _take(self, path: str, environ: Environment) -> Answer:

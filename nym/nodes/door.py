@@ -23,6 +23,7 @@ import gevent
 
 from nym.errors import DescriptorsError, RemoteError, StoreError
 from nym.net.listening import Server, listen
+from nym.nodes.counts import REASONS, Counts, reason_of
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
@@ -30,6 +31,7 @@ from nym.wire.sizes import PACKET_LENGTH
 MOST_CONNECTIONS = 10_000
 IDLE_TIME = 60.0  # seconds for which a connection may be silent between two packets
 PACKET_TIME = 10.0  # seconds from the first byte of a packet to its last
+SILENT, SLOW, CROWDED = "silent", "slow", "crowded"  # why connections are closed
 IN_TURN = 8  # packets that one connection may bring before it is the others' turn
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,9 @@ Take = Callable[[bytes, Answer], None]
 class Door:
     """A server for packets. `take` gets each packet; `say` is told why one was dropped."""
 
-    def __init__(self, place: NodeAddress, take: Take, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, place: NodeAddress, take: Take, say: Callable[[str], None], counts: Counts
+    ) -> None:
         self.address = place  # once it listens, with the port that the system has chosen for 0
         self._server = _Server((place.ip, place.port), self._visit)
         self._take = take
@@ -71,6 +75,28 @@ class Door:
         # In the order in which they last said something.
         self._visits: OrderedDict[_Visit, None] = OrderedDict()
         self._has_stopped = False
+        self._received = counts.count("nym_node_packets_received_total", "Packets that came.")
+        self.dropped = counts.kinds(
+            "nym_node_packets_dropped_total",
+            "Packets that were dropped, by reason.",
+            "reason",
+            REASONS,
+        )
+        self._opened = counts.count(
+            "nym_node_connections_opened_total", "Connections that were accepted, for packets."
+        )
+        self._closed = counts.kinds(
+            "nym_node_connections_closed_total",
+            "Connections that the node closed because the peer was silent, was too slow in the "
+            "middle of a packet, or had to make room.",
+            "reason",
+            (SILENT, SLOW, CROWDED),
+        )
+        counts.gauge(
+            "nym_node_connections",
+            "Connections for packets that are open, or on which an answer is owed.",
+            lambda: len(self._visits),
+        )
 
     def listen(self) -> None:
         """Begin. Raises ListenError."""
@@ -93,14 +119,20 @@ class Door:
             connection.close()
             return
         if len(self._visits) >= MOST_CONNECTIONS:
+            self._closed[CROWDED] += 1
             next(iter(self._visits)).close()
         visit = _Visit(connection, self._visits)
+        self._opened.add()
         try:
             while packet := visit.read():
+                self._received.add()
                 self._take(packet, visit.owe())
                 visit.taken += 1
                 if visit.taken % IN_TURN == 0:
                     gevent.sleep(0)
+        except TimeoutError:
+            self._closed[SLOW if visit.has_begun else SILENT] += 1
+            visit.close()
         except (DescriptorsError, OSError) as error:
             # Not a warning: anybody can end a connection, and senders of one packet per connection
             # close it before the answer is written. nym.net.descriptors has logged a lack of
@@ -108,9 +140,11 @@ class Door:
             log.debug("%s lost a connection: %s", self.address, error)
             visit.close()
         except (RemoteError, StoreError) as error:
+            self.dropped[reason_of(error)] += 1
             self._say(f"dropped a packet: {error}")
             visit.refuse_last()
-        except Exception:
+        except Exception as error:
+            self.dropped[reason_of(error)] += 1
             log.exception("%s lost a packet", self.address)
             visit.refuse_last()
         except BaseException:  # the node stops
@@ -140,11 +174,12 @@ class _Visit:
         self._owed: deque[Answer] = deque()
         self._is_over = False  # no more packets are read
         self.taken = 0  # packets
+        self.has_begun = False  # to send a packet that isn't complete
         visits[self] = None
 
     def read(self) -> bytes:
         """The next packet; empty at the end of the stream. Raises OSError."""
-        packet, until = b"", 0.0
+        packet, until, self.has_begun = b"", 0.0, False
         while (missing := PACKET_LENGTH - len(packet)) > 0:
             self._connection.settimeout(
                 max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
@@ -153,7 +188,7 @@ class _Visit:
             if not chunk:
                 return b""
             if not packet:
-                until = time.monotonic() + PACKET_TIME
+                until, self.has_begun = time.monotonic() + PACKET_TIME, True
             packet += chunk
         self._visits.move_to_end(self)
         return packet

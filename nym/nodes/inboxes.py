@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from nym.errors import RemoteFormatError, StoreError
+from nym.errors import InboxFullError, NoInboxError, RemoteFormatError, StoreError
 from nym.files import make_folder
 from nym.net.descriptors import lack_of_descriptors
 from nym.net.watch import Outage
@@ -41,6 +41,13 @@ class Inboxes(ABC, Generic[Kept]):
         """The addresses that have an inbox."""
         return list(self._messages)
 
+    def count(self) -> int:
+        """How many messages there are."""
+        return sum(map(len, self._messages.values()))
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
     def open(self, client: bytes) -> None:
         """Make an inbox, if there is none. Raises RemoteFormatError if there are too many."""
         if client in self._messages:
@@ -51,14 +58,14 @@ class Inboxes(ABC, Generic[Kept]):
         self._messages[client] = deque()
 
     def put(self, client: bytes, message: bytes) -> None:
-        """Keep a message. Raises RemoteFormatError for a client without an inbox, or a full one."""
+        """Keep a message. Raises NoInboxError, InboxFullError."""
         inbox = self._inbox(client)
         if len(inbox) >= MOST_MESSAGES:
-            raise RemoteFormatError("a message to a client whose inbox is full")
+            raise InboxFullError("a message to a client whose inbox is full")
         inbox.append(self._keep(client, message))
 
     def take(self, client: bytes, most: int) -> list[bytes]:
-        """Remove up to `most` messages from the inbox, oldest first. Raises RemoteFormatError."""
+        """Remove up to `most` messages from the inbox, oldest first. Raises NoInboxError."""
         inbox = self._inbox(client)
         kept = list(islice(inbox, most))
         # All are read before the first is deleted: if one can't be read, none is lost.
@@ -72,7 +79,7 @@ class Inboxes(ABC, Generic[Kept]):
         try:
             return self._messages[client]
         except KeyError as error:
-            raise RemoteFormatError("the client isn't registered here") from error
+            raise NoInboxError("the client isn't registered here") from error
 
     @abstractmethod
     def _make(self, client: bytes) -> None:

@@ -4,14 +4,16 @@ docs/protocol/mixnode.md
 """
 
 import logging
+import time
 from collections import Counter
 from functools import partial
 
 import gevent
 from gevent.event import Event
 
-from nym.errors import RemoteError, RemoteFormatError
+from nym.errors import DelayTooLongError, NotForThisNodeError, RemoteError
 from nym.net.transport import send_packet
+from nym.nodes.counts import STOPPED, reason_of
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
 from nym.nodes.keys import Keyring
@@ -22,12 +24,16 @@ from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.directory import METRICS_PATH, MIXNODES_PATH, Metric, MixNode, encode_metric
+from nym.wire.sizes import PACKET_LENGTH
 
 METRICS_PERIOD = 3.0  # seconds
 # Seconds. Clients ask for far less. A packet that asks for more would take memory for as long as
 # its sender likes.
 LONGEST_DELAY = 600.0
 LONGEST_FINISH = 10.0  # seconds for which a node that stops still forwards what it holds
+# Bounds of histograms, in seconds.
+_DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+_LATENESSES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +42,7 @@ class Mixnode(Node):
     """A mixnode in one layer."""
 
     presence_path = MIXNODES_PATH
+    role = "mixnode"
 
     def __init__(
         self,
@@ -53,6 +60,27 @@ class Mixnode(Node):
         self._received = 0
         self._sent: Counter[str] = Counter()
         self._metrics: list[Channel] = []
+        self._forwarded = self.counts.count(
+            "nym_node_packets_forwarded_total", "Packets that the next node took."
+        )
+        self._asked = self.counts.histogram(
+            "nym_node_delay_seconds", "The delays that packets asked for.", _DELAYS
+        )
+        self._lateness = self.counts.histogram(
+            "nym_node_lateness_seconds",
+            "How much later than its time a packet was sent on.",
+            _LATENESSES,
+        )
+        self.counts.gauge(
+            "nym_node_packets_held",
+            "Packets that wait for their time, or are being sent.",
+            self._delays.__len__,
+        )
+        self.counts.gauge(
+            "nym_node_packets_held_bytes",
+            "The same in bytes.",
+            lambda: len(self._delays) * PACKET_LENGTH,
+        )
 
     @property
     def held(self) -> int:
@@ -68,6 +96,7 @@ class Mixnode(Node):
     def stop(self) -> None:
         """See Node."""
         super().stop()
+        self._door.dropped[STOPPED] += len(self._delays)
         self._delays.stop()
 
     def _presence(self) -> MixNode:
@@ -80,23 +109,29 @@ class Mixnode(Node):
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         self._received += 1
         if isinstance(unwrapped, Final):
-            raise RemoteFormatError("its route ends at a mixnode")
+            raise NotForThisNodeError("its route ends at a mixnode")
         if unwrapped.delay > LONGEST_DELAY * NANOSECONDS:
-            raise RemoteFormatError(f"it asks for a delay of more than {LONGEST_DELAY:.0f} s")
-        next_hop = decode_address(unwrapped.address)
-        forward = partial(self._forward, next_hop, unwrapped.packet, answer)
-        self._delays.hold(unwrapped.delay / NANOSECONDS, forward)
+            raise DelayTooLongError(f"it asks for a delay of more than {LONGEST_DELAY:.0f} s")
+        next_hop, delay = decode_address(unwrapped.address), unwrapped.delay / NANOSECONDS
+        due = time.monotonic() + delay
+        forward = partial(self._forward, next_hop, unwrapped.packet, due, answer)
+        self._delays.hold(delay, forward)
+        self._asked.note(delay)
 
-    def _forward(self, next_hop: NodeAddress, packet: bytes, answer: Answer) -> None:
+    def _forward(self, next_hop: NodeAddress, packet: bytes, due: float, answer: Answer) -> None:
+        self._lateness.note(max(0.0, time.monotonic() - due))
         try:
             send_packet(next_hop, packet)
         except RemoteError as error:
+            self._door.dropped[reason_of(error)] += 1
             self._say(f"dropped a packet: {error}")
             answer.refuse()
-        except Exception:
+        except Exception as error:
+            self._door.dropped[reason_of(error)] += 1
             log.exception("%s lost a packet", self.address)
             answer.refuse()
         else:
+            self._forwarded.add()
             self._sent[str(next_hop)] += 1
             answer.give()
 

@@ -12,6 +12,7 @@ from gevent.event import Event
 from nym import PROTOCOL_VERSION
 from nym.errors import StatusError
 from nym.net.watch import Watch
+from nym.nodes.counts import REPLAY, Counts
 from nym.nodes.door import Answer, Door
 from nym.nodes.keys import Keyring
 from nym.nodes.posting import Channel, Desk, side_by_side
@@ -46,6 +47,7 @@ class Node(ABC):
     """
 
     presence_path: str
+    role: str  # for monitoring
 
     def __init__(
         self,
@@ -56,11 +58,17 @@ class Node(ABC):
         signer: Signer | None,
     ) -> None:
         self.keys = keys
+        self.counts = Counts(self.role)
+        self.counts.gauge(
+            "nym_node_key_age_seconds",
+            "For how long the current key has been there.",
+            lambda: keys.age,
+        )
         self._signer = signer
         self._version = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
         self._announced = announced
         self._trace = trace
-        self._door = Door(packets, self._take, self._say)
+        self._door = Door(packets, self._take, self._say, self.counts)
         self._desks: list[Desk] = []
         self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over
@@ -80,6 +88,7 @@ class Node(ABC):
         # Once before this returns: whoever starts a network can then use it at once.
         self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
+        self._watch.start(f"lag at {self.address}", self.counts.keep_noting_lag)
         self._watch.start(f"keys of {self.address}", lambda: self.keys.run(self._announce_key))
 
     def leave(self, farewell: float, hurry: Event) -> None:
@@ -181,6 +190,7 @@ class Node(ABC):
         task = self.keys.unwrap(packet)
         if task is None:
             log.debug("%s dropped a packet that it has had before", self.address)
+            self._door.dropped[REPLAY] += 1
             answer.refuse()
             return
         if self._trace:

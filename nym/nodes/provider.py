@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 
 from nym._secrets import Secret
-from nym.errors import RemoteError, RemoteFormatError, StoreError
+from nym.errors import NotForThisNodeError, RemoteError, RemoteFormatError, StoreError
 from nym.net.listening import Server, listen, listening_address
 from nym.net.transport import read_to_end
 from nym.nodes.door import Answer
@@ -36,6 +36,7 @@ from nym.wire.provider import (
 
 MOST_CLIENTS_AT_ONCE = 10_000  # connections
 SILENCE = 60.0  # seconds for which a client's connection may be silent
+REGISTER, PULL, REFUSE = "register", "pull", "refused"  # kinds of requests that are counted
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Provider(Node):
     """
 
     presence_path = records.PROVIDERS_PATH
+    role = "provider"
 
     def __init__(
         self,
@@ -65,8 +67,26 @@ class Provider(Node):
         self._tokens = tokens
         self._inboxes = inboxes
         self._announced_clients = announced_clients
-        self._clients = Server(
-            (clients.ip, clients.port), self._visit, spawn=Pool(MOST_CLIENTS_AT_ONCE)
+        visits = Pool(MOST_CLIENTS_AT_ONCE)
+        self._clients = Server((clients.ip, clients.port), self._visit, spawn=visits)
+        self._delivered = self.counts.count(
+            "nym_node_packets_delivered_total", "Packets whose message is in an inbox."
+        )
+        self._requests = self.counts.kinds(
+            "nym_provider_requests_total",
+            "What clients asked for; `refused`: what they didn't get.",
+            "kind",
+            (REGISTER, PULL, REFUSE),
+        )
+        self._handed_over = self.counts.count(
+            "nym_provider_messages_handed_over_total", "Messages that clients pulled."
+        )
+        self.counts.gauge("nym_provider_inboxes", "Clients.", inboxes.__len__)
+        self.counts.gauge("nym_provider_messages", "Messages that wait.", inboxes.count)
+        self.counts.gauge(
+            "nym_provider_client_connections",
+            "Connections of clients that are open.",
+            visits.__len__,
         )
 
     @property
@@ -103,8 +123,9 @@ class Provider(Node):
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         if isinstance(unwrapped, Forward):
-            raise RemoteFormatError("its route goes on behind a provider")
+            raise NotForThisNodeError("its route goes on behind a provider")
         self._inboxes.put(unwrapped.destination, unwrapped.message())
+        self._delivered.add()
         answer.give()
 
     def _visit(self, connection: socket.socket, _: Any) -> None:
@@ -131,14 +152,18 @@ class Provider(Node):
                     # Others can write to the client once the directory lists it, so the provider
                     # posts at once.
                     self.changed.set()
+                    self._requests[REGISTER] += 1
                     return self._token(address)
                 case Pull(address, token):
                     self._check(address, token)
-                    return self._hand_over(address)
+                    answer = self._hand_over(address)
+                    self._requests[PULL] += 1
+                    return answer
         except RemoteError as error:
             log.debug("%s refused a client: %s", self.client_address, error)
         except StoreError as error:
             self._say(f"refused a client: {error}")
+        self._requests[REFUSE] += 1
         return REFUSED
 
     def _token(self, address: bytes) -> bytes:
@@ -156,4 +181,5 @@ class Provider(Node):
     def _hand_over(self, address: bytes) -> bytes:
         # An answer always has five messages, as in 0.4. Dummies stand for those that are missing.
         messages = self._inboxes.take(address, MESSAGES_A_PULL)
+        self._handed_over.value += len(messages)
         return encode_messages(messages + [DUMMY] * (MESSAGES_A_PULL - len(messages)))
