@@ -66,6 +66,7 @@ class Network:
             "--announce-clients": "127.0.0.1:9000",
             "--layer": "1",
             "--allow": str(self.file),
+            "--metrics": "127.0.0.1:0",
             "--port": "0",
             "--count": "1",
             "--message": "hello",

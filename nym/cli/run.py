@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.daemon import Signals
+from nym.cli.figures import serve_figures
 from nym.cli.homes import client_folder, existing_folder
 from nym.cli.log import set_up_log
 from nym.cli.notify import feed_watchdog, notify
@@ -21,7 +22,7 @@ from nym.cli.output import say
 from nym.cli.reload import Reloader
 from nym.client.client import Client
 from nym.config import DEFAULT_DIRECTORY_PORT, Config, obstacle_to_reliable
-from nym.config.checks import check_directories, check_host
+from nym.config.checks import check_directories, check_host, check_metrics
 from nym.config.file import load_config
 from nym.contacts import CurrentContacts
 from nym.errors import ConfigError, UsageError
@@ -87,6 +88,9 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
             "can read and send messages",
             config.socket.host,
         )
+    figures = serve_figures(
+        config.logging.metrics, client.figures, "how many messages wait in this client"
+    )
     # The objects that exist now stay until the end. Without this, every full garbage collection
     # looks through all of them, which takes tens of milliseconds, and no packet leaves meanwhile.
     gc.collect()
@@ -106,6 +110,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     feed_watchdog()
 
     def end() -> None:
+        if figures:
+            figures.stop()
         client.stop()  # before the network that it uses
         if embedded:
             embedded.stop()
@@ -133,6 +139,9 @@ def _with_options(config: Config, options: Options) -> Config:
     if options["--directory"] is not None:
         directory = checked("--directory", options["--directory"], check_directories)
         config = replace(config, client=replace(config.client, directory=directory))
+    if options["--metrics"] is not None:
+        place = checked("--metrics", options["--metrics"], check_metrics)
+        config = replace(config, logging=replace(config.logging, metrics=place))
     level = "warning" if options["--quiet"] else "debug" if options["--verbose"] else None
     if level:
         config = replace(config, logging=replace(config.logging, level=level))

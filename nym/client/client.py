@@ -15,6 +15,7 @@ from nym.client.assembly import Assembly
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
+from nym.client.figures import figures
 from nym.client.judging import Judging
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
@@ -49,6 +50,7 @@ from nym.store.state import State
 from nym.topology import Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.keys import decode_base58
+from nym.wire.metrics import Family
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ class Client:
         self._poller = _poller(
             config, self._session, self._receiver, self._journal, health, trial, random
         )
-        overview = Overview(
+        self._overview = overview = Overview(
             address,
             self._refresher,
             self._session,
@@ -180,6 +182,10 @@ class Client:
         self._watch.start("look at messages", self._deliveries.run)
         self._watch.start("loop cover stream", self._after_registration(self._cover.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
+
+    def figures(self) -> list[Family]:
+        """What Prometheus gets."""
+        return figures(self._overview.report())
 
     def reload(self, config: Config) -> None:
         """Apply the settings that can change without a restart (nym.config.RELOADABLE).

@@ -152,6 +152,11 @@ class LoggingSettings:
     format: str = setting(
         "text", "text, or json: one object per line", checks.check_format, is_reloadable=True
     )
+    metrics: str = setting(
+        "",
+        "HOST:PORT where Prometheus reads figures, such as 127.0.0.1:9100; empty: nowhere",
+        checks.check_metrics_or_none,
+    )
 
 
 @dataclass(frozen=True)

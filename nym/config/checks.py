@@ -154,6 +154,20 @@ def check_place_or_none(value: str) -> None:
         check_place(value)
 
 
+def check_metrics(value: str) -> None:
+    """Where figures are served: a name or an IP address, with a port."""
+    try:
+        split_host(value)
+    except RemoteFormatError as error:
+        raise ValueError("it must be HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100") from error
+
+
+def check_metrics_or_none(value: str) -> None:
+    """The same, or an empty text."""
+    if value:
+        check_metrics(value)
+
+
 def check_connections(value: int) -> None:
     """How many applications may be connected at the same time."""
     if not 1 <= value <= MOST_CONNECTIONS:

@@ -1,7 +1,7 @@
 """Commands that make, run, configure and remove clients."""
 
 from nym.cli.command import Argument, Command, Form, Option
-from nym.cli.usage.common import ANY, ID, OPTIONAL_ANY, OPTIONAL_ID, json_output
+from nym.cli.usage.common import ANY, ID, METRICS, OPTIONAL_ANY, OPTIONAL_ID, json_output
 
 _INIT = Command(
     "init",
@@ -66,6 +66,7 @@ _RUN = Form(
             short="-p",
         ),
         Option("--directory", "the network's directory; otherwise client.directory decides", "URL"),
+        METRICS,
         (
             Option(
                 "--reliable",

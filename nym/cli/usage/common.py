@@ -13,6 +13,13 @@ ANY = ID._replace(what="the name of the client or node on this machine", kind="p
 OPTIONAL_ANY = ANY._replace(what=f"{ANY.what}; needed if there are several")
 
 
+METRICS = Option(
+    "--metrics",
+    "where Prometheus reads figures; otherwise logging.metrics decides, which is nowhere at first",
+    "HOST:PORT",
+)
+
+
 def json_output(what: str) -> Option:
     """`--json`, with what it prints."""
     return Option("--json", what)
