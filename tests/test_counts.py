@@ -22,7 +22,6 @@ from nym.errors import (
 from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
 from nym.nodes import counts as counts_module
-from nym.nodes import delays as delays_module
 from nym.nodes import door as door_module
 from nym.nodes.counts import REASONS, Counts, reason_of
 from nym.nodes.node import Node
@@ -102,7 +101,7 @@ def test_what_is_dropped_is_counted_by_its_reason(
     for _ in range(2):
         answer_to(mixnode, again)
     wait_until(lambda: len(dropped(provider)) == 2)
-    monkeypatch.setattr(delays_module, "MOST_PACKETS", 0)
+    monkeypatch.setattr(mixnode._delays, "_most", 0)
     assert answer_to(mixnode, packet(mixnode, provider)) == b""
     assert dropped(mixnode) == {
         "malformed": 1,

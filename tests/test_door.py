@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from nym.errors import OverloadError, RemoteFormatError
 from nym.net.listening import MOST_NEW
+from nym.net.sources import SourceLimits
 from nym.nodes import door as door_module
 from nym.nodes.counts import Counts
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer, Door
+from nym.nodes.limits import LIMITS
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
@@ -29,13 +31,13 @@ from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
 class Node:
     """Takes packets, and answers when a test says so; a packet that begins with ! is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: SourceLimits = LIMITS.source) -> None:
         self.packets: list[bytes] = []
         self.answers: list[Answer] = []
         self.said: list[str] = []
         self.deal: Callable[[Answer], None] = self.answers.append
         self.counts = Counts("test")
-        self.door = Door(ANYWHERE, self._take, self.said.append, self.counts)
+        self.door = Door(ANYWHERE, self._take, self.said.append, self.counts, limits)
 
     def _take(self, packet: bytes, answer: Answer) -> None:
         self.packets.append(packet)
@@ -304,7 +306,7 @@ def test_nothing_is_open_after_the_end(stack: ExitStack) -> None:
 
 def test_delays_run_side_by_side() -> None:
     sent: list[str] = []
-    delays = Delays()
+    delays = Delays(LIMITS.held)
     for name, delay in (("last", 0.3), ("first", 0.0), ("second", 0.15)):
         delays.hold(delay, partial(sent.append, name))
     assert len(delays) == 3
@@ -312,10 +314,9 @@ def test_delays_run_side_by_side() -> None:
     assert sent == ["first", "second", "last"]
 
 
-def test_what_is_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nym.nodes.delays.MOST_PACKETS", 2)
+def test_what_is_too_much_is_refused() -> None:
     sent: list[int] = []
-    delays = Delays()
+    delays = Delays(2)
     for number in range(2):
         delays.hold(0.01, partial(sent.append, number))
     with pytest.raises(OverloadError, match="2 packets"):
@@ -324,9 +325,23 @@ def test_what_is_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(sent) == [0, 1]
 
 
+def test_packets_that_wait_for_long_leave_places_for_others() -> None:
+    delays = Delays(8)
+    for _ in range(2):
+        delays.hold(600, lambda: None)
+    with pytest.raises(OverloadError, match="too many packets already that wait for 10 s"):
+        delays.hold(600, lambda: None)
+    for _ in range(6):
+        delays.hold(9, lambda: None)
+    with pytest.raises(OverloadError, match="8 packets"):
+        delays.require_room()
+    delays.stop()
+    wait_until(lambda: len(delays) == 0)
+
+
 def test_a_stop_drops_what_is_held() -> None:
     sent: list[int] = []
-    delays = Delays()
+    delays = Delays(LIMITS.held)
     delays.hold(0.0, partial(sent.append, 0))
     delays.hold(0.05, partial(sent.append, 1))
     wait_until(lambda: sent == [0])

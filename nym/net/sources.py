@@ -16,6 +16,7 @@ don't wait for spare time: they are closed at once. Nobody is shut out for a tim
 can't help forwarding what its clients made for the next node: somebody could shut it out with that.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.lock import Semaphore
 
-from nym.net.listening import PatientAccept
-from nym.wire.addresses import machine_at
+from nym.net.listening import PatientAccept, Server
+from nym.wire.addresses import NodeAddress, machine_at
 
 MOST_SOURCES = 20_000  # that are remembered, some 6 MB; more than connections at once
 MOST_WAITING = 256  # connections for which spare time is awaited, before new ones are closed
@@ -36,11 +37,19 @@ BAD_COST = 4.0  # a bad packet counts as so many
 # a source sends hardly anything else.
 GOOD_WEIGHT = 9
 DISTRUST = 50
+REFUSALS = ("connections", "packets", "garbage")  # why connections are closed unread
 REFUSALS_IN_TURN = 1  # connections that are closed at once before it is the others' turn
+_SENTENCES = {
+    "connections": "somebody has as many connections as one source may have; more are closed",
+    "packets": "somebody sends more packets than there is time for; new connections are closed",
+    "garbage": "somebody sends hardly anything but garbage; new connections are closed",
+}
 _NEXT_TURN = 1e-6  # seconds; with 0, gevent wouldn't look at any socket in between
 
+log = logging.getLogger(__name__)
 
-class Limits(NamedTuple):
+
+class SourceLimits(NamedTuple):
     """What one source may have: connections at once, and packets per second that are certain."""
 
     connections: int = 1000
@@ -52,23 +61,22 @@ class Source:
 
     __slots__ = ("_bad", "_credit", "_credited", "_rate", "connections")
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, now: float) -> None:
         self.connections = 0
         self._rate = rate
         self._credit = rate * BURST  # packets that are certain now
-        self._credited = time.monotonic()
+        self._credited = now
         self._bad = 0
 
-    def spend(self) -> bool:
+    def spend(self, now: float) -> bool:
         """Take one packet; returns whether it is one of those that are certain."""
-        if not self.has_credit():
+        if not self.has_credit(now):
             return False
         self._credit -= 1.0
         return True
 
-    def has_credit(self) -> bool:
+    def has_credit(self, now: float) -> bool:
         """Whether the next packet is one of those that are certain."""
-        now = time.monotonic()
         more = (now - self._credited) * self._rate
         self._credit = min(self._credit + more, self._rate * BURST)
         self._credited = now
@@ -92,8 +100,10 @@ class Source:
 class Sources:
     """The sources that are connected, and those that were lately."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SourceLimits, refused: dict[str, int] | None = None) -> None:
         self.limits = limits
+        # How many connections were closed unread, by reason.
+        self.refused = dict.fromkeys(REFUSALS, 0) if refused is None else refused
         self._known: OrderedDict[str, Source] = OrderedDict()  # the latest last
 
     def __len__(self) -> int:
@@ -104,7 +114,7 @@ class Sources:
         key = machine_at(ip)
         source = self._known.get(key)
         if source is None:
-            source = self._known[key] = Source(self.limits.packets)
+            source = self._known[key] = Source(self.limits.packets, time.monotonic())
             self._forget()
         else:
             self._known.move_to_end(key)
@@ -147,26 +157,20 @@ class SpareTime:
 
 
 class Guarded(PatientAccept):
-    """For gevent's servers: closes connections of a source that has too many, unread."""
+    """For gevent's servers: closes connections unread whose source has too much already."""
 
     sources: Sources
-
-    def refusal(self, source: Source) -> str | None:
-        """Why this source can't have one more connection, in a word; None if it can."""
-        return "connections" if source.connections >= self.sources.limits.connections else None
-
-    def refused(self, why: str) -> None:
-        """Note that a connection was closed."""
+    spare: SpareTime | None = None  # what waits for it, where packets are counted
 
     def do_read(self) -> Any:
         """See PatientAccept."""
         for _ in range(REFUSALS_IN_TURN):
             accepted = super().do_read()
-            why = accepted and self.refusal(self.sources.at(accepted[1][0]))
+            why = accepted and self._refusal(self.sources.at(accepted[1][0]))
             if not why:
                 return accepted
             accepted[0].close()
-            self.refused(why)
+            self._note(why, accepted[1][0])
         return None
 
     def do_handle(self, *arguments: Any) -> None:
@@ -176,5 +180,34 @@ class Guarded(PatientAccept):
 
     def do_close(self, *arguments: Any) -> None:
         """See gevent."""
-        self.sources.at(arguments[1][0]).connections -= 1
+        self.leave(*arguments)
         super().do_close(*arguments)  # type: ignore[misc]
+
+    def leave(self, _: Any, peer: Any) -> None:
+        """Note that a connection is not served any more."""
+        self.sources.at(peer[0]).connections -= 1
+
+    def _refusal(self, source: Source) -> str | None:
+        """Why this source can't have one more connection, one of REFUSALS; None if it can."""
+        if source.connections >= self.sources.limits.connections:
+            return "connections"
+        if self.spare is None or source.has_credit(time.monotonic()):
+            return None
+        if source.is_distrusted():
+            return "garbage"
+        return "packets" if self.spare.is_scarce() else None
+
+    def _note(self, why: str, ip: str) -> None:
+        if not self.sources.refused[why]:
+            # Nothing says which source: it may be a client's.
+            log.warning("%s; this is logged only once", _SENTENCES[why])
+        log.debug("a connection from %s was closed unread: %s", ip, why)
+        self.sources.refused[why] += 1
+
+
+class GuardedServer(Guarded, Server):
+    """A TCP server with limits for each source."""
+
+    def __init__(self, place: NodeAddress, handle: Any, sources: Sources, **how: Any) -> None:
+        self.sources = sources
+        super().__init__((place.ip, place.port), handle, **how)

@@ -14,7 +14,7 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from nym.net.sources import Guarded, Limits, Sources
+from nym.net.sources import Guarded, SourceLimits, Sources
 
 SILENCE = 30.0  # seconds for which a connection may be silent
 REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
@@ -48,9 +48,10 @@ class WebServer(Guarded, WSGIServer):
         respond: Callable[[Environment], Answer],
         most_connections: int,
         most_per_source: int,
+        refused: dict[str, int] | None = None,
     ) -> None:
         self._respond = respond
-        self.sources = Sources(Limits(connections=most_per_source))
+        self.sources = Sources(SourceLimits(connections=most_per_source), refused)
         self._open = Pool(most_connections)
         super().__init__(
             place, self._answer, log=None, error_log=log, handler_class=_Handler, spawn=self._open

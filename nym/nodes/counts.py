@@ -47,6 +47,9 @@ _REASONS: dict[type[Exception], str] = {
 }
 REASONS = (*_REASONS.values(), REPLAY, STOPPED)
 
+# Reasons that are the fault of whoever made the packet.
+BAD = frozenset({"wrong_mac", "malformed", "not_for_this_node", "delay_too_long"})
+
 
 def reason_of(error: Exception) -> str:
     """The reason, one of REASONS, for which this error drops a packet."""

@@ -13,36 +13,49 @@ from gevent.pool import Group
 
 from nym.errors import OverloadError
 
-MOST_PACKETS = 20_000  # some 60 MB
+# Seconds. Clients ask for far less. Packets that ask for more have only a part of the places, so
+# that nobody can fill a node for minutes with what it forwards in seconds.
+LONG = 10.0
+SHARE_OF_LONG = 4
 _LOOK = 0.05  # seconds between two looks at what is still held
 
 
 class Delays:
     """Holds packets for their delays."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._held = Group()
+        self._long = Group()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self._long)
+
+    def require_room(self) -> None:
+        """Raise OverloadError if there are too many packets already."""
+        if len(self) >= self._most:
+            raise OverloadError(f"there are {self._most} packets already")
 
     def hold(self, delay: float, send: Callable[[], None]) -> None:
         """Call `send` in a greenlet of its own after `delay` seconds.
 
         Raises OverloadError if there are too many packets already.
         """
-        if len(self._held) >= MOST_PACKETS:
-            raise OverloadError(f"there are {MOST_PACKETS} packets already")
+        self.require_room()
+        held = self._long if delay > LONG else self._held
+        if held is self._long and len(held) >= self._most // SHARE_OF_LONG:
+            raise OverloadError(f"there are too many packets already that wait for {LONG:.0f} s")
         greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(send)
-        self._held.add(greenlet)
+        held.add(greenlet)
         greenlet.start_later(delay)
 
     def wait_empty(self, hurry: Event, most: float) -> None:
         """Wait until nothing is held, `hurry` is set, or `most` seconds have passed."""
         until = time.monotonic() + most
-        while self._held and not hurry.is_set() and (left := until - time.monotonic()) > 0:
+        while len(self) and not hurry.is_set() and (left := until - time.monotonic()) > 0:
             hurry.wait(min(left, _LOOK))
 
     def stop(self) -> None:
         """Drop what is held."""
-        self._held.kill(block=False)
+        for held in (self._held, self._long):
+            held.kill(block=False)

@@ -17,6 +17,7 @@ from gevent.lock import RLock
 
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
 from nym.net.listening import listen
+from nym.net.sources import REFUSALS
 from nym.net.threads import beside_the_hub
 from nym.net.web import Answer, Environment, Headers, WebServer, answer_with
 from nym.nodes.admission import Admission
@@ -94,8 +95,14 @@ class Directory:
         self._topology: _Rendered | None = None
         self._rendering = RLock()
         self._lag: gevent.Greenlet[..., None] | None = None
+        refused = self.counts.kinds(
+            "nym_directory_connections_refused_total",
+            "Connections that were closed unread.",
+            "reason",
+            REFUSALS,
+        )
         self._server = WebServer(
-            (host, port), self._respond, MOST_CONNECTIONS, connections_per_source
+            (host, port), self._respond, MOST_CONNECTIONS, connections_per_source, refused
         )
         self._posts: dict[str, _Post] = {
             MIXNODES_PATH: _Post("presence", LONGEST_RECORD, self._note_mixnode),

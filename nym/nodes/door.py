@@ -6,7 +6,8 @@ side. The answers keep the order of the packets (docs/protocol/mixnode.md).
 
 Connections are cheap for a peer, so there are limits. A peer that stops in the middle of a packet
 loses its connection after PACKET_TIME. If all places are taken, the connection that has been silent
-for the longest time makes room for a new one. And a node that can't keep up accepts no more than it
+for the longest time makes room for a new one. A source that sends or connects more than its share
+takes nothing from others (nym.net.sources). And a node that can't keep up accepts no more than it
 serves (nym.net.listening): connections wait in the system's queue, which refuses what is too much
 without any work here.
 """
@@ -22,8 +23,10 @@ from typing import Any
 import gevent
 
 from nym.errors import DescriptorsError, RemoteError, StoreError
-from nym.net.listening import Server, listen
-from nym.nodes.counts import REASONS, Counts, reason_of
+from nym.net.descriptors import are_scarce
+from nym.net.listening import listen
+from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources, SpareTime
+from nym.nodes.counts import BAD, REASONS, Counts, reason_of
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
@@ -66,10 +69,25 @@ class Door:
     """A server for packets. `take` gets each packet; `say` is told why one was dropped."""
 
     def __init__(
-        self, place: NodeAddress, take: Take, say: Callable[[str], None], counts: Counts
+        self,
+        place: NodeAddress,
+        take: Take,
+        say: Callable[[str], None],
+        counts: Counts,
+        limits: SourceLimits,
     ) -> None:
         self.address = place  # once it listens, with the port that the system has chosen for 0
-        self._server = _Server((place.ip, place.port), self._visit)
+        refused = counts.kinds(
+            "nym_node_connections_refused_total",
+            "Connections for packets that were closed unread, because their source had too many, "
+            "sent too many packets, or sent hardly anything but garbage.",
+            "reason",
+            REFUSALS,
+        )
+        self._sources = Sources(limits, refused)
+        self._spare = SpareTime()
+        self._server = _Server(place, self._visit, self._sources)
+        self._server.spare = self._spare
         self._take = take
         self._say = say
         # In the order in which they last said something.
@@ -81,6 +99,11 @@ class Door:
             "Packets that were dropped, by reason.",
             "reason",
             REASONS,
+        )
+        self._deferred = counts.count(
+            "nym_node_packets_deferred_total",
+            "Packets that waited until nobody else wanted anything, because their source sent more "
+            "than its share.",
         )
         self._opened = counts.count(
             "nym_node_connections_opened_total", "Connections that were accepted, for packets."
@@ -114,19 +137,26 @@ class Door:
         for visit in list(self._visits):
             visit.close()
 
-    def _visit(self, connection: socket.socket, _: Any) -> None:
+    def _visit(self, connection: socket.socket, peer: Any) -> None:
         if self._has_stopped:  # after this connection was accepted
             connection.close()
             return
-        if len(self._visits) >= MOST_CONNECTIONS:
+        # With few descriptors left, nothing could be forwarded.
+        if self._visits and (
+            len(self._visits) >= MOST_CONNECTIONS or are_scarce(connection.fileno())
+        ):
             self._closed[CROWDED] += 1
             next(iter(self._visits)).close()
-        visit = _Visit(connection, self._visits)
+        visit, source = _Visit(connection, self._visits), self._sources.at(peer[0])
         self._opened.add()
         try:
             while packet := visit.read():
                 self._received.add()
+                if not source.spend(time.monotonic()):
+                    self._deferred.add()
+                    self._spare.wait()
                 self._take(packet, visit.owe())
+                source.was_good()
                 visit.taken += 1
                 if visit.taken % IN_TURN == 0:
                     gevent.sleep(0)
@@ -140,7 +170,10 @@ class Door:
             log.debug("%s lost a connection: %s", self.address, error)
             visit.close()
         except (RemoteError, StoreError) as error:
-            self.dropped[reason_of(error)] += 1
+            reason = reason_of(error)
+            self.dropped[reason] += 1
+            if reason in BAD:
+                source.was_bad()
             self._say(f"dropped a packet: {error}")
             visit.refuse_last()
         except Exception as error:
@@ -154,15 +187,18 @@ class Door:
             visit.ends()
 
 
-class _Server(Server):
+class _Server(GuardedServer):
     """Leaves open what it has accepted."""
 
-    def do_close(self, *_: Any) -> None:
+    def do_close(self, *arguments: Any) -> None:
         """Not when the greenlet of a connection ends, as in gevent: _Visit closes it.
 
         Answers may be owed on it for as long as packets are delayed. A greenlet that waits for
-        that, for each connection, would take more memory than the packets.
+        that, for each connection, would take more memory than the packets. What only waits for an
+        answer doesn't count as a connection of its source: a mixnode that sends one packet on each
+        can't know how long the delays are.
         """
+        self.leave(*arguments)
 
 
 class _Visit:

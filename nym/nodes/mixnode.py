@@ -17,6 +17,7 @@ from nym.nodes.counts import STOPPED, reason_of
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
 from nym.nodes.keys import Keyring
+from nym.nodes.limits import LIMITS, Limits
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Channel
 from nym.routes import NANOSECONDS
@@ -53,10 +54,11 @@ class Mixnode(Node):
         announced: NodeAddress | None = None,
         trace: Trace | None = None,
         signer: Signer | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
-        super().__init__(keys, packets, announced, trace, signer)
+        super().__init__(keys, packets, announced, trace, signer, limits)
         self.layer = layer
-        self._delays = Delays()
+        self._delays = Delays(limits.held)
         self._received = 0
         self._sent: Counter[str] = Counter()
         self._metrics: list[Channel] = []
@@ -105,6 +107,10 @@ class Mixnode(Node):
 
     def _finish(self, hurry: Event) -> None:
         self._delays.wait_empty(hurry, LONGEST_FINISH)
+
+    def _take(self, packet: bytes, answer: Answer) -> None:
+        self._delays.require_room()  # before any work
+        super()._take(packet, answer)
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         self._received += 1

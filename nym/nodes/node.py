@@ -15,6 +15,7 @@ from nym.net.watch import Watch
 from nym.nodes.counts import REPLAY, Counts
 from nym.nodes.door import Answer, Door
 from nym.nodes.keys import Keyring
+from nym.nodes.limits import Limits
 from nym.nodes.posting import Channel, Desk, side_by_side
 from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward
@@ -56,6 +57,7 @@ class Node(ABC):
         announced: NodeAddress | None,
         trace: Trace | None,
         signer: Signer | None,
+        limits: Limits,
     ) -> None:
         self.keys = keys
         self.counts = Counts(self.role)
@@ -68,7 +70,7 @@ class Node(ABC):
         self._version = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
         self._announced = announced
         self._trace = trace
-        self._door = Door(packets, self._take, self._say, self.counts)
+        self._door = Door(packets, self._take, self._say, self.counts, limits.source)
         self._desks: list[Desk] = []
         self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over

@@ -13,11 +13,13 @@ from gevent.pool import Pool
 
 from nym._secrets import Secret
 from nym.errors import NotForThisNodeError, RemoteError, RemoteFormatError, StoreError
-from nym.net.listening import Server, listen, listening_address
+from nym.net.listening import listen, listening_address
+from nym.net.sources import REFUSALS, GuardedServer, Sources
 from nym.net.transport import read_to_end
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keys import Keyring
+from nym.nodes.limits import LIMITS, Limits
 from nym.nodes.node import Node, Trace
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
@@ -62,13 +64,22 @@ class Provider(Node):
         announced_clients: NodeAddress | None = None,
         trace: Trace | None = None,
         signer: Signer | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
-        super().__init__(keys, packets, announced, trace, signer)
+        super().__init__(keys, packets, announced, trace, signer, limits)
         self._tokens = tokens
         self._inboxes = inboxes
         self._announced_clients = announced_clients
+        refused = self.counts.kinds(
+            "nym_provider_client_connections_refused_total",
+            "Connections of clients that were closed unread.",
+            "reason",
+            REFUSALS,
+        )
         visits = Pool(MOST_CLIENTS_AT_ONCE)
-        self._clients = Server((clients.ip, clients.port), self._visit, spawn=visits)
+        self._clients = GuardedServer(
+            clients, self._visit, Sources(limits.source, refused), spawn=visits
+        )
         self._delivered = self.counts.count(
             "nym_node_packets_delivered_total", "Packets whose message is in an inbox."
         )
