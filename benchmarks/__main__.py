@@ -3,9 +3,16 @@
 import argparse
 import json
 
-from benchmarks import hkdf, relay, sphinx, start, store
+from benchmarks import hkdf, overload, relay, sphinx, start, store
 
-BENCHMARKS = {"hkdf": hkdf, "relay": relay, "sphinx": sphinx, "start": start, "store": store}
+BENCHMARKS = {
+    "hkdf": hkdf,
+    "overload": overload,
+    "relay": relay,
+    "sphinx": sphinx,
+    "start": start,
+    "store": store,
+}
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ PERIODS = os.sysconf("SC_CLK_TCK")  # in which the kernel counts processor time,
 
 def run() -> list[Row]:
     """Measure a mixnode that is not busy, and one that is."""
-    with _Sink() as sink, _mixnode() as (pid, node, key):
+    with _Sink() as sink, mixnode() as (pid, node, key):
         hops = [Hop(encode_address(node), key, 0), Hop(encode_address(sink.address), key, 0)]
         create = partial(create_packet, b"", hops, key)
         create()  # the first one loads libraries
@@ -89,7 +89,7 @@ def _send(node: NodeAddress, packets: list[bytes], gap: float) -> None:
 
 
 @contextmanager
-def _mixnode() -> Iterator[tuple[int, NodeAddress, bytes]]:
+def mixnode() -> Iterator[tuple[int, NodeAddress, bytes]]:
     """(its process, its address, its public key)."""
     command = [sys.executable, "-m", "nym", "localnet", "--port", "0"]
     with (

@@ -16,12 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.errors import OverloadError, RemoteFormatError
-from nym.net.listening import MOST_NEW
 from nym.net.sources import SourceLimits
 from nym.nodes import door as door_module
 from nym.nodes.counts import Counts
 from nym.nodes.delays import Delays
-from nym.nodes.door import Answer, Door
+from nym.nodes.door import MOST_NEW, Answer, Door
 from nym.nodes.limits import LIMITS
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH

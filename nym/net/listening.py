@@ -44,6 +44,7 @@ class PatientAccept:
     Without descriptors there are many, because the connection stays in the backlog.
     """
 
+    most_new = MOST_NEW
     _new = 0  # connections that were accepted and aren't served yet
 
     def set_handle(self, handle: Any) -> None:
@@ -55,7 +56,7 @@ class PatientAccept:
     def do_read(self) -> Any:
         """Accept the next connection; None if there is none to be had."""
         server: Any = self
-        if self._new >= MOST_NEW:
+        if self._new >= self.most_new:
             server.stop_accepting()
             return None
         try:

@@ -35,6 +35,7 @@ MOST_CONNECTIONS = 10_000
 IDLE_TIME = 60.0  # seconds for which a connection may be silent between two packets
 PACKET_TIME = 10.0  # seconds from the first byte of a packet to its last
 SILENT, SLOW, CROWDED = "silent", "slow", "crowded"  # why connections are closed
+MOST_NEW = 8  # connections that are accepted before one of them is served
 IN_TURN = 8  # packets that one connection may bring before it is the others' turn
 
 log = logging.getLogger(__name__)
@@ -188,7 +189,10 @@ class Door:
 
 
 class _Server(GuardedServer):
-    """Leaves open what it has accepted."""
+    """Leaves open what it has accepted, and accepts a few at a time."""
+
+    # Each brings a packet, mostly. What is to be sent on meanwhile waits for all of them.
+    most_new = MOST_NEW
 
     def do_close(self, *arguments: Any) -> None:
         """Not when the greenlet of a connection ends, as in gevent: _Visit closes it.
