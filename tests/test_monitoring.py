@@ -192,6 +192,33 @@ def test_a_warning_says_that_others_can_read_the_figures(tmp_path: Path) -> None
         client.logged("WARNING .*anyone who connects can see how many messages wait")
 
 
+# Nodes that run by themselves.
+
+
+@pytest.mark.parametrize(
+    ("role", "options"),
+    [
+        ("directory", ()),
+        ("mixnode", ("--layer", "1", "--directory", "http://127.0.0.1:1")),
+        ("provider", ("--clients", "127.0.0.1:0", "--directory", "http://127.0.0.1:1")),
+    ],
+)
+def test_a_node_serves_its_figures(tmp_path: Path, role: str, options: tuple[str, ...]) -> None:
+    run = (role, "--id", "n", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", *options)
+    with Program(tmp_path, *run) as node:
+        url = node.logged("figures for Prometheus are at (http://.*)$")[1]
+        text = requests.get(url, timeout=PATIENCE).text
+        assert f'nym_node_info{{role="{role}",version="{__version__}"}} 1' in text
+        node.line("^identity")
+        figures = json.loads(run_program(tmp_path, "status", "--id", "n", "--json")[1])["figures"]
+        assert figures["info"] == {"role": role, "version": __version__}
+        shown = set(re.findall("^# TYPE nym_[a-z]+_(.*?)(?:_total)? ", text, re.MULTILINE))
+        assert shown == set(figures)
+
+
+# The option.
+
+
 @pytest.mark.parametrize("place", ["", "9100", "127.0.0.1", "::1:9100", "127.0.0.1:99999"])
 def test_a_wrong_place_is_refused(tmp_path: Path, place: str) -> None:
     run_program(tmp_path, "init", "--id", "alice")

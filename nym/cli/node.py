@@ -14,6 +14,7 @@ from nym.cli import Options
 from nym.cli.banner import banner
 from nym.cli.control import is_running
 from nym.cli.daemon import Signals
+from nym.cli.figures import serve_figures
 from nym.cli.homes import DIRECTORY, MIXNODE, PROVIDER, Home, Role, check_unused, home
 from nym.cli.log import set_up_log
 from nym.cli.notify import feed_watchdog, notify
@@ -68,6 +69,9 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
     program = make(config, place.folder)
     raise_limit(2 * MOST_CONNECTIONS)
     program.listen()
+    figures = serve_figures(
+        config.logging.metrics, program.counts.families, "how much passes through this node"
+    )
     _keep(place, config)
     if not options["--quiet"]:
         say(banner(role.name))
@@ -95,6 +99,8 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
     def end() -> None:
         log.info("%s is leaving the network; a second signal ends it at once", place)
         program.leave(signals.hurry)
+        if figures:  # until then, so that what is dropped at the end is seen
+            figures.stop()
         program.stop()
 
     return signals.run_until_stop(end)
@@ -111,6 +117,9 @@ def _with_options(config: Settings, role: Role, options: Options) -> Settings:
         values["directory.allow"] = str(Path(options["--allow"]).absolute())
     if options.get("--layer") is not None:
         values["mixnode.layer"] = number("--layer", options["--layer"], 1, MOST_LAYERS)
+    if options["--metrics"] is not None:
+        place = checked("--metrics", options["--metrics"], checks.check_metrics)
+        values["logging.metrics"] = place
     if options["--quiet"] or options["--verbose"]:
         values["logging.level"] = "warning" if options["--quiet"] else "debug"
     return with_values(config, values)

@@ -20,6 +20,7 @@ from nym.files import os_errors_as
 from nym.net.localhost import numeric
 from nym.nodes.allowed import AllowList
 from nym.nodes.control import NodeControl
+from nym.nodes.counts import Counts
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
 from nym.nodes.keys import Keyring, load_token_key
@@ -59,11 +60,17 @@ class Program(ABC):
             "version": __version__,
             "identity": self._signer.address,
             "uptime": round(time.monotonic() - self._started, 3),
+            "figures": self.counts.report(),
         }
 
     def about(self) -> list[tuple[str, str]]:
         """What people want to know of a node that listens: names and values."""
         return [("identity", self._signer.address)]
+
+    @property
+    @abstractmethod
+    def counts(self) -> Counts:
+        """What the node has counted."""
 
     @abstractmethod
     def start(self) -> None:
@@ -116,6 +123,11 @@ class _NodeProgram(Program):
             "key": self.node.keys.current.address,
             "key_age": round(self.node.keys.age, 1),
         }
+
+    @property
+    def counts(self) -> Counts:
+        """See Program."""
+        return self.node.counts
 
     def start(self) -> None:
         """See Program."""
@@ -249,6 +261,11 @@ class DirectoryProgram(Program):
             "mixnodes": len(records.mixnodes),
             "providers": len(records.providers),
         }
+
+    @property
+    def counts(self) -> Counts:
+        """See Program."""
+        return self._directory.counts
 
     def start(self) -> None:
         """See Program; a directory works as soon as it listens."""

@@ -1,7 +1,7 @@
 """Commands that run the nodes of a network, one at a time."""
 
 from nym.cli.command import Command, Form, Option
-from nym.cli.usage.common import ANY
+from nym.cli.usage.common import ANY, METRICS
 
 _ID = ANY._replace(what="the node's name on this machine")
 _LOUDNESS = (
@@ -38,6 +38,7 @@ _MIXNODE = Command(
                 ),
                 _ANNOUNCE,
                 _DIRECTORY_URL,
+                METRICS,
                 _LOUDNESS,
             ),
         ),
@@ -75,6 +76,7 @@ _PROVIDER = Command(
                     "HOST:PORT",
                 ),
                 _DIRECTORY_URL,
+                METRICS,
                 _LOUDNESS,
             ),
         ),
@@ -106,6 +108,7 @@ _DIRECTORY = Command(
                     "FILE",
                     kind="file",
                 ),
+                METRICS,
                 _LOUDNESS,
             ),
         ),
