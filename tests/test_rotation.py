@@ -1,18 +1,24 @@
 """Whole networks whose nodes change their keys again and again, and the clients that follow them.
 
-Each node has a lifetime of seconds here.
+The tests say when keys change, and when the keys before end: after all packets for them have
+arrived, however busy the machine is. With real times, that is what the overlap is for.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
 
+import gevent
 import pytest
 from gevent.event import Event
 
+from nym.client.refresher import Refresher
 from nym.localnet.network import Network
-from nym.net.directory import Listing, fetch_topology
+from nym.net.directory import fetch_topology
 from nym.net.transport import send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
@@ -21,16 +27,17 @@ from nym.sphinx import Hop, create_packet
 from nym.store.clock import since_boot
 from nym.wire.addresses import encode_address
 from nym.wire.provider import Register
-from tests.harness import Application, running, wait_until
+from tests.harness import FAST, Application, running, wait_until
+from tests.test_keys import all_bytes
 
-LIFETIME, OVERLAP = 2.0, 2.0
+# So few loops that none waits at the provider on a busy machine.
+TRAFFIC = replace(FAST, message_sending_average_delay=0.1, loop_cover_traffic_average_delay=0.5)
 
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
-    # A directory doesn't list another key at a node's place before its last record has ended. Here
-    # that takes a part of the overlap, too.
-    monkeypatch.setattr(directory_module, "LIFETIME", 0.5)
+    # A directory doesn't list another key at a node's place before its last record has ended.
+    monkeypatch.setattr(directory_module, "LIFETIME", 1.0)
     monkeypatch.setattr("nym.nodes.node.PRESENCE_PERIOD", 0.1)
     monkeypatch.setattr("nym.nodes.node.SETTLING_PERIOD", 0.1)
     with ExitStack() as stack:
@@ -57,12 +64,60 @@ class Watched:
         monkeypatch.setattr(Node, "_say", said)
 
 
-def nodes_of(network: Network) -> list[Node]:
-    return [*network.mixnodes, *network.providers]
+def have_arrived(client: Application) -> None:
+    """Wait until what this client has sent so far has arrived."""
+    gevent.joinall(list(client.client._sender._pool))  # packets that no mixnode has taken yet
+    out = client.client._health.loops._out
+    sent = set(out)
+    wait_until(lambda: sent.isdisjoint(out), "the arrival of all loops under way")
 
 
-def keys_of(network: Network) -> list[bytes]:
-    return [node.keys.current.public_key for node in nodes_of(network)]
+class Changing:
+    """A network whose nodes take new keys when the test says so."""
+
+    def __init__(self, stack: ExitStack, folder: Path | None = None, width: int = 1) -> None:
+        self.network = Network(folder=folder, width=width)
+        stack.enter_context(running(self.network))
+        self.url = self.network.url
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [*self.network.mixnodes, *self.network.providers]
+
+    @property
+    def keys(self) -> set[bytes]:
+        """The keys that the nodes announce."""
+        return {node.keys.current.public_key for node in self.nodes}
+
+    def change(self) -> None:
+        """Let all nodes take new keys, and still accept those before."""
+        before = self.keys
+        for node in self.nodes:
+            node.keys.set_times(0.0, inf)
+        wait_until(lambda: not before & self.keys, "new keys")
+
+    def end_those_before(self, *clients: Application) -> None:
+        """Let the keys before end, once these clients use the new ones and have none under way.
+
+        The directory lists the new ones by then.
+        """
+        wait_until(lambda: self.listed() == self.keys, "the new keys in the directory")
+        for client in clients:
+            wait_until(partial(self.is_known_to, client), "the new keys")
+            have_arrived(client)
+        for node in self.nodes:
+            node.keys.set_times(inf, 0.0)
+        wait_until(lambda: all(len(node.keys._keys) == 1 for node in self.nodes), "their end")
+
+    def listed(self) -> set[bytes]:
+        """The keys that the directory lists."""
+        records = fetch_topology(self.url).records
+        mixnodes = {node.public_key for node in records.mixnodes}
+        return mixnodes | {node.public_key for node in records.providers}
+
+    def is_known_to(self, client: Application) -> bool:
+        topology = client.client._refresher.topology
+        return topology is not None and topology.public_keys() == self.keys
 
 
 def test_clients_follow_all_nodes_through_many_keys_and_nothing_is_lost(
@@ -70,47 +125,45 @@ def test_clients_follow_all_nodes_through_many_keys_and_nothing_is_lost(
 ) -> None:
     caplog.set_level(logging.WARNING)
     watched = Watched(monkeypatch)
-    network = Network(width=2, key_lifetime=LIFETIME, key_overlap=OVERLAP)
-    stack.enter_context(running(network))
-    clients = [stack.enter_context(Application(network.url)) for _ in range(3)]
-    used: list[set[bytes]] = [{key} for key in keys_of(network)]
-    sent = 0
-    while min(map(len, used)) < 5:
+    changing = Changing(stack, width=2)
+    clients = [stack.enter_context(Application(changing.url, traffic=TRAFFIC)) for _ in range(3)]
+
+    def converse(text: bytes) -> None:
         for i, client in enumerate(clients):
-            client.send(clients[i - 1].address, b"%d" % sent)
-        sent += 1
-        for client in clients:
-            client.receive(1)
-        for seen, key in zip(used, keys_of(network), strict=True):
-            seen.add(key)
+            client.send(clients[i - 1].address, text)
+        assert [client.receive(1) for client in clients] == [[text]] * len(clients)
+
+    used = changing.keys
+    for number in range(4):
+        converse(b"before %d" % number)
+        changing.change()
+        assert not used & changing.keys
+        used |= changing.keys
+        converse(b"while %d" % number)
+        changing.end_those_before(*clients)
+    converse(b"at last")
     assert watched.dropped == [], "packets were dropped"
     assert len(watched.registrations) == len(clients), "somebody had to register again"
     said = [record.message for record in caplog.records if record.name.startswith("nym.nodes")]
     assert said == [], "a node complains that the directory lists its old key for a while"
 
 
-def is_another_by(network: Network, before: list[bytes]) -> bool:
-    return not set(before) & {
-        key.identity.public_key for node in nodes_of(network) for key in node.keys._keys
-    }
-
-
 def test_a_client_that_was_away_for_longer_than_all_keys_lived_goes_on(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     watched = Watched(monkeypatch)
-    network = Network(folder=tmp_path / "net", key_lifetime=LIFETIME, key_overlap=OVERLAP)
-    stack.enter_context(running(network))
-    bob = stack.enter_context(Application(network.url))
+    changing = Changing(stack, tmp_path / "net")
+    bob = stack.enter_context(Application(changing.url, traffic=TRAFFIC))
     (folder := tmp_path / "alice").mkdir()
-    with Application(network.url, folder=folder) as alice:
+    with Application(changing.url, traffic=TRAFFIC, folder=folder) as alice:
         identity = alice.identity
         bob.send(alice.address, b"before")
         assert alice.receive(1) == [b"before"]
     bob.send(identity.public_key, b"meanwhile")
-    before = keys_of(network)
-    wait_until(lambda: is_another_by(network, before), "other keys")
-    with Application(network.url, folder=folder, identity=identity) as alice:
+    wait_until(lambda: len(bob.client._outbox) == 0)
+    changing.change()
+    changing.end_those_before(bob)
+    with Application(changing.url, traffic=TRAFFIC, folder=folder, identity=identity) as alice:
         bob.send(alice.address, b"after")
         assert sorted(alice.receive(2)) == [b"after", b"meanwhile"]
         alice.send(bob.address, b"back")
@@ -123,23 +176,26 @@ def test_a_client_that_slept_for_longer_than_all_keys_lived_asks_before_it_sends
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(monkeypatch)
-    network = Network(key_lifetime=LIFETIME, key_overlap=OVERLAP)
-    stack.enter_context(running(network))
-    alice = stack.enter_context(Application(network.url))
+    changing = Changing(stack)
+    alice = stack.enter_context(Application(changing.url, traffic=TRAFFIC))
     alice.send(alice.address, b"before")
     assert alice.receive(1) == [b"before"]
     # Its timers and its line stand still, while the machine's clock goes on. Then it sends at once,
     # and the directory answers later.
-    slept, awake = since_boot() + 2 * 86_400.0, Event()
+    asleep, awake, refresh = Event(), Event(), Refresher._refresh
 
-    def fetched(url: str) -> Listing:
+    def refreshed(refresher: Refresher) -> None:
+        asleep.set()
         awake.wait()
-        return fetch_topology(url)
+        refresh(refresher)
 
-    monkeypatch.setattr("nym.client.refresher.fetch_topology", fetched)
-    monkeypatch.setattr("nym.client.refresher.since_boot", lambda: slept)
-    before = keys_of(network)
-    wait_until(lambda: is_another_by(network, before), "other keys")
+    monkeypatch.setattr(Refresher, "_refresh", refreshed)
+    asleep.wait()
+    later = since_boot() + 2 * 86_400.0
+    monkeypatch.setattr("nym.client.refresher.since_boot", lambda: later)
+    have_arrived(alice)
+    changing.change()
+    changing.end_those_before()
     for i in range(5):
         alice.send(alice.address, b"%d" % i)
     cover = alice.client._cover.sent
@@ -154,15 +210,13 @@ def test_a_packet_that_was_recorded_is_refused_when_its_key_has_ended(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     watched = Watched(monkeypatch)
-    network = Network(folder=tmp_path, key_lifetime=LIFETIME, key_overlap=OVERLAP)
-    stack.enter_context(running(network))
-    node = network.mixnodes[0]
-    hops = [Hop(encode_address(n.address), n.keys.current.public_key, 0) for n in nodes_of(network)]
-    recorded, before = create_packet(b"recorded", hops, bytes(32)), keys_of(network)
-    text = (next((tmp_path / "mixnode-1-1" / "keys").glob("[0-9]*")) / "private.pem").read_bytes()
-    wait_until(lambda: is_another_by(network, before), "other keys")
-    send_packet(node.address, recorded)
+    changing = Changing(stack, tmp_path)
+    hops = [Hop(encode_address(n.address), n.keys.current.public_key, 0) for n in changing.nodes]
+    recorded = create_packet(b"recorded", hops, bytes(32))
+    pem = (tmp_path / "mixnode-1-1" / "keys" / "1" / "private.pem").read_bytes()
+    changing.change()
+    changing.end_those_before()
+    send_packet(changing.nodes[0].address, recorded)
     wait_until(lambda: watched.dropped)
     assert "the MAC is wrong" in watched.dropped[0]
-    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [content for content in files if text.splitlines()[1] in content]
+    wait_until(lambda: pem.splitlines()[1] not in all_bytes(tmp_path), "its end on the disk")
