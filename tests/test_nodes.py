@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+import requests
 from gevent.event import Event
 
 from nym.identity import generate_identity
@@ -18,7 +19,7 @@ from nym.nodes.mixnode import Mixnode
 from nym.sphinx import Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.sizes import PACKET_LENGTH
-from tests.harness import Program, free_port, run_program, wait_until
+from tests.harness import PATIENCE, Program, free_port, run_program, wait_until
 
 NOWHERE = "http://127.0.0.1:1"
 ROLES = {"directory": "directories", "mixnode": "mixnodes", "provider": "providers"}
@@ -46,8 +47,8 @@ class Nodes:
             self.start_mixnode(f"mix{layer}", layer)
         self.start("provider", "home", *LISTEN, "--clients", "127.0.0.1:0", *self.at)
 
-    def start_mixnode(self, name: str, layer: str) -> Program:
-        return self.start("mixnode", name, "--layer", layer, *LISTEN, *self.at)
+    def start_mixnode(self, name: str, layer: str, *options: str) -> Program:
+        return self.start("mixnode", name, "--layer", layer, *LISTEN, *self.at, *options)
 
     @property
     def at(self) -> tuple[str, str]:
@@ -362,3 +363,29 @@ def test_a_node_changes_its_key_and_clients_follow(nodes: Nodes) -> None:
     wait_until(lambda: nodes.status("home")["key"] != before)
     code, out, _ = run_program(nodes.home, "check", "--id", "alice")
     assert code == 0, out
+
+
+def test_limits_are_settings(nodes: Nodes) -> None:
+    stops_at_once(nodes.home, "mixnode", "mix1")
+    config = nodes.home / "nym/mixnodes/mix1/config.toml"
+    config.write_text("[mixnode]\nfarewell = 0\n[limits]\nsource_connections = 1\n")
+    nodes.url = NOWHERE
+    program = nodes.start_mixnode("mix1", "1")
+    host, _, port = str(nodes.status("mix1")["packets"]).rpartition(":")
+    with (
+        socket.create_connection((host, int(port))) as first,
+        socket.create_connection((host, int(port))) as second,
+    ):
+        assert second.recv(1) == b""
+        program.logged("as many connections as one source may have")
+        first.sendall(bytes(10))
+
+
+def test_figures_are_those_of_status(nodes: Nodes) -> None:
+    nodes.url = NOWHERE
+    program = nodes.start_mixnode("mix1", "1", "--metrics", "127.0.0.1:0")
+    url = program.logged("figures for Prometheus are at (http://.*)")[1]
+    served = requests.get(url, timeout=PATIENCE).text
+    assert 'nym_node_info{role="mixnode"' in served
+    assert "nym_node_packets_received_total 0" in served
+    assert "figures" in nodes.status("mix1")

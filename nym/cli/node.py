@@ -28,6 +28,7 @@ from nym.config.setting import Sections, Settings, Value, values_of, with_values
 from nym.errors import ConfigError, FolderInUseError, UsageError
 from nym.files import locked, make_folder, os_errors_as
 from nym.net.descriptors import raise_limit
+from nym.nodes.control import NodeControl
 from nym.nodes.door import MOST_CONNECTIONS
 from nym.nodes.programs import DirectoryProgram, MixnodeProgram, Program, ProviderProgram
 from nym.wire.addresses import is_unspecified
@@ -66,34 +67,47 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
         raise FolderInUseError(place.folder)
     with os_errors_as(ConfigError, f"{place.folder} can't be used"):
         make_folder(place.folder)
-    program = make(config, place.folder)
-    raise_limit(2 * MOST_CONNECTIONS)
-    program.listen()
-    figures = serve_figures(
-        config.logging.metrics, program.counts.families, "how much passes through this node"
-    )
-    _keep(place, config)
-    if not options["--quiet"]:
-        say(banner(role.name))
+    control = NodeControl(place.socket)
+    try:
+        program = make(config, place.folder)
+        program.listen()
+        _keep(place, config)
+        control.serve(program.report)
+        _announce(place, program, is_quiet=options["--quiet"])
+
+        def apply(changed: Any) -> None:
+            program.reload(changed)
+            set_up_log(changed.logging)
+
+        signals.reload = Reloader(config, read, apply).reload
+        return _run_until_stop(place, program, signals, config.logging.metrics)
+    finally:
+        control.stop()
+
+
+def _announce(place: Home, program: Program, *, is_quiet: bool) -> None:
+    """Tell people, the log and the service manager that the node listens."""
+    if not is_quiet:
+        say(banner(place.role.name))
         say(f"Starting {place}")
     # Said on both streams: standard output is for people who start a node, and the log stays.
     log.info("%s is starting", place)
     for name, value in program.about():
         log.info("%s: %s", name, value)
-        if not options["--quiet"]:
+        if not is_quiet:
             say(f"{name:<11}{value}")
-    # As for a client: the objects that exist now stay until the end (nym.cli.run).
-    gc.collect()
-    gc.freeze()
     # Before the first post to a directory, which may take long if that doesn't answer.
     notify("READY=1", f"STATUS={place}")
     feed_watchdog()
 
-    def apply(changed: Any) -> None:
-        program.reload(changed)
-        set_up_log(changed.logging)
 
-    signals.reload = Reloader(config, read, apply).reload
+def _run_until_stop(place: Home, program: Program, signals: Signals, metrics: str) -> int:
+    """Run the node that listens; returns the exit code."""
+    raise_limit(2 * MOST_CONNECTIONS)
+    figures = serve_figures(metrics, program.counts.families, "how much passes through this node")
+    # As for a client: the objects that exist now stay until the end (nym.cli.run).
+    gc.collect()
+    gc.freeze()
     program.start()
 
     def end() -> None:

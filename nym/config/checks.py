@@ -174,6 +174,18 @@ def check_connections(value: int) -> None:
         raise ValueError(f"the number of connections is from 1 to {MOST_CONNECTIONS}")
 
 
+def check_rate(value: float) -> None:
+    """How many packets per second."""
+    if not 1 <= value <= 10**6:
+        raise ValueError("a number of packets per second is from 1 to 1000000")
+
+
+def check_held(value: int) -> None:
+    """How many packets a mixnode may hold."""
+    if not 1 <= value <= 10**6:
+        raise ValueError("the number of packets is from 1 to 1000000")
+
+
 def check_origins(value: list[str]) -> None:
     """Web sites, each as the origin that browsers send for it."""
     for origin in value:

@@ -79,6 +79,9 @@ class DirectorySettings:
     allow: str = setting(
         "", "a file with the identities of the nodes that may post; empty: every node may"
     )
+    source_connections: int = setting(
+        250, "connections that one address may have at once", checks.check_connections
+    )
 
     @property
     def place(self) -> NodeAddress:
@@ -105,11 +108,35 @@ class KeySettings:
 
 
 @dataclass(frozen=True)
+class LimitSettings:
+    """The section [limits]; docs/operating.md, "Floods", has what each of them does."""
+
+    source_connections: int = setting(
+        1000, "connections that one address may have at once", checks.check_connections
+    )
+    source_packets: float = setting(
+        1000.0, "packets per second that one address has for certain", checks.check_rate
+    )
+
+
+@dataclass(frozen=True)
+class MixnodeLimitSettings(LimitSettings):
+    """The same for a mixnode, which also holds packets."""
+
+    held: int = setting(
+        20_000,
+        "packets that wait for their time; with all around them, 3 kB each",
+        checks.check_held,
+    )
+
+
+@dataclass(frozen=True)
 class MixnodeConfig(Sections):
     """All settings of a mixnode, by section."""
 
     mixnode: MixnodeSettings = field(default_factory=MixnodeSettings)
     keys: KeySettings = field(default_factory=KeySettings)
+    limits: MixnodeLimitSettings = field(default_factory=MixnodeLimitSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 
@@ -119,6 +146,7 @@ class ProviderConfig(Sections):
 
     provider: ProviderSettings = field(default_factory=ProviderSettings)
     keys: KeySettings = field(default_factory=KeySettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 

@@ -26,25 +26,26 @@ Report = Callable[[], dict[str, Any]]
 
 
 class NodeControl:
-    """Answers {"type": "status"} with a report. Only this user can connect."""
+    """Answers {"type": "status"} with a report. Only this user can connect.
 
-    def __init__(self, path: Path, report: Report) -> None:
-        self._path = path
-        self._report = report
-        self._listener: UnixListener | None = None
-        self._server: Server | None = None
+    It is also what keeps two processes from running the node of one folder: only one can have it.
+    """
 
-    def start(self) -> None:
-        """Listen. Raises ListenError, also if another process runs the node of this folder."""
-        self._listener = UnixListener(self._path)
+    def __init__(self, path: Path) -> None:
+        """Listen; commands wait for `serve`. Raises ListenError, LockedError."""
+        self._listener = UnixListener(path)
         self._server = Server(self._listener.socket, self._serve, spawn=Pool(MOST_CONNECTIONS))
+        self._report: Report = dict
+
+    def serve(self, report: Report) -> None:
+        """Answer from now on."""
+        self._report = report
         self._server.start()
 
     def stop(self) -> None:
         """Stop listening, and remove the socket's file."""
-        if self._server and self._listener:
-            self._server.stop(timeout=0)
-            self._listener.close()
+        self._server.stop(timeout=0)
+        self._listener.close()
 
     def _serve(self, connection: socket.socket, _: Any) -> None:
         with connection:

@@ -6,6 +6,7 @@ A local network puts nodes together in another way (nym.localnet.network).
 import logging
 import time
 from abc import ABC, abstractmethod
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,23 +20,22 @@ from nym.errors import ConfigError
 from nym.files import os_errors_as
 from nym.net.localhost import numeric
 from nym.nodes.allowed import AllowList
-from nym.nodes.control import NodeControl
 from nym.nodes.counts import Counts
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
 from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.limits import Limits
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
 from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer, save_signer
-from nym.sockets import NODE_SOCKET
 from nym.wire.addresses import NodeAddress
 
 log = logging.getLogger(__name__)
 
 
 class Program(ABC):
-    """A node, with its folder and its control socket. `about` is what a start prints."""
+    """A node that is made from its settings and its folder, which no other process may use."""
 
     role: ClassVar[str]
 
@@ -43,14 +43,11 @@ class Program(ABC):
         """Make its identity, if there is none. Raises IdentityError."""
         self.name = folder.name
         self._signer = _signer(folder)
-        self._control = NodeControl(folder / NODE_SOCKET, self.report)
         self._started = time.monotonic()
 
+    @abstractmethod
     def listen(self) -> None:
-        """Open all sockets. Raises ListenError."""
-        # First the control socket, which is taken if another process runs the same node.
-        self._control.start()
-        self._open()
+        """Listen for others. Raises ListenError."""
 
     def report(self) -> dict[str, Any]:
         """The state of the node, for `status` (docs/nodes.md, "Status")."""
@@ -85,12 +82,8 @@ class Program(ABC):
         """Take over the settings that need no restart."""
 
     @abstractmethod
-    def _open(self) -> None:
-        """Listen for others."""
-
     def stop(self) -> None:
         """Stop at once."""
-        self._control.stop()
 
 
 class _NodeProgram(Program):
@@ -141,13 +134,13 @@ class _NodeProgram(Program):
     def stop(self) -> None:
         """See Program."""
         self.node.stop()
-        super().stop()
 
     def _take_over(self, farewell: float, keys: KeySettings) -> None:
         self._farewell = farewell
         self.node.keys.set_times(keys.lifetime, keys.overlap)
 
-    def _open(self) -> None:
+    def listen(self) -> None:
+        """See Program."""
         self.node.listen()
 
 
@@ -166,6 +159,7 @@ class MixnodeProgram(_NodeProgram):
             settings.layer,
             announced=settings.announced,
             signer=self._signer,
+            limits=Limits(*astuple(config.limits)),
         )
 
     def about(self) -> list[tuple[str, str]]:
@@ -202,6 +196,7 @@ class ProviderProgram(_NodeProgram):
             announced=settings.announced,
             announced_clients=settings.announced_clients,
             signer=self._signer,
+            limits=Limits(*astuple(config.limits)),
         )
 
     def about(self) -> list[tuple[str, str]]:
@@ -237,7 +232,11 @@ class DirectoryProgram(Program):
         # An absolute path stays what it is.
         self._allowed = AllowList(folder / allow) if allow else None
         self._directory = Directory(
-            place.ip, place.port, signer=self._signer, allowed=self._allowed
+            place.ip,
+            place.port,
+            signer=self._signer,
+            allowed=self._allowed,
+            connections_per_source=config.directory.source_connections,
         )
         self._url = ""
 
@@ -277,13 +276,13 @@ class DirectoryProgram(Program):
         """Read the list of nodes again, which may have changed though no setting has."""
         self._directory.reload()
 
+    def listen(self) -> None:
+        """See Program."""
+        self._url = self._directory.start()
+
     def stop(self) -> None:
         """See Program."""
         self._directory.stop()
-        super().stop()
-
-    def _open(self) -> None:
-        self._url = self._directory.start()
 
 
 def _signer(folder: Path) -> Signer:
