@@ -1,6 +1,7 @@
 """`directory`, `mixnode` and `provider`: nodes that run by themselves, each from its own folder."""
 
 import json
+import re
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -389,3 +390,6 @@ def test_figures_are_those_of_status(nodes: Nodes) -> None:
     assert 'nym_node_info{role="mixnode"' in served
     assert "nym_node_packets_received_total 0" in served
     assert "figures" in nodes.status("mix1")
+    out = run_program(nodes.home, "status", "--id", "mix1")[1]
+    assert re.search(r"^traffic +0 received, 0 forwarded, 0 held$", out, re.MULTILINE)
+    assert re.search(r"^dropped +none$", out, re.MULTILINE)

@@ -59,7 +59,7 @@ def check_running_node(place: Home, findings: Findings) -> Report:
 
 
 def _size(report: Report) -> Finding:
-    found = f"{report['mixnodes']} mixnodes and {report['providers']} providers are listed"
+    found = f"mixnodes that are listed: {report['mixnodes']}; providers: {report['providers']}"
     return Finding("directory", found)
 
 

@@ -1,5 +1,6 @@
 """The table that `status` prints about a node."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from nym.timing import duration
@@ -15,7 +16,29 @@ def node_rows(report: Report) -> list[tuple[str, str]]:
         rows.append(("reason", visible(report["reason"])))
     rows.append(("started", f"{duration(report['uptime'])} ago"))
     rows += [(name, str(report[key])) for key, name in _ROWS.items() if key in report]
-    return rows + [("directory", visible_url(url)) for url in report.get("directories", ())]
+    if "key_age" in report:
+        rows.append(("key since", f"{duration(report['key_age'])} ago"))
+    rows += [("directory", visible_url(url)) for url in report.get("directories", ())]
+    return rows + list(_traffic(report["figures"]))
+
+
+def _traffic(figures: Report) -> Iterator[tuple[str, str]]:
+    """What has passed through the node; a directory has no such figures."""
+    if "packets_received" not in figures:
+        return
+    counted = [
+        f"{figures[f'packets_{name}']} {name}"
+        for name in ("received", "forwarded", "delivered", "held")
+        if f"packets_{name}" in figures
+    ]
+    yield "traffic", ", ".join(counted)
+    dropped = figures["packets_dropped"]
+    reasons = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in dropped.items() if count
+    )
+    yield "dropped", reasons or "none"
+    if "inboxes" in figures:
+        yield "inboxes", f"{figures['inboxes']}; messages that wait in them: {figures['messages']}"
 
 
 _ROWS = {
