@@ -15,7 +15,6 @@ import requests
 
 from nym.errors import DescriptorsError, ListenError, StoreError
 from nym.localnet.network import Network
-from nym.net import web
 from nym.net.transport import exchange, send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes import door as door_module
@@ -142,10 +141,18 @@ def test_the_rest_of_the_api(url: str) -> None:
     assert listed == metric
 
 
+@pytest.fixture
+def directory_with_little_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(directory_module, "SILENCE", 0.2)
+    directory = Directory("127.0.0.1", 0)
+    yield directory.start()
+    directory.stop()
+
+
 def test_a_silent_connection_is_closed_and_not_complained_about(
-    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    directory_with_little_patience: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(web, "SILENCE", 0.2)
+    url = directory_with_little_patience
     port = int(url.rpartition(":")[2])
     request = b"GET /api/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
     for beginning in (b"", b"GET /api", request):

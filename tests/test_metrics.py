@@ -180,6 +180,17 @@ def answers(url: str) -> bool:
         return False
 
 
+def test_silent_connections_make_room(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_module, "SILENCE", 0.2)
+    monkeypatch.setattr(metrics_module, "MOST_CONNECTIONS", 2)
+    server = MetricsServer("127.0.0.1", 0, lambda: FAMILIES)
+    stack.callback(server.stop)
+    url = f"http://{server.start()}/metrics"
+    for _ in range(6):
+        connect(stack, url)
+    assert get(url).ok
+
+
 def test_a_peer_that_does_not_read_loses_its_connection(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,8 @@ from nym.wire.origins import is_own_host
 
 MOST_CONNECTIONS = 64
 MOST_PER_SOURCE = 8  # so that one source doesn't take all places
+# Seconds. Nobody needs a place for longer: Prometheus asks as soon as it is connected.
+SILENCE = 5.0
 
 _TEXT = "text/plain; charset=utf-8"
 _PAGE = resource.getpagesize()  # bytes
@@ -29,7 +31,7 @@ class MetricsServer:
         self._families = families
         self._is_local = is_loopback(host)
         self._server = WebServer(
-            (numeric(host), port), self._respond, MOST_CONNECTIONS, MOST_PER_SOURCE
+            (numeric(host), port), self._respond, MOST_CONNECTIONS, MOST_PER_SOURCE, SILENCE
         )
 
     def start(self) -> NodeAddress:

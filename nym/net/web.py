@@ -16,7 +16,6 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.net.sources import Guarded, SourceLimits, Sources
 
-SILENCE = 30.0  # seconds for which a connection may be silent
 REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
 
 Headers = list[tuple[str, str]]
@@ -40,7 +39,10 @@ def answer_with(status: str, kind: str, body: bytes) -> Answer:
 
 
 class WebServer(Guarded, WSGIServer):
-    """Answers each request with what `respond` returns for it."""
+    """Answers each request with what `respond` returns for it.
+
+    A connection may be silent for `silence` seconds.
+    """
 
     def __init__(
         self,
@@ -48,9 +50,11 @@ class WebServer(Guarded, WSGIServer):
         respond: Callable[[Environment], Answer],
         most_connections: int,
         most_per_source: int,
+        silence: float,
         refused: dict[str, int] | None = None,
     ) -> None:
         self._respond = respond
+        self.silence = silence
         self.sources = Sources(SourceLimits(connections=most_per_source), refused)
         self._open = Pool(most_connections)
         super().__init__(
@@ -71,7 +75,7 @@ class _Handler(WSGIHandler):
     """Ends connections that are silent, or too slow, even in the middle of a request."""
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:
-        connection.settimeout(SILENCE)
+        connection.settimeout(server.silence)
         super().__init__(connection, address, server)
 
     def handle_one_request(self) -> Any:

@@ -61,6 +61,7 @@ MOST_METRICS = 16 << 20  # bytes in one window
 MOST_CONNECTIONS = 1000
 # Connections of one source. A web server in front of the directory is one, too.
 MOST_PER_SOURCE = 250
+SILENCE = 30.0  # seconds for which a connection may be silent
 
 JSON = "application/json; charset=utf-8"
 ACCEPTED, REFUSED, OTHER = "accepted", "refused", "other"  # what is counted
@@ -102,7 +103,7 @@ class Directory:
             REFUSALS,
         )
         self._server = WebServer(
-            (host, port), self._respond, MOST_CONNECTIONS, connections_per_source, refused
+            (host, port), self._respond, MOST_CONNECTIONS, connections_per_source, SILENCE, refused
         )
         self._posts: dict[str, _Post] = {
             MIXNODES_PATH: _Post("presence", LONGEST_RECORD, self._note_mixnode),
