@@ -197,7 +197,7 @@ def test_signals_end_commands_as_they_end_others(shell: Shell, command: str, cod
         ("nym-client address --id $(printf 'x%.0s' $(seq 300))", 2, "1 to 100 characters"),
         ("nym-client receive --id alice --count ''", 2, "--count : it must be a whole number"),
         ("nym-client receive --id alice --count 1000000001", 2, "a whole number from 1"),
-        ("nym-client localnet -p 0 --folder /proc/x", 5, "can't be written to /proc/x"),
+        ("nym-client localnet -p 0 --folder /proc/x", 5, "/proc/x can't be used: No such file"),
         ("echo x | nym-client send --id alice -- -h", 1, '"-h" is neither an address'),
         ("nym-client status --id alice --id bob", 2, "--id is given more than once"),
         ("nym-client status --id", 2, "--id needs a value"),

@@ -10,15 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import cache
+from random import SystemRandom
 from typing import Any, NamedTuple
 
-import gevent
 from gevent.lock import RLock
 
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
 from nym.net.listening import listen
 from nym.net.sources import REFUSALS
 from nym.net.threads import beside_the_hub
+from nym.net.watch import Watch
 from nym.net.web import Answer, Environment, Headers, WebServer, answer_with
 from nym.nodes.admission import Admission
 from nym.nodes.allowed import AllowList
@@ -95,7 +96,7 @@ class Directory:
         self._metrics: deque[_Metric] = deque()
         self._topology: _Rendered | None = None
         self._rendering = RLock()
-        self._lag: gevent.Greenlet[..., None] | None = None
+        self._watch = Watch(SystemRandom())
         refused = self.counts.kinds(
             "nym_directory_connections_refused_total",
             "Connections that were closed unread.",
@@ -145,14 +146,13 @@ class Directory:
         `option` is the one with which users choose another port.
         """
         url = f"http://{listen(self._server, option)}"
-        self._lag = gevent.spawn(self.counts.keep_noting_lag)
+        self._watch.start("lag of the directory", self.counts.keep_noting_lag)
         return url
 
     def stop(self) -> None:
         """Stop listening."""
         self._server.stop(timeout=0)
-        if self._lag:
-            self._lag.kill()
+        self._watch.stop()
 
     def reload(self) -> None:
         """Read the list of identities again. Nodes that are no longer on it vanish at once."""
