@@ -8,7 +8,7 @@ import gc
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nym.cli import Options
 from nym.cli.banner import banner
@@ -33,6 +33,11 @@ from nym.nodes.door import MOST_CONNECTIONS
 from nym.nodes.programs import DirectoryProgram, MixnodeProgram, Program, ProviderProgram
 from nym.wire.addresses import is_unspecified
 from nym.wire.sizes import MOST_LAYERS
+
+if TYPE_CHECKING:
+    from nym.net.metrics import MetricsServer
+
+_DANGER = "how much passes through this node"  # for those who can read its figures
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +75,9 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
     control = NodeControl(place.socket)
     try:
         program = make(config, place.folder)
+        raise_limit(2 * MOST_CONNECTIONS)
         program.listen()
+        figures = serve_figures(config.logging.metrics, program.counts.families, _DANGER)
         _keep(place, config)
         control.serve(program.report)
         _announce(place, program, is_quiet=options["--quiet"])
@@ -80,7 +87,7 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
             set_up_log(changed.logging)
 
         signals.reload = Reloader(config, read, apply).reload
-        return _run_until_stop(place, program, signals, config.logging.metrics)
+        return _run_until_stop(place, program, signals, figures)
     finally:
         control.stop()
 
@@ -101,10 +108,10 @@ def _announce(place: Home, program: Program, *, is_quiet: bool) -> None:
     feed_watchdog()
 
 
-def _run_until_stop(place: Home, program: Program, signals: Signals, metrics: str) -> int:
+def _run_until_stop(
+    place: Home, program: Program, signals: Signals, figures: "MetricsServer | None"
+) -> int:
     """Run the node that listens; returns the exit code."""
-    raise_limit(2 * MOST_CONNECTIONS)
-    figures = serve_figures(metrics, program.counts.families, "how much passes through this node")
     # As for a client: the objects that exist now stay until the end (nym.cli.run).
     gc.collect()
     gc.freeze()
