@@ -67,11 +67,7 @@ def save_identity(identity: Identity, folder: Path) -> None:
         # In this order, an interruption never leaves two keys that don't belong together. If it
         # comes before the last step, the public key is missing, and the next start makes it again.
         (folder / PUBLIC_FILE).unlink(missing_ok=True)
-        private = encode_pem(_PRIVATE_LABEL, identity.private_key)
-        try:
-            write_file(folder / PRIVATE_FILE, private)
-        finally:
-            wipe(private)
+        write_pem(folder / PRIVATE_FILE, _PRIVATE_LABEL, identity.private_key)
         write_file(folder / PUBLIC_FILE, encode_pem(_PUBLIC_LABEL, identity.public_key))
 
 
@@ -151,6 +147,15 @@ def decode_pem(label: str, text: memoryview, head: bytes = b"") -> Secret:
 def _read(path: Path, label: str) -> Secret:
     missing = f"create the client with: nym-client init --id {path.parent.name}"
     return read_pem(path, label, missing)
+
+
+def write_pem(path: Path, label: str, key: Secret, head: bytes = b"") -> None:
+    """Write a key to a file, see `encode_pem`, and leave no copy in memory. Raises OSError."""
+    text = encode_pem(label, key, head)
+    try:
+        write_file(path, text)
+    finally:
+        wipe(text)
 
 
 def read_pem(path: Path, label: str, if_missing: str, head: bytes = b"") -> Secret:

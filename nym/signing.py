@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nym._secrets import Secret, random_seed, sign, signing_public_key, wipe
+from nym._secrets import Secret, random_seed, sign, signing_public_key
 from nym.errors import IdentityError
-from nym.files import make_folder, os_errors_as, write_file
-from nym.identity import check_owners, encode_pem, keep_from_others, read_pem
+from nym.files import make_folder, os_errors_as
+from nym.identity import check_owners, keep_from_others, read_pem, write_pem
 from nym.wire.keys import encode_base58
 
 IDENTITY_FILE = "identity.pem"  # in the folder of a node
@@ -55,25 +55,16 @@ class Signer:
         """The signature of a message, 64 bytes."""
         return sign(self._seed, message)
 
-    def pem(self) -> bytearray:
-        """The content of the file, which the caller has to wipe."""
-        return encode_pem(_LABEL, self._seed, _HEAD)
+    def save(self, path: Path) -> None:
+        """Write the file, and replace one that is there. Raises IdentityError."""
+        with os_errors_as(IdentityError, f"the identity can't be written to {path}"):
+            make_folder(path.parent)
+            write_pem(path, _LABEL, self._seed, _HEAD)
 
 
 def generate_signer() -> Signer:
     """A new identity, from the system's random number generator."""
     return Signer(random_seed())
-
-
-def save_signer(signer: Signer, path: Path) -> None:
-    """Write the file, and replace one that is there. Raises IdentityError."""
-    with os_errors_as(IdentityError, f"the identity can't be written to {path}"):
-        make_folder(path.parent)
-        content = signer.pem()
-        try:
-            write_file(path, content)
-        finally:
-            wipe(content)
 
 
 def load_signer(path: Path) -> Signer:

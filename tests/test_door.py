@@ -21,16 +21,18 @@ from nym.nodes import door as door_module
 from nym.nodes.counts import Counts
 from nym.nodes.delays import Delays
 from nym.nodes.door import MOST_NEW, Answer, Door
-from nym.nodes.limits import LIMITS
+from nym.nodes.limits import LIMITS, source_limits
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
+
+GENEROUS = source_limits(LIMITS)
 
 
 class Node:
     """Takes packets, and answers when a test says so; a packet that begins with ! is refused."""
 
-    def __init__(self, limits: SourceLimits = LIMITS.source) -> None:
+    def __init__(self, limits: SourceLimits = GENEROUS) -> None:
         self.packets: list[bytes] = []
         self.answers: list[Answer] = []
         self.said: list[str] = []

@@ -19,11 +19,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from nym.config.nodes import KeySettings
 from nym.errors import IdentityError, MacError, StoreError
 from nym.identity import Identity, generate_identity, load_identity, save_identity
 from nym.nodes import keys as keys_module
 from nym.nodes import replays as replays_module
-from nym.nodes.keys import KEY_LIFETIME, KEY_OVERLAP, Keyring, load_token_key
+from nym.nodes.keys import Keyring, load_token_key
 from nym.sphinx import Final, Hop, create_packet, public_key
 from nym.store.clock import LONGEST_PAUSE
 from tests.harness import SmallDisk
@@ -130,7 +131,7 @@ def test_each_packet_is_taken_once_whichever_key_it_is_for(machine: Machine) -> 
 
 
 def test_the_defaults_are_those_of_the_documents() -> None:
-    assert (KEY_LIFETIME, KEY_OVERLAP) == (24 * 3600, 3600)
+    assert (KeySettings.lifetime, KeySettings.overlap) == (24 * 3600, 3600)
 
 
 def all_bytes(folder: Path) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from nym._secrets import Secret, verify
 from nym.errors import IdentityError, LengthError
-from nym.signing import Signer, generate_signer, load_signer, save_signer
+from nym.signing import Signer, generate_signer, load_signer
 from nym.wire.keys import decode_base58
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "ed25519.json").read_text())
@@ -85,7 +85,7 @@ def test_lengths_are_checked() -> None:
 def test_an_identity_comes_back_and_shows_no_secret(tmp_path: Path) -> None:
     signer = generate_signer()
     path = tmp_path / "node" / FILE
-    save_signer(signer, path)
+    signer.save(path)
     assert path.stat().st_mode & 0o777 == 0o600
     again = load_signer(path)
     assert again.public_key == signer.public_key
@@ -102,7 +102,7 @@ def test_the_example_of_rfc_8410_is_read(tmp_path: Path) -> None:
     signer = load_signer(path)
     assert signer.public_key.hex() == EXAMPLE_KEY
     assert path.stat().st_mode & 0o777 == 0o600
-    save_signer(signer, path)
+    signer.save(path)
     assert EXAMPLE in path.read_text()
 
 
@@ -110,7 +110,7 @@ def test_the_example_of_rfc_8410_is_read(tmp_path: Path) -> None:
 def test_openssl_reads_it_and_its_own_files_are_read(tmp_path: Path) -> None:
     signer = generate_signer()
     ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
-    save_signer(signer, ours)
+    signer.save(ours)
 
     def public(path: Path) -> bytes:
         command = ("openssl", "pkey", "-in", path, "-pubout", "-outform", "DER")

@@ -8,6 +8,7 @@ import gevent
 import pytest
 import requests
 
+from nym.config.nodes import DirectorySettings, MixnodeLimitSettings
 from nym.errors import MacError
 from nym.net import sources as sources_module
 from nym.net.sources import DISTRUST, GOOD_WEIGHT, Source, SourceLimits, Sources
@@ -15,7 +16,7 @@ from nym.nodes import directory as directory_module
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
-from nym.nodes.limits import LIMITS, Limits
+from nym.nodes.limits import LIMITS
 from nym.nodes.provider import Provider
 from nym.wire.addresses import NodeAddress, machine_at
 from nym.wire.provider import ACKNOWLEDGED
@@ -264,7 +265,7 @@ def test_clients_of_a_provider_have_limits(stack: ExitStack) -> None:
         ANYWHERE,
         ANYWHERE,
         MemoryInboxes(),
-        limits=Limits(source_connections=2),
+        limits=MixnodeLimitSettings(source_connections=2),
     )
     stack.callback(provider.stop)
     provider.listen()
@@ -277,7 +278,7 @@ def test_clients_of_a_provider_have_limits(stack: ExitStack) -> None:
 
 
 def test_a_directory_has_limits() -> None:
-    assert directory_module.MOST_PER_SOURCE == 250
+    assert DirectorySettings.source_connections == 250
     directory = directory_module.Directory("127.0.0.1", 0, connections_per_source=2)
     url = directory.start()
     port = int(url.rpartition(":")[2])
@@ -293,4 +294,5 @@ def test_a_directory_has_limits() -> None:
 
 
 def test_the_defaults_are_generous() -> None:
-    assert Limits(source_connections=1000, source_packets=1000.0, held=20_000) == LIMITS
+    stated = MixnodeLimitSettings(source_connections=1000, source_packets=1000.0, held=20_000)
+    assert stated == LIMITS

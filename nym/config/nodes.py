@@ -7,7 +7,7 @@ port, it is the usual one: 1789 for packets, 9000 for clients, 8080 for a direct
 from dataclasses import dataclass, field
 
 from nym.config import LoggingSettings, checks
-from nym.config.checks import place_of
+from nym.config.checks import listed, place_of
 from nym.config.setting import Sections, setting
 from nym.wire.addresses import NodeAddress
 
@@ -16,7 +16,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - a node is for other machines
 
 
 @dataclass(frozen=True)
-class _PacketSettings:
+class PacketSettings:
     """What mixnodes and providers have in common."""
 
     id: str = setting("default", "the name of this node and its folder", checks.check_id)
@@ -33,6 +33,11 @@ class _PacketSettings:
     )
 
     @property
+    def directories(self) -> list[str]:
+        """The URLs of the network's directories."""
+        return listed(self.directory)
+
+    @property
     def packets(self) -> NodeAddress:
         """Where the node takes packets; the host may be a name."""
         return place_of(self.listen, PACKETS_PORT)
@@ -44,14 +49,14 @@ class _PacketSettings:
 
 
 @dataclass(frozen=True)
-class MixnodeSettings(_PacketSettings):
+class MixnodeSettings(PacketSettings):
     """The section [mixnode]."""
 
     layer: int = setting(0, "from 1 to the network's number of layers", checks.check_layers)
 
 
 @dataclass(frozen=True)
-class ProviderSettings(_PacketSettings):
+class ProviderSettings(PacketSettings):
     """The section [provider]."""
 
     clients: str = setting(EVERYWHERE, "where clients register and pull", checks.check_place)
@@ -79,6 +84,7 @@ class DirectorySettings:
     allow: str = setting(
         "", "a file with the identities of the nodes that may post; empty: every node may"
     )
+    # A web server in front of the directory is one source, too.
     source_connections: int = setting(
         250, "connections that one address may have at once", checks.check_connections
     )
@@ -99,6 +105,9 @@ class KeySettings:
         checks.positive_seconds,
         is_reloadable=True,
     )
+    # Routes with the longest delays that mixnodes accept take half an hour. Clients use a network
+    # for ten minutes in which their directory lists no whole one, and a directory lists a node's
+    # last record for ten seconds.
     overlap: float = setting(
         3600.0,
         "for which packets for the key before are still taken",
@@ -111,6 +120,8 @@ class KeySettings:
 class LimitSettings:
     """The section [limits]; docs/operating.md, "Floods", has what each of them does."""
 
+    # 0.4 has one connection for each packet, and a client needs four or so each second, all of
+    # them open for milliseconds. A mixnode of the layer before can have some hundred.
     source_connections: int = setting(
         1000, "connections that one address may have at once", checks.check_connections
     )
@@ -121,7 +132,11 @@ class LimitSettings:
 
 @dataclass(frozen=True)
 class MixnodeLimitSettings(LimitSettings):
-    """The same for a mixnode, which also holds packets."""
+    """The same for a mixnode, which also holds packets.
+
+    A packet has 1372 bytes, so `held` is a limit in bytes, too: 27 MB, or with everything around
+    the packets some 60 MB of memory.
+    """
 
     held: int = setting(
         20_000,

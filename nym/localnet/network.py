@@ -5,11 +5,12 @@ This is the only place that knows all nodes.
 
 from pathlib import Path
 
+from nym.config.nodes import KeySettings
 from nym.net.descriptors import raise_limit
 from nym.nodes.directory import Directory
 from nym.nodes.door import MOST_CONNECTIONS
 from nym.nodes.inboxes import FolderInboxes, MemoryInboxes
-from nym.nodes.keys import KEY_LIFETIME, KEY_OVERLAP, Keyring, load_token_key
+from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
 from nym.nodes.provider import Provider
@@ -34,8 +35,8 @@ class Network:
         providers: int = 1,
         folder: Path | None = None,
         trace: Trace | None = None,
-        key_lifetime: float = KEY_LIFETIME,
-        key_overlap: float = KEY_OVERLAP,
+        key_lifetime: float = KeySettings.lifetime,
+        key_overlap: float = KeySettings.overlap,
     ) -> None:
         self.url = ""
         self.mixnodes: list[Mixnode] = []

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.lock import Semaphore
 
+from nym.config.nodes import LimitSettings
 from nym.net.listening import PatientAccept, Server
 from nym.wire.addresses import NodeAddress, machine_at
 
@@ -52,8 +53,8 @@ log = logging.getLogger(__name__)
 class SourceLimits(NamedTuple):
     """What one source may have: connections at once, and packets per second that are certain."""
 
-    connections: int = 1000
-    packets: float = 1000.0
+    connections: int = LimitSettings.source_connections
+    packets: float = LimitSettings.source_packets
 
 
 class Source:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gevent.lock import RLock
 
+from nym.config.nodes import DirectorySettings
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
 from nym.net.listening import listen
 from nym.net.sources import REFUSALS
@@ -60,8 +61,6 @@ LONGEST_METRIC = 1 << 20
 LONGEST_LEAVING = 1000
 MOST_METRICS = 16 << 20  # bytes in one window
 MOST_CONNECTIONS = 1000
-# Connections of one source. A web server in front of the directory is one, too.
-MOST_PER_SOURCE = 250
 SILENCE = 30.0  # seconds for which a connection may be silent
 
 JSON = "application/json; charset=utf-8"
@@ -84,7 +83,7 @@ class Directory:
         *,
         signer: Signer | None = None,
         allowed: AllowList | None = None,
-        connections_per_source: int = MOST_PER_SOURCE,
+        connections_per_source: int = DirectorySettings.source_connections,
     ) -> None:
         self.counts = Counts("directory")
         self._signer = signer

@@ -30,19 +30,20 @@ from typing import NamedTuple
 import gevent
 from gevent.event import Event
 
-from nym._secrets import Secret, random_scalar, wipe
+from nym._secrets import Secret, random_scalar
+from nym.config.nodes import KeySettings
 from nym.errors import IdentityError, MacError, NymError, StoreError
-from nym.files import destroy_file, make_folder, os_errors_as, read_bytes, sync_folder, write_file
+from nym.files import destroy_file, make_folder, os_errors_as, sync_folder, write_file
 from nym.identity import (
     PRIVATE_FILE,
     PUBLIC_FILE,
     Identity,
-    decode_pem,
-    encode_pem,
     generate_identity,
     has_identity,
     load_identity,
+    read_pem,
     save_identity,
+    write_pem,
 )
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
@@ -50,11 +51,6 @@ from nym.nodes.replays import Replays, make_first
 from nym.sphinx import Final, Forward, unwrap
 from nym.store.clock import Kept, LastingClock, boot_id, since_boot
 
-KEY_LIFETIME = 24 * 3600.0  # seconds
-# Seconds. Routes with the longest delays that mixnodes accept take half an hour. Clients use a
-# network for ten minutes in which their directory lists no whole one, and a directory lists a
-# node's last record for ten seconds.
-KEY_OVERLAP = 3600.0
 NOTE_EVERY = 60.0  # seconds that the clocks may lose when the machine loses its power
 RETRY = 10.0  # seconds until the next attempt when the disk fails
 
@@ -63,7 +59,6 @@ _BEGUN = "begun.json"
 _CLOCKS = "clocks"
 _TOKENS = "tokens.pem"
 _LABEL = "NYM-CLIENT TOKEN KEY"
-_LONGEST_FILE = 4096  # bytes
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +87,8 @@ class Keyring:
     def __init__(
         self,
         folder: Path | None,
-        lifetime: float = KEY_LIFETIME,
-        overlap: float = KEY_OVERLAP,
+        lifetime: float = KeySettings.lifetime,
+        overlap: float = KeySettings.overlap,
         *,
         boot: Callable[[], str | None] = boot_id,
         since_boot: Callable[[], float] = since_boot,
@@ -315,18 +310,8 @@ def load_token_key(folder: Path | None) -> Secret:
         if not path.exists():
             is_taken_over = has_identity(folder)
             secret = load_identity(folder).private_key if is_taken_over else random_scalar()
-            text = encode_pem(_LABEL, secret)
-            try:
-                write_file(path, text)
-            finally:
-                wipe(text)
-        content = read_bytes(path, _LONGEST_FILE)
-        try:
-            return decode_pem(_LABEL, content)
-        except ValueError as error:
-            raise IdentityError(f"{path} can't be read as a key: {error}") from error
-        finally:
-            wipe(content)
+            write_pem(path, _LABEL, secret)
+    return read_pem(path, _LABEL, "it was there a moment ago; start the node again")
 
 
 class _Notes:

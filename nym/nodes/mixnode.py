@@ -11,13 +11,14 @@ from functools import partial
 import gevent
 from gevent.event import Event
 
+from nym.config.nodes import MixnodeLimitSettings
 from nym.errors import DelayTooLongError, NotForThisNodeError, RemoteError
 from nym.net.transport import send_packet
 from nym.nodes.counts import STOPPED, reason_of
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
 from nym.nodes.keys import Keyring
-from nym.nodes.limits import LIMITS, Limits
+from nym.nodes.limits import LIMITS
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Channel
 from nym.routes import NANOSECONDS
@@ -54,7 +55,7 @@ class Mixnode(Node):
         announced: NodeAddress | None = None,
         trace: Trace | None = None,
         signer: Signer | None = None,
-        limits: Limits = LIMITS,
+        limits: MixnodeLimitSettings = LIMITS,
     ) -> None:
         super().__init__(keys, packets, announced, trace, signer, limits)
         self.layer = layer

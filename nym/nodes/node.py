@@ -10,12 +10,13 @@ from random import SystemRandom
 from gevent.event import Event
 
 from nym import PROTOCOL_VERSION
+from nym.config.nodes import LimitSettings
 from nym.errors import StatusError
 from nym.net.watch import Watch
 from nym.nodes.counts import REPLAY, Counts
 from nym.nodes.door import Answer, Door
 from nym.nodes.keys import Keyring
-from nym.nodes.limits import Limits
+from nym.nodes.limits import source_limits
 from nym.nodes.posting import Channel, Desk, side_by_side
 from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward
@@ -57,7 +58,7 @@ class Node(ABC):
         announced: NodeAddress | None,
         trace: Trace | None,
         signer: Signer | None,
-        limits: Limits,
+        limits: LimitSettings,
     ) -> None:
         self.keys = keys
         self.counts = Counts(self.role)
@@ -70,7 +71,7 @@ class Node(ABC):
         self._version = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
         self._announced = announced
         self._trace = trace
-        self._door = Door(packets, self._take, self._say, self.counts, limits.source)
+        self._door = Door(packets, self._take, self._say, self.counts, source_limits(limits))
         self._desks: list[Desk] = []
         self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over

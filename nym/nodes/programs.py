@@ -6,16 +6,20 @@ A local network puts nodes together in another way (nym.localnet.network).
 import logging
 import time
 from abc import ABC, abstractmethod
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gevent.event import Event
 
 from nym import __version__
-from nym.config.checks import listed
 from nym.config.file import CONFIG_FILE
-from nym.config.nodes import DirectoryConfig, KeySettings, MixnodeConfig, ProviderConfig
+from nym.config.nodes import (
+    DirectoryConfig,
+    KeySettings,
+    MixnodeConfig,
+    PacketSettings,
+    ProviderConfig,
+)
 from nym.errors import ConfigError
 from nym.files import os_errors_as
 from nym.net.localhost import numeric
@@ -24,11 +28,10 @@ from nym.nodes.counts import Counts
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes import FolderInboxes
 from nym.nodes.keys import Keyring, load_token_key
-from nym.nodes.limits import Limits
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
-from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer, save_signer
+from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer
 from nym.wire.addresses import NodeAddress
 
 log = logging.getLogger(__name__)
@@ -91,18 +94,14 @@ class _NodeProgram(Program):
 
     node: Node
 
-    def __init__(self, folder: Path, directory: str, farewell: float) -> None:
+    def __init__(self, folder: Path, settings: PacketSettings) -> None:
         super().__init__(folder)
-        self._directory = directory
-        self._farewell = farewell
+        self._settings = settings
         self._is_leaving = False
 
     def about(self) -> list[tuple[str, str]]:
         """See Program."""
-        rows = [*super().about(), ("packets", str(self.node.address))]
-        if self.node.place != self.node.address:
-            rows.append(("announced", str(self.node.place)))
-        return rows
+        return [*super().about(), *_rows("packets", self.node.address, self.node.place)]
 
     def report(self) -> dict[str, Any]:
         """See Program."""
@@ -124,19 +123,19 @@ class _NodeProgram(Program):
 
     def start(self) -> None:
         """See Program."""
-        self.node.start(*listed(self._directory))
+        self.node.start(*self._settings.directories)
 
     def leave(self, hurry: Event) -> None:
         """See Program."""
         self._is_leaving = True
-        self.node.leave(self._farewell, hurry)
+        self.node.leave(self._settings.farewell, hurry)
 
     def stop(self) -> None:
         """See Program."""
         self.node.stop()
 
-    def _take_over(self, farewell: float, keys: KeySettings) -> None:
-        self._farewell = farewell
+    def _take_over(self, settings: PacketSettings, keys: KeySettings) -> None:
+        self._settings = settings
         self.node.keys.set_times(keys.lifetime, keys.overlap)
 
     def listen(self) -> None:
@@ -147,19 +146,19 @@ class _NodeProgram(Program):
 class MixnodeProgram(_NodeProgram):
     """A mixnode that runs by itself."""
 
-    role = "mixnode"
+    role = Mixnode.role
 
     def __init__(self, config: MixnodeConfig, folder: Path) -> None:
         """Raises ConfigError, IdentityError."""
         settings = config.mixnode
-        super().__init__(folder, settings.directory, settings.farewell)
+        super().__init__(folder, settings)
         self.node: Mixnode = Mixnode(
             _keys(folder, config.keys),
             _numeric(settings.packets),
             settings.layer,
             announced=settings.announced,
             signer=self._signer,
-            limits=Limits(*astuple(config.limits)),
+            limits=config.limits,
         )
 
     def about(self) -> list[tuple[str, str]]:
@@ -172,18 +171,18 @@ class MixnodeProgram(_NodeProgram):
 
     def reload(self, config: MixnodeConfig) -> None:
         """Take over the settings that need no restart."""
-        self._take_over(config.mixnode.farewell, config.keys)
+        self._take_over(config.mixnode, config.keys)
 
 
 class ProviderProgram(_NodeProgram):
     """A provider that runs by itself."""
 
-    role = "provider"
+    role = Provider.role
 
     def __init__(self, config: ProviderConfig, folder: Path) -> None:
         """Raises ConfigError, IdentityError."""
         settings = config.provider
-        super().__init__(folder, settings.directory, settings.farewell)
+        super().__init__(folder, settings)
         with os_errors_as(ConfigError, f"{folder} can't be used"):
             inboxes = FolderInboxes(folder / "inboxes")
         tokens = load_token_key(folder)  # before the keys, which take over the one it may be
@@ -196,15 +195,13 @@ class ProviderProgram(_NodeProgram):
             announced=settings.announced,
             announced_clients=settings.announced_clients,
             signer=self._signer,
-            limits=Limits(*astuple(config.limits)),
+            limits=config.limits,
         )
 
     def about(self) -> list[tuple[str, str]]:
         """See Program."""
-        rows = [*super().about(), ("clients", str(self.node.client_address))]
-        if self.node.client_place != self.node.client_address:
-            rows.append(("announced", str(self.node.client_place)))
-        return rows
+        clients = _rows("clients", self.node.client_address, self.node.client_place)
+        return [*super().about(), *clients]
 
     def report(self) -> dict[str, Any]:
         """See Program."""
@@ -216,7 +213,7 @@ class ProviderProgram(_NodeProgram):
 
     def reload(self, config: ProviderConfig) -> None:
         """Take over the settings that need no restart."""
-        self._take_over(config.provider.farewell, config.keys)
+        self._take_over(config.provider, config.keys)
 
 
 class DirectoryProgram(Program):
@@ -285,11 +282,17 @@ class DirectoryProgram(Program):
         self._directory.stop()
 
 
+def _rows(name: str, here: NodeAddress, place: NodeAddress) -> list[tuple[str, str]]:
+    """Where the node listens, and where others find it, if that is another place."""
+    announced = [("announced", str(place))] if place != here else []
+    return [(name, str(here)), *announced]
+
+
 def _signer(folder: Path) -> Signer:
     """The node's identity, which its first start makes."""
     path = folder / IDENTITY_FILE
     if not path.exists():
-        save_signer(generate_signer(), path)
+        generate_signer().save(path)
         # config.toml is written at the end of the first start, unless somebody has written it.
         if (folder / CONFIG_FILE).exists():
             log.warning(

@@ -12,6 +12,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 
 from nym._secrets import Secret
+from nym.config.nodes import LimitSettings
 from nym.errors import NotForThisNodeError, RemoteError, RemoteFormatError, StoreError
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, Sources
@@ -19,7 +20,7 @@ from nym.net.transport import read_to_end
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keys import Keyring
-from nym.nodes.limits import LIMITS, Limits
+from nym.nodes.limits import LIMITS, source_limits
 from nym.nodes.node import Node, Trace
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
@@ -64,7 +65,7 @@ class Provider(Node):
         announced_clients: NodeAddress | None = None,
         trace: Trace | None = None,
         signer: Signer | None = None,
-        limits: Limits = LIMITS,
+        limits: LimitSettings = LIMITS,
     ) -> None:
         super().__init__(keys, packets, announced, trace, signer, limits)
         self._tokens = tokens
@@ -78,7 +79,7 @@ class Provider(Node):
         )
         visits = Pool(MOST_CLIENTS_AT_ONCE)
         self._clients = GuardedServer(
-            clients, self._visit, Sources(limits.source, refused), spawn=visits
+            clients, self._visit, Sources(source_limits(limits), refused), spawn=visits
         )
         self._delivered = self.counts.count(
             "nym_node_packets_delivered_total", "Packets whose message is in an inbox."
