@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from nym.cli.command import Command, Form, Option
+from nym.cli.homes import ALL, CLIENT
 from nym.cli.usage import COMMANDS
 from tests.harness import Program, run_program, wait_until
 
 KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
-NODES = {"directory": "directories", "mixnode": "mixnodes", "provider": "providers"}
+NODES = {role.name: role.folder for role in ALL if role is not CLIENT}
 FOR_EVER = {"tcpsocket", "websocket", "localnet", *NODES}  # until they are told to stop
 WATCHING = {("receive", "--follow"), ("status", "--watch")}
 CASES = [

@@ -13,6 +13,7 @@ import pytest
 import requests
 from gevent.event import Event
 
+from nym.cli.homes import ALL
 from nym.identity import generate_identity
 from nym.net.directory import fetch_topology
 from nym.nodes.keys import Keyring
@@ -23,7 +24,7 @@ from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import PATIENCE, Program, free_port, run_program, wait_until
 
 NOWHERE = "http://127.0.0.1:1"
-ROLES = {"directory": "directories", "mixnode": "mixnodes", "provider": "providers"}
+ROLES = {role.name: role.folder for role in ALL}
 
 
 class Nodes:

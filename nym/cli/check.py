@@ -10,20 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gevent
 
 from nym.backlog import describe
 from nym.cli import Options
-from nym.cli.control import Control, control
+from nym.cli.control import Control, connected
 from nym.cli.findings import Finding, Findings, OverError
-from nym.cli.homes import ALL, CLIENT, existing, existing_folder
+from nym.cli.homes import ALL, CLIENT, Home, existing
 from nym.cli.machine import check_clock, check_folder
 from nym.cli.monitor import judge
 from nym.cli.node_check import check_node, check_running_node
-from nym.cli.nodes import size
+from nym.cli.nodes import size, verified
 from nym.cli.options import nym_folder
 from nym.cli.output import say
 from nym.client.client import Client
@@ -61,25 +60,25 @@ def check(options: Options) -> int:
         if place.role is not CLIENT:
             (check_running_node if options["--running"] else check_node)(place, findings)
         elif options["--running"]:
-            _check_running(options["--id"], findings)
+            _check_running(place, findings)
         else:
-            _check_all(options["--id"], findings)
+            _check_all(place, findings)
     if options["--json"]:
         say(findings.as_json())
     return findings.code
 
 
-def _check_running(client_id: str, findings: Findings) -> None:
+def _check_running(place: Home, findings: Findings) -> None:
     """Add what `monitor.judge` finds about the running client. It is a failure if none runs."""
-    with findings.of("client"), control(client_id) as client:
+    with findings.of("client"), connected(place) as client:
         for finding in judge(client.ask(type="status")):
             findings.add(finding)
 
 
-def _check_all(client_id: str, findings: Findings) -> None:
+def _check_all(place: Home, findings: Findings) -> None:
     """Run the checks in order, until one fails that the later ones need."""
+    client_id, folder = place.folder.name, place.folder
     with findings.of("folder"):
-        folder = existing_folder(client_id)
         findings.add(check_folder(folder))
     with findings.of("settings"):
         config, identity = load_config(folder), load_identity(folder)
@@ -96,7 +95,7 @@ def _check_all(client_id: str, findings: Findings) -> None:
             raise OverError
     with findings.of("clock"):
         findings.add(check_clock(next(date for directory, date in tried if not directory.code)))
-    with findings.of("client"), _running(client_id, folder, config) as (client, how):
+    with findings.of("client"), _running(place, config) as (client, how):
         findings.add(how)
         with findings.of("provider"):
             findings.add(provider := _check_provider(client))
@@ -123,13 +122,11 @@ def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding,
                 "no directory was named, so a client that starts runs a local network there. To "
                 f"use another network: nym-client config set --id {name} client.directory URL"
             )
-        if isinstance(error, OwnFaultError):
-            advice = ""  # the error itself says what to do on this machine
-        if isinstance(error, UnverifiedError):
+        if isinstance(error, OwnFaultError | UnverifiedError):
             advice = ""  # the error itself says what to do
         return Finding("directory", str(error), advice, error.exit_code), None
     network = network_report(topology, topology.digest(), judgement.left_out)
-    how = "verified by its key" if listing.key else "not verified"
+    how = verified(listing.key is not None)
     found = f"{visible_url(url)}, {how}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out: {why}"
@@ -137,16 +134,17 @@ def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding,
 
 
 @contextmanager
-def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Control, Finding]]:
+def _running(place: Home, config: Config) -> Iterator[tuple[Control, Finding]]:
     """A connection to the client. If the client isn't running, one is started for this check.
 
     The started one is an ordinary client with the client's own keys and database, so messages that
     arrive meanwhile are kept.
     """
+    folder = place.folder
     with ExitStack() as stack:
         how = "running"
         try:
-            client = stack.enter_context(control(client_id))
+            client = stack.enter_context(connected(place))
         except NotRunningError:
             how = "not running; started for this check only"
             # The folder is locked until the client has its database. Otherwise `init --force` could
@@ -160,7 +158,7 @@ def _running(client_id: str, folder: Path, config: Config) -> Iterator[tuple[Con
             passing.listen()
             passing.start()
             # The rest asks it over its control socket, as it would ask a client that was running.
-            client = stack.enter_context(control(client_id))
+            client = stack.enter_context(connected(place))
         yield client, Finding("client", how)
 
 

@@ -196,7 +196,13 @@ def control(
     with BrokenPipeError. If the client doesn't run, it may be starting, so this waits for it for
     `patience` seconds.
     """
-    place = existing(name, roles)
+    with connected(existing(name, roles), is_reader=is_reader, patience=patience) as program:
+        yield program
+
+
+@contextmanager
+def connected(place: Home, *, is_reader: bool = False, patience: float = 0.0) -> Iterator[Control]:
+    """See `control`; for a program whose folder is known."""
     with ExitStack() as stack:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX))
         watched = stack.enter_context(watched_output(is_reader))

@@ -9,7 +9,7 @@ from typing import Any
 from nym.backlog import describe
 from nym.cli import Options
 from nym.cli.contacts import names_of_contacts
-from nym.cli.control import control
+from nym.cli.control import connected, control
 from nym.cli.homes import ALL, CLIENT, existing, existing_folder
 from nym.cli.node_report import node_rows
 from nym.cli.nodes import directory_row, network_rows
@@ -33,14 +33,14 @@ _CLEAR = "\x1b[H\x1b[2J"  # moves the cursor to the top left corner, and clears 
 
 def status(options: Options) -> int:
     """Show how a client or a node is doing, once, or again every second."""
-    is_client = existing(options["--id"], ALL).role is CLIENT
-    with control(options["--id"], is_reader=True, roles=ALL) as program:
+    place = existing(options["--id"], ALL)
+    with connected(place, is_reader=True) as program:
         while True:
             report = program.ask(type="status")
             if options["--json"]:
                 say(json.dumps(report))
                 return 0
-            rows = _rows(options["--id"], report) if is_client else node_rows(report)
+            rows = _rows(options["--id"], report) if place.role is CLIENT else node_rows(report)
             table = "\n".join(f"{name:<12}{value}" for name, value in rows)
             if not options["--watch"]:
                 say(table)

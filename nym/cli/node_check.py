@@ -5,9 +5,9 @@ The node itself is never started for a check: others would send packets to it fo
 
 from typing import Any
 
-from nym.cli.control import control
+from nym.cli.control import connected
 from nym.cli.findings import Finding, Findings, OverError
-from nym.cli.homes import ALL, DIRECTORY, Home
+from nym.cli.homes import DIRECTORY, Home
 from nym.cli.machine import check_clock, check_folder
 from nym.config.file import load_settings
 from nym.errors import RemoteError
@@ -49,7 +49,7 @@ def check_running_node(place: Home, findings: Findings) -> Report:
     As long as one does, clients find the node, so it is no failure if others are away.
     """
     with findings.of(place.role.name):
-        with control(place.folder.name, roles=ALL) as node:
+        with connected(place) as node:
             report = node.ask(type="status")
         code = 4 if report["reason"] and all(report["directories"].values()) else 0
         findings.add(Finding(place.role.name, report["state"], report["reason"] or "", code))

@@ -10,8 +10,12 @@ from nym.wire.text import visible
 
 def directory_row(report: Mapping[str, Any]) -> tuple[str, str]:
     """The row about the directory that a client uses; `report` is its status or its network."""
-    how = "verified by its key" if report["directory_verified"] else "not verified"
-    return "directory", f"{visible(report['directory'])}, {how}"
+    return "directory", f"{visible(report['directory'])}, {verified(report['directory_verified'])}"
+
+
+def verified(is_verified: bool) -> str:
+    """Whether a key that the settings name has signed what a directory lists, in words."""
+    return "verified by its key" if is_verified else "not verified"
 
 
 def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
+from nym.cli.homes import ALL
 from tests.hosting.clients import Client, Ledger
 from tests.hosting.hosts import Host, Service, make_bridge
 
@@ -170,7 +171,7 @@ class World:
 
 def role_folder(host: Host, role: str) -> Path:
     """The folder of the node on a host."""
-    folders = {"directory": "directories", "mixnode": "mixnodes", "provider": "providers"}
+    folders = {known.name: known.folder for known in ALL}
     return host.home / "nym" / folders[role] / "node"
 
 
