@@ -62,6 +62,7 @@ class NetworkView:
         self._digest = ""  # of `topology`, kept because reports need it often
         self.stale_since: float | None = None  # when the last network became too old to use
         self._known: dict[Standing, _Known] = {}
+        self._places: dict[Standing, float] = {}  # since when each place in `_known` is known
         self._salt = salt
         self._incomplete_since: float | None = None
         self._said_layers: set[int] = set()
@@ -73,7 +74,7 @@ class NetworkView:
     ) -> Judgement:
         """Judge the records, given the nodes that are known."""
         known = {node: known.since for node, known in self._known.items()}
-        return judge(records, addresses, rules, known, self._salt, self._places())
+        return judge(records, addresses, rules, known, self._salt, self._places)
 
     def is_whole(self, judgement: Judgement) -> bool:
         """Whether its nodes make a whole network: each layer is there, and a provider."""
@@ -132,19 +133,10 @@ class NetworkView:
         if self.topology is not None and now - self._incomplete_since > STALE:
             self.topology, self.stale_since = None, now
 
-    def _places(self) -> dict[Standing, float]:
-        """Since when each place has been known."""
-        places: dict[Standing, float] = {}
-        for node, known in self._known.items():
-            since = places.setdefault(node.place(), known.place_since)
-            places[node.place()] = min(since, known.place_since)
-        return places
-
     def _remember(self, judgement: Judgement, now: float) -> None:
-        places = self._places()
         for node in judgement.nodes:
             before = self._known.pop(node, None)
-            place_since = places.get(node.place(), now)
+            place_since = self._places.get(node.place(), now)
             self._known[node] = _Known(before.since if before else now, now + CLAIM, place_since)
         # `pop` above puts the nodes in the order in which they were last seen: the first ones go.
         room = len(self._known) - MOST_KNOWN
@@ -153,6 +145,10 @@ class NetworkView:
             for number, (node, known) in enumerate(self._known.items())
             if number >= room and known.until > now
         }
+        self._places = {}
+        for node, known in self._known.items():
+            since = self._places.get(node.place(), known.place_since)
+            self._places[node.place()] = min(since, known.place_since)
 
     def _about_layers(self, judgement: Judgement) -> Iterator[str]:
         for layer in sorted(judgement.other_layers - self._said_layers):

@@ -76,7 +76,8 @@ class RememberedNetwork:
     def keep_newest(self, newest: Mapping[bytes, int]) -> None:
         """Remember what was signed last, at once: an old copy may come at any time."""
         kept = {encode_base58(key): created for key, created in newest.items()}
-        if kept:
+        if kept and kept != self._newest:
+            self._newest = kept
             self._state.set(_NEWEST, json.dumps(kept).encode())
 
     def records(self) -> Records | None:

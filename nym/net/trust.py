@@ -67,7 +67,7 @@ class Trust:
         return claim.key
 
     def _signed(self, name: str, answer: Answer) -> Claim:
-        """Who signed the answer, and when. Raises UnverifiedError."""
+        """What the signature claims, once it has been verified. Raises UnverifiedError."""
         header = answer.headers.get(HEADER)
         if header is None:
             raise UnverifiedError(

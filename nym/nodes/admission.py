@@ -36,7 +36,7 @@ class Admission:
     def check(
         self, header: str | None, purpose: Purpose, path: str, body: bytes, now: float
     ) -> Claim | None:
-        """Who signed this post, and when; None if nobody did, and nobody has to.
+        """The claim of the signature, or None if there is none and none is needed.
 
         Raises RemoteFormatError, OtherRunError, NotAllowedError.
         """

@@ -26,9 +26,10 @@ Purpose = Literal["presence", "leaving", "metrics", "topology"]
 
 _CONTEXT = "Nym-Signature of a Nym 0.4 network"
 _TIME = "(0|[1-9][0-9]{0,14})"
+_RUN = "[0-9a-f]{32}"
 _FORM = re.compile(
     r"v=1; key=([1-9A-Za-z]{32,44})"
-    rf"(?:; run=([0-9a-f]{{32}}))?; created={_TIME}(?:; expires={_TIME})?"
+    rf"(?:; run=({_RUN}))?; created={_TIME}(?:; expires={_TIME})?"
     r"; signature=([A-Za-z0-9+/]{86}==)"
 )
 
@@ -83,4 +84,4 @@ def parse_signature(header: str) -> tuple[Claim, bytes]:
 
 def is_run(text: str) -> bool:
     """Whether a directory's run can have this name."""
-    return re.fullmatch("[0-9a-f]{32}", text) is not None
+    return re.fullmatch(_RUN, text) is not None
