@@ -61,7 +61,7 @@ class Mixnode(Node):
         self.layer = layer
         self._delays = Delays(limits.held)
         self._received = 0
-        self._sent: Counter[str] = Counter()
+        self._sent: Counter[NodeAddress] = Counter()
         self._metrics: list[Channel] = []
         self._forwarded = self.counts.count(
             "nym_node_packets_forwarded_total", "Packets that the next node took."
@@ -139,13 +139,14 @@ class Mixnode(Node):
             answer.refuse()
         else:
             self._forwarded.add()
-            self._sent[str(next_hop)] += 1
+            self._sent[next_hop] += 1
             answer.give()
 
     def _keep_reporting(self) -> None:
         while True:
             gevent.sleep(METRICS_PERIOD)
-            metric = Metric(self.keys.current.address, self._received, dict(self._sent))
+            sent = {str(node): count for node, count in self._sent.items()}
+            metric = Metric(self.keys.current.address, self._received, sent)
             # Packets that come while it is posted belong to the next report.
             self._received = 0
             self._sent.clear()

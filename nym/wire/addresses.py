@@ -62,6 +62,7 @@ def encode_address(address: NodeAddress) -> bytes:
     return head.ljust(ADDRESS_LENGTH, b"\0")
 
 
+@lru_cache(maxsize=4096)
 def decode_address(data: bytes) -> NodeAddress:
     """The address that these 32 bytes stand for. Raises RemoteFormatError."""
     if len(data) != ADDRESS_LENGTH:
