@@ -6,8 +6,8 @@ Errors that say nothing about the network, such as MemoryError, pass unchanged.
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
+from typing import Any
 
 import gevent
 
@@ -21,28 +21,41 @@ from nym.net.descriptors import lack_of_descriptors
 from nym.wire.text import visible, without_credentials
 
 
-@contextmanager
-def translated(peer: str, foreign: type[Exception] = OSError) -> Iterator[None]:
-    """Raise a RemoteError that names `peer` for each error of the class `foreign` inside.
+class translated:  # noqa: N801 - a context manager that is called like a function
+    """Raises a RemoteError that names `peer` for each error of the class `foreign` inside.
 
     `foreign` is Exception only where a library runs inside and nothing else: otherwise a mistake
     in this program's own code would be blamed on the peer.
     """
-    try:
-        yield
-    except (NymError, MemoryError):
-        raise
-    except foreign as error:
-        raise _ours(visible(peer), error) from error
+
+    def __init__(self, peer: object, foreign: type[Exception] = OSError) -> None:
+        self._peer = peer
+        self._foreign = foreign
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, self._foreign) and not isinstance(error, (NymError, MemoryError)):
+            raise _ours(visible(str(self._peer)), error) from error
 
 
-def deadline(peer: str, seconds: float) -> gevent.Timeout:
-    """A context manager that raises UnreachableError inside after so many seconds.
+class deadline(gevent.Timeout):  # noqa: N801 - a context manager that is called like a function
+    """Raises UnreachableError inside after so many seconds.
 
     It limits a whole exchange. A socket's own time-out doesn't, because it starts again with each
     byte that arrives: a peer that sends one byte at a time could hold the caller for ever.
     """
-    return gevent.Timeout(seconds, UnreachableError(f"{peer} did not answer within {seconds:g} s"))
+
+    def __init__(self, peer: object, seconds: float) -> None:
+        super().__init__(seconds)
+        self._peer = peer
+
+    def _on_expiration(self, prev_greenlet: Any, ex: object) -> None:
+        """See gevent, which would want the error, with its text, for each packet in advance."""
+        prev_greenlet.throw(
+            UnreachableError(f"{self._peer} did not answer within {self.seconds:g} s")
+        )
 
 
 def _ours(peer: str, error: BaseException) -> RemoteError:

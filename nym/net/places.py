@@ -48,7 +48,9 @@ class Experience:
 
     def in_turn(self, address: NodeAddress) -> Iterable[NodeAddress]:
         """The addresses to try, in this order, for a connection to `address`."""
-        places = self._alike.get(address, ())
+        places = self._alike.get(address)
+        if places is None:
+            return (address,)
         others = [place for place in places if place != address]
         # False sorts before True. The sort is stable, so `address` comes first among equals.
         return sorted((address, *others), key=lambda place: place not in self._takes)

@@ -3,7 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from nym.errors import UnreachableError
 from nym.net.boundary import deadline, translated
@@ -24,7 +24,11 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
 
     Raises UnreachableError.
     """
-    with _connection(address, PACKET_TIMEOUT) as connection:
+    with (
+        deadline(address, PACKET_TIMEOUT),
+        translated(address),
+        _connect_to_any(address, PACKET_TIMEOUT) as connection,
+    ):
         # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
         # not `sendall`, which would write the rest later: the node would see two broken packets.
         sent = connection.send(packet)
@@ -40,7 +44,11 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
     """
     answer = bytearray()
     try:
-        with _connection(address, TIMEOUT) as connection:
+        with (
+            deadline(address, TIMEOUT),
+            translated(address),
+            _connect_to_any(address, TIMEOUT) as connection,
+        ):
             connection.sendall(request)
             # A peer may answer and close before this. Its answer can still be read.
             with suppress(OSError):
@@ -64,24 +72,14 @@ def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
 
 def try_connection(address: NodeAddress) -> None:
     """Connect, and send nothing. Raises UnreachableError."""
-    with deadline(str(address), TRIAL_TIMEOUT), translated(str(address)):
+    with deadline(address, TRIAL_TIMEOUT), translated(address):
         _connect(address, None).close()
 
 
 def try_place(place: NodeAddress) -> None:
     """Connect to a place whose host may be a name, and send nothing. Raises UnreachableError."""
-    with deadline(str(place), PACKET_TIMEOUT), translated(str(place)):
+    with deadline(place, PACKET_TIMEOUT), translated(place):
         socket.create_connection(place).close()
-
-
-@contextmanager
-def _connection(address: NodeAddress, seconds: float) -> Iterator[socket.socket]:
-    with (
-        deadline(str(address), seconds),
-        translated(str(address)),
-        _connect_to_any(address, seconds) as connection,
-    ):
-        yield connection
 
 
 def _connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
