@@ -167,17 +167,18 @@ class Guarded(PatientAccept):
         """See PatientAccept."""
         for _ in range(REFUSALS_IN_TURN):
             accepted = super().do_read()
-            why = accepted and self._refusal(self.sources.at(accepted[1][0]))
-            if not why:
+            if not accepted:
+                return None
+            source = self.sources.at(accepted[1][0])
+            why = self._refusal(source)
+            if why is None:
+                # gevent handles each connection that is returned, and calls `do_close` for it,
+                # whatever happens.
+                source.connections += 1
                 return accepted
             accepted[0].close()
             self._note(why, accepted[1][0])
         return None
-
-    def do_handle(self, *arguments: Any) -> None:
-        """See gevent; it calls `do_close` for each connection, also after an error here."""
-        self.sources.at(arguments[1][0]).connections += 1
-        super().do_handle(*arguments)
 
     def do_close(self, *arguments: Any) -> None:
         """See gevent."""
