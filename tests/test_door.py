@@ -352,6 +352,29 @@ def test_a_stop_drops_what_is_held() -> None:
     assert sent == [0]
 
 
+def test_a_stop_ends_what_is_being_sent_and_what_is_about_to_be() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def send(number: int) -> None:
+        begun.append(number)
+        try:
+            gevent.sleep(PATIENCE)
+        finally:
+            ended.append(number)
+
+    delays = Delays(LIMITS.held)
+    delays.hold(0.0, partial(send, 0))
+    wait_until(lambda: begun == [0])
+    delays.hold(0.0, partial(send, 1))
+    # In the same turn of the loop: its time has come, but it hasn't begun.
+    stop = gevent.get_hub().loop.timer(0.0)
+    stop.start(delays.stop)
+    wait_until(lambda: ended == [0])
+    assert begun == [0]
+    assert len(delays) == 0
+
+
 def blocking_socket() -> socket.socket:
     """A socket that doesn't let the hub run while it waits."""
     made: socket.socket = monkey.get_original("socket", "socket")()

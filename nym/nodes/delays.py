@@ -1,17 +1,18 @@
 """Packets that wait for their time at a mixnode, and what is being sent at the moment.
 
-Each packet is a greenlet that hasn't started yet, so that waiting takes no stack. The limits are on
-what waits and what is being sent together: a neighbour that doesn't answer holds packets, too.
+Each packet is a timer, so that waiting takes no stack. The limits are on what waits and what is
+being sent together: a neighbour that doesn't answer holds packets, too.
 """
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.pool import Group
 
 from nym.errors import OverloadError
+from nym.net.crew import Crew
 
 # Seconds. Clients ask for far less. Packets that ask for more have only a part of the places, so
 # that nobody can fill a node for minutes with what it forwards in seconds.
@@ -25,8 +26,10 @@ class Delays:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held = Group()
-        self._long = Group()
+        # For each packet its timer, and the greenlet that is sending it.
+        self._held: dict[Any, Any] = {}
+        self._long: dict[Any, Any] = {}
+        self._crew = Crew()
 
     def __len__(self) -> int:
         return len(self._held) + len(self._long)
@@ -37,7 +40,7 @@ class Delays:
             raise OverloadError(f"there are {self._most} packets already")
 
     def hold(self, delay: float, send: Callable[[], None]) -> None:
-        """Call `send` in a greenlet of its own after `delay` seconds.
+        """Call `send` in a greenlet after `delay` seconds.
 
         Raises OverloadError if there are too many packets already.
         """
@@ -45,9 +48,9 @@ class Delays:
         held = self._long if delay > LONG else self._held
         if held is self._long and len(held) >= self._most // SHARE_OF_LONG:
             raise OverloadError(f"there are too many packets already that wait for {LONG:.0f} s")
-        greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(send)
-        held.add(greenlet)
-        greenlet.start_later(delay)
+        timer = gevent.get_hub().loop.timer(delay)
+        held[timer] = None
+        timer.start(self._crew.spawn, self._send, held, timer, send)
 
     def wait_empty(self, hurry: Event, most: float) -> None:
         """Wait until nothing is held, `hurry` is set, or `most` seconds have passed."""
@@ -57,5 +60,20 @@ class Delays:
 
     def stop(self) -> None:
         """Drop what is held."""
+        self._crew.dismiss()
         for held in (self._held, self._long):
-            held.kill(block=False)
+            for timer, sender in held.items():
+                timer.close()
+                if sender is not None:
+                    sender.kill(block=False)
+            held.clear()
+
+    def _send(self, held: dict[Any, Any], timer: Any, send: Callable[[], None]) -> None:
+        if timer not in held:  # dropped after its time, before the turn of this greenlet
+            return
+        timer.close()
+        held[timer] = gevent.getcurrent()
+        try:
+            send()
+        finally:
+            held.pop(timer, None)

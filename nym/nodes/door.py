@@ -23,6 +23,7 @@ from typing import Any
 import gevent
 
 from nym.errors import DescriptorsError, RemoteError, StoreError
+from nym.net.crew import Crew
 from nym.net.descriptors import are_scarce
 from nym.net.listening import listen
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources, SpareTime
@@ -87,7 +88,8 @@ class Door:
         )
         self._sources = Sources(limits, refused)
         self._spare = SpareTime()
-        self._server = _Server(place, self._visit, self._sources)
+        self._crew = Crew()
+        self._server = _Server(place, self._visit, self._sources, spawn=self._crew.spawn)
         self._server.spare = self._spare
         self._take = take
         self._say = say
@@ -135,6 +137,7 @@ class Door:
         """Stop accepting, and close all connections."""
         self._has_stopped = True
         self._server.stop(timeout=0)
+        self._crew.dismiss()
         for visit in list(self._visits):
             visit.close()
 
