@@ -26,7 +26,10 @@ from nym.wire.addresses import UNIX, NodeAddress, is_loopback
 
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 _LONGEST_UNIX = 107  # bytes of a UNIX socket's path: sun_path has 108, with a zero at the end
-_BACKLOG = 1024  # connections that wait to be accepted; the system refuses more
+# Connections that wait to be accepted; the system drops more, and their senders try again after a
+# second. A mixnode serves some 2,500 in that second: with fewer here, it would have nothing to do
+# after a burst, while packets wait. For more than 4096, the system has to be told (somaxconn).
+_BACKLOG = 4096
 MOST_NEW = 64  # connections that a server has accepted and doesn't serve yet
 _PAUSE = 0.1  # seconds until the next attempt when no connection can be accepted
 
