@@ -135,12 +135,12 @@ class MixnodeLimitSettings(LimitSettings):
     """The same for a mixnode, which also holds packets.
 
     A packet has 1372 bytes, so `held` is a limit in bytes, too: 27 MB, or with everything around
-    the packets some 60 MB of memory.
+    the packets some 45 MB of memory.
     """
 
     held: int = setting(
         20_000,
-        "packets that wait for their time; with all around them, 3 kB each",
+        "packets that wait for their time; with all around them, 2 kB each",
         checks.check_held,
     )
 
