@@ -93,11 +93,11 @@ def test_the_messages_of_replaced_keys_are_kept_and_can_be_brought_back(
     assert "messages waiting" not in log
 
     aside, key = kept(alice, FILE), kept(alice, PRIVATE_FILE)
-    for path in alice.glob(f"{FILE}*"):
-        if path.name.startswith(aside.name):
-            path.rename(alice / path.name.replace(aside.name, FILE))
-        else:
-            path.unlink()
+    old_files = list(alice.glob(f"{aside.name}*"))
+    for path in set(alice.glob(f"{FILE}*")) - set(old_files):
+        path.unlink()
+    for path in old_files:
+        path.rename(alice / path.name.replace(aside.name, FILE))
     key.rename(alice / PRIVATE_FILE)
     (alice / PUBLIC_FILE).unlink()
     again, log = run_for_a_moment(tmp_path)
