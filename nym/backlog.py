@@ -13,7 +13,7 @@ from collections import deque
 from typing import NamedTuple
 
 from nym.loops import Loops
-from nym.wire.requests import BacklogReport
+from nym.wire.reports import BacklogReport
 
 # Seconds, or pulls if these are further apart, for which each answer has to be full. A shorter time
 # is a burst, and no backlog.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import LeftOut, NetworkDetails, NetworkReport, NodeDetails
+from nym.wire.reports import LeftOut, NetworkDetails, NetworkReport, NodeDetails
 
 _MOST_REASONS = 5  # named in one sentence; the rest are counted together
 

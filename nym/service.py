@@ -20,41 +20,41 @@ from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import ProviderNode, Topology
-from nym.wire.requests import (
+from nym.wire.answers import (
     UNLIMITED,
-    Acknowledge,
     Acknowledged,
     AllCancelled,
-    Cancel,
-    CancelAll,
     Cancelled,
     ClientList,
-    Clients,
-    Details,
     Drained,
     Failed,
-    Fetch,
     Fetched,
-    Flush,
     Flushed,
     KnownClient,
     MessageProgress,
-    Network,
-    NetworkDetails,
     News,
     OwnDetails,
-    Progress,
-    Request,
     Response,
     Room,
-    Send,
     Sent,
+    WaitingMessages,
+)
+from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.requests import (
+    Acknowledge,
+    Cancel,
+    CancelAll,
+    Clients,
+    Details,
+    Fetch,
+    Flush,
+    Network,
+    Progress,
+    Request,
+    Send,
     Status,
-    StatusReport,
     Subscribe,
     Waiting,
-    WaitingMessage,
-    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 

@@ -25,7 +25,7 @@ from nym.reports import by_number, describe_left_out, network_details, network_r
 from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records
-from nym.wire.requests import NetworkDetails, NetworkReport
+from nym.wire.reports import NetworkDetails, NetworkReport
 
 STALE = 600.0  # seconds for which a network stays in use while the directory lists no whole one
 CLAIM = 24 * 3600.0  # seconds; so a node that is down overnight keeps its key and its place

@@ -47,9 +47,10 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
+from nym.wire.answers import Received
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
-from nym.wire.requests import Received, StatusReport
+from nym.wire.reports import StatusReport
 
 # The command line of the program under test: the checkout's, unless NYM_CLIENT names another one.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")

@@ -28,7 +28,7 @@ from nym.store import seen, shares
 from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.shares import Standing
-from nym.wire.requests import Received
+from nym.wire.answers import Received
 from tests.harness import contents
 
 ALICE, BOB = b"a" * 32, b"b" * 32

@@ -6,7 +6,7 @@ The network and the provider are simulated (tests/simulation.py), so the true ba
 import pytest
 
 from nym.backlog import LEAST_LASTING, describe
-from nym.wire.requests import BacklogReport
+from nym.wire.reports import BacklogReport
 from tests.simulation import Way
 
 ORDERS = ["kept", "newest", "hashed", "any"]

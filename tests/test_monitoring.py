@@ -16,7 +16,7 @@ from nym.localnet.network import Network
 from nym.net.metrics import of_this_process
 from nym.nodes.counts import REASONS
 from nym.wire.metrics import Family, encode_metrics, gauge
-from nym.wire.requests import NetworkReport, State, StatusReport
+from nym.wire.reports import NetworkReport, State, StatusReport
 from tests.harness import PATIENCE, Program, run_program, running
 
 ROOT = Path(__file__).parent.parent

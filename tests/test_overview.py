@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from nym.localnet.network import Network
-from nym.wire.requests import StatusReport
+from nym.wire.reports import StatusReport
 from tests.harness import Application, free_port, running, wait_until
 
 DOCS = Path(__file__).parents[1] / "docs"

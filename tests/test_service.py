@@ -13,7 +13,8 @@ from nym.service import Service
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
-from nym.wire.requests import MessageProgress, Progress, Send, Sent
+from nym.wire.answers import MessageProgress, Sent
+from nym.wire.requests import Progress, Send
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 from tests.harness import OTHER, OWN, Unconnected, undelivered
 

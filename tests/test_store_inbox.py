@@ -12,7 +12,7 @@ from nym.store.database import Database
 from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.shares import SAY_EVERY, Standing
-from nym.wire.requests import Received
+from nym.wire.answers import Received
 from tests.faults.injection import Point
 from tests.harness import contents, deliver
 

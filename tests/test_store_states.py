@@ -17,7 +17,7 @@ from nym.store.database import Database
 from nym.store.inbox import Inbox, Subscriber
 from nym.store.journal import Journal
 from nym.store.shares import Standing
-from nym.wire.requests import Received
+from nym.wire.answers import Received
 from tests.faults.injection import Point
 
 KEY = bytes(32)

@@ -9,6 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import BusyError, NoTopologyError, RequestError
+from nym.wire.answers import (
+    Acknowledged,
+    AllCancelled,
+    Cancelled,
+    ClientList,
+    Fetched,
+    Flushed,
+    KnownClient,
+    MessageProgress,
+    OwnDetails,
+    Received,
+    Response,
+    Sent,
+    Subscribed,
+    WaitingMessages,
+)
 from nym.wire.json_objects import (
     BASE64,
     ROOMS,
@@ -20,38 +36,21 @@ from nym.wire.json_objects import (
     parse,
 )
 from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.reports import AvoidedNode, NetworkDetails, StatusReport, WaitingMessage
 from nym.wire.requests import (
     Acknowledge,
-    Acknowledged,
-    AllCancelled,
-    AvoidedNode,
     Cancel,
     CancelAll,
-    Cancelled,
-    ClientList,
     Clients,
     Details,
     Fetch,
-    Fetched,
-    Flushed,
-    KnownClient,
-    MessageProgress,
     Network,
-    NetworkDetails,
-    OwnDetails,
     Progress,
-    Received,
     Request,
-    Response,
     Send,
-    Sent,
     Status,
-    StatusReport,
     Subscribe,
-    Subscribed,
     Waiting,
-    WaitingMessage,
-    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_FRAME
 

@@ -15,6 +15,16 @@ from hypothesis import strategies as st
 from nym.errors import BusyError, RequestError
 from nym.wire import mix_pb2, protobuf
 from nym.wire.addresses import NodeAddress
+from nym.wire.answers import (
+    ClientList,
+    Fetched,
+    Flushed,
+    KnownClient,
+    OwnDetails,
+    Received,
+    Response,
+    Sent,
+)
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.protobuf import (
     decode_json,
@@ -24,21 +34,7 @@ from nym.wire.protobuf import (
     encode_response,
     encode_response_json,
 )
-from nym.wire.requests import (
-    ClientList,
-    Clients,
-    Details,
-    Fetched,
-    Flush,
-    Flushed,
-    KnownClient,
-    OwnDetails,
-    Received,
-    Request,
-    Response,
-    Send,
-    Sent,
-)
+from nym.wire.requests import Clients, Details, Flush, Request, Send
 from nym.wire.sizes import LONGEST_FRAME
 
 ROOT = Path(__file__).parent.parent

@@ -6,21 +6,9 @@ from hypothesis import strategies as st
 
 from nym.errors import RequestError
 from nym.wire.addresses import NodeAddress
+from nym.wire.answers import ClientList, Fetched, KnownClient, OwnDetails, Received, Response, Sent
 from nym.wire.raw import decode_request, encode_error, encode_response
-from nym.wire.requests import (
-    ClientList,
-    Clients,
-    Details,
-    Fetch,
-    Fetched,
-    KnownClient,
-    OwnDetails,
-    Received,
-    Request,
-    Response,
-    Send,
-    Sent,
-)
+from nym.wire.requests import Clients, Details, Fetch, Request, Send
 
 ADDRESS = bytes(range(32))
 AT = NodeAddress("127.0.0.1", 1789)

@@ -42,7 +42,7 @@ from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.reports import describe_left_out, network_report
 from nym.timing import duration
-from nym.wire.requests import BacklogReport
+from nym.wire.reports import BacklogReport
 from nym.wire.text import visible_url
 
 PATIENCE = 30.0  # seconds to wait for the registration, and again for a loop to return

@@ -11,7 +11,7 @@ from nym.cli.output import complain, say
 from nym.config.file import load_config
 from nym.errors import NotRunningError
 from nym.reports import network_details
-from nym.wire.requests import NetworkReport
+from nym.wire.reports import NetworkReport
 from nym.wire.text import visible_url
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nym.reports import describe_left_out
-from nym.wire.requests import NetworkReport
+from nym.wire.reports import NetworkReport
 from nym.wire.text import visible
 
 

@@ -24,8 +24,9 @@ from nym.envelope import Acknowledgement, Run
 from nym.net.watch import run_schedule
 from nym.store.outbox import Manner, Outbox, Outgoing
 from nym.timing import Fixed, duration
+from nym.wire.answers import MessageProgress
 from nym.wire.keys import encode_base58
-from nym.wire.requests import MessageProgress, WaitingMessage
+from nym.wire.reports import WaitingMessage
 
 LOOK = 5.0  # seconds between looks for messages that end although no packet of them leaves
 MOST_NAMED = 10  # messages that are named in one line of the log

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import get_args
 
 from nym.wire.metrics import Family, counter, counters, gauge, gauges, info
-from nym.wire.requests import BacklogReport, NetworkReport, State, StatusReport
+from nym.wire.reports import BacklogReport, NetworkReport, State, StatusReport
 
 
 def figures(report: StatusReport) -> list[Family]:

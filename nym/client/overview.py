@@ -19,7 +19,7 @@ from nym.store.outbox import Outbox
 from nym.store.shares import Standing
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.requests import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
+from nym.wire.reports import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
 from nym.wire.text import visible_url
 
 LONGEST_REFUSAL = 10.0  # seconds without a mixnode that takes packets, until the status says so

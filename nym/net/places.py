@@ -49,7 +49,7 @@ class Experience:
     def in_turn(self, address: NodeAddress) -> Iterable[NodeAddress]:
         """The addresses to try, in this order, for a connection to `address`."""
         places = self._alike.get(address)
-        if places is None:
+        if places is None:  # as for nearly every packet: its node has one address
             return (address,)
         others = [place for place in places if place != address]
         # False sorts before True. The sort is stable, so `address` comes first among equals.

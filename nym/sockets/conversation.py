@@ -20,19 +20,10 @@ from nym.errors import BusyError, FrameError, RequestError
 from nym.net.spell import Spell
 from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
+from nym.wire.answers import UNLIMITED, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import with_last
-from nym.wire.requests import (
-    UNLIMITED,
-    Fetch,
-    Flush,
-    Request,
-    Response,
-    Room,
-    Send,
-    Subscribe,
-    Subscribed,
-)
+from nym.wire.requests import Fetch, Flush, Request, Send, Subscribe
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
 # after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s

@@ -10,8 +10,8 @@ from nym.errors import FrameError, RequestError, UnknownRequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, Conversation, Remark
 from nym.wire import protobuf
+from nym.wire.answers import Flushed, Response
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from nym.wire.requests import Flushed, Response
 from nym.wire.sizes import LONGEST_FRAME
 
 # Bytes of answers that are held back until a flush comes.

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from nym.errors import RequestError
 from nym.sockets.conversation import Asked, Remark
 from nym.wire import protobuf
-from nym.wire.requests import Request, Response, Room
+from nym.wire.answers import Response, Room
+from nym.wire.requests import Request
 
 Form = TypeVar("Form", bytes, str)
 

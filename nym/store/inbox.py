@@ -10,8 +10,9 @@ from itertools import islice
 from nym.store.journal import Journal
 from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
 from nym.timing import Fixed
+from nym.wire.answers import Received
 from nym.wire.pieces import Message, prefix, split
-from nym.wire.requests import MOST_OFFERED, Received
+from nym.wire.requests import MOST_OFFERED
 
 # Seconds between reviews, which let in senders that were refused. Acknowledgements can show in
 # which of these intervals an application made room, but not when in it.

@@ -12,44 +12,45 @@ from itertools import chain
 from typing import Any
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
+from nym.wire.answers import (
+    Acknowledged,
+    AllCancelled,
+    Cancelled,
+    ClientList,
+    Drained,
+    Failed,
+    Fetched,
+    MessageProgress,
+    News,
+    OwnDetails,
+    Received,
+    Response,
+    Room,
+    Sent,
+    Subscribed,
+    WaitingMessages,
+)
 from nym.wire.base64 import decode_pieces, encode_pieces
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.lines import Line
 from nym.wire.long_json import LongText, check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
+from nym.wire.reports import NetworkDetails, StatusReport
 from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
-    Acknowledged,
-    AllCancelled,
     Cancel,
     CancelAll,
-    Cancelled,
-    ClientList,
     Clients,
     Details,
-    Drained,
-    Failed,
     Fetch,
-    Fetched,
-    MessageProgress,
     Network,
-    NetworkDetails,
-    News,
-    OwnDetails,
     Progress,
-    Received,
     Request,
-    Response,
-    Room,
     Send,
-    Sent,
     Status,
-    StatusReport,
     Subscribe,
-    Subscribed,
     Waiting,
-    WaitingMessages,
 )
 from nym.wire.sizes import LONGEST_FRAME
 

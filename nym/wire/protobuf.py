@@ -14,23 +14,18 @@ from google.protobuf.message import DecodeError
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire import mix_pb2
-from nym.wire.pieces import Message
-from nym.wire.requests import (
+from nym.wire.answers import (
     ClientList,
-    Clients,
-    Details,
-    Fetch,
     Fetched,
-    Flush,
     Flushed,
     KnownClient,
     OwnDetails,
-    Request,
     Response,
     Room,
-    Send,
     Sent,
 )
+from nym.wire.pieces import Message
+from nym.wire.requests import Clients, Details, Fetch, Flush, Request, Send
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_FRAME
 
 _FETCHED, _MESSAGE = 32, 8  # bytes that an answer takes besides its messages, and for each, at most

@@ -18,20 +18,9 @@ from nym.errors import (
     RequestError,
     UnknownRequestError,
 )
+from nym.wire.answers import ClientList, Fetched, OwnDetails, Response, Room, Sent
 from nym.wire.provider import encode_messages
-from nym.wire.requests import (
-    ClientList,
-    Clients,
-    Details,
-    Fetch,
-    Fetched,
-    OwnDetails,
-    Request,
-    Response,
-    Room,
-    Send,
-    Sent,
-)
+from nym.wire.requests import Clients, Details, Fetch, Request, Send
 from nym.wire.sizes import ADDRESS_LENGTH, LONGEST_MESSAGE
 
 LONGEST_REQUEST = 2048  # bytes of one read; twice what the longest send takes

@@ -1,0 +1,149 @@
+"""The answers to the requests of local applications, and the news for subscribers."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from nym.wire.addresses import NodeAddress
+from nym.wire.pieces import Message
+from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
+
+
+class Received(NamedTuple):
+    """A message for the application. `at` is when it came, in seconds since 1970.
+
+    `id` names it at this client only. `sender`, an address, is known for reliable messages only.
+    `sealed`: it came in an envelope, which nobody on the way could read.
+    """
+
+    id: str
+    message: Message
+    at: float
+    sender: bytes | None = None
+    sealed: bool = False
+
+
+class KnownClient(NamedTuple):
+    """A client's address, 32 bytes, and, if known, the key and the address of its provider."""
+
+    address: bytes
+    provider_key: bytes = b""
+    provider_address: NodeAddress | None = None
+
+
+class Sent(NamedTuple):
+    """The message was accepted, and has this id."""
+
+    id: str
+
+
+class Fetched(NamedTuple):
+    """The messages, oldest first. They leave the inbox once the answer is written."""
+
+    messages: list[Received]
+
+
+class ClientList(NamedTuple):
+    """All clients that the directory lists."""
+
+    clients: list[KnownClient]
+
+
+class OwnDetails(NamedTuple):
+    """The client itself."""
+
+    client: KnownClient
+
+
+class Flushed(NamedTuple):
+    """All answers that were held back come before this one."""
+
+
+class Subscribed(NamedTuple):
+    """The subscription has begun, and its news follows."""
+
+
+class Failed(NamedTuple):
+    """News: the message with this id, which an application sent, was given up."""
+
+    id: str
+
+
+class Drained(NamedTuple):
+    """News for a subscriber that doesn't follow: nothing more waits."""
+
+
+News = Received | Failed | Drained
+
+
+class Acknowledged(NamedTuple):
+    """The message with this id has been removed from the inbox."""
+
+    id: str
+
+
+class MessageProgress(NamedTuple):
+    """How far a message has come.
+
+    Of its `fragments`, `left` are still to be sent, or, if it is reliable, to be acknowledged.
+    `done` means that nothing is left to do, or that no message with this id is known. `failed`: it
+    was given up. `waits_for` and `why` are as in WaitingMessage.
+    """
+
+    id: str
+    state: Literal["waiting", "done", "failed", "cancelled"]
+    left: int = 0
+    fragments: int = 0
+    waits_for: str | None = None
+    why: str | None = None
+
+
+class WaitingMessages(NamedTuple):
+    """Messages that wait, oldest first. If `next` isn't None, there may be more after it."""
+
+    messages: list[WaitingMessage]
+    next: int | None
+
+
+class Cancelled(NamedTuple):
+    """The message is cancelled. Packets of it that have left already can still arrive."""
+
+    id: str
+
+
+class AllCancelled(NamedTuple):
+    """The messages with these ids are cancelled."""
+
+    ids: list[str]
+
+
+Response = (
+    Sent
+    | Fetched
+    | ClientList
+    | OwnDetails
+    | Flushed
+    | StatusReport
+    | NetworkDetails
+    | Subscribed
+    | Acknowledged
+    | MessageProgress
+    | WaitingMessages
+    | Cancelled
+    | AllCancelled
+)
+
+
+class Room(NamedTuple):
+    """How many messages fit into one answer to `Fetch`, in one dialect.
+
+    An answer has as many messages as fit into `most_bytes`, but at least one. `size` gives the
+    bytes that a message takes there. Messages of more than `longest` bytes can't be written in the
+    dialect, and stay in the inbox.
+    """
+
+    most_bytes: int | None = None
+    size: Callable[[Message], int] = len
+    longest: int | None = None
+
+
+UNLIMITED = Room()
