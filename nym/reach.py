@@ -9,6 +9,8 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from nym.wire.addresses import meant
+
 _THIS_NETWORK = 0  # the first byte of 0.0.0.0/8 (RFC 1122, section 3.2.1.3)
 
 
@@ -22,7 +24,7 @@ class Reach(IntEnum):
 
 def reach_of(ip: str) -> Reach:
     """The reach of an IP address, which may have a scope, as in fe80::1%eth0."""
-    address = ip_address(ip.partition("%")[0])
+    address = meant(ip.partition("%")[0])
     if address.is_loopback:
         return Reach.LOOPBACK
     # Python calls the old site-local addresses (deprecated by RFC 3879) global.
@@ -52,17 +54,16 @@ def _is_nowhere(address: IPv4Address | IPv6Address) -> bool:
     Nobody listens there, or several machines do, or it stands for an IPv4 address and would bypass
     the rules for that one.
     """
-    if address.is_loopback:
-        return False
     if isinstance(address, IPv4Address):
         is_odd = address.packed[0] == _THIS_NETWORK
     else:
-        # 6to4 and Teredo addresses contain an IPv4 address, which may be any. Other forms that do,
-        # such as ::ffff:127.0.0.1 and 64:ff9b::7f00:1, count as reserved below.
-        is_odd = bool(address.sixtofour or address.teredo)
+        # Mapped, 6to4 and Teredo addresses contain an IPv4 address, which may be any. Another form
+        # that does, such as 64:ff9b::7f00:1, counts as reserved below.
+        is_odd = any((address.ipv4_mapped, address.sixtofour, address.teredo))
+    if is_odd or address.is_loopback:  # ::1 counts as reserved, too
+        return is_odd
     return (
-        is_odd
-        or address.is_unspecified
+        address.is_unspecified
         or address.is_multicast
         or address.is_link_local
         or address.is_reserved

@@ -182,6 +182,7 @@ def test_hosts_that_do_not_matter_are_not_looked_up() -> None:
         ("[ff02::1]:1", HERE, "that no node can have"),
         ("[fe80::1]:1", HERE, "that no node can have"),
         ("[::ffff:127.0.0.1]:1", HERE, "that no node can have"),
+        ("[::ffff:1.1.1.1]:1", HERE, "that no node can have"),
         ("[::7f00:1]:1", HERE, "that no node can have"),
         ("[64:ff9b::7f00:1]:1", HERE, "that no node can have"),
         ("[2002:7f00:1::]:1", HERE, "that no node can have"),

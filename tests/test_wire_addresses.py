@@ -16,6 +16,7 @@ from nym.wire.addresses import (
     decode_address,
     encode_address,
     is_loopback,
+    is_unspecified,
     parse_numeric,
     split_host,
 )
@@ -119,14 +120,21 @@ def test_a_scope_is_refused_with_the_reason() -> None:
             split_host(f"[fe80::1%{scope}]:1789")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"])
 def test_this_machine_alone(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "localhost.example", ""])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "10.0.0.1", "localhost.example", "", "::ffff:10.0.0.1"]
+)
 def test_not_this_machine_alone(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_each_address_of_a_machine(host: str) -> None:
+    assert is_unspecified(host)
 
 
 def test_names_are_not_numeric() -> None:

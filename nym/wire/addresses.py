@@ -137,10 +137,20 @@ def is_ipv6(text: str) -> bool:
     return True
 
 
+def meant(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address that `ip` means: ::ffff:127.0.0.1 means 127.0.0.1 (RFC 4291, section 2.5.5.2).
+
+    Python's own properties of such an address are those of the IPv6 address before 3.13, and those
+    of the IPv4 address since then. Raises ValueError.
+    """
+    address = ipaddress.ip_address(ip)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def is_unspecified(host: str) -> bool:
     """Whether a host stands for every address of a machine: 0.0.0.0, or ::."""
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        return meant(host).is_unspecified
     except ValueError:
         return False
 
@@ -157,7 +167,7 @@ def is_localhost(host: object) -> bool:
 def is_loopback(host: str) -> bool:
     """Whether a host name or IP address means this machine only."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return meant(host).is_loopback
     except ValueError:
         return host == "localhost"
 
