@@ -1,6 +1,5 @@
 """`localnet` runs a whole network on this machine: directory, mixnodes and providers."""
 
-import ipaddress
 from pathlib import Path
 
 from nym.cli import Options
@@ -13,7 +12,7 @@ from nym.errors import ConfigError, ListenError, RemoteError, UsageError
 from nym.localnet.network import Network
 from nym.net.boundary import deadline
 from nym.net.directory import fetch_topology
-from nym.wire.addresses import NodeAddress
+from nym.wire.addresses import NodeAddress, meant
 from nym.wire.sizes import MOST_LAYERS
 
 MOST_NODES = 100  # in each layer, and as providers
@@ -82,7 +81,7 @@ def _host(text: str) -> str:
     The directory lists the nodes with this address, so other machines have to be able to use it.
     """
     try:
-        ip = ipaddress.ip_address(text)
+        ip = meant(text)
     except ValueError as error:
         raise UsageError(f"--host {text}: it must be an IP address of this machine") from error
     if "%" in text:
