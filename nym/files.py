@@ -26,14 +26,39 @@ FOLDER_MODE = 0o700
 LOCK_PATIENCE = 20.0  # seconds for which one process may keep a lock before others give up
 _LOCK_PAUSE, _LONGEST_LOCK_PAUSE = 0.01, 0.2  # seconds between attempts
 _LOCK_WORD = 2.0  # seconds of waiting after which the log says so
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # nothing is at a path
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
 
 log = logging.getLogger(__name__)
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything at `path`. Raises OSError if this user can't find out.
+
+    Path.exists does the same before Python 3.14. Since then, it says False where it can't know, and
+    a file that can't be seen could be replaced.
+    """
+    return _mode(path) is not None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at `path`. Raises OSError if this user can't find out."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+
+
 def make_folder(path: Path) -> None:
     """Make the folder `path`, and missing ones above it, for the owner alone. Raises OSError."""
-    if not path.is_dir():
+    if not is_folder(path):
         make_folder(path.parent)
         try:
             # Another process may have made the folder since the test above, which is fine.

@@ -19,6 +19,7 @@ from nym._secrets import Secret, from_base64, random_scalar, to_base64, wipe
 from nym.errors import IdentityError, ScalarError
 from nym.files import (
     close_to_others,
+    exists,
     is_foreign,
     make_folder,
     open_parents,
@@ -85,7 +86,7 @@ def load_identity(folder: Path) -> Identity:
     except ScalarError as error:
         raise IdentityError(f"{folder / PRIVATE_FILE} holds no private key: {error}") from error
     with os_errors_as(IdentityError, f"{folder / PUBLIC_FILE} can't be made again"):
-        if not (folder / PUBLIC_FILE).exists():
+        if not exists(folder / PUBLIC_FILE):
             _make_public_file(folder, public_key)
     if not hmac.compare_digest(public_key, _read(folder / PUBLIC_FILE, _PUBLIC_LABEL)):
         if private_key != _read(folder / PRIVATE_FILE, _PRIVATE_LABEL):
@@ -110,7 +111,7 @@ def _make_public_file(folder: Path, public_key: bytes) -> None:
 def has_identity(folder: Path) -> bool:
     """Whether `folder` has a key that a new one would overwrite. Raises IdentityError."""
     with os_errors_as(IdentityError, f"{folder} can't be read"):
-        return (folder / PRIVATE_FILE).exists() or (folder / PUBLIC_FILE).exists()
+        return exists(folder / PRIVATE_FILE) or exists(folder / PUBLIC_FILE)
 
 
 def encode_pem(label: str, key: bytes | Secret, head: bytes = b"") -> bytearray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nym._secrets import Secret, random_seed, sign, signing_public_key
 from nym.errors import IdentityError
-from nym.files import make_folder, os_errors_as
+from nym.files import is_folder, make_folder, os_errors_as
 from nym.identity import check_owners, keep_from_others, read_pem, write_pem
 from nym.wire.keys import encode_base58
 
@@ -76,8 +76,9 @@ def load_signer(path: Path) -> Signer:
         "put it back from a backup, or make a new one with: openssl genpkey -algorithm ed25519; "
         "a new one has to be told to all who list the old one"
     )
-    if path.parent.is_dir():
-        check_owners(path.parent)
+    with os_errors_as(IdentityError, f"{path} can't be read"):
+        if is_folder(path.parent):
+            check_owners(path.parent)
     seed = read_pem(path, _LABEL, missing, _HEAD)
     keep_from_others(path.parent)
     return Signer(seed)

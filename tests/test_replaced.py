@@ -28,7 +28,7 @@ import nym
 ROOT = Path(__file__).parent.parent
 SPEC = ROOT / "spec"
 REPLACED = sorted((SPEC / "replaced").rglob("*.py"))
-SODIUM = "libsodium.so.23"
+SODIUM = ctypes.util.find_library("sodium") or ""  # libsodium.so.23 in Debian 12
 
 # Names that are used where the program doesn't get: the reason for each.
 UNREACHABLE = {

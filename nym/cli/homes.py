@@ -13,7 +13,7 @@ from nym.cli.options import checked, nym_folder
 from nym.config.checks import check_id
 from nym.config.setting import Sections
 from nym.errors import ConfigError, IdentityError, UsageError
-from nym.files import os_errors_as
+from nym.files import is_folder, os_errors_as
 from nym.sockets import CONTROL_SOCKET, NODE_SOCKET
 
 # How the name of a folder begins while its program is being deleted. If that is interrupted, the
@@ -104,7 +104,7 @@ def existing(name: str, roles: Sequence[Role] = CLIENTS) -> Home:
     for role in roles:
         place = home(role, name)
         with os_errors_as(ConfigError, f"{place.folder} can't be used"):
-            if place.folder.is_dir():
+            if is_folder(place.folder):
                 return place
     raise IdentityError(_no_such(name, roles))
 
@@ -148,9 +148,9 @@ def only(roles: Sequence[Role] = CLIENTS) -> str:
 def _folders(role: Role) -> list[Path]:
     folder = nym_folder() / role.folder
     with os_errors_as(ConfigError, f"{folder} can't be read"):
-        if not folder.is_dir():
+        if not is_folder(folder):
             return []
-        return sorted(path for path in folder.iterdir() if path.is_dir() and _is_id(path.name))
+        return sorted(path for path in folder.iterdir() if is_folder(path) and _is_id(path.name))
 
 
 def _is_id(name: str) -> bool:

@@ -13,7 +13,7 @@ from nym.config.checks import check_directories, check_directory_keys, check_pro
 from nym.config.file import load_config, save_config
 from nym.config.setting import Value, with_values
 from nym.errors import ConfigError, IdentityError, UsageError
-from nym.files import locked, make_folder, os_errors_as
+from nym.files import exists, locked, make_folder, os_errors_as
 from nym.identity import (
     PRIVATE_FILE,
     Identity,
@@ -100,7 +100,7 @@ def _set_database_aside(folder: Path) -> str:
         key = kept.replace(FILE, PRIVATE_FILE)
         # The key is moved first. If this is interrupted, the folder has no key, so no client can be
         # started there with a database that it could not read.
-        had_key = (folder / PRIVATE_FILE).exists()
+        had_key = exists(folder / PRIVATE_FILE)
         if had_key:
             (folder / PRIVATE_FILE).rename(folder / key)
         set_aside(database, kept)

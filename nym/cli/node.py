@@ -26,7 +26,7 @@ from nym.config.checks import place_of
 from nym.config.file import CONFIG_FILE, load_settings, save_config
 from nym.config.setting import Sections, Settings, Value, values_of, with_values
 from nym.errors import ConfigError, FolderInUseError, UsageError
-from nym.files import locked, make_folder, os_errors_as
+from nym.files import exists, locked, make_folder, os_errors_as
 from nym.net.descriptors import raise_limit
 from nym.nodes.control import NodeControl
 from nym.nodes.door import MOST_CONNECTIONS
@@ -181,7 +181,7 @@ def _require(place: Home, config: Sections, name: str, option: str) -> None:
     key = f"{place.role.name}.{name}"
     if values_of(config)[key]:
         return
-    if (place.folder / CONFIG_FILE).exists():
+    if exists(place.folder / CONFIG_FILE):
         raise UsageError(
             f"the {place} has no {name}; set it with: "
             f"nym-client config set --id {place.quoted} {key} {option.partition(' ')[2]}"
@@ -199,5 +199,5 @@ def _keep(place: Home, config: Sections) -> None:
     It is written when the node listens, so that options that don't work aren't kept.
     """
     with os_errors_as(ConfigError, f"{place.folder} can't be used"), locked(place.folder):
-        if not (place.folder / CONFIG_FILE).exists():
+        if not exists(place.folder / CONFIG_FILE):
             save_config(config, place.folder)

@@ -5,6 +5,7 @@ It is shown on terminals only, so that a script finds nothing but errors on stan
 
 import os
 import sys
+from threading import RLock
 from typing import TYPE_CHECKING, Never, TextIO
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def bar(total: int) -> "tqdm[Never]":
     """A bar for `total` bytes, with the rate and the time left. It needs a terminal."""
     from tqdm import tqdm  # imported here because it is slow to load
 
+    # One process shows bars, so they need no lock between processes. tqdm would make one, and
+    # Python 3.14 starts a process for it, which complains when this one ends.
+    tqdm.set_lock(RLock())
     if not is_shown():
         return tqdm(disable=True)
     return tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, ncols=_columns())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from nym.errors import InboxFullError, NoInboxError, RemoteFormatError, StoreError
-from nym.files import make_folder
+from nym.files import is_folder, make_folder
 from nym.net.descriptors import lack_of_descriptors
 from nym.net.watch import Outage
 from nym.wire.keys import decode_base58, encode_base58
@@ -128,7 +128,7 @@ class FolderInboxes(Inboxes[Path]):
         )
         make_folder(folder)
         for path in sorted(folder.iterdir()):
-            if path.is_dir():
+            if is_folder(path):
                 # A name that begins with a dot is that of a message whose writing was interrupted.
                 # The other names are times, so that sorting gives the order of arrival.
                 messages = sorted(p for p in path.iterdir() if p.name[0] != ".")

@@ -33,7 +33,7 @@ from gevent.event import Event
 from nym._secrets import Secret, random_scalar
 from nym.config.nodes import KeySettings
 from nym.errors import IdentityError, MacError, NymError, StoreError
-from nym.files import destroy_file, make_folder, os_errors_as, sync_folder, write_file
+from nym.files import destroy_file, exists, make_folder, os_errors_as, sync_folder, write_file
 from nym.identity import (
     PRIVATE_FILE,
     PUBLIC_FILE,
@@ -307,7 +307,7 @@ def load_token_key(folder: Path | None) -> Secret:
     path = folder / _TOKENS
     with os_errors_as(IdentityError, f"{path} can't be used"):
         make_folder(folder)
-        if not path.exists():
+        if not exists(path):
             is_taken_over = has_identity(folder)
             secret = load_identity(folder).private_key if is_taken_over else random_scalar()
             write_pem(path, _LABEL, secret)

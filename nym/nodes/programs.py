@@ -20,8 +20,8 @@ from nym.config.nodes import (
     PacketSettings,
     ProviderConfig,
 )
-from nym.errors import ConfigError
-from nym.files import os_errors_as
+from nym.errors import ConfigError, IdentityError
+from nym.files import exists, os_errors_as
 from nym.net.localhost import numeric
 from nym.nodes.allowed import AllowList
 from nym.nodes.counts import Counts
@@ -291,15 +291,17 @@ def _rows(name: str, here: NodeAddress, place: NodeAddress) -> list[tuple[str, s
 def _signer(folder: Path) -> Signer:
     """The node's identity, which its first start makes."""
     path = folder / IDENTITY_FILE
-    if not path.exists():
-        generate_signer().save(path)
-        # config.toml is written at the end of the first start, unless somebody has written it.
-        if (folder / CONFIG_FILE).exists():
-            log.warning(
-                "%s was missing, so this node has a new identity; if it had another one before, "
-                "put that back from a backup, or tell the new one to all who list this node",
-                path,
-            )
+    with os_errors_as(IdentityError, f"{path} can't be used"):
+        if not exists(path):
+            generate_signer().save(path)
+            # config.toml is written at the end of the first start, unless somebody has written it.
+            if exists(folder / CONFIG_FILE):
+                log.warning(
+                    "%s was missing, so this node has a new identity; if it had another one "
+                    "before, put that back from a backup, or tell the new one to all who list this "
+                    "node",
+                    path,
+                )
     return load_signer(path)
 
 
