@@ -166,6 +166,14 @@ class FolderError(StoreError):
     exit_code = 5
 
 
+class NoRoomError(StoreError):
+    """The disk is full."""
+
+
+class OutcomeUnknownError(StoreError):
+    """A change was sent to a database, and nobody can say whether it is in it now."""
+
+
 class NoSuchMessageError(RequestError):
     """No message with this id waits: there was none, or it is finished, acknowledged or fetched."""
 

@@ -13,7 +13,7 @@ from nym.config import TrafficSettings
 from nym.identity import generate_identity
 from nym.localnet.embedded import EmbeddedNetwork
 from nym.localnet.network import Network
-from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
@@ -223,7 +223,7 @@ def test_a_provider_restarts_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         converse(alice, bob, [b"before"])
         network.provider.keys, network.provider._tokens = Keyring(None), load_token_key(None)
         new = network.provider.keys.current
-        network.provider._inboxes._messages.clear()
+        network.inboxes._inboxes.clear()
         network.records = network.records._replace(
             providers=(network.records.providers[0]._replace(public_key=new.public_key),)
         )

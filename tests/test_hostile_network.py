@@ -6,7 +6,7 @@ the network has to stay in use.
 
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +21,7 @@ from nym.config import TrafficSettings
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
 from nym.net.transport import send_packet
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.provider import Provider
 from nym.routes import random_route
 from nym.sphinx import Final, Forward, create_packet
@@ -287,15 +288,19 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
 ) -> None:
     monkeypatch.setattr("nym.loops.DOUBT", 10.0)  # instead of two minutes
     network = stack.enter_context(running(Network()))
-    (provider,) = network.providers
-    take = provider._inboxes.take
+    inboxes = network.providers[0]._inboxes
+    assert isinstance(inboxes, MemoryInboxes)
+    take = inboxes.take
 
     def take_any(client: bytes, most: int) -> list[bytes]:
         # Published providers hand messages over in no particular order.
-        shuffle(provider._inboxes._messages.get(client, deque()))
+        if inbox := inboxes._inboxes.get(client):
+            waiting = list(inbox.messages.items())
+            shuffle(waiting)
+            inbox.messages = dict(waiting)
         return take(client, most)
 
-    monkeypatch.setattr(provider._inboxes, "take", take_any)
+    monkeypatch.setattr(inboxes, "take", take_any)
     calm = replace(TrafficSettings(), average_packet_delay=0.01, message_sending_average_delay=0.25)
     alice = stack.enter_context(Application(network.url, traffic=calm))
     bob = stack.enter_context(Application(network.url))

@@ -13,7 +13,7 @@ import gevent
 import pytest
 import requests
 
-from nym.errors import DescriptorsError, ListenError, StoreError
+from nym.errors import ListenError, StoreError
 from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
 from nym.nodes import directory as directory_module
@@ -21,7 +21,7 @@ from nym.nodes import door as door_module
 from nym.nodes import mixnode as mixnode_module
 from nym.nodes import node as node_module
 from nym.nodes.directory import Directory
-from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.inboxes.local import open_inboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
@@ -380,8 +380,7 @@ def test_a_folder_keeps_keys_clients_and_messages(tmp_path: Path) -> None:
                 with socket.create_connection(network.providers[0].address) as connection:
                     connection.sendall(packet_to_provider(network, b"kept"))
                     assert connection.recv(5) == b"foomp"
-                stored = list(tmp_path.glob(f"net/provider-1/inboxes/{encode_base58(CLIENT)}/*"))
-                assert [path.read_bytes() for path in stored] == [b"kept"]
+                assert network.providers[0]._inboxes.count() == 1
             else:
                 pulled = exchange(at, Pull(CLIENT, token).encode(), LONGEST)
                 assert decode_messages(pulled)[0] == b"kept"
@@ -437,42 +436,30 @@ def put_packet(provider: Provider, message: bytes) -> bytes:
 def test_a_provider_whose_disk_is_full_goes_on_and_says_so_once(
     disk: SmallDisk, directory: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = disk.folder / "inboxes"
-    provider = Provider(
-        Keyring(None), load_token_key(None), ANYWHERE, ANYWHERE, FolderInboxes(folder)
-    )
+    inboxes = open_inboxes(disk.folder)
+    provider = Provider(Keyring(None), load_token_key(None), ANYWHERE, ANYWHERE, inboxes)
+
+    def pull() -> list[bytes]:
+        pulled = exchange(provider.client_address, Pull(CLIENT, token).encode(), LONGEST)
+        return [message for message in decode_messages(pulled) if message != DUMMY]
+
     provider.listen()
     provider.start(directory)
     try:
-        at = provider.client_address
-        token = exchange(at, Register(CLIENT).encode(), LONGEST)
+        token = exchange(provider.client_address, Register(CLIENT).encode(), LONGEST)
         assert put_packet(provider, b"before") == ACKNOWLEDGED
         disk.fill()
         for _ in range(3):
             assert put_packet(provider, bytes(900)) == b""
-        assert len(list(folder.glob("*/.*"))) == 0
-        assert caplog.text.count("No space left") == 1
+        assert caplog.text.count("is full; messages are refused until it works") == 1
+        assert caplog.text.count("is full; this is logged only once") == 1
+        assert pull() == [b"before"]  # which is deleted with the room that is held for that
         disk.empty()
         assert put_packet(provider, b"after") == ACKNOWLEDGED
-        pulled = decode_messages(exchange(at, Pull(CLIENT, token).encode(), LONGEST))
-        assert [message for message in pulled if message != DUMMY] == [b"before", b"after"]
+        assert pull() == [b"after"]
     finally:
         provider.stop()
-
-
-def test_an_inbox_that_cannot_be_read_now_loses_nothing(tmp_path: Path) -> None:
-    inboxes = FolderInboxes(tmp_path)
-    inboxes.open(CLIENT)
-    for number in range(3):
-        inboxes.put(CLIENT, b"%d" % number)
-    with without_descriptors():
-        with pytest.raises(DescriptorsError):
-            inboxes.take(CLIENT, 3)
-        with pytest.raises(DescriptorsError):
-            inboxes.put(CLIENT, b"refused")
-    next(tmp_path.glob("*/*")).unlink()  # a file that somebody else deletes doesn't stop the rest
-    assert len(inboxes.take(CLIENT, 3)) == 2
-    assert FolderInboxes(tmp_path).take(CLIENT, 3) == []
+        inboxes.close()
 
 
 def test_whatever_is_raised_for_a_packet_ends_its_connection_alone(

@@ -24,7 +24,7 @@ from nym.envelope import Envelopes
 from nym.errors import UnreachableError
 from nym.health import Health
 from nym.identity import generate_identity
-from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
 from nym.store.inbox import Inbox

@@ -14,7 +14,7 @@ from nym.net import sources as sources_module
 from nym.net.sources import DISTRUST, GOOD_WEIGHT, Source, SourceLimits, Sources
 from nym.nodes import directory as directory_module
 from nym.nodes.door import Answer
-from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.limits import LIMITS
 from nym.nodes.provider import Provider

@@ -186,6 +186,30 @@ def check_held(value: int) -> None:
         raise ValueError("the number of packets is from 1 to 1000000")
 
 
+def check_clients(value: int) -> None:
+    """How many clients may be registered at a provider."""
+    if not 1 <= value <= 10**7:
+        raise ValueError("the number of clients is from 1 to 10000000")
+
+
+def check_messages(value: int) -> None:
+    """How many messages may wait for one client."""
+    if not 1 <= value <= 10**6:
+        raise ValueError("the number of messages is from 1 to 1000000")
+
+
+def check_size(value: int) -> None:
+    """How many bytes may wait for one client."""
+    if not 1 << 10 <= value <= 1 << 40:
+        raise ValueError("the number of bytes is from 1024 to 1099511627776")
+
+
+def check_age(value: float) -> None:
+    """After how many seconds something goes: a day, at least, so that no short fault costs it."""
+    if not 86_400 <= value <= 10**10:
+        raise ValueError("a number of seconds is from 86400, which is a day, to 10000000000")
+
+
 def check_origins(value: list[str]) -> None:
     """Web sites, each as the origin that browsers send for it."""
     for origin in value:

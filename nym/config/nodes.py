@@ -12,6 +12,7 @@ from nym.config.setting import Sections, setting
 from nym.wire.addresses import NodeAddress
 
 PACKETS_PORT, CLIENTS_PORT, DIRECTORY_PORT = 1789, 9000, 8080
+DAY = 86_400.0  # seconds
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a node is for other machines
 
 
@@ -146,6 +147,31 @@ class MixnodeLimitSettings(LimitSettings):
 
 
 @dataclass(frozen=True)
+class InboxSettings:
+    """The section [inboxes]; docs/operating.md, "Inboxes", has what each of them does."""
+
+    clients: int = setting(
+        200_000, "that may be registered", checks.check_clients, is_reloadable=True
+    )
+    messages: int = setting(
+        10_000, "that may wait for one client", checks.check_messages, is_reloadable=True
+    )
+    # 10,000 messages of the usual size have 10 MB. Nothing that comes in packets is larger.
+    size: int = setting(
+        16 << 20, "bytes that may wait for one client", checks.check_size, is_reloadable=True
+    )
+    message_age: float = setting(
+        30 * DAY, "seconds after which a message goes", checks.check_age, is_reloadable=True
+    )
+    client_age: float = setting(
+        365 * DAY,
+        "seconds without a pull after which a client goes, with its messages",
+        checks.check_age,
+        is_reloadable=True,
+    )
+
+
+@dataclass(frozen=True)
 class MixnodeConfig(Sections):
     """All settings of a mixnode, by section."""
 
@@ -162,6 +188,7 @@ class ProviderConfig(Sections):
     provider: ProviderSettings = field(default_factory=ProviderSettings)
     keys: KeySettings = field(default_factory=KeySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    inboxes: InboxSettings = field(default_factory=InboxSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 

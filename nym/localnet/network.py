@@ -9,7 +9,8 @@ from nym.config.nodes import KeySettings
 from nym.net.descriptors import raise_limit
 from nym.nodes.directory import Directory
 from nym.nodes.door import MOST_CONNECTIONS
-from nym.nodes.inboxes import FolderInboxes, MemoryInboxes
+from nym.nodes.inboxes import Inboxes
+from nym.nodes.inboxes.local import open_inboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
@@ -41,6 +42,7 @@ class Network:
         self.url = ""
         self.mixnodes: list[Mixnode] = []
         self.providers: list[Provider] = []
+        self._inboxes: list[Inboxes] = []
         self._directory = Directory(host, port)
         self._host = host
         self._shape = (layers, width, providers)
@@ -71,6 +73,8 @@ class Network:
         """Stop everything."""
         for node in self._nodes():
             node.stop()
+        for inboxes in self._inboxes:
+            inboxes.close()
         self._directory.stop()  # last: its port is the lock of the folder
 
     def _nodes(self) -> list[Node]:
@@ -90,7 +94,8 @@ class Network:
         anywhere = NodeAddress(self._host, 0)
         # The key of the tokens first: it may be the one that the keys take over.
         tokens = load_token_key(self._place(name))
-        inboxes = self._inboxes(name)
+        inboxes = open_inboxes(self._place(name))
+        self._inboxes.append(inboxes)
         return Provider(self._keys(name), tokens, anywhere, anywhere, inboxes, trace=self._trace)
 
     def _keys(self, name: str) -> Keyring:
@@ -98,8 +103,3 @@ class Network:
 
     def _place(self, name: str) -> Path | None:
         return self._folder and self._folder / name
-
-    def _inboxes(self, name: str) -> FolderInboxes | MemoryInboxes:
-        if (folder := self._place(name)) is None:
-            return MemoryInboxes()
-        return FolderInboxes(folder / "inboxes")

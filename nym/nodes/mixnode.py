@@ -130,9 +130,7 @@ class Mixnode(Node):
         try:
             send_packet(next_hop, packet)
         except RemoteError as error:
-            self._door.dropped[reason_of(error)] += 1
-            self._say(f"dropped a packet: {error}")
-            answer.refuse()
+            self._drop(error, answer)
         except Exception as error:
             self._door.dropped[reason_of(error)] += 1
             log.exception("%s lost a packet", self.address)

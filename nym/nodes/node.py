@@ -13,7 +13,7 @@ from nym import PROTOCOL_VERSION
 from nym.config.nodes import LimitSettings
 from nym.errors import StatusError
 from nym.net.watch import Watch
-from nym.nodes.counts import REPLAY, Counts
+from nym.nodes.counts import REPLAY, Counts, reason_of
 from nym.nodes.door import Answer, Door
 from nym.nodes.keys import Keyring
 from nym.nodes.limits import source_limits
@@ -171,7 +171,7 @@ class Node(ABC):
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         """Forward or keep an unwrapped packet, and give the answer once that is done.
 
-        Raises RemoteError or StoreError to drop it.
+        Raises RemoteError or StoreError to drop it; later, `_drop` does.
         """
 
     def _keep_announcing(self) -> None:
@@ -199,6 +199,12 @@ class Node(ABC):
         if self._trace:
             self._trace(self.address, packet, task)
         self._handle(task, answer)
+
+    def _drop(self, error: Exception, answer: Answer) -> None:
+        """Drop a packet that can't be dealt with, after `_handle` has returned."""
+        self._door.dropped[reason_of(error)] += 1
+        self._say(f"dropped a packet: {error}")
+        answer.refuse()
 
     def _say(self, what: str) -> None:
         # Each reason is a warning only once: anybody can send packets, and a flood of them must not

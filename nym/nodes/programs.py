@@ -26,7 +26,7 @@ from nym.net.localhost import numeric
 from nym.nodes.allowed import AllowList
 from nym.nodes.counts import Counts
 from nym.nodes.directory import Directory
-from nym.nodes.inboxes import FolderInboxes
+from nym.nodes.inboxes.local import open_inboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
@@ -183,15 +183,14 @@ class ProviderProgram(_NodeProgram):
         """Raises ConfigError, IdentityError."""
         settings = config.provider
         super().__init__(folder, settings)
-        with os_errors_as(ConfigError, f"{folder} can't be used"):
-            inboxes = FolderInboxes(folder / "inboxes")
+        self._inboxes = open_inboxes(folder, config.inboxes)
         tokens = load_token_key(folder)  # before the keys, which take over the one it may be
         self.node: Provider = Provider(
             _keys(folder, config.keys),
             tokens,
             _numeric(settings.packets),
             _numeric(settings.for_clients),
-            inboxes,
+            self._inboxes,
             announced=settings.announced,
             announced_clients=settings.announced_clients,
             signer=self._signer,
@@ -214,6 +213,12 @@ class ProviderProgram(_NodeProgram):
     def reload(self, config: ProviderConfig) -> None:
         """Take over the settings that need no restart."""
         self._take_over(config.provider, config.keys)
+        self._inboxes.settings = config.inboxes
+
+    def stop(self) -> None:
+        """See Program."""
+        super().stop()
+        self._inboxes.close()
 
 
 class DirectoryProgram(Program):

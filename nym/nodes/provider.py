@@ -6,14 +6,16 @@ docs/protocol/provider.md
 import hmac
 import logging
 import socket
+from functools import partial
 from typing import Any
 
+import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
 from nym._secrets import Secret
 from nym.config.nodes import LimitSettings
-from nym.errors import NotForThisNodeError, RemoteError, RemoteFormatError, StoreError
+from nym.errors import NotForThisNodeError, NymError, RemoteError, RemoteFormatError, StoreError
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, Sources
 from nym.net.transport import read_to_end
@@ -39,6 +41,8 @@ from nym.wire.provider import (
 
 MOST_CLIENTS_AT_ONCE = 10_000  # connections
 SILENCE = 60.0  # seconds for which a client's connection may be silent
+AGE_PERIOD = 60.0  # seconds between two looks for what is too old
+MESSAGES, CLIENTS = "messages", "clients"  # what goes when it is too old
 REGISTER, PULL, REFUSE = "register", "pull", "refused"  # kinds of requests that are counted
 
 log = logging.getLogger(__name__)
@@ -59,7 +63,7 @@ class Provider(Node):
         tokens: Secret,
         packets: NodeAddress,
         clients: NodeAddress,
-        inboxes: Inboxes[Any],
+        inboxes: Inboxes,
         *,
         announced: NodeAddress | None = None,
         announced_clients: NodeAddress | None = None,
@@ -93,6 +97,12 @@ class Provider(Node):
         self._handed_over = self.counts.count(
             "nym_provider_messages_handed_over_total", "Messages that clients pulled."
         )
+        self._aged = self.counts.kinds(
+            "nym_provider_aged_out_total",
+            "Messages that were too old, and clients that were silent for too long.",
+            "kind",
+            (MESSAGES, CLIENTS),
+        )
         self.counts.gauge("nym_provider_inboxes", "Clients.", inboxes.__len__)
         self.counts.gauge("nym_provider_messages", "Messages that wait.", inboxes.count)
         self.counts.gauge(
@@ -111,8 +121,13 @@ class Provider(Node):
         """Where clients find this provider."""
         return self._announced_clients or self.client_address
 
-    def stop(self) -> None:
+    def start(self, *directories: str) -> None:
         """See Node."""
+        super().start(*directories)
+        self._watch.start(f"ages at {self.address}", self._keep_aging)
+
+    def stop(self) -> None:
+        """See Node; the inboxes stay open."""
         super().stop()
         self._clients.stop(timeout=0)
 
@@ -131,14 +146,34 @@ class Provider(Node):
         )
 
     def _finish(self, hurry: Event) -> None:
-        """Nothing is held here: a message is kept before its packet is answered."""
+        self._inboxes.flush()
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         if isinstance(unwrapped, Forward):
             raise NotForThisNodeError("its route goes on behind a provider")
-        self._inboxes.put(unwrapped.destination, unwrapped.message())
-        self._delivered.add()
-        answer.give()
+        kept = partial(self._kept, answer)
+        self._inboxes.keep(unwrapped.destination, unwrapped.message(), kept)
+
+    def _kept(self, answer: Answer, error: NymError | None) -> None:
+        if error is None:
+            self._delivered.add()
+            answer.give()
+        else:
+            self._drop(error, answer)
+
+    def _keep_aging(self) -> None:
+        while True:
+            try:
+                gone = self._inboxes.age()
+            except StoreError as error:  # which the inboxes have logged
+                log.debug("%s keeps what is too old: %s", self.address, error)
+                gevent.sleep(AGE_PERIOD)
+                continue
+            self._aged[MESSAGES] += gone.messages
+            self._aged[CLIENTS] += gone.clients
+            if gone.clients:
+                self.changed.set()
+            gevent.sleep(AGE_PERIOD if gone.is_all else 0)
 
     def _visit(self, connection: socket.socket, _: Any) -> None:
         """Answer one request of a client; an error ends this connection alone."""

@@ -5,24 +5,22 @@
 - Bodies are sealed (docs/reliability.md, "At rest").
 - The file is locked while it is open, so a second client on the same folder is refused.
 - A damaged file is set aside. The entries that can be read go into a new file.
-
-No other module uses SQLite.
 """
 
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from nym._secrets import Secret, decrypt, derive, encrypt
-from nym.errors import FolderError, FolderInUseError, StoreError
-from nym.files import FILE_MODE
+from nym.errors import FolderInUseError, StoreError
+from nym.store import sqlite
 from nym.store.aside import FILE, name_aside, set_aside
 from nym.store.reserve import Reserve
 from nym.store.salvage import Row, readable
+from nym.store.sqlite import DamageError, closed_on_failure
 from nym.wire.pieces import Message, Pieces, cut, gather
 
 # In format 1, every body was one piece, and the outbox noted no times. In format 2, the inbox did
@@ -37,19 +35,6 @@ _NONCE_LENGTH = 24
 # The size of the write-ahead log. It is far below SQLite's own default of 1,000 pages: that log
 # filled a small disk by itself, and then kept the client from starting.
 _PAGES = 100
-_PAGE = 4096
-
-# Errors of the machine or of this program. Any other error of SQLite means a damaged file.
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_SURROUNDINGS = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_NOMEM,
-    None,
-}
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +80,7 @@ class Database:
 
     def lack(self) -> StoreError | None:
         """Return an error if there is no room for the reserve. Then nothing new may begin."""
-        try:
-            self._reserve.hold()
-        except OSError as error:
-            return StoreError(f"{self.path.parent} has no room: {error.strerror}")
-        return None
+        return sqlite.lack(self._reserve, self.path.parent)
 
     def transact(
         self, changes: Sequence[Change | Parts], *, has_to_be: bool = False
@@ -110,20 +91,14 @@ class Database:
         raised, because this runs in a thread whose pool would print them.
         """
         try:
-            try:
-                self._make(changes)
-            except sqlite3.Error as error:
-                if _code(error) != sqlite3.SQLITE_FULL:
-                    raise
-                if has_to_be:
-                    self._reserve.give_up()
-                # The write-ahead log may hold room that only a checkpoint gives back.
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._make(changes)
-        except MemoryError:
-            return StoreError(f"{self.path} can't be written: no memory is left")
-        except (sqlite3.Error, OSError) as error:
-            return StoreError(f"{self.path} can't be written: {error}")
+            sqlite.transact(
+                self._connection,
+                self._reserve,
+                lambda: self._make(changes),
+                has_to_be=has_to_be,
+            )
+        except (MemoryError, sqlite3.Error, OSError) as error:
+            return sqlite.failure(self.path, "written", error)
         return None
 
     def close(self) -> None:
@@ -179,32 +154,17 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            connection = self._connect()
-            with _closed_on_failure(connection):  # SQLite must not have a file open that is renamed
+            connection = sqlite.connect(self.path)
+            with closed_on_failure(connection):  # SQLite must not have a file open that is renamed
                 self._load(connection)
-        except _DamageError as error:
+        except DamageError as error:
             return self._start_over(error)
         return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            try:
-                # SQLite itself would create a file that others can read, if the umask allows it.
-                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
-            except FileExistsError:
-                # SQLite takes an empty file for a new database. But one that was there had entries.
-                if self.path.stat().st_size == 0:
-                    raise _DamageError("it is empty") from None
-            # Without a time-out, a second client is refused at once and doesn't wait for the lock.
-            # The journal's thread uses the connection, too, but never at the same time.
-            return sqlite3.connect(self.path, timeout=0, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise self._failure("opened", error) from error
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Lock the file, and read all entries.
 
-        Raises _DamageError. Then `entries` has what could be read.
+        Raises DamageError. Then `entries` has what could be read.
         """
         try:
             self._prepare(connection)
@@ -216,25 +176,17 @@ class Database:
             # messages that an application acknowledged would come again at each start.
             (check,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.Error as error:
-            if _code(error) in _BUSY:
+            if sqlite.code(error) in sqlite.BUSY:
                 raise FolderInUseError(self.path.parent) from error
-            if _code(error) in _SURROUNDINGS:
-                raise self._failure("used", error) from error
-            raise _DamageError(error) from error
+            if sqlite.code(error) in sqlite.SURROUNDINGS:
+                raise sqlite.failure(self.path, "used", error) from error
+            raise DamageError(error) from error
         if unreadable and not self.entries:
             raise _OtherKeysError
         if unreadable:
-            raise _DamageError(f"{unreadable} entries don't belong to this client, or were changed")
+            raise DamageError(f"{unreadable} entries don't belong to this client, or were changed")
         if check != b"ok":
-            raise _DamageError(check.decode("utf-8", "replace"))
-
-    def _failure(self, what: str, error: Exception) -> StoreError:
-        if os.path.isdir(self.path.parent) and not os.access(self.path.parent, os.W_OK):
-            return FolderError(
-                f"{self.path.parent} can't be written by this user, but the client has to write "
-                "there"
-            )
-        return StoreError(f"{self.path} can't be {what}: {error}")
+            raise DamageError(check.decode("utf-8", "replace"))
 
     def _keep(self, rows: Iterable[Row]) -> int:
         """Add the entries in these rows to `entries`. Returns how many can't be read."""
@@ -270,19 +222,12 @@ class Database:
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Nothing here writes to a file that is in order: a client has to start on a full disk, too.
         # As text, one name that isn't UTF-8 would raise, and cost all entries after it.
         connection.text_factory = bytes
-        # EXCLUSIVE keeps the lock until the file is closed. FULL makes each commit wait until the
-        # log is on disk, because messages that were accepted must survive a power cut.
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_PAGES * _PAGE}")
+        sqlite.configure(connection, _PAGES)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _LATEST:
-            raise _DamageError(f"no version of the program has the format {version}")
+            raise DamageError(f"no version of the program has the format {version}")
         if version > _FORMAT:
             raise StoreError(
                 f"{self.path} was written by a newer version of the program; start that version"
@@ -297,7 +242,7 @@ class Database:
         connection.commit()
         self._has_format = version in (0, _FORMAT)
 
-    def _start_over(self, reason: "_DamageError") -> sqlite3.Connection:
+    def _start_over(self, reason: DamageError) -> sqlite3.Connection:
         """Set the file aside, and write the entries that could be read to a new one."""
         aside = name_aside(FILE, reason.word)
         try:
@@ -312,8 +257,8 @@ class Database:
             aside,
             sum(map(len, self.entries.values())),
         )
-        self._connection = self._connect()
-        with _closed_on_failure(self._connection):
+        self._connection = sqlite.connect(self.path)
+        with closed_on_failure(self._connection):
             try:
                 self._prepare(self._connection)
             except sqlite3.Error as error:
@@ -343,38 +288,12 @@ class Database:
         return decrypt(self._key, sealed, what, nonce)
 
 
-@contextmanager
-def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
-    """Close the connection, and so release the file's lock, if the block raises an error."""
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
 def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:
     """Return what is authenticated with a piece: its entry, its number, and how many there are."""
     return (f"{kind} {entry_id}" + (f" {number} of {count}" if count > 1 else "")).encode()
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    """Return SQLite's primary result code of an error, or None if it has none."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    # The upper bits are the extended code, which says more than is needed here.
-    return code and code & 0xFF
-
-
-class _DamageError(Exception):
-    """The file's contents are not what was written to it."""
-
-    word = "damaged"
-
-    def __str__(self) -> str:
-        return f"is damaged ({super().__str__()})"
-
-
-class _OtherKeysError(_DamageError):
+class _OtherKeysError(DamageError):
     """The file is in order, but this client's key opens none of its entries."""
 
     word = "other-keys"

@@ -17,10 +17,10 @@ SIZE = 256 << 10  # enough for the messages of a few pulls, and the database pag
 
 
 class Reserve:
-    """A file of SIZE bytes in the client's folder. `is_held` tells whether it occupies its room."""
+    """A file of SIZE bytes in `folder`. `is_held` tells whether it occupies its room."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+    def __init__(self, folder: Path, name: str = FILE) -> None:
+        self._path = folder / name
         self.is_held = False
 
     def hold(self) -> None:

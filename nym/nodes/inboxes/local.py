@@ -1,0 +1,23 @@
+"""Opens the inboxes of a provider that has this machine to itself."""
+
+from pathlib import Path
+
+from nym.config.nodes import InboxSettings
+from nym.errors import StoreError
+from nym.files import make_folder, os_errors_as
+from nym.nodes.inboxes import DEFAULT, Inboxes
+from nym.nodes.inboxes.memory import MemoryInboxes
+from nym.nodes.inboxes.sqlite import SqliteEngine
+from nym.nodes.inboxes.stored import StoredInboxes
+
+
+def open_inboxes(folder: Path | None, settings: InboxSettings = DEFAULT) -> Inboxes:
+    """Return the inboxes in a provider's folder, or in memory if it has none.
+
+    Raises StoreError, FolderInUseError.
+    """
+    if folder is None:
+        return MemoryInboxes(settings)
+    with os_errors_as(StoreError, f"{folder} can't be used"):
+        make_folder(folder)
+    return StoredInboxes(SqliteEngine(folder), settings)

@@ -1,0 +1,175 @@
+"""Inboxes, in memory and in a database: what they keep, hand over and refuse."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nym.config.nodes import InboxSettings
+from nym.errors import (
+    InboxFullError,
+    NoInboxError,
+    RemoteFormatError,
+)
+from nym.nodes.inboxes import Gone, Inboxes, Numbered
+from nym.nodes.inboxes.memory import MemoryInboxes
+from nym.nodes.inboxes.sqlite import SqliteEngine
+from nym.nodes.inboxes.stored import StoredInboxes
+
+ALICE, BOB, CAROL = (bytes([number]) * 32 for number in (1, 2, 3))
+DAY = 86_400.0
+SETTINGS = InboxSettings(clients=3, messages=4, size=1000)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = 1_000_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Open = Callable[[], Inboxes]
+
+
+@pytest.fixture
+def reopen(tmp_path: Path, clock: Clock) -> Iterator[Callable[[], StoredInboxes]]:
+    """Closes the stored inboxes that are open, and opens those of the next start."""
+    with ExitStack() as opened:
+
+        def again() -> StoredInboxes:
+            opened.close()
+            inboxes = StoredInboxes(SqliteEngine(tmp_path), SETTINGS, clock.now)
+            return opened.enter_context(closing(inboxes))
+
+        yield again
+
+
+@pytest.fixture(params=["memory", "stored"])
+def inboxes(
+    request: pytest.FixtureRequest, clock: Clock, reopen: Callable[[], StoredInboxes]
+) -> Inboxes:
+    return MemoryInboxes(SETTINGS, clock.now) if request.param == "memory" else reopen()
+
+
+def test_messages_come_out_in_their_order_and_once(inboxes: Inboxes) -> None:
+    for client in (ALICE, BOB):
+        inboxes.open(client)
+    for number in range(3):
+        inboxes.put(ALICE, b"%d" % number)
+    inboxes.put(BOB, b"")
+    assert (len(inboxes), sorted(inboxes.clients()), inboxes.count()) == (2, [ALICE, BOB], 4)
+    assert inboxes.take(ALICE, 2) == [b"0", b"1"]
+    assert inboxes.take(ALICE, 2) == [b"2"]
+    assert inboxes.take(ALICE, 2) == []
+    assert inboxes.take(BOB, 2) == [b""]
+    assert inboxes.count() == 0
+
+
+def test_what_is_handed_over_stays_until_it_is_named(inboxes: Inboxes) -> None:
+    for client in (ALICE, BOB):
+        inboxes.open(client)
+        for word in (b"a", b"b", b"c"):
+            inboxes.put(client, word)
+    first = inboxes.hand_over(ALICE, [], 2)
+    assert [message for _, message in first] == [b"a", b"b"]
+    assert inboxes.hand_over(ALICE, [], 2) == first  # an answer that broke off costs nothing
+    assert inboxes.count() == 6
+    bobs = inboxes.hand_over(BOB, [], 1)[0].number
+    left = inboxes.hand_over(ALICE, [first[1].number, bobs, 12345], 5)
+    assert left[0] == first[0]
+    assert [message for _, message in left] == [b"a", b"c"]
+    assert inboxes.count() == 5
+    assert inboxes.hand_over(BOB, [], 1)[0] == Numbered(bobs, b"a")
+    assert inboxes.hand_over(ALICE, [number for number, _ in left], 5) == []
+    inboxes.put(ALICE, b"d")
+    assert inboxes.hand_over(ALICE, [], 5)[0].number > max(left).number
+
+
+def test_an_unknown_client_has_no_inbox(inboxes: Inboxes) -> None:
+    inboxes.open(BOB)
+    assert ALICE not in inboxes
+    assert BOB in inboxes
+    with pytest.raises(NoInboxError):
+        inboxes.put(ALICE, b"")
+    with pytest.raises(NoInboxError):
+        inboxes.take(ALICE, 1)
+    with pytest.raises(NoInboxError):
+        inboxes.hand_over(ALICE, [1], 1)
+    assert inboxes.count() == 0
+
+
+def test_an_inbox_is_full_by_its_messages_or_its_bytes(inboxes: Inboxes) -> None:
+    for client in (ALICE, BOB):
+        inboxes.open(client)
+    for _ in range(SETTINGS.messages):
+        inboxes.put(ALICE, b"")
+    with pytest.raises(InboxFullError):
+        inboxes.put(ALICE, b"")
+    inboxes.put(BOB, bytes(SETTINGS.size - 1))
+    with pytest.raises(InboxFullError):
+        inboxes.put(BOB, b"12")
+    inboxes.put(BOB, b"1")
+    assert len(inboxes.take(ALICE, 1)) == 1
+    inboxes.put(ALICE, b"")
+    number = inboxes.hand_over(BOB, [], 1)[0].number
+    inboxes.hand_over(BOB, [number], 1)
+    inboxes.put(BOB, bytes(SETTINGS.size - 1))
+
+
+def test_there_is_a_limit_of_clients_and_registering_again_is_no_new_one(inboxes: Inboxes) -> None:
+    for client in (ALICE, BOB, CAROL, ALICE):
+        inboxes.open(client)
+    with pytest.raises(RemoteFormatError, match="3 clients already"):
+        inboxes.open(bytes(32))
+    inboxes.settings = replace(SETTINGS, clients=4)
+    inboxes.open(bytes(32))
+    assert len(inboxes) == 4
+
+
+def test_an_address_that_was_proven_is_never_opened_without_proof(inboxes: Inboxes) -> None:
+    inboxes.open(ALICE)
+    assert not inboxes.is_proven(ALICE)
+    inboxes.open(ALICE, is_proven=True)
+    inboxes.open(ALICE, is_proven=True)
+    inboxes.open(BOB, is_proven=True)
+    assert inboxes.is_proven(ALICE)
+    assert inboxes.is_proven(BOB)
+    with pytest.raises(RemoteFormatError, match="proven"):
+        inboxes.open(ALICE)
+    assert len(inboxes) == 2
+
+
+def test_what_is_too_old_goes(inboxes: Inboxes, clock: Clock) -> None:
+    inboxes.open(ALICE, is_proven=True)
+    inboxes.open(BOB)
+    inboxes.put(ALICE, b"old")
+    clock.time += 20 * DAY
+    inboxes.put(ALICE, b"new")
+    inboxes.put(BOB, b"new")
+    assert inboxes.age() == Gone(0, 0, is_all=True)
+    clock.time += 11 * DAY
+    assert inboxes.age() == Gone(1, 0, is_all=True)
+    assert inboxes.take(ALICE, 5) == [b"new"]  # which is seen as a sign of life
+    inboxes.put(BOB, b"newer")
+    clock.time += 340 * DAY
+    inboxes.put(ALICE, b"newest")
+    assert inboxes.age() == Gone(2, 1, is_all=True)
+    assert inboxes.clients() == [ALICE]
+    assert inboxes.count() == 1
+    clock.time += 370 * DAY
+    assert inboxes.age() == Gone(1, 1, is_all=True)
+    assert inboxes.is_proven(ALICE)
+    with pytest.raises(RemoteFormatError, match="proven"):
+        inboxes.open(ALICE)
+    for client in (BOB, CAROL, bytes(32)):  # there is room for as many as before
+        inboxes.open(client)
