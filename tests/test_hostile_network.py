@@ -150,8 +150,8 @@ def test_a_provider_that_answers_nonsense_is_left(
     provider = served_by(alice, network)
     honest = provider._answer
 
-    def answers(request: bytes) -> bytes:
-        return answer if isinstance(decode_request(request), Pull) else honest(request)
+    def answers(request: bytes, ip: str) -> bytes:
+        return answer if isinstance(decode_request(request), Pull) else honest(request, ip)
 
     monkeypatch.setattr(provider, "_answer", answers)
     wait_until(lambda: is_left(alice, provider))

@@ -3,20 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import gevent
 import pytest
 
 from nym.config.nodes import InboxSettings
 from nym.errors import (
+    FolderInUseError,
     InboxFullError,
     NoInboxError,
+    NymError,
+    OverloadError,
     RemoteFormatError,
+    StoreError,
 )
-from nym.nodes.inboxes import Gone, Inboxes, Numbered
+from nym.nodes.inboxes import Gone, Inboxes, Numbered, statements, stored
 from nym.nodes.inboxes.memory import MemoryInboxes
-from nym.nodes.inboxes.sqlite import SqliteEngine
+from nym.nodes.inboxes.sqlite import FILE, SqliteEngine
 from nym.nodes.inboxes.stored import StoredInboxes
+from nym.store.clock import LastingClock
 
 ALICE, BOB, CAROL = (bytes([number]) * 32 for number in (1, 2, 3))
 DAY = 86_400.0
@@ -48,7 +55,7 @@ def reopen(tmp_path: Path, clock: Clock) -> Iterator[Callable[[], StoredInboxes]
 
         def again() -> StoredInboxes:
             opened.close()
-            inboxes = StoredInboxes(SqliteEngine(tmp_path), SETTINGS, clock.now)
+            inboxes = StoredInboxes(SqliteEngine(tmp_path), SETTINGS, lambda _: clock)
             return opened.enter_context(closing(inboxes))
 
         yield again
@@ -173,3 +180,162 @@ def test_what_is_too_old_goes(inboxes: Inboxes, clock: Clock) -> None:
         inboxes.open(ALICE)
     for client in (BOB, CAROL, bytes(32)):  # there is room for as many as before
         inboxes.open(client)
+
+
+def test_what_is_stored_outlasts_the_process(reopen: Callable[[], StoredInboxes]) -> None:
+    inboxes = reopen()
+    inboxes.open(ALICE)
+    inboxes.open(BOB, is_proven=True)
+    for word in (b"a", b"b", b"c"):
+        inboxes.put(ALICE, word)
+    first = inboxes.hand_over(ALICE, [], 1)[0]
+    inboxes = reopen()
+    assert (sorted(inboxes.clients()), inboxes.count()) == ([ALICE, BOB], 3)
+    assert inboxes.is_proven(BOB)
+    assert inboxes.hand_over(ALICE, [first.number], 1)[0].message == b"b"
+    assert inboxes.take(ALICE, 5) == [b"b", b"c"]
+    inboxes = reopen()
+    assert inboxes.count() == 0
+    inboxes.put(ALICE, b"d")
+    assert inboxes.hand_over(ALICE, [], 1)[0].number > first.number + 2
+
+
+def test_many_at_once_take_one_commit_and_a_refusal_is_nobody_elses(
+    reopen: Callable[[], StoredInboxes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inboxes = reopen()
+    inboxes.open(ALICE)
+    inboxes.open(BOB)
+    commits = []
+    transact = inboxes._engine.transact
+    monkeypatch.setattr(
+        inboxes._engine,
+        "transact",
+        lambda work, has_to_be=False: (
+            commits.append(work) or transact(work, has_to_be=has_to_be)  # type: ignore[func-returns-value]
+        ),
+    )
+    outcomes: list[NymError | None] = []
+    for _ in range(SETTINGS.messages + 2):
+        inboxes.keep(ALICE, b"", outcomes.append)
+    inboxes.keep(BOB, b"", outcomes.append)
+    assert outcomes == []
+    inboxes.flush()
+    assert len(commits) == 1
+    kept = [None] * SETTINGS.messages
+    assert [error and type(error) for error in outcomes] == [*kept, *[InboxFullError] * 2, None]
+    assert inboxes.count() == SETTINGS.messages + 1
+
+
+def test_too_much_at_once_is_refused(
+    reopen: Callable[[], StoredInboxes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "MOST_WAITING", 2)
+    inboxes = reopen()
+    inboxes.open(ALICE)
+    outcomes: list[NymError | None] = []
+    for _ in range(3):
+        inboxes.keep(ALICE, b"", outcomes.append)
+    assert [type(error) for error in outcomes] == [OverloadError]
+    inboxes.flush()
+    assert outcomes[1:] == [None, None]
+
+
+def test_a_pull_of_nothing_asks_no_database(
+    reopen: Callable[[], StoredInboxes], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inboxes = reopen()
+    inboxes.open(ALICE)
+    inboxes.put(ALICE, b"one")
+    inboxes.take(ALICE, 5)
+    monkeypatch.setattr(inboxes, "_wake", lambda: pytest.fail("the thread was asked"))
+    assert inboxes.take(ALICE, 5) == []
+    assert inboxes.hand_over(ALICE, [], 5) == []
+    monkeypatch.undo()
+    # But that the client is there is noted before it counts as gone.
+    clock.time += 364 * DAY
+    assert inboxes.take(ALICE, 5) == []
+    clock.time += 2 * DAY
+    assert inboxes.age().clients == 0
+
+
+def test_ageing_goes_in_small_steps(
+    reopen: Callable[[], StoredInboxes], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "AT_ONCE", 2)
+    inboxes = reopen()
+    for client in (ALICE, BOB, CAROL):
+        inboxes.open(client)
+        inboxes.put(client, b"")
+    clock.time += 31 * DAY
+    assert inboxes.age() == Gone(2, 0, is_all=False)
+    assert inboxes.age() == Gone(1, 0, is_all=True)
+    clock.time += 366 * DAY
+    assert inboxes.age() == Gone(0, 2, is_all=False)
+    assert inboxes.age() == Gone(0, 1, is_all=True)
+
+
+def test_a_clock_that_was_set_ends_nothing(tmp_path: Path) -> None:
+    for start, years in enumerate((0, 50, 100)):
+        wall = 1.6e9 + years * 365 * DAY
+        clock = partial(LastingClock, boot=partial(str, start), wall=partial(float, wall))
+        with closing(StoredInboxes(SqliteEngine(tmp_path), SETTINGS, clock)) as inboxes:
+            inboxes.open(ALICE)
+            inboxes.put(ALICE, b"message")
+            assert inboxes.age() == Gone(0, 0, is_all=True)
+            assert inboxes.count() == start + 1
+
+
+def test_two_processes_never_share_a_file(
+    reopen: Callable[[], StoredInboxes], tmp_path: Path
+) -> None:
+    reopen()
+    with pytest.raises(FolderInUseError):
+        SqliteEngine(tmp_path)
+
+
+def test_files_are_the_owners_alone(reopen: Callable[[], StoredInboxes], tmp_path: Path) -> None:
+    reopen().open(ALICE)
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+
+
+def test_a_newer_format_is_refused(reopen: Callable[[], StoredInboxes], tmp_path: Path) -> None:
+    reopen().run(lambda execute, _: execute("UPDATE format SET number = 1000"))
+    with pytest.raises(StoreError, match="newer version"):
+        reopen()
+
+
+@pytest.mark.parametrize("damage", ["empty", "header", "pages"])
+def test_a_damaged_file_is_never_taken_for_an_empty_one(
+    reopen: Callable[[], StoredInboxes], tmp_path: Path, damage: str
+) -> None:
+    inboxes = reopen()
+    for client in (ALICE, BOB):
+        inboxes.open(client)
+    inboxes.close()
+    path = tmp_path / FILE
+    content = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "header": b"\xff" * 100 + content[100:],
+        "pages": content[:4096] + b"\xff" * (len(content) - 4096),
+    }[damage]
+    path.write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"is damaged .* from a backup"):
+        reopen()
+    assert path.read_bytes() == damaged
+
+
+def test_what_was_asked_for_has_its_outcome_when_they_are_closed(
+    reopen: Callable[[], StoredInboxes],
+) -> None:
+    inboxes = reopen()
+    inboxes.open(ALICE)
+    putting = [gevent.spawn(inboxes.put, ALICE, b"") for _ in range(3)]
+    gevent.sleep(0)
+    inboxes.close()
+    gevent.joinall(putting, raise_error=True)
+    with pytest.raises(StoreError, match="closed"):
+        inboxes.put(ALICE, b"")
+    inboxes.close()
+    assert reopen().count() == 3

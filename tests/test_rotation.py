@@ -52,10 +52,10 @@ class Watched:
         self.registrations: list[bytes] = []
         answer = Provider._answer
 
-        def answered(provider: Provider, data: bytes) -> bytes:
+        def answered(provider: Provider, data: bytes, ip: str) -> bytes:
             if data[:2] == Register(bytes(32)).encode()[:2]:
                 self.registrations.append(data[2:])
-            return answer(provider, data)
+            return answer(provider, data, ip)
 
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)

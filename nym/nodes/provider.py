@@ -23,6 +23,7 @@ from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keys import Keyring
 from nym.nodes.limits import LIMITS, source_limits
+from nym.nodes.newcomers import Newcomers
 from nym.nodes.node import Node, Trace
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
@@ -74,6 +75,7 @@ class Provider(Node):
         super().__init__(keys, packets, announced, trace, signer, limits)
         self._tokens = tokens
         self._inboxes = inboxes
+        self._newcomers = Newcomers()
         self._announced_clients = announced_clients
         refused = self.counts.kinds(
             "nym_provider_client_connections_refused_total",
@@ -189,13 +191,13 @@ class Provider(Node):
     def _serve_client(self, connection: socket.socket) -> None:
         # One byte more than the longest request, so that a longer one is seen to be too long.
         request = b"".join(read_to_end(connection, LONGEST_REQUEST + 1))
-        connection.sendall(self._answer(request))
+        connection.sendall(self._answer(request, connection.getpeername()[0]))
 
-    def _answer(self, data: bytes) -> bytes:
+    def _answer(self, data: bytes, ip: str) -> bytes:
         try:
             match decode_request(data):
                 case Register(address):
-                    self._inboxes.open(address)
+                    self._open(address, ip)
                     # Others can write to the client once the directory lists it, so the provider
                     # posts at once.
                     self.changed.set()
@@ -212,6 +214,12 @@ class Provider(Node):
             self._say(f"refused a client: {error}")
         self._requests[REFUSE] += 1
         return REFUSED
+
+    def _open(self, address: bytes, ip: str) -> None:
+        """Make an inbox for whoever asks from this IP address. Raises RemoteError, StoreError."""
+        if address not in self._inboxes:
+            self._newcomers.admit(ip, self._inboxes.settings.clients - len(self._inboxes))
+        self._inboxes.open(address)
 
     def _token(self, address: bytes) -> bytes:
         # Made from a key, so nothing has to be stored: as long as the provider keeps that key, a

@@ -6,9 +6,12 @@ from nym.config.nodes import InboxSettings
 from nym.errors import StoreError
 from nym.files import make_folder, os_errors_as
 from nym.nodes.inboxes import DEFAULT, Inboxes
+from nym.nodes.inboxes.folder import take_over
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.inboxes.sqlite import SqliteEngine
 from nym.nodes.inboxes.stored import StoredInboxes
+
+_OLD = "inboxes"  # the folder in which earlier versions kept messages
 
 
 def open_inboxes(folder: Path | None, settings: InboxSettings = DEFAULT) -> Inboxes:
@@ -20,4 +23,10 @@ def open_inboxes(folder: Path | None, settings: InboxSettings = DEFAULT) -> Inbo
         return MemoryInboxes(settings)
     with os_errors_as(StoreError, f"{folder} can't be used"):
         make_folder(folder)
-    return StoredInboxes(SqliteEngine(folder), settings)
+    inboxes = StoredInboxes(SqliteEngine(folder), settings)
+    try:
+        take_over(inboxes, folder / _OLD)
+    except BaseException:
+        inboxes.close()
+        raise
+    return inboxes

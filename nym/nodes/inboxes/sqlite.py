@@ -1,17 +1,19 @@
 """Inboxes in a SQLite file in the provider's folder, which one process uses at a time."""
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nym.errors import FolderInUseError, NoRoomError, OutcomeUnknownError, StoreError
+from nym.files import write_file
 from nym.nodes.inboxes.engine import Execute, Types, Work
 from nym.store import sqlite
 from nym.store.reserve import Reserve
 
 FILE = "inboxes.db"
+_APPLICATION = int.from_bytes(b"nymi")  # in the file's header, so that tools can tell what it is
 _RESERVE = "inboxes.reserve"
 # The size of the write-ahead log: 1 MiB. A message changes some five pages, and most pages of a
 # round are changed by several, so there is a checkpoint for each hundred messages or so.
@@ -30,7 +32,10 @@ class SqliteEngine:
         self.name = str(self.path)
         self._reserve = Reserve(folder, _RESERVE)
         try:
+            _create(self.path)
             self._connection = sqlite.connect(self.path)
+        except OSError as error:
+            raise sqlite.failure(self.path, "created", error) from error
         except sqlite.DamageError as error:
             raise self._damage(error) from error
         with sqlite.closed_on_failure(self._connection):
@@ -116,3 +121,17 @@ class SqliteEngine:
             f"`sqlite3 {self.path.name} .recover`. Without the file, clients register again, and "
             "what waited for them is lost"
         )
+
+
+def _create(path: Path) -> None:
+    """Make the file, if there is none. Raises OSError.
+
+    It has its name only once it is a database: whenever this is interrupted, no start finds an
+    empty file, which counts as a damaged one.
+    """
+    if path.exists():
+        return
+    with closing(sqlite3.connect(":memory:")) as blank:
+        blank.execute(f"PRAGMA application_id = {_APPLICATION}")
+        with suppress(FileExistsError):  # another process was first, and holds the lock
+            write_file(path, blank.serialize(), replaces=False)

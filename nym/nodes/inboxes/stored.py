@@ -10,7 +10,7 @@ that is reserved for it.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from nym.config.nodes import InboxSettings
 from nym.errors import (
@@ -26,7 +26,7 @@ from nym.nodes.inboxes import DEFAULT, NO_INBOX, Gone, Inboxes, Kept, Numbered, 
 from nym.nodes.inboxes.engine import Engine, Execute
 from nym.nodes.inboxes.register import Register
 from nym.nodes.inboxes.schema import migrate
-from nym.store.clock import LastingClock
+from nym.store.clock import LastingClock, Notes
 from nym.store.rounds import Round, Rounds
 
 MOST_WAITING = 10_000  # tasks for the next round
@@ -35,6 +35,8 @@ _UNFINISHED = StoreError("the inboxes can't be written")
 _CLOSED = StoreError("the inboxes are closed, because the provider is stopping")
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class _Task:
@@ -103,6 +105,13 @@ class _Round(Round):
                 log.exception("what follows a change of an inbox failed")
 
 
+class Clock(Protocol):
+    """A clock in seconds."""
+
+    def now(self) -> float:
+        """Return the reading."""
+
+
 class _Notes:
     """Readings of the clock, for nym.store.clock; `changed` has those that aren't stored yet."""
 
@@ -122,23 +131,25 @@ class _Notes:
 class StoredInboxes(Rounds[_Round], Inboxes):
     """Inboxes in the database of an engine, which is closed with them.
 
-    `now` is a clock in seconds, instead of one that goes on across starts. Raises StoreError.
+    `clock` makes the clock by which things are old, from readings that are stored with them. Raises
+    StoreError.
     """
 
     def __init__(
         self,
         engine: Engine,
         settings: InboxSettings = DEFAULT,
-        now: Callable[[], float] | None = None,
+        clock: Callable[[Notes], Clock] = LastingClock,
     ) -> None:
         super().__init__(log, engine.name, "messages are refused until it works", _CLOSED)
+        self.name = engine.name
         self.settings = settings
         self._engine = engine
         self._register = Register()
         self._notes = _Notes()
         try:
-            self._do(self._load, lambda register: setattr(self, "_register", register))
-            self._clock = now or LastingClock(self._notes).now
+            self.refresh()
+            self._clock = clock(self._notes)
         except BaseException:
             self._release()
             raise
@@ -225,6 +236,19 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         self._notes.changed.clear()
         return Gone(sum(aged.messages.values()), len(aged.clients), aged.is_all)
 
+    def run(self, work: Callable[[Execute, int], Result]) -> Result:
+        """Call `work` with the time, in a transaction; return its result. For imports and exports.
+
+        What is in memory follows only with `refresh`. Raises what `work` raises, and StoreError.
+        """
+        now = self._now()
+        result: Result = self._do(lambda execute: work(execute, now), lambda _: None)
+        return result
+
+    def refresh(self) -> None:
+        """Read anew from the database what is in memory."""
+        self._do(self._load, self._use)
+
     def flush(self) -> None:
         """See Inboxes."""
         for this in (self._current, self._next):
@@ -237,11 +261,14 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         self._release()
 
     def _now(self) -> int:
-        return int(self._clock())
+        return int(self._clock.now())
 
     def _has_nothing(self, client: bytes, now: int) -> bool:
         """Whether a pull needs no transaction, as most pulls don't."""
         return not self._engine.is_shared and self._register.has_nothing(client, now)
+
+    def _use(self, register: Register) -> None:
+        self._register = register
 
     def _load(self, execute: Execute) -> Register:
         migrate(self._engine, execute)
