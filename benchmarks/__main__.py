@@ -3,11 +3,12 @@
 import argparse
 import json
 
-from benchmarks import hkdf, overload, relay, sphinx, start, store
+from benchmarks import hkdf, overload, provider, relay, sphinx, start, store
 
 BENCHMARKS = {
     "hkdf": hkdf,
     "overload": overload,
+    "provider": provider,
     "relay": relay,
     "sphinx": sphinx,
     "start": start,

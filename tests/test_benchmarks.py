@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import hkdf, measure, sphinx, store
+from benchmarks import hkdf, measure, provider, sphinx, store
 from benchmarks.measure import Row
 from tests.harness import PATIENCE, beside
 
@@ -38,6 +38,23 @@ def test_benchmarks(
     for row in rows:
         # No upper bound: three short rounds on a busy machine show nothing about speed.
         assert min(row.us, row.yardstick_us, row.ratio) > 0
+
+
+def test_a_provider_is_measured_empty_and_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 2)
+    monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
+    monkeypatch.setattr(provider, "CLIENTS", 200)
+    monkeypatch.setattr(provider, "MESSAGES", 300)
+    monkeypatch.setattr(provider, "STARTS", 1)
+    rows = provider.run()
+    ways = ("put", "put and pull", "100 puts")
+    assert [row.what for row in rows] == [
+        "list the clients",
+        *(f"{way}, {how}" for how in ("empty", "full") for way in ways),
+        "until it listens",
+        "memory, in KiB",
+    ]
+    assert min(min(row.us, row.yardstick_us, row.ratio) for row in rows) > 0
 
 
 SHORT_FLOOD = """

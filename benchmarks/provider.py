@@ -1,0 +1,167 @@
+"""A provider's inboxes, empty and with many clients and messages, beside the disk's own fsync.
+
+The yardstick is a write of one message's length to a file, and its fsync. A put is one commit, and
+so is a pull that deletes what it hands over. Many puts that come together share one.
+
+The last lines are of the whole program with those clients and messages, beside one that has none:
+the time from its start until it listens, how long its list of clients takes, which is made in the
+event loop, and its memory, which is in KiB instead of microseconds. Filling the database takes a
+minute, and 1.5 GB.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from random import SystemRandom
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Row, compare, measure
+from nym.nodes.inboxes import DEFAULT, statements
+from nym.nodes.inboxes.engine import Execute
+from nym.nodes.inboxes.local import open_inboxes
+from nym.nodes.inboxes.stored import StoredInboxes
+
+CLIENTS = 100_000
+MESSAGES = 1_000_000
+TOGETHER = 100
+STARTS = 3
+
+_AT_ONCE = 10_000  # clients or messages in one transaction, to fill the database
+_BODY = bytes(1000)
+_OPTIONS = ("--listen", "127.0.0.1:0", "--clients", "127.0.0.1:0", "--directory", "http://[::1]:1")
+
+
+def run() -> list[Row]:
+    """Measure puts and pulls, and the start of a provider."""
+    with TemporaryDirectory() as home, TemporaryDirectory() as other:
+        folder, empty = (Path(place) / "nym" / "providers" / "bench" for place in (home, other))
+        for place in (home, other):
+            with _provider(place):
+                pass
+        with closing(_stored(folder)) as inboxes:
+            clients = _fill(inboxes)
+            with closing(_stored(empty)) as few:
+                rows = _puts_and_pulls(few, inboxes, clients, Path(other) / "yardstick")
+        starts = [(_start(home), _start(other)) for _ in range(STARTS)]
+    full, none = zip(*starts, strict=True)
+    return [
+        *rows,
+        compare("until it listens", [at for at, _ in full], [at for at, _ in none]),
+        compare(
+            "memory, in KiB",
+            [memory / 1e6 for _, memory in full],
+            [memory / 1e6 for _, memory in none],
+        ),
+    ]
+
+
+def _puts_and_pulls(
+    few: StoredInboxes, many: StoredInboxes, clients: list[bytes], path: Path
+) -> list[Row]:
+    random = SystemRandom()
+    for client in clients[:TOGETHER]:
+        few.open(client)
+
+    def one_of(inboxes: StoredInboxes) -> bytes:
+        return random.choice(clients if inboxes is many else clients[:TOGETHER])
+
+    def pull(inboxes: StoredInboxes) -> None:
+        client = one_of(inboxes)
+        inboxes.put(client, _BODY)
+        inboxes.take(client, 1)
+
+    def put(inboxes: StoredInboxes) -> None:
+        inboxes.put(one_of(inboxes), _BODY)
+
+    def together(inboxes: StoredInboxes) -> None:
+        for _ in range(TOGETHER):
+            inboxes.keep(one_of(inboxes), _BODY, _require)
+        inboxes.flush()
+
+    ways: dict[str, Callable[[StoredInboxes], None]] = {
+        "put": put,
+        "put and pull": pull,
+        f"{TOGETHER} puts": together,
+    }
+    with path.open("wb", buffering=0) as file:
+        times = measure(
+            {
+                "fsync": partial(_write, file.fileno()),
+                "list the clients": many.clients,
+                **{f"{way}, empty": partial(do, few) for way, do in ways.items()},
+                **{f"{way}, full": partial(do, many) for way, do in ways.items()},
+            }
+        )
+    yardstick = times.pop("fsync")
+    return [compare(what, found, yardstick) for what, found in times.items()]
+
+
+def _require(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
+def _write(file: int) -> None:
+    os.write(file, _BODY)
+    os.fsync(file)
+
+
+def _stored(folder: Path) -> StoredInboxes:
+    inboxes = open_inboxes(folder)
+    assert isinstance(inboxes, StoredInboxes)
+    return inboxes
+
+
+def _fill(inboxes: StoredInboxes) -> list[bytes]:
+    """Add clients, and messages for random ones of them; returns the clients."""
+    clients = [os.urandom(32) for _ in range(CLIENTS)]
+    random = SystemRandom()
+
+    def add(some: list[bytes], execute: Execute, now: int) -> None:
+        for client in some:
+            statements.open_inbox(execute, client, DEFAULT, now, is_proven=False)
+
+    def put(number: int, execute: Execute, now: int) -> None:
+        for _ in range(number):
+            statements.put(execute, random.choice(clients), _BODY, DEFAULT, now)
+
+    for start in range(0, CLIENTS, _AT_ONCE):
+        inboxes.run(partial(add, clients[start : start + _AT_ONCE]))
+    for start in range(0, MESSAGES, _AT_ONCE):
+        inboxes.run(partial(put, min(_AT_ONCE, MESSAGES - start)))
+    inboxes.refresh()
+    return clients
+
+
+@contextmanager
+def _provider(home: str) -> Iterator[int]:
+    """A provider that listens; its process."""
+    command = [sys.executable, "-m", "nym", "provider", "--id", "bench", *_OPTIONS]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"XDG_CONFIG_HOME": home},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        for line in process.stdout or ():
+            if line.startswith(b"clients"):
+                break
+        yield process.pid
+        process.terminate()
+
+
+def _start(home: str) -> tuple[float, float]:
+    """Seconds until a provider listens, and its memory in KiB."""
+    began = time.perf_counter()
+    with _provider(home) as pid:
+        seconds = time.perf_counter() - began
+        status = Path(f"/proc/{pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found
+        return seconds, float(found[1])
