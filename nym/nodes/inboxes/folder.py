@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nym.config.nodes import InboxSettings
 from nym.errors import StoreError
-from nym.files import os_errors_as
+from nym.files import is_folder, os_errors_as
 from nym.nodes.inboxes import statements
 from nym.nodes.inboxes.engine import Execute
 from nym.nodes.inboxes.stored import StoredInboxes
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 def take_over(inboxes: StoredInboxes, folder: Path) -> None:
     """Move all that is in the folder into the database, if it exists. Raises StoreError."""
-    if not folder.is_dir():
-        return
     with os_errors_as(StoreError, f"{folder} can't be taken over"):
+        if not is_folder(folder):
+            return
         done = inboxes.run(lambda execute, _: statements.notes(execute).get(_NOTE, b"").decode())
         left = (name for name in _names(folder) if name > done)
         while some := list(islice(left, AT_ONCE)):
@@ -49,7 +49,7 @@ def take_over(inboxes: StoredInboxes, folder: Path) -> None:
 
 def _names(folder: Path) -> Iterator[str]:
     """Yield, sorted, the name of each client's folder, and behind it those of its messages."""
-    for client in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+    for client in sorted(path.name for path in folder.iterdir() if is_folder(path)):
         if _address(client) is None:
             log.warning("%s is no client's folder, so it is left where it is", folder / client)
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nym.errors import FolderInUseError, NoRoomError, OutcomeUnknownError, StoreError
-from nym.files import write_file
+from nym.files import exists, write_file
 from nym.nodes.inboxes.engine import Execute, Types, Work
 from nym.store import sqlite
 from nym.store.reserve import Reserve
@@ -129,7 +129,7 @@ def _create(path: Path) -> None:
     It has its name only once it is a database: whenever this is interrupted, no start finds an
     empty file, which counts as a damaged one.
     """
-    if path.exists():
+    if exists(path):
         return
     with closing(sqlite3.connect(":memory:")) as blank:
         blank.execute(f"PRAGMA application_id = {_APPLICATION}")
