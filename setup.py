@@ -41,6 +41,7 @@ EXTENSIONS = [
     extension("_sphinx", "sodium", "crypto"),
     extension("_padding"),
     extension("_secrets", "sodium"),
+    extension("_noise", "sodium"),
 ]
 
 setup(

@@ -16,12 +16,14 @@ from nym._checks cimport byte, take
 from nym._sodium cimport (
     crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt,
     crypto_core_ed25519_scalar_random, crypto_generichash_blake2b_salt_personal,
-    crypto_sign_detached, crypto_sign_seed_keypair, crypto_sign_verify_detached, randombytes_buf,
+    crypto_sign_detached, crypto_sign_ed25519_pk_to_curve25519,
+    crypto_sign_ed25519_sk_to_curve25519, crypto_sign_seed_keypair, crypto_sign_verify_detached,
+    randombytes_buf,
     sodium_base642bin, sodium_bin2base64, sodium_free, sodium_init, sodium_malloc, sodium_memcmp,
     sodium_memzero,
 )
 
-from nym.errors import LengthError
+from nym.errors import GroupElementError, LengthError
 
 cdef extern from "sys/prctl.h" nogil:
     int prctl(int option, unsigned long value, ...)
@@ -148,6 +150,38 @@ def sign(Secret seed not None, bytes message not None):
     if failure != 0:
         raise MemoryError("libsodium could not make a signature")
     return signature
+
+
+def exchange_key(Secret seed not None):
+    """The private key for X25519 that belongs to the signing key with this seed.
+
+    docs/security.md ("Keys") says why one identity may do both.
+    """
+    cdef Secret key = Secret()
+    cdef byte public[KEY]
+    cdef byte signing[SIGNING_KEY]
+    cdef int failure = crypto_sign_seed_keypair(public, signing, seed.data)
+    if failure == 0:
+        failure = crypto_sign_ed25519_sk_to_curve25519(key.data, signing)
+    sodium_memzero(signing, SIGNING_KEY)
+    if failure != 0:
+        raise MemoryError("libsodium could not make a key for exchanges")
+    return key
+
+
+def exchange_public_key(bytes public_key not None):
+    """The public key for X25519 that belongs to an Ed25519 public key; 32 bytes each.
+
+    Raises GroupElementError for what can't be the public key of a signer, and LengthError.
+    """
+    cdef byte exchange[KEY]
+    if len(public_key) != KEY:
+        raise LengthError(f"a key has {KEY} bytes, not {len(public_key)}")
+    if crypto_sign_ed25519_pk_to_curve25519(
+        exchange, <const byte *>PyBytes_AS_STRING(public_key)
+    ) != 0:
+        raise GroupElementError("nobody has this identity: it isn't a point of the group")
+    return PyBytes_FromStringAndSize(<char *>exchange, KEY)
 
 
 def verify(bytes public_key not None, bytes signature not None, bytes message not None):

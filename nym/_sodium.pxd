@@ -41,6 +41,15 @@ cdef extern from "sodium.h" nogil:
         unsigned char *m, unsigned long long *mlen_p, unsigned char *nsec, const unsigned char *c,
         unsigned long long clen, const unsigned char *ad, unsigned long long adlen,
         const unsigned char *npub, const unsigned char *k)
+    # The variant of RFC 8439, with a nonce of 12 bytes. The output may be where the input is.
+    int crypto_aead_chacha20poly1305_ietf_encrypt(
+        unsigned char *c, unsigned long long *clen_p, const unsigned char *m,
+        unsigned long long mlen, const unsigned char *ad, unsigned long long adlen,
+        const unsigned char *nsec, const unsigned char *npub, const unsigned char *k)
+    int crypto_aead_chacha20poly1305_ietf_decrypt(
+        unsigned char *m, unsigned long long *mlen_p, unsigned char *nsec, const unsigned char *c,
+        unsigned long long clen, const unsigned char *ad, unsigned long long adlen,
+        const unsigned char *npub, const unsigned char *k)
     # Ed25519. A secret key has 64 bytes: the seed, and the public key, 32 bytes each.
     int crypto_sign_seed_keypair(unsigned char *pk, unsigned char *sk, const unsigned char *seed)
     int crypto_sign_detached(unsigned char *sig, unsigned long long *siglen_p,
@@ -49,6 +58,19 @@ cdef extern from "sodium.h" nogil:
     # Also refuses public keys that aren't canonical or have a low order.
     int crypto_sign_verify_detached(const unsigned char *sig, const unsigned char *m,
                                     unsigned long long mlen, const unsigned char *pk)
+    # The same keys for X25519. The first one clamps; the second one refuses what isn't a point of
+    # order l.
+    int crypto_sign_ed25519_sk_to_curve25519(unsigned char *x25519_sk, const unsigned char *sk)
+    int crypto_sign_ed25519_pk_to_curve25519(unsigned char *x25519_pk, const unsigned char *pk)
+    ctypedef struct crypto_hash_sha256_state:
+        pass
+    int crypto_hash_sha256_init(crypto_hash_sha256_state *state)
+    int crypto_hash_sha256_update(crypto_hash_sha256_state *state, const unsigned char *data,
+                                  unsigned long long inlen)
+    int crypto_hash_sha256_final(crypto_hash_sha256_state *state, unsigned char *out)
+    # HMAC-SHA-256 with a key of 32 bytes.
+    int crypto_auth_hmacsha256(unsigned char *out, const unsigned char *data,
+                               unsigned long long inlen, const unsigned char *k)
     int crypto_generichash_blake2b_salt_personal(
         unsigned char *out, size_t outlen, const unsigned char *data, unsigned long long inlen,
         const unsigned char *key, size_t keylen, const unsigned char *salt,

@@ -222,6 +222,10 @@ class RemoteFormatError(RemoteError):
     """A peer sent bytes that don't follow the protocol."""
 
 
+class LineError(RemoteFormatError):
+    """A sealed line isn't with the peer that it is meant for, or somebody changed what is on it."""
+
+
 class StatusError(RemoteFormatError):
     """A server answered with an HTTP status that is no success; `headers` are the answer's."""
 
