@@ -33,7 +33,7 @@ from nym.topology import Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
 from nym.wire.directory import MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
-from nym.wire.versions import identity_in
+from nym.wire.versions import identity_in, offers_line
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
 PROVIDERS = 0  # providers count as a layer, with this number
@@ -122,6 +122,7 @@ class Judgement(NamedTuple):
                         node.public_key,
                         frozenset(record.clients),
                         identity_in(record.version),
+                        offers_line(record.version),
                     )
                 )
         return Topology(tuple(map(tuple, mixnodes)), tuple(providers))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nym._secrets import Secret, random_seed, sign, signing_public_key
+from nym._secrets import Secret, exchange_key, random_seed, sign, signing_public_key
 from nym.errors import IdentityError
 from nym.files import is_folder, make_folder, os_errors_as
 from nym.identity import check_owners, keep_from_others, read_pem, write_pem
@@ -54,6 +54,10 @@ class Signer:
     def sign(self, message: bytes) -> bytes:
         """The signature of a message, 64 bytes."""
         return sign(self._seed, message)
+
+    def exchange_key(self) -> Secret:
+        """The private key of this identity for key exchanges: that of X25519."""
+        return exchange_key(self._seed)
 
     def save(self, path: Path) -> None:
         """Write the file, and replace one that is there. Raises IdentityError."""

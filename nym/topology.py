@@ -32,7 +32,8 @@ class Mix(NamedTuple):
 class ProviderNode(NamedTuple):
     """A usable provider. `address` takes packets, `client_address` takes clients' requests.
 
-    `identity` is what its record claims (nym.wire.versions).
+    `identity` is what its record claims, and `offers_line` whether it is said to offer a sealed
+    line (nym.wire.versions).
     """
 
     address: NodeAddress
@@ -40,6 +41,7 @@ class ProviderNode(NamedTuple):
     public_key: bytes
     clients: frozenset[bytes]
     identity: bytes | None = None
+    offers_line: bool = False
 
     @property
     def place(self) -> tuple[NodeAddress, NodeAddress]:

@@ -221,7 +221,8 @@ def test_a_provider_restarts_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         alice, bob = (stack.enter_context(Application(network.url)) for _ in range(2))
         wait_until(lambda: len(network.inboxes.clients()) == 2)
         converse(alice, bob, [b"before"])
-        network.provider.keys, network.provider._tokens = Keyring(None), load_token_key(None)
+        network.provider.keys = Keyring(None)
+        network.provider._reception.tokens = load_token_key(None)
         new = network.provider.keys.current
         network.inboxes._inboxes.clear()
         network.records = network.records._replace(

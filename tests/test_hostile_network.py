@@ -148,12 +148,12 @@ def test_a_provider_that_answers_nonsense_is_left(
     network = stack.enter_context(running(Network(providers=2)))
     alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
     provider = served_by(alice, network)
-    honest = provider._answer
+    honest = provider._reception._answer
 
     def answers(request: bytes, ip: str) -> bytes:
         return answer if isinstance(decode_request(request), Pull) else honest(request, ip)
 
-    monkeypatch.setattr(provider, "_answer", answers)
+    monkeypatch.setattr(provider._reception, "_answer", answers)
     wait_until(lambda: is_left(alice, provider))
     assert "leaving provider " in caplog.text
     wait_until(lambda: status(alice)["state"] == "running")
@@ -169,8 +169,8 @@ def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
     provider = served_by(alice, network)
     (other,) = (node for node in network.providers if node is not provider)
     with monkeypatch.context() as busy:
-        busy.setattr(other, "_answer", lambda request: b"\0")
-        busy.setattr(provider, "_answer", lambda request: b"\0")
+        busy.setattr(other._reception, "_answer", lambda request: b"\0")
+        busy.setattr(provider._reception, "_answer", lambda request: b"\0")
         wait_until(lambda: is_left(alice, provider))
         alice.client._session.patience = PATIENCE  # so that the client stays with the other one
         alice.send(alice.address, b"to myself")
@@ -188,7 +188,7 @@ def test_a_provider_that_answers_a_registration_with_a_byte_is_not_waited_for(
 ) -> None:
     network = stack.enter_context(running(Network(providers=2)))
     provider = network.providers[number]
-    monkeypatch.setattr(provider, "_answer", lambda request: b"\0")
+    monkeypatch.setattr(provider._reception, "_answer", lambda request: b"\0")
     alice = stack.enter_context(Application(network.url))
     wait_until(lambda: status(alice)["registered"])
     assert is_left(alice, provider)
@@ -232,7 +232,7 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
     )
     assert served_by(alice, network) is provider
     if is_silent:
-        monkeypatch.setattr(provider, "_answer", lambda request: b"\0")
+        monkeypatch.setattr(provider._reception, "_answer", lambda request: b"\0")
     else:
         seen.dropping = {provider.address}
     wait_until(lambda: "it is kept, because client.provider names it" in caplog.text)

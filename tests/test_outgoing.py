@@ -59,7 +59,7 @@ class Setup:
         place = NodeAddress("127.0.0.1", 2)
         provider = ProviderNode(place, place, PROVIDER.public_key, frozenset())
         self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
-        self.session = ProviderSession(OWN, None, 600, State(journal), lambda: True)
+        self.session = ProviderSession(OWN_IDENTITY, None, 600, State(journal), lambda: True)
         self.session.follow(self.topology)
         random = Random(1)
         self.health = Health(20.0)

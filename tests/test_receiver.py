@@ -17,6 +17,7 @@ from nym.client import assembly as assembly_module
 from nym.client.acknowledgements import MORE, Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.receiver import Receiver
+from nym.client.taken import Taken
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, fragment
 from nym.errors import StoreError
 from nym.health import Health
@@ -24,6 +25,7 @@ from nym.identity import generate_identity
 from nym.store import shares
 from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
+from nym.store.state import State
 from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
 from tests.harness import contents
 from tests.simulation import ROUTE
@@ -46,6 +48,7 @@ class Setup:
             self.inbox,
             self.assembly,
             self.owed,
+            Taken(State(journal)),
             self.returned,
             lambda acknowledgement, now: self.acknowledged.append(acknowledgement),
         )

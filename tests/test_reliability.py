@@ -292,12 +292,12 @@ def test_a_provider_that_is_gone_is_left_and_asked_again_when_it_returns(
         if p.keys.current.public_key == alice.client._session.provider.public_key  # type: ignore[union-attr]
     )
     client_address = gone.client_address
-    gone._clients.stop(timeout=0)
+    gone._reception.stop()
     alice.send(alice.address, b"meanwhile")
     left = f"leaving provider {gone.keys.current.address}: {client_address} can't be reached"
     wait_until(lambda: left in caplog.text and "messages that wait there" in caplog.text)
     gone._inboxes.put(alice.address, b"waited there")
-    stack.enter_context(serving(gone._serve_client, "127.0.0.1", client_address.port))
+    stack.enter_context(serving(gone._reception._serve, "127.0.0.1", client_address.port))
     assert sorted(alice.receive(2)) == [b"meanwhile", b"waited there"]
 
 
@@ -342,7 +342,7 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
         wait_until(lambda: lines.ask(type="status")["loss"] == 0.0, "a network that loses nothing")
         weather.is_lost = lambda node, packet: True
         if is_provider_away:
-            provider._clients.stop(timeout=0)
+            provider._reception.stop()
         messages = [b"%d" % i for i in range(20)]
         for message in messages[:10]:
             lines.send(bob.address, message)
@@ -360,7 +360,7 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
         assert alice.client._outgoing.sent == sent, "messages were sent though no loops come back"
         weather.is_lost = lambda node, packet: False
         if is_provider_away:
-            back = serving(provider._serve_client, *place)
+            back = serving(provider._reception._serve, *place)
             stack.enter_context(back)
         assert sorted(bob.receive(20)) == sorted(messages)
         wait_until(lambda: len(alice.client._outbox) == 0)

@@ -22,7 +22,7 @@ from nym.net.directory import fetch_topology
 from nym.net.transport import send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
-from nym.nodes.provider import Provider
+from nym.nodes.reception import Reception
 from nym.sphinx import Hop, create_packet
 from nym.store.clock import since_boot
 from nym.wire.addresses import encode_address
@@ -50,17 +50,17 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dropped: list[str] = []
         self.registrations: list[bytes] = []
-        answer = Provider._answer
+        answer = Reception._answer
 
-        def answered(provider: Provider, data: bytes, ip: str) -> bytes:
+        def answered(reception: Reception, data: bytes, ip: str) -> bytes:
             if data[:2] == Register(bytes(32)).encode()[:2]:
                 self.registrations.append(data[2:])
-            return answer(provider, data, ip)
+            return answer(reception, data, ip)
 
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)
 
-        monkeypatch.setattr(Provider, "_answer", answered)
+        monkeypatch.setattr(Reception, "_answer", answered)
         monkeypatch.setattr(Node, "_say", said)
 
 

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from nym._secrets import random_scalar
 from nym.client import session as session_module
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
@@ -19,11 +20,12 @@ from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
+from nym.client.taken import Taken
 from nym.client.trial import ProviderTrial
 from nym.envelope import Envelopes
 from nym.errors import UnreachableError
 from nym.health import Health
-from nym.identity import generate_identity
+from nym.identity import Identity, generate_identity
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
@@ -42,8 +44,19 @@ from nym.wire.provider import (
 )
 from tests.harness import ANYWHERE, contents, free_port, serving, serving_http, without_descriptors
 
-ADDRESS = bytes(range(32))
+ADDRESS = bytes(range(32))  # which no provider checks unless it is proven
+PRIVATE_KEY = random_scalar()
+OWN = Identity(PRIVATE_KEY, ADDRESS)
 PATIENCE = 600.0
+
+
+def own(number: int) -> Identity:
+    return Identity(PRIVATE_KEY, bytes([number]) * 32)
+
+
+def nothing(provider: bytes) -> tuple[int, ...]:
+    """What a client names that has no message of its provider yet."""
+    return ()
 
 
 def node(number: int, client_port: int = 1) -> ProviderNode:
@@ -84,9 +97,13 @@ def test_a_client_keeps_its_provider_and_clients_spread(journal: Journal) -> Non
     providers = [node(i, i) for i in range(1, 5)]
     chosen = set()
     for number in range(40):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
+        session = ProviderSession(
+            Identity(PRIVATE_KEY, bytes([number]) * 32), None, PATIENCE, State(journal), online
+        )
         session.follow(network(*providers))
-        again = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
+        again = ProviderSession(
+            Identity(PRIVATE_KEY, bytes([number]) * 32), None, PATIENCE, State(journal), online
+        )
         again.follow(network(*reversed(providers)))
         assert session.provider == again.provider
         chosen.add(session.provider)
@@ -96,7 +113,7 @@ def test_a_client_keeps_its_provider_and_clients_spread(journal: Journal) -> Non
 def test_a_preferred_provider_is_waited_for(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, node(2).public_key, PATIENCE, State(journal), online)
     for _ in range(3):
         session.follow(network(node(1)))
     assert session.provider is None
@@ -109,7 +126,7 @@ def test_a_preferred_provider_is_waited_for(
 
 
 def test_a_provider_with_a_new_key_is_followed_by_its_address(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     session.follow(network(node(2, 8), node(3, 7)))
     assert session.provider == node(3, 7)
@@ -127,35 +144,35 @@ def registered(session: ProviderSession, token: bytes = b"t" * 32) -> ProviderSe
 
 def test_a_token_is_kept_when_the_key_changes_and_goes_to_no_other_place(journal: Journal) -> None:
     state = State(journal)
-    session = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    session = ProviderSession(OWN, None, PATIENCE, state, online)
     session.follow(network(node(1, 7)))
     registered(session)
     session.follow(network(node(3, 7)))
     assert session.provider == node(3, 7)
-    assert session.has_token
-    again = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    assert session.can_pull
+    again = ProviderSession(OWN, None, PATIENCE, state, online)
     again.follow(network(node(4, 7)))
-    assert again.has_token, "a client that was away while the key changed registers again"
+    assert again.can_pull, "a client that was away while the key changed registers again"
     again.follow(network(node(4, 9)))
     assert again.provider == node(4, 9)
-    assert not again.has_token, "anybody can list a key at another place"
+    assert not again.can_pull, "anybody can list a key at another place"
 
 
 def test_an_old_key_that_somebody_lists_elsewhere_takes_nobody_away(journal: Journal) -> None:
     state = State(journal)
-    session = ProviderSession(ADDRESS, None, PATIENCE, state, online)
+    session = ProviderSession(OWN, None, PATIENCE, state, online)
     session.follow(network(node(1, 7)))
     registered(session)
     # The client was away. The provider has another key by now, and somebody lists the old one.
-    for one in (session, ProviderSession(ADDRESS, None, PATIENCE, state, online)):
+    for one in (session, ProviderSession(OWN, None, PATIENCE, state, online)):
         for records in ((node(1, 9), node(2, 7)), (node(2, 7), node(1, 9))):
             one.follow(network(*records))
             assert one.provider == node(2, 7)
-            assert one.has_token
+            assert one.can_pull
 
 
 def test_a_place_is_both_places(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     # Where clients go is the provider's; where packets go isn't.
     trap = node(2, 9)._replace(client_address=node(1, 7).client_address)
@@ -173,14 +190,14 @@ IDENTITY = b"i" * 32
 
 def test_a_provider_is_found_by_its_identity_and_then_kept_by_its_place(journal: Journal) -> None:
     state = State(journal)
-    session = ProviderSession(ADDRESS, IDENTITY, PATIENCE, state, online)
+    session = ProviderSession(OWN, IDENTITY, PATIENCE, state, online)
     session.follow(network(node(1, 7), node(2, 8)))
     assert session.provider is None
     ours = claims(IDENTITY, node(3, 9))
     session.follow(network(node(1, 7), node(2, 8), ours))
     assert session.provider == ours
     # From now on, others may claim what they like, and ours has another key, or claims nothing.
-    for one in (session, ProviderSession(ADDRESS, IDENTITY, PATIENCE, state, online)):
+    for one in (session, ProviderSession(OWN, IDENTITY, PATIENCE, state, online)):
         for changed in (claims(IDENTITY, node(4, 9)), node(5, 9)):
             one.follow(network(claims(IDENTITY, node(1, 7)), changed))
             assert one.provider == changed
@@ -192,7 +209,7 @@ def test_a_provider_is_found_by_its_identity_and_then_kept_by_its_place(journal:
 def test_of_several_providers_that_claim_an_identity_none_is_taken(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = ProviderSession(ADDRESS, IDENTITY, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, IDENTITY, PATIENCE, State(journal), online)
     session.follow(network(claims(IDENTITY, node(1, 7)), claims(IDENTITY, node(2, 8))))
     assert session.provider is None
     assert "more than one provider in the directory claims to be provider" in caplog.text
@@ -202,22 +219,22 @@ def test_of_several_providers_that_claim_an_identity_none_is_taken(
 
 def test_a_provider_named_by_its_key_is_followed_to_the_next_key(journal: Journal) -> None:
     state = State(journal)
-    session = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, state, online)
+    session = ProviderSession(OWN, node(1).public_key, PATIENCE, state, online)
     session.follow(network(node(1, 7), node(2, 8)))
     assert session.provider == node(1, 7)
     session.follow(network(node(3, 7), node(2, 8), node(1, 9)))
     assert session.provider == node(3, 7)
-    again = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, state, online)
+    again = ProviderSession(OWN, node(1).public_key, PATIENCE, state, online)
     again.follow(network(node(4, 7), node(2, 8)))
     assert again.provider == node(4, 7)
     # Another name is another provider.
-    other = ProviderSession(ADDRESS, node(2).public_key, PATIENCE, state, online)
+    other = ProviderSession(OWN, node(2).public_key, PATIENCE, state, online)
     other.follow(network(node(4, 7), node(2, 8)))
     assert other.provider == node(2, 8)
 
 
 def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: Clock) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     clock.now += 2 * PATIENCE  # patience counts only from when the provider is first missed
     session.follow(network(node(2, 8)))
@@ -230,7 +247,7 @@ def test_another_provider_is_taken_when_patience_ends(journal: Journal, clock: C
 
 
 def test_in_another_network_another_provider_is_taken_at_once(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7), mixnode=b"a" * 32))
     session.follow(network(node(2, 8), mixnode=b"a" * 32))
     assert session.provider == node(1, 7)
@@ -243,7 +260,7 @@ def test_a_provider_that_is_alone_is_asked_too_while_ours_is_missed(
 ) -> None:
     inbox = Inbox(journal)
     ours, lone = node(1, 7), node(2, provider.client_address.port)
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     polling = poller(session, journal, inbox)
     session.follow(network(ours))
     session.follow(network(node(3, 8), lone))
@@ -258,12 +275,12 @@ def test_a_provider_that_is_alone_is_asked_too_while_ours_is_missed(
     clock.now += PATIENCE + 1
     session.follow(network(lone))
     assert session.provider == lone
-    assert session.has_token
+    assert session.can_pull
     assert [other.node for other in session._others] == [ours]
 
 
 def test_no_other_than_the_preferred_provider_is_asked(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, node(1).public_key, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, node(1).public_key, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     session.follow(network(node(2, 8)))
     assert session.others() == []
@@ -274,7 +291,7 @@ class Setup:
 
     def __init__(self, client_port: int, monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
-        self.session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+        self.session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
         self.session.follow(network(node(1, client_port)))
         self.inbox = Inbox(journal)
         self.poller = poller(self.session, journal, self.inbox)
@@ -289,6 +306,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
         inbox,
         Assembly(journal, inbox, 0.0),
         Acknowledgements(ADDRESS, 1.0),
+        Taken(State(journal)),
         trial.returned,
         lambda *_: None,
     )
@@ -327,7 +345,8 @@ def test_a_provider_that_forgot_the_client_is_registered_at_again(
     caplog.set_level(logging.INFO)
     setup = Setup(provider.client_address.port, monkeypatch, journal)
     setup.poller.tick()
-    provider._tokens, provider._inboxes = load_token_key(None), MemoryInboxes()
+    provider._reception.tokens = load_token_key(None)
+    provider._inboxes = provider._reception.inboxes = MemoryInboxes()
     setup.poller.tick()
     setup.poller.tick()
     provider._inboxes.put(ADDRESS, b"after")
@@ -353,7 +372,9 @@ def test_before_the_first_registration_another_provider_is_tried(
     alive = node(9, provider.client_address.port)
     dead = [node(number, free_port()) for number in range(1, 6)]
     for number in range(4):
-        session = ProviderSession(bytes([number]) * 32, None, PATIENCE, State(journal), online)
+        session = ProviderSession(
+            Identity(PRIVATE_KEY, bytes([number]) * 32), None, PATIENCE, State(journal), online
+        )
         polling = poller(session, journal)
         for _ in range(len(dead) + 1):
             session.follow(network(*dead, alive))
@@ -367,7 +388,7 @@ def test_no_provider_is_left_over_a_fault_of_this_machine(
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     providers = [node(number, provider.client_address.port) for number in range(1, 4)]
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(*providers))
     chosen, polling = session.provider, poller(session, journal)
     with without_descriptors():
@@ -383,7 +404,7 @@ def test_a_preferred_provider_is_not_left_for_a_reachable_one(
 ) -> None:
     monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 0.0)
     preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
-    session = ProviderSession(ADDRESS, preferred.public_key, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, preferred.public_key, PATIENCE, State(journal), online)
     session.follow(network(preferred, alive))
     polling = poller(session, journal)
     for _ in range(3):
@@ -438,18 +459,18 @@ def test_provider_token_and_former_providers_are_known_at_the_next_start(
     journal: Journal, tmp_path: Path, clock: Clock, provider: Provider
 ) -> None:
     here = node(1, provider.client_address.port)
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(9, 7)))
     leave_for(session, clock, here)
     session.register()
     journal.close()
     reopened = Journal(tmp_path, bytes(32))
-    again = ProviderSession(ADDRESS, None, PATIENCE, State(reopened), online)
+    again = ProviderSession(OWN, None, PATIENCE, State(reopened), online)
     assert again.provider is None, "a provider is used before any topology lists it"
     again.follow(network(node(2, 8), here, node(9, 7)))
     assert again.provider == here
     assert again.registered.is_set()
-    assert again.pull().messages == [DUMMY] * 5
+    assert again.pull(nothing).messages == [DUMMY] * 5
     assert [registration.node for registration in again.others()] == [node(9, 7)]
     reopened.close()
 
@@ -458,7 +479,7 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
     journal: Journal, clock: Clock, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = provider.client_address.port
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     first = node(1, port)
     session.follow(network(first))
     session.register()
@@ -468,13 +489,13 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
         clock.now += PATIENCE / 2
         session.follow(both)
         with pytest.raises(UnreachableError):
-            session.pull()
+            session.pull(nothing)
         assert session.provider == first
     clock.now += 1
     with pytest.raises(UnreachableError):
-        session.pull()
+        session.pull(nothing)
     assert session.provider == node(2, 8)
-    assert not session.has_token
+    assert not session.can_pull
     assert [registration.node for registration in session.others()] == [first]
     assert "leaving provider " in caplog.text
 
@@ -482,7 +503,7 @@ def test_a_provider_that_is_listed_and_silent_is_left_when_patience_ends(
 def test_without_a_line_of_our_own_no_provider_is_blamed(
     journal: Journal, clock: Clock, provider: Provider
 ) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), lambda: False)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), lambda: False)
     first = node(1, provider.client_address.port)
     session.follow(network(first))
     session.register()
@@ -490,7 +511,7 @@ def test_without_a_line_of_our_own_no_provider_is_blamed(
     for _ in range(5):
         clock.now += PATIENCE
         with pytest.raises(UnreachableError):
-            session.pull()
+            session.pull(nothing)
         session.follow(network(first, node(2, 8)))
         assert session.provider == first
 
@@ -498,15 +519,15 @@ def test_without_a_line_of_our_own_no_provider_is_blamed(
 def test_going_back_to_a_former_provider_takes_its_token_along(
     journal: Journal, clock: Clock, provider: Provider
 ) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     first, second = node(1, provider.client_address.port), node(2, 8)
     session.follow(network(first))
     session.register()
     for there in (second, first):
         leave_for(session, clock, there)
         assert session.provider == there
-    assert session.has_token
-    assert session.pull().messages == [DUMMY] * 5
+    assert session.can_pull
+    assert session.pull(nothing).messages == [DUMMY] * 5
     assert len(list(session._others)) == 1
 
 
@@ -514,41 +535,41 @@ def test_going_back_to_a_former_provider_takes_its_token_along(
 def test_a_provider_that_returns_after_many_others_still_has_its_token(
     journal: Journal, clock: Clock, provider: Provider, others: int
 ) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     first = node(1, provider.client_address.port)
     session.follow(network(first))
     session.register()
     for there in [*(node(2 + i, 20_000 + i) for i in range(others)), first]:
         leave_for(session, clock, there)
         assert session.provider == there
-    assert session.has_token
-    assert session.pull().messages == [DUMMY] * 5
+    assert session.can_pull
+    assert session.pull(nothing).messages == [DUMMY] * 5
 
 
 def test_of_too_many_other_providers_the_oldest_without_a_token_is_forgotten() -> None:
     tokens = {1: b"first", 3: b"third"}
     others = Others()
     for i in range(MOST_OTHERS + 1):
-        others.add(Registration(ADDRESS, node(i, i), tokens.get(i)))
+        others.add(Registration(OWN, node(i, i), tokens.get(i)))
     assert len(list(others)) == MOST_OTHERS
     assert others.find(node(0, 0)) is None
     for i in range(MOST_OTHERS + 1, 2 * MOST_OTHERS - 1):
-        others.add(Registration(ADDRESS, node(i, i), b"another"))
+        others.add(Registration(OWN, node(i, i), b"another"))
     assert [other.token for other in others].count(b"first") == 1
-    others.add(Registration(ADDRESS, node(200, 200), b"another"))
+    others.add(Registration(OWN, node(200, 200), b"another"))
     assert others.find(node(1, 1)) is None
     assert others.find(node(3, 3))
-    others.add(new := Registration(ADDRESS, node(201, 201), None))
+    others.add(new := Registration(OWN, node(201, 201), None))
     assert others.find(node(201, 201)) is new, (
         "the newest provider is forgotten before the client can register there"
     )
 
 
 def test_a_provider_whose_address_is_a_new_one_is_kept_so(journal: Journal) -> None:
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(node(1, 7)))
     session.follow(network(node(1, 8)))
-    again = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    again = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     again.follow(network(node(2, 8)))
     assert again.provider == node(2, 8), "after a start, the provider is not known by its new place"
 
@@ -557,7 +578,7 @@ def test_former_providers_are_asked_and_registered_at_again(
     journal: Journal, clock: Clock, provider: Provider
 ) -> None:
     inbox = Inbox(journal)
-    session = ProviderSession(ADDRESS, None, PATIENCE, State(journal), online)
+    session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     first = node(1, provider.client_address.port)
     session.follow(network(first))
     polling = poller(session, journal, inbox)
@@ -566,7 +587,7 @@ def test_former_providers_are_asked_and_registered_at_again(
     provider._inboxes.put(ADDRESS, b"waited there")
     polling.tick_others()
     assert contents(inbox.take()) == [], "a provider is asked that the directory doesn't list"
-    provider._tokens = load_token_key(None)
+    provider._reception.tokens = load_token_key(None)
     session.follow(network(node(2, 8), first._replace(public_key=b"n" * 32)))
     for _ in range(2):  # it refuses the token, and then gives another one
         polling.tick_others()

@@ -7,8 +7,10 @@ from random import Random
 
 import pytest
 
+from nym._secrets import random_scalar
 from nym.client.session import ProviderSession
 from nym.client.trial import LONGEST_TRIAL, ProviderTrial
+from nym.identity import Identity
 from nym.loops import Loops
 from nym.store.journal import Journal
 from nym.store.state import State
@@ -16,7 +18,7 @@ from nym.topology import Mix, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from tests.simulation import PATIENCE, ROUTE
 
-OWN = bytes(range(32))
+OWN = Identity(random_scalar(), bytes(range(32)))
 FOR = 600.0  # seconds for which a client bears with a provider that loses nearly everything
 
 

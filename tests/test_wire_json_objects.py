@@ -229,6 +229,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "address": ADDRESS,
                 "provider": None,
                 "registered": False,
+                "provider_sealed": False,
                 "uptime": 1.5,
                 "outbox": 2,
                 "inbox": 3,

@@ -166,7 +166,8 @@ def _check_provider(client: Control) -> Finding:
     status = _wait(client, lambda status: status["state"] in _SERVED)
     name = status["provider"] or "none"
     if status["state"] in _SERVED:
-        return Finding("provider", f"registered at {name}")
+        how = "on a sealed line" if status["provider_sealed"] else "not on a sealed line"
+        return Finding("provider", f"registered at {name}, {how}")
     found = (
         f"registered at {name}, which has not answered for {duration(status['state_seconds'])}"
         if status["registered"]

@@ -61,7 +61,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         ("address", report["address"]),
         directory_row(report),
         *network_rows(report["network"]),
-        ("provider", report["provider"] or "none yet"),
+        ("provider", _provider(report)),
         *([("backlog", describe(report["backlog"]))] if report["backlog"] else []),
         ("to send", messages(report["outbox"])),
         (
@@ -80,6 +80,12 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
         for node in report["avoided_nodes"]
     ]
     return rows + [("avoided", node) for node in avoided or ["no nodes"]]
+
+
+def _provider(report: dict[str, Any]) -> str:
+    if report["provider"] is None:
+        return "none yet"
+    return f"{report['provider']}, {'sealed' if report['provider_sealed'] else 'not sealed'}"
 
 
 def _loops(report: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from nym.client.refresher import Refresher
 from nym.client.remembered import RememberedNetwork
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.taken import Taken
 from nym.client.trial import ProviderTrial
 from nym.config import Config
 from nym.contacts import CurrentContacts
@@ -86,7 +87,7 @@ class Client:
         self._health = health = Health(loop_patience(config.traffic))
         envelopes = Envelopes(identity)
         self._sender = Sender(health)
-        self._session = _session(address, config, state, self._has_line)
+        self._session = _session(identity, config, state, self._has_line)
         self._judging = Judging(resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
         trial = ProviderTrial(self._session, health.loops, self._has_line, random)
@@ -119,6 +120,7 @@ class Client:
             inbox,
             assembly,
             acknowledgements,
+            Taken(state),
             trial.returned,
             self._deliveries.acknowledged,
         )
@@ -248,11 +250,11 @@ def _manner_of_applications(config: Config) -> Manner:
 
 
 def _session(
-    address: bytes, config: Config, state: State, has_line: Callable[[], bool]
+    own: Identity, config: Config, state: State, has_line: Callable[[], bool]
 ) -> ProviderSession:
     key = config.client.provider
     preferred = decode_base58(key) if key else None
-    return ProviderSession(address, preferred, config.client.provider_patience, state, has_line)
+    return ProviderSession(own, preferred, config.client.provider_patience, state, has_line)
 
 
 def _refresher(

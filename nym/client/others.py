@@ -18,17 +18,17 @@ class Others:
         return iter(self._registrations)
 
     def add(self, registration: Registration) -> None:
-        """Add a registration. If there are too many, the oldest without a token is removed.
+        """Add a registration. If there are too many, the oldest that isn't complete is removed.
 
-        Only if all have tokens, the oldest of all is removed. Without a token, the client never
-        registered there, or has to register again.
+        Only if all are, the oldest of all is removed. At the others, the client never registered,
+        or has to register again.
         """
         self._registrations.insert(0, registration)
         if len(self._registrations) > MOST_OTHERS:
-            # Never the new one: it has no token yet, and somebody is about to register there.
+            # Never the new one: it isn't complete yet, and somebody is about to register there.
             oldest = self._registrations[:0:-1]
-            without_token = (other for other in oldest if other.token is None)
-            self._registrations.remove(next(without_token, oldest[0]))
+            incomplete = (other for other in oldest if not other.is_complete)
+            self._registrations.remove(next(incomplete, oldest[0]))
 
     def find(self, node: ProviderNode) -> Registration | None:
         """Return the registration at this provider, or None."""

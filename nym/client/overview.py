@@ -76,6 +76,7 @@ class Overview:
             network=self.refresher.view.report(),
             provider=encode_base58(provider.public_key) if provider else None,
             registered=self.session.registered.is_set(),
+            provider_sealed=self.session.is_sealed,
             backlog=self.poller.backlog.report(now),
             uptime=round(now - self.started, 3),
             outbox=len(self.outbox),

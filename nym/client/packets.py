@@ -63,11 +63,12 @@ class PacketMaker:
         """Return what prevents packets to `recipient` now, or None."""
         if self._topology() is None:
             return Stage.NETWORK
-        # A provider drops packets for a client that isn't registered there. This client loses its
-        # token when the provider restarts, so it sends itself nothing until it has a new one.
+        # A provider drops packets for a client that isn't registered there. One of 0.4 forgets its
+        # clients when it restarts, so this client sends itself nothing until it has registered
+        # again.
         # Messages to others only have to wait for the first registration.
         is_own = recipient == self._own_address
-        if not (self._session.has_token if is_own else self._session.registered.is_set()):
+        if not (self._session.can_pull if is_own else self._session.registered.is_set()):
             return Stage.REGISTRATION
         return None if self.is_routable(recipient) else Stage.RECIPIENT
 

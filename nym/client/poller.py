@@ -141,11 +141,11 @@ class Poller:
     def tick(self) -> None:
         """Pull once, or try once to register."""
         now = time.monotonic()
-        if not (self.is_served(now) and self._session.has_token):
+        if not (self.is_served(now) and self._session.can_pull):
             self._health.loops.unserved(self.served_at)
         try:
             self._prepare()
-            if self._session.has_token:
+            if self._session.can_pull:
                 self._pull(now)
             elif now >= self._next_registration:
                 self._register()
@@ -179,7 +179,7 @@ class Poller:
 
     def _pull(self, now: float) -> None:
         with self._turn:
-            pulled = self._session.pull()
+            pulled = self._session.pull(self._receiver.taken.numbers)
             self._receiver.take(pulled)
             self._receiver.settle()
         self.outage.ends()
@@ -195,12 +195,12 @@ class Poller:
         self._trial.look(now)
 
     def _pull_other(self, registration: Registration) -> None:
-        if registration.token is None:
+        if not registration.is_complete:
             registration.register()
             self._session.remember()
         now = time.monotonic()
         with self._others_turn:
-            pulled = registration.pull()
+            pulled = registration.pull(self._receiver.taken.numbers)
             self._receiver.take(pulled)
             self._receiver.settle()
         self._trial.pulled(registration, now, is_drained=pulled.is_drained)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
+from nym.client.taken import Taken
 from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
 from nym.errors import StoreError
 from nym.net.spell import Spell
@@ -32,6 +33,7 @@ class Receiver:
         inbox: Inbox,
         assembly: Assembly,
         acknowledgements: Acknowledgements,
+        taken: Taken,
         returned: Callable[[bytes, float], None],
         acknowledged: Callable[[Acknowledgement, float], None],
     ) -> None:
@@ -39,6 +41,7 @@ class Receiver:
         self._inbox = inbox
         self._assembly = assembly
         self._acknowledgements = acknowledgements
+        self.taken = taken
         self._returned = returned
         self._acknowledged = acknowledged
         self.accepts_plain = True
@@ -75,7 +78,7 @@ class Receiver:
                 level, "the provider's answer contradicts itself: its unsealed messages are dropped"
             )
         spell = Spell()  # a hostile provider can put many messages into one answer
-        for message in pulled.messages:
+        for message in self.taken.new(pulled):
             spell.rest()
             if not is_cover(message):
                 try:

@@ -9,17 +9,18 @@ import logging
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from gevent.event import Event
 
 from nym.client.others import Others, is_same_provider
-from nym.client.registration import Registration
+from nym.client.registration import Delivered, Registration
+from nym.client.trouble import Trouble
 from nym.errors import OwnFaultError, RemoteError
+from nym.identity import Identity
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import encode_base58
 from nym.wire.provider import Pulled
 
 _STATE = "providers"
@@ -39,7 +40,7 @@ class ProviderSession:
       seconds. A provider that answers well, but loses packets, is noticed by ProviderTrial.
     - `preferred`, a provider's key or identity, is never left for another one. It is looked for
       once; after that, the provider is the one at its place, whatever key it has and whatever
-      others claim.
+      others claim. Only the settings can give it another identity on a sealed line.
     - If no node of the last topology is in the new one, it is another network. Then there is
       nothing to wait for, and another provider is chosen at once.
     - While `is_online` is False, the client's own line may be at fault. Then no provider is blamed.
@@ -49,7 +50,7 @@ class ProviderSession:
 
     def __init__(
         self,
-        address: bytes,
+        own: Identity,
         preferred: bytes | None,
         patience: float,
         state: State,
@@ -58,11 +59,11 @@ class ProviderSession:
         self.found = Event()
         self.registered = Event()
         self.patience = patience
-        self._address = address
+        self._own = own
         self._preferred = preferred
         self._state = state
         self._is_online = is_online
-        self._trouble = _Trouble()
+        self._trouble = Trouble()
         self._topology: Topology | None = None
         self._has_said = False  # whether the log says that a bad provider is kept
         self._bad: set[NodeAddress] = set()  # places of providers that did not work lately
@@ -77,9 +78,14 @@ class ProviderSession:
         return self._current.node if self._current and self.found.is_set() else None
 
     @property
-    def has_token(self) -> bool:
-        """Whether the provider has given a token, so that the client can pull."""
-        return self._current is not None and self._current.token is not None
+    def can_pull(self) -> bool:
+        """Whether the provider knows the client. If not, the client has to register first."""
+        return self._current is not None and self._current.is_complete
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the client speaks with its provider on a sealed line."""
+        return self._current is not None and self._current.line is not None
 
     def follow(self, topology: Topology) -> None:
         """Find the provider in a new topology, or change to another one if necessary."""
@@ -118,18 +124,21 @@ class ProviderSession:
         return self._others.present(self._topology) if self._topology else []
 
     def register(self) -> None:
-        """Ask the provider for a token. There must be a provider. Raises RemoteError."""
+        """Register at the provider. There must be one. Raises RemoteError."""
         current = self._known()
         with self._doubted(current):
             current.register()
         self.registered.set()
         self.remember()
 
-    def pull(self) -> Pulled:
-        """Pull what waits at the provider. There must be a token. Raises RemoteError."""
+    def pull(self, delivered: Delivered) -> Pulled:
+        """Pull what waits at the provider, which must know the client. Raises RemoteError.
+
+        See Registration.
+        """
         current = self._known()
         with self._doubted(current):
-            pulled = current.pull()
+            pulled = current.pull(delivered)
         if pulled.is_whole:
             self._trouble.ends("service")
             self._has_said = False
@@ -142,12 +151,12 @@ class ProviderSession:
     def remember(self) -> None:
         """Keep all providers and tokens for the next start."""
         kept = [r for r in (self._current, *self._others) if r is not None]
-        self._state.set(_STATE, json.dumps([_to_json(r) for r in kept]).encode())
+        self._state.set(_STATE, json.dumps([r.to_json() for r in kept]).encode())
         self._state.set(_NAMED, self._named)
 
     def _restore(self) -> tuple[Registration | None, Others]:
         kept = json.loads(self._state.get(_STATE) or b"[]")
-        registrations = [_from_json(self._address, fields) for fields in kept]
+        registrations = [Registration.restored(self._own, fields) for fields in kept]
         return (registrations[0] if registrations else None), Others(registrations[1:])
 
     @contextmanager
@@ -222,7 +231,7 @@ class ProviderSession:
 
     def _ask_too(self, node: ProviderNode) -> Registration:
         """Add a provider at which messages may wait, too."""
-        registration = Registration(self._address, node)
+        registration = Registration(self._own, node)
         self._others.add(registration)
         return registration
 
@@ -239,7 +248,7 @@ class ProviderSession:
         # A hash over both keys spreads clients over the providers. The machine comes first, so that
         # somebody who runs many providers on one machine doesn't get more clients for it.
         place = machine(node.address).encode(), node.public_key
-        return [hashlib.blake2b(self._address + part).digest() for part in place]
+        return [hashlib.blake2b(self._own.public_key + part).digest() for part in place]
 
     def _doubt(self, current: Registration, trouble: str) -> None:
         """Note that the provider didn't answer, or answered wrongly, and leave it if it is time."""
@@ -273,7 +282,10 @@ class ProviderSession:
 
     def _use(self, node: ProviderNode, why: str) -> None:
         current = self._current
-        if current is not None and is_same_provider(current.node, node):
+        if current is not None and self._is_replaced(current, node):
+            log.info("provider %s has another identity, as named", encode_base58(node.public_key))
+            self._current = self._new(node)
+        elif current is not None and is_same_provider(current.node, node):
             current.follow(node)
         else:
             log.info("using provider %s", encode_base58(node.public_key))
@@ -282,13 +294,28 @@ class ProviderSession:
             again = self._others.take(node)
             if current is not None:
                 self._leave(current, why)
-            self._current = again or Registration(self._address, node)
-            self._trouble = _Trouble()
+            self._current = again or self._new(node)
+            self._trouble = Trouble()
         self._named = self._preferred or b""
         self.remember()
         self.found.set()
-        if self.has_token:
+        if self.can_pull:
             self.registered.set()
+
+    def _new(self, node: ProviderNode) -> Registration:
+        """A registration at a provider where there is none yet."""
+        # If the settings name the identity, only the provider that proves it is spoken to.
+        is_named = node.offers_line and node.identity == self._preferred
+        return Registration(self._own, node, line=node.identity if is_named else None)
+
+    def _is_replaced(self, current: Registration, node: ProviderNode) -> bool:
+        """Whether the provider has another identity now, and the settings name that one."""
+        return (
+            current.line not in (None, node.identity)
+            and node.offers_line
+            and node.identity == self._preferred
+            and is_same_provider(current.node, node)
+        )
 
     def _leave(self, current: Registration, why: str) -> None:
         log.warning(
@@ -306,55 +333,3 @@ class ProviderSession:
     def _name(self) -> str:
         key = self._preferred or (self._current.node.public_key if self._current else b"")
         return f"provider {encode_base58(key)}"
-
-
-class _Trouble:
-    """What is wrong with the provider, since when, and why.
-
-    There are two kinds of trouble: with its "record", which the directory lists, and with its
-    "service", its answers. Both begin when the client sees them, not when the provider last worked.
-    So a process that stood still for hours blames nobody for that time.
-    """
-
-    def __init__(self) -> None:
-        self._since: dict[str, float] = {}
-        self._why: dict[str, str] = {}
-
-    @property
-    def why(self) -> str:
-        """The reason for which the provider is left."""
-        return "; ".join(self._why.values()) or "it belongs to another network"
-
-    def begins(self, what: str, now: float, why: str) -> None:
-        """Note trouble. If it was there before, only the reason changes."""
-        self._since.setdefault(what, now)
-        self._why[what] = why
-
-    def ends(self, what: str) -> None:
-        """Note that there is no trouble of this kind any more."""
-        self._since.pop(what, None)
-        self._why.pop(what, None)
-
-    def seconds(self, now: float) -> float:
-        """Return for how many seconds there has been trouble of any kind."""
-        return now - min(self._since.values(), default=now)
-
-
-def _to_json(registration: Registration) -> dict[str, Any]:
-    node = registration.node
-    return {
-        "key": encode_base58(node.public_key),
-        "address": list(node.address),
-        "client_address": list(node.client_address),
-        "token": registration.token and registration.token.hex(),
-    }
-
-
-def _from_json(address: bytes, fields: dict[str, Any]) -> Registration:
-    node = ProviderNode(
-        NodeAddress(*fields["address"]),
-        NodeAddress(*fields["client_address"]),
-        decode_base58(fields["key"]),
-        frozenset(),
-    )
-    return Registration(address, node, fields["token"] and bytes.fromhex(fields["token"]))

@@ -83,7 +83,7 @@ class ProviderTrial:
             return None
         registration = self._candidate[0]
         # Until the client is registered there, that provider would drop the loop.
-        return registration.node if registration.token is not None else None
+        return registration.node if registration.is_complete else None
 
     def sent(self, name: bytes, node: ProviderNode, now: float) -> None:
         """Note that a mixnode took a loop to this provider."""

@@ -27,7 +27,7 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     with (
         deadline(address, PACKET_TIMEOUT),
         translated(address),
-        _connect_to_any(address, PACKET_TIMEOUT) as connection,
+        connect_to_any(address, PACKET_TIMEOUT) as connection,
     ):
         # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
         # not `sendall`, which would write the rest later: the node would see two broken packets.
@@ -47,7 +47,7 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
         with (
             deadline(address, TIMEOUT),
             translated(address),
-            _connect_to_any(address, TIMEOUT) as connection,
+            connect_to_any(address, TIMEOUT) as connection,
         ):
             connection.sendall(request)
             # A peer may answer and close before this. Its answer can still be read.
@@ -82,7 +82,7 @@ def try_place(place: NodeAddress) -> None:
         socket.create_connection(place).close()
 
 
-def _connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
+def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
     """A connection to `address`, or to another address of the same name. Raises OSError.
 
     Each address has its share of `seconds`, so that a silent one leaves time for the others.

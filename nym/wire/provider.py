@@ -75,12 +75,17 @@ class Pulled(NamedTuple):
     `is_drained`: nothing more waited. `is_sound`: the lengths in the answer are possible. If they
     aren't, nobody knows where messages begin and end. `is_whole`: the answer is sound and not cut
     short.
+
+    On a sealed line, each message has one of the `numbers`, and `keeper`, the provider with this
+    identity, keeps it until the client has named its number. Otherwise it has deleted them already.
     """
 
     messages: list[bytes]
     is_drained: bool = False
     is_sound: bool = True
     is_whole: bool = True
+    numbers: tuple[int, ...] = ()
+    keeper: bytes | None = None
 
     @property
     def waited(self) -> int:

@@ -107,6 +107,7 @@ class StatusReport(NamedTuple):
     - `state` has lasted for `state_seconds`. `reason` says what went wrong last.
     - `directory` is the URL of the one that is used, without a password; `directory_verified`: its
       last list was signed with a key that the settings name.
+    - `provider_sealed`: the client speaks with its provider on a sealed line.
     - `outbox` messages wait to be sent or acknowledged, `inbox` messages to be fetched. `partial`
       messages lack fragments.
     - `inbox_refused` counts how often a message found no room, `partial_given_up` the messages that
@@ -128,6 +129,7 @@ class StatusReport(NamedTuple):
     network: NetworkReport | None = None
     provider: str | None = None
     registered: bool = False
+    provider_sealed: bool = False
     backlog: BacklogReport | None = None
     uptime: float = 0.0
     outbox: int = 0

@@ -1,4 +1,4 @@
-"""The version that a node announces, with its long-lived identity in it.
+"""The version that a node announces, with its long-lived identity in it, and what it offers.
 
 Nodes of ours change their Sphinx keys, and have an identity that stays: an Ed25519 public key of
 32 bytes. They add it to their version as build metadata: `0.4.0+id.BASE58`. Those of 0.4 ignore
@@ -6,6 +6,9 @@ build metadata (Semantic Versioning 2.0.0, section 10), and each directory passe
 
 It is a claim, which anybody can make. See docs/protocol/provider.md, "Which provider", for what it
 is used for.
+
+A provider with an identity offers its clients a sealed line, and says so: `0.4.0+id.BASE58.line.1`,
+where 1 is the version of the line.
 """
 
 import re
@@ -14,6 +17,8 @@ from functools import lru_cache
 from nym.wire.keys import decode_base58, encode_base58
 
 _IDENTITY = re.compile(r"\+(?:.*\.)?id\.([0-9A-Za-z]+)(?:\.|\Z)", re.ASCII)
+
+_LINE = re.compile(r"\+(?:.*\.)?line\.1(?:\.|\Z)", re.ASCII)
 
 
 def with_identity(version: str, identity: bytes | None) -> str:
@@ -29,3 +34,13 @@ def identity_in(version: str | None) -> bytes | None:
         return decode_base58(match[1]) if match else None
     except ValueError:
         return None
+
+
+def with_line(version: str) -> str:
+    """The version, with an identity in it, of a provider that offers a sealed line."""
+    return f"{version}.line.1"
+
+
+def offers_line(version: str | None) -> bool:
+    """Whether a provider with this version offers a sealed line that this client can speak."""
+    return bool(_LINE.search(version or "")) and identity_in(version) is not None

@@ -1,0 +1,57 @@
+"""Which messages the client has of those that providers still keep for it.
+
+On a sealed line, a provider keeps what it handed over until the client says in its next pull that
+it has it. If that pull, or its answer, is lost, the same messages come again. So their numbers are
+kept, and are written to disk together with the messages: a client that is killed in between knows
+them at its next start, and an application gets no message twice.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from nym.client.others import MOST_OTHERS
+from nym.store.state import State
+from nym.wire.keys import encode_base58
+from nym.wire.provider import Pulled
+
+_TAKEN = "taken"
+
+
+class Taken:
+    """The numbers of the messages that each provider may still have, up to five for each."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._numbers: dict[str, list[int]] = json.loads(state.get(_TAKEN) or b"{}")
+
+    def numbers(self, provider: bytes) -> tuple[int, ...]:
+        """Those of the provider with this identity. It deletes them when the client names them."""
+        return tuple(self._numbers.get(encode_base58(provider), ()))
+
+    def new(self, pulled: Pulled) -> Iterator[bytes]:
+        """The messages that the client hasn't had yet. Asking for the next one takes it.
+
+        No other greenlet may run between that and the moment when the journal got the message.
+        """
+        if pulled.keeper is None:
+            yield from pulled.messages
+            return
+        before = self.numbers(pulled.keeper)
+        taken: list[int] = []
+        for number, message in zip(pulled.numbers, pulled.messages, strict=True):
+            if number not in before:
+                yield message
+            taken.append(number)
+            # In the same round of the journal as the message.
+            self._keep(pulled.keeper, {*before, *taken})
+        # The answer to a pull shows that the provider has deleted what the pull named.
+        self._keep(pulled.keeper, taken)
+
+    def _keep(self, provider: bytes, numbers: Iterable[int]) -> None:
+        name = encode_base58(provider)
+        # Removed first, so that this provider moves to the end of the order.
+        self._numbers.pop(name, None)
+        self._numbers[name] = sorted(numbers)
+        while len(self._numbers) > 1 + MOST_OTHERS:
+            del self._numbers[next(iter(self._numbers))]
+        self._state.set(_TAKEN, json.dumps(self._numbers).encode())

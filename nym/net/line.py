@@ -1,0 +1,77 @@
+"""A sealed line between a client and a provider: one request, and its answer (nym/wire/line.py).
+
+The provider is whom the client means, and the client has the private key of its address; otherwise
+neither a request nor an answer is read. Nothing that was recorded can be used again.
+"""
+
+import socket
+
+from nym._noise import Session, initiate, respond
+from nym._secrets import Secret, exchange_public_key
+from nym.errors import LineError, UnreachableError
+from nym.net.boundary import deadline, translated
+from nym.net.transport import TIMEOUT, connect_to_any, read_to_end
+from nym.wire.addresses import NodeAddress
+from nym.wire.line import (
+    BEGINNING,
+    FIRST_LENGTH,
+    FOURTH_LENGTH,
+    PROLOGUE,
+    SECOND_LENGTH,
+    THIRD_LENGTH,
+)
+
+
+def ask(place: NodeAddress, private_key: Secret, identity: bytes, request: bytes) -> bytes:
+    """Connect to a provider, and return its answer to a request.
+
+    `private_key` is that of the client's address, and `identity` is the provider's. Raises
+    UnreachableError, and LineError if it isn't that provider; GroupElementError if nobody can have
+    that identity.
+    """
+    line = initiate(private_key, exchange_public_key(identity), PROLOGUE)
+    with (
+        deadline(place, TIMEOUT),
+        translated(place),
+        connect_to_any(place, TIMEOUT) as connection,
+    ):
+        connection.sendall(BEGINNING + line.write(b""))
+        second = _read(connection, SECOND_LENGTH)
+        if not second:  # a server that has too much to do closes connections like that
+            raise UnreachableError(f"{place} closed the connection without an answer")
+        line.read(second)
+        connection.sendall(line.write(request))
+        answer = _read(connection, FOURTH_LENGTH)
+        if len(answer) < FOURTH_LENGTH:
+            raise UnreachableError(f"{place} broke off its answer")
+        return line.read(answer)
+
+
+class Caller:
+    """What a client asks on a connection that began as a sealed line.
+
+    `client` is its address, of which it has the private key. Other encodings of the same key can't
+    be told from it here. Raises LineError, UnreachableError, OSError.
+    """
+
+    def __init__(self, connection: socket.socket, private_key: Secret) -> None:
+        self._connection = connection
+        self._line: Session = respond(private_key, PROLOGUE)
+        # All that is said here is short, so a time is set for the whole.
+        with deadline("a client", TIMEOUT):
+            self._line.read(_read(connection, FIRST_LENGTH))
+            connection.sendall(self._line.write(b""))
+            self.request = self._line.read(_read(connection, THIRD_LENGTH))
+        if self._line.remote is None:
+            raise LineError("the client didn't say who it is")
+        self.client = self._line.remote
+
+    def answer(self, answer: bytes) -> None:
+        """Answer the request."""
+        with deadline("a client", TIMEOUT):
+            self._connection.sendall(self._line.write(answer))
+
+
+def _read(connection: socket.socket, length: int) -> bytes:
+    """So many bytes, or fewer if the connection ends before."""
+    return b"".join(read_to_end(connection, length))
