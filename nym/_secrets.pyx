@@ -155,7 +155,7 @@ def sign(Secret seed not None, bytes message not None):
 def exchange_key(Secret seed not None):
     """The private key for X25519 that belongs to the signing key with this seed.
 
-    docs/security.md ("Keys") says why one identity may do both.
+    docs/security.md ("In the code") says why one identity may do both.
     """
     cdef Secret key = Secret()
     cdef byte public[KEY]

@@ -85,7 +85,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
 def _provider(report: dict[str, Any]) -> str:
     if report["provider"] is None:
         return "none yet"
-    return f"{report['provider']}, {'sealed' if report['provider_sealed'] else 'not sealed'}"
+    return f"{report['provider']}, {'' if report['provider_sealed'] else 'not '}on a sealed line"
 
 
 def _loops(report: dict[str, Any]) -> str:
