@@ -16,12 +16,18 @@ import pytest
 from nym._secrets import exchange_public_key
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
-from nym.errors import GroupElementError, LineError, ProviderRefusedError, UnreachableError
+from nym.errors import (
+    GroupElementError,
+    LineError,
+    ProviderRefusedError,
+    StoreError,
+    UnreachableError,
+)
 from nym.identity import Identity, generate_identity
 from nym.net import line as line_module
 from nym.net.line import ask
 from nym.net.transport import exchange, read_to_end
-from nym.nodes.inboxes import MemoryInboxes
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
 from nym.signing import generate_signer
@@ -32,7 +38,7 @@ from nym.wire import line
 from nym.wire import provider as plain
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
-from nym.wire.line import Answer, Request, decode_answer
+from nym.wire.line import Answer, Outcome, Request, decode_answer
 from nym.wire.sizes import LONGEST_MESSAGE
 from nym.wire.versions import identity_in, offers_line
 from tests.harness import ANYWHERE, PATIENCE, serving, wait_until
@@ -253,13 +259,13 @@ def test_nobody_proves_an_address_without_its_key(host: Host, alice: Identity) -
     assert attack(host, claims(host, mallory, alice.public_key)) is None
     assert len(host.inboxes) == 0
     # The attacker's code is right: with its own address, it is served.
-    assert attack(host, claims(host, mallory, mallory.public_key)) == Answer(True)
+    assert attack(host, claims(host, mallory, mallory.public_key)) == Answer(Outcome.GRANTED)
     assert host.inboxes.clients() == [mallory.public_key]
 
 
 def test_another_encoding_of_an_address_is_none(host: Host, alice: Identity) -> None:
     other = alice.public_key[:-1] + bytes([alice.public_key[-1] | 0x80])
-    assert attack(host, claims(host, alice, other)) == Answer(False)
+    assert attack(host, claims(host, alice, other)) == Answer(Outcome.REFUSED)
     assert len(host.inboxes) == 0
 
 
@@ -450,6 +456,21 @@ def test_a_provider_that_forgot_its_clients_is_registered_at_again(
         registration.pull(nothing)
     registration.register()
     assert fresh.is_proven(alice.public_key)
+
+
+def test_a_provider_whose_store_fails_need_not_be_registered_at_again(
+    host: Host, alice: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registration = registered(alice, host)
+
+    def fail(*_: object) -> None:
+        raise StoreError("no room")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(host.inboxes, "hand_over", fail)
+        with pytest.raises(UnreachableError, match="can't serve clients now"):
+            registration.pull(nothing)
+    assert registration.pull(nothing).messages == []
 
 
 def test_an_identity_that_nobody_can_have_is_refused(host: Host, alice: Identity) -> None:

@@ -13,6 +13,7 @@ from nym.client.others import MOST_OTHERS
 from nym.client.taken import Taken
 from nym.identity import generate_identity, save_identity
 from nym.localnet.network import Network
+from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import load_token_key
 from nym.nodes.provider import Provider
 from nym.signing import generate_signer
@@ -39,14 +40,8 @@ class SealedNetwork(Network):
     """A local network whose providers have identities, as those that run by themselves."""
 
     def _provider(self, name: str) -> Provider:
-        return Provider(
-            self._keys(name),
-            load_token_key(self._place(name)),
-            ANYWHERE,
-            ANYWHERE,
-            self._inboxes(name),
-            signer=generate_signer(),
-        )
+        keys, tokens = self._keys(name), load_token_key(None)
+        return Provider(keys, tokens, ANYWHERE, ANYWHERE, MemoryInboxes(), signer=generate_signer())
 
 
 def pulled(*numbers: int, keeper: bytes | None = KEEPER) -> Pulled:

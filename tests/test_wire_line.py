@@ -15,6 +15,7 @@ from nym.wire.line import (
     SECOND_LENGTH,
     THIRD_LENGTH,
     Answer,
+    Outcome,
     Request,
     decode_answer,
     decode_request,
@@ -23,7 +24,7 @@ from nym.wire.sizes import LONGEST_MESSAGE
 
 NUMBERS = st.integers(0, 2**63 - 1)
 MESSAGES = st.lists(st.tuples(NUMBERS, st.binary(max_size=LONGEST_MESSAGE)), max_size=5)
-FULL = Answer(True, tuple((number, bytes([number]) * 975) for number in range(5)))
+FULL = Answer(Outcome.GRANTED, tuple((number, bytes([number]) * 975) for number in range(5)))
 
 
 def test_the_lengths_are_those_in_the_document() -> None:
@@ -45,11 +46,11 @@ def test_a_request_is_read_as_it_was_written(numbers: list[int]) -> None:
         assert decode_request(encoded) == request
 
 
-@given(st.booleans(), MESSAGES)
+@given(st.sampled_from(Outcome), MESSAGES)
 def test_an_answer_is_read_as_it_was_written(
-    is_granted: bool, messages: list[tuple[int, bytes]]
+    outcome: Outcome, messages: list[tuple[int, bytes]]
 ) -> None:
-    answer = Answer(is_granted, tuple(messages))
+    answer = Answer(outcome, tuple(messages))
     encoded = answer.encode()
     assert len(encoded) == ANSWER_LENGTH
     assert decode_answer(encoded) == answer
@@ -83,9 +84,9 @@ def test_other_requests_are_refused(data: bytes) -> None:
         b"",
         FULL.encode()[:-1],
         FULL.encode() + b"\0",
-        b"\2" + FULL.encode()[1:],
+        b"\3" + FULL.encode()[1:],
         b"\1\6" + FULL.encode()[2:],
-        Answer(True).encode()[:-1] + b"\1",
+        Answer(Outcome.GRANTED).encode()[:-1] + b"\1",
         # The first message has one byte more than a packet can have.
         FULL.encode()[:10] + (976).to_bytes(2, "big") + FULL.encode()[12:],
     ],
@@ -104,7 +105,7 @@ def test_any_request_is_refused_or_has_one_form(data: bytes) -> None:
     assert request.encode() == data
 
 
-@given(st.lists(st.integers(0, 2), min_size=52, max_size=52), st.integers(0, 255))
+@given(st.lists(st.integers(0, 3), min_size=52, max_size=52), st.integers(0, 255))
 def test_any_answer_is_refused_or_has_one_form(head: list[int], rest: int) -> None:
     data = bytes(head) + bytes([rest]) * (ANSWER_LENGTH - len(head))
     try:

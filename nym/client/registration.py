@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from nym.errors import LineError, ProviderRefusedError
+from nym.errors import LineError, ProviderRefusedError, UnreachableError
 from nym.identity import Identity
 from nym.net.line import ask
 from nym.net.transport import exchange
 from nym.topology import ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
-from nym.wire.line import Answer, Request, decode_answer
+from nym.wire.line import Answer, Outcome, Request, decode_answer
 from nym.wire.provider import (
     LONGEST_ANSWER,
     MESSAGES_A_PULL,
@@ -166,6 +166,8 @@ class Registration:
             ) from error
         self.line = provider
         answer = decode_answer(data)
-        if not answer.is_granted:
+        if answer.outcome is Outcome.REFUSED:
             raise ProviderRefusedError("the provider refused: it doesn't know this client")
+        if answer.outcome is Outcome.FAILED:
+            raise UnreachableError(f"{place} answered that it can't serve clients now")
         return answer

@@ -25,6 +25,7 @@ from nym.nodes.newcomers import Newcomers
 from nym.sphinx import is_public_key
 from nym.wire import line
 from nym.wire.addresses import NodeAddress
+from nym.wire.line import Outcome
 from nym.wire.provider import (
     DUMMY,
     LONGEST_REQUEST,
@@ -171,16 +172,20 @@ class Reception:
                     raise RemoteFormatError("the client has no valid address")
                 self._register(client, ip, is_proven=True)
                 self._sealed[REGISTER] += 1
-                return line.Answer(is_granted=True)
+                return line.Answer(Outcome.GRANTED)
             if not self.inboxes.is_proven(client):
                 raise NoInboxError("the client hasn't proven its address here")
             messages = self.inboxes.hand_over(client, request.delivered, MESSAGES_A_PULL)
             self._count_pull(len(messages))
             self._sealed[PULL] += 1
-            return line.Answer(is_granted=True, messages=tuple(messages))
-        except (RemoteError, StoreError) as error:
+            return line.Answer(Outcome.GRANTED, messages)
+        except RemoteError as error:
             self._refuse(error, self._sealed)
-        return line.Answer(is_granted=False)
+            return line.Answer(Outcome.REFUSED)
+        except StoreError as error:
+            # The client need not register again, as it would after a refusal.
+            self._refuse(error, self._sealed)
+            return line.Answer(Outcome.FAILED)
 
     def _register(self, address: bytes, ip: str, *, is_proven: bool) -> None:
         if address not in self.inboxes:

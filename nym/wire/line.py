@@ -10,11 +10,12 @@ The messages are those of Noise_XK (nym/_noise.pyx). All requests have one lengt
 answers: what is said can't be told from how long it is.
 
 request  kind 1 | count 1 | numbers 8 each, 5 times
-answer   is granted 1 | count 1 | (number 8 | length 2) 5 times | messages | zeros
+answer   outcome 1 | count 1 | (number 8 | length 2) 5 times | messages | zeros
 """
 
 import struct
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
@@ -50,16 +51,27 @@ class Request(NamedTuple):
         return _REQUEST.pack(kind, len(self.delivered), *_filled(self.delivered))
 
 
-class Answer(NamedTuple):
-    """Whether a request is granted; for a pull, up to five messages with their numbers."""
+class Outcome(IntEnum):
+    """What became of a request.
 
-    is_granted: bool
-    messages: tuple[tuple[int, bytes], ...] = ()
+    `REFUSED`: the client isn't registered, or may not be. `FAILED`: the provider can't do it now.
+    """
+
+    REFUSED = 0
+    GRANTED = 1
+    FAILED = 2
+
+
+class Answer(NamedTuple):
+    """What became of a request; for a pull, up to five messages with their numbers."""
+
+    outcome: Outcome
+    messages: Sequence[tuple[int, bytes]] = ()
 
     def encode(self) -> bytes:
         """The answer as bytes."""
         heads = [part for number, message in self.messages for part in (number, len(message))]
-        head = _HEAD.pack(self.is_granted, len(self.messages), *_filled(heads, 2 * MESSAGES_A_PULL))
+        head = _HEAD.pack(self.outcome, len(self.messages), *_filled(heads, 2 * MESSAGES_A_PULL))
         content = b"".join(message for _, message in self.messages)
         return (head + content).ljust(ANSWER_LENGTH, b"\0")
 
@@ -78,9 +90,13 @@ def decode_request(data: bytes) -> Request:
 def decode_answer(data: bytes) -> Answer:
     """The answer in these bytes. Raises RemoteFormatError."""
     if len(data) == ANSWER_LENGTH:
-        is_granted, count, *heads = _HEAD.unpack_from(data)
-        if is_granted <= 1 and count <= MESSAGES_A_PULL and max(heads[1::2]) <= LONGEST_MESSAGE:
-            answer = Answer(bool(is_granted), tuple(_messages(data, heads[: 2 * count])))
+        outcome, count, *heads = _HEAD.unpack_from(data)
+        if (
+            outcome <= max(Outcome)
+            and count <= MESSAGES_A_PULL
+            and max(heads[1::2]) <= LONGEST_MESSAGE
+        ):
+            answer = Answer(Outcome(outcome), tuple(_messages(data, heads[: 2 * count])))
             if answer.encode() == data:
                 return answer
     raise RemoteFormatError("this is no answer for a sealed line")
