@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Row, compare, measure
 from nym.nodes.inboxes import DEFAULT, statements
 from nym.nodes.inboxes.engine import Execute
-from nym.nodes.inboxes.local import open_inboxes
+from nym.nodes.inboxes.local import open_stored
 from nym.nodes.inboxes.stored import StoredInboxes
 
 CLIENTS = 100_000
@@ -44,9 +44,9 @@ def run() -> list[Row]:
         for place in (home, other):
             with _provider(place):
                 pass
-        with closing(_stored(folder)) as inboxes:
+        with closing(open_stored(folder)) as inboxes:
             clients = _fill(inboxes)
-            with closing(_stored(empty)) as few:
+            with closing(open_stored(empty)) as few:
                 rows = _puts_and_pulls(few, inboxes, clients, Path(other) / "yardstick")
         starts = [(_start(home), _start(other)) for _ in range(STARTS)]
     full, none = zip(*starts, strict=True)
@@ -110,12 +110,6 @@ def _require(error: Exception | None) -> None:
 def _write(file: int) -> None:
     os.write(file, _BODY)
     os.fsync(file)
-
-
-def _stored(folder: Path) -> StoredInboxes:
-    inboxes = open_inboxes(folder)
-    assert isinstance(inboxes, StoredInboxes)
-    return inboxes
 
 
 def _fill(inboxes: StoredInboxes) -> list[bytes]:

@@ -36,6 +36,10 @@ class ListenError(NymError):
     """The program can't listen on a port or a socket file."""
 
 
+class ArchiveError(NymError):
+    """A file isn't one that holds a provider, or is damaged."""
+
+
 class NotRunningError(NymError):
     """The client that a command needs isn't running, or has stopped meanwhile."""
 

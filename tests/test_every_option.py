@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -118,6 +119,11 @@ class Network:
             (place / "config.toml").write_text(
                 "" if command.name == "directory" else f"{command.name}.farewell = 0"
             )
+        if command.name == "provider" and form.words:
+            arguments["FILE"] = str(self.home / f"{arguments['NAME']}.provider")
+        if (command.name, *form.words[:1]) == ("provider", "import"):
+            self.run("provider", "export", "--id", arguments["NAME"], arguments["FILE"])
+            rmtree(place)
         if (command.name, *form.words[:1]) in (("contacts", "remove"), ("contacts", "rename")):
             self.run("contacts", "add", arguments["NAME"], KEY)
         if (command.name, *form.words[:1]) == ("outbox", "cancel"):
@@ -149,9 +155,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Option | None]) -> None:
-    command, _, option = case
+    command, form, option = case
     line = network.line(*case)
-    if command.name in FOR_EVER:
+    if command.name in FOR_EVER and not form.words:
         with Program(network.home, *line) as program:
             if command.name == "localnet":
                 program.line("^directory ")

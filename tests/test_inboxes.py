@@ -207,9 +207,9 @@ def test_many_at_once_take_one_commit_and_a_refusal_is_nobody_elses(
     inboxes.open(ALICE)
     inboxes.open(BOB)
     commits = []
-    transact = inboxes._engine.transact
+    transact = inboxes.engine.transact
     monkeypatch.setattr(
-        inboxes._engine,
+        inboxes.engine,
         "transact",
         lambda work, has_to_be=False: (
             commits.append(work) or transact(work, has_to_be=has_to_be)  # type: ignore[func-returns-value]

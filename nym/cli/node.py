@@ -17,6 +17,7 @@ from nym.cli.daemon import Signals
 from nym.cli.figures import serve_figures
 from nym.cli.homes import DIRECTORY, MIXNODE, PROVIDER, Home, Role, check_unused, home
 from nym.cli.log import set_up_log
+from nym.cli.moving import export_provider, import_provider
 from nym.cli.notify import feed_watchdog, notify
 from nym.cli.options import checked, number
 from nym.cli.output import say
@@ -48,7 +49,11 @@ def mixnode(options: Options) -> int:
 
 
 def provider(options: Options) -> int:
-    """Run a provider until a signal stops it."""
+    """Run a provider until a signal stops it; or move it to or from a file."""
+    if options["export"]:
+        return export_provider(options)
+    if options["import"]:
+        return import_provider(options)
     return _run(options, PROVIDER, ProviderProgram)
 
 

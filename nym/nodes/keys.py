@@ -54,10 +54,10 @@ from nym.store.clock import Kept, LastingClock, boot_id, since_boot
 NOTE_EVERY = 60.0  # seconds that the clocks may lose when the machine loses its power
 RETRY = 10.0  # seconds until the next attempt when the disk fails
 
-_FOLDER = "keys"
+KEYS_FOLDER = "keys"
 _BEGUN = "begun.json"
 _CLOCKS = "clocks"
-_TOKENS = "tokens.pem"
+TOKENS_FILE = "tokens.pem"
 _LABEL = "NYM-CLIENT TOKEN KEY"
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Keyring:
         self.lifetime = lifetime
         self.overlap = overlap
         self.ended_early = 0  # keys that ended before their overlap was over
-        self._folder = folder and folder / _FOLDER
+        self._folder = folder and folder / KEYS_FOLDER
         self._is_due = Event()
         self._outage = Outage(log, f"keys in {folder}", "this node keeps its key and tries again")
         if self._folder is not None:
@@ -304,7 +304,7 @@ def load_token_key(folder: Path | None) -> Secret:
     """
     if folder is None:
         return random_scalar()
-    path = folder / _TOKENS
+    path = folder / TOKENS_FILE
     with os_errors_as(IdentityError, f"{path} can't be used"):
         make_folder(folder)
         if not exists(path):

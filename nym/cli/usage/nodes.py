@@ -1,6 +1,6 @@
 """Commands that run the nodes of a network, one at a time."""
 
-from nym.cli.command import Command, Form, Option
+from nym.cli.command import Argument, Command, Form, Option
 from nym.cli.usage.common import ANY, METRICS
 
 _ID = ANY._replace(what="the node's name on this machine")
@@ -80,12 +80,28 @@ _PROVIDER = Command(
                 _LOUDNESS,
             ),
         ),
+        Form(
+            ("export",),
+            needs=(_ID,),
+            arguments=(Argument("FILE", "where the whole provider is written to", "file"),),
+        ),
+        Form(
+            ("import",),
+            needs=(_ID,),
+            arguments=(Argument("FILE", "what `export` has written", "file"),),
+        ),
     ),
-    notes=(_NOTE,),
+    notes=(
+        _NOTE,
+        "`export` writes a provider that doesn't run to a new file: its keys, settings, clients "
+        "and messages. `import` makes a provider from it, on this or another machine. Who has the "
+        "file can be the provider, so only you can read it.",
+    ),
     examples=(
         "nym-client provider --id home --listen 192.0.2.8 --clients 192.0.2.8 "
         "--directory https://directory.example",
         "nym-client provider --id home",
+        "nym-client provider export --id home home.provider",
     ),
 )
 

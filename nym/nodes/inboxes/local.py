@@ -19,8 +19,11 @@ def open_inboxes(folder: Path | None, settings: InboxSettings = DEFAULT) -> Inbo
 
     Raises StoreError, FolderInUseError.
     """
-    if folder is None:
-        return MemoryInboxes(settings)
+    return MemoryInboxes(settings) if folder is None else open_stored(folder, settings)
+
+
+def open_stored(folder: Path, settings: InboxSettings = DEFAULT) -> StoredInboxes:
+    """Return the inboxes in a provider's folder. Raises StoreError, FolderInUseError."""
     with os_errors_as(StoreError, f"{folder} can't be used"):
         make_folder(folder)
     inboxes = StoredInboxes(SqliteEngine(folder), settings)

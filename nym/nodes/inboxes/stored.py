@@ -144,7 +144,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         super().__init__(log, engine.name, "messages are refused until it works", _CLOSED)
         self.name = engine.name
         self.settings = settings
-        self._engine = engine
+        self.engine = engine
         self._register = Register()
         self._notes = _Notes()
         try:
@@ -184,7 +184,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def keep(self, client: bytes, message: bytes, then: Kept) -> None:
         """See Inboxes."""
-        if not (self._engine.is_shared or client in self._register):
+        if not (self.engine.is_shared or client in self._register):
             then(NoInboxError(NO_INBOX))
         elif len(self._next.tasks) >= MOST_WAITING:
             then(OverloadError(f"{MOST_WAITING} messages wait for the disk already"))
@@ -265,13 +265,13 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def _has_nothing(self, client: bytes, now: int) -> bool:
         """Whether a pull needs no transaction, as most pulls don't."""
-        return not self._engine.is_shared and self._register.has_nothing(client, now)
+        return not self.engine.is_shared and self._register.has_nothing(client, now)
 
     def _use(self, register: Register) -> None:
         self._register = register
 
     def _load(self, execute: Execute) -> Register:
-        migrate(self._engine, execute)
+        migrate(self.engine, execute)
         self._notes.stored = statements.notes(execute)
         return Register(statements.clients(execute), statements.proven(execute))
 
@@ -315,7 +315,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         return _Round()
 
     def _write(self, this: _Round) -> None:
-        this.refusal = self._engine.lack() or self._transact(this.tasks)
+        this.refusal = self.engine.lack() or self._transact(this.tasks)
         this.failure = this.refusal
         if isinstance(this.refusal, NoRoomError):
             # What is put in may be what doesn't fit.
@@ -328,7 +328,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
                 task.run(execute)
 
         try:
-            self._engine.transact(work, has_to_be=has_to_be)
+            self.engine.transact(work, has_to_be=has_to_be)
         except StoreError as error:
             return error
         return None
@@ -337,4 +337,4 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         this.tell()
 
     def _shut(self) -> None:
-        self._engine.close()
+        self.engine.close()
