@@ -136,7 +136,7 @@ def test_an_inbox_is_full_by_its_messages_or_its_bytes(inboxes: Inboxes) -> None
 def test_there_is_a_limit_of_clients_and_registering_again_is_no_new_one(inboxes: Inboxes) -> None:
     for client in (ALICE, BOB, CAROL, ALICE):
         inboxes.open(client)
-    with pytest.raises(RemoteFormatError, match="3 clients already"):
+    with pytest.raises(OverloadError, match="3 clients already"):
         inboxes.open(bytes(32))
     inboxes.settings = replace(SETTINGS, clients=4)
     inboxes.open(bytes(32))

@@ -7,7 +7,7 @@ from nym.cli.control import is_running
 from nym.cli.homes import PROVIDER, check_unused, existing, home
 from nym.cli.output import say
 from nym.errors import ArchiveError, FolderInUseError, IdentityError
-from nym.files import os_errors_as
+from nym.files import exists, os_errors_as
 from nym.nodes import moving
 from nym.nodes.inboxes.local import open_stored
 
@@ -30,9 +30,9 @@ def import_provider(options: Options) -> int:
     """Make a provider from a file."""
     place, path = home(PROVIDER, options["--id"]), Path(options["FILE"])
     check_unused(place)
-    if place.folder.exists():
-        raise IdentityError(f"there is a {place} already; choose another --id")
     with os_errors_as(ArchiveError, f"{path} can't be imported"):
+        if exists(place.folder):
+            raise IdentityError(f"there is a {place} already; choose another --id")
         count = moving.import_provider(path, place.folder, open_stored)
     say(f"the {place} is here now, with {count} clients; start it with: {place.start}")
     return 0

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from nym.config.file import CONFIG_FILE, change_setting
 from nym.config.nodes import ProviderConfig
 from nym.errors import ArchiveError
-from nym.files import FILE_MODE, make_folder, sync_folder
+from nym.files import FILE_MODE, exists, make_folder, sync_folder
 from nym.nodes import archive
 from nym.nodes.archive import File, Part, Writer
 from nym.nodes.inboxes import transfer
@@ -66,7 +66,7 @@ def import_provider(path: Path, folder: Path, open_inboxes: Open) -> int:
         make_folder(making)
         try:
             count = _fill(making, file, open_inboxes)
-            if (making / CONFIG_FILE).exists():
+            if exists(making / CONFIG_FILE):
                 change_setting(making, "provider.id", folder.name, ProviderConfig)
             sync_folder(making)
             making.rename(folder)
@@ -80,7 +80,7 @@ def import_provider(path: Path, folder: Path, open_inboxes: Open) -> int:
 def _names(folder: Path) -> Iterator[str]:
     """The files that make the provider, but for its inboxes."""
     keys = folder / KEYS_FOLDER
-    yield from (name for name in _FILES if (folder / name).exists())
+    yield from (name for name in _FILES if exists(folder / name))
     for path in sorted(keys.glob("*/*")):
         name = path.relative_to(folder).as_posix()
         if _IN_KEYS.fullmatch(name):

@@ -41,7 +41,4 @@ class Newcomers:
         if len(self._brought) > MOST_SOURCES:
             self._brought.popitem(last=False)
         if not is_admitted:
-            raise OverloadError(
-                f"one source has brought {count:.0f} new clients lately, and {places} places are "
-                "left"
-            )
+            raise OverloadError("one source brings more new clients than there are places left")

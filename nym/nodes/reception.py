@@ -14,7 +14,7 @@ from typing import Any
 from gevent.pool import Pool
 
 from nym._secrets import Secret
-from nym.errors import NoInboxError, RemoteError, RemoteFormatError, StoreError
+from nym.errors import NoInboxError, OverloadError, RemoteError, RemoteFormatError, StoreError
 from nym.net.line import Caller
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
@@ -188,8 +188,9 @@ class Reception:
             return line.Answer(Outcome.FAILED)
 
     def _register(self, address: bytes, ip: str, *, is_proven: bool) -> None:
-        if address not in self.inboxes:
-            self._newcomers.admit(ip, self.inboxes.settings.clients - len(self.inboxes))
+        places = self.inboxes.settings.clients - len(self.inboxes)
+        if address not in self.inboxes and places > 0:
+            self._newcomers.admit(ip, places)
         self.inboxes.open(address, is_proven=is_proven)
         self._requests[REGISTER] += 1
         self._registered()
@@ -202,7 +203,7 @@ class Reception:
         self._requests[REFUSE] += 1
         if sealed is not None:
             sealed[REFUSE] += 1
-        if isinstance(error, StoreError):
+        if isinstance(error, (OverloadError, StoreError)):
             self._say(f"refused a client: {error}")
         else:
             log.debug("%s refused a client: %s", self.address, error)

@@ -75,8 +75,8 @@ class Inboxes(ABC):
     def open(self, client: bytes, *, is_proven: bool = False) -> None:
         """Make an inbox, if there is none; with `is_proven`, note that for ever.
 
-        Raises RemoteFormatError if there are too many clients, or if the client has proven its
-        address before and has not done so now.
+        Raises OverloadError if there are too many clients, and RemoteFormatError if the client has
+        proven its address before and has not done so now.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import count, islice
 
 from nym.config.nodes import InboxSettings
-from nym.errors import InboxFullError, NoInboxError, NymError, RemoteFormatError
+from nym.errors import InboxFullError, NoInboxError, NymError, OverloadError, RemoteFormatError
 from nym.nodes.inboxes import (
     DEFAULT,
     FULL,
@@ -66,7 +66,7 @@ class MemoryInboxes(Inboxes):
             raise RemoteFormatError(UNPROVEN)
         if client not in self._inboxes:
             if len(self) >= self.settings.clients:
-                raise RemoteFormatError(too_many(self.settings.clients))
+                raise OverloadError(too_many(self.settings.clients))
             self._inboxes[client] = _Inbox(self._now())
         self._inboxes[client].seen = self._now()
         if is_proven:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nym.config.nodes import InboxSettings
-from nym.errors import InboxFullError, NoInboxError, RemoteFormatError
+from nym.errors import InboxFullError, NoInboxError, OverloadError, RemoteFormatError
 from nym.nodes.inboxes import FULL, NO_INBOX, UNPROVEN, Numbered, too_many
 from nym.nodes.inboxes.engine import Execute
 
@@ -206,7 +206,7 @@ def _add(execute: Execute, client: bytes, most: int, now: int) -> None:
     if not execute(
         "UPDATE total SET clients = clients + 1 WHERE clients < :most RETURNING clients", most=most
     ):
-        raise RemoteFormatError(too_many(most))
+        raise OverloadError(too_many(most))
     if not execute(
         "INSERT INTO client (address, seen) VALUES (:client, :now) "
         "ON CONFLICT (address) DO NOTHING RETURNING number",
