@@ -31,7 +31,8 @@ from nym.reach import Reach, obstacle_to_address
 from nym.sphinx import can_share_secret
 from nym.topology import Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
-from nym.wire.directory import MixNode, Provider, Records, encode_topology
+from nym.wire.clients import ClientList
+from nym.wire.directory import Lists, MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
 from nym.wire.versions import identity_in, offers_line
 
@@ -120,7 +121,7 @@ class Judgement(NamedTuple):
                         node.address,
                         node.client_address or node.address,
                         node.public_key,
-                        frozenset(record.clients),
+                        record.clients,
                         identity_in(record.version),
                         offers_line(record.version),
                     )
@@ -128,13 +129,14 @@ class Judgement(NamedTuple):
         return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
 
     def encode(self) -> bytes:
-        """The records of the nodes to use, as a directory would list them."""
+        """The records of the nodes to use, as a directory would list them, with lists by digest."""
         records = self.nodes.values()
         return encode_topology(
             Records(
                 tuple(record for record in records if isinstance(record, MixNode)),
                 tuple(record for record in records if isinstance(record, Provider)),
-            )
+            ),
+            Lists.BY_DIGEST,
         )
 
 
@@ -266,7 +268,10 @@ def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> Mix
     So the result doesn't depend on the records' order, which whoever posts them may influence.
     """
     if isinstance(record, Provider) and isinstance(other, Provider):
-        return record._replace(clients=tuple(dict.fromkeys(other.clients + record.clients)))
+        clients = ClientList.of(chain(record.clients, other.clients))
+        # Lists that aren't here can't be put together. No directory that has digests repeats nodes.
+        digest = max((node.digest for node in (record, other) if node.digest), default=None)
+        return record._replace(clients=clients, digest=digest)
     return record
 
 

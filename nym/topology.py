@@ -6,7 +6,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import chain
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class ProviderNode(NamedTuple):
     address: NodeAddress
     client_address: NodeAddress
     public_key: bytes
-    clients: frozenset[bytes]
+    clients: Set[bytes]
     identity: bytes | None = None
     offers_line: bool = False
 

@@ -15,16 +15,22 @@ this client knew first decides:
 - A provider that is alone in the directory is taken to have all other recipients. Those to whom
   this client wrote then stay there when other providers appear, so posting a provider takes none
   away.
+
+Lists are long, and most recipients are in one list alone. So nothing is kept for each of them: who
+is where is looked up in the lists when somebody asks. Only for recipients that several providers
+list, it is noted who had them first.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
 
-MOST = 1 << 17  # recipients remembered for absent providers, and as many that none lists
+MOST = 1 << 19  # recipients in the lists of absent providers, and as many that none lists
+MOST_ABSENT = 1000  # providers
+MOST_ASKED = 10_000  # recipients whose providers are looked up beforehand in the next network
 
 
 class Whereabouts:
@@ -39,18 +45,21 @@ class Whereabouts:
 
         Lists of clients can be long, so callers may run this in another thread.
         """
-        self._known = _followed(self._known, topology, now)
+        before = self._known
+        known = _followed(before or _Known(Topology((), ()), {}, {}, {}, now), topology, now)
+        for recipient in list(before.asked if before else ()):
+            known.place_of(recipient)
+        self._known = known
 
     def provider_of(self, recipient: bytes) -> ProviderNode | None:
         """The provider of `recipient`; None while it isn't known or is away."""
         known = self._known  # once: `follow` may replace it in another thread meanwhile
         if known is None:
             return None
+        name, is_listed = known.place_of(recipient)
+        if is_listed:  # if no name is known, its provider is away, and no other one lists it
+            return known.providers[name] if name else None
         providers = known.providers
-        if (name := known.listed.get(recipient)) is not None:
-            return providers[name]
-        if recipient in known.homes:  # its provider is away, and no other one lists it
-            return None
         if len(providers) == 1:
             ((name, lone),) = providers.items()
             self._note_unlisted(recipient, name)
@@ -67,57 +76,145 @@ class Whereabouts:
 
 
 class _Seen(NamedTuple):
-    """A provider when it was last in the directory."""
+    """A provider when it was last in the directory, and when that was."""
 
     node: ProviderNode
     at: float
 
 
-class _Known(NamedTuple):
-    """What is known with one network. Providers have names of this client's own.
+class _Known:
+    """What is known with one network, at the time `now`. Providers have names of this client's own.
 
-    `providers` has those that are in the directory, and `seen` also those where a recipient was
-    known. `listed` has the provider to use for each recipient that some provider lists. `homes` has
-    the provider where each recipient was first known.
+    `providers` has those that are in the directory, and `seen` also those that are away. `homes`
+    has the provider where a recipient was known before another provider listed it, too.
     """
 
-    topology: Topology
-    providers: Mapping[bytes, ProviderNode]
-    listed: Mapping[bytes, bytes]
-    homes: Mapping[bytes, bytes]
-    seen: Mapping[bytes, _Seen]
+    def __init__(
+        self,
+        topology: Topology,
+        providers: Mapping[bytes, ProviderNode],
+        seen: Mapping[bytes, _Seen],
+        homes: Mapping[bytes, bytes],
+        now: float,
+    ) -> None:
+        self.topology = topology
+        self.providers = providers
+        self.seen = seen
+        self.homes = homes
+        self.now = now
+        self.asked: dict[bytes, tuple[bytes | None, bool]] = {}
+
+    def place_of(self, recipient: bytes) -> tuple[bytes | None, bool]:
+        """(name of the provider to use or None, whether any provider lists or listed it)."""
+        found = self.asked.get(recipient)
+        if found is None:
+            holders = [name for name, seen in self.seen.items() if recipient in seen.node.clients]
+            here = [name for name in holders if name in self.providers]
+            found = self.chosen(recipient, here), bool(holders)
+            if len(self.asked) >= MOST_ASKED:
+                del self.asked[next(iter(self.asked))]
+            self.asked[recipient] = found
+        return found
+
+    def chosen(self, recipient: bytes, holders: Iterable[bytes]) -> bytes | None:
+        """Which of these providers, which list the recipient, is the recipient's; None of none.
+
+        The order of the providers doesn't matter, and neither do this client's names: all clients
+        choose the same one of providers that they came to know together.
+        """
+        names = list(holders)
+        if (home := self.homes.get(recipient)) in names:
+            return home
+        # The hash depends on the recipient, too, so no provider's key wins for all recipients.
+        return min(
+            names,
+            key=lambda name: hashlib.blake2b(recipient + self.seen[name].node.public_key).digest(),
+            default=None,
+        )
+
+    def claims(self, now: float) -> dict[bytes, Set[bytes]]:
+        """The list of each provider that is there, or wasn't away for too long, by its name."""
+        return {
+            name: seen.node.clients
+            for name, seen in self.seen.items()
+            if name in self.providers or now - seen.at <= CLAIM
+        }
 
 
-def _followed(before: _Known | None, topology: Topology, now: float) -> _Known:
+def _followed(before: _Known, topology: Topology, now: float) -> _Known:
     """What is known with this network, given what was known `before`."""
-    before = before or _Known(Topology((), ()), {}, {}, {}, {})
     providers = _named(before, topology)
-    here = {
-        name: _Seen(node._replace(clients=frozenset()), now) for name, node in providers.items()
+    claims = before.claims(now)
+    changed = {
+        name: node.clients
+        for name, node in providers.items()
+        if name not in claims or (node.clients is not claims[name] and node.clients != claims[name])
     }
-    seen = {**before.seen, **here}
-    listed = _listed(providers)
-    homes = {}
-    # A listed recipient goes to its home while that one lists it. If the home is there but has
-    # dropped the recipient, the new provider becomes its home at once; if the home is away, after
-    # CLAIM seconds.
-    for recipient, name in listed.items():
-        home = before.homes.get(recipient, name)
-        if home in providers:
-            is_home = recipient in providers[home].clients
-            homes[recipient] = listed[recipient] = home if is_home else name
-        else:
-            homes[recipient] = home if now - seen[home].at <= CLAIM else name
+    homes = dict(before.homes)
+    _note_homes(homes, before, claims, changed)
+    # A provider that is there, and doesn't list a recipient any more, isn't its home any more.
+    lists = {**claims, **changed}
+    lost = {name for name in homes.values() if name in changed or name not in lists}
+    if lost:
+        homes = {
+            recipient: name
+            for recipient, name in homes.items()
+            if name not in lost or recipient in lists.get(name, ())
+        }
+    away = _away(before, providers)
+    here = {name: _Seen(node, now) for name, node in providers.items()}
+    return _Known(topology, providers, {**away, **here}, homes, now)
+
+
+def _note_homes(
+    homes: dict[bytes, bytes],
+    before: _Known,
+    claims: Mapping[bytes, Set[bytes]],
+    changed: Mapping[bytes, Set[bytes]],
+) -> None:
+    """Note where recipients were that somebody else lists now, too."""
+    added: set[bytes] = set()
+    for name, clients in changed.items():
+        added |= _without(clients, claims.get(name))
+    if not added or not claims:
+        return
+    holders: dict[bytes, list[bytes]] = {}
+    for name, clients in claims.items():
+        for recipient in _common(added, clients):
+            holders.setdefault(recipient, []).append(name)
+    for recipient, names in holders.items():
+        if (home := before.chosen(recipient, names)) is not None:
+            homes[recipient] = home
+
+
+def _without(clients: Set[bytes], before: Set[bytes] | None) -> set[bytes]:
+    return set(clients).difference(before or ())
+
+
+def _common(some: set[bytes], clients: Set[bytes]) -> Iterable[bytes]:
+    # A search in a list takes a few times as long as one in a set.
+    if 4 * len(some) < len(clients):
+        return [recipient for recipient in some if recipient in clients]
+    return [recipient for recipient in clients if recipient in some]
+
+
+def _away(before: _Known, providers: Mapping[bytes, ProviderNode]) -> dict[bytes, _Seen]:
+    """The providers that are away and have clients.
+
+    If they are too many, or have too many, those that have been away for longest are forgotten.
+    """
     away = [
-        (recipient, home)
-        for recipient, home in before.homes.items()
-        if recipient not in listed and home not in providers
+        (name, seen)
+        for name, seen in before.seen.items()
+        if name not in providers and seen.node.clients
     ]
-    # If there are too many, those whose providers have been away for longest are forgotten.
-    away.sort(key=lambda pair: seen[pair[1]].at, reverse=True)
-    homes.update(away[:MOST])
-    needed = providers.keys() | set(homes.values())
-    return _Known(topology, providers, listed, homes, {name: seen[name] for name in needed})
+    away.sort(key=lambda item: item[1].at, reverse=True)
+    kept, room = {}, MOST
+    for name, seen in away[:MOST_ABSENT]:
+        room -= len(seen.node.clients)
+        if room >= 0:
+            kept[name] = seen
+    return kept
 
 
 def _named(before: _Known, topology: Topology) -> dict[bytes, ProviderNode]:
@@ -141,24 +238,3 @@ def _named(before: _Known, topology: Topology) -> dict[bytes, ProviderNode]:
 def _other_name(key: bytes) -> bytes:
     """A name for a provider whose key is another one's name: that one had the key before."""
     return hashlib.blake2b(key, digest_size=len(key)).digest()
-
-
-def _listed(providers: Mapping[bytes, ProviderNode]) -> dict[bytes, bytes]:
-    """Each listed recipient with the name of one of the providers that list it.
-
-    The order of the providers doesn't matter, and neither do this client's names: all clients
-    choose the same one.
-    """
-    listed: dict[bytes, bytes] = {}
-    for name, node in providers.items():
-        for recipient in node.clients:
-            other = listed.setdefault(recipient, name)
-            if other != name:
-                keys = providers[other].public_key, node.public_key
-                listed[recipient] = other if _chosen(recipient, *keys) == keys[0] else name
-    return listed
-
-
-def _chosen(recipient: bytes, *keys: bytes) -> bytes:
-    # The hash depends on the recipient, too, so no provider's key wins for all recipients.
-    return min(keys, key=lambda key: hashlib.blake2b(recipient + key).digest())

@@ -183,8 +183,9 @@ def test_a_directory_counts_nodes_posts_and_requests(network: Network) -> None:
     assert shown["requests"] == {
         "/api/presence/topology": 1,
         "/api/metrics/mixes": 0,
-        "/api/healthcheck": 2,
+        "/api/healthcheck": 3,  # the provider asks once what the directory takes
         "/swagger/doc.json": 0,
+        "/api/presence/clients": 0,
         "other": 1,
     }
     assert shown["posts"]["refused"] == 1

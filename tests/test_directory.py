@@ -11,10 +11,19 @@ import pytest
 import requests
 
 from nym.nodes import directory as directory_module
+from nym.nodes import metrics
 from nym.nodes.directory import Directory
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.resource import Resource
-from nym.wire.directory import MixNode, Provider, Records, encode_presence, encode_topology
+from nym.wire.clients import EMPTY, ClientList
+from nym.wire.directory import (
+    Lists,
+    MixNode,
+    Provider,
+    Records,
+    encode_presence,
+    encode_topology,
+)
 from nym.wire.keys import encode_base58
 from tests.harness import PATIENCE, wait_until
 
@@ -117,9 +126,9 @@ def renderings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one each time the topology is rendered."""
     counted: list[int] = []
 
-    def encode(records: Records) -> bytes:
+    def encode(records: Records, lists: Lists) -> bytes:
         counted.append(1)
-        return encode_topology(records)
+        return encode_topology(records, lists)
 
     monkeypatch.setattr(directory_module, "encode_topology", encode)
     return counted
@@ -140,10 +149,10 @@ def test_it_is_rendered_once_for_each_change(
     post(url, MIXNODE._replace(version="0.4.1"))
     assert mixnodes(url)[0]["version"] == "0.4.1"
     assert len(renderings) == 2
-    provider = Provider("192.0.2.3:1", "192.0.2.3:2", bytes(range(3, 35)), (), "0.4.0")
+    provider = Provider("192.0.2.3:1", "192.0.2.3:2", bytes(range(3, 35)), EMPTY, "0.4.0")
     post(url, provider)
     assert ask("GET", url + TOPOLOGY).json()["mixProviderNodes"]
-    post(url, provider._replace(clients=(KEY,)))
+    post(url, provider._replace(clients=ClientList(KEY)))
     listed = ask("GET", url + TOPOLOGY).json()["mixProviderNodes"][0]["registeredClients"]
     assert listed == [{"pubKey": encode_base58(KEY)}]
     assert len(renderings) == 4
@@ -167,19 +176,19 @@ def test_a_node_is_gone_when_its_time_is_over(url: str, monkeypatch: pytest.Monk
 
 
 def test_metrics_are_those_of_three_seconds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert directory_module.WINDOW == 3
+    assert metrics.WINDOW == 3
     path = f"{url}/api/metrics/mixes"
     metric = {"pubKey": "k", "received": 1, "sent": {"192.0.2.1:1789": 1}}
     for received in range(2):
         assert ask("POST", path, json=metric | {"received": received}).status_code == 201
     assert [listed["received"] for listed in ask("GET", path).json()] == [0, 1]
-    monkeypatch.setattr(directory_module, "WINDOW", 0.01)
+    monkeypatch.setattr(metrics, "WINDOW", 0.01)
     wait_until(lambda: ask("GET", path).json() == [])
 
 
 def test_metrics_have_a_limit(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_module, "WINDOW", PATIENCE)
-    monkeypatch.setattr(directory_module, "MOST_METRICS", 1000)
+    monkeypatch.setattr(metrics, "WINDOW", PATIENCE)
+    monkeypatch.setattr(metrics, "MOST_METRICS", 1000)
     metric = json.dumps({"pubKey": "k", "received": 1, "sent": {}}).ljust(400)
     path = f"{url}/api/metrics/mixes"
     answers = [ask("POST", path, data=metric).status_code for _ in range(3)]

@@ -19,6 +19,7 @@ from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider as ProviderNode
 from nym.wire.addresses import NodeAddress
+from nym.wire.clients import EMPTY
 from nym.wire.directory import (
     MixNode,
     Provider,
@@ -104,7 +105,7 @@ class ForeignNetwork:
                     str(self.provider.address),
                     str(self.provider.client_address),
                     self.provider.keys.current.public_key,
-                    (),
+                    EMPTY,
                     "0.4.1",
                 ),
             ),

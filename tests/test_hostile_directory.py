@@ -20,6 +20,7 @@ from nym.nodes.directory import LIFETIME
 from nym.nodes.presence import Presences
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
+from nym.wire.clients import EMPTY, ClientList
 from nym.wire.directory import MixNode, Provider, Records, encode_presence, encode_topology
 from tests.harness import (
     PATIENCE,
@@ -183,7 +184,9 @@ def test_a_list_of_clients_takes_nobody_away(stack: ExitStack) -> None:
     wait_until(lambda: bob.address in alice.clients())
     host, got = net.trap()
     net.providers = [
-        Provider(host, f"127.0.0.1:{free_port()}", new_key(), (bob.address,), PROTOCOL_VERSION)
+        Provider(
+            host, f"127.0.0.1:{free_port()}", new_key(), ClientList(bob.address), PROTOCOL_VERSION
+        )
     ]
     wait_until(lambda: status(alice)["network"]["providers"] == 2)
     for number in range(10):
@@ -206,7 +209,11 @@ def test_a_second_provider_does_not_hold_up_who_was_written_to_at_the_first(
     wait_until(lambda: not status(alice)["outbox"])
     net.providers = [
         Provider(
-            f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", new_key(), (), PROTOCOL_VERSION
+            f"127.0.0.1:{free_port()}",
+            f"127.0.0.1:{free_port()}",
+            new_key(),
+            EMPTY,
+            PROTOCOL_VERSION,
         )
     ]
     wait_until(lambda: status(alice)["network"]["providers"] == 2)
@@ -254,7 +261,7 @@ def test_a_directory_refuses_what_contradicts_a_node_that_is_there() -> None:
     place = mixnode("192.0.2.1:1789", 1)
     layer = honest._replace(layer=2)
     elsewhere = honest._replace(host="192.0.2.9:1")
-    provider = Provider("192.0.2.2:1", "192.0.2.1:1789", new_key(), (), PROTOCOL_VERSION)
+    provider = Provider("192.0.2.2:1", "192.0.2.1:1789", new_key(), EMPTY, PROTOCOL_VERSION)
     present.note(honest, 0.0, 0, LIFETIME)
     for other in (place, layer, elsewhere, provider):
         with pytest.raises(RemoteFormatError, match="another node"):

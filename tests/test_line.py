@@ -37,6 +37,7 @@ from nym.topology import Mix, ProviderNode, Topology
 from nym.wire import line
 from nym.wire import provider as plain
 from nym.wire.addresses import NodeAddress
+from nym.wire.clients import EMPTY
 from nym.wire.keys import encode_base58
 from nym.wire.line import Answer, Outcome, Request, decode_answer
 from nym.wire.sizes import LONGEST_MESSAGE
@@ -79,7 +80,7 @@ class Host:
 
     def record(self, place: NodeAddress | None = None) -> ProviderNode:
         """What a directory lists; `place` is where it says that clients find the provider."""
-        version = self.provider._presence().version
+        version = self.provider._record(EMPTY).version
         at = place or self.place
         key = self.provider.keys.current.public_key
         return ProviderNode(at, at, key, frozenset(), identity_in(version), offers_line(version))
@@ -159,10 +160,10 @@ def say(place: NodeAddress, data: bytes) -> bytes:
 
 
 def test_a_provider_with_an_identity_announces_the_line(host: Host) -> None:
-    version = host.provider._presence().version
+    version = host.provider._record(EMPTY).version
     assert version == f"0.4.0+id.{encode_base58(host.identity)}.line.1"
     with Host(is_plain=True) as other:
-        assert other.provider._presence().version == "0.4.0"
+        assert other.provider._record(EMPTY).version == "0.4.0"
 
 
 def test_messages_stay_until_the_next_pull_names_them(host: Host, alice: Identity) -> None:

@@ -8,6 +8,7 @@ from nym import PROTOCOL_VERSION
 from nym.errors import RemoteFormatError
 from nym.nodes.directory import LIFETIME
 from nym.nodes.presence import Node, Presences
+from nym.wire.clients import EMPTY
 from nym.wire.directory import MixNode, Provider
 
 ALICE, BOB = b"alice", b"bob"
@@ -48,7 +49,7 @@ def test_an_identity_changes_key_place_and_layer_in_one_step() -> None:
     changes: list[Node] = [
         mixnode(),  # another key
         mixnode("192.0.2.2:1", 3),
-        Provider("192.0.2.2:1", "192.0.2.2:2", next(_keys), (), PROTOCOL_VERSION),
+        Provider("192.0.2.2:1", "192.0.2.2:2", next(_keys), EMPTY, PROTOCOL_VERSION),
         node,
     ]
     for number, changed in enumerate(changes):
@@ -70,7 +71,7 @@ def test_no_other_post_takes_the_key_or_the_place_of_an_identity() -> None:
         node._replace(layer=2),
         node._replace(host="192.0.2.9:1"),
         mixnode(node.host),
-        Provider("192.0.2.2:1", node.host, next(_keys), (), PROTOCOL_VERSION),
+        Provider("192.0.2.2:1", node.host, next(_keys), EMPTY, PROTOCOL_VERSION),
     ]
     for other in others:
         assert present.refuses(other, 5.0)

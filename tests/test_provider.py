@@ -1,6 +1,5 @@
 """A provider and its inboxes: when packets are answered, and who finds a place."""
 
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -155,10 +154,10 @@ def test_what_is_too_old_is_counted_and_directories_hear_of_clients_that_go(
     with serving_http(answer) as url:
         provider.start(url)
         try:
-            assert posts == [1]
+            assert set(posts) == {1}
             now[0] = SETTINGS.client_age + 1
-            wait_until(lambda: posts == [1, 0])
+            wait_until(lambda: posts[-1] == 0)
         finally:
             provider.stop()
     assert provider.counts.report()["aged_out"] == {"messages": 1, "clients": 1}
-    assert json.loads(provider._body())["registeredClients"] == []
+    assert inboxes.clients() == []

@@ -15,6 +15,7 @@ import requests
 from gevent.pywsgi import WSGIServer
 
 from nym.client.judging import Judging, first_sight
+from nym.client.kept_lists import KeptLists
 from nym.client.refresher import Refresher
 from nym.client.remembered import RememberedNetwork
 from nym.config import ClientSettings, Config
@@ -284,7 +285,7 @@ class Starts:
             Random(1),
             self.followed.append,
             None,
-            Judging(resolve_names=False),
+            Judging(KeptLists(), resolve_names=False),
             remembered,
         )
 

@@ -224,7 +224,7 @@ def _converse(network: Network, observer: Observer, alice: Peer, bob: Peer) -> N
 def _registered(url: str) -> set[bytes]:
     """The addresses of the clients that the directory lists; none if it doesn't answer in time."""
     try:
-        providers = fetch_topology(url).records.providers
+        providers = fetch_topology(url, has_lists=True).records.providers
     except UnreachableError:
         return set()  # on a slow machine: it is asked again, as long as the demo is patient
     return {client for provider in providers for client in provider.clients}

@@ -28,6 +28,7 @@ _IN_FOLDER = {
     "config.toml": "the settings, each with a comment; config shows and changes them",
     "client.db": "messages that wait to be sent or fetched, and everything else that must survive "
     "a restart. While the client runs, client.db-wal has a part of it.",
+    "lists": "the network's lists of clients; the client fetches them again where they are missing",
     "client.reserve": "disk space that the client keeps in reserve for when the disk is full",
     "client.sock": "where send, receive and the other commands find the running client",
 }

@@ -17,6 +17,7 @@ from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
 from nym.client.figures import figures
 from nym.client.judging import Judging
+from nym.client.kept_lists import KeptLists
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
 from nym.client.pace import first_wait, loop_patience, pull_period
@@ -88,7 +89,7 @@ class Client:
         envelopes = Envelopes(identity)
         self._sender = Sender(health)
         self._session = _session(identity, config, state, self._has_line)
-        self._judging = Judging(resolve_names=config.client.resolve_names)
+        self._judging = Judging(KeptLists(folder), resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
         trial = ProviderTrial(self._session, health.loops, self._has_line, random)
         self._whereabouts = Whereabouts()

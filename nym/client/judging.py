@@ -1,6 +1,7 @@
 """Turns what a directory lists into the network to use.
 
-It looks up names, leaves out this client's own sockets, and has nym.judge and nym.view do the rest.
+It looks up names, leaves out this client's own sockets, gets the lists of providers' clients, and
+has nym.judge and nym.view do the rest.
 A directory may list thousands of nodes, so everything that takes long is done in a thread.
 """
 
@@ -8,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 
+from nym.client.kept_lists import KeptLists
 from nym.config import Config
 from nym.judge import Judgement, Rules, hosts
 from nym.net.directories import Directories
@@ -23,20 +25,29 @@ from nym.wire.directory import Records
 
 
 class Judging:
-    """Judges the records of directories; `own_port` is where this client's socket listens."""
+    """Judges the records of directories; `own_port` is where this client's socket listens.
 
-    def __init__(self, *, resolve_names: bool) -> None:
+    The lists of providers' clients come from `lists`.
+    """
+
+    def __init__(self, lists: KeptLists, *, resolve_names: bool) -> None:
         self.own_port: int | None = None
+        self._lists = lists
         self._resolve_names = resolve_names
         self._resolver = Resolver()
 
-    def look(self, records: Records, reach: Reach, view: NetworkView) -> Seen:
+    def look(
+        self, records: Records, reach: Reach, view: NetworkView, directory: str | None = None
+    ) -> Seen:
         """Return what `view` makes of the records of a directory with this reach.
 
         Waits for lookups of new names, but not for long if there is a whole network without them.
-        Raises UnusableNetworkError.
+        The lists of clients are asked of `directory`; without one, those that are kept are used.
+        Raises UnusableNetworkError, and RemoteError if the lists can't be had.
         """
         judgement = self._judge(records, reach, view)
+        if view.is_whole(judgement):
+            judgement = self._lists.complete(judgement, directory)
         return beside_the_hub(view.look, judgement, time.monotonic())
 
     def _judge(self, records: Records, reach: Reach, view: NetworkView) -> Judgement:
@@ -73,10 +84,10 @@ class Judging:
 def first_sight(config: Config) -> tuple[Seen, Listing]:
     """Return what a client without a memory makes of its directories. Raises RemoteError."""
     directories = Directories(config.client.directories, Trust(config.client.directory_keys))
-    judging = Judging(resolve_names=config.client.resolve_names)
+    judging = Judging(KeptLists(), resolve_names=config.client.resolve_names)
 
     def look(listing: Listing) -> tuple[Seen, Listing]:
         view = NetworkView(config.client.layers, os.urandom(SALT_LENGTH))
-        return judging.look(listing.records, listing.reach, view), listing
+        return judging.look(listing.records, listing.reach, view, listing.directory), listing
 
     return directories.first(look)

@@ -139,7 +139,7 @@ class Refresher:
         # which it chose its provider.
         self._recall()
         had_layers = self.view.layers
-        seen = self._judging.look(listing.records, listing.reach, self.view)
+        seen = self._judging.look(listing.records, listing.reach, self.view, listing.directory)
         if not had_layers:
             log.info("network: it has %d layers; this number is remembered", self.view.layers)
         return seen, listing

@@ -4,14 +4,27 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from nym.errors import RemoteFormatError
+from nym.errors import RemoteFormatError, StatusError
 from nym.net.http import http_get, http_post
 from nym.net.threads import beside_the_hub
 from nym.net.trust import Trust
 from nym.reach import Reach, reach_of
 from nym.wire.addresses import is_loopback
-from nym.wire.directory import TOPOLOGY_PATH, Records, parse_topology
+from nym.wire.clients import Digest, longest_changes
+from nym.wire.directory import (
+    BY_DIGEST,
+    HEALTH_PATH,
+    LISTS_PATH,
+    SINCE,
+    TAKES_HEADER,
+    TOPOLOGY_PATH,
+    Records,
+    parse_topology,
+)
 from nym.wire.text import visible_url
+
+# Seconds for a list of clients, which may have 32 MB; as long as our directories wait, too.
+LIST_PATIENCE = 120.0
 
 
 class Listing(NamedTuple):
@@ -28,12 +41,16 @@ class Listing(NamedTuple):
     key: bytes | None
 
 
-def fetch_topology(directory: str, trust: Trust | None = None) -> Listing:
+def fetch_topology(
+    directory: str, trust: Trust | None = None, *, has_lists: bool = False
+) -> Listing:
     """Ask the directory for all nodes. Raises RemoteError.
 
-    With `trust`, an answer that isn't signed as it should be is an UnverifiedError.
+    With `trust`, an answer that isn't signed as it should be is an UnverifiedError. Lists of
+    clients are named by their digests, unless `has_lists`, or the directory is a published one.
     """
-    answer = http_get(_url(directory, TOPOLOGY_PATH))
+    query = "" if has_lists else f"?{BY_DIGEST}"
+    answer = http_get(_url(directory, TOPOLOGY_PATH) + query)
     # Before anything is read of it.
     key = beside_the_hub(trust.check, directory, answer) if trust else None
     try:
@@ -65,9 +82,42 @@ def reach_by_url(directory: str) -> Reach:
         return Reach.PUBLIC
 
 
-def post(directory: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-    """Post to the directory, as nodes do. Raises RemoteError."""
-    http_post(_url(directory, path), body, headers)
+def post(
+    directory: str, path: str, body: bytes, headers: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Post to the directory, as nodes do; returns the answer's headers. Raises RemoteError."""
+    return http_post(_url(directory, path), body, headers)
+
+
+def takes_digests(directory: str) -> bool:
+    """Whether the directory takes lists of clients by their digests. Raises RemoteError."""
+    try:
+        return announces_digests(http_get(_url(directory, HEALTH_PATH)).headers)
+    except StatusError as error:
+        return announces_digests(error.headers)
+
+
+def announces_digests(headers: Mapping[str, str]) -> bool:
+    """Whether an answer with these headers says so."""
+    return headers.get(TAKES_HEADER) == BY_DIGEST
+
+
+def post_list(directory: str, digest: Digest, changes: bytes) -> None:
+    """Post the list of clients with this digest, as the changes since another one.
+
+    Raises RemoteError.
+    """
+    headers = {"Content-Type": "application/octet-stream"}
+    http_post(_url(directory, f"{LISTS_PATH}/{digest}"), changes, headers, LIST_PATIENCE)
+
+
+def fetch_list(directory: str, digest: Digest, since: Digest) -> bytes:
+    """Ask for the list with this digest; the answer may be the changes since another one.
+
+    Raises RemoteError.
+    """
+    url = f"{_url(directory, LISTS_PATH)}/{digest}?{SINCE}={since}"
+    return http_get(url, longest_changes(since, digest), LIST_PATIENCE).body
 
 
 def _url(directory: str, path: str) -> str:

@@ -56,9 +56,13 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
-def http_get(url: str) -> Answer:
-    """GET `url`; only an answer with status 200 is a success. Raises RemoteError."""
-    with _answer("GET", url, None) as answer:
+def http_get(url: str, longest: int | None = None, patience: float = TIMEOUT) -> Answer:
+    """GET `url`; only an answer with status 200 is a success. Raises RemoteError.
+
+    The answer may have `longest` bytes, else LONGEST_ANSWER, and take `patience` seconds.
+    """
+    longest = longest or LONGEST_ANSWER
+    with _answer("GET", url, None, patience=patience) as answer:
         # Before the body is read: behind its end, `raw` has no connection any more.
         peer = getattr(answer.raw.connection, "peer", None)
         if answer.status_code != 200:
@@ -67,21 +71,25 @@ def http_get(url: str) -> Answer:
         with translated(visible_url(url), Exception):
             for chunk in answer.iter_content(_CHUNK):
                 body += chunk
-                if len(body) > LONGEST_ANSWER:
+                if len(body) > longest:
                     break
-        if len(body) > LONGEST_ANSWER:
-            raise RemoteFormatError(
-                f"{visible_url(url)} answers with more than {LONGEST_ANSWER} bytes"
-            )
+        if len(body) > longest:
+            raise RemoteFormatError(f"{visible_url(url)} answers with more than {longest} bytes")
         return Answer(bytes(body), _date(answer), peer, answer.headers)
 
 
-def http_post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-    """POST JSON to `url`; 200 and 201 are a success. Raises RemoteError.
+def http_post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    patience: float = TIMEOUT,
+) -> Mapping[str, str]:
+    """POST JSON to `url`, or what `headers` say; 200 and 201 are a success. Raises RemoteError.
 
-    A server's reason for refusing it, as directories give it, is in the error's text.
+    Returns the headers of the answer. A server's reason for refusing it, as directories give it, is
+    in the error's text.
     """
-    with _answer("POST", url, body, headers) as answer:
+    with _answer("POST", url, body, headers, patience) as answer:
         if answer.status_code not in (200, 201):
             try:
                 with translated(visible_url(url), Exception):
@@ -90,6 +98,7 @@ def http_post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -
                 # The status says more than that its reason can't be read.
                 raise _refusal(url, answer) from error
             raise _refusal(url, answer, _reason(begin))
+        return answer.headers
 
 
 class _NotingPeer:
@@ -164,10 +173,14 @@ class _Session(requests.Session):
 
 @contextmanager
 def _answer(
-    method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None = None
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str] | None = None,
+    patience: float = TIMEOUT,
 ) -> Iterator[requests.Response]:
     """The answer at the end of all redirects; its body has not been read yet."""
-    with _Session() as session, deadline(visible_url(url), TIMEOUT):
+    with _Session() as session, deadline(visible_url(url), patience):
         for _ in range(MOST_REDIRECTS + 1):
             answer = _ask(session, method, url, body, headers)
             if not _is_redirect(method, answer):

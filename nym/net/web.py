@@ -17,6 +17,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from nym.net.sources import Guarded, SourceLimits, Sources
 
 REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
+_PIECE = 1 << 17  # bytes
 
 Headers = list[tuple[str, str]]
 Environment = dict[str, Any]  # a request, as WSGI has it
@@ -68,7 +69,10 @@ class WebServer(Guarded, WSGIServer):
     def _answer(self, request: Environment, start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = self._respond(request)
         start_response(status, headers)
-        return [body] if request["REQUEST_METHOD"] != "HEAD" else []
+        if request["REQUEST_METHOD"] == "HEAD":
+            return []
+        # gevent copies each piece that it sends. Of a long body, many may be on their way.
+        return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
 
 
 class _Handler(WSGIHandler):

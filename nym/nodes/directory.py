@@ -7,7 +7,6 @@ listed.
 import json
 import re
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import cache
 from random import SystemRandom
@@ -21,27 +20,36 @@ from nym.net.listening import listen
 from nym.net.sources import REFUSALS
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Watch
-from nym.net.web import Answer, Environment, Headers, WebServer, answer_with
+from nym.net.web import Answer, Environment, Headers, WebServer
 from nym.nodes.admission import Admission
 from nym.nodes.allowed import AllowList
 from nym.nodes.counts import Counts
+from nym.nodes.list_service import ListService
+from nym.nodes.lists import ClientLists
+from nym.nodes.metrics import Metrics
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
-from nym.nodes.resource import Resource
+from nym.nodes.resource import JSON, Resource, body_of, said
 from nym.signing import Signer, Stamps
+from nym.wire.clients import EMPTY
 from nym.wire.directory import (
+    BY_DIGEST,
     COCONODES_PATH,
+    HEALTH_PATH,
     LEAVING_PATH,
+    LISTS_PATH,
     METRICS_PATH,
     MIXNODES_PATH,
     PROVIDERS_PATH,
+    SINCE_HEADER,
+    TAKES_HEADER,
     TOPOLOGY_PATH,
     CocoNode,
+    Lists,
     MixNode,
     Provider,
     Records,
     decode_coconode,
-    decode_metric,
     decode_mixnode,
     decode_provider,
     encode_topology,
@@ -54,16 +62,14 @@ KEEP = 1  # seconds for which others may keep the topology; clients ask every 10
 # Seconds for which a signed topology counts. A cache that has stopped can show it to clients for so
 # long, and no longer. It is also how far a client's clock may be ahead.
 EXPIRY = 600.0
-WINDOW = 3.0  # seconds; mixnodes post metrics every 3, so that the list has one of each
 LONGEST_RECORD = 10_000  # bytes of a mixnode's or coconode's post
-LONGEST_PROVIDER = 4 << 20  # bytes of a provider's, which lists each of its clients
+LONGEST_PROVIDER = 4 << 20  # bytes of a provider's, which may list each of its clients
 LONGEST_METRIC = 1 << 20
 LONGEST_LEAVING = 1000
-MOST_METRICS = 16 << 20  # bytes in one window
+SHORT = 10_000  # bytes of a post; a longer one is read in a thread
 MOST_CONNECTIONS = 1000
 SILENCE = 30.0  # seconds for which a connection may be silent
 
-JSON = "application/json; charset=utf-8"
 ACCEPTED, REFUSED, OTHER = "accepted", "refused", "other"  # what is counted
 
 _OK = Resource(b'{"ok": true}', JSON)
@@ -91,10 +97,12 @@ class Directory:
         self._allowed = allowed
         self._admission = Admission(allowed.identities if allowed else None)
         self._present = Presences()
+        self._lists = ClientLists()
+        self._list_service = ListService(self._lists)
         self._coconodes: dict[str, tuple[CocoNode, float]] = {}
-        self._metrics: deque[_Metric] = deque()
-        self._topology: _Rendered | None = None
-        self._rendering = RLock()
+        self._metrics = Metrics()
+        self._whole = _Topology(Lists.WHOLE)
+        self._by_digest = _Topology(Lists.BY_DIGEST)
         self._watch = Watch(SystemRandom())
         refused = self.counts.kinds(
             "nym_directory_connections_refused_total",
@@ -106,23 +114,25 @@ class Directory:
             (host, port), self._respond, MOST_CONNECTIONS, connections_per_source, SILENCE, refused
         )
         self._posts: dict[str, _Post] = {
-            MIXNODES_PATH: _Post("presence", LONGEST_RECORD, self._note_mixnode),
-            PROVIDERS_PATH: _Post("presence", LONGEST_PROVIDER, self._note_provider),
-            COCONODES_PATH: _Post("presence", LONGEST_RECORD, self._note_coconode),
-            LEAVING_PATH: _Post("leaving", LONGEST_LEAVING, self._let_go),
-            METRICS_PATH: _Post("metrics", LONGEST_METRIC, self._count),
+            MIXNODES_PATH: _Post("presence", LONGEST_RECORD, decode_mixnode, self._note),
+            PROVIDERS_PATH: _Post(
+                "presence", LONGEST_PROVIDER, _named_provider, self._note_provider
+            ),
+            COCONODES_PATH: _Post("presence", LONGEST_RECORD, decode_coconode, self._note_coconode),
+            LEAVING_PATH: _Post("leaving", LONGEST_LEAVING, bytes, self._let_go),
+            METRICS_PATH: _Post("metrics", LONGEST_METRIC, bytes, self._count),
         }
-        self._gets: dict[str, Callable[[], Resource]] = {
+        self._gets: dict[str, Callable[[str], Resource]] = {
             TOPOLOGY_PATH: self._rendered_topology,
-            METRICS_PATH: self._recent_metrics,
-            "/api/healthcheck": lambda: _OK,
-            "/swagger/doc.json": _description,
+            METRICS_PATH: lambda _: self._metrics.resource(),
+            HEALTH_PATH: lambda _: _OK,
+            "/swagger/doc.json": lambda _: _description(),
         }
         self._asked = self.counts.kinds(
             "nym_directory_requests_total",
             "Requests that ask for something, by path.",
             "path",
-            (*self._gets, OTHER),
+            (*self._gets, LISTS_PATH, OTHER),
         )
         self._posted = self.counts.kinds(
             "nym_directory_posts_total",
@@ -162,7 +172,11 @@ class Directory:
             self._coconodes.clear()  # nobody notes whose they are, and they soon post again
 
     def records(self) -> Records:
-        """The records of all nodes that posted within LIFETIME."""
+        """The records of all nodes that posted within LIFETIME.
+
+        A provider is left out until its first list of clients is here: a provider that seemed to
+        have none would lose them to any other one that lists them.
+        """
         now = time.monotonic()
         nodes = list(self._present.present(now, LIFETIME))
         self._coconodes = {
@@ -172,7 +186,12 @@ class Directory:
         }
         return Records(
             tuple(node for node in nodes if isinstance(node, MixNode)),
-            tuple(node for node in nodes if isinstance(node, Provider)),
+            tuple(
+                node._replace(clients=clients, digest=None)
+                for node in nodes
+                if isinstance(node, Provider)
+                and (clients := self._lists.find(node.digest or EMPTY.digest)) is not None
+            ),
             tuple(node for node, _ in self._coconodes.values()),
         )
 
@@ -184,30 +203,24 @@ class Directory:
             "coconode": len(records.coconodes),
         }
 
-    def _rendered_topology(self) -> Resource:
-        with self._rendering:  # those that ask meanwhile get the same answer
+    def _rendered_topology(self, query: str) -> Resource:
+        form = self._by_digest if BY_DIGEST in query.split("&") else self._whole
+        with form.rendering:  # those that ask meanwhile get the same answer
             now, changes = time.monotonic(), self._changes()
-            if (
-                self._topology is None
-                or self._topology.changes != changes
-                or now >= self._topology.until
-            ):
+            rendered = form.rendered
+            if rendered is None or rendered.changes != changes or now >= rendered.until:
                 ends = [seen + LIFETIME for _, seen in self._coconodes.values()]
                 until = min(now + FRESH, self._present.next_end(now, LIFETIME), *ends)
                 # In a thread: the lists of clients can have megabytes, and packets go on meanwhile.
-                resource = beside_the_hub(self._topology_of, self.records())
-                self._topology = _Rendered(resource, changes, until)
-            return self._topology.resource
+                resource = beside_the_hub(self._topology_of, self.records(), form.lists)
+                form.rendered = rendered = _Rendered(resource, changes, until)
+            return rendered.resource
 
     def _changes(self) -> tuple[int, int]:
         return self._present.changes, len(self._coconodes)
 
-    def _recent_metrics(self) -> Resource:
-        self._forget_metrics()
-        return beside_the_hub(_listed, [metric.listed for metric in self._metrics])
-
-    def _topology_of(self, records: Records) -> Resource:
-        body = encode_topology(records)
+    def _topology_of(self, records: Records, lists: Lists) -> Resource:
+        body = encode_topology(records, lists)
         return Resource(body, JSON, KEEP, self._signature(body))
 
     def _signature(self, body: bytes) -> Headers:
@@ -217,48 +230,49 @@ class Directory:
         claim = Claim(self._signer.public_key, created, expires=created + int(1000 * EXPIRY))
         return [(HEADER, claim.signed(self._signer.sign, "topology", TOPOLOGY_PATH, body))]
 
-    def _note_mixnode(self, body: bytes, identity: bytes | None) -> None:
-        self._note(decode_mixnode(body), identity)
-
-    def _note_provider(self, body: bytes, identity: bytes | None) -> None:
-        self._note(decode_provider(body), identity)
-
     def _note(self, node: MixNode | Provider, identity: bytes | None) -> None:
         self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME, identity)
+
+    def _note_provider(self, node: Provider, identity: bytes | None) -> Headers:
+        """Note a provider, and ask for its list of clients if it isn't here.
+
+        Until it comes, the provider keeps the list that it had before.
+        """
+        wanted = node.digest or EMPTY.digest
+        clients = listed = node.clients or self._lists.find(wanted)
+        if listed is None:
+            last = self._present.last(node, identity)
+            if isinstance(last, Provider) and last.digest:
+                listed = self._lists.find(last.digest)
+        if listed is not None:
+            self._lists.hold(listed, time.monotonic())
+        digest = wanted if listed is None else listed.digest
+        self._note(node._replace(clients=EMPTY, digest=digest), identity)
+        if clients is not None:
+            return []
+        since = EMPTY if listed is None else listed
+        self._lists.want(wanted, since)
+        return [(SINCE_HEADER, str(since.digest))]
 
     def _let_go(self, _: bytes, identity: bytes | None) -> None:
         if identity is not None:  # as Admission makes sure
             self._present.leave(identity)
 
-    def _note_coconode(self, body: bytes, _: bytes | None) -> None:
-        node = decode_coconode(body)
+    def _count(self, body: bytes, _: bytes | None) -> None:
+        self._metrics.take(body)
+
+    def _note_coconode(self, node: CocoNode, _: bytes | None) -> None:
         # No packet goes to a coconode, so it can't take another node's place, and is only counted.
         if node.public_key not in self._coconodes and len(self._coconodes) >= MOST_NODES:
             raise RemoteFormatError("too many nodes")
         seen = node._replace(last_seen=time.time_ns())
         self._coconodes[node.public_key] = seen, time.monotonic()
 
-    def _count(self, body: bytes, _: bytes | None) -> None:
-        metric = decode_metric(body)
-        self._forget_metrics()
-        if sum(kept.size for kept in self._metrics) + len(body) > MOST_METRICS:
-            raise RemoteFormatError("too many metrics at once")
-        listed = {
-            "pubKey": metric.public_key,
-            "received": metric.received,
-            "sent": metric.sent,
-            "timestamp": time.time_ns(),
-        }
-        self._metrics.append(_Metric(listed, len(body), time.monotonic()))
-
-    def _forget_metrics(self) -> None:
-        while self._metrics and self._metrics[0].seen < time.monotonic() - WINDOW:
-            self._metrics.popleft()
-
     def _respond(self, environ: Environment) -> Answer:
         status, headers, body = self._found(environ)
         # Everything here is public, and asks for no credentials: pages of any origin may read it.
-        return Answer(status, [*headers, ("Access-Control-Allow-Origin", "*")], body)
+        more = [("Access-Control-Allow-Origin", "*"), (TAKES_HEADER, BY_DIGEST)]
+        return Answer(status, [*headers, *more], body)
 
     def _found(self, environ: Environment) -> Answer:
         method = environ["REQUEST_METHOD"]
@@ -272,46 +286,72 @@ class Directory:
             known, encodings = (
                 environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
             )
-            try:
-                return self._gets[path]().answer(known, encodings)
-            except OwnFaultError as error:
-                return _said("503 Service Unavailable", {"error": str(error)})
+            return _safely(
+                lambda: self._gets[path](environ["QUERY_STRING"]).answer(known, encodings)
+            )
         if method == "POST" and path in self._posts:
-            answer = self._take(path, environ)
+            answer = _safely(lambda: self._take(path, environ))
             self._posted[ACCEPTED if answer.status.startswith("2") else REFUSED] += 1
             return answer
+        place, _, name = path.rpartition("/")
+        if place == LISTS_PATH and method in ("GET", "HEAD"):
+            self._asked[LISTS_PATH] += 1
+            return _safely(lambda: self._list_service.hand_out(name, environ["QUERY_STRING"]))
+        if place == LISTS_PATH and method == "POST":
+            return _safely(lambda: self._list_service.take(name, environ))
         self._asked[OTHER] += 1
-        return _said("404 Not Found", {"error": "there is nothing at this address"})
+        return said("404 Not Found", {"error": "there is nothing at this address"})
 
     def _take(self, path: str, environ: Environment) -> Answer:
         post = self._posts[path]
+        body = body_of(environ, post.longest)
+        is_long = len(body) > SHORT
+        record = beside_the_hub(post.read, body) if is_long else None
+        # Nothing from here on waits, so no other post comes between the check and the note.
+        header = environ.get("HTTP_NYM_SIGNATURE")
         try:
-            body = _body(environ, post.longest)
-            # Nothing from here on waits, so no other post comes between the check and the note.
-            header = environ.get("HTTP_NYM_SIGNATURE")
             claim = self._admission.check(header, post.purpose, path, body, time.time())
-            post.take(body, claim and claim.key)
-            if claim is not None:
-                self._admission.note(claim)
-        except NotAllowedError as error:
-            return _said("403 Forbidden", {"error": str(error)})
         except OtherRunError as error:
             run = [(RUN_HEADER, self._admission.run)]
-            return _said("400 Bad Request", {"error": str(error)}, run)
-        except RemoteFormatError as error:
-            return _said("400 Bad Request", {"error": str(error)})
-        return _said("201 Created", {"ok": True})
+            return said("400 Bad Request", {"error": str(error)}, run)
+        headers = post.take(record if is_long else post.read(body), claim and claim.key)
+        if claim is not None:
+            self._admission.note(claim)
+        return said("201 Created", {"ok": True}, headers)
+
+
+def _safely(answer: Callable[[], Answer]) -> Answer:
+    """The answer, or the one that says why there is none."""
+    try:
+        return answer()
+    except OwnFaultError as error:
+        return said("503 Service Unavailable", {"error": str(error)})
+    except NotAllowedError as error:
+        return said("403 Forbidden", {"error": str(error)})
+    except RemoteFormatError as error:
+        return said("400 Bad Request", {"error": str(error)})
 
 
 class _Post(NamedTuple):
-    """What is posted at one path: what a signature has to be for, and what takes the body.
+    """What is posted at one path: what a signature has to be for, what reads and takes the body.
 
-    `take` is also told who signed it. It raises RemoteFormatError.
+    `take` is also told who signed it, and returns headers for the answer. Both raise
+    RemoteFormatError.
     """
 
     purpose: Purpose
     longest: int  # bytes
-    take: Callable[[bytes, bytes | None], None]
+    read: Callable[[bytes], Any]
+    take: Callable[[Any, bytes | None], Headers | None]
+
+
+class _Topology:
+    """The topology in one form. The whole lists are only made if somebody asks for them."""
+
+    def __init__(self, lists: Lists) -> None:
+        self.lists = lists
+        self.rendering = RLock()
+        self.rendered: _Rendered | None = None
 
 
 class _Rendered(NamedTuple):
@@ -322,30 +362,12 @@ class _Rendered(NamedTuple):
     until: float  # monotonic
 
 
-class _Metric(NamedTuple):
-    """A metric as it is listed, how many bytes it came in, and when."""
-
-    listed: dict[str, Any]
-    size: int
-    seen: float  # monotonic
-
-
-def _listed(metrics: list[dict[str, Any]]) -> Resource:
-    return Resource(json.dumps(metrics).encode(), JSON)
-
-
 @cache
 def _description() -> Resource:
     return Resource(json.dumps(DESCRIPTION).encode(), JSON, 3600)
 
 
-def _said(status: str, body: dict[str, Any], more: Headers | None = None) -> Answer:
-    answer = answer_with(status, JSON, json.dumps(body).encode())
-    return answer._replace(headers=answer.headers + (more or []))
-
-
-def _body(environ: Environment, longest: int) -> bytes:
-    body: bytes = environ["wsgi.input"].read(longest + 1)
-    if len(body) > longest:
-        raise RemoteFormatError(f"more than {longest} bytes")
-    return body
+def _named_provider(body: bytes) -> Provider:
+    """The provider that is posted, in either form, with the digest of its list of clients."""
+    node = decode_provider(body)
+    return node if node.digest else node._replace(digest=node.clients.digest)

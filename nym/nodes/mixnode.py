@@ -20,12 +20,19 @@ from nym.nodes.door import Answer
 from nym.nodes.keys import Keyring
 from nym.nodes.limits import LIMITS
 from nym.nodes.node import Node, Trace
-from nym.nodes.posting import Channel
+from nym.nodes.posting import Channel, Desk
 from nym.routes import NANOSECONDS
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress, decode_address
-from nym.wire.directory import METRICS_PATH, MIXNODES_PATH, Metric, MixNode, encode_metric
+from nym.wire.directory import (
+    METRICS_PATH,
+    MIXNODES_PATH,
+    Metric,
+    MixNode,
+    encode_metric,
+    encode_presence,
+)
 from nym.wire.sizes import PACKET_LENGTH
 
 METRICS_PERIOD = 3.0  # seconds
@@ -43,7 +50,6 @@ log = logging.getLogger(__name__)
 class Mixnode(Node):
     """A mixnode in one layer."""
 
-    presence_path = MIXNODES_PATH
     role = "mixnode"
 
     def __init__(
@@ -93,7 +99,7 @@ class Mixnode(Node):
     def start(self, *directories: str) -> None:
         """See Node; also starts to report metrics."""
         super().start(*directories)
-        self._metrics = self._channels("metrics", METRICS_PATH)
+        self._metrics = self._channels("metrics")
         self._watch.start(f"metrics of {self.address}", self._keep_reporting)
 
     def stop(self) -> None:
@@ -101,6 +107,9 @@ class Mixnode(Node):
         super().stop()
         self._door.dropped[STOPPED] += len(self._delays)
         self._delays.stop()
+
+    def _post(self, desk: Desk) -> None:
+        desk.post("presence", MIXNODES_PATH, lambda: encode_presence(self._presence()))
 
     def _presence(self) -> MixNode:
         key = self.keys.current.public_key
@@ -148,5 +157,10 @@ class Mixnode(Node):
             # Packets that come while it is posted belong to the next report.
             self._received = 0
             self._sent.clear()
+            body = encode_metric(metric)
             for channel in self._metrics:
-                channel.offer(partial(encode_metric, metric))
+                channel.offer(partial(_report, body))
+
+
+def _report(body: bytes, desk: Desk) -> None:
+    desk.post("metrics", METRICS_PATH, lambda: body)

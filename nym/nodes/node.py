@@ -21,7 +21,6 @@ from nym.nodes.posting import Channel, Desk, side_by_side
 from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
-from nym.wire.directory import MixNode, Provider, encode_presence
 from nym.wire.signed import Purpose
 from nym.wire.versions import with_identity
 
@@ -48,7 +47,6 @@ class Node(ABC):
     version names the signer's key, which stays while `keys` change.
     """
 
-    presence_path: str
     role: str  # for monitoring
 
     def __init__(
@@ -87,7 +85,7 @@ class Node(ABC):
         """Post to the directories at these URLs, now and from now on; they need not answer."""
         stamps = Stamps()
         self._desks = [Desk(directory, self._signer, stamps) for directory in directories]
-        self._presences = self._channels("presence", self.presence_path)
+        self._presences = self._channels("presence")
         # Once before this returns: whoever starts a network can then use it at once.
         self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
@@ -135,7 +133,7 @@ class Node(ABC):
 
     def announce(self) -> None:
         """Tell the directories that this node is alive; whoever doesn't hear it is logged."""
-        side_by_side([partial(channel.try_post, self._body) for channel in self._presences])
+        side_by_side([partial(channel.try_post, self._post) for channel in self._presences])
 
     def _sign_off(self) -> None:
         """Tell the directories that this node stops, so that they list it no longer.
@@ -149,23 +147,20 @@ class Node(ABC):
             if error and not (isinstance(error, StatusError) and error.status == 404):
                 log.info("a directory lists this node until its time is over: %s", error)
 
-    def _channels(self, purpose: Purpose, path: str) -> list[Channel]:
+    def _channels(self, purpose: Purpose) -> list[Channel]:
         """A channel to each directory, which runs from now on."""
-        channels = [Channel(desk, purpose, path) for desk in self._desks]
+        channels = [Channel(desk, purpose) for desk in self._desks]
         for channel in channels:
             self._watch.start(f"{purpose} of {self.address}", channel.run)
         return channels
 
-    def _body(self) -> bytes:
-        return encode_presence(self._presence())
+    @abstractmethod
+    def _post(self, desk: Desk) -> None:
+        """Post that this node is alive. Raises RemoteError."""
 
     @abstractmethod
     def _finish(self, hurry: Event) -> None:
         """Wait until what this node holds has left it, or `hurry` is set."""
-
-    @abstractmethod
-    def _presence(self) -> MixNode | Provider:
-        """What this node posts to the directory."""
 
     @abstractmethod
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
@@ -180,7 +175,7 @@ class Node(ABC):
             self.changed.wait(PRESENCE_PERIOD if is_settled else SETTLING_PERIOD)
             self.changed.clear()
             for channel in self._presences:
-                channel.offer(self._body)
+                channel.offer(self._post)
 
     def _announce_key(self) -> None:
         log.info("%s has a new key: %s", self.address, self.keys.current.address)

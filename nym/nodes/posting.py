@@ -5,16 +5,17 @@ A directory that is away or slow holds up no post to another one.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from nym.errors import RemoteError, StatusError
-from nym.net.directory import post
+from nym.net.directory import announces_digests, post, post_list, takes_digests
 from nym.net.watch import Outage
 from nym.signing import Signer, Stamps
+from nym.wire.clients import Digest
 from nym.wire.directory import LEAVING_PATH
 from nym.wire.signed import HEADER, RUN_HEADER, Claim, Purpose, is_run
 from nym.wire.text import visible_url
@@ -30,17 +31,29 @@ class Desk:
         self._signer = signer
         self._stamps = stamps
         self._run = ""  # of the directory, as it said last
+        self._takes_digests: bool | None = None  # as it said last; None: ask it
         self._lock = BoundedSemaphore()
         self._has_left = False
 
-    def post(self, purpose: Purpose, path: str, make: Callable[[], bytes]) -> None:
+    def takes_digests(self) -> bool:
+        """Whether the directory takes lists of clients by their digests. Raises RemoteError."""
+        if self._takes_digests is None:
+            self._takes_digests = takes_digests(self.directory)
+        return self._takes_digests
+
+    def post(self, purpose: Purpose, path: str, make: Callable[[], bytes]) -> Mapping[str, str]:
         """Post what `make` returns when it is its turn, or nothing after `leave`.
 
-        Raises RemoteError.
+        Returns the headers of the answer. Raises RemoteError.
         """
         with self._lock:
+            return {} if self._has_left else self._post_for_its_run(purpose, path, make())
+
+    def post_list(self, digest: Digest, changes: bytes) -> None:
+        """Send a list of clients that the directory has asked for. Raises RemoteError."""
+        with self._lock:
             if not self._has_left:
-                self._post_for_its_run(purpose, path, make())
+                post_list(self.directory, digest, changes)
 
     def leave(self) -> None:
         """Say that the node has stopped. Raises RemoteError.
@@ -52,41 +65,43 @@ class Desk:
             with self._lock:
                 self._post_for_its_run("leaving", LEAVING_PATH, b"{}")
 
-    def _post_for_its_run(self, purpose: Purpose, path: str, body: bytes) -> None:
+    def _post_for_its_run(self, purpose: Purpose, path: str, body: bytes) -> Mapping[str, str]:
         try:
-            self._post(purpose, path, body)
+            return self._post(purpose, path, body)
         except StatusError as error:
             run = error.headers.get(RUN_HEADER, "")
             if self._signer is None or not is_run(run) or run == self._run:
                 raise
             # The directory has started since the last post, or this is the first one.
             self._run = run
-            self._post(purpose, path, body)
+            return self._post(purpose, path, body)
 
-    def _post(self, purpose: Purpose, path: str, body: bytes) -> None:
+    def _post(self, purpose: Purpose, path: str, body: bytes) -> Mapping[str, str]:
         headers = {}
         if self._signer is not None:
             claim = Claim(self._signer.public_key, self._stamps.next(), self._run)
             headers[HEADER] = claim.signed(self._signer.sign, purpose, path, body)
-        post(self.directory, path, body, headers)
+        # Another program may be at this URL after an outage, or a proxy may answer for it.
+        self._takes_digests = None
+        answered = post(self.directory, path, body, headers)
+        self._takes_digests = announces_digests(answered)
+        return answered
 
 
 class Channel:
     """One kind of post to one directory: always the newest, and none while one is on its way."""
 
-    def __init__(self, desk: Desk, purpose: Purpose, path: str) -> None:
+    def __init__(self, desk: Desk, purpose: Purpose) -> None:
         self._desk = desk
-        self._purpose: Purpose = purpose
-        self._path = path
         self._due = Event()
-        self._make: Callable[[], bytes] = bytes
+        self._post: Callable[[Desk], object] | None = None
         self.directory = desk.directory
         self.outage = Outage(log, f"{purpose} at {visible_url(desk.directory)}")
         self.lenient_until = 0.0  # monotonic; until then, refusals are nothing to complain about
 
-    def offer(self, make: Callable[[], bytes]) -> None:
-        """Post what `make` returns as soon as possible, in the place of what still waits."""
-        self._make = make
+    def offer(self, post: Callable[[Desk], object]) -> None:
+        """Call `post` with the desk as soon as possible, in the place of what still waits."""
+        self._post = post
         self._due.set()
 
     def run(self) -> None:
@@ -94,12 +109,13 @@ class Channel:
         while True:
             self._due.wait()
             self._due.clear()
-            self.try_post(self._make)
+            if self._post is not None:
+                self.try_post(self._post)
 
-    def try_post(self, make: Callable[[], bytes]) -> None:
+    def try_post(self, post: Callable[[Desk], object]) -> None:
         """Post now. Failures are logged when they begin and end."""
         try:
-            self._desk.post(self._purpose, self._path, make)
+            post(self._desk)
         except StatusError as error:
             if time.monotonic() >= self.lenient_until:
                 self.outage.begins(error)

@@ -95,6 +95,11 @@ class Presences:
             self._by_identity[identity] = standing
         self._forget(now)
 
+    def last(self, node: Node, identity: bytes | None) -> Node | None:
+        """The record that a post of this node renews or replaces; None if there is none."""
+        before = self._before(_standing(node, identity))
+        return self._known[before].node if before else None
+
     def leave(self, identity: bytes) -> None:
         """The node with this identity has stopped. It has a claim to its place, as if it was away.
 

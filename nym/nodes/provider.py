@@ -16,12 +16,15 @@ from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keys import Keyring
 from nym.nodes.limits import LIMITS, source_limits
+from nym.nodes.listing import Listing
 from nym.nodes.node import Node, Trace
+from nym.nodes.posting import Desk
 from nym.nodes.reception import Reception
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
 from nym.wire.addresses import NodeAddress
+from nym.wire.clients import ClientList
 from nym.wire.versions import with_line
 
 AGE_PERIOD = 60.0  # seconds between two looks for what is too old
@@ -37,7 +40,6 @@ class Provider(Node):
     `signer`, it offers clients a sealed line.
     """
 
-    presence_path = records.PROVIDERS_PATH
     role = "provider"
 
     def __init__(
@@ -57,6 +59,7 @@ class Provider(Node):
         super().__init__(keys, packets, announced, trace, signer, limits)
         self._inboxes = inboxes
         self._announced_clients = announced_clients
+        self._listing = Listing(self._record, inboxes.clients, self._say)
         if signer is not None:
             self._version = with_line(self._version)
         self._reception = Reception(
@@ -108,13 +111,13 @@ class Provider(Node):
         super().listen()
         self._reception.listen()
 
-    def _presence(self) -> records.Provider:
+    def _post(self, desk: Desk) -> None:
+        self._listing.post(desk)
+
+    def _record(self, clients: ClientList) -> records.Provider:
+        key = self.keys.current.public_key
         return records.Provider(
-            str(self.place),
-            str(self.client_place),
-            self.keys.current.public_key,
-            tuple(self._inboxes.clients()),
-            self._version,
+            str(self.place), str(self.client_place), key, clients, self._version
         )
 
     def _finish(self, hurry: Event) -> None:

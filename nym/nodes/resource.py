@@ -6,10 +6,14 @@ long they may be kept, and are sent packed to those who accept that (RFC 9110, R
 
 import gzip
 import hashlib
+import json
 import re
+from typing import Any
 
-from nym.net.web import Answer, Headers
+from nym.errors import RemoteFormatError
+from nym.net.web import Answer, Environment, Headers, answer_with
 
+JSON = "application/json; charset=utf-8"
 SHORTEST_PACKED = 1000  # bytes; below that, packing saves no segment
 
 
@@ -62,3 +66,17 @@ def _takes_gzip(encodings: str) -> bool:
         if name.strip().lower() in ("gzip", "*"):
             return not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
     return False
+
+
+def said(status: str, body: dict[str, Any], more: Headers | None = None) -> Answer:
+    """An answer that is made for one request alone."""
+    answer = answer_with(status, JSON, json.dumps(body).encode())
+    return answer._replace(headers=answer.headers + (more or []))
+
+
+def body_of(environ: Environment, longest: int) -> bytes:
+    """The body of a request. Raises RemoteFormatError if it has more than `longest` bytes."""
+    body: bytes = environ["wsgi.input"].read(longest + 1)
+    if len(body) > longest:
+        raise RemoteFormatError(f"more than {longest} bytes")
+    return body

@@ -4,15 +4,20 @@ The shapes of October 2019 and January 2020 differ in the capitals of the top-le
 keys are written, and in the fields of a provider. A node of 2019 has no version (None here). A
 malformed record is left out and counted. It must not make the whole answer unusable, because anyone
 can post one.
+
+Between programs of ours, a provider's clients are named by the digest of their list
+(nym.wire.clients), in place of the list.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 from nym.errors import RemoteFormatError
 from nym.wire.addresses import split_host
+from nym.wire.clients import EMPTY, ClientList, Digest, parse_digest
 from nym.wire.keys import decode_base58, decode_base64, encode_base58
 from nym.wire.sizes import MOST_LAYERS
 from nym.wire.text import visible
@@ -21,6 +26,7 @@ Node = TypeVar("Node")
 
 _TEXT = re.compile(r"[\w.:+\[\]=/-]{0,300}", re.ASCII)
 _SHOWN = 60  # characters of a text in an error
+_DIGEST = "clients"  # the field with the digest of a provider's list
 
 TOPOLOGY_PATH = "/api/presence/topology"
 MIXNODES_PATH = "/api/presence/mixnodes"
@@ -28,6 +34,16 @@ PROVIDERS_PATH = "/api/presence/mixproviders"
 COCONODES_PATH = "/api/presence/coconodes"
 LEAVING_PATH = "/api/presence/leaving"  # a signed post; published directories answer with 404
 METRICS_PATH = "/api/metrics/mixes"
+HEALTH_PATH = "/api/healthcheck"
+LISTS_PATH = "/api/presence/clients"  # and behind it the digest of a list
+
+# With this query, a topology names lists by their digests. Published directories ignore it.
+BY_DIGEST = "clients=digest"
+SINCE = "since"  # in the query for a list: the digest of the one that is known
+# The header of each answer by a directory that takes lists by digest; its value is BY_DIGEST.
+TAKES_HEADER = "Nym-Takes"
+# In an answer to a provider whose list the directory hasn't: it wants the changes since this one.
+SINCE_HEADER = "Nym-Clients-Since"
 
 CLIENT_PORT_2019 = 9000  # where providers of 2019 take clients; their records don't say it
 
@@ -43,14 +59,18 @@ class MixNode(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """A provider: where it takes packets, where it takes clients, and who is registered there."""
+    """A provider: where it takes packets, where it takes clients, and who is registered there.
+
+    `digest` is that of the list of clients, while `clients` is not that list yet.
+    """
 
     mixnet_listener: str
     client_listener: str
     public_key: bytes
-    clients: tuple[bytes, ...]
+    clients: ClientList
     version: str | None
     last_seen: int = 0
+    digest: Digest | None = None
 
 
 class CocoNode(NamedTuple):
@@ -70,6 +90,14 @@ class Records(NamedTuple):
     providers: tuple[Provider, ...] = ()
     coconodes: tuple[CocoNode, ...] = ()
     skipped: int = 0
+
+
+class Lists(Enum):
+    """How a topology tells providers' clients."""
+
+    WHOLE = "whole"  # as published programs do
+    BY_DIGEST = "digest"
+    NONE = "none"  # by a directory that has no lists for clients that ask in our form
 
 
 class Metric(NamedTuple):
@@ -98,7 +126,7 @@ def parse_topology(data: bytes) -> Records:
     return Records(tuple(good_mixnodes), tuple(good_providers), (), skipped)
 
 
-def encode_topology(records: Records) -> bytes:
+def encode_topology(records: Records, lists: Lists = Lists.WHOLE) -> bytes:
     """The records as JSON, in the shape of January 2020."""
     return _json(
         {
@@ -109,7 +137,7 @@ def encode_topology(records: Records) -> bytes:
                 _mixnode(node) | {"lastSeen": node.last_seen} for node in records.mixnodes
             ],
             "mixProviderNodes": [
-                _provider(node) | {"lastSeen": node.last_seen} for node in records.providers
+                _provider(node, lists) | {"lastSeen": node.last_seen} for node in records.providers
             ],
         }
     )
@@ -118,9 +146,9 @@ def encode_topology(records: Records) -> bytes:
 # What nodes post, in the shape of January 2020.
 
 
-def encode_presence(node: MixNode | Provider) -> bytes:
+def encode_presence(node: MixNode | Provider, lists: Lists = Lists.WHOLE) -> bytes:
     """The body of a node's POST. `lastSeen` is zero, because the directory fills it in."""
-    body = _mixnode(node) if isinstance(node, MixNode) else _provider(node)
+    body = _mixnode(node) if isinstance(node, MixNode) else _provider(node, lists)
     return _json(body | {"lastSeen": 0})
 
 
@@ -140,7 +168,8 @@ def decode_mixnode(data: bytes) -> MixNode:
 def decode_provider(data: bytes) -> Provider:
     """The body of POST /api/presence/mixproviders. Raises RemoteFormatError."""
     body = _object(data)
-    _field(body, "registeredClients", list)  # the published directory refuses null here, too
+    if _DIGEST not in body:
+        _field(body, "registeredClients", list)  # the published directory refuses null here, too
     node = _provider_2020(body)
     _check_port(node.mixnet_listener)
     _check_port(node.client_listener)
@@ -191,6 +220,7 @@ def _provider_2020(body: dict[str, Any]) -> Provider:
         _clients(body, decode_base58),
         _field(body, "version", str),
         _last_seen(body),
+        parse_digest(_field(body, _DIGEST, str)) if _DIGEST in body else None,
     )
 
 
@@ -231,14 +261,24 @@ def _mixnode(node: MixNode) -> dict[str, Any]:
     }
 
 
-def _provider(node: Provider) -> dict[str, Any]:
+def _provider(node: Provider, lists: Lists) -> dict[str, Any]:
     return {
         "clientListener": node.client_listener,
         "mixnetListener": node.mixnet_listener,
         "pubKey": encode_base58(node.public_key),
-        "registeredClients": [{"pubKey": encode_base58(key)} for key in node.clients],
+        **_listed(node.clients, lists),
         "version": node.version,
     }
+
+
+def _listed(clients: ClientList, lists: Lists) -> dict[str, Any]:
+    match lists:
+        case Lists.WHOLE:
+            return {"registeredClients": [{"pubKey": encode_base58(key)} for key in clients]}
+        case Lists.BY_DIGEST:
+            return {_DIGEST: str(clients.digest)}
+        case Lists.NONE:
+            return {}
 
 
 def _json(body: dict[str, Any]) -> bytes:
@@ -307,9 +347,11 @@ def _key(body: dict[str, Any], decode: Callable[[str], bytes]) -> bytes:
         raise RemoteFormatError(f"pubKey: {error}") from error
 
 
-def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> tuple[bytes, ...]:
-    clients = body.get("registeredClients") or []
-    return tuple(_readable(clients, lambda client: _key(client, decode)))
+def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> ClientList:
+    clients = body.get("registeredClients")
+    if not clients:
+        return EMPTY
+    return ClientList.of(_readable(clients, lambda client: _key(client, decode)))
 
 
 def _layer(body: dict[str, Any]) -> int:
