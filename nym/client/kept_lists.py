@@ -1,8 +1,8 @@
 """The lists of providers' clients that this client has, in memory and for its next start.
 
-A directory names each list by its digest (docs/protocol/directory.md, "Lists"). A list that is here
-isn't asked for again, and of one that has changed, only the changes are. A provider that has taken
-another key, or has moved, is found again by what it has kept.
+A directory names each list by its digest (docs/protocol/directory.md, "Lists by digest"). A list
+that is here isn't asked for again, and of one that has changed, only the changes are. A provider
+that has taken another key, or has moved, is found again by what it has kept.
 """
 
 import logging

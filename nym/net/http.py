@@ -23,6 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from nym.errors import ProxyError, RemoteError, RemoteFormatError, StatusError
 from nym.net.boundary import deadline, translated
+from nym.net.spell import Spell
 from nym.wire.addresses import is_loopback
 from nym.wire.text import visible, visible_url
 
@@ -68,11 +69,13 @@ def http_get(url: str, longest: int | None = None, patience: float = TIMEOUT) ->
         if answer.status_code != 200:
             raise _refusal(url, answer)
         body = bytearray()
+        spell = Spell()  # a fast server would leave no other greenlet its turn
         with translated(visible_url(url), Exception):
             for chunk in answer.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > longest:
                     break
+                spell.rest()
         if len(body) > longest:
             raise RemoteFormatError(f"{visible_url(url)} answers with more than {longest} bytes")
         return Answer(bytes(body), _date(answer), peer, answer.headers)

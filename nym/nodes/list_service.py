@@ -1,4 +1,6 @@
-"""How a directory hands out lists of clients, and takes them (docs/protocol/directory.md, "Lists").
+"""How a directory hands out lists of clients, and takes them.
+
+docs/protocol/directory.md, "Lists by digest":
 
     GET  /api/presence/clients/DIGEST[?since=DIGEST]   the list, as the changes since another one
     POST /api/presence/clients/DIGEST                  by the provider that was asked for it
