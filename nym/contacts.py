@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from nym.config.text import line_of, parse_toml
 from nym.errors import ConfigError, ContactError, ContactsError
 from nym.files import locked, make_folder, os_errors_as, read_text, write_file
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import encode_base58
+from nym.wire.recipients import Recipient, parse_recipient
 
 FILE = "contacts.toml"
 MOST_BYTES = 1 << 20  # more than anyone's contacts need; bounds what is read into memory
@@ -29,10 +30,19 @@ log = logging.getLogger(__name__)
 
 
 class Contact(NamedTuple):
-    """The recipient that a name stands for. `is_plain`: it runs the published client."""
+    """The recipient that a name stands for. `is_plain`: it runs the published client.
+
+    `provider` names the recipient's provider, if somebody has named it.
+    """
 
     address: bytes
     is_plain: bool = False
+    provider: bytes | None = None
+
+    @property
+    def recipient(self) -> Recipient:
+        """The recipient as people write it."""
+        return Recipient(self.address, self.provider)
 
 
 Known = Mapping[str, Contact]
@@ -47,18 +57,26 @@ class Contacts:
         self.addresses = frozenset(contact.address for contact in known.values())
 
     def find(self, name: str) -> Contact:
-        """The contact with this name, or this address. Raises ContactError."""
+        """The contact with this name, or this address, as ADDRESS or ADDRESS@PROVIDER.
+
+        Raises ContactError.
+        """
         if name in self.known:
             return self.known[name]
         try:
-            address = decode_base58(name)
+            address, provider = parse_recipient(name)
         except ValueError as error:
             known = f" (known: {', '.join(sorted(self.known))})" if self.known else ""
             raise ContactError(
                 f'"{name}" is neither an address ({error}) nor a contact{known}. To add a contact, '
                 f"run: nym-client contacts add {name} ADDRESS"
             ) from error
-        return Contact(address, self.is_plain(address))
+        return Contact(address, self.is_plain(address), provider or self.provider_of(address))
+
+    def provider_of(self, address: bytes) -> bytes | None:
+        """The provider that is named for this address; None if there is none."""
+        named = (known.provider for known in self.known.values() if known.address == address)
+        return next(filter(None, named), None)
 
     def is_plain(self, address: bytes) -> bool:
         """Whether a contact with this address runs the published client (needs plain messages)."""
@@ -87,13 +105,14 @@ def find_recipient(folder: Path, name: str, *, is_manner_given: bool) -> Contact
     except ConfigError as error:
         if not is_address(name):
             raise
-        if not is_manner_given and _mentions(folder / FILE, name):
+        if not is_manner_given and _mentions(folder / FILE, name.partition("@")[0]):
             raise ConfigError(
                 f"{error}. The file may say that {name} gets plain messages: repair the file, or "
                 "send with --plain or --reliable"
             ) from error
         log.warning("%s. Sending to an address works without this file, so it is ignored", error)
-        return Contact(decode_base58(name))
+        recipient = parse_recipient(name)
+        return Contact(recipient.address, provider=recipient.provider)
 
 
 class CurrentContacts:
@@ -125,6 +144,11 @@ class CurrentContacts:
                 f"{self._mistake}. The file may say that this recipient gets plain messages"
             )
         return self._contacts.is_plain(address)
+
+    def provider_of(self, address: bytes) -> bytes | None:
+        """The provider that is named for this address; None if there is none."""
+        self._look()
+        return self._contacts.provider_of(address)
 
     def _look(self) -> None:
         # Before reading: if the file changes while it is read, the next look reads it again.
@@ -198,9 +222,9 @@ def _check_known(known: Known, name: str) -> None:
 
 
 def is_address(name: str) -> bool:
-    """Whether this is the text of an address. Such a text can't be a contact's name."""
+    """Whether this is the text of an address, perhaps with its provider. No name can be one."""
     try:
-        decode_base58(name)
+        parse_recipient(name)
     except ValueError:
         return False
     return True
@@ -235,7 +259,7 @@ def _change(folder: Path, decide: Callable[[Known], tuple[Known, Edit]]) -> None
 
 
 def _put(name: str, contact: Contact, document: "TOMLDocument") -> "TOMLDocument":
-    entry = {"address": encode_base58(contact.address)}
+    entry: dict[str, object] = {"address": str(contact.recipient)}
     document[name] = entry | ({"plain": True} if contact.is_plain else {})
     return document
 
@@ -299,7 +323,8 @@ def _decode(entry: object) -> Contact:
     is_plain = fields.get("plain", False)
     if not isinstance(is_plain, bool) or not {"address"} <= fields.keys() <= {"address", "plain"}:
         raise ValueError("a contact has an address, and optionally plain = true")
-    return Contact(decode_base58(str(fields["address"])), is_plain)
+    address, provider = parse_recipient(str(fields["address"]))
+    return Contact(address, is_plain, provider)
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:

@@ -105,6 +105,7 @@ class Service:
         messages: Messages,
         manner: Manner,
         is_plain_recipient: Callable[[bytes], bool] = lambda _: False,
+        name_provider: Callable[[bytes, bytes | None], None] = lambda _, __: None,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
@@ -113,6 +114,7 @@ class Service:
         self._messages = messages
         self.manner = manner  # for requests that don't choose one
         self._is_plain_recipient = is_plain_recipient  # understands plain messages only
+        self._name_provider = name_provider  # told of each recipient, and what its provider is
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
         """Do what is asked, and return the answer. `room` limits the messages in one answer.
@@ -211,6 +213,8 @@ class Service:
         # in the published client.
         if manner is not Manner.PLAIN and not is_public_key(request.recipient):
             raise BadRecipientError
+        # Before the message: on disk, they are written in this order.
+        self._name_provider(request.recipient, request.provider)
         return Outgoing(new_id(), request.recipient, request.message, manner)
 
     def _manner_of(self, request: Send) -> Manner:

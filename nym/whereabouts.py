@@ -46,7 +46,7 @@ class Whereabouts:
         Lists of clients can be long, so callers may run this in another thread.
         """
         before = self._known
-        known = _followed(before or _Known(Topology((), ()), {}, {}, {}, now), topology, now)
+        known = _followed(before or _Known(Topology((), ()), {}, {}, {}, {}), topology, now)
         for recipient in list(before.asked if before else ()):
             known.place_of(recipient)
         self._known = known
@@ -68,6 +68,17 @@ class Whereabouts:
         # there.
         return providers.get(self._unlisted.get(recipient, b""))
 
+    def named(self, name: bytes) -> ProviderNode | None:
+        """The provider with this identity, or with this key; None if it isn't there.
+
+        An identity is a claim that anybody can make. So it means the provider that claimed it alone
+        when this client first saw it, as long as that one isn't away for more than CLAIM seconds.
+        """
+        known = self._known
+        if known is None:
+            return None
+        return known.providers.get(known.claimed.get(name, name))
+
     def _note_unlisted(self, recipient: bytes, lone: bytes) -> None:
         # Bounded, because applications can send to any number of addresses. The oldest one goes.
         if recipient not in self._unlisted and len(self._unlisted) >= MOST:
@@ -83,10 +94,11 @@ class _Seen(NamedTuple):
 
 
 class _Known:
-    """What is known with one network, at the time `now`. Providers have names of this client's own.
+    """What is known with one network. Providers have names of this client's own.
 
     `providers` has those that are in the directory, and `seen` also those that are away. `homes`
-    has the provider where a recipient was known before another provider listed it, too.
+    has the provider where a recipient was known before another provider listed it, too. `claimed`
+    has the provider that each identity means.
     """
 
     def __init__(
@@ -95,13 +107,13 @@ class _Known:
         providers: Mapping[bytes, ProviderNode],
         seen: Mapping[bytes, _Seen],
         homes: Mapping[bytes, bytes],
-        now: float,
+        claimed: Mapping[bytes, bytes],
     ) -> None:
         self.topology = topology
         self.providers = providers
         self.seen = seen
         self.homes = homes
-        self.now = now
+        self.claimed = claimed
         self.asked: dict[bytes, tuple[bytes | None, bool]] = {}
 
     def place_of(self, recipient: bytes) -> tuple[bytes | None, bool]:
@@ -163,7 +175,24 @@ def _followed(before: _Known, topology: Topology, now: float) -> _Known:
         }
     away = _away(before, providers)
     here = {name: _Seen(node, now) for name, node in providers.items()}
-    return _Known(topology, providers, {**away, **here}, homes, now)
+    claimed = _claimed(before, providers, {name for name in away if name in claims})
+    return _Known(topology, providers, {**away, **here}, homes, claimed)
+
+
+def _claimed(
+    before: _Known, providers: Mapping[bytes, ProviderNode], away: Set[bytes]
+) -> dict[bytes, bytes]:
+    """The name of the provider that each identity means; `away` are those that may come back."""
+    claiming: dict[bytes, list[bytes]] = {}
+    for name, node in providers.items():
+        if node.identity is not None:
+            claiming.setdefault(node.identity, []).append(name)
+    kept = {
+        identity: name
+        for identity, name in before.claimed.items()
+        if name in providers or name in away
+    }
+    return {identity: names[0] for identity, names in claiming.items() if len(names) == 1} | kept
 
 
 def _note_homes(
@@ -199,16 +228,13 @@ def _common(some: set[bytes], clients: Set[bytes]) -> Iterable[bytes]:
 
 
 def _away(before: _Known, providers: Mapping[bytes, ProviderNode]) -> dict[bytes, _Seen]:
-    """The providers that are away and have clients.
+    """The providers that are away.
 
-    If they are too many, or have too many, those that have been away for longest are forgotten.
+    If they are too many, or have too many clients, some are forgotten: first those without clients,
+    then those that have been away for longest.
     """
-    away = [
-        (name, seen)
-        for name, seen in before.seen.items()
-        if name not in providers and seen.node.clients
-    ]
-    away.sort(key=lambda item: item[1].at, reverse=True)
+    away = [item for item in before.seen.items() if item[0] not in providers]
+    away.sort(key=lambda item: (bool(item[1].node.clients), item[1].at), reverse=True)
     kept, room = {}, MOST
     for name, seen in away[:MOST_ABSENT]:
         room -= len(seen.node.clients)

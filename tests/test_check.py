@@ -139,7 +139,8 @@ def test_a_directory_that_is_away_is_no_failure_while_another_one_works(
         check({"--id": "alice", "--json": True, "--running": False})
         tried = [f for f in json.loads(capfd.readouterr().out) if f["check"] == "directory"]
         assert [finding["ok"] for finding in tried] == [True, True]
-        assert f"{nowhere}/api/presence/topology?clients=digest can't be reached" in tried[0]["found"]
+        assert f"{nowhere}/api/presence/topology" in tried[0]["found"]
+        assert "can't be reached" in tried[0]["found"]
         assert tried[1]["found"].startswith(f"{network.url}, not verified: layers of")
         change_setting(home / "nym/clients/alice", "client.directory_key", KEY)
         assert check({"--id": "alice", "--json": True, "--running": False}) == 4

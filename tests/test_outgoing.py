@@ -18,6 +18,7 @@ from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
+from nym.client.named import NamedProviders
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
@@ -64,11 +65,13 @@ class Setup:
         random = Random(1)
         self.health = Health(20.0)
         whereabouts = Whereabouts()
+        self.named = NamedProviders(journal)
         whereabouts.follow(self.topology, 0.0)
         self.packets = PacketMaker(
             OWN,
             lambda: self.topology,
             whereabouts,
+            self.named,
             self.session,
             Envelopes(OWN_IDENTITY),
             self.health,

@@ -228,6 +228,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "backlog": None,
                 "address": ADDRESS,
                 "provider": None,
+                "provider_identity": None,
                 "registered": False,
                 "provider_sealed": False,
                 "uptime": 1.5,

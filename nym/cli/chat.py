@@ -29,7 +29,7 @@ from nym.cli.progress import is_terminal
 from nym.cli.receive import shown
 from nym.contacts import Contact, find_recipient
 from nym.errors import NymError
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
 # How many messages the client hands over that aren't acknowledged yet. Messages that are left for
@@ -67,7 +67,7 @@ class _Chat:
         self._id = options["--id"]
         self._to = visible(options["TO"])
         self._names = names_of_contacts()
-        self._manner: dict[str, Any] = {"recipient_address": encode_base58(contact.address)}
+        self._manner: dict[str, Any] = {"recipient_address": str(contact.recipient)}
         if contact.is_plain:
             self._manner["plain"] = True
         elif not options["--anonymous"]:

@@ -1,11 +1,11 @@
 """`contacts` gives names to addresses: it adds, renames, removes and lists them."""
 
 import json
+from collections.abc import Callable
 
 from nym.cli import Options
 from nym.cli.options import checked, nym_folder
 from nym.cli.output import complain, say
-from nym.config.checks import check_key
 from nym.contacts import (
     Contact,
     Contacts,
@@ -16,16 +16,17 @@ from nym.contacts import (
 )
 from nym.errors import ConfigError
 from nym.sphinx import is_public_key
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import encode_base58
+from nym.wire.recipients import parse_recipient
 
 
 def contacts(options: Options) -> int:
     """Add, rename, remove or list contacts."""
     if options["add"]:
         # Plain messages aren't encrypted for their recipient, so any 32 bytes can be an address.
-        check = check_key if options["--plain"] else _check_address
-        address = decode_base58(checked("ADDRESS", options["ADDRESS"], check))
-        add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"]))
+        check: Callable[[str], object] = parse_recipient if options["--plain"] else _check_address
+        address, provider = parse_recipient(checked("ADDRESS", options["ADDRESS"], check))
+        add_contact(nym_folder(), options["NAME"], Contact(address, options["--plain"], provider))
     elif options["rename"]:
         rename_contact(nym_folder(), options["NAME"], options["NEW"])
     elif options["remove"]:
@@ -36,8 +37,7 @@ def contacts(options: Options) -> int:
 
 
 def _check_address(value: str) -> None:
-    check_key(value)
-    if not is_public_key(decode_base58(value)):
+    if not is_public_key(parse_recipient(value).address):
         raise ValueError("no client can have this address; check it for typing errors")
 
 
@@ -61,6 +61,7 @@ def _list(contacts: Contacts, *, is_json: bool) -> None:
             # Asked by address, not taken from this contact. If another contact has the same address
             # and is plain, messages to this one are sent plain, too.
             "plain": contacts.is_plain(contact.address),
+            "provider": contact.provider and encode_base58(contact.provider),
         }
         for name, contact in sorted(contacts.known.items())
     ]
@@ -70,4 +71,5 @@ def _list(contacts: Contacts, *, is_json: bool) -> None:
     width = max((len(name) for name in contacts.known), default=0)
     for contact in known:
         plain = "  plain" if contact["plain"] else ""
-        say(f"{contact['name']:<{width}}  {contact['address']}{plain}")
+        provider = f"@{contact['provider']}" if contact["provider"] else ""
+        say(f"{contact['name']:<{width}}  {contact['address']}{provider}{plain}")

@@ -15,6 +15,7 @@ from nym.cli.node_report import node_rows
 from nym.cli.nodes import directory_row, network_rows
 from nym.cli.output import say
 from nym.cli.progress import is_terminal
+from nym.errors import NymError
 from nym.identity import load_identity
 from nym.timing import duration
 from nym.wire.keys import decode_base58
@@ -117,11 +118,33 @@ def clients(options: Options) -> int:
     return 0
 
 
+def _provider_name(client_id: str) -> str:
+    """The name of the running client's provider. Raises NotRegisteredError."""
+    with control(client_id) as client:
+        report = client.ask(type="status")
+    if not report["registered"]:
+        raise NotRegisteredError(
+            "this client isn't registered at a provider yet; nym-client status says why"
+        )
+    return str(report["provider_identity"] or report["provider"])
+
+
+class NotRegisteredError(NymError):
+    """The client has no provider yet."""
+
+
 def address(options: Options) -> int:
-    """Print the client's own address. It is read from the folder, so the client needn't run."""
+    """Print the client's own address. It is read from the folder, so the client needn't run.
+
+    Only the running client knows its provider.
+    """
     own = load_identity(existing_folder(options["--id"])).address
+    about = {"address": own}
+    if options["--with-provider"]:
+        about["provider"] = _provider_name(options["--id"])
+        own = f"{own}@{about['provider']}"
     if options["--json"]:
-        say(json.dumps({"address": own}))
+        say(json.dumps(about))
     elif options["--qr"]:
         import segno  # imported here because it is slow to load and seldom used
 

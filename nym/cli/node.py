@@ -141,6 +141,8 @@ def _with_options(config: Settings, role: Role, options: Options) -> Settings:
     if options.get("--allow") is not None:
         # The service that is started later may have another working directory.
         values["directory.allow"] = str(Path(options["--allow"]).absolute())
+    if options.get("--no-client-lists"):
+        values["directory.client_lists"] = False
     if options.get("--layer") is not None:
         values["mixnode.layer"] = number("--layer", options["--layer"], 1, MOST_LAYERS)
     if options["--metrics"] is not None:

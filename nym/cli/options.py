@@ -26,7 +26,7 @@ def nym_folder() -> Path:
         ) from error
 
 
-def checked(name: str, value: Value, check: Callable[[Value], None]) -> Value:
+def checked(name: str, value: Value, check: Callable[[Value], object]) -> Value:
     """`value`, if `check` doesn't raise ValueError. Raises UsageError."""
     try:
         check(value)

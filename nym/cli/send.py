@@ -20,7 +20,6 @@ from nym.contacts import find_recipient
 from nym.envelope import fragment_count
 from nym.errors import NymError, UsageError
 from nym.timing import duration
-from nym.wire.keys import encode_base58
 from nym.wire.sizes import LONGEST_SEALED
 
 MOST_AT_ONCE = 64  # messages that are handed over together
@@ -70,7 +69,7 @@ def _manner(options: Options) -> dict[str, Any]:
             "recipients that run the published client don't acknowledge anything, so --plain, and "
             "contacts added with it, can't be combined with --reliable or --wait"
         )
-    manner: dict[str, Any] = {"recipient_address": encode_base58(contact.address)}
+    manner: dict[str, Any] = {"recipient_address": str(contact.recipient)}
     if is_plain:
         manner["plain"] = True
     if is_reliable:

@@ -18,6 +18,7 @@ from nym.client.delivery import Way
 from nym.client.figures import figures
 from nym.client.judging import Judging
 from nym.client.kept_lists import KeptLists
+from nym.client.named import NamedProviders
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
 from nym.client.pace import first_wait, loop_patience, pull_period
@@ -93,11 +94,13 @@ class Client:
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
         trial = ProviderTrial(self._session, health.loops, self._has_line, random)
         self._whereabouts = Whereabouts()
+        named = NamedProviders(self._journal)
         packets = _packets(
             address,
             config,
             self._refresher,
             self._whereabouts,
+            named,
             self._session,
             envelopes,
             health,
@@ -144,6 +147,10 @@ class Client:
             inbox,
         )
 
+        def name_provider(recipient: bytes, provider: bytes | None) -> None:
+            if provider := provider or contacts.provider_of(recipient):
+                named.name(recipient, provider)
+
         def service(manner: Manner) -> Service:
             return Service(
                 address,
@@ -153,6 +160,7 @@ class Client:
                 self._deliveries,
                 manner,
                 contacts.is_plain,
+                name_provider,
             )
 
         self._applications = service(_manner_of_applications(config))
@@ -286,6 +294,7 @@ def _packets(
     config: Config,
     refresher: Refresher,
     whereabouts: Whereabouts,
+    named: NamedProviders,
     session: ProviderSession,
     envelopes: Envelopes,
     health: Health,
@@ -296,6 +305,7 @@ def _packets(
         address,
         lambda: refresher.topology,
         whereabouts,
+        named,
         session,
         envelopes,
         health,

@@ -46,7 +46,11 @@ class Stage(Enum):
 
     NETWORK = "network", "no network is known yet"
     REGISTRATION = "registration", "this client isn't registered at its provider yet"
-    RECIPIENT = "recipient", "the directory lists no client with the recipient's address"
+    RECIPIENT = (
+        "recipient",
+        "the directory lists no client with the recipient's address; ADDRESS@PROVIDER would do",
+    )
+    PROVIDER = "provider", "the provider that was named for the recipient isn't in the directory"
     TURN = "turn", "it waits for its turn"
     HAND_OVER = "hand_over", "a packet of it is being handed to a mixnode"
     LOOPS = (

@@ -65,6 +65,7 @@ class Overview:
         now = time.monotonic()
         state, since, reason = self._state(now)
         provider, loops = self.provider, self.health.loops
+        identity = provider and provider.identity
         return StatusReport(
             version=__version__,
             address=encode_base58(self.address),
@@ -75,6 +76,7 @@ class Overview:
             directory_verified=self.refresher.is_verified,
             network=self.refresher.view.report(),
             provider=encode_base58(provider.public_key) if provider else None,
+            provider_identity=encode_base58(identity) if identity else None,
             registered=self.session.registered.is_set(),
             provider_sealed=self.session.is_sealed,
             backlog=self.poller.backlog.report(now),

@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from nym.client.delivery import Stage
+from nym.client.named import NamedProviders
 from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
@@ -40,6 +41,7 @@ class PacketMaker:
         own_address: bytes,
         topology: Callable[[], Topology | None],
         whereabouts: Whereabouts,
+        named: NamedProviders,
         session: ProviderSession,
         envelopes: Envelopes,
         health: Health,
@@ -49,6 +51,7 @@ class PacketMaker:
         self._own_address = own_address
         self._topology = topology
         self._whereabouts = whereabouts
+        self._named = named
         self._session = session
         self._envelopes = envelopes
         self._health = health
@@ -70,7 +73,9 @@ class PacketMaker:
         is_own = recipient == self._own_address
         if not (self._session.can_pull if is_own else self._session.registered.is_set()):
             return Stage.REGISTRATION
-        return None if self.is_routable(recipient) else Stage.RECIPIENT
+        if self.is_routable(recipient):
+            return None
+        return Stage.PROVIDER if self._named.provider_of(recipient) else Stage.RECIPIENT
 
     def make(
         self, recipient: bytes, content: Content | bytes, provider: ProviderNode | None = None
@@ -95,7 +100,11 @@ class PacketMaker:
         topology = self._topology()
         if topology is None:
             return None
-        is_own = recipient == self._own_address
-        # The directory may still list this client elsewhere, or not at all.
-        provider = self._session.provider if is_own else self._whereabouts.provider_of(recipient)
+        if recipient == self._own_address:
+            # The directory may still list this client elsewhere, or not at all.
+            provider = self._session.provider
+        elif (name := self._named.provider_of(recipient)) is not None:
+            provider = self._whereabouts.named(name)
+        else:
+            provider = self._whereabouts.provider_of(recipient)
         return provider if provider and all(topology.layers_to(provider)) else None

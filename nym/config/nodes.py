@@ -85,6 +85,9 @@ class DirectorySettings:
     allow: str = setting(
         "", "a file with the identities of the nodes that may post; empty: every node may"
     )
+    client_lists: bool = setting(
+        True, "false: only published clients get lists of clients; others name providers"
+    )
     # A web server in front of the directory is one source, too.
     source_connections: int = setting(
         250, "connections that one address may have at once", checks.check_connections

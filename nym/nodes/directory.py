@@ -55,6 +55,7 @@ from nym.wire.directory import (
     encode_topology,
 )
 from nym.wire.signed import HEADER, RUN_HEADER, Claim, Purpose
+from nym.wire.versions import identity_in
 
 LIFETIME = 10.0  # seconds after its last post for which a node is listed; nodes post every 5
 FRESH = 5.0  # seconds after which the topology is rendered again, only for the new times in it
@@ -79,7 +80,7 @@ class Directory:
     """An HTTP server with the API of the published directory of January 2020.
 
     With a `signer`, it signs the topology. With `allowed`, it takes posts from these identities
-    alone.
+    alone. Without `client_lists`, only published clients get lists of clients.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Directory:
         *,
         signer: Signer | None = None,
         allowed: AllowList | None = None,
+        client_lists: bool = True,
         connections_per_source: int = DirectorySettings.source_connections,
     ) -> None:
         self.counts = Counts("directory")
@@ -98,11 +100,11 @@ class Directory:
         self._admission = Admission(allowed.identities if allowed else None)
         self._present = Presences()
         self._lists = ClientLists()
-        self._list_service = ListService(self._lists)
+        self._list_service = ListService(self._lists, hands_out=client_lists)
         self._coconodes: dict[str, tuple[CocoNode, float]] = {}
         self._metrics = Metrics()
         self._whole = _Topology(Lists.WHOLE)
-        self._by_digest = _Topology(Lists.BY_DIGEST)
+        self._by_digest = _Topology(Lists.BY_DIGEST if client_lists else Lists.NONE)
         self._watch = Watch(SystemRandom())
         refused = self.counts.kinds(
             "nym_directory_connections_refused_total",
@@ -231,6 +233,9 @@ class Directory:
         return [(HEADER, claim.signed(self._signer.sign, "topology", TOPOLOGY_PATH, body))]
 
     def _note(self, node: MixNode | Provider, identity: bytes | None) -> None:
+        # Clients find providers by the identity in their versions (ADDRESS@PROVIDER).
+        if identity_in(node.version) not in (None, identity):
+            raise RemoteFormatError("the version names an identity that hasn't signed this post")
         self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME, identity)
 
     def _note_provider(self, node: Provider, identity: bytes | None) -> Headers:

@@ -30,14 +30,15 @@ _BINARY = "application/octet-stream"
 class ListService:
     """Answers requests for and with lists. Its methods raise RemoteFormatError for a bad one."""
 
-    def __init__(self, lists: ClientLists) -> None:
+    def __init__(self, lists: ClientLists, *, hands_out: bool) -> None:
         self._lists = lists
+        self._hands_out = hands_out
         self._uploading = 0
 
     def hand_out(self, name: str, query: str) -> Answer:
         """The answer to GET for the list with this name, its digest."""
         digest = parse_digest(name)
-        clients = self._lists.find(digest)
+        clients = self._lists.find(digest) if self._hands_out else None
         if clients is None:
             return said("404 Not Found", {"error": "no provider has this list of clients any more"})
         body = self._body(clients, _since(query))

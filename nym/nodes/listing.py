@@ -1,7 +1,8 @@
 """How a provider tells directories who its clients are.
 
-docs/protocol/directory.md, "Lists by digest". A directory of ours gets the digest of the list with each post, and the list, or what has changed in
-it, when it asks for it. A published one gets the whole list each time, as in 0.4.
+docs/protocol/directory.md, "Lists by digest". A directory of ours gets the digest of the list with
+each post, and the list, or what has changed in it, when it asks for it. A published one gets the
+whole list each time, as in 0.4.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
 """The lists of providers' clients that a directory has.
 
-docs/protocol/directory.md, "Lists by digest". A list comes in whole once, and then as changes. Lists are kept while providers post them, and a
-moment longer, for clients that have just read of them. How each list came from the one before is
-kept for longer, so that clients get only what has changed since the list that they have.
+docs/protocol/directory.md, "Lists by digest". A list comes in whole once, and then as changes. It
+is kept while providers post it, and a moment longer, for clients that have just read of it. How
+each list came from the one before is kept for longer, so that clients get only what has changed
+since the list that they have.
 """
 
 from collections import OrderedDict

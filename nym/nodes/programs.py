@@ -238,6 +238,7 @@ class DirectoryProgram(Program):
             place.port,
             signer=self._signer,
             allowed=self._allowed,
+            client_lists=config.directory.client_lists,
             connections_per_source=config.directory.source_connections,
         )
         self._url = ""

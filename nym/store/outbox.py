@@ -6,7 +6,6 @@ memory last. If an error is raised in between, the message still waits, and can 
 """
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from nym.errors import BusyError, StoreError
 from nym.store.database import Change
 from nym.store.endings import Ending, Endings
 from nym.store.journal import Journal
-from nym.store.outgoing import ID_LENGTH, Manner, Outgoing
+from nym.store.outgoing import ID_LENGTH, Manner, Outgoing, new_id
 from nym.store.room import FilledBy, Room
 from nym.timing import duration
 from nym.wire.keys import encode_base58
@@ -221,11 +220,6 @@ class Outbox:
             f"busy: {what}. The oldest has waited for {duration(self.age(oldest))}: "
             f"{self._explain(oldest)}. Try again later, or cancel some with nym-client outbox"
         )
-
-
-def new_id() -> str:
-    """Return a random id, which no other message has."""
-    return os.urandom(ID_LENGTH).hex()
 
 
 def _amount(count: int, size: int) -> str:

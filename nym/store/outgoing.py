@@ -1,5 +1,6 @@
 """A message that is waiting to be sent, as the outbox keeps it."""
 
+import os
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -28,3 +29,8 @@ class Outgoing(NamedTuple):
     manner: Manner
     accepted: float = 0.0
     number: int = 0
+
+
+def new_id() -> str:
+    """Return a random id, which no other message has."""
+    return os.urandom(ID_LENGTH).hex()

@@ -31,10 +31,11 @@ from nym.wire.answers import (
     WaitingMessages,
 )
 from nym.wire.base64 import decode_pieces, encode_pieces
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import encode_base58
 from nym.wire.lines import Line
 from nym.wire.long_json import LongText, check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
+from nym.wire.recipients import Recipient, parse_recipient
 from nym.wire.reports import NetworkDetails, StatusReport
 from nym.wire.requests import (
     MOST_OFFERED,
@@ -192,7 +193,7 @@ def encode_error(error: RequestError) -> str:
 
 def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
     is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
-    recipient = _address(body)
+    recipient, provider = _recipient(body)
     if ("data" in body) == ("message" in body):
         raise IncompleteDataError('send takes either "message", a text, or "data", base64')
     try:
@@ -203,7 +204,7 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
             message = decode_pieces(pieces_of(_any_text(body, "data")), rest)
     except ValueError as error:  # from decoding base64; texts were checked when they were parsed
         raise IncompleteDataError(f"data: not base64: {error}") from error
-    return Send(recipient, message, is_plain, is_reliable)
+    return Send(recipient, message, is_plain, is_reliable, provider)
 
 
 def _format(body: dict[str, Any]) -> str:
@@ -226,7 +227,7 @@ def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
     if "id" in body:
         return Cancel(_text(body, "id"))
     if "recipient_address" in body:
-        return CancelAll(_address(body))
+        return CancelAll(_recipient(body).address)
     if _flag(body, "all") is not True:
         raise IncompleteDataError("all has to be true")
     return CancelAll()
@@ -240,9 +241,9 @@ def _number(body: dict[str, Any], name: str, default: int, least: int, most: int
     return value
 
 
-def _address(body: dict[str, Any]) -> bytes:
+def _recipient(body: dict[str, Any]) -> Recipient:
     try:
-        return decode_base58(_text(body, "recipient_address"))
+        return parse_recipient(_text(body, "recipient_address"))
     except ValueError as error:
         raise IncompleteDataError(
             f"recipient_address is not an address ({error}); contacts' names work only in commands"

@@ -128,6 +128,7 @@ class StatusReport(NamedTuple):
     directory_verified: bool = False
     network: NetworkReport | None = None
     provider: str | None = None
+    provider_identity: str | None = None
     registered: bool = False
     provider_sealed: bool = False
     backlog: BacklogReport | None = None

@@ -12,7 +12,7 @@ MOST_OFFERED = 100  # messages that one subscriber can have without having ackno
 
 
 class Send(NamedTuple):
-    """Send `message` to `recipient`, an address of 32 bytes.
+    """Send `message` to `recipient`, an address of 32 bytes, at its `provider`, if that is named.
 
     `is_plain`: as the published client does. `is_reliable`: again, until it is acknowledged. None
     leaves the choice to the contacts and the settings.
@@ -22,6 +22,7 @@ class Send(NamedTuple):
     message: Message
     is_plain: bool | None = None
     is_reliable: bool | None = None
+    provider: bytes | None = None
 
 
 class Fetch(NamedTuple):

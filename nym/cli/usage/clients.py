@@ -145,7 +145,7 @@ _CONTACTS = Command(
             ),
             arguments=(
                 Argument("NAME", "the contact's name", kind="contact"),
-                Argument("ADDRESS", "its address, a key in base58"),
+                Argument("ADDRESS", "its address in base58, or ADDRESS@PROVIDER"),
             ),
         ),
         Form(
@@ -159,7 +159,9 @@ _CONTACTS = Command(
             ("remove",),
             arguments=(Argument("NAME", "the contact's name", kind="contact"),),
         ),
-        Form(("list",), takes=(json_output("as a list of objects: name, address, plain"),)),
+        Form(
+            ("list",), takes=(json_output("as a list of objects: name, address, plain, provider"),)
+        ),
     ),
     examples=(
         "nym-client contacts add bob EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye",

@@ -40,8 +40,12 @@ _ADDRESS = Command(
         Form(
             takes=(
                 OPTIONAL_ID,
+                Option(
+                    "--with-provider",
+                    "as ADDRESS@PROVIDER, for networks without lists; the client has to run",
+                ),
                 (
-                    json_output("as an object: address"),
+                    json_output("as an object: address, and provider if that is asked for"),
                     Option("--qr", "as a QR code, for a camera"),
                 ),
             ),
@@ -50,6 +54,7 @@ _ADDRESS = Command(
     examples=(
         "ALICE=$(nym-client address --id alice)",
         "nym-client address --id alice --qr",
+        "nym-client address --id alice --with-provider",
     ),
 )
 

@@ -124,6 +124,11 @@ _DIRECTORY = Command(
                     "FILE",
                     kind="file",
                 ),
+                Option(
+                    "--no-client-lists",
+                    "keep no lists of clients for those that ask in the form of this program: they "
+                    "write to ADDRESS@PROVIDER; published clients get what they need",
+                ),
                 METRICS,
                 _LOUDNESS,
             ),
