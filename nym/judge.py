@@ -31,7 +31,7 @@ from nym.reach import Reach, obstacle_to_address
 from nym.sphinx import can_share_secret
 from nym.topology import Mix, ProviderNode, Topology, machine
 from nym.wire.addresses import NodeAddress, is_localhost, parse_numeric, split_host
-from nym.wire.clients import ClientList
+from nym.wire.clients import AddressList
 from nym.wire.directory import Lists, MixNode, Provider, Records, encode_topology
 from nym.wire.text import visible
 from nym.wire.versions import identity_in, offers_line
@@ -268,7 +268,7 @@ def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> Mix
     So the result doesn't depend on the records' order, which whoever posts them may influence.
     """
     if isinstance(record, Provider) and isinstance(other, Provider):
-        clients = ClientList.of(chain(record.clients, other.clients))
+        clients = AddressList.of(chain(record.clients, other.clients))
         # Lists that aren't here can't be put together. No directory that has digests repeats nodes.
         digest = max((node.digest for node in (record, other) if node.digest), default=None)
         return record._replace(clients=clients, digest=digest)

@@ -16,6 +16,7 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
+from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
@@ -134,7 +135,8 @@ class Service:
                 )
                 return Fetched(taken)
             case Clients():
-                return ClientList(_known_clients(self._view.topology))
+                # In a thread: there can be a hundred thousand.
+                return ClientList(beside_the_hub(_known_clients, self._view.topology))
             case Details():
                 return OwnDetails(_known(self._address, self._view.provider))
             case Flush():

@@ -202,11 +202,11 @@ def _note_homes(
     changed: Mapping[bytes, Set[bytes]],
 ) -> None:
     """Note where recipients were that somebody else lists now, too."""
+    if not claims:
+        return  # at first sight, all lists are new
     added: set[bytes] = set()
     for name, clients in changed.items():
-        added |= _without(clients, claims.get(name))
-    if not added or not claims:
-        return
+        added |= set(clients).difference(claims.get(name, ()))
     holders: dict[bytes, list[bytes]] = {}
     for name, clients in claims.items():
         for recipient in _common(added, clients):
@@ -214,10 +214,6 @@ def _note_homes(
     for recipient, names in holders.items():
         if (home := before.chosen(recipient, names)) is not None:
             homes[recipient] = home
-
-
-def _without(clients: Set[bytes], before: Set[bytes] | None) -> set[bytes]:
-    return set(clients).difference(before or ())
 
 
 def _common(some: set[bytes], clients: Set[bytes]) -> Iterable[bytes]:

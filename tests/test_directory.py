@@ -15,7 +15,7 @@ from nym.nodes import metrics
 from nym.nodes.directory import Directory
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.resource import Resource
-from nym.wire.clients import EMPTY, ClientList
+from nym.wire.clients import EMPTY, AddressList
 from nym.wire.directory import (
     Lists,
     MixNode,
@@ -152,7 +152,7 @@ def test_it_is_rendered_once_for_each_change(
     provider = Provider("192.0.2.3:1", "192.0.2.3:2", bytes(range(3, 35)), EMPTY, "0.4.0")
     post(url, provider)
     assert ask("GET", url + TOPOLOGY).json()["mixProviderNodes"]
-    post(url, provider._replace(clients=ClientList(KEY)))
+    post(url, provider._replace(clients=AddressList(KEY)))
     listed = ask("GET", url + TOPOLOGY).json()["mixProviderNodes"][0]["registeredClients"]
     assert listed == [{"pubKey": encode_base58(KEY)}]
     assert len(renderings) == 4

@@ -20,7 +20,7 @@ from nym.nodes.directory import LIFETIME
 from nym.nodes.presence import Presences
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
-from nym.wire.clients import EMPTY, ClientList
+from nym.wire.clients import EMPTY, AddressList
 from nym.wire.directory import MixNode, Provider, Records, encode_presence, encode_topology
 from tests.harness import (
     PATIENCE,
@@ -185,7 +185,7 @@ def test_a_list_of_clients_takes_nobody_away(stack: ExitStack) -> None:
     host, got = net.trap()
     net.providers = [
         Provider(
-            host, f"127.0.0.1:{free_port()}", new_key(), ClientList(bob.address), PROTOCOL_VERSION
+            host, f"127.0.0.1:{free_port()}", new_key(), AddressList(bob.address), PROTOCOL_VERSION
         )
     ]
     wait_until(lambda: status(alice)["network"]["providers"] == 2)

@@ -17,7 +17,7 @@ from nym.reach import Reach
 from nym.topology import Topology
 from nym.view import NetworkView
 from nym.wire.addresses import NodeAddress, parse_numeric
-from nym.wire.clients import ClientList
+from nym.wire.clients import AddressList
 from nym.wire.directory import MixNode, Provider, Records, parse_topology
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -39,7 +39,7 @@ def provider(number: int, clients: tuple[bytes, ...] = (), version: str = "0.4.1
         f"127.0.0.1:{number}",
         f"127.0.0.1:{number + 1}",
         key(number),
-        ClientList.of(clients),
+        AddressList.of(clients),
         version,
     )
 
@@ -260,7 +260,7 @@ def test_records_of_one_provider_are_put_together() -> None:
     for providers in ((one, other), (other, one)):
         judgement = judged(Records((), providers))
         (record,) = parse_topology(judgement.encode()).providers
-        assert record.digest == ClientList.of([b"a" * 32, b"b" * 32]).digest
+        assert record.digest == AddressList.of([b"a" * 32, b"b" * 32]).digest
         (record,) = [node for node in judgement.nodes.values() if isinstance(node, Provider)]
         assert set(record.clients) == {b"a" * 32, b"b" * 32}
         assert judgement.left_out == {"listed more than once": 1}
@@ -338,7 +338,7 @@ def test_the_order_and_the_clients_are_not_seen_in_the_digest(
     mixnodes, providers = list(records.mixnodes), list(records.providers)
     random.shuffle(mixnodes)  # type: ignore[attr-defined]
     random.shuffle(providers)  # type: ignore[attr-defined]
-    crowded = [provider._replace(clients=ClientList.of(clients)) for provider in providers]
+    crowded = [provider._replace(clients=AddressList.of(clients)) for provider in providers]
     one = judged(records).topology(4)
     other = judged(Records(tuple(mixnodes), tuple(crowded))).topology(4)
     assert one.digest() == other.digest()

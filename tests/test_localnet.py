@@ -28,7 +28,7 @@ from nym.nodes.provider import Provider
 from nym.routes import NANOSECONDS
 from nym.sphinx import Final, Forward, Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
-from nym.wire.clients import ClientList
+from nym.wire.clients import AddressList
 from nym.wire.directory import parse_topology
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import ACKNOWLEDGED, DUMMY, Pull, Register, decode_messages
@@ -329,7 +329,7 @@ def test_a_new_client_is_in_the_directory_before_the_next_presence_is_due(
 
         def listed() -> bool:
             answer = requests.get(f"{network.url}/api/presence/topology", timeout=PATIENCE)
-            return parse_topology(answer.content).providers[0].clients == ClientList(CLIENT)
+            return parse_topology(answer.content).providers[0].clients == AddressList(CLIENT)
 
         wait_until(listed)
 

@@ -23,7 +23,7 @@ from nym.store.journal import Journal
 from nym.store.state import State
 from nym.topology import Topology
 from nym.wire.addresses import NodeAddress
-from nym.wire.clients import ClientList
+from nym.wire.clients import AddressList
 from nym.wire.keys import decode_base58, encode_base58
 from tests.harness import free_port, serving_http
 from tests.hub import nobody_is_held_up
@@ -61,7 +61,7 @@ def by_digest(topology: Any) -> Any:
     kept = json.loads(json.dumps(topology))
     for provider in kept["mixProviderNodes"]:
         keys = (decode_base58(client["pubKey"]) for client in provider.pop("registeredClients"))
-        provider["clients"] = str(ClientList.of(keys).digest)
+        provider["clients"] = str(AddressList.of(keys).digest)
     return kept
 
 

@@ -10,8 +10,8 @@ from nym.errors import RemoteFormatError
 from nym.wire.clients import (
     EMPTY,
     MOST_CLIENTS,
+    AddressList,
     Changes,
-    ClientList,
     Digest,
     changes_between,
     decode_changes,
@@ -26,22 +26,22 @@ ADDRESSES = st.builds(
     st.integers(0, 2) | st.just(255),
     st.integers(0, 5),
 )
-LISTS = st.sets(ADDRESSES).map(ClientList.of)
+LISTS = st.sets(ADDRESSES).map(AddressList.of)
 ONE, OTHER = b"a" * 32, b"b" * 32
 
 
 @given(st.lists(ADDRESSES), ADDRESSES)
 def test_a_list_is_the_set_of_its_addresses_in_order(addresses: list[bytes], other: bytes) -> None:
-    clients = ClientList.of(addresses)
+    clients = AddressList.of(addresses)
     assert list(clients) == sorted(set(addresses))
     assert len(clients) == len(set(addresses))
     assert all(address in clients for address in addresses)
     assert (other in clients) is (other in addresses)
-    assert ClientList.unpack(clients.packed) == clients
+    assert AddressList.unpack(clients.packed) == clients
 
 
 def test_a_digest_is_the_number_and_sha_256() -> None:
-    clients = ClientList.of([OTHER, ONE])
+    clients = AddressList.of([OTHER, ONE])
     hashed = hashlib.sha256(ONE + OTHER).hexdigest()
     assert str(clients.digest) == f"2-{hashed}"
     assert parse_digest(str(clients.digest)) == clients.digest
@@ -63,7 +63,7 @@ def test_no_list_has_too_many_addresses() -> None:
 
 
 @given(LISTS, LISTS)
-def test_changes_lead_from_one_list_to_the_other(before: ClientList, after: ClientList) -> None:
+def test_changes_lead_from_one_list_to_the_other(before: AddressList, after: AddressList) -> None:
     changes = changes_between(before, after)
     data = changes.encode()
     assert len(data) <= longest_changes(before.digest, after.digest)
@@ -74,11 +74,11 @@ def test_changes_lead_from_one_list_to_the_other(before: ClientList, after: Clie
 
 
 def test_changes_to_another_list_are_refused() -> None:
-    changes = changes_between(ClientList(ONE), ClientList(OTHER))
+    changes = changes_between(AddressList(ONE), AddressList(OTHER))
     with pytest.raises(RemoteFormatError, match="another list"):
-        changes.apply(ClientList(OTHER))
+        changes.apply(AddressList(OTHER))
     with pytest.raises(RemoteFormatError, match="the digest"):
-        read_list(changes.encode(), ClientList(ONE), EMPTY.digest)
+        read_list(changes.encode(), AddressList(ONE), EMPTY.digest)
 
 
 @pytest.mark.parametrize(
@@ -87,20 +87,20 @@ def test_changes_to_another_list_are_refused() -> None:
 )
 def test_changes_that_change_nothing_are_refused(removed: bytes, added: bytes) -> None:
     with pytest.raises(RemoteFormatError, match="changes nothing"):
-        ClientList(ONE).changed(ClientList(removed), ClientList(added))
+        AddressList(ONE).changed(AddressList(removed), AddressList(added))
 
 
 @pytest.mark.parametrize("packed", [ONE[:31], ONE + ONE, OTHER + ONE, ONE + OTHER[:31]])
 def test_bytes_out_of_order_are_no_list(packed: bytes) -> None:
     with pytest.raises(RemoteFormatError, match="order"):
-        ClientList.unpack(packed)
-    whole = Changes(EMPTY.digest, EMPTY, ClientList(packed)).encode()
+        AddressList.unpack(packed)
+    whole = Changes(EMPTY.digest, EMPTY, AddressList(packed)).encode()
     with pytest.raises(RemoteFormatError):
         decode_changes(whole)
 
 
 @given(st.binary(max_size=200), LISTS)
-def test_any_bytes_are_changes_or_refused(data: bytes, before: ClientList) -> None:
+def test_any_bytes_are_changes_or_refused(data: bytes, before: AddressList) -> None:
     try:
         changes = decode_changes(data)
     except RemoteFormatError:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nym.errors import RemoteFormatError
-from nym.wire.clients import EMPTY, ClientList
+from nym.wire.clients import EMPTY, AddressList
 from nym.wire.directory import (
     CocoNode,
     Metric,
@@ -47,7 +47,7 @@ def records(draw: st.DrawFn, version: str | None) -> Records:
         st.just(host),
         st.just(client_host),
         keys,
-        st.lists(keys, max_size=3).map(ClientList.of),
+        st.lists(keys, max_size=3).map(AddressList.of),
         st.just(version),
         seen,
         st.none(),
@@ -177,7 +177,7 @@ def test_any_body_is_understood_or_refused(data: bytes) -> None:
 
 def test_what_nodes_post_survives_both_ways() -> None:
     mixnode = MixNode("1.2.3.4:1789", bytes(range(32)), 2, "0.4.0")
-    provider = Provider("1.2.3.4:1", "1.2.3.4:2", bytes(range(32)), ClientList(bytes(32)), "0.4.0")
+    provider = Provider("1.2.3.4:1", "1.2.3.4:2", bytes(range(32)), AddressList(bytes(32)), "0.4.0")
     metric = Metric(encode_base58(bytes(range(32))), 12, {"1.2.3.4:1789": 11})
     assert decode_mixnode(encode_presence(mixnode)) == mixnode
     assert decode_provider(encode_presence(provider)) == provider

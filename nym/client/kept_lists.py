@@ -23,7 +23,7 @@ from nym.net.directory import LIST_PATIENCE, fetch_list
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Outage
 from nym.store.lists import ListFiles
-from nym.wire.clients import EMPTY, Changes, ClientList, Digest, changes_between, read_list
+from nym.wire.clients import EMPTY, AddressList, Changes, Digest, changes_between, read_list
 from nym.wire.directory import Provider
 from nym.wire.text import visible_url
 from nym.wire.versions import identity_in
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class _Kept(NamedTuple):
     """A provider's list, and what the provider is known by besides its key."""
 
-    clients: ClientList
+    clients: AddressList
     place: str = ""
     identity: bytes | None = None
 
@@ -151,7 +151,7 @@ class KeptLists:
                 f"a list of clients from {visible_url(directory)} can't be used: {error}"
             ) from error
 
-    def _put(self, node: Provider, make: Callable[[], tuple[Changes, ClientList]]) -> None:
+    def _put(self, node: Provider, make: Callable[[], tuple[Changes, AddressList]]) -> None:
         """Give the provider the list that `make` returns, with the changes that led to it."""
         changes, clients = beside_the_hub(make)
         key, place, identity = _names(node)
@@ -163,7 +163,7 @@ class KeptLists:
             del self._kept[key]
             self._write(partial(ListFiles.drop, key=key))
 
-    def _clients_of(self, node: Provider) -> ClientList:
+    def _clients_of(self, node: Provider) -> AddressList:
         return self._kept[node.public_key].clients
 
     def _write(self, write: Callable[[ListFiles], None]) -> None:
@@ -191,7 +191,5 @@ def _size(node: Provider) -> int:
     return len(node.clients) if node.digest is None else node.digest.size
 
 
-def _changed(before: ClientList, after: ClientList) -> tuple[Changes, ClientList]:
-    changes = changes_between(before, after)
-    _ = after.digest  # here, in a thread
-    return changes, after
+def _changed(before: AddressList, after: AddressList) -> tuple[Changes, AddressList]:
+    return changes_between(before, after), after.prepared()

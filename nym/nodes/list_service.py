@@ -18,7 +18,7 @@ from nym.net.threads import beside_the_hub
 from nym.net.web import Answer, Environment, answer_with
 from nym.nodes.lists import ClientLists
 from nym.nodes.resource import body_of, said
-from nym.wire.clients import EMPTY, ClientList, Digest, longest_changes, parse_digest, read_list
+from nym.wire.clients import EMPTY, AddressList, Digest, longest_changes, parse_digest, read_list
 from nym.wire.directory import SINCE
 
 KEEP = 600  # seconds for which others may keep a list, which never changes
@@ -57,7 +57,7 @@ class ListService:
         self._lists.take(clients, changes, time.monotonic())
         return said("201 Created", {"ok": True})
 
-    def _body(self, clients: ClientList, since: Digest) -> bytes:
+    def _body(self, clients: AddressList, since: Digest) -> bytes:
         if since != EMPTY.digest:
             changes = beside_the_hub(self._lists.changes, since, clients.digest)
             if changes and len(changes.removed) + len(changes.added) < len(clients):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nym.net.threads import beside_the_hub
 from nym.nodes.posting import Desk
-from nym.wire.clients import EMPTY, ClientList, changes_between
+from nym.wire.clients import EMPTY, AddressList, changes_between
 from nym.wire.directory import (
     PROVIDERS_PATH,
     SINCE_HEADER,
@@ -32,7 +32,7 @@ class Listing:
 
     def __init__(
         self,
-        record: Callable[[ClientList], Provider],
+        record: Callable[[AddressList], Provider],
         clients: Callable[[], list[bytes]],
         say: Callable[[str], None],
     ) -> None:
@@ -41,7 +41,7 @@ class Listing:
         self._say = say
         self._listed = _Listed([], EMPTY)
         self._whole: tuple[Provider, bytes] | None = None  # what is posted as in 0.4
-        self._has: dict[Desk, ClientList] = {}  # what each directory has
+        self._has: dict[Desk, AddressList] = {}  # what each directory has
 
     def post(self, desk: Desk) -> None:
         """Post that the provider is alive, and send the list if it is asked for.
@@ -63,7 +63,7 @@ class Listing:
             self._post_digest(desk, clients)  # now the directory can list it
         self._has[desk] = clients
 
-    def _post_digest(self, desk: Desk, clients: ClientList) -> str | None:
+    def _post_digest(self, desk: Desk, clients: AddressList) -> str | None:
         """Post the digest. If the directory asks for the list, returns since which one."""
 
         def make() -> bytes:
@@ -89,16 +89,16 @@ class _Listed(NamedTuple):
     """Addresses, and the list of them."""
 
     addresses: list[bytes]
-    clients: ClientList
+    clients: AddressList
 
 
 def _renewed(addresses: list[bytes], before: _Listed) -> _Listed:
     if addresses == before.addresses:
         return before
-    clients = ClientList.of(addresses)
+    clients = AddressList.of(addresses)
     _ = clients.digest  # here, in a thread
     return _Listed(addresses, clients)
 
 
-def _changes(before: ClientList, after: ClientList) -> bytes:
+def _changes(before: AddressList, after: AddressList) -> bytes:
     return changes_between(before, after).encode()

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from nym.errors import RemoteFormatError
-from nym.wire.clients import EMPTY, Changes, ClientList, Digest
+from nym.wire.clients import EMPTY, AddressList, Changes, Digest
 
 MOST_ADDRESSES = 8_000_000  # in all lists: 256 MB
 MOST_CHANGED = 1_000_000  # addresses in all changes: 32 MB
@@ -24,21 +24,21 @@ class ClientLists:
 
     def __init__(self) -> None:
         # With the time when each was held last; the one for which that is longest ago comes first.
-        self._held: OrderedDict[Digest, tuple[ClientList, float]] = OrderedDict()
+        self._held: OrderedDict[Digest, tuple[AddressList, float]] = OrderedDict()
         self._size = 0  # addresses in all of them
         self._next: OrderedDict[Digest, tuple[Changes, Digest]] = OrderedDict()
         self._changed = 0  # addresses in all changes
         # What each wanted list may be sent as the changes to.
-        self._wanted: OrderedDict[Digest, ClientList] = OrderedDict()
+        self._wanted: OrderedDict[Digest, AddressList] = OrderedDict()
 
-    def find(self, digest: Digest) -> ClientList | None:
+    def find(self, digest: Digest) -> AddressList | None:
         """The list with this digest; None if it isn't here."""
         if digest == EMPTY.digest:
             return EMPTY
         held = self._held.get(digest)
         return held and held[0]
 
-    def hold(self, clients: ClientList, now: float) -> None:
+    def hold(self, clients: AddressList, now: float) -> None:
         """Keep this list from now on for GRACE seconds.
 
         Raises RemoteFormatError if there are too many addresses.
@@ -54,19 +54,19 @@ class ClientLists:
         self._held[digest] = clients, now
         self._held.move_to_end(digest)
 
-    def want(self, digest: Digest, since: ClientList) -> None:
+    def want(self, digest: Digest, since: AddressList) -> None:
         """Wait for a list, which may come as the changes since another one."""
         self._wanted[digest] = since
         if len(self._wanted) > MOST_WANTED:
             self._wanted.popitem(last=False)
 
-    def wanted(self, digest: Digest) -> ClientList:
+    def wanted(self, digest: Digest) -> AddressList:
         """The list whose changes lead to the wanted one. Raises RemoteFormatError if none does."""
         if (since := self._wanted.get(digest)) is None:
             raise RemoteFormatError("nobody has asked for this list of clients")
         return since
 
-    def take(self, clients: ClientList, changes: Changes, now: float) -> None:
+    def take(self, clients: AddressList, changes: Changes, now: float) -> None:
         """Keep a list that was wanted, which `changes` have led to. Raises RemoteFormatError."""
         self.hold(clients, now)
         self._wanted.pop(clients.digest, None)
@@ -88,7 +88,7 @@ class ClientLists:
         at = since
         for _ in range(len(self._next) + 1):  # each of them at most once: lists may come back
             if at == to:
-                return Changes(since, ClientList.of(removed), ClientList.of(added))
+                return Changes(since, AddressList.of(removed), AddressList.of(added))
             step = self._next.get(at)
             if step is None:
                 return None

@@ -24,7 +24,7 @@ from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
 from nym.wire.addresses import NodeAddress
-from nym.wire.clients import ClientList
+from nym.wire.clients import AddressList
 from nym.wire.versions import with_line
 
 AGE_PERIOD = 60.0  # seconds between two looks for what is too old
@@ -114,7 +114,7 @@ class Provider(Node):
     def _post(self, desk: Desk) -> None:
         self._listing.post(desk)
 
-    def _record(self, clients: ClientList) -> records.Provider:
+    def _record(self, clients: AddressList) -> records.Provider:
         key = self.keys.current.public_key
         return records.Provider(
             str(self.place), str(self.client_place), key, clients, self._version

@@ -16,7 +16,7 @@ from struct import Struct
 
 from nym.errors import RemoteFormatError, StoreError
 from nym.files import FILE_MODE, make_folder
-from nym.wire.clients import EMPTY, MOST_CLIENTS, Changes, ClientList, decode_changes
+from nym.wire.clients import EMPTY, MOST_CLIENTS, AddressList, Changes, decode_changes
 from nym.wire.sizes import KEY_LENGTH
 
 MOST_CHANGES = 1000  # in a file, which is then written again as a whole
@@ -35,7 +35,7 @@ class ListFiles:
         self._folder = folder
         self._changes: dict[bytes, int] = {}  # in each file
 
-    def load(self) -> dict[bytes, ClientList]:
+    def load(self) -> dict[bytes, AddressList]:
         """All lists, by the providers' keys."""
         lists = {}
         with self._disk():
@@ -45,12 +45,11 @@ class ListFiles:
                     path.unlink()  # a file that was being written when the program ended
                     continue
                 lists[key], is_whole = _read(path)
-                _ = lists[key].digest  # here, in a thread
                 # What is broken off would make everything behind it unreadable.
                 self._changes[key] = 0 if is_whole else MOST_CHANGES
         return lists
 
-    def write(self, key: bytes, changes: Changes, after: ClientList) -> None:
+    def write(self, key: bytes, changes: Changes, after: AddressList) -> None:
         """Note that the provider with this key has the list `after`, to which `changes` led."""
         done = self._changes.get(key, MOST_CHANGES)
         path = self._folder / key.hex()
@@ -100,20 +99,20 @@ def _key(name: str) -> bytes | None:
     return key if key.hex() == name and len(key) == KEY_LENGTH else None
 
 
-def _read(path: Path) -> tuple[ClientList, bool]:
+def _read(path: Path) -> tuple[AddressList, bool]:
     """The list in a file, and whether all of the file could be read."""
     with path.open("rb") as file:
         content = file.read(LONGEST)
     clients, at = EMPTY, 0
-    try:
-        while at < len(content):
-            (length,) = _LENGTH.unpack_from(content.ljust(at + _LENGTH.size, b"\0"), at)
-            begin = at + _LENGTH.size
-            changes = decode_changes(content[begin : begin + length])
-            if begin + length > len(content):
-                return clients, False
+    while at < len(content):
+        (length,) = _LENGTH.unpack(content[at : at + _LENGTH.size].ljust(_LENGTH.size, b"\0"))
+        begin, end = at + _LENGTH.size, at + _LENGTH.size + length
+        if end > len(content):
+            break
+        try:
+            changes = decode_changes(content[begin:end])
             clients = clients.changed(changes.removed, changes.added)
-            at = begin + length
-    except RemoteFormatError:
-        return clients, False
-    return clients, True
+        except RemoteFormatError:
+            break
+        at = end
+    return clients.prepared(), at == len(content)

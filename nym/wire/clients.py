@@ -47,7 +47,7 @@ def parse_digest(text: str) -> Digest:
     return Digest(int(match[1]), bytes.fromhex(match[2]))
 
 
-class ClientList(Set[bytes]):
+class AddressList(Set[bytes]):
     """Addresses of 32 bytes, each once and in ascending order; `packed` has them without gaps.
 
     It never changes. Lists are long: what isn't a lookup is work for a thread.
@@ -79,6 +79,11 @@ class ClientList(Set[bytes]):
         """What names this list."""
         return Digest(len(self), hashlib.sha256(self.packed).digest())
 
+    def prepared(self) -> Self:
+        """The list itself, once all is made that lookups and comparisons need: for a thread."""
+        _ = self.digest, self._prefixes
+        return self
+
     @cached_property
     def whole(self) -> bytes:
         """The list as the changes since the empty one, made once for all that ask for it."""
@@ -97,22 +102,22 @@ class ClientList(Set[bytes]):
         return self._at(self._place(address)) == address
 
     def __eq__(self, other: object) -> bool:
-        return self.packed == other.packed if isinstance(other, ClientList) else NotImplemented
+        return self.packed == other.packed if isinstance(other, AddressList) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.packed)
 
     def __repr__(self) -> str:
-        return f"ClientList({self.digest})"
+        return f"AddressList({self.digest})"
 
-    def without(self, other: "ClientList") -> "ClientList":
+    def without(self, other: "AddressList") -> "AddressList":
         """The addresses that aren't in the other list."""
         if self == other:
             return EMPTY
         theirs = set(other)
-        return ClientList(b"".join(address for address in self if address not in theirs))
+        return AddressList(b"".join(address for address in self if address not in theirs))
 
-    def changed(self, removed: "ClientList", added: "ClientList") -> "ClientList":
+    def changed(self, removed: "AddressList", added: "AddressList") -> "AddressList":
         """The list with changes. Raises RemoteFormatError unless each of them changes it."""
         if not self and not removed:
             return added  # whole lists come in this way, so it is a short one
@@ -124,7 +129,7 @@ class ClientList(Set[bytes]):
                 raise RemoteFormatError("a change to a list of clients changes nothing")
             parts += [self.packed[done : place * KEY_LENGTH], b"" if is_here else address]
             done = (place + is_here) * KEY_LENGTH
-        return ClientList(b"".join([*parts, self.packed[done:]]))
+        return AddressList(b"".join([*parts, self.packed[done:]]))
 
     def _at(self, place: int) -> bytes:
         return self.packed[place * KEY_LENGTH : (place + 1) * KEY_LENGTH]
@@ -148,17 +153,17 @@ class ClientList(Set[bytes]):
         return prefixes
 
 
-EMPTY = ClientList()
+EMPTY = AddressList()
 
 
 class Changes(NamedTuple):
     """How another list comes from the one with the digest `since`."""
 
     since: Digest
-    removed: ClientList
-    added: ClientList
+    removed: AddressList
+    added: AddressList
 
-    def apply(self, before: ClientList) -> ClientList:
+    def apply(self, before: AddressList) -> AddressList:
         """The other list. Raises RemoteFormatError if `before` isn't the one that it comes from."""
         if before.digest != self.since:
             raise RemoteFormatError("the changes are to another list of clients")
@@ -170,7 +175,7 @@ class Changes(NamedTuple):
         return b"".join((head, self.removed.packed, self.added.packed))
 
 
-def changes_between(before: ClientList, after: ClientList) -> Changes:
+def changes_between(before: AddressList, after: AddressList) -> Changes:
     """What leads from one list to the other."""
     return Changes(before.digest, before.without(after), after.without(before))
 
@@ -183,11 +188,11 @@ def decode_changes(data: bytes) -> Changes:
     begin = _HEAD.size + count * KEY_LENGTH
     if begin > len(data):
         raise RemoteFormatError("changes to a list of clients break off")
-    removed, added = ClientList.unpack(data[_HEAD.size : begin]), ClientList.unpack(data[begin:])
+    removed, added = AddressList.unpack(data[_HEAD.size : begin]), AddressList.unpack(data[begin:])
     return Changes(Digest(size, sha256), removed, added)
 
 
-def read_list(data: bytes, before: ClientList, digest: Digest) -> tuple[Changes, ClientList]:
+def read_list(data: bytes, before: AddressList, digest: Digest) -> tuple[Changes, AddressList]:
     """The changes in these bytes, and the list with this digest, to which they lead.
 
     They lead there from `before`, or from the empty list. Raises RemoteFormatError.
@@ -196,7 +201,7 @@ def read_list(data: bytes, before: ClientList, digest: Digest) -> tuple[Changes,
     clients = changes.apply(EMPTY if changes.since == EMPTY.digest else before)
     if clients.digest != digest:
         raise RemoteFormatError("a list of clients doesn't have the digest by which it is named")
-    return changes, clients
+    return changes, clients.prepared()
 
 
 def longest_changes(since: Digest, to: Digest) -> int:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from nym.errors import RemoteFormatError
 from nym.wire.addresses import split_host
-from nym.wire.clients import EMPTY, ClientList, Digest, parse_digest
+from nym.wire.clients import EMPTY, AddressList, Digest, parse_digest
 from nym.wire.keys import decode_base58, decode_base64, encode_base58
 from nym.wire.sizes import MOST_LAYERS
 from nym.wire.text import visible
@@ -67,7 +67,7 @@ class Provider(NamedTuple):
     mixnet_listener: str
     client_listener: str
     public_key: bytes
-    clients: ClientList
+    clients: AddressList
     version: str | None
     last_seen: int = 0
     digest: Digest | None = None
@@ -271,7 +271,7 @@ def _provider(node: Provider, lists: Lists) -> dict[str, Any]:
     }
 
 
-def _listed(clients: ClientList, lists: Lists) -> dict[str, Any]:
+def _listed(clients: AddressList, lists: Lists) -> dict[str, Any]:
     match lists:
         case Lists.WHOLE:
             return {"registeredClients": [{"pubKey": encode_base58(key)} for key in clients]}
@@ -347,11 +347,11 @@ def _key(body: dict[str, Any], decode: Callable[[str], bytes]) -> bytes:
         raise RemoteFormatError(f"pubKey: {error}") from error
 
 
-def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> ClientList:
+def _clients(body: dict[str, Any], decode: Callable[[str], bytes]) -> AddressList:
     clients = body.get("registeredClients")
     if not clients:
         return EMPTY
-    return ClientList.of(_readable(clients, lambda client: _key(client, decode)))
+    return AddressList.of(_readable(clients, lambda client: _key(client, decode)))
 
 
 def _layer(body: dict[str, Any]) -> int:

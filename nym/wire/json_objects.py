@@ -7,7 +7,7 @@ pieces, so that a message of 16 MiB doesn't hold up everything else.
 
 import codecs
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,6 +20,7 @@ from nym.wire.answers import (
     Drained,
     Failed,
     Fetched,
+    KnownClient,
     MessageProgress,
     News,
     OwnDetails,
@@ -131,6 +132,8 @@ def encode_response(response: Response, message_format: str) -> Iterator[str]:
     """The answer as JSON, in pieces if it is long."""
     if isinstance(response, Fetched):
         return _joined(_fetched(response, message_format))
+    if isinstance(response, ClientList):
+        return _listed(response.clients)
     return iter([_answer(response)])
 
 
@@ -142,13 +145,21 @@ def _fetched(response: Fetched, message_format: str) -> Iterator[str]:
     yield f'],"sealed":{_object([received.sealed for received in response.messages])}}}'
 
 
+_AT_ONCE = 200  # addresses in a piece, which take a millisecond or two
+
+
+def _listed(clients: Sequence[KnownClient]) -> Iterator[str]:
+    yield '{"type":"getClients","clients":['
+    for at in range(0, len(clients), _AT_ONCE):
+        some = (encode_base58(client.address) for client in clients[at : at + _AT_ONCE])
+        yield ("," if at else "") + ",".join(f'"{address}"' for address in some)
+    yield "]}"
+
+
 def _answer(response: Response) -> str:
     match response:
         case Sent(message_id):
             return _object({"type": "send", "id": message_id})
-        case ClientList(clients):
-            listed = [encode_base58(client.address) for client in clients]
-            return _object({"type": "getClients", "clients": listed})
         case OwnDetails(client):
             return _object({"type": "ownDetails", "address": encode_base58(client.address)})
         case Subscribed():
