@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from gevent import monkey
 
-from nym.config.nodes import InboxSettings
+from nym.config.nodes import InboxSettings, ProviderConfig, ProviderSettings
+from nym.errors import OverloadError, StoreError
 from nym.nodes import provider as provider_module
 from nym.nodes.inboxes.engine import Work
 from nym.nodes.inboxes.local import open_stored
@@ -17,6 +18,7 @@ from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.inboxes.sqlite import SqliteEngine
 from nym.nodes.inboxes.stored import StoredInboxes
 from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.programs import ProviderProgram
 from nym.nodes.provider import Provider
 from nym.sphinx import Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
@@ -161,3 +163,16 @@ def test_what_is_too_old_is_counted_and_directories_hear_of_clients_that_go(
             provider.stop()
     assert provider.counts.report()["aged_out"] == {"messages": 1, "clients": 1}
     assert inboxes.clients() == []
+
+
+def test_a_provider_that_runs_takes_over_new_limits(tmp_path: Path) -> None:
+    config = ProviderConfig(ProviderSettings(listen="127.0.0.1:0", clients="127.0.0.1:0"))
+    program = ProviderProgram(config, tmp_path)
+    inboxes = program.node._inboxes
+    inboxes.open(ALICE)
+    program.reload(replace(config, inboxes=InboxSettings(clients=1)))
+    with pytest.raises(OverloadError, match="1 clients already"):
+        inboxes.open(BOB)
+    program.stop()
+    with pytest.raises(StoreError, match="closed"):
+        inboxes.open(ALICE)

@@ -81,7 +81,7 @@ def _keep(folder: Path, names: list[str], execute: Execute, now: int) -> None:
 
 def _remove(folder: Path) -> None:
     """Delete what was taken over, and what is left of interrupted writing."""
-    for client in [path for path in folder.iterdir() if _address(path.name) is not None]:
+    for client in [path for path in folder.iterdir() if is_folder(path) and _address(path.name)]:
         for path in client.iterdir():
             path.unlink()
         client.rmdir()

@@ -66,4 +66,4 @@ class Register:
         for client, messages in aged.messages.items():
             self.add(client, -messages)
         for client in aged.clients:
-            del self._clients[client]
+            self._clients.pop(client, None)

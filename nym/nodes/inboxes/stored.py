@@ -113,11 +113,11 @@ class Clock(Protocol):
 
 
 class _Notes:
-    """Readings of the clock, for nym.store.clock; `changed` has those that aren't stored yet."""
+    """Readings of the clock, for nym.store.clock, between its calls and the database."""
 
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
-        self.changed: dict[str, bytes] = {}
+        self._changed: dict[str, bytes] = {}
 
     def get(self, name: str) -> bytes | None:
         """See nym.store.clock.Notes."""
@@ -125,7 +125,12 @@ class _Notes:
 
     def set(self, name: str, value: bytes) -> None:
         """See nym.store.clock.Notes."""
-        self.changed[name] = value
+        self._changed[name] = value
+
+    def due(self) -> dict[str, bytes]:
+        """Return those that were never returned here. If storing them fails, later ones follow."""
+        changed, self._changed = self._changed, {}
+        return changed
 
 
 class StoredInboxes(Rounds[_Round], Inboxes):
@@ -226,14 +231,13 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def age(self) -> Gone:
         """See Inboxes."""
-        settings, now, notes = self.settings, self._now(), dict(self._notes.changed)
+        settings, now, notes = self.settings, self._now(), self._notes.due()
 
         def work(execute: Execute) -> statements.Aged:
             statements.write_notes(execute, notes)
             return statements.age(execute, settings, now)
 
         aged: statements.Aged = self._do(work, self._register.forget, is_due=True)
-        self._notes.changed.clear()
         return Gone(sum(aged.messages.values()), len(aged.clients), aged.is_all)
 
     def run(self, work: Callable[[Execute, int], Result]) -> Result:
