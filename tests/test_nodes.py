@@ -102,6 +102,7 @@ def test_a_network_of_nodes_carries_messages(nodes: Nodes) -> None:
     code, out, _ = run_program(nodes.home, "check", "--id", "alice")
     assert code == 0, out
     assert "came back through the network" in out
+    assert ", on a sealed line" in out
     listed = json.loads(run_program(nodes.home, "list", "--json")[1])
     assert {(one["role"], one["id"], one["running"]) for one in listed} == {
         ("client", "alice", False),

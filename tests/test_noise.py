@@ -4,6 +4,7 @@ tests/vectors/README.md says where the vectors come from.
 """
 
 import copy
+import ctypes
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +214,29 @@ def test_a_session_shows_no_secret_and_cannot_be_copied() -> None:
     assert {name for name in dir(one) if not name.startswith("_")} == {"read", "remote", "write"}
     with pytest.raises(TypeError):
         copy.copy(one)
+
+
+def held(session: Session, *secrets: bytes) -> list[bool]:
+    """Whether the memory of the session has each of these secrets in it."""
+    memory = ctypes.string_at(id(session), type(session).__basicsize__)
+    return [secret in memory for secret in secrets]
+
+
+def test_a_session_wipes_what_it_needs_no_more() -> None:
+    static, ephemeral, seed = bytes(random_scalar()), bytes(random_scalar()), random_seed()
+    remote = exchange_public_key(Signer(seed).public_key)
+    for is_refused in (False, True):
+        one = initiate(static, remote, PROLOGUE, ephemeral)
+        other = respond(exchange_key(seed), PROLOGUE)
+        other.read(one.write(b""))
+        assert held(one, ephemeral) == [True]
+        second = other.write(b"")
+        if is_refused:
+            with pytest.raises(LineError):
+                one.read(bytes(48))
+        else:
+            one.read(second)
+            one.write(b"")
+        products = [sphinx.multiply(ephemeral, point) for point in (remote, second[:32])]
+        products.append(sphinx.multiply(static, second[:32]))
+        assert held(one, static, ephemeral, *products) == [False] * 5

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from nym import _ciphers, _sphinx, errors, sphinx
+from nym import _ciphers, _noise, _sphinx, errors, sphinx
+from tests.xk import Initiator
 
 VECTORS = Path(__file__).parent / "vectors"
 CASE = max(
@@ -172,3 +173,37 @@ def test_the_search_finds_what_is_there() -> None:
     sphinx.create_packet(b"", route, DESTINATION)
     assert ROUTE[0].address.hex() in route.seen
     assert ROUTE[0].public_key.hex() in route.seen
+
+
+def test_keys_of_a_session_are_wiped() -> None:
+    static, responding, first, other = (bytes(range(n, n + 32)) for n in range(1, 5))
+    remote, prologue = sphinx.public_key(responding), b""
+    # Another implementation computes the secrets of the same session.
+    same = Initiator(static, sphinx.public_key(static), remote, prologue, first)
+    one = _noise.initiate(static, remote, prologue, first)
+    two = _noise.respond(responding, prologue, other)
+    assert two.read(same.first()) == b""
+    second = two.write(b"")
+    same.second(second)
+    point = sphinx.public_key(other)
+    products = [(first, remote), (first, point), (static, point)]
+    secrets = [static, responding, first, other, *(sphinx.multiply(*pair) for pair in products)]
+    secrets += [same._ck, same._key]
+    third = same.third(b"")
+    secrets += [same._ck, same._key, same._receiving]
+
+    def work() -> None:
+        again = _noise.respond(responding, prologue, other)
+        RESULTS.append(again.read(one.write(b"")))
+        assert again.write(b"") == second
+        RESULTS.append(one.read(second))
+        assert one.write(b"") == third
+        RESULTS.append(again.read(third))
+        RESULTS.append(one.read(again.write(b"answer")))
+        with pytest.raises(errors.LineError):
+            _noise.respond(responding, prologue, other).read(bytes(48))
+
+    names = [secret.hex() for secret in secrets]
+    assert not left_behind(names), "the secrets are on the stack before the test does anything"
+    deep(work)
+    assert not left_behind(names)

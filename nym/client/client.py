@@ -217,7 +217,8 @@ class Client:
         if self._socket:
             self._socket.stop()
         self._control.stop()
-        # The provider has deleted what a pull brings, so pulls end before greenlets are killed.
+        # A published provider has deleted what a pull brings, so pulls end before greenlets are
+        # killed.
         self._poller.stop()
         self._watch.stop()
         # The rest writes to the journal: the last network, and what became of the last packets.

@@ -86,8 +86,8 @@ class Poller:
     """Brings what waits at the provider to the receiver, every `period` seconds.
 
     Nothing more is pulled while the messages of the last pull are not on disk, or while
-    `check_room` raises StoreError, because the disk has no room. The provider deletes what it hands
-    over, so a message that can't be stored would be lost.
+    `check_room` raises StoreError, because the disk has no room. A published provider deletes what
+    it hands over, so a message that can't be stored would be lost.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Poller:
     def stop(self) -> None:
         """Begin no more pulls, and wait for those under way, for a limited time.
 
-        The provider has already deleted the messages that a pull under way brings.
+        A published provider has already deleted the messages that a pull under way brings.
         """
         for turn in (self._turn, self._others_turn):
             turn.acquire(timeout=LAST_PULL)

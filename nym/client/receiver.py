@@ -1,7 +1,7 @@
 """Opens the messages that a pull brought, stores them, and passes on what is for other parts.
 
-Nothing is shown to applications, and nothing is acknowledged, before it is on disk. The provider
-has deleted the messages already, so after a crash they would be nowhere else.
+Nothing is shown to applications, and nothing is acknowledged, before it is on disk. A published
+provider has deleted the messages already, so after a crash they would be nowhere else.
 """
 
 import logging
