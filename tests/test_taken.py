@@ -20,6 +20,7 @@ from nym.signing import generate_signer
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
+from nym.wire.line import Request
 from nym.wire.provider import Pulled
 from tests.harness import (
     ANYWHERE,
@@ -76,6 +77,15 @@ def test_a_message_that_was_not_sorted_is_not_taken(journal: Journal) -> None:
     assert next(messages) == b"2"
     del messages  # the client stops here
     assert taken.numbers(KEEPER) == (1,)
+
+
+def test_there_are_never_more_numbers_than_a_pull_can_name(journal: Journal) -> None:
+    taken = Taken(State(journal))
+    assert list(taken.new(pulled(*range(5))))
+    for number, _ in enumerate(taken.new(pulled(4, *range(10, 14)))):
+        assert taken.numbers(KEEPER) == (4, *range(10, 10 + number))
+        assert Request(registers=False, delivered=taken.numbers(KEEPER)).encode()
+    assert taken.numbers(KEEPER) == (4, *range(10, 14))
 
 
 def test_not_more_providers_are_remembered_than_a_client_has(journal: Journal) -> None:

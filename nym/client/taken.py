@@ -7,7 +7,7 @@ them at its next start, and an application gets no message twice.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nym.client.others import MOST_OTHERS
 from nym.store.state import State
@@ -36,22 +36,26 @@ class Taken:
         if pulled.keeper is None:
             yield from pulled.messages
             return
+        # The answer to a pull shows that the provider has deleted what the pull named. So only what
+        # came again is still known, and there are never more numbers than a pull can name.
         before = self.numbers(pulled.keeper)
-        taken: list[int] = []
-        for number, message in zip(pulled.numbers, pulled.messages, strict=True):
-            if number not in before:
-                yield message
-            taken.append(number)
-            # In the same round of the journal as the message.
-            self._keep(pulled.keeper, {*before, *taken})
-        # The answer to a pull shows that the provider has deleted what the pull named.
+        taken = {number for number in pulled.numbers if number in before}
         self._keep(pulled.keeper, taken)
+        for number, message in zip(pulled.numbers, pulled.messages, strict=True):
+            if number not in taken:
+                yield message
+                taken.add(number)
+                # In the same round of the journal as the message.
+                self._keep(pulled.keeper, taken)
 
-    def _keep(self, provider: bytes, numbers: Iterable[int]) -> None:
-        name = encode_base58(provider)
+    def _keep(self, provider: bytes, numbers: set[int]) -> None:
+        name, kept = encode_base58(provider), sorted(numbers)
+        if self._numbers.get(name, []) == kept:
+            return
         # Removed first, so that this provider moves to the end of the order.
         self._numbers.pop(name, None)
-        self._numbers[name] = sorted(numbers)
+        if kept:
+            self._numbers[name] = kept
         while len(self._numbers) > 1 + MOST_OTHERS:
             del self._numbers[next(iter(self._numbers))]
         self._state.set(_TAKEN, json.dumps(self._numbers).encode())
