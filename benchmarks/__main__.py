@@ -3,10 +3,11 @@
 import argparse
 import json
 
-from benchmarks import hkdf, overload, provider, relay, sphinx, start, store
+from benchmarks import hkdf, line, overload, provider, relay, sphinx, start, store
 
 BENCHMARKS = {
     "hkdf": hkdf,
+    "line": line,
     "overload": overload,
     "provider": provider,
     "relay": relay,

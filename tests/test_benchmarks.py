@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import hkdf, measure, provider, sphinx, store
+from benchmarks import hkdf, line, measure, provider, sphinx, store
 from benchmarks.measure import Row
 from tests.harness import PATIENCE, beside
 
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.no_cover
             sphinx.run,
             [*(f"create a packet, {hops} hops" for hops in range(1, 6)), "process a hop"],
         ),
+        (line.run, ["a pull, both sides", "a first message"]),
         (
             store.run,
             ["accept and end 1 message", "accept and end 100 messages", "seal a fragment"],
