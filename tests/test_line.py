@@ -12,6 +12,8 @@ from functools import partial
 
 import gevent
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nym._secrets import exchange_public_key
 from nym.client.registration import Registration
@@ -492,6 +494,14 @@ def test_whoever_is_slow_or_talks_nonsense_loses_the_connection(
     monkeypatch.undo()
     wait_until(lambda: host.counts() == (0, 3))
     registered(alice, host)
+
+
+@given(st.binary(max_size=line.FIRST_LENGTH))
+def test_any_bytes_are_answered_and_end_nothing(first: bytes) -> None:
+    with Host() as host:
+        assert say(host.place, line.BEGINNING + first) == plain.REFUSED
+        registered(generate_identity(), host)
+        assert host.counts() == (1, 1)
 
 
 def test_a_provider_that_closes_without_a_word_is_unreachable(alice: Identity) -> None:
