@@ -101,6 +101,14 @@ class Registration:
             self.token, self.is_proven = None, False
         self.node = node
 
+    def accept(self, identity: bytes) -> None:
+        """Speak with the provider that has this identity, and with nobody else.
+
+        That is for an identity that the settings name. It may have taken another one's place.
+        """
+        if identity != self.line:
+            self.line, self.token, self.is_proven = identity, None, False
+
     def register(self) -> None:
         """Make the provider keep messages for the client. Raises RemoteError."""
         if self.is_sealed:

@@ -126,10 +126,12 @@ class ProviderSession:
     def register(self) -> None:
         """Register at the provider. There must be one. Raises RemoteError."""
         current = self._known()
-        with self._doubted(current):
-            current.register()
+        try:
+            with self._doubted(current):
+                current.register()
+        finally:
+            self.remember()  # after a refusal, too: it may have come on a sealed line
         self.registered.set()
-        self.remember()
 
     def pull(self, delivered: Delivered) -> Pulled:
         """Pull what waits at the provider, which must know the client. Raises RemoteError.
@@ -282,10 +284,7 @@ class ProviderSession:
 
     def _use(self, node: ProviderNode, why: str) -> None:
         current = self._current
-        if current is not None and self._is_replaced(current, node):
-            log.info("provider %s has another identity, as named", encode_base58(node.public_key))
-            self._current = self._new(node)
-        elif current is not None and is_same_provider(current.node, node):
+        if current is not None and is_same_provider(current.node, node):
             current.follow(node)
         else:
             log.info("using provider %s", encode_base58(node.public_key))
@@ -294,28 +293,15 @@ class ProviderSession:
             again = self._others.take(node)
             if current is not None:
                 self._leave(current, why)
-            self._current = again or self._new(node)
+            self._current = current = again or Registration(self._own, node)
             self._trouble = Trouble()
+        if self._preferred is not None and self._preferred == node.identity and node.offers_line:
+            current.accept(self._preferred)
         self._named = self._preferred or b""
         self.remember()
         self.found.set()
         if self.can_pull:
             self.registered.set()
-
-    def _new(self, node: ProviderNode) -> Registration:
-        """A registration at a provider where there is none yet."""
-        # If the settings name the identity, only the provider that proves it is spoken to.
-        is_named = node.offers_line and node.identity == self._preferred
-        return Registration(self._own, node, line=node.identity if is_named else None)
-
-    def _is_replaced(self, current: Registration, node: ProviderNode) -> bool:
-        """Whether the provider has another identity now, and the settings name that one."""
-        return (
-            current.line not in (None, node.identity)
-            and node.offers_line
-            and node.identity == self._preferred
-            and is_same_provider(current.node, node)
-        )
 
     def _leave(self, current: Registration, why: str) -> None:
         log.warning(
