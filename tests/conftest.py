@@ -26,6 +26,7 @@ from nym.net import resolver, transport  # noqa: E402
 from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk  # noqa: E402
+from tests.postgres import Postgres  # noqa: E402
 
 # A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
 # that. They have to end when tests send them SIGINT.
@@ -102,3 +103,12 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         pytest.skip("a small disk can be made by root only")
     yield SmallDisk(mounted)
     subprocess.run(["umount", "-l", str(mounted)], check=True)  # noqa: S607
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for all tests of this process, each of which makes a database of its own there."""
+    if not Postgres.is_installed():
+        pytest.skip("PostgreSQL isn't installed; scripts/prepare --tests does that")
+    with Postgres() as server:
+        yield server

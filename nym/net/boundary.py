@@ -61,7 +61,7 @@ class deadline(gevent.Timeout):  # noqa: N801 - a context manager that is called
 def _ours(peer: str, error: BaseException) -> RemoteError:
     # The outermost error often says only that something failed. A malformed answer says most;
     # otherwise the innermost error is what the system or the library found first.
-    chain = list(_chain(error))
+    chain = list(causes(error))
     cause = next((inner for inner in chain if _is_malformed_http(inner)), chain[-1])
     if lack := lack_of_descriptors(cause):
         return lack
@@ -86,7 +86,7 @@ def _is_malformed_http(error: BaseException) -> bool:
     return isinstance(error, HTTPException) and not isinstance(error, OSError)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, then what it came from, and so on: libraries wrap one failure several times."""
     met: set[int] = set()
     inner: BaseException | None = error
