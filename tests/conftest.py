@@ -13,7 +13,6 @@ monkey.patch_time()
 
 import os  # noqa: E402
 import signal  # noqa: E402
-import subprocess  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import ExitStack, closing  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -25,7 +24,7 @@ from hypothesis import settings  # noqa: E402
 from nym.net import resolver, transport  # noqa: E402
 from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
-from tests.harness import SmallDisk  # noqa: E402
+from tests.harness import SmallDisk, small_disk  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
 # A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
@@ -98,11 +97,8 @@ def reopen(journal: Journal, tmp_path: Path) -> Iterator[Callable[[], Journal]]:
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     mounted = tmp_path / "disk"
     mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be made by root only")
-    yield SmallDisk(mounted)
-    subprocess.run(["umount", "-l", str(mounted)], check=True)  # noqa: S607
+    with small_disk(mounted, "2m") as small:
+        yield small
 
 
 @pytest.fixture(scope="session")

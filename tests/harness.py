@@ -200,6 +200,18 @@ class SmallDisk:
         self._other.unlink()
 
 
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
+    """A file system of this size, mounted at an empty folder."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can be made by root only")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607
+
+
 # Two valid public keys (not any 32 bytes are one), in the order in which clients are listed.
 OWN, OTHER = sorted(public_key(bytes([number]).ljust(32, b"\0")) for number in (2, 3))
 _AT = NodeAddress("127.0.0.1", 1)

@@ -192,8 +192,9 @@ class Line:
         self._server = server
         self._open: set[socket.socket] = set()
         self.port = 0
-        # Called with each piece that a client sends; False: it is thrown away, and the line cut.
+        # Called with each piece that a client sends, or the server: False throws it away.
         self.passes: Callable[[bytes], bool] = lambda piece: True
+        self.answers: Callable[[bytes], bool] = lambda piece: True
         self.is_down = False
 
     @contextmanager
@@ -224,7 +225,7 @@ class Line:
             ends = {near, far}
             self._open |= ends
             try:
-                back = gevent.spawn(self._copy, far, near, lambda piece: True)
+                back = gevent.spawn(self._copy, far, near, lambda piece: self.answers(piece))
                 self._copy(near, far, lambda piece: self.passes(piece))
                 back.join()
             finally:
@@ -233,9 +234,8 @@ class Line:
     def _copy(self, source: Any, target: Any, passes: Callable[[bytes], bool]) -> None:
         with suppress(OSError):
             while piece := source.recv(1 << 16):
-                if not passes(piece):
-                    self.cut()
-                target.sendall(piece)
+                if passes(piece):
+                    target.sendall(piece)
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

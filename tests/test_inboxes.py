@@ -21,9 +21,12 @@ from nym.errors import (
 )
 from nym.nodes.inboxes import Gone, Inboxes, Numbered, statements, stored
 from nym.nodes.inboxes.memory import MemoryInboxes
+from nym.nodes.inboxes.postgresql import PostgresEngine
+from nym.nodes.inboxes.shared import SharedInboxes
 from nym.nodes.inboxes.sqlite import FILE, SqliteEngine
 from nym.nodes.inboxes.stored import StoredInboxes
 from nym.store.clock import LastingClock
+from nym.wire.postgresql import parse_database_url
 
 ALICE, BOB, CAROL = (bytes([number]) * 32 for number in (1, 2, 3))
 DAY = 86_400.0
@@ -61,11 +64,20 @@ def reopen(tmp_path: Path, clock: Clock) -> Iterator[Callable[[], StoredInboxes]
         yield again
 
 
-@pytest.fixture(params=["memory", "stored"])
+@pytest.fixture(params=["memory", "stored", "shared"])
 def inboxes(
     request: pytest.FixtureRequest, clock: Clock, reopen: Callable[[], StoredInboxes]
-) -> Inboxes:
-    return MemoryInboxes(SETTINGS, clock.now) if request.param == "memory" else reopen()
+) -> Iterator[Inboxes]:
+    if request.param == "memory":
+        yield MemoryInboxes(SETTINGS, clock.now)
+    elif request.param == "stored":
+        yield reopen()
+    else:
+        postgres = request.getfixturevalue("postgres")
+        url = parse_database_url(postgres.url(postgres.database()))
+        with closing(SharedInboxes(PostgresEngine(url), SETTINGS)) as shared:
+            shared._clock = clock
+            yield shared
 
 
 def test_messages_come_out_in_their_order_and_once(inboxes: Inboxes) -> None:

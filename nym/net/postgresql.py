@@ -8,6 +8,7 @@ Whatever the driver raises becomes a StoreError whose text says what to do.
 
 import os
 import ssl
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from gevent import socket
 from pg8000 import native
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from nym.errors import DescriptorsError, StoreError
+from nym.errors import StoreError
 from nym.files import read_text
 from nym.net.boundary import causes
 from nym.net.descriptors import lack_of_descriptors
@@ -92,6 +93,9 @@ class Connection:
             except BaseException:
                 line.close()
                 raise
+            # The driver's own keeps only the last hundred.
+            self._connection.notifications = deque()
+            ((self._id,),) = self._connection.run("SELECT pg_backend_pid()")
 
     def execute(self, statement: str, /, **parameters: object) -> list[Any]:
         """Execute a statement; return the rows of its result. Parameters are written `:name`."""
@@ -102,6 +106,19 @@ class Connection:
             if prepared is None:
                 prepared = self._prepared[statement] = self._connection.prepare(statement)
             return prepared.run(**parameters) or []
+
+    def listen(self, channel: str) -> None:
+        """Hear from now on what other sessions notify this channel of."""
+        self.execute(f"LISTEN {channel}")
+
+    def heard(self) -> list[str]:
+        """Return what other sessions have said since the last call, as far as it has come.
+
+        The server sends it with the answer to the next statement outside of a transaction.
+        """
+        told = [text for session, _, text in self._connection.notifications if session != self._id]
+        self._connection.notifications.clear()
+        return told
 
     def close(self) -> None:
         """End the connection; nothing is raised if it has ended already."""
@@ -114,15 +131,15 @@ class Connection:
         # Bytes of a server can make the driver raise nearly anything.
         try:
             yield
-        except (StoreError, DescriptorsError, MemoryError):
+        except (StoreError, MemoryError):
             raise
         except DatabaseError as error:
             raise ServerError(self._url, error.args[0]) from error
         except Exception as error:
             *_, cause = causes(error)
-            if lack := lack_of_descriptors(cause):
-                raise lack from error
-            why = visible(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
+            lack = lack_of_descriptors(cause)
+            said = lack or getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+            why = visible(str(said))
             raise LineError(f"{self._url} can't be reached: {why}") from error
 
 

@@ -85,7 +85,7 @@ class Rounds(ABC, Generic[R]):
 
     @abstractmethod
     def _shut(self) -> None:
-        """Close what is written to. The thread has ended."""
+        """Close what is written to, in the thread. Raises nothing."""
 
     @property
     def _is_busy(self) -> bool:
@@ -110,8 +110,8 @@ class Rounds(ABC, Generic[R]):
             return  # another greenlet did so while this one waited
         self._is_closed = True
         # This waits for the round that the thread is writing. So nothing is closed under it.
+        self._thread.apply(self._shut)
         self._thread.kill()
-        self._shut()
         # The loop may not have heard from the thread yet, so the round is ended here.
         if self._current:
             self._end(self._current)

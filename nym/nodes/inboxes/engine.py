@@ -28,14 +28,10 @@ class Types(NamedTuple):
 
 
 class Engine(Protocol):
-    """One connection to a database, which one thread at a time uses.
-
-    `is_shared`: other processes change the same inboxes.
-    """
+    """One connection to a database, which one thread at a time uses."""
 
     name: str  # of the database, for people
     types: Types
-    is_shared: bool
 
     def lack(self) -> StoreError | None:
         """Return a NoRoomError if nothing new may be kept."""
@@ -57,3 +53,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End the connection."""
+
+
+class SharedEngine(Engine, Protocol):
+    """One connection to a database in which other processes change the same inboxes."""
+
+    def watch(self, execute: Execute) -> None:
+        """See to it that all processes hear what the others change, from now on."""
+
+    def heard(self) -> set[bytes] | None:
+        """Return the clients that were changed since the last transaction of this connection.
+
+        None: nobody knows, so it may be all of them. For calls inside a transaction.
+        """
+
+    def time(self, execute: Execute) -> float:
+        """Return the seconds since 1970, by the one clock that all processes have in common."""

@@ -6,7 +6,7 @@ clients it takes some 20 MB. Messages are never in it.
 
 from collections.abc import Iterable
 
-from nym.nodes.inboxes.statements import GRAIN, Aged, Stored
+from nym.nodes.inboxes.statements import GRAIN, Aged, Seen, Stored
 
 
 class _Client:
@@ -67,3 +67,14 @@ class Register:
             self.add(client, -messages)
         for client in aged.clients:
             self._clients.pop(client, None)
+
+    def update(self, changed: Iterable[Seen]) -> None:
+        """Take over what the database has of some clients."""
+        for address, stored, is_proven in changed:
+            before = self._clients.pop(address, None)
+            self.messages -= before.messages if before else 0
+            if stored is not None:
+                self._clients[address] = _Client(stored.messages, stored.seen)
+                self.messages += stored.messages
+            if is_proven:
+                self.proven.add(address)

@@ -25,7 +25,6 @@ class SqliteEngine:
     """See Engine. Raises StoreError, FolderInUseError."""
 
     types = Types(key="INTEGER PRIMARY KEY AUTOINCREMENT", bytes="BLOB")
-    is_shared = False
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE

@@ -6,7 +6,7 @@ and the transaction can go on with the others.
 Times are in seconds, of a clock that the caller reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from nym.config.nodes import InboxSettings
@@ -25,6 +25,14 @@ class Stored(NamedTuple):
     address: bytes
     messages: int
     seen: int
+
+
+class Seen(NamedTuple):
+    """What the database has of an address; `stored` is None if it isn't registered."""
+
+    address: bytes
+    stored: Stored | None
+    is_proven: bool
 
 
 class Aged(NamedTuple):
@@ -50,6 +58,18 @@ def clients(execute: Execute) -> list[Stored]:
 def proven(execute: Execute) -> set[bytes]:
     """Return all addresses that were ever proven."""
     return {address for (address,) in execute("SELECT address FROM proven")}
+
+
+def look(execute: Execute, addresses: Iterable[bytes]) -> list[Seen]:
+    """Return what there is of these addresses."""
+    seen = []
+    for address in addresses:
+        rows = execute(
+            "SELECT address, messages, seen FROM client WHERE address = :client", client=address
+        )
+        is_proven = execute("SELECT 1 FROM proven WHERE address = :client", client=address)
+        seen.append(Seen(address, Stored(*rows[0]) if rows else None, bool(is_proven)))
+    return seen
 
 
 def notes(execute: Execute) -> dict[str, bytes]:

@@ -189,7 +189,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def keep(self, client: bytes, message: bytes, then: Kept) -> None:
         """See Inboxes."""
-        if not (self.engine.is_shared or client in self._register):
+        if not self._may_have(client):
             then(NoInboxError(NO_INBOX))
         elif len(self._next.tasks) >= MOST_WAITING:
             then(OverloadError(f"{MOST_WAITING} messages wait for the disk already"))
@@ -269,7 +269,17 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def _has_nothing(self, client: bytes, now: int) -> bool:
         """Whether a pull needs no transaction, as most pulls don't."""
-        return not self.engine.is_shared and self._register.has_nothing(client, now)
+        return self._register.has_nothing(client, now)
+
+    def _may_have(self, client: bytes) -> bool:
+        """Whether the client may be in the database."""
+        return client in self._register
+
+    def _follow(self, execute: Execute) -> None:
+        """Read, at the end of a transaction, what others have changed in the database."""
+
+    def _followed(self) -> None:
+        """Take over what `_follow` has read, after the outcome of that transaction's tasks."""
 
     def _use(self, register: Register) -> None:
         self._register = register
@@ -330,6 +340,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         def work(execute: Execute) -> None:
             for task in tasks:
                 task.run(execute)
+            self._follow(execute)
 
         try:
             self.engine.transact(work, has_to_be=has_to_be)
@@ -339,6 +350,8 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def _settle(self, this: _Round) -> None:
         this.tell()
+        if this.failure is None:
+            self._followed()
 
     def _shut(self) -> None:
         self.engine.close()
