@@ -16,6 +16,7 @@ from nym.cli.command import Command, Form, Option
 from nym.cli.homes import ALL, CLIENT
 from nym.cli.usage import COMMANDS
 from tests.harness import Program, run_program, wait_until
+from tests.postgres import Postgres
 
 KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
 NODES = {role.name: role.folder for role in ALL if role is not CLIENT}
@@ -42,6 +43,7 @@ class Network:
         self.home = home
         self.url = url
         self.count = 0
+        self.store = ""
         self.file = home / "file"
         self.file.write_text("# something to send")
 
@@ -66,6 +68,7 @@ class Network:
             "--clients": "127.0.0.1:0",
             "--announce": "127.0.0.1:1789",
             "--announce-clients": "127.0.0.1:9000",
+            "--store": self.store,
             "--layer": "1",
             "--allow": str(self.file),
             "--metrics": "127.0.0.1:0",
@@ -154,8 +157,15 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
-def test_it_does_what_it_says(network: Network, case: tuple[Command, Form, Option | None]) -> None:
+def test_it_does_what_it_says(
+    network: Network,
+    case: tuple[Command, Form, Option | None],
+    request: pytest.FixtureRequest,
+) -> None:
     command, form, option = case
+    if option and option.name == "--store":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        network.store = postgres.url(postgres.database())
     line = network.line(*case)
     if command.name in FOR_EVER and not form.words:
         with Program(network.home, *line) as program:

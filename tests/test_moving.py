@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from nym.nodes import archive, moving
 from nym.nodes.archive import File, Part, Record, Writer
 from nym.nodes.inboxes import transfer
 from nym.nodes.inboxes.local import open_stored
+from nym.nodes.inboxes.places import open_at
 from nym.nodes.inboxes.stored import StoredInboxes
 from nym.nodes.inboxes.transfer import Client, Last, Proven, Waiting
 from nym.nodes.moving import export_provider, import_provider
 from tests.harness import Program, run_program, wait_until
+from tests.postgres import Postgres
 
 ALICE, BOB, CAROL = (bytes([number]) * 32 for number in (1, 2, 3))
 OPTIONS = ("--listen", "127.0.0.1:0", "--clients", "127.0.0.1:0", "--directory", "http://[::1]:1")
@@ -76,7 +79,7 @@ def state(folder: Path) -> tuple[object, ...]:
 
 def test_everything_arrives(home: Path, old: Path, packed: Path, tmp_path: Path) -> None:
     new = tmp_path / "providers" / "new"
-    assert import_provider(packed, new, open_stored) == 3
+    assert import_provider(packed, new) == 3
     assert state(new) == state(old)
     assert packed.stat().st_mode & 0o777 == 0o600
     for name in FILES[1:]:
@@ -110,10 +113,10 @@ def test_each_cut_and_each_changed_byte_is_noticed(packed: Path, tmp_path: Path)
         for data in (content[:place], changed):
             bad.write_bytes(data)
             with pytest.raises(ArchiveError):
-                import_provider(bad, tmp_path / "providers" / "new", open_stored)
+                import_provider(bad, tmp_path / "providers" / "new")
     bad.write_bytes(content + b"\0")
     with pytest.raises(ArchiveError):
-        import_provider(bad, tmp_path / "providers" / "new", open_stored)
+        import_provider(bad, tmp_path / "providers" / "new")
     assert not (tmp_path / "providers").exists()
 
 
@@ -128,7 +131,7 @@ def test_no_file_leads_out_of_the_folder(tmp_path: Path, path: str) -> None:
             writer.write(record)
         writer.end()
     with pytest.raises(ArchiveError, match="no provider has"):
-        import_provider(packed, tmp_path / "providers" / "new", open_stored)
+        import_provider(packed, tmp_path / "providers" / "new")
     assert list((tmp_path / "providers").iterdir()) == []
 
 
@@ -163,7 +166,7 @@ def test_a_part_without_a_file_is_refused(tmp_path: Path) -> None:
         writer.write(Part(b""))
         writer.end()
     with pytest.raises(ArchiveError, match="has no file"):
-        import_provider(packed, tmp_path / "new", open_stored)
+        import_provider(packed, tmp_path / "new")
 
 
 def test_nothing_is_left_of_an_export_or_import_that_fails(
@@ -183,8 +186,23 @@ def test_nothing_is_left_of_an_export_or_import_that_fails(
         export_provider(old, open_stored, tmp_path / "half")
     assert not (tmp_path / "half").exists()
     with pytest.raises(StoreError):
-        import_provider(packed, tmp_path / "providers" / "new", open_stored)
+        import_provider(packed, tmp_path / "providers" / "new")
     assert list((tmp_path / "providers").iterdir()) == []
+
+
+def test_a_provider_moves_to_postgresql_and_back(
+    old: Path, packed: Path, tmp_path: Path, postgres: Postgres
+) -> None:
+    store = postgres.url(postgres.database())
+    there, back = tmp_path / "providers" / "there", tmp_path / "providers" / "back"
+    assert import_provider(packed, there, store) == 3
+    assert f'store = "{store}"' in (there / "config.toml").read_text()
+    assert not (there / "inboxes.db").exists()
+    again = tmp_path / "again"
+    assert export_provider(there, partial(open_at, store), again) == 3
+    assert import_provider(again, back) == 3
+    assert 'store = ""' in (back / "config.toml").read_text()
+    assert state(back) == state(old)
 
 
 def test_the_commands_never_overwrite_and_say_what_to_do(home: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nym.errors import (
     InboxFullError,
     NoInboxError,
     OutcomeUnknownError,
+    OverloadError,
     RemoteFormatError,
     StoreError,
 )
@@ -94,7 +95,7 @@ def test_limits_and_proofs_count_for_all_processes_at_once(opened: Opened) -> No
     one.open(BOB)
     other.open(CAROL)
     for inboxes in (one, other):
-        with pytest.raises(RemoteFormatError, match="3 clients already"):
+        with pytest.raises(OverloadError, match="3 clients already"):
             inboxes.open(bytes(32))
         with pytest.raises(NoInboxError):
             inboxes.put(bytes(32), b"")

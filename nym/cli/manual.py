@@ -49,6 +49,8 @@ _ENVIRONMENT = {
     "packets don't go through it",
     "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM": "set by systemd; see "
     "sd_notify(3) and systemd.exec(5)",
+    "PGPASSWORD": "the password for a provider's database; otherwise the one in the file that "
+    "PGPASSFILE names, or in ~/.pgpass",
     "REQUESTS_CA_BUNDLE": "a file with the certificate authorities to trust for a directory's "
     "https; otherwise those that Mozilla trusts",
     "TMPDIR": "the folder where the demo puts its clients, and where the program unpacks its "

@@ -159,6 +159,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], None]]] = {
     "--clients": ("clients", checks.check_place),
     "--announce-clients": ("announce_clients", checks.check_place),
     "--directory": ("directory", checks.check_directories),
+    "--store": ("store", checks.check_store_or_none),
 }
 
 

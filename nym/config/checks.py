@@ -14,6 +14,7 @@ from nym.errors import RemoteFormatError
 from nym.wire.addresses import UNIX, NodeAddress, bare_host, is_ipv6, split_host
 from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
+from nym.wire.postgresql import parse_database_url
 from nym.wire.sizes import MOST_LAYERS
 
 LONGEST_ID = 100  # characters
@@ -152,6 +153,12 @@ def check_place_or_none(value: str) -> None:
     """The same, or an empty text."""
     if value:
         check_place(value)
+
+
+def check_store_or_none(value: str) -> None:
+    """The URL of a database, or an empty text, which stands for a file in the node's folder."""
+    if value:
+        parse_database_url(value)
 
 
 def check_metrics(value: str) -> None:

@@ -64,6 +64,11 @@ class ProviderSettings(PacketSettings):
     announce_clients: str = setting(
         "", "where clients find it; empty: where it listens for them", checks.check_place_or_none
     )
+    store: str = setting(
+        "",
+        "the URL of a PostgreSQL database for the inboxes; empty: inboxes.db",
+        checks.check_store_or_none,
+    )
 
     @property
     def for_clients(self) -> NodeAddress:

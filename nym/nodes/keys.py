@@ -27,12 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import gevent
-from gevent.event import Event
-
 from nym._secrets import Secret, random_scalar
 from nym.config.nodes import KeySettings
-from nym.errors import IdentityError, MacError, NymError, StoreError
+from nym.errors import IdentityError
 from nym.files import destroy_file, exists, make_folder, os_errors_as, sync_folder, write_file
 from nym.identity import (
     PRIVATE_FILE,
@@ -46,13 +43,11 @@ from nym.identity import (
     write_pem,
 )
 from nym.net.threads import beside_the_hub
-from nym.net.watch import Outage
+from nym.nodes.keyring import Key, Keys
 from nym.nodes.replays import Replays, make_first
-from nym.sphinx import Final, Forward, unwrap
 from nym.store.clock import Kept, LastingClock, boot_id, since_boot
 
 NOTE_EVERY = 60.0  # seconds that the clocks may lose when the machine loses its power
-RETRY = 10.0  # seconds until the next attempt when the disk fails
 
 KEYS_FOLDER = "keys"
 _BEGUN = "begun.json"
@@ -70,14 +65,7 @@ class _Begun(NamedTuple):
     run: float
 
 
-class _Key(NamedTuple):
-    number: int
-    identity: Identity
-    replays: Replays
-    begun: _Begun
-
-
-class Keyring:
+class Keyring(Keys[_Begun]):
     """The keys of one node, kept in `folder` if there is one, otherwise in memory.
 
     Only one process may use the folder. A folder that has a single key, as those of earlier
@@ -95,12 +83,9 @@ class Keyring:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Raises IdentityError, and OSError where the folder can't be used."""
-        self.lifetime = lifetime
-        self.overlap = overlap
+        super().__init__(folder, lifetime, overlap)
         self.ended_early = 0  # keys that ended before their overlap was over
         self._folder = folder and folder / KEYS_FOLDER
-        self._is_due = Event()
-        self._outage = Outage(log, f"keys in {folder}", "this node keeps its key and tries again")
         if self._folder is not None:
             make_folder(self._folder)
         self._notes = _Notes(self._folder and self._folder / _CLOCKS)
@@ -116,67 +101,13 @@ class Keyring:
             self._keys = [self._make(generate_identity())]
 
     @property
-    def current(self) -> Identity:
-        """The key that the node announces."""
-        return self._keys[0].identity
-
-    @property
     def age(self) -> float:
         """For how many seconds the current key has been there."""
         return self._age.reading() - self._keys[0].begun.age
 
-    def unwrap(self, packet: bytes) -> Forward | Final | None:
-        """What a packet asks for; None if it came before.
-
-        Raises SphinxError if no key opens it, and StoreError if nothing more can be remembered.
-        """
-        for key in self._keys:
-            try:
-                task, tag = unwrap(packet, key.identity.private_key)
-            except MacError as error:
-                # It may be for the key before. Any other error is one for each key.
-                failure = error
-                continue
-            # After the packet's MAC was checked: only packets that could be forwarded take room.
-            is_new = key.replays.is_new(tag)
-            if key.replays.is_full and key is self._keys[0]:
-                self._is_due.set()
-            return task if is_new else None
-        raise failure
-
-    def set_times(self, lifetime: float, overlap: float) -> None:
-        """Use these times from now on."""
-        self.lifetime, self.overlap = lifetime, overlap
-        self._is_due.set()  # a change may be due at once
-
-    def run(self, has_changed: Callable[[], None]) -> None:
-        """Change keys when it is time, for ever. `has_changed` is called after each change."""
-        while True:
-            self._is_due.wait(self._rest())
-            self._is_due.clear()
-            if self.turn():
-                has_changed()
-            if self._outage.reason is not None:
-                gevent.sleep(RETRY)
-
-    def turn(self) -> bool:
-        """Do what is due. Returns whether the current key is a new one."""
-        before = self._keys[0]
-        try:
-            with os_errors_as(StoreError, "the disk fails"):
-                self._look()
-                if self._notes.error is not None:
-                    raise self._notes.error
-        except NymError as error:
-            self._outage.begins(error)
-        else:
-            self._outage.ends()
-        return self._keys[0] is not before
-
-    def close(self) -> None:
-        """Forget the tags that are in memory."""
-        for key in self._keys:
-            key.replays.close()
+    @property
+    def _current(self) -> Key[_Begun]:
+        return self._keys[0]
 
     def _look(self) -> None:
         now = beside_the_hub(self._now)
@@ -187,6 +118,8 @@ class Keyring:
         beside_the_hub(self._clear)
         if is_old or is_full:
             self._keys.insert(0, beside_the_hub(self._make, generate_identity()))
+        if self._notes.error is not None:
+            raise self._notes.error
 
     def _end_the_one_before(self, left: float) -> None:
         # `pop` drops the last reference to the private key, which wipes it.
@@ -216,13 +149,13 @@ class Keyring:
         left = self.lifetime - age if is_alone else self._left(now)
         return max(0.0, min(NOTE_EVERY, left))
 
-    def _load(self) -> list[_Key]:
+    def _load(self) -> list[Key[_Begun]]:
         if self._folder is None:
             return []
         numbers = sorted(_numbers(self._folder), reverse=True)
         return [self._read(number) for number in numbers[:2]]
 
-    def _read(self, number: int) -> _Key:
+    def _read(self, number: int) -> Key[_Begun]:
         assert self._folder is not None
         path = self._folder / str(number)
         now = self._now()
@@ -233,13 +166,13 @@ class Keyring:
             begun = now
         # A clock that was lost with its notes may have begun anew, at an earlier time.
         begun = _Begun(min(begun.age, now.age), min(begun.run, now.run))
-        return _Key(number, load_identity(path), Replays(path), begun)
+        return Key(number, load_identity(path), Replays(path), begun)
 
-    def _make(self, identity: Identity) -> _Key:
+    def _make(self, identity: Identity) -> Key[_Begun]:
         begun = self._now()
         number = self._keys[0].number + 1 if self._keys else 1
         if self._folder is None:
-            return _Key(number, identity, Replays(None), begun)
+            return Key(number, identity, Replays(None), begun)
         making = self._folder / f".{number}"
         save_identity(identity, making)
         with os_errors_as(IdentityError, f"a new key can't be written to {self._folder}"):
@@ -248,7 +181,7 @@ class Keyring:
             sync_folder(making)
             path = making.rename(self._folder / str(number))
             sync_folder(self._folder)
-            return _Key(number, identity, Replays(path), begun)
+            return Key(number, identity, Replays(path), begun)
 
     def _adopt(self, folder: Path) -> None:
         """Take over the only key of a folder of an earlier version."""

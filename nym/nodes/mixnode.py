@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -17,7 +18,7 @@ from nym.net.transport import send_packet
 from nym.nodes.counts import STOPPED, reason_of
 from nym.nodes.delays import Delays
 from nym.nodes.door import Answer
-from nym.nodes.keys import Keyring
+from nym.nodes.keyring import Keys
 from nym.nodes.limits import LIMITS
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Channel, Desk
@@ -54,7 +55,7 @@ class Mixnode(Node):
 
     def __init__(
         self,
-        keys: Keyring,
+        keys: Keys[Any],
         packets: NodeAddress,
         layer: int,
         *,

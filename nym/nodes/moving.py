@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from nym.files import FILE_MODE, exists, make_folder, sync_folder
 from nym.nodes import archive
 from nym.nodes.archive import File, Part, Writer
 from nym.nodes.inboxes import transfer
+from nym.nodes.inboxes.places import open_at
 from nym.nodes.inboxes.stored import StoredInboxes
 from nym.nodes.inboxes.transfer import Item
 from nym.nodes.keys import KEYS_FOLDER, TOKENS_FILE
@@ -50,9 +52,10 @@ def export_provider(folder: Path, open_inboxes: Open, path: Path) -> int:
         return len(inboxes)
 
 
-def import_provider(path: Path, folder: Path, open_inboxes: Open) -> int:
+def import_provider(path: Path, folder: Path, store: str = "") -> int:
     """Make a provider's folder, which must not exist, from a file; returns how many clients it has.
 
+    Its inboxes are in the database with the URL `store`, or in the folder if there is none.
     The folder is there as a whole, or not at all. Raises OSError, ArchiveError, StoreError.
     """
     making = folder.with_name(f".importing-{folder.name}-{os.urandom(4).hex()}")
@@ -65,9 +68,10 @@ def import_provider(path: Path, folder: Path, open_inboxes: Open) -> int:
         file.seek(0)
         make_folder(making)
         try:
-            count = _fill(making, file, open_inboxes)
+            count = _fill(making, file, partial(open_at, store))
             if exists(making / CONFIG_FILE):
                 change_setting(making, "provider.id", folder.name, ProviderConfig)
+                change_setting(making, "provider.store", store, ProviderConfig)
             sync_folder(making)
             making.rename(folder)
         except BaseException:

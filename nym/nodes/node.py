@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from random import SystemRandom
+from typing import Any
 
 from gevent.event import Event
 
@@ -15,7 +16,7 @@ from nym.errors import StatusError
 from nym.net.watch import Watch
 from nym.nodes.counts import REPLAY, Counts, reason_of
 from nym.nodes.door import Answer, Door
-from nym.nodes.keys import Keyring
+from nym.nodes.keyring import Keys
 from nym.nodes.limits import source_limits
 from nym.nodes.posting import Channel, Desk, side_by_side
 from nym.signing import Signer, Stamps
@@ -51,7 +52,7 @@ class Node(ABC):
 
     def __init__(
         self,
-        keys: Keyring,
+        keys: Keys[Any],
         packets: NodeAddress,
         announced: NodeAddress | None,
         trace: Trace | None,
@@ -87,7 +88,8 @@ class Node(ABC):
         self._desks = [Desk(directory, self._signer, stamps) for directory in directories]
         self._presences = self._channels("presence")
         # Once before this returns: whoever starts a network can then use it at once.
-        self.announce()
+        if self._speaks:
+            self.announce()
         self._watch.start(f"presence of {self.address}", self._keep_announcing)
         self._watch.start(f"lag at {self.address}", self.counts.keep_noting_lag)
         self._watch.start(f"keys of {self.address}", lambda: self.keys.run(self._announce_key))
@@ -141,6 +143,8 @@ class Node(ABC):
         Only a node that signs can say so; others are listed until their time is over. In any case
         the node posts nothing from now on. This takes LEAVE_PATIENCE at most, and never fails.
         """
+        if not self._is_last_to_leave():
+            return
         errors = side_by_side([desk.leave for desk in self._desks], LEAVE_PATIENCE)
         for error in errors:
             # A directory of 0.4 has nothing at that path.
@@ -158,6 +162,15 @@ class Node(ABC):
     def _post(self, desk: Desk) -> None:
         """Post that this node is alive. Raises RemoteError."""
 
+    @property
+    def _speaks(self) -> bool:
+        """Whether this process posts to directories, and no other one for the same node."""
+        return True
+
+    def _is_last_to_leave(self) -> bool:
+        """Whether no other process goes on as this node."""
+        return True
+
     @abstractmethod
     def _finish(self, hurry: Event) -> None:
         """Wait until what this node holds has left it, or `hurry` is set."""
@@ -174,8 +187,9 @@ class Node(ABC):
             is_settled = time.monotonic() >= self._settled_at
             self.changed.wait(PRESENCE_PERIOD if is_settled else SETTLING_PERIOD)
             self.changed.clear()
-            for channel in self._presences:
-                channel.offer(self._post)
+            if self._speaks:
+                for channel in self._presences:
+                    channel.offer(self._post)
 
     def _announce_key(self) -> None:
         log.info("%s has a new key: %s", self.address, self.keys.current.address)

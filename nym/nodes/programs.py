@@ -26,11 +26,15 @@ from nym.net.localhost import numeric
 from nym.nodes.allowed import AllowList
 from nym.nodes.counts import Counts
 from nym.nodes.directory import Directory
-from nym.nodes.inboxes.local import open_inboxes
+from nym.nodes.inboxes.places import open_at
+from nym.nodes.inboxes.shared import SharedInboxes
+from nym.nodes.keyring import Keys
 from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.members import Members
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
+from nym.nodes.shared_keys import SharedKeyring
 from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer
 from nym.wire.addresses import NodeAddress
 
@@ -183,10 +187,20 @@ class ProviderProgram(_NodeProgram):
         """Raises ConfigError, IdentityError."""
         settings = config.provider
         super().__init__(folder, settings)
-        self._inboxes = open_inboxes(folder, config.inboxes)
+        self._inboxes = inboxes = open_at(settings.store, folder, config.inboxes)
         tokens = load_token_key(folder)  # before the keys, which take over the one it may be
+        keys: Keys[Any]
+        members = None
+        if isinstance(inboxes, SharedInboxes):
+            with os_errors_as(ConfigError, f"{folder} can't be used"):
+                keys = SharedKeyring(
+                    folder, inboxes, tokens, config.keys.lifetime, config.keys.overlap
+                )
+            members = Members(inboxes)
+        else:
+            keys = _keys(folder, config.keys)
         self.node: Provider = Provider(
-            _keys(folder, config.keys),
+            keys,
             tokens,
             _numeric(settings.packets),
             _numeric(settings.for_clients),
@@ -195,6 +209,7 @@ class ProviderProgram(_NodeProgram):
             announced_clients=settings.announced_clients,
             signer=self._signer,
             limits=config.limits,
+            members=members,
         )
 
     def about(self) -> list[tuple[str, str]]:

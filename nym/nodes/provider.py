@@ -5,6 +5,7 @@ docs/protocol/provider.md
 
 import logging
 from functools import partial
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -14,9 +15,10 @@ from nym.config.nodes import LimitSettings
 from nym.errors import NotForThisNodeError, NymError, StoreError
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
-from nym.nodes.keys import Keyring
+from nym.nodes.keyring import Keys
 from nym.nodes.limits import LIMITS, source_limits
 from nym.nodes.listing import Listing
+from nym.nodes.members import Members
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Desk
 from nym.nodes.reception import Reception
@@ -37,14 +39,15 @@ class Provider(Node):
     """A provider: it listens for packets at one place, and for its clients at another.
 
     It makes clients' tokens with the key `tokens`. If it has an identity, which is that of its
-    `signer`, it offers clients a sealed line.
+    `signer`, it offers clients a sealed line. With `members`, other processes are the same
+    provider.
     """
 
     role = "provider"
 
     def __init__(
         self,
-        keys: Keyring,
+        keys: Keys[Any],
         tokens: Secret,
         packets: NodeAddress,
         clients: NodeAddress,
@@ -55,9 +58,11 @@ class Provider(Node):
         trace: Trace | None = None,
         signer: Signer | None = None,
         limits: LimitSettings = LIMITS,
+        members: Members | None = None,
     ) -> None:
         super().__init__(keys, packets, announced, trace, signer, limits)
         self._inboxes = inboxes
+        self._members = members
         self._announced_clients = announced_clients
         self._listing = Listing(self._record, inboxes.clients, self._say)
         if signer is not None:
@@ -83,6 +88,11 @@ class Provider(Node):
             "kind",
             (MESSAGES, CLIENTS),
         )
+        self.counts.gauge(
+            "nym_provider_processes",
+            "Processes that are this provider together.",
+            lambda: members.count if members else 1,
+        )
         self.counts.gauge("nym_provider_inboxes", "Clients.", inboxes.__len__)
         self.counts.gauge("nym_provider_messages", "Messages that wait.", inboxes.count)
 
@@ -100,6 +110,9 @@ class Provider(Node):
         """See Node."""
         super().start(*directories)
         self._watch.start(f"ages at {self.address}", self._keep_aging)
+        if self._members is not None:
+            notes = partial(self._members.run, self.changed)
+            self._watch.start(f"processes of {self.address}", notes)
 
     def stop(self) -> None:
         """See Node; the inboxes stay open."""
@@ -119,6 +132,13 @@ class Provider(Node):
         return records.Provider(
             str(self.place), str(self.client_place), key, clients, self._version
         )
+
+    @property
+    def _speaks(self) -> bool:
+        return self._members is None or self._members.is_first
+
+    def _is_last_to_leave(self) -> bool:
+        return self._members is None or self._members.leave()
 
     def _finish(self, hurry: Event) -> None:
         self._inboxes.flush()

@@ -8,6 +8,12 @@ _LOUDNESS = (
     Option("--quiet", "print only warnings and errors", short="-q"),
     Option("--verbose", "log every step", short="-v"),
 )
+_STORE = Option(
+    "--store",
+    "the PostgreSQL database for the inboxes, which several processes may share: "
+    "postgresql://USER@HOST/DATABASE; otherwise a file in its folder",
+    "URL",
+)
 _DIRECTORY_URL = Option(
     "--directory", "the network's directory, or several, separated by commas", "URL"
 )
@@ -75,6 +81,7 @@ _PROVIDER = Command(
                     "where clients find it, if that isn't where it listens for them",
                     "HOST:PORT",
                 ),
+                _STORE,
                 _DIRECTORY_URL,
                 METRICS,
                 _LOUDNESS,
@@ -88,6 +95,7 @@ _PROVIDER = Command(
         Form(
             ("import",),
             needs=(_ID,),
+            takes=(_STORE,),
             arguments=(Argument("FILE", "what `export` has written", "file"),),
         ),
     ),

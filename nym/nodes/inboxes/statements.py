@@ -88,6 +88,11 @@ def write_notes(execute: Execute, values: Mapping[str, bytes]) -> None:
         )
 
 
+def forget_note(execute: Execute, name: str) -> None:
+    """Delete a note."""
+    execute("DELETE FROM note WHERE name = :name", name=name)
+
+
 def open_inbox(
     execute: Execute, client: bytes, settings: InboxSettings, now: int, *, is_proven: bool
 ) -> None:

@@ -1,0 +1,120 @@
+"""What all sets of keys of a node have in common: they open packets, and change in time.
+
+nym/nodes/keys.py has those of a node that has them to itself, nym/nodes/shared_keys.py those that
+several processes share.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+import gevent
+from gevent.event import Event
+
+from nym.errors import MacError, NymError, StoreError
+from nym.files import os_errors_as
+from nym.identity import Identity
+from nym.net.watch import Outage
+from nym.nodes.replays import Replays
+from nym.sphinx import Final, Forward, unwrap
+
+RETRY = 10.0  # seconds until the next attempt when the disk fails
+
+log = logging.getLogger(__name__)
+
+Begun = TypeVar("Begun")
+
+
+class Key(NamedTuple, Generic[Begun]):
+    """A key, the tags of its packets, and when it was made."""
+
+    number: int
+    identity: Identity
+    replays: Replays
+    begun: Begun
+
+
+class Keys(ABC, Generic[Begun]):
+    """The keys of one node; `place` says where they are, for people."""
+
+    def __init__(self, place: object, lifetime: float, overlap: float) -> None:
+        self.lifetime = lifetime
+        self.overlap = overlap
+        self._is_due = Event()
+        self._outage = Outage(log, f"keys in {place}", "this node keeps its key and tries again")
+        self._keys: list[Key[Begun]] = []  # the newest first
+
+    @property
+    def current(self) -> Identity:
+        """The key that the node announces."""
+        return self._current.identity
+
+    @property
+    @abstractmethod
+    def age(self) -> float:
+        """For how many seconds the current key has been there."""
+
+    @property
+    @abstractmethod
+    def _current(self) -> Key[Begun]:
+        """The key that the node announces."""
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Do what is due. Raises NymError, OSError."""
+
+    @abstractmethod
+    def _rest(self) -> float:
+        """Seconds until something may be due."""
+
+    def unwrap(self, packet: bytes) -> Forward | Final | None:
+        """What a packet asks for; None if it came before.
+
+        Raises SphinxError if no key opens it, and StoreError if nothing more can be remembered.
+        """
+        for key in self._keys:
+            try:
+                task, tag = unwrap(packet, key.identity.private_key)
+            except MacError as error:
+                # It may be for another one. Any other error is one for each key.
+                failure = error
+                continue
+            # After the packet's MAC was checked: only packets that could be forwarded take room.
+            is_new = key.replays.is_new(tag)
+            if key.replays.is_full and key is self._current:
+                self._is_due.set()
+            return task if is_new else None
+        raise failure
+
+    def set_times(self, lifetime: float, overlap: float) -> None:
+        """Use these times from now on."""
+        self.lifetime, self.overlap = lifetime, overlap
+        self._is_due.set()  # a change may be due at once
+
+    def run(self, has_changed: Callable[[], None]) -> None:
+        """Change keys when it is time, for ever. `has_changed` is called after each change."""
+        while True:
+            self._is_due.wait(self._rest())
+            self._is_due.clear()
+            if self.turn():
+                has_changed()
+            if self._outage.reason is not None:
+                gevent.sleep(RETRY)
+
+    def turn(self) -> bool:
+        """Do what is due. Returns whether the current key is a new one."""
+        before = self._current
+        try:
+            with os_errors_as(StoreError, "the disk fails"):
+                self._look()
+        except NymError as error:
+            self._outage.begins(error)
+        else:
+            self._outage.ends()
+        return self._current is not before
+
+    def close(self) -> None:
+        """Forget the tags that are in memory."""
+        for key in self._keys:
+            key.replays.close()
