@@ -19,11 +19,13 @@ from gevent.threadpool import ThreadPool
 
 from nym.errors import NymError, OutcomeUnknownError, StoreError
 from nym.nodes.inboxes.local import open_inboxes
+from nym.nodes.inboxes.places import open_at
 from nym.nodes.inboxes.sqlite import SqliteEngine
 from nym.nodes.inboxes.stored import StoredInboxes
 from tests.faults.inboxes_victim import CLIENTS
 from tests.faults.injection import Disk, Point
-from tests.harness import PATIENCE, SmallDisk
+from tests.harness import PATIENCE, SmallDisk, beside
+from tests.postgres import Line, Postgres
 
 ALICE = CLIENTS[0]
 KILLS = int(os.environ.get("NYM_KILLS", "8"))
@@ -208,37 +210,85 @@ def test_a_full_disk_refuses_what_comes_and_lets_go_what_waits(disk: SmallDisk) 
         assert inboxes.count() == 1
 
 
-@pytest.mark.no_cover  # a program that is killed can't say which lines it has entered
-def test_a_killed_provider_loses_nothing_and_brings_nothing_twice(tmp_path: Path) -> None:
-    said: dict[str, set[str]] = {"open": set(), "kept": set(), "seen": set(), "deleted": set()}
-    for _ in range(KILLS):
-        lines = _live_and_die(tmp_path)
+class Book:
+    """What victims have said, and whether it is true."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, set[str]] = {"open": set(), "kept": set(), "seen": set()}
+        self.said["deleted"] = set()
+
+    def note(self, lines: list[str]) -> None:
+        """Note the lines of one victim, from its start to its end."""
         assert lines[0].startswith("open"), lines
         for line in lines[1:]:
             what, _, message = line.partition(" ")
-            assert what != "seen" or message not in said["deleted"], "it came again"
-            said[what].add(message)
-    with closing(open_inboxes(tmp_path)) as inboxes:
-        left = {
-            message[:16].hex() for client in CLIENTS for message in inboxes.take(client, 1 << 20)
-        }
-        assert inboxes.count() == 0
-    assert said["kept"] <= left | said["seen"]
-    assert not left & said["deleted"]
-    assert said["deleted"]
+            assert what != "seen" or message not in self.said["deleted"], "it came again"
+            self.said[what].add(message)
+
+    def check(self, folder: Path, store: str) -> None:
+        """Check that nothing is lost, and that nothing that was deleted is there."""
+        with closing(open_at(store, folder)) as inboxes:
+            left = {
+                message[:16].hex()
+                for client in CLIENTS
+                for message in inboxes.take(client, 1 << 20)
+            }
+            assert inboxes.count() == 0
+        assert self.said["kept"] <= left | self.said["seen"]
+        assert not left & self.said["deleted"]
+        assert self.said["deleted"]
 
 
-def _live_and_die(folder: Path) -> list[str]:
-    """The whole lines that the victim wrote before it was killed."""
-    command = [sys.executable, "-m", "tests.faults.inboxes_victim", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as victim:
-        assert victim.stdout
-        first = victim.stdout.readline()
-        killing = gevent.get_hub().threadpool.spawn(_kill_later, victim)
-        rest = victim.stdout.read()
-        killing.get()
-    lines = (first + rest).decode().split("\n")
-    return lines[:-1]  # the last one may be cut
+@pytest.mark.no_cover  # a program that is killed can't say which lines it has entered
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_killed_provider_loses_nothing_and_brings_nothing_twice(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    store = ""
+    if kind == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        store = postgres.url(postgres.database())
+    book = Book()
+    for _ in range(KILLS):
+        with _victim(tmp_path, store) as victim:
+            assert victim.stdout
+            first = victim.stdout.readline()
+            killing = gevent.get_hub().threadpool.spawn(_kill_later, victim)
+            rest = victim.stdout.read()
+            killing.get()
+        book.note(_whole_lines(first + rest))
+    book.check(tmp_path, store)
+
+
+@pytest.mark.no_cover
+def test_a_database_that_is_killed_stopped_or_cut_off_loses_nothing(tmp_path: Path) -> None:
+    if not Postgres.is_installed():
+        pytest.skip("PostgreSQL isn't installed; scripts/prepare --tests does that")
+    book = Book()
+    with Postgres() as server, Line(server).laid() as line:
+        database = server.database()
+        faults: list[Callable[[], None]] = [server.cut, line.cut, server.kill, server.stop]
+        with _victim(tmp_path, line.url(database)) as victim:
+            assert victim.stdout
+            first = beside(victim.stdout.readline)
+            reading = gevent.get_hub().threadpool.spawn(victim.stdout.read)
+            for _ in range(KILLS):
+                gevent.sleep(random.uniform(0, 2 * LONGEST_LIFE))
+                random.choice(faults)()
+                if not server.is_running:
+                    server.start()
+            victim.kill()
+            book.note(_whole_lines(first + (reading.get() or b"")))
+        book.check(tmp_path, server.url(database))
+
+
+def _victim(folder: Path, store: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.faults.inboxes_victim", str(folder), store]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def _whole_lines(written: bytes) -> list[str]:
+    return written.decode().split("\n")[:-1]  # the last one may be cut
 
 
 def _kill_later(victim: "subprocess.Popen[bytes]") -> None:
