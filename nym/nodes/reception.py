@@ -138,7 +138,7 @@ class Reception:
         except RemoteError as error:
             # Most likely the client means a provider that was here before. It should hear that at
             # once, and nothing can be sealed for it.
-            self._refuse(error, self._sealed)
+            self._refuse(error, is_sealed=True)
             connection.sendall(REFUSED)
             return
         caller.answer(self._answer_sealed(caller.client, caller.request, ip).encode())
@@ -149,7 +149,7 @@ class Reception:
             match decode_request(data):
                 case Register(address):
                     self._check_unproven(address)
-                    self._register(address, ip, is_proven=False)
+                    self._register(address, ip, is_sealed=False)
                     return self._token(address)
                 case Pull(address, token):
                     self._check(address, token)
@@ -157,10 +157,10 @@ class Reception:
                     # An answer always has five messages, as in 0.4. Dummies stand for those that
                     # are missing.
                     messages = self.inboxes.take(address, MESSAGES_A_PULL)
-                    self._count_pull(len(messages))
+                    self._pulled(len(messages), is_sealed=False)
                     return encode_messages(messages + [DUMMY] * (MESSAGES_A_PULL - len(messages)))
         except (RemoteError, StoreError) as error:
-            self._refuse(error)
+            self._refuse(error, is_sealed=False)
         return REFUSED
 
     def _answer_sealed(self, client: bytes, data: bytes, ip: str) -> line.Answer:
@@ -170,39 +170,41 @@ class Reception:
             if request.registers:
                 if not is_public_key(client):
                     raise RemoteFormatError("the client has no valid address")
-                self._register(client, ip, is_proven=True)
-                self._sealed[REGISTER] += 1
+                self._register(client, ip, is_sealed=True)
                 return line.Answer(Outcome.GRANTED)
             if not self.inboxes.is_proven(client):
                 raise NoInboxError("the client hasn't proven its address here")
             messages = self.inboxes.hand_over(client, request.delivered, MESSAGES_A_PULL)
-            self._count_pull(len(messages))
-            self._sealed[PULL] += 1
+            self._pulled(len(messages), is_sealed=True)
             return line.Answer(Outcome.GRANTED, messages)
         except RemoteError as error:
-            self._refuse(error, self._sealed)
+            self._refuse(error, is_sealed=True)
             return line.Answer(Outcome.REFUSED)
         except StoreError as error:
             # The client need not register again, as it would after a refusal.
-            self._refuse(error, self._sealed)
+            self._refuse(error, is_sealed=True)
             return line.Answer(Outcome.FAILED)
 
-    def _register(self, address: bytes, ip: str, *, is_proven: bool) -> None:
+    def _register(self, address: bytes, ip: str, *, is_sealed: bool) -> None:
+        """Make an inbox for whoever asks from this IP address. Raises RemoteError, StoreError."""
         places = self.inboxes.settings.clients - len(self.inboxes)
         if address not in self.inboxes and places > 0:
             self._newcomers.admit(ip, places)
-        self.inboxes.open(address, is_proven=is_proven)
-        self._requests[REGISTER] += 1
+        self.inboxes.open(address, is_proven=is_sealed)
+        self._count(REGISTER, is_sealed=is_sealed)
         self._registered()
 
-    def _count_pull(self, messages: int) -> None:
-        self._requests[PULL] += 1
+    def _pulled(self, messages: int, *, is_sealed: bool) -> None:
+        self._count(PULL, is_sealed=is_sealed)
         self._handed_over.value += messages
 
-    def _refuse(self, error: Exception, sealed: dict[str, int] | None = None) -> None:
-        self._requests[REFUSE] += 1
-        if sealed is not None:
-            sealed[REFUSE] += 1
+    def _count(self, kind: str, *, is_sealed: bool) -> None:
+        self._requests[kind] += 1
+        if is_sealed:
+            self._sealed[kind] += 1
+
+    def _refuse(self, error: Exception, *, is_sealed: bool) -> None:
+        self._count(REFUSE, is_sealed=is_sealed)
         if isinstance(error, (OverloadError, StoreError)):
             self._say(f"refused a client: {error}")
         else:
