@@ -69,6 +69,18 @@ def test_what_one_process_keeps_another_one_hands_over(opened: Opened) -> None:
     assert other.take(ALICE, 5) == [b"c"]
 
 
+def test_what_one_process_has_handed_over_is_removed_by_another_one_at_once(opened: Opened) -> None:
+    one, other = opened(), opened()
+    one.open(ALICE)
+    assert other.take(ALICE, 5) == []
+    for number in range(20):
+        one.put(ALICE, b"%d" % number)
+        (handed,) = one.hand_over(ALICE, [], 5)
+        # Nothing in its memory may say yet that a message waits.
+        assert other.hand_over(ALICE, [handed.number], 5) == []
+        assert one.hand_over(ALICE, [], 5) == []
+
+
 def test_what_is_in_memory_follows_what_others_change(opened: Opened) -> None:
     one, other = opened(), opened()
     one.open(ALICE, is_proven=True)
