@@ -451,13 +451,19 @@ def test_a_provider_that_forgot_its_clients_is_registered_at_again(
     with pytest.raises(ProviderRefusedError):
         registration.pull(nothing)
     assert not registration.is_complete
-    # A stranger is quicker. That doesn't matter: the owner proves it.
-    exchange(host.place, plain.Register(alice.public_key).encode(), 33)
-    registration.is_proven = True
-    with pytest.raises(ProviderRefusedError):
-        registration.pull(nothing)
     registration.register()
     assert fresh.is_proven(alice.public_key)
+
+
+def test_each_request_of_the_owner_proves_its_address(host: Host, alice: Identity) -> None:
+    registration = registered(alice, host)
+    host.provider._reception.inboxes = fresh = MemoryInboxes()
+    # The provider has forgotten its clients, and a stranger is quicker than the owner.
+    token = exchange(host.place, plain.Register(alice.public_key).encode(), 33)
+    fresh.put(alice.public_key, b"for alice")
+    assert registration.pull(nothing).messages == [b"for alice"]
+    request = plain.Pull(alice.public_key, token).encode()
+    assert exchange(host.place, request, 100) == plain.REFUSED
 
 
 def test_a_provider_whose_store_fails_need_not_be_registered_at_again(

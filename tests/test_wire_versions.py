@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nym.judge import is_compatible
 from nym.wire.directory import MixNode, decode_mixnode, encode_presence
 from nym.wire.keys import encode_base58
-from nym.wire.versions import identity_in, with_identity
+from nym.wire.versions import identity_in, offers_line, with_identity, with_line
 
 IDENTITY = bytes(range(200, 232))
 
@@ -54,3 +54,35 @@ def test_any_text_may_be_a_version(text: str) -> None:
     for version in (text, f"0.4.0+id.{text}"):
         identity = identity_in(version)
         assert identity is None or len(identity) == 32
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_version_says_that_a_provider_offers_a_sealed_line(identity: bytes) -> None:
+    version = with_identity("0.4.0", identity)
+    assert not offers_line(version)
+    assert offers_line(with_line(version))
+    assert identity_in(with_line(version)) == identity
+    assert is_compatible(with_line(version))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_offered"),
+    [
+        ("id.{}.line.1", True),
+        ("line.1.id.{}", True),
+        ("id.{}.line.1.line.2", True),
+        ("id.{}.line.2", False),
+        ("id.{}.line.10", False),
+        ("id.{}.online.1", False),
+        ("id.{}.line", False),
+        ("line.1", False),
+        ("id.x.line.1", False),
+    ],
+)
+def test_which_build_metadata_offers_a_line(metadata: str, is_offered: bool) -> None:
+    assert offers_line("0.4.0+" + metadata.format(encode_base58(IDENTITY))) == is_offered
+
+
+def test_other_versions_offer_no_line() -> None:
+    assert not offers_line(None)
+    assert not offers_line("0.4.0-line.1")

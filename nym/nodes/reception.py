@@ -14,7 +14,7 @@ from typing import Any
 from gevent.pool import Pool
 
 from nym._secrets import Secret
-from nym.errors import NoInboxError, OverloadError, RemoteError, RemoteFormatError, StoreError
+from nym.errors import OverloadError, RemoteError, RemoteFormatError, StoreError
 from nym.net.line import Caller
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
@@ -167,14 +167,15 @@ class Reception:
         """The answer to a request of a client that has the private key of its address."""
         try:
             request = line.decode_request(data)
+            if not (self.inboxes.is_proven(client) or is_public_key(client)):
+                raise RemoteFormatError("the client has no valid address")
             if request.registers:
-                if not is_public_key(client):
-                    raise RemoteFormatError("the client has no valid address")
                 self._register(client, ip, is_sealed=True)
                 return line.Answer(Outcome.GRANTED)
-            if not self.inboxes.is_proven(client):
-                raise NoInboxError("the client hasn't proven its address here")
             messages = self.inboxes.hand_over(client, request.delivered, MESSAGES_A_PULL)
+            if not self.inboxes.is_proven(client):
+                # The inbox was opened for a plain request, or another process has noted the proof.
+                self.inboxes.open(client, is_proven=True)
             self._pulled(len(messages), is_sealed=True)
             return line.Answer(Outcome.GRANTED, messages)
         except RemoteError as error:

@@ -17,7 +17,6 @@ from functools import lru_cache
 from nym.wire.keys import decode_base58, encode_base58
 
 _IDENTITY = re.compile(r"\+(?:.*\.)?id\.([0-9A-Za-z]+)(?:\.|\Z)", re.ASCII)
-
 _LINE = re.compile(r"\+(?:.*\.)?line\.1(?:\.|\Z)", re.ASCII)
 
 
