@@ -61,7 +61,7 @@ class Inboxes(ABC):
 
     @abstractmethod
     def clients(self) -> list[bytes]:
-        """The addresses that have an inbox, in no order. This asks no database."""
+        """The addresses that have an inbox, the latest last. This asks no database."""
 
     @abstractmethod
     def count(self) -> int:

@@ -35,7 +35,7 @@ class Register:
         return client in self._clients
 
     def addresses(self) -> list[bytes]:
-        """The clients' addresses."""
+        """The clients' addresses, the latest last."""
         return list(self._clients)
 
     def has_nothing(self, client: bytes, now: int) -> bool:

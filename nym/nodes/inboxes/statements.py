@@ -51,8 +51,9 @@ class Taken(NamedTuple):
 
 
 def clients(execute: Execute) -> list[Stored]:
-    """Return all clients."""
-    return [Stored(*row) for row in execute("SELECT address, messages, seen FROM client")]
+    """Return all clients, in the order in which they came."""
+    rows = execute("SELECT address, messages, seen FROM client ORDER BY number")
+    return [Stored(*row) for row in rows]
 
 
 def proven(execute: Execute) -> set[bytes]:
