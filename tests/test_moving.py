@@ -16,7 +16,7 @@ from nym.nodes.inboxes import transfer
 from nym.nodes.inboxes.local import open_stored
 from nym.nodes.inboxes.places import open_at
 from nym.nodes.inboxes.stored import StoredInboxes
-from nym.nodes.inboxes.transfer import Client, Last, Proven, Waiting
+from nym.nodes.inboxes.transfer import Client, Item, Last, Proven, Waiting
 from nym.nodes.moving import export_provider, import_provider
 from tests.harness import Program, run_program, wait_until
 from tests.postgres import Postgres
@@ -188,6 +188,29 @@ def test_nothing_is_left_of_an_export_or_import_that_fails(
     with pytest.raises(StoreError):
         import_provider(packed, tmp_path / "providers" / "new")
     assert list((tmp_path / "providers").iterdir()) == []
+
+
+def test_a_database_is_filled_from_empty_or_stays_as_it_was(
+    packed: Path, tmp_path: Path, postgres: Postgres
+) -> None:
+    store, providers = postgres.url(postgres.database()), tmp_path / "providers"
+    with packed.open("rb") as file:
+        items = [one for one in archive.read(file) if not isinstance(one, (File, Part))]
+
+    def breaks() -> Iterator[Item]:
+        yield from items[:5]
+        raise StoreError("the disk is full")
+
+    with closing(open_at(store, tmp_path)) as inboxes:
+        with pytest.raises(StoreError, match="disk is full"):
+            transfer.write(inboxes, breaks())
+        assert list(transfer.read(inboxes)) == [Last(0)]
+    assert import_provider(packed, providers / "first", store) == 3
+    with pytest.raises(StoreError, match="has clients already"):
+        import_provider(packed, providers / "second", store)
+    assert [path.name for path in providers.iterdir()] == ["first"]
+    with closing(open_at(store, tmp_path)) as inboxes:
+        assert (len(inboxes), inboxes.count()) == (3, 6)
 
 
 def test_a_provider_moves_to_postgresql_and_back(

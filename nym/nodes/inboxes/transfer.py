@@ -5,12 +5,16 @@ What was read has ages instead of times, because the clock of other inboxes has 
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
+from nym.errors import StoreError
 from nym.nodes.inboxes.engine import Execute
 from nym.nodes.inboxes.stored import StoredInboxes
 
 AT_ONCE = 500  # rows that are read or written in one transaction
+
+_TABLES = ("message", "client", "proven")
 
 
 class Client(NamedTuple):
@@ -62,15 +66,28 @@ def read(inboxes: StoredInboxes) -> Iterator[Item]:
 
 
 def write(inboxes: StoredInboxes, items: Iterable[Item]) -> None:
-    """Put everything into inboxes that are empty. Raises StoreError."""
-    some: list[Item] = []
-    for item in items:
-        some.append(item)
-        if len(some) == AT_ONCE:
+    """Put everything into inboxes that are empty, or nothing. Raises StoreError."""
+    if inboxes.run(_has_any):
+        raise StoreError(f"{inboxes.name} has clients already, and only an empty one is filled")
+    try:
+        left = iter(items)
+        while some := list(islice(left, AT_ONCE)):
             inboxes.run(partial(_add, inboxes, some))
-            some = []
-    inboxes.run(partial(_add, inboxes, some))
+    except BaseException:
+        # In a folder, they go with it; in another database, nobody else would remove them.
+        inboxes.run(_clear)
+        raise
     inboxes.refresh()
+
+
+def _has_any(execute: Execute, _: int) -> bool:
+    return any(execute(f"SELECT 1 FROM {table} LIMIT 1") for table in _TABLES)  # noqa: S608
+
+
+def _clear(execute: Execute, _: int) -> None:
+    for table in _TABLES:
+        execute(f"DELETE FROM {table}")  # noqa: S608
+    execute("UPDATE total SET clients = 0")
 
 
 def _clients(after: int, execute: Execute, now: int) -> list[tuple[int, Client]]:
