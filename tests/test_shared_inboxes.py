@@ -1,6 +1,8 @@
 """Inboxes in PostgreSQL: several processes with the same ones, and a database that goes away."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -24,7 +26,7 @@ from nym.nodes.inboxes.engine import Execute
 from nym.nodes.inboxes.postgresql import PostgresEngine
 from nym.nodes.inboxes.shared import SharedInboxes
 from nym.wire.postgresql import parse_database_url
-from tests.harness import small_disk, wait_until
+from tests.harness import beside, small_disk, wait_until
 from tests.postgres import Line, Postgres
 
 ALICE, BOB, CAROL = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -173,12 +175,13 @@ def test_numbers_go_on_above_those_of_another_database(opened: Opened) -> None:
 
     def skip(execute: Execute) -> None:
         found.append(inboxes._shared.last_number(execute))
-        inboxes._shared.skip_numbers(execute, 1000)
-        found.append(inboxes._shared.last_number(execute))
+        for last in (0, 1000):
+            inboxes._shared.skip_numbers(execute, last)
+            found.append(inboxes._shared.last_number(execute))
 
     inboxes.run(lambda execute, now: skip(execute))
     inboxes.put(ALICE, b"")
-    assert found == [0, 1000]
+    assert found == [0, 0, 1000]
     assert [number for number, _ in inboxes.hand_over(ALICE, [], 1)] == [1001]
 
 
@@ -333,3 +336,20 @@ def test_a_full_disk_keeps_nothing_new_and_loses_nothing() -> None:
                 found += [int(message[:5]) for message in more if message]
             assert found[:kept] == list(range(kept))
             assert len(found) <= kept + 1  # one whose outcome was unknown
+
+
+def test_the_driver_is_loaded_only_for_a_database_with_a_url(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "import nym.cli.node, nym.cli.moving\n"
+        "from pathlib import Path\n"
+        "from nym.nodes.inboxes.places import open_at\n"
+        f"open_at('', Path({str(tmp_path)!r})).close()\n"
+        "print('pg8000' in sys.modules)\n"
+        "try:\n"
+        "    open_at('postgresql://nym@%2Fnowhere/nym', Path())\n"
+        "except nym.errors.StoreError:\n"
+        "    print('pg8000' in sys.modules)\n"
+    )
+    ran = beside(subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "False\nTrue\n", ran.stderr

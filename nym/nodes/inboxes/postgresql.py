@@ -108,11 +108,12 @@ class PostgresEngine:
     def last_number(self, execute: Execute) -> int:
         """See Engine."""
         ((last, is_used),) = execute("SELECT last_value, is_called FROM message_number_seq")
-        return int(last) if is_used else 0
+        return int(last) if is_used else int(last) - 1
 
     def skip_numbers(self, execute: Execute, last: int) -> None:
         """See Engine."""
-        execute("SELECT setval('message_number_seq', CAST(:last AS bigint))", last=last)
+        # The number after this one is the next. No sequence can be at 0.
+        execute("SELECT setval('message_number_seq', CAST(:next AS bigint), false)", next=last + 1)
 
     def close(self) -> None:
         """See Engine."""
