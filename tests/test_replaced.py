@@ -20,6 +20,7 @@ from types import ModuleType
 
 import certifi
 import charset_normalizer
+import dateutil.parser
 import pytest
 import requests
 
@@ -32,6 +33,7 @@ SODIUM = ctypes.util.find_library("sodium") or ""  # libsodium.so.23 in Debian 1
 
 # Names that are used where the program doesn't get: the reason for each.
 UNREACHABLE = {
+    ("dateutil.parser", "_parser"): "only other modules of dateutil, which the file lacks, use it",
     ("importlib.metadata", "files"): "websockets asks for it in versions that weren't released",
 }
 
@@ -222,6 +224,19 @@ def test_no_distribution_is_installed(name: str, monkeypatch: pytest.MonkeyPatch
         assert isinstance(caught.value, ImportError)
         assert str(caught.value) == f"No package metadata was found for {name}"
         assert caught.value.name == name
+
+
+@pytest.mark.parametrize("name", ["pg8000", "scramp"])
+def test_libraries_that_show_their_version_find_one(name: str) -> None:
+    for module in (replacement("importlib.metadata", "both"), importlib.metadata):
+        assert isinstance(module.version(name), str)
+
+
+def test_a_text_that_is_no_time_is_refused() -> None:
+    for module in (replacement("dateutil.parser", "both"), dateutil.parser):
+        with pytest.raises(module.ParserError) as caught:
+            module.parse("infinity")
+        assert isinstance(caught.value, ValueError)
 
 
 def test_no_plug_in_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
