@@ -104,6 +104,8 @@ def test_what_is_in_memory_follows_what_others_change(opened: Opened) -> None:
 def test_limits_and_proofs_count_for_all_processes_at_once(opened: Opened) -> None:
     one, other = opened(), opened()
     one.open(ALICE, is_proven=True)
+    assert other.is_proven(ALICE)
+    assert not other.is_proven(BOB)
     with pytest.raises(RemoteFormatError, match="proven"):
         other.open(ALICE)
     one.open(BOB)

@@ -71,10 +71,13 @@ class Register:
     def update(self, changed: Iterable[Seen]) -> None:
         """Take over what the database has of some clients."""
         for address, stored, is_proven in changed:
-            before = self._clients.pop(address, None)
+            before = self._clients.get(address)
             self.messages -= before.messages if before else 0
             if stored is not None:
+                # One that is there keeps its place in the order.
                 self._clients[address] = _Client(stored.messages, stored.seen)
                 self.messages += stored.messages
+            elif before is not None:
+                del self._clients[address]
             if is_proven:
                 self.proven.add(address)

@@ -4,9 +4,9 @@ What is in memory follows the database: at the end of each transaction, it takes
 that other processes have changed. Without anything else to do, there is a transaction every PERIOD
 seconds. So what one process has kept, another one hands over PERIOD seconds later at most.
 
-Limits, and whether an address is registered or was proven, are decided in the database. Only two
-questions are answered from memory: for a client whose inbox is empty, there is nothing to pull; and
-the directory gets the list of clients.
+Limits, and whether an address is registered, are decided in the database. Only three questions are
+answered from memory: for a client whose inbox is empty, there is nothing to pull; a client that is
+known has proven its address, or not; and the directory gets the list of clients.
 """
 
 import time
@@ -62,6 +62,14 @@ class SharedInboxes(StoredInboxes):
         """See Inboxes."""
         self._timer.close()
         super().close()
+
+    def is_proven(self, client: bytes) -> bool:
+        """See Inboxes. Raises StoreError."""
+        if client in self._register:
+            return super().is_proven(client)
+        # It may have registered with another process a moment ago.
+        (found,) = self.run(lambda execute, _: statements.look(execute, [client]))
+        return found.is_proven
 
     def _load(self, execute: Execute) -> Register:
         register = super()._load(execute)
