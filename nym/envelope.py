@@ -1,8 +1,9 @@
 """Envelopes: what is inside a packet when sealing is on (docs/protocol/envelope.md).
 
-An envelope contains cover, a fragment of a message, or an acknowledgement. Each is padded to the
-same length and encrypted for its recipient with libsodium's sealed box. The provider that keeps it
-sees 975 bytes, in which nothing tells one kind from another.
+An envelope contains cover, a fragment of a message, an acknowledgement, or a note about the
+sender's provider. Each is padded to the same length and encrypted for its recipient with
+libsodium's sealed box. The provider that keeps it sees 975 bytes, in which nothing tells one kind
+from another.
 
 Rules: bytes in, values out. Callers choose the identifiers. The only randomness used here is the
 ephemeral key of a sealed box, which libsodium draws. Reading makes the same checks as writing, and
@@ -28,9 +29,10 @@ from nym.wire.sizes import ADDRESS_LENGTH, KEY_LENGTH, LONGEST_MESSAGE, LONGEST_
 VERSION = 1
 ID_LENGTH = 16
 
-_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT = range(1, 5)
-_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT)
+_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT, _NOTE = range(1, 6)
+_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT, _NOTE)
 _FRAGMENT = Struct(f">{ID_LENGTH}sHHH")  # message, index, count, length
+_PROVIDER = Struct(f">Q{KEY_LENGTH}s")  # when it was written, provider
 _RUN = Struct(f">{ID_LENGTH}sHH")  # message, first, last
 _HEAD_LENGTH = 2  # version, kind
 _AUTHENTICATOR_LENGTH = 16
@@ -76,13 +78,24 @@ class Acknowledgement(NamedTuple):
     sender: bytes
 
 
+class ProviderNote(NamedTuple):
+    """At which provider `sender` gets its messages: its identity, or its key if it has none.
+
+    `created` is in milliseconds since 1970. Older notes than the newest one don't count.
+    """
+
+    provider: bytes
+    created: int
+    sender: bytes
+
+
 class Unreadable(NamedTuple):
     """An envelope for this client with invalid or forged content. `reason` is for a log."""
 
     reason: str
 
 
-Content = Cover | Fragment | Acknowledgement
+Content = Cover | Fragment | Acknowledgement | ProviderNote
 
 
 def fragment_count(length: int, *, reliable: bool) -> int:
@@ -217,6 +230,8 @@ def _encode(content: Content) -> tuple[int, bytes]:
         case Acknowledgement(runs, sender):
             packed = b"".join(_RUN.pack(*run) for run in runs)
             return _ACKNOWLEDGEMENT, sender + bytes([len(runs)]) + packed
+        case ProviderNote(provider, created, sender):
+            return _NOTE, sender + _PROVIDER.pack(created, provider)
 
 
 def _decode(kind: int, body: bytes) -> Content:
@@ -231,6 +246,9 @@ def _decode(kind: int, body: bytes) -> Content:
     if kind == _ACKNOWLEDGEMENT:
         packed = body[1 : 1 + min(body[0], MOST_RUNS) * _RUN.size]
         return Acknowledgement(tuple(Run(*run) for run in _RUN.iter_unpack(packed)), sender)
+    if kind == _NOTE:
+        created, provider = _PROVIDER.unpack_from(body)
+        return ProviderNote(provider, created, sender)
     raise ValueError(f"kind {kind} is not known")
 
 

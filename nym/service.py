@@ -5,7 +5,10 @@ request is a value, and so is its answer.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
+from heapq import merge
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Protocol
 
 from nym.errors import (
@@ -16,7 +19,6 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
-from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
@@ -40,6 +42,7 @@ from nym.wire.answers import (
     Sent,
     WaitingMessages,
 )
+from nym.wire.clients import AddressList
 from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
 from nym.wire.requests import (
     Acknowledge,
@@ -135,8 +138,7 @@ class Service:
                 )
                 return Fetched(taken)
             case Clients():
-                # In a thread: there can be a hundred thousand.
-                return ClientList(beside_the_hub(_known_clients, self._view.topology))
+                return ClientList(_known_clients(self._view.topology))
             case Details():
                 return OwnDetails(_known(self._address, self._view.provider))
             case Flush():
@@ -298,9 +300,17 @@ def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:
     return KnownClient(address, provider.public_key, provider.address)
 
 
-def _known_clients(topology: Topology | None) -> list[KnownClient]:
-    """Each listed client once, in a fixed order, even if several providers list it."""
+def _known_clients(topology: Topology | None) -> Iterator[KnownClient]:
+    """Each listed client once, in a fixed order, even if several providers list it.
+
+    There can be a hundred thousand, so they are made one by one.
+    """
     if topology is None:
         raise NoTopologyError
-    known = {c: _known(c, provider) for provider in topology.providers for c in provider.clients}
-    return [known[address] for address in sorted(known)]
+    listed = [zip(_in_order(provider.clients), repeat(provider)) for provider in topology.providers]
+    by_address = groupby(merge(*listed, key=itemgetter(0)), key=itemgetter(0))
+    return (_known(address, list(known)[-1][1]) for address, known in by_address)
+
+
+def _in_order(clients: Set[bytes]) -> Iterable[bytes]:
+    return clients if isinstance(clients, AddressList) else sorted(clients)

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
+from nym.wire.clients import EMPTY, AddressList
 
 MOST = 1 << 19  # recipients in the lists of absent providers, and as many that none lists
 MOST_ABSENT = 1000  # providers
@@ -206,7 +207,7 @@ def _note_homes(
         return  # at first sight, all lists are new
     added: set[bytes] = set()
     for name, clients in changed.items():
-        added |= set(clients).difference(claims.get(name, ()))
+        added |= _without(clients, claims.get(name, EMPTY))
     holders: dict[bytes, list[bytes]] = {}
     for name, clients in claims.items():
         for recipient in _common(added, clients):
@@ -214,6 +215,12 @@ def _note_homes(
     for recipient, names in holders.items():
         if (home := before.chosen(recipient, names)) is not None:
             homes[recipient] = home
+
+
+def _without(clients: Set[bytes], before: Set[bytes]) -> set[bytes]:
+    if isinstance(clients, AddressList) and isinstance(before, AddressList):
+        return set(clients.without(before))
+    return set(clients).difference(before)
 
 
 def _common(some: set[bytes], clients: Set[bytes]) -> Iterable[bytes]:

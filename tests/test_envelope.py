@@ -26,6 +26,7 @@ from nym.envelope import (
     Cover,
     Envelopes,
     Fragment,
+    ProviderNote,
     Run,
     Unreadable,
     fragment,
@@ -191,7 +192,15 @@ def acknowledgements(sender: bytes) -> st.SearchStrategy[Acknowledgement]:
 
 
 def contents(sender: bytes) -> st.SearchStrategy[Content]:
-    return st.one_of(ids.map(Cover), fragments(None), fragments(sender), acknowledgements(sender))
+    notes = st.builds(
+        ProviderNote,
+        st.binary(min_size=32, max_size=32),
+        st.integers(0, 2**64 - 1),
+        st.just(sender),
+    )
+    return st.one_of(
+        ids.map(Cover), fragments(None), fragments(sender), acknowledgements(sender), notes
+    )
 
 
 # Any scalar, or one that has no clamped form, which random draws would hardly ever meet.
@@ -290,6 +299,10 @@ def test_an_envelope_is_no_other_one_with_bytes_around_it() -> None:
 
 RELIABLE = fragment(b"hello", ID, 0, ALICE.public_key)
 RECEIPT = Acknowledgement((Run(ID, 0, 7),), ALICE.public_key)
+NOTE = ProviderNote(BOB.public_key, 1 << 40, ALICE.public_key)
+each_authenticated = pytest.mark.parametrize(
+    "content", [RELIABLE, RECEIPT, NOTE], ids=["fragment", "acknowledgement", "note"]
+)
 
 
 def plaintext_of(content: Content) -> bytes:
@@ -300,7 +313,7 @@ def opened_by_bob(plaintext: bytes) -> Content | Unreadable | None:
     return FROM_BOB.open(pysodium.crypto_box_seal(plaintext, BOB.public_key))
 
 
-@pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
+@each_authenticated
 def test_every_byte_is_authenticated(content: Content) -> None:
     plaintext = plaintext_of(content)
     assert opened_by_bob(plaintext) == content
@@ -312,7 +325,7 @@ def test_every_byte_is_authenticated(content: Content) -> None:
         )
 
 
-@pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
+@each_authenticated
 def test_the_kind_is_authenticated(content: Content) -> None:
     plaintext = plaintext_of(content)
     for kind in range(256):
@@ -322,7 +335,7 @@ def test_the_kind_is_authenticated(content: Content) -> None:
         )
 
 
-@pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
+@each_authenticated
 def test_nobody_can_send_it_on_or_back(content: Content) -> None:
     plaintext = plaintext_of(content)
     in_bobs_name = plaintext[:18] + BOB.public_key + plaintext[50:]
@@ -333,7 +346,7 @@ def test_nobody_can_send_it_on_or_back(content: Content) -> None:
     assert isinstance(opened_by_bob(in_bobs_name), Unreadable)
 
 
-@pytest.mark.parametrize("content", [RELIABLE, RECEIPT], ids=["fragment", "acknowledgement"])
+@each_authenticated
 def test_strangers_cannot_speak_in_anothers_name(content: Content) -> None:
     plaintext = plaintext_of(content)
     text = plaintext[:2] + plaintext[18:]

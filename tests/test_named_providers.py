@@ -1,6 +1,7 @@
 """Addresses that carry their provider: as text, in contacts, over sockets, and without lists."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import requests
 
 from nym.client import named as named_module
 from nym.client.named import NamedProviders
+from nym.client.notes import PAUSE, ProviderNotes
 from nym.contacts import Contact, add_contact, load_contacts
+from nym.envelope import ProviderNote
 from nym.errors import ContactError, IncompleteDataError
+from nym.identity import generate_identity
 from nym.net.directory import fetch_topology
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes.memory import MemoryInboxes
@@ -87,7 +91,7 @@ def test_what_was_named_last_counts_also_after_a_restart(
     monkeypatch.setattr(named_module, "MOST", 2)
     journal = Journal(tmp_path, bytes(32))
     named = NamedProviders(journal)
-    first, second = bytes(32), PROVIDER
+    first, second = bytes([7]) * 32, PROVIDER
     assert named.provider_of(OTHER) is None
     named.name(OTHER, first)
     named.name(OTHER, second)
@@ -227,3 +231,112 @@ def test_a_named_provider_that_is_not_there_is_waited_for() -> None:
             lines.say(type="send", recipient_address=NAMED, message="hello")
             waiting = lines.hear()["id"]
             wait_until(lambda: lines.ask(type="progress", id=waiting)["waits_for"] == "provider")
+
+
+# Notes, by which peers learn where a client is.
+
+
+def note(created: int, provider: bytes, sender: bytes = OTHER) -> ProviderNote:
+    return ProviderNote(provider, created, sender)
+
+
+def test_the_newest_note_counts_and_an_older_one_that_comes_again_does_not(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path, bytes(32))
+    named = NamedProviders(journal)
+    old, new = bytes([1]) * 32, bytes([2]) * 32
+    named.name(OTHER, old)
+    named.learn(note(10, new))
+    named.name(OTHER, old)  # whoever writes to the address as before
+    assert named.provider_of(OTHER) == new
+    named.learn(note(9, old))
+    assert named.provider_of(OTHER) == new
+    journal.close()
+    journal = Journal(tmp_path, bytes(32))
+    again = NamedProviders(journal)
+    again.learn(note(10, old))
+    assert again.provider_of(OTHER) == new
+    again.name(OTHER, PROVIDER)
+    assert again.provider_of(OTHER) == PROVIDER, "another name is newer than the note"
+    again.learn(note(11, old))
+    assert again.provider_of(OTHER) == old
+    journal.close()
+
+
+def test_strangers_notes_push_out_no_name(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named_module, "MOST", 3)
+    named = NamedProviders(journal)
+    named.name(OTHER, PROVIDER)
+    strangers = [bytes([number]) * 32 for number in range(5)]
+    for number, stranger in enumerate(strangers):
+        named.learn(note(number, PROVIDER, stranger))
+    assert named.is_said(OTHER)
+    assert [named.provider_of(one) is not None for one in strangers] == [0, 0, 0, 1, 1]
+
+
+def test_a_peer_is_told_a_few_times_of_each_provider() -> None:
+    at = [provider(1, PROVIDER)]
+    notes = ProviderNotes(OWN, lambda: at[0] if at else None)
+    notes.meet(OTHER, 0.0)
+    notes.meet(OWN, 0.0)
+
+    def told(now: float) -> bytes | None:
+        due = notes.next(now, lambda _: True)
+        assert due is None or due[0] == OTHER
+        return due and due[1].provider
+
+    assert notes.next(0.0, lambda _: False) is None, "its provider isn't known"
+    assert [told(0.0), told(1.0)] == [PROVIDER, None]
+    notes.meet(OTHER, 2.0)
+    assert [told(PAUSE), told(2 * PAUSE), told(3 * PAUSE)] == [PROVIDER, PROVIDER, None]
+    at[0] = provider(2)
+    assert told(3 * PAUSE) == at[0].public_key
+    at.clear()
+    assert told(9 * PAUSE) is None
+
+
+def test_reliable_messages_are_acknowledged_without_lists() -> None:
+    with ExitStack() as stack:
+        network = Listless(stack)
+        alice, bob = network.client(stack, 0), network.client(stack, 1)
+        to = Recipient(bob.address, bob.client._session.provider.public_key)  # type: ignore[union-attr]
+        with alice.lines() as lines:
+            lines.ask(type="send", recipient_address=str(to), message="hello", reliable=True)
+            assert bob.receive(1) == [b"hello"]
+            wait_until(lambda: not lines.ask(type="status")["outbox"], "an acknowledgement")
+
+
+def test_peers_follow_a_client_to_another_provider(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        network = Listless(stack)
+        bob = network.client(stack, 1)
+        bob_at = Recipient(bob.address, bob.client._session.provider.public_key)  # type: ignore[union-attr]
+        identity = generate_identity()
+        for number in (0, 1):
+            with ExitStack() as run, bob.lines() as lines:
+                alice = network.client(run, number, folder=tmp_path, identity=identity)
+                own = alice.client._session.provider
+                assert own is not None
+                name = own.identity or own.public_key
+                with alice.lines() as hers:
+                    hers.ask(
+                        type="send", recipient_address=str(bob_at), message="here", reliable=True
+                    )
+                    assert bob.receive(1) == [b"here"]
+                wait_until(partial(bob_knows, bob, alice.address, name))
+                lines.ask(
+                    type="send",
+                    recipient_address=encode_base58(alice.address),
+                    message="I see",
+                    reliable=True,
+                )
+                assert alice.receive(1) == [b"I see"]
+                wait_until(lambda: not lines.ask(type="status")["outbox"])
+
+
+def bob_knows(bob: Application, address: bytes, provider: bytes) -> bool:
+    """Whether this is the provider that bob's client knows for the address."""
+    return bob.client._outgoing._packets._named.provider_of(address) == provider

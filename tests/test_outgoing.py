@@ -19,6 +19,7 @@ from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
 from nym.client.named import NamedProviders
+from nym.client.notes import ProviderNotes
 from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
@@ -85,6 +86,8 @@ class Setup:
         )
         self.way = Way(0.0)
         self.acknowledgements = Acknowledgements(OWN, 0.0)
+        self.told_of: ProviderNode | None = None
+        self.notes = ProviderNotes(OWN, lambda: self.told_of)
         self.session.registered.set()
         self.deliveries = Deliveries(
             self.outbox,
@@ -97,6 +100,7 @@ class Setup:
         self.queue = OutgoingQueue(
             self.deliveries,
             self.acknowledgements,
+            self.notes,
             self.packets,
             self.sender,
             self.cover,

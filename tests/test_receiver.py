@@ -18,7 +18,7 @@ from nym.client.acknowledgements import MORE, Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.receiver import Receiver
 from nym.client.taken import Taken
-from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, fragment
+from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, ProviderNote, Run, fragment
 from nym.errors import StoreError
 from nym.health import Health
 from nym.identity import generate_identity
@@ -43,6 +43,7 @@ class Setup:
         self.owed = Acknowledgements(OWN.public_key, delay)
         self.assembly = Assembly(journal, self.inbox, time.monotonic())
         self.acknowledged: list[Acknowledgement] = []
+        self.notes: list[ProviderNote] = []
         self.receiver = Receiver(
             Envelopes(OWN),
             self.inbox,
@@ -51,6 +52,7 @@ class Setup:
             Taken(State(journal)),
             self.returned,
             lambda acknowledgement, now: self.acknowledged.append(acknowledgement),
+            self.notes.append,
         )
 
     def returned(self, loop: bytes, now: float) -> None:

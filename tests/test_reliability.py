@@ -274,7 +274,11 @@ def test_provider_token_and_network_are_kept(tmp_path: Path, stack: ExitStack) -
     again = stack.enter_context(Application(network.url, folder=tmp_path, identity=identity))
     again.send(again.address, b"2")
     assert again.receive(1) == [b"2"]
-    assert again.client._session.provider == provider
+    # Without its list of clients, which may have changed since.
+    after = again.client._session.provider
+    assert provider is not None
+    assert after is not None
+    assert after[:3] == provider[:3]
     assert again.client._session._known().token == registered[0]
 
 

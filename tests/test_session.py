@@ -309,6 +309,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
         Taken(State(journal)),
         trial.returned,
         lambda *_: None,
+        lambda _: None,
     )
     return Poller(session, receiver, journal.check_room, health, trial, 0.4, Random(1))
 

@@ -19,6 +19,7 @@ from nym.client.figures import figures
 from nym.client.judging import Judging
 from nym.client.kept_lists import KeptLists
 from nym.client.named import NamedProviders
+from nym.client.notes import ProviderNotes
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
 from nym.client.pace import first_wait, loop_patience, pull_period
@@ -50,7 +51,7 @@ from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
 from nym.store.state import State
-from nym.topology import Topology
+from nym.topology import ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.keys import decode_base58
 from nym.wire.metrics import Family
@@ -112,6 +113,7 @@ class Client:
         self._outgoing = OutgoingQueue(
             self._deliveries,
             acknowledgements,
+            ProviderNotes(address, self._registered_at),
             packets,
             self._sender,
             self._cover,
@@ -127,6 +129,7 @@ class Client:
             Taken(state),
             trial.returned,
             self._deliveries.acknowledged,
+            named.learn,
         )
         self._receiver.accepts_plain = config.client.accept_plain
         self._poller = _poller(
@@ -235,6 +238,10 @@ class Client:
         # been gone for long.
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
+
+    def _registered_at(self) -> ProviderNode | None:
+        """The provider, if it keeps messages for this client: peers may be told of it."""
+        return self._session.provider if self._session.can_pull else None
 
     def _has_line(self) -> bool:
         """Whether the client's own line works. If it doesn't, no provider is blamed."""

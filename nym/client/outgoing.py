@@ -1,6 +1,7 @@
 """The outgoing queue: one packet per tick, with something that waits to be sent, or with cover.
 
-Acknowledgements go before messages, but never take two turns in a row while a message waits.
+Acknowledgements and notes go before messages, but none of them takes two turns in a row while
+something else waits.
 """
 
 import time
@@ -13,7 +14,9 @@ from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Delivery, Piece
+from nym.client.notes import ProviderNotes
 from nym.client.packets import PacketMaker
+from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_schedule
@@ -30,6 +33,7 @@ class OutgoingQueue:
         self,
         deliveries: Deliveries,
         acknowledgements: Acknowledgements,
+        notes: ProviderNotes,
         packets: PacketMaker,
         sender: Sender,
         cover: LoopCover,
@@ -38,13 +42,16 @@ class OutgoingQueue:
     ) -> None:
         self._deliveries = deliveries
         self._acknowledgements = acknowledgements
+        self._notes = notes
         self._packets = packets
         self._sender = sender
         self._cover = cover
         self._mean = mean
         self._random = random
         # What is asked at a tick, in this order. What was sent goes to the end.
-        self._turns: deque[Callable[[float], bool]] = deque([self._acknowledge, self._send_piece])
+        self._turns: deque[Callable[[float], bool]] = deque(
+            [self._acknowledge, self._tell, self._send_piece]
+        )
         self.sent = 0  # packets that carried something
 
     def run(self) -> None:
@@ -63,6 +70,7 @@ class OutgoingQueue:
         if due is None:
             return False
         recipient, acknowledgement = due
+        self._notes.meet(recipient, now)
         self._pass_turn(self._acknowledge)
         self._send(
             recipient,
@@ -71,11 +79,22 @@ class OutgoingQueue:
         )
         return True
 
+    def _tell(self, now: float) -> bool:
+        due = self._notes.next(now, self._packets.is_routable)
+        if due is None:
+            return False
+        recipient, note = due
+        self._pass_turn(self._tell)
+        self._send(recipient, lambda: note, self._settle_note)
+        return True
+
     def _send_piece(self, now: float) -> bool:
         due = self._deliveries.next(now)
         if due is None:
             return False
         delivery, piece = due
+        if isinstance(delivery, Reliable):
+            self._notes.meet(delivery.recipient, now)
         self._pass_turn(self._send_piece)
         self._send(
             delivery.recipient,
@@ -102,6 +121,10 @@ class OutgoingQueue:
         # They are still owed. As complete ones, they wait for the shorter time.
         for run in acknowledgement.runs:
             self._acknowledgements.add(recipient, run, time.monotonic(), is_complete=True)
+
+    def _settle_note(self, outcome: Outcome) -> None:
+        if outcome is Outcome.TAKEN:
+            self.sent += 1
 
     def _settle_piece(self, delivery: Delivery, piece: Piece, outcome: Outcome) -> None:
         if outcome is Outcome.TAKEN:

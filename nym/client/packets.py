@@ -75,7 +75,7 @@ class PacketMaker:
             return Stage.REGISTRATION
         if self.is_routable(recipient):
             return None
-        return Stage.PROVIDER if self._named.provider_of(recipient) else Stage.RECIPIENT
+        return Stage.PROVIDER if self._named.is_said(recipient) else Stage.RECIPIENT
 
     def make(
         self, recipient: bytes, content: Content | bytes, provider: ProviderNode | None = None
@@ -105,6 +105,9 @@ class PacketMaker:
             provider = self._session.provider
         elif (name := self._named.provider_of(recipient)) is not None:
             provider = self._whereabouts.named(name)
+            # A note may be old news. Lists don't count where somebody here has named a provider.
+            if provider is None and not self._named.is_said(recipient):
+                provider = self._whereabouts.provider_of(recipient)
         else:
             provider = self._whereabouts.provider_of(recipient)
         return provider if provider and all(topology.layers_to(provider)) else None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.taken import Taken
-from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run, Unreadable
+from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, ProviderNote, Run, Unreadable
 from nym.errors import StoreError
 from nym.net.spell import Spell
 from nym.store.inbox import Inbox
@@ -24,7 +24,7 @@ class Receiver:
     """Sorts messages that were pulled.
 
     `returned` is called with the id of each loop, `acknowledged` with each acknowledgement, and the
-    time.
+    time, and `noted` with each note about a peer's provider.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Receiver:
         taken: Taken,
         returned: Callable[[bytes, float], None],
         acknowledged: Callable[[Acknowledgement, float], None],
+        noted: Callable[[ProviderNote], None],
     ) -> None:
         self._envelopes = envelopes
         self._inbox = inbox
@@ -44,6 +45,7 @@ class Receiver:
         self.taken = taken
         self._returned = returned
         self._acknowledged = acknowledged
+        self._noted = noted
         self.accepts_plain = True
         self.plain_refused = 0
         # The log level for a contradictory answer. After the first warning, it is DEBUG: a provider
@@ -108,6 +110,8 @@ class Receiver:
                     self._owed.append((fragment, run))
             case Acknowledgement() as acknowledgement:
                 self._acknowledged(acknowledgement, now)
+            case ProviderNote() as note:
+                self._noted(note)
             case Unreadable(reason):
                 log.debug("an envelope was dropped: %s", reason)
 

@@ -7,7 +7,7 @@ and then would otherwise keep its place for ever.
 
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import gevent
@@ -15,6 +15,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from nym.net.sources import Guarded, SourceLimits, Sources
+from nym.net.spell import Spell
 
 REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
 _PIECE = 1 << 17  # bytes
@@ -71,8 +72,15 @@ class WebServer(Guarded, WSGIServer):
         start_response(status, headers)
         if request["REQUEST_METHOD"] == "HEAD":
             return []
-        # gevent copies each piece that it sends. Of a long body, many may be on their way.
-        return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+        return _pieces(body)
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """A body as it is sent. gevent copies each piece, and many bodies may be on their way."""
+    spell = Spell()  # a peer that reads fast leaves no other greenlet its turn
+    for at in range(0, len(body), _PIECE):
+        yield body[at : at + _PIECE]
+        spell.rest()
 
 
 class _Handler(WSGIHandler):

@@ -1,6 +1,6 @@
 """The answers to the requests of local applications, and the news for subscribers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from nym.wire.addresses import NodeAddress
@@ -45,7 +45,7 @@ class Fetched(NamedTuple):
 class ClientList(NamedTuple):
     """All clients that the directory lists."""
 
-    clients: list[KnownClient]
+    clients: Iterable[KnownClient]
 
 
 class OwnDetails(NamedTuple):

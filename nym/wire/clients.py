@@ -67,6 +67,11 @@ class AddressList(Set[bytes]):
         return cls(b"".join(b"".join(sorted(shelf)) for shelf in shelves))
 
     @classmethod
+    def _from_iterable(cls, it: Iterable[bytes]) -> Self:  # type: ignore[override]
+        """See collections.abc.Set: what is made of two sets is a list, too."""
+        return cls.of(it)
+
+    @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """The list with these bytes. Raises RemoteFormatError if they aren't in order."""
         addresses = cls(packed)
@@ -112,10 +117,23 @@ class AddressList(Set[bytes]):
 
     def without(self, other: "AddressList") -> "AddressList":
         """The addresses that aren't in the other list."""
-        if self == other:
-            return EMPTY
-        theirs = set(other)
-        return AddressList(b"".join(address for address in self if address not in theirs))
+        # Most shelves are usually the same. And of one large set, a garbage collection would look
+        # at all members, while no other thread has its turn.
+        left: list[bytes] = []
+        for mine, theirs in zip(self._shelves(), other._shelves(), strict=True):
+            if mine.packed != theirs.packed:
+                there = set(theirs)
+                left += [address for address in mine if address not in there]
+        return AddressList(b"".join(left))
+
+    def _shelves(self) -> Iterator["AddressList"]:
+        """The addresses with each first byte."""
+        begin = 0
+        for first in range(1, 256):
+            end = self._place(bytes([first]).ljust(KEY_LENGTH, b"\0")) * KEY_LENGTH
+            yield AddressList(self.packed[begin:end])
+            begin = end
+        yield AddressList(self.packed[begin:])
 
     def changed(self, removed: "AddressList", added: "AddressList") -> "AddressList":
         """The list with changes. Raises RemoteFormatError unless each of them changes it."""

@@ -7,8 +7,8 @@ pieces, so that a message of 16 MiB doesn't hold up everything else.
 
 import codecs
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
@@ -148,12 +148,12 @@ def _fetched(response: Fetched, message_format: str) -> Iterator[str]:
 _AT_ONCE = 200  # addresses in a piece, which take a millisecond or two
 
 
-def _listed(clients: Sequence[KnownClient]) -> Iterator[str]:
-    yield '{"type":"getClients","clients":['
-    for at in range(0, len(clients), _AT_ONCE):
-        some = (encode_base58(client.address) for client in clients[at : at + _AT_ONCE])
-        yield ("," if at else "") + ",".join(f'"{address}"' for address in some)
-    yield "]}"
+def _listed(clients: Iterable[KnownClient]) -> Iterator[str]:
+    left, before = iter(clients), '{"type":"getClients","clients":['
+    while some := list(islice(left, _AT_ONCE)):
+        yield before + ",".join(f'"{encode_base58(client.address)}"' for client in some)
+        before = ","
+    yield "]}" if before == "," else f"{before}]}}"
 
 
 def _answer(response: Response) -> str:
