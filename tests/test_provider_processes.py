@@ -122,8 +122,8 @@ def keeps_sending(sender: Application, to: bytes, sent: list[bytes]) -> Callable
         with sender.lines() as lines:
             for number in count():
                 message = b"%d" % number
+                sent.append(message)  # first: whoever ends this can't know how far it has come
                 lines.send(to, message, reliable=True)
-                sent.append(message)
                 gevent.sleep(0.05)
 
     return send
@@ -151,19 +151,21 @@ def test_one_process_is_killed_and_clients_lose_nothing(site: Site) -> None:
             gevent.spawn(receive),
         ]
         wait_until(lambda: len(got) > 20)
+        # A process that is slow for some seconds, on a busy machine, counts as gone meanwhile.
+        wait_until(lambda: figures(site.status(0), "processes") == 2)
         for number in range(2):
             report = site.status(number)
             assert figures(report, "packets_delivered") > 0
             assert figures(report, "requests")["pull"] > 0
-            assert figures(report, "processes") == 2
         site.processes[0].end(signal.SIGKILL)
         killed, before = time.monotonic(), len(got)
         wait_until(lambda: len(got) > before + 5)
         print(f"clients went on {time.monotonic() - killed:.1f} s after the kill")
         greenlets[0].kill()
-        wait_until(lambda: len(got) >= len(sent))
+        last = sent.pop()  # which the client may not have accepted
+        wait_until(lambda: {*sent} <= {*got})
         gevent.killall(greenlets)
-    assert sorted(got) == sorted(sent)
+    assert sorted(got) in (sorted(sent), sorted([*sent, last]))
     wait_until(lambda: figures(site.status(1), "processes") == 1)
 
 
