@@ -19,6 +19,7 @@ from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
 from nym.nodes import replays as replays_module
 from nym.nodes.node import Node
+from nym.nodes.provider import Provider
 from nym.nodes.replays import Replays
 from nym.sphinx import Forward, Hop, create_packet, unwrap
 from nym.wire.addresses import encode_address
@@ -162,6 +163,7 @@ def test_a_new_tag_is_hardly_ever_taken_for_an_old_one() -> None:
 CHILD = """
 import os, sys
 from pathlib import Path
+from nym.nodes.provider import Provider
 from nym.nodes.replays import Replays
 replays = Replays(Path(sys.argv[1]))
 while True:
@@ -254,12 +256,18 @@ def test_a_packet_that_is_played_again_is_dropped_before_and_after_a_restart(
             send_packet(network.mixnodes[0].address, last)
             # Connections are accepted in their order, so the others have been dealt with by then.
             wait_until(partial(_has, seen, 4 + 2 * run))
+            expected = [b"once", b"0"] if run == 0 else [b"1"]
+            # Messages are seen a moment before they are kept.
+            wait_until(partial(_keeps, provider, len(expected)))
             pull = Pull(CLIENT, token).encode()
             messages = decode_messages(exchange(at, pull, LONGEST))
-            expected = [b"once", b"0"] if run == 0 else [b"1"]
             assert [message for message in messages if message != DUMMY] == expected
     assert len(seen) == 6
     assert not caplog.text
+
+
+def _keeps(provider: Provider, count: int) -> bool:
+    return provider._inboxes.count() == count
 
 
 def _has(seen: list[Any], count: int) -> bool:

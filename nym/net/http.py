@@ -59,10 +59,11 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
-def http_get(url: str, longest: int | None = None, patience: float = TIMEOUT) -> Answer:
+def http_get(url: str, longest: int | None = None, patience: float | None = None) -> Answer:
     """GET `url`; only an answer with status 200 is a success. Raises RemoteError.
 
-    The answer may have `longest` bytes, else LONGEST_ANSWER, and take `patience` seconds.
+    The answer may have `longest` bytes, else LONGEST_ANSWER, and take `patience` seconds, else
+    TIMEOUT.
     """
     longest = longest or LONGEST_ANSWER
     with _answer("GET", url, None, patience=patience) as answer:
@@ -89,7 +90,7 @@ def http_post(
     url: str,
     body: bytes,
     headers: Mapping[str, str] | None = None,
-    patience: float = TIMEOUT,
+    patience: float | None = None,
 ) -> Mapping[str, str]:
     """POST JSON to `url`, or what `headers` say; 200 and 201 are a success. Raises RemoteError.
 
@@ -184,10 +185,10 @@ def _answer(
     url: str,
     body: bytes | None,
     headers: Mapping[str, str] | None = None,
-    patience: float = TIMEOUT,
+    patience: float | None = None,
 ) -> Iterator[requests.Response]:
     """The answer at the end of all redirects; its body has not been read yet."""
-    with _Session() as session, deadline(visible_url(url), patience):
+    with _Session() as session, deadline(visible_url(url), patience or TIMEOUT):
         for _ in range(MOST_REDIRECTS + 1):
             answer = _ask(session, method, url, body, headers)
             if not _is_redirect(method, answer):

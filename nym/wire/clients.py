@@ -14,7 +14,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cached_property
 from itertools import pairwise
 from struct import Struct
@@ -161,7 +161,7 @@ class AddressList(Set[bytes]):
         return low + bisect_left(same, address, key=self._at)
 
     @cached_property
-    def _prefixes(self) -> "array[int]":
+    def _prefixes(self) -> Sequence[int]:
         """The beginnings of all addresses, as numbers: among them, a search runs in C alone."""
         prefixes = array("Q")
         step = KEY_LENGTH // _PREFIX
