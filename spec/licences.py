@@ -29,6 +29,7 @@ NAMES = {
     "nym-client": "Apache-2.0",
     "openssl": "Apache-2.0",
     "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception",
+    "pg8000": "BSD-3-Clause",
     "protobuf": "BSD-3-Clause",
     "pysodium": "BSD-2-Clause",
     "segno": "BSD-3-Clause",
