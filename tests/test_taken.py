@@ -110,7 +110,7 @@ def test_numbers_are_written_together_with_their_messages(
     monkeypatch.setattr(journal._database, "transact", noted)
     taken, inbox = Taken(State(journal)), Inbox(journal)
     for message in taken.new(pulled(*range(5))):
-        gevent.sleep(0.01)  # a long answer lets other greenlets run, and the journal write
+        journal.flush()  # a long answer lets other greenlets run, and the journal write
         inbox.deliver(message, is_sealed=False)
     inbox.settle()
     with_messages = [entries for entries in rounds if any(kind != "state" for kind, _ in entries)]
