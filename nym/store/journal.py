@@ -177,9 +177,12 @@ class Journal(Rounds[_Round]):
             # In front of newer changes: a later change of the same entry must be written later.
             self._next.due[:0] = this.due
 
+    def _release(self) -> None:
+        # Here, not in `_shut`, which runs in the thread: a timer belongs to the loop.
+        self._stop_waiting()
+        super()._release()
+
     def _shut(self) -> None:
-        if self._retry:
-            self._retry.close()
         self._database.close()
 
     def _wake(self) -> None:
@@ -197,6 +200,10 @@ class Journal(Rounds[_Round]):
         self._retry.start(self._try_again)
 
     def _try_again(self) -> None:
-        self._retry.close()
-        self._retry = None
+        self._stop_waiting()
         self._wake()
+
+    def _stop_waiting(self) -> None:
+        if self._retry:
+            self._retry.close()
+            self._retry = None

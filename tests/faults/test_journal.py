@@ -229,6 +229,7 @@ def test_closing_ends_everything_in_every_state(
         journal.put("a", "5", b"")
         journal.flush()
     assert all(greenlet.value is None for greenlet in waiting)
+    assert journal._retry is None, "its timer was closed by the loop that it belongs to"
     monkeypatch.undo()
     expected = {"fresh": [], "due": ["1", "2"], "writing": ["1", "2", "3"]}.get(state, ["1"])
     assert [entry_id for entry_id, _ in on_disk(tmp_path)] == expected
