@@ -95,9 +95,7 @@ class _Listed(NamedTuple):
 def _renewed(addresses: list[bytes], before: _Listed) -> _Listed:
     if addresses == before.addresses:
         return before
-    clients = AddressList.of(addresses)
-    _ = clients.digest  # here, in a thread
-    return _Listed(addresses, clients)
+    return _Listed(addresses, AddressList.of(addresses).prepared())
 
 
 def _changes(before: AddressList, after: AddressList) -> bytes:

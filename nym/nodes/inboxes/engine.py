@@ -39,7 +39,8 @@ class Engine(Protocol):
     def transact(self, work: Work, *, has_to_be: bool = False) -> None:
         """Call `work` in one transaction, which is on disk when this returns.
 
-        If that is tried again, `work` is called again. With `has_to_be`, room may be used that is
+        No other transaction on the same inboxes runs meanwhile, by any process.
+        If it is tried again, `work` is called again. With `has_to_be`, room may be used that is
         held for such work. Raises NoRoomError where more room would help, OutcomeUnknownError where
         nobody can say whether it is on disk, and StoreError where it isn't; and what `work` raises,
         after which nothing is.

@@ -74,7 +74,7 @@ def _keep(folder: Path, names: list[str], execute: Execute, now: int) -> None:
             # As if it came now: the times in the names are those of a clock that may be wrong.
             statements.put(execute, client, message, _NO_LIMITS, now)
         else:
-            is_proven = bool(execute("SELECT 1 FROM proven WHERE address = :one", one=client))
+            is_proven = statements.was_proven(execute, client)
             statements.open_inbox(execute, client, _NO_LIMITS, now, is_proven=is_proven)
     statements.write_notes(execute, {_NOTE: names[-1].encode()})
 

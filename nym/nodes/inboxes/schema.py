@@ -19,7 +19,8 @@ _STEPS = [
         "CREATE TABLE message (number {key}, client BIGINT NOT NULL, kept BIGINT NOT NULL, "
         "body {bytes} NOT NULL)",
         "CREATE INDEX message_of_client ON message (client, number)",
-        # Readings of clocks, by name (nym.store.clock).
+        # By name: readings of clocks (nym.store.clock), how far files were taken over, and what
+        # several processes share (keys, which of them are there).
         "CREATE TABLE note (name TEXT PRIMARY KEY, value {bytes} NOT NULL)",
     ]
 ]

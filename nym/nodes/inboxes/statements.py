@@ -68,18 +68,23 @@ def look(execute: Execute, addresses: Iterable[bytes]) -> list[Seen]:
         rows = execute(
             "SELECT address, messages, seen FROM client WHERE address = :client", client=address
         )
-        is_proven = execute("SELECT 1 FROM proven WHERE address = :client", client=address)
-        seen.append(Seen(address, Stored(*rows[0]) if rows else None, bool(is_proven)))
+        stored = Stored(*rows[0]) if rows else None
+        seen.append(Seen(address, stored, was_proven(execute, address)))
     return seen
 
 
+def was_proven(execute: Execute, address: bytes) -> bool:
+    """Return whether this address was ever proven."""
+    return bool(execute("SELECT 1 FROM proven WHERE address = :address", address=address))
+
+
 def notes(execute: Execute) -> dict[str, bytes]:
-    """Return all readings of clocks."""
+    """Return all notes by their names: readings of clocks, and what its writers say."""
     return {name: bytes(value) for name, value in execute("SELECT name, value FROM note")}
 
 
 def write_notes(execute: Execute, values: Mapping[str, bytes]) -> None:
-    """Note readings of clocks."""
+    """Write notes, each in the place of the one with the same name."""
     for name, value in values.items():
         execute(
             "INSERT INTO note (name, value) VALUES (:name, :value) "
@@ -98,7 +103,7 @@ def open_inbox(
     execute: Execute, client: bytes, settings: InboxSettings, now: int, *, is_proven: bool
 ) -> None:
     """See Inboxes.open."""
-    if not is_proven and execute("SELECT 1 FROM proven WHERE address = :client", client=client):
+    if not is_proven and was_proven(execute, client):
         raise RemoteFormatError(UNPROVEN)
     if found := _find(execute, client):
         _see(execute, found, now)
@@ -227,19 +232,11 @@ def _require(execute: Execute, client: bytes) -> _Found:
 
 
 def _add(execute: Execute, client: bytes, most: int, now: int) -> None:
-    # The number of clients is checked and changed by one statement, because other processes may
-    # add clients at the same time.
     if not execute(
         "UPDATE total SET clients = clients + 1 WHERE clients < :most RETURNING clients", most=most
     ):
         raise OverloadError(too_many(most))
-    if not execute(
-        "INSERT INTO client (address, seen) VALUES (:client, :now) "
-        "ON CONFLICT (address) DO NOTHING RETURNING number",
-        client=client,
-        now=now,
-    ):
-        execute("UPDATE total SET clients = clients - 1")  # another process was first
+    execute("INSERT INTO client (address, seen) VALUES (:client, :now)", client=client, now=now)
 
 
 def _see(execute: Execute, found: _Found, now: int) -> None:

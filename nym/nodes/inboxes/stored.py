@@ -244,7 +244,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
         return Gone(sum(aged.messages.values()), len(aged.clients), aged.is_all)
 
     def run(self, work: Callable[[Execute, int], Result]) -> Result:
-        """Call `work` with the time, in a transaction; return its result. For imports and exports.
+        """Call `work` with the time, in a transaction; return its result.
 
         What is in memory follows only with `refresh`. Raises what `work` raises, and StoreError.
         """
