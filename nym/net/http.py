@@ -22,9 +22,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from nym.errors import ProxyError, RemoteError, RemoteFormatError, StatusError
+from nym.net.bodies import CHUNK, gather
 from nym.net.boundary import deadline, translated
-from nym.net.spell import Spell
-from nym.net.threads import beside_the_hub
 from nym.wire.addresses import is_loopback
 from nym.wire.text import visible, visible_url
 
@@ -36,8 +35,6 @@ LONGEST_REFUSAL = 1000  # bytes of the answer to a post that is refused
 LONGEST_REASON = 400  # characters of it in an error
 MOST_REDIRECTS = 5
 HEADERS = {"User-Agent": "nym-client", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-_CHUNK = 1 << 16
-_LONG = 1 << 20  # bytes; to make room for so many takes a millisecond
 
 _SAME_METHOD = frozenset({301, 302, 307, 308})  # redirects after which a POST stays a POST
 
@@ -71,18 +68,10 @@ def http_get(url: str, longest: int | None = None, patience: float | None = None
         peer = getattr(answer.raw.connection, "peer", None)
         if answer.status_code != 200:
             raise _refusal(url, answer)
-        chunks, length = [], 0
-        spell = Spell()  # a fast server would leave no other greenlet its turn
         with translated(visible_url(url), Exception):
-            for chunk in answer.iter_content(_CHUNK):
-                chunks.append(chunk)
-                length += len(chunk)
-                if length > longest:
-                    break
-                spell.rest()
-        if length > longest:
+            body = gather(answer.iter_content(CHUNK), longest)
+        if body is None:
             raise RemoteFormatError(f"{visible_url(url)} answers with more than {longest} bytes")
-        body = beside_the_hub(b"".join, chunks) if length > _LONG else b"".join(chunks)
         return Answer(body, _date(answer), peer, answer.headers)
 
 

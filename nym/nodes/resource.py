@@ -11,13 +11,10 @@ import re
 from typing import Any
 
 from nym.errors import RemoteFormatError
-from nym.net.spell import Spell
-from nym.net.threads import beside_the_hub
+from nym.net.bodies import CHUNK, gather
 from nym.net.web import Answer, Environment, Headers, answer_with
 
 JSON = "application/json; charset=utf-8"
-_CHUNK = 1 << 16  # bytes of a request that are read at a time
-_LONG = 1 << 20  # bytes; to make room for so many takes a millisecond
 SHORTEST_PACKED = 1000  # bytes; below that, packing saves no segment
 
 
@@ -80,12 +77,9 @@ def said(status: str, body: dict[str, Any], more: Headers | None = None) -> Answ
 
 def body_of(environ: Environment, longest: int) -> bytes:
     """The body of a request. Raises RemoteFormatError if it has more than `longest` bytes."""
-    chunks: list[bytes] = []
-    left, spell = longest + 1, Spell()
-    while left and (chunk := environ["wsgi.input"].read(min(left, _CHUNK))):
-        chunks.append(chunk)
-        left -= len(chunk)
-        spell.rest()
-    if not left:
+    # Of a body that is too long, hardly more is read than it may have.
+    chunks = iter(lambda: environ["wsgi.input"].read(min(longest + 1, CHUNK)), b"")
+    body = gather(chunks, longest)
+    if body is None:
         raise RemoteFormatError(f"more than {longest} bytes")
-    return beside_the_hub(b"".join, chunks) if longest - left > _LONG else b"".join(chunks)
+    return body
