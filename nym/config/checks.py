@@ -175,40 +175,10 @@ def check_metrics_or_none(value: str) -> None:
         check_metrics(value)
 
 
-def check_connections(value: int) -> None:
-    """How many applications may be connected at the same time."""
-    if not 1 <= value <= MOST_CONNECTIONS:
-        raise ValueError(f"the number of connections is from 1 to {MOST_CONNECTIONS}")
-
-
 def check_rate(value: float) -> None:
     """How many packets per second."""
     if not 1 <= value <= 10**6:
         raise ValueError("a number of packets per second is from 1 to 1000000")
-
-
-def check_held(value: int) -> None:
-    """How many packets a mixnode may hold."""
-    if not 1 <= value <= 10**6:
-        raise ValueError("the number of packets is from 1 to 1000000")
-
-
-def check_clients(value: int) -> None:
-    """How many clients may be registered at a provider."""
-    if not 1 <= value <= 10**7:
-        raise ValueError("the number of clients is from 1 to 10000000")
-
-
-def check_messages(value: int) -> None:
-    """How many messages may wait for one client."""
-    if not 1 <= value <= 10**6:
-        raise ValueError("the number of messages is from 1 to 1000000")
-
-
-def check_size(value: int) -> None:
-    """How many bytes may wait for one client."""
-    if not 1 << 10 <= value <= 1 << 40:
-        raise ValueError("the number of bytes is from 1024 to 1099511627776")
 
 
 def check_age(value: float) -> None:
@@ -248,6 +218,19 @@ def seconds(most: int) -> Callable[[float], None]:
             raise ValueError(f"it must be seconds, from 0 to {most}")
 
     return check
+
+
+def number_of(what: str, least: int, most: int) -> Callable[[int], None]:
+    """Make a check for how many of something there may be."""
+
+    def check(value: int) -> None:
+        if not least <= value <= most:
+            raise ValueError(f"the number of {what} is from {least} to {most}")
+
+    return check
+
+
+check_connections = number_of("connections", 1, MOST_CONNECTIONS)
 
 
 def any_value(value: object) -> None:

@@ -150,7 +150,7 @@ class MixnodeLimitSettings(LimitSettings):
     held: int = setting(
         20_000,
         "packets that wait for their time; with all around them, 2 kB each",
-        checks.check_held,
+        checks.number_of("packets", 1, 10**6),
     )
 
 
@@ -159,14 +159,20 @@ class InboxSettings:
     """The section [inboxes]; docs/operating.md, "Inboxes", has what each of them does."""
 
     clients: int = setting(
-        200_000, "that may be registered", checks.check_clients, is_reloadable=True
+        200_000, "that may be registered", checks.number_of("clients", 1, 10**7), is_reloadable=True
     )
     messages: int = setting(
-        10_000, "that may wait for one client", checks.check_messages, is_reloadable=True
+        10_000,
+        "that may wait for one client",
+        checks.number_of("messages", 1, 10**6),
+        is_reloadable=True,
     )
     # 10,000 messages of the usual size have 10 MB. Nothing that comes in packets is larger.
     size: int = setting(
-        16 << 20, "bytes that may wait for one client", checks.check_size, is_reloadable=True
+        16 << 20,
+        "bytes that may wait for one client",
+        checks.number_of("bytes", 1 << 10, 1 << 40),
+        is_reloadable=True,
     )
     message_age: float = setting(
         30 * DAY, "seconds after which a message goes", checks.check_age, is_reloadable=True
