@@ -10,7 +10,7 @@ from gevent import socket
 
 from nym.errors import StoreError
 from nym.net import postgresql
-from nym.net.postgresql import Connection, LineError, ServerError
+from nym.net.postgresql import Connection, DatabaseLineError, ServerError
 from nym.net.threads import beside_the_hub
 from nym.wire.postgresql import parse_database_url
 from tests.harness import serving
@@ -82,7 +82,9 @@ def test_errors_say_what_to_do(postgres: Postgres, tmp_path: Path) -> None:
         connect(postgres.url("nowhere"))
     assert caught.value.code == "3D000"
     assert caught.value.is_final
-    with pytest.raises(LineError, match=r"the database inboxes at .*: No such file or directory$"):
+    with pytest.raises(
+        DatabaseLineError, match=r"the database inboxes at .*: No such file or directory$"
+    ):
         connect(f"postgresql://nym@{str(tmp_path).replace('/', '%2F')}/inboxes")
     connection = connect(postgres.url("postgres"))
     with pytest.raises(ServerError, match="syntax error") as caught:
@@ -91,7 +93,7 @@ def test_errors_say_what_to_do(postgres: Postgres, tmp_path: Path) -> None:
     assert connection.execute("SELECT 1") == [[1]]
     connection.close()
     connection.close()
-    with pytest.raises(LineError):
+    with pytest.raises(DatabaseLineError):
         connection.execute("SELECT 1")
 
 
@@ -137,7 +139,10 @@ def test_a_server_that_asks_for_the_password_in_clear_text_gets_none(
         while piece := connection.recv(1 << 16):
             heard.extend(piece)
 
-    with serving(imposter) as place, pytest.raises(LineError, match="a form that it could keep"):
+    with (
+        serving(imposter) as place,
+        pytest.raises(DatabaseLineError, match="a form that it could keep"),
+    ):
         connect(f"postgresql://nym@{place}/inboxes")
     assert PASSWORD.encode() not in heard
 
@@ -159,7 +164,7 @@ def test_a_server_that_falls_silent_is_given_up(
 ) -> None:
     monkeypatch.setattr(postgresql, "ANSWER_TIMEOUT", 0.2)
     connection = connect(postgres.url("postgres"))
-    with pytest.raises(LineError, match="timed out"):
+    with pytest.raises(DatabaseLineError, match="timed out"):
         connection.execute("SELECT pg_sleep(:much)", much=60)
     connection.close()
 
@@ -171,7 +176,7 @@ def test_a_line_that_is_cut_is_an_error_in_a_thread_too(postgres: Postgres) -> N
         ready()
         try:
             connection.execute("SELECT pg_sleep(:much)", much=60)
-        except LineError as error:
+        except DatabaseLineError as error:
             return str(error)
         finally:
             connection.close()
@@ -224,6 +229,9 @@ def test_a_server_without_tls_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             heard.extend(piece)
 
     for mode in ("require", "verify-full"):
-        with serving(refusing) as place, pytest.raises(LineError, match="Server refuses SSL"):
+        with (
+            serving(refusing) as place,
+            pytest.raises(DatabaseLineError, match="Server refuses SSL"),
+        ):
             connect(f"postgresql://nym@{place}/inboxes?sslmode={mode}")
     assert not heard

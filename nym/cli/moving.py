@@ -18,7 +18,7 @@ from nym.nodes.inboxes.places import open_at
 
 
 def export_provider(options: Options) -> int:
-    """Write a provider that doesn't run to a new file."""
+    """Write a stopped provider to a new file."""
     place, path = existing(options["--id"], [PROVIDER]), Path(options["FILE"])
     if is_running(place):
         raise FolderInUseError(place.folder)

@@ -72,12 +72,15 @@ class ServerError(StoreError):
         super().__init__(f"{url}: {says}" + (f" ({advice})" if advice else ""))
 
 
-class LineError(StoreError):
+class DatabaseLineError(StoreError):
     """The server can't be reached, or the connection broke, or makes no sense."""
 
 
 class Connection:
-    """A connection to the database at this URL. Raises LineError, ServerError, StoreError."""
+    """A connection to the database at this URL.
+
+    Raises DatabaseLineError, ServerError, StoreError.
+    """
 
     def __init__(self, url: DatabaseUrl) -> None:
         self._url = url
@@ -140,7 +143,7 @@ class Connection:
             lack = lack_of_descriptors(cause)
             said = lack or getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
             why = visible(str(said))
-            raise LineError(f"{self._url} can't be reached: {why}") from error
+            raise DatabaseLineError(f"{self._url} can't be reached: {why}") from error
 
 
 class _Native(native.Connection):  # type: ignore[misc] # pg8000 has no types

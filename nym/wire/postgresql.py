@@ -66,11 +66,6 @@ class DatabaseUrl(NamedTuple):
         return None
 
 
-def is_database_url(text: str) -> bool:
-    """Whether this is meant as the URL of a PostgreSQL database."""
-    return text.partition("://")[0] in SCHEMES
-
-
 def parse_database_url(text: str) -> DatabaseUrl:
     """Raises ValueError, whose text is the reason and never quotes a password."""
     if not text.isprintable() or " " in text:

@@ -101,9 +101,9 @@ _PROVIDER = Command(
     ),
     notes=(
         _NOTE,
-        "`export` writes a provider that doesn't run to a new file: its keys, settings, clients "
-        "and messages. `import` makes a provider from it, on this or another machine. Who has the "
-        "file can be the provider, so only you can read it.",
+        "`export` writes a stopped provider to a new file: its keys, settings, clients and "
+        "messages. `import` makes a provider from that file, on this machine or another. Whoever "
+        "has the file can pose as the provider, so only you can read it.",
     ),
     examples=(
         "nym-client provider --id home --listen 192.0.2.8 --clients 192.0.2.8 "

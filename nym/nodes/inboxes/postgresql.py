@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from nym.errors import NoRoomError, OutcomeUnknownError, StoreError
-from nym.net.postgresql import Connection, LineError, ServerError
+from nym.net.postgresql import Connection, DatabaseLineError, ServerError
 from nym.nodes.inboxes.engine import Execute, Types, Work
 from nym.wire.postgresql import DatabaseUrl
 
@@ -62,7 +62,7 @@ class PostgresEngine:
                 connection.execute(_BEGIN)
                 self._listen(connection)
                 work(connection.execute)
-            except LineError:
+            except DatabaseLineError:
                 self.close()
                 if has_reconnected:
                     raise
@@ -155,7 +155,7 @@ class PostgresEngine:
     def _commit(self, connection: Connection) -> None:
         try:
             connection.execute("COMMIT")
-        except (LineError, ServerError) as error:
+        except (DatabaseLineError, ServerError) as error:
             if isinstance(error, ServerError) and not error.is_final:
                 self._roll_back(connection)
                 raise self._failure(error) from error
