@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -248,6 +249,18 @@ def test_the_commands_never_overwrite_and_say_what_to_do(home: Path, tmp_path: P
     assert code == 1
     assert "can't be imported" in err
     start(other, "new")
+
+
+def test_export_says_what_is_there_and_how_a_provider_is_made(home: Path, tmp_path: Path) -> None:
+    export = ("provider", "export", str(tmp_path / "file"), "--id")
+    code, _, err = run_program(home, *export, "odl")
+    assert code == 5
+    assert re.search('no provider "odl" in .*/providers .there are: old.; make it', err)
+    assert err.endswith("with: nym-client provider --id odl\n")
+    run_program(home, "init", "--id", "alice")
+    code, _, err = run_program(home, *export, "alice")
+    assert code == 5
+    assert err == 'nym-client: "alice" is a client, and this command is for providers\n'
 
 
 def test_a_provider_that_runs_is_not_exported(home: Path, tmp_path: Path) -> None:

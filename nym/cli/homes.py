@@ -19,7 +19,6 @@ from nym.sockets import CONTROL_SOCKET, NODE_SOCKET
 # How the name of a folder begins while its program is being deleted. If that is interrupted, the
 # folder that is left over is not listed.
 REMOVED = ".deleted-"
-_MAKE = "nym-client init --id"
 
 
 class Role(NamedTuple):
@@ -128,7 +127,7 @@ def known_ids(roles: Sequence[Role] = CLIENTS) -> list[str]:
 
 def none_there(roles: Sequence[Role] = CLIENTS) -> str:
     """What to tell a user who has none."""
-    return f"there is no {_names(roles)} in {_where(roles)}; make one with: {_MAKE} ID"
+    return f"there is no {_names(roles)} in {_where(roles)}; make one with: {_make(roles)} ID"
 
 
 def only(roles: Sequence[Role] = CLIENTS) -> str:
@@ -166,16 +165,20 @@ def _no_such(name: str, roles: Sequence[Role]) -> str:
     there = f" (there are: {', '.join(others)})" if others else ""
     elsewhere = [place for place in known(ALL) if place.folder.name == name]
     if elsewhere:
-        return f'"{name}" is a {elsewhere[0].role.name}, and this command is for clients'
+        return f'"{name}" is a {elsewhere[0].role.name}, and this command is for {_names(roles)}s'
     return (
         f'there is no {_names(roles)} "{name}" in {_where(roles)}{there}; make it with: '
-        f"{_MAKE} {shlex.quote(name)}"
+        f"{_make(roles)} {shlex.quote(name)}"
     )
 
 
 def _names(roles: Sequence[Role]) -> str:
-    return "client" if roles == CLIENTS else "client or node"
+    return roles[0].name if len(roles) == 1 else "client or node"
 
 
 def _where(roles: Sequence[Role]) -> Path:
-    return nym_folder() / CLIENT.folder if roles == CLIENTS else nym_folder()
+    return nym_folder() / roles[0].folder if len(roles) == 1 else nym_folder()
+
+
+def _make(roles: Sequence[Role]) -> str:
+    return "nym-client init --id" if CLIENT in roles else roles[0].start
