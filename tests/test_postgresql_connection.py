@@ -7,6 +7,7 @@ from pathlib import Path
 import gevent
 import pytest
 from gevent import socket
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from nym.errors import StoreError
 from nym.net import postgresql
@@ -95,6 +96,24 @@ def test_errors_say_what_to_do(postgres: Postgres, tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DatabaseLineError):
         connection.execute("SELECT 1")
+
+
+def test_what_the_server_said_counts_whatever_failed_after_it(postgres: Postgres) -> None:
+    def fail() -> None:
+        try:
+            raise DatabaseError({"V": "FATAL", "C": "3D000", "M": "there is no database"})
+        finally:
+            try:
+                line.sendall(b"good-bye")  # as the driver does
+            except OSError as error:
+                raise InterfaceError("network error") from error
+
+    line, other = socket.socketpair()
+    other.close()
+    connection = connect(postgres.url("postgres"))
+    with line, pytest.raises(ServerError, match="with createdb"), connection._translated():
+        fail()
+    connection.close()
 
 
 @pytest.mark.parametrize("way", ["variable", "file", "usual file"])

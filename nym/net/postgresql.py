@@ -136,10 +136,13 @@ class Connection:
             yield
         except (StoreError, MemoryError):
             raise
-        except DatabaseError as error:
-            raise ServerError(self._url, error.args[0]) from error
         except Exception as error:
-            *_, cause = causes(error)
+            *_, cause = chain = list(causes(error))
+            # The server may have ended the connection with an error. When the driver then says
+            # good-bye on it, that fails, too, and hides what the server said.
+            for inner in chain:
+                if isinstance(inner, DatabaseError):
+                    raise ServerError(self._url, inner.args[0]) from error
             lack = lack_of_descriptors(cause)
             said = lack or getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
             why = visible(str(said))
