@@ -38,17 +38,23 @@ class Setup:
         self.state = State(journal)
         self.folder = folder
         self.followed: list[Topology] = []
+        self.meanwhile: list[Topology | None] = []  # the network in use at each of these calls
 
     def __call__(self, url: str, revive: Callable[[], bool] | None = None) -> Refresher:
-        return Refresher(
+        def follow(topology: Topology) -> None:
+            self.followed.append(topology)
+            self.meanwhile.append(refreshing.topology)
+
+        refreshing = Refresher(
             Directories([url]),
             10.0,
             Random(1),
-            self.followed.append,
+            follow,
             revive,
             Judging(KeptLists(self.folder), resolve_names=False),
             RememberedNetwork(self.state, [url]),
         )
+        return refreshing
 
 
 @pytest.fixture
@@ -178,6 +184,20 @@ def test_whoever_follows_hears_of_the_last_starts_network_first(refresher: Setup
         refresher.followed.clear()
         refresher(url).tick()
     assert refresher.followed == [first.topology, first.topology]
+
+
+def test_a_network_is_used_once_everybody_follows_it(refresher: Setup) -> None:
+    other = json.loads(TOPOLOGY)
+    other["mixProviderNodes"][0]["pubKey"] = encode_base58(bytes(range(32)))
+    answers = [TOPOLOGY, json.dumps(other).encode()]
+    with serving_http(lambda: answers.pop(0)) as url:
+        refreshing = refresher(url)
+        refreshing.tick()
+        refreshing.tick()
+    first, second = refresher.followed
+    assert first != second
+    assert refresher.meanwhile == [None, first]
+    assert refreshing.topology == second
 
 
 def test_a_kept_network_that_is_damaged_is_none(refresher: Setup) -> None:

@@ -5,7 +5,8 @@ arrived, however busy the machine is. With real times, that is what the overlap 
 """
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from nym._secrets import Secret
 from nym.client.refresher import Refresher
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
@@ -23,9 +25,9 @@ from nym.net.transport import send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
 from nym.nodes.reception import Reception
-from nym.sphinx import Hop, create_packet
+from nym.sphinx import Hop, Unwrapped, create_packet, public_key, unwrap
 from nym.store.clock import since_boot
-from nym.wire.addresses import encode_address
+from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.provider import Register
 from tests.harness import FAST, Application, running, wait_until
 from tests.test_keys import all_bytes
@@ -45,12 +47,29 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
 
 
 class Watched:
-    """Notes what a network's nodes drop, and each registration at its providers."""
+    """Notes what a network's nodes drop, each registration, and for which keys packets are."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dropped: list[str] = []
         self.registrations: list[bytes] = []
+        # By public key: packets that entered the network for it, less those that it opened.
+        self.under_way: Counter[bytes] = Counter()
+        self._made: dict[bytes, Sequence[Hop]] = {}
         answer = Reception._answer
+
+        def made(content: bytes, hops: Sequence[Hop], recipient: bytes) -> bytes:
+            packet = create_packet(content, hops, recipient)
+            self._made[packet] = hops
+            return packet
+
+        def handed_over(address: NodeAddress, packet: bytes) -> None:
+            send_packet(address, packet)
+            self.under_way.update(hop.public_key for hop in self._made.pop(packet))
+
+        def unwrapped(packet: bytes, private_key: Secret) -> Unwrapped:
+            task = unwrap(packet, private_key)
+            self.under_way[public_key(private_key)] -= 1
+            return task
 
         def answered(reception: Reception, data: bytes, ip: str) -> bytes:
             if data[:2] == Register(bytes(32)).encode()[:2]:
@@ -60,23 +79,27 @@ class Watched:
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)
 
+        monkeypatch.setattr("nym.client.packets.create_packet", made)
+        monkeypatch.setattr("nym.client.sender.send_packet", handed_over)
+        monkeypatch.setattr("nym.nodes.keyring.unwrap", unwrapped)
         monkeypatch.setattr(Reception, "_answer", answered)
         monkeypatch.setattr(Node, "_say", said)
 
-
-def have_arrived(client: Application) -> None:
-    """Wait until what this client has sent so far has arrived."""
-    gevent.joinall(list(client.client._sender._pool))  # packets that no mixnode has taken yet
-    out = client.client._health.loops._out
-    sent = set(out)
-    wait_until(lambda: sent.isdisjoint(out), "the arrival of all loops under way")
+    def wait_for_packets(self, keys: Iterable[bytes], clients: Iterable[Application]) -> None:
+        """Wait until all packets for these keys have arrived, if nobody makes more of them."""
+        for client in clients:
+            gevent.joinall(list(client.client._sender._pool))  # that no mixnode has taken yet
+        wait_until(lambda: not any(self.under_way[key] > 0 for key in keys), "packets for old keys")
 
 
 class Changing:
     """A network whose nodes take new keys when the test says so."""
 
-    def __init__(self, stack: ExitStack, folder: Path | None = None, width: int = 1) -> None:
+    def __init__(
+        self, stack: ExitStack, watched: Watched, folder: Path | None = None, width: int = 1
+    ) -> None:
         self.network = Network(folder=folder, width=width)
+        self._watched = watched
         stack.enter_context(running(self.network))
         self.url = self.network.url
 
@@ -104,7 +127,7 @@ class Changing:
         wait_until(lambda: self.listed() == self.keys, "the new keys in the directory")
         for client in clients:
             wait_until(partial(self.is_known_to, client), "the new keys")
-            have_arrived(client)
+        self._watched.wait_for_packets(self._watched.under_way.keys() - self.keys, clients)
         for node in self.nodes:
             node.keys.set_times(inf, 0.0)
         wait_until(lambda: all(len(node.keys._keys) == 1 for node in self.nodes), "their end")
@@ -125,7 +148,7 @@ def test_clients_follow_all_nodes_through_many_keys_and_nothing_is_lost(
 ) -> None:
     caplog.set_level(logging.WARNING)
     watched = Watched(monkeypatch)
-    changing = Changing(stack, width=2)
+    changing = Changing(stack, watched, width=2)
     clients = [stack.enter_context(Application(changing.url, traffic=TRAFFIC)) for _ in range(3)]
 
     def converse(text: bytes) -> None:
@@ -152,7 +175,7 @@ def test_a_client_that_was_away_for_longer_than_all_keys_lived_goes_on(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     watched = Watched(monkeypatch)
-    changing = Changing(stack, tmp_path / "net")
+    changing = Changing(stack, watched, tmp_path / "net")
     bob = stack.enter_context(Application(changing.url, traffic=TRAFFIC))
     (folder := tmp_path / "alice").mkdir()
     with Application(changing.url, traffic=TRAFFIC, folder=folder) as alice:
@@ -176,7 +199,7 @@ def test_a_client_that_slept_for_longer_than_all_keys_lived_asks_before_it_sends
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(monkeypatch)
-    changing = Changing(stack)
+    changing = Changing(stack, watched)
     alice = stack.enter_context(Application(changing.url, traffic=TRAFFIC))
     alice.send(alice.address, b"before")
     assert alice.receive(1) == [b"before"]
@@ -193,7 +216,7 @@ def test_a_client_that_slept_for_longer_than_all_keys_lived_asks_before_it_sends
     asleep.wait()
     later = since_boot() + 2 * 86_400.0
     monkeypatch.setattr("nym.client.refresher.since_boot", lambda: later)
-    have_arrived(alice)
+    watched.wait_for_packets(changing.keys, [alice])
     changing.change()
     changing.end_those_before()
     for i in range(5):
@@ -210,7 +233,7 @@ def test_a_packet_that_was_recorded_is_refused_when_its_key_has_ended(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     watched = Watched(monkeypatch)
-    changing = Changing(stack, tmp_path)
+    changing = Changing(stack, watched, tmp_path)
     hops = [Hop(encode_address(n.address), n.keys.current.public_key, 0) for n in changing.nodes]
     recorded = create_packet(b"recorded", hops, bytes(32))
     pem = (tmp_path / "mixnode-1-1" / "keys" / "1" / "private.pem").read_bytes()

@@ -67,6 +67,7 @@ class Refresher:
         self._judging = judging
         self._remembered = remembered
         self._is_recalled = False  # whether the network from the last run was taken up
+        self._in_use: Topology | None = None  # what all of the client follows
         # The network as it was listed last.
         self._whole: tuple[Seen, Listing] | None = None
         self._kept: Topology | None = None  # the network that is on disk
@@ -84,7 +85,7 @@ class Refresher:
         used.
         """
         is_old = since_boot() - self._asked_at > self._period + LONGEST_GAP
-        return None if is_old else self.view.topology
+        return None if is_old else self._in_use
 
     def run(self) -> None:
         """Refresh for ever."""
@@ -103,6 +104,8 @@ class Refresher:
             self._asked_at = since_boot()
         except RemoteError as error:
             self._asked_at = since_boot()
+            if self.view.topology is None:  # it was incomplete for too long
+                self._in_use = None
             if isinstance(error, UnreachableError) and self._revive and self._revive():
                 return 0.0
             # Noted before `_recall`, because `follow`, which that calls, looks at the outage.
@@ -147,7 +150,9 @@ class Refresher:
     def _use(self, topology: Topology) -> None:
         if self.known_since is None:
             self.known_since = time.monotonic()
+        # Only now: no route may have mixnodes of this network and a provider's record of the last.
         self._follow(topology)
+        self._in_use = topology
 
     def _renewed(self, seen: Seen, now: float) -> bytes | None:
         """Return the network as bytes if it is to be written now, or None.
