@@ -15,9 +15,10 @@ from nym.store.reserve import Reserve
 FILE = "inboxes.db"
 _APPLICATION = int.from_bytes(b"nymi")  # in the file's header, so that tools can tell what it is
 _RESERVE = "inboxes.reserve"
-# The size of the write-ahead log: 1 MiB. A message changes some five pages, and most pages of a
-# round are changed by several, so there is a checkpoint for each hundred messages or so.
-_PAGES = 256
+# The size of the write-ahead log: 4 MiB. In a large file, each message of a round changes two or
+# three pages of its own, such as its client's. A checkpoint writes all of them again, at as many
+# places of the file. With a log of 1 MiB, nearly every round of a hundred messages had one.
+_PAGES = 1024
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
