@@ -150,9 +150,9 @@ def test_the_line_of_a_key_is_where_the_shortest_beginning_defines_it(lines: lis
     except ValueError:
         return
     for section, table in tables.items():
-        for key in table if isinstance(table, dict) else [""]:
-            line = line_of("\n".join(lines), section, key)
-            assert (key or section) in lines[line - 1]
+        for path in [(section, key) for key in table] if isinstance(table, dict) else [(section,)]:
+            line = line_of("\n".join(lines), *path)
+            assert path[-1] in lines[line - 1]
 
 
 @given(st.text(max_size=200))

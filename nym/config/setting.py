@@ -9,7 +9,7 @@ that a reload changes are made from them.
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from nym.config import checks
 
@@ -70,10 +70,13 @@ def settings_of(kind: type[Sections]) -> dict[str, Setting]:
 def _all_settings(kind: type[Sections]) -> Iterator[Setting]:
     defaults = kind()
     for section in fields(defaults):
-        values = getattr(defaults, section.name)
-        for known in fields(values):
-            default = getattr(values, known.name)
-            yield Setting(section.name, known.name, default, **known.metadata)
+        yield from settings_in(section.name, getattr(defaults, section.name))
+
+
+def settings_in(section: str, defaults: Any) -> Iterator[Setting]:
+    """The settings of one section, whose fields are made by `setting`."""
+    for known in fields(defaults):
+        yield Setting(section, known.name, getattr(defaults, known.name), **known.metadata)
 
 
 def reloadable_of(kind: type[Sections]) -> frozenset[str]:

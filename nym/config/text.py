@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nym.config import DEFAULT_DIRECTORY
 from nym.config.setting import (
@@ -26,6 +26,8 @@ from nym.errors import ConfigError
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
+
+Read = TypeVar("Read")
 
 _HEADER_NOTES = {
     "traffic": "  # seconds; the first three are averages (exponential), the last two are fixed"
@@ -55,12 +57,12 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from error
 
 
-class _MistakeError(Exception):
-    """A mistake in the tables, with the section and the key where it is."""
+class MistakeError(Exception):
+    """A mistake in the tables, with the names of the tables and the key where it is."""
 
-    def __init__(self, reason: str, section: str, name: str = "") -> None:
+    def __init__(self, reason: str, *path: str) -> None:
         super().__init__(reason)
-        self.place = (section, name)
+        self.path = path
 
 
 def parse_config(text: str, name: str, others: Settings) -> Settings:
@@ -68,11 +70,8 @@ def parse_config(text: str, name: str, others: Settings) -> Settings:
 
     Raises ConfigError, which names the file and the line.
     """
-    try:
-        tables = parse_toml(text)
-    except ValueError as error:
-        raise ConfigError(f"{name} is no TOML: {error}") from error
-    try:
+
+    def read(tables: dict[str, Any]) -> Settings:
         known = settings_of(type(others))
         values = dict(_values(tables, known))
         # Compared word by word, because `init` aligned the comments with spaces.
@@ -82,40 +81,62 @@ def parse_config(text: str, name: str, others: Settings) -> Settings:
             values[_DIRECTORY] = ""
         config = with_values(others, values)
         _check_together(config)
-    except _MistakeError as mistake:
-        line = line_of(text, *mistake.place)
+        return config
+
+    return parse_tables(text, name, read)
+
+
+def parse_tables(text: str, name: str, read: Callable[[dict[str, Any]], Read]) -> Read:
+    """What `read`, which may raise MistakeError, makes of the tables in a file called `name`.
+
+    Raises ConfigError, which names the file and the line.
+    """
+    try:
+        return read(parse_toml(text))
+    except ValueError as error:
+        raise ConfigError(f"{name} is no TOML: {error}") from error
+    except MistakeError as mistake:
+        line = line_of(text, *mistake.path)
         raise ConfigError(f"{name}, line {line}: {mistake}") from mistake
-    return config
 
 
 def _check_together(config: Sections) -> None:
-    """Raises _MistakeError for settings that exclude each other."""
+    """Raises MistakeError for settings that exclude each other."""
     if conflict := config.conflict():
         key, reason = conflict
-        raise _MistakeError(reason, *key.split("."))
+        raise MistakeError(reason, *key.split("."))
 
 
 def _values(tables: dict[str, Any], settings: Mapping[str, Setting]) -> Iterator[tuple[str, Value]]:
-    """Yield each (key, value), once it has been checked. Raises _MistakeError."""
+    """Yield each (key, value), once it has been checked. Raises MistakeError."""
     for section, table in tables.items():
-        known = [setting.name for setting in settings.values() if setting.section == section]
+        known = {known.name: known for known in settings.values() if known.section == section}
         if not known:
             sections = dict.fromkeys(setting.section for setting in settings.values())
-            raise _MistakeError(
-                f"unknown section [{section}]; known are {_list(sections)}", section
+            raise MistakeError(f"unknown section [{section}]; known are {_list(sections)}", section)
+        for name, value in values_in(table, known, section):
+            yield known[name].key, value
+
+
+def values_in(
+    table: object, known: Mapping[str, Setting], *path: str
+) -> Iterator[tuple[str, Value]]:
+    """Yield each (name, value) of the table at `path`, once it has been checked.
+
+    `known` has the settings by their names. Raises MistakeError.
+    """
+    section = ".".join(path)
+    if not isinstance(table, dict):
+        raise MistakeError(f"{section} is a section: write [{section}]", *path)
+    for name, value in table.items():
+        if name not in known:
+            raise MistakeError(
+                f"unknown key {name} in [{section}]; known are {_list(known)}", *path, name
             )
-        if not isinstance(table, dict):
-            raise _MistakeError(f"{section} is a section: write [{section}]", section)
-        for name, value in table.items():
-            if name not in known:
-                raise _MistakeError(
-                    f"unknown key {name} in [{section}]; known are {_list(known)}", section, name
-                )
-            setting = settings[f"{section}.{name}"]
-            try:
-                yield setting.key, checked(setting, value)
-            except ValueError as error:
-                raise _MistakeError(f"{name} = {_toml(value)}: {error}", section, name) from error
+        try:
+            yield name, checked(known[name], value)
+        except ValueError as error:
+            raise MistakeError(f"{name} = {_toml(value)}: {error}", *path, name) from error
 
 
 def format_config(config: Sections) -> str:
@@ -124,11 +145,15 @@ def format_config(config: Sections) -> str:
     lines = []
     for section, settings in groupby(known, attrgetter("section")):
         lines.append(f"[{section}]{_HEADER_NOTES.get(section, '')}")
-        for setting in settings:
-            pair = f"{setting.name} = {_toml(values[setting.key])}"
-            lines.append(f"{pair:<46} # {setting.comment}")
+        lines += [format_setting(setting, values[setting.key]) for setting in settings]
         lines.append("")
     return "\n".join(lines)
+
+
+def format_setting(setting: Setting, value: Value) -> str:
+    """The line of a file that sets this value, with its comment."""
+    pair = f"{setting.name} = {_toml(value)}"
+    return f"{pair:<46} # {setting.comment}"
 
 
 def change_text(text: str, key: str, value: str, kind: type[Sections]) -> str:
@@ -219,12 +244,13 @@ def checked(setting: Setting, value: object) -> Value:
     return value
 
 
-def line_of(text: str, section: str, key: str = "") -> int:
-    """The line, counted from 1, on which a valid TOML text defines a section, or a key in it.
+def line_of(text: str, *path: str) -> int:
+    """The line, counted from 1, on which a valid TOML text defines a table, or a key in it.
 
-    tomllib doesn't tell lines. But if the first lines of a text are TOML by themselves, they define
-    everything that is defined so far. So this parses shorter and longer beginnings of the text, and
-    finds by bisection the shortest one that defines the key.
+    `path` has the names of the tables around it, and its own. tomllib doesn't tell lines. But if
+    the first lines of a text are TOML by themselves, they define everything that is defined so far.
+    So this parses shorter and longer beginnings of the text, and finds by bisection the shortest
+    one that defines the key.
     """
     lines = [f"{line}\n" for line in text.split("\n")]
 
@@ -237,8 +263,12 @@ def line_of(text: str, section: str, key: str = "") -> int:
                 end -= 1  # this line is in the middle of a list or a text of several lines
 
     def is_defined(end: int) -> bool:
-        table = beginning(end)[1].get(section)
-        return table is not None and (not key or key in table)
+        found: object = beginning(end)[1]
+        for name in path:
+            if not isinstance(found, dict) or name not in found:
+                return False
+            found = found[name]
+        return True
 
     # `defined` is where the definition ends. It begins behind the valid beginning before it.
     defined = bisect_left(range(len(lines)), True, key=is_defined)
