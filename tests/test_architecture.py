@@ -20,7 +20,7 @@ EXTENSIONS = {f"nym.{path.stem}" for path in (ROOT / "nym").glob("*.pyx")}
 FLOORS = [
     {"nym.__main__"},
     {"nym.cli"},
-    {"nym.localnet"},
+    {"nym.localnet", "nym.network"},
     {"nym.client", "nym.nodes"},
     {"nym.sockets"},
     {

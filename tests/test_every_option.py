@@ -15,6 +15,8 @@ import pytest
 from nym.cli.command import Command, Form, Option
 from nym.cli.homes import ALL, CLIENT
 from nym.cli.usage import COMMANDS
+from nym.network.example import EXAMPLE
+from nym.network.plan import format_plan
 from tests.harness import Program, run_program, wait_until
 from tests.postgres import Postgres
 
@@ -46,6 +48,8 @@ class Network:
         self.store = ""
         self.file = home / "file"
         self.file.write_text("# something to send")
+        self.plan = home / "plan.toml"
+        self.plan.write_text(format_plan(EXAMPLE))
 
     def run(self, *arguments: str) -> str:
         code, out, err = run_program(self.home, *arguments)
@@ -92,6 +96,7 @@ class Network:
             "KEY": "socket.port",
             "VALUE": "9002",
             "MESSAGE": "",
+            "PLAN": str(self.plan),
         }
         options = [*form.needs, *([option] if option else [])]
         # There are several clients; nobody can be asked; this machine's own ports may be taken.

@@ -17,6 +17,7 @@ import docopt
 import gevent
 
 from nym.cli.banner import VERSION, banner
+from nym.cli.command import Command
 from nym.cli.output import complain, occupy_closed_streams, say
 from nym.cli.usage import COMMANDS, overview
 from nym.cli.usage.common import OPTIONAL_ANY
@@ -96,7 +97,7 @@ def _run(arguments: list[str]) -> int:
         from nym.cli.mistakes import misuse
 
         raise UsageError(misuse(command, arguments)) from error
-    if "--id" in options and options["--id"] is None:
+    if _takes_id(command, options) and options["--id"] is None:
         from nym.cli.homes import ALL, CLIENTS, only
 
         options["--id"] = only(ALL if OPTIONAL_ANY in command.options else CLIENTS)
@@ -113,6 +114,16 @@ def _run(arguments: list[str]) -> int:
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return carry_out(options)
+
+
+def _takes_id(command: Command, options: Options) -> bool:
+    """Whether the form of the command that was used has --id."""
+    return any(
+        option.name == "--id"
+        for form in command.forms
+        if not form.words or any(options[word] for word in form.words)
+        for option in form.options
+    )
 
 
 def _keep_memory_private() -> None:

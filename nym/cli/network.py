@@ -1,4 +1,7 @@
-"""`network view` lists the nodes that a client uses, and a digest that people can compare."""
+"""`network view` lists the nodes that a client uses, and a digest that people can compare.
+
+The command's other words are for those who run a network (nym.cli.planning).
+"""
 
 import json
 from typing import Any
@@ -16,6 +19,15 @@ from nym.wire.text import visible_url
 
 
 def network(options: Options) -> int:
+    """Carry out the command's word."""
+    if options["plan"]:
+        from nym.cli.planning import plan  # imported here because few need it
+
+        return plan(options)
+    return _view(options)
+
+
+def _view(options: Options) -> int:
     """List the nodes that the running client uses, or those that it would use at a first start."""
     client_id = options["--id"]
     try:

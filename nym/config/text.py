@@ -58,7 +58,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 class MistakeError(Exception):
-    """A mistake in the tables, with the names of the tables and the key where it is."""
+    """A mistake in the tables, with the names of the tables and the key where it is.
+
+    Without names, it is one of the whole.
+    """
 
     def __init__(self, reason: str, *path: str) -> None:
         super().__init__(reason)
@@ -96,8 +99,8 @@ def parse_tables(text: str, name: str, read: Callable[[dict[str, Any]], Read]) -
     except ValueError as error:
         raise ConfigError(f"{name} is no TOML: {error}") from error
     except MistakeError as mistake:
-        line = line_of(text, *mistake.path)
-        raise ConfigError(f"{name}, line {line}: {mistake}") from mistake
+        line = f", line {line_of(text, *mistake.path)}" if mistake.path else ""
+        raise ConfigError(f"{name}{line}: {mistake}") from mistake
 
 
 def _check_together(config: Sections) -> None:
@@ -151,9 +154,9 @@ def format_config(config: Sections) -> str:
 
 
 def format_setting(setting: Setting, value: Value) -> str:
-    """The line of a file that sets this value, with its comment."""
+    """The line of a file that sets this value, with its comment if it has one."""
     pair = f"{setting.name} = {_toml(value)}"
-    return f"{pair:<46} # {setting.comment}"
+    return f"{pair:<46} # {setting.comment}" if setting.comment else pair
 
 
 def change_text(text: str, key: str, value: str, kind: type[Sections]) -> str:

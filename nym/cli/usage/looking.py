@@ -1,6 +1,6 @@
 """Commands that show how a client and its network are doing, and the program itself."""
 
-from nym.cli.command import Command, Form, Option
+from nym.cli.command import Argument, Command, Form, Option
 from nym.cli.usage.common import OPTIONAL_ANY, OPTIONAL_ID, json_output
 
 _STATUS = Command(
@@ -84,10 +84,12 @@ _CHECK = Command(
     examples=("nym-client check --id alice", "nym-client check --running --id alice"),
 )
 
+_PLAN = Argument("PLAN", "the plan of a network, in TOML (docs/network.md)", "file")
+
 _NETWORK = Command(
     "network",
     "nym.cli.network",
-    "Show the nodes that the client uses, and a digest of them",
+    "Show the network that the client uses; plan a network of one's own",
     (
         Form(
             ("view",),
@@ -96,13 +98,21 @@ _NETWORK = Command(
                 json_output("as the JSON object that docs/protocol/sockets.md describes"),
             ),
         ),
+        Form(("plan",), arguments=(_PLAN,)),
+        Form(("plan",), needs=(Option("--example", "print a plan to begin with"),)),
     ),
     notes=(
+        "`view` lists the nodes that the client uses, and a digest of them.",
         "The digest is the same for all who see the same network: compare it with others to find "
         "out whether a directory shows you a different one. If the client doesn't run, the command "
         "asks the directory, and what the client remembers of the network doesn't count.",
+        "`plan` says what a planned network would carry, and what is weak in it.",
     ),
-    examples=("nym-client network view --id alice",),
+    examples=(
+        "nym-client network view --id alice",
+        "nym-client network plan --example > friends.toml",
+        "nym-client network plan friends.toml",
+    ),
 )
 
 _VERSION = Command(
