@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nym.cli.usage import COMMANDS
+from nym.network.systemd import UNIT
 from tests.harness import PATIENCE
 
 CONTRIB = Path(__file__).parent.parent / "contrib"
@@ -42,6 +43,10 @@ def test_systemd_has_no_complaints(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     verify = ("systemd-analyze", manager, "--man=no", "verify", str(tmp_path / name))
     assert complaints(*verify) == ""
+
+
+def test_the_unit_of_nodes_is_the_one_that_is_generated() -> None:
+    assert (CONTRIB / "nym-node@.service").read_text().endswith(f"\n\n{UNIT}")
 
 
 @needs("systemd-analyze")

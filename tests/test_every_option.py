@@ -86,6 +86,7 @@ class Network:
             "--providers": "2",
             "--folder": str(self.home / new),
             "--to": "bob",
+            "--for": "systemd",
         }
         arguments = {
             "TO": "bob",
@@ -97,6 +98,7 @@ class Network:
             "VALUE": "9002",
             "MESSAGE": "",
             "PLAN": str(self.plan),
+            "DIR": str(self.home / new),
         }
         options = [*form.needs, *([option] if option else [])]
         # There are several clients; nobody can be asked; this machine's own ports may be taken.

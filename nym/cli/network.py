@@ -1,6 +1,6 @@
 """`network view` lists the nodes that a client uses, and a digest that people can compare.
 
-The command's other words are for those who run a network (nym.cli.planning).
+The command's other words are for those who run a network (nym.cli.planning, generating).
 """
 
 import json
@@ -20,10 +20,15 @@ from nym.wire.text import visible_url
 
 def network(options: Options) -> int:
     """Carry out the command's word."""
+    # Imported here because few need them.
     if options["plan"]:
-        from nym.cli.planning import plan  # imported here because few need it
+        from nym.cli.planning import plan
 
         return plan(options)
+    if options["generate"]:
+        from nym.cli.generating import generate
+
+        return generate(options)
     return _view(options)
 
 

@@ -100,18 +100,29 @@ _NETWORK = Command(
         ),
         Form(("plan",), arguments=(_PLAN,)),
         Form(("plan",), needs=(Option("--example", "print a plan to begin with"),)),
+        Form(
+            ("generate",),
+            needs=(Option("--for", "what runs the nodes: systemd", "ENGINE"),),
+            arguments=(
+                _PLAN,
+                Argument("DIR", "where the files are written to", "folder"),
+            ),
+        ),
     ),
     notes=(
         "`view` lists the nodes that the client uses, and a digest of them.",
         "The digest is the same for all who see the same network: compare it with others to find "
         "out whether a directory shows you a different one. If the client doesn't run, the command "
         "asks the directory, and what the client remembers of the network doesn't count.",
-        "`plan` says what a planned network would carry, and what is weak in it.",
+        "`plan` says what a planned network would carry, and what is weak in it. `generate` writes "
+        "what its hosts need: settings, identities, and services. It never replaces an identity, "
+        "and run again, it changes only what the plan changes.",
     ),
     examples=(
         "nym-client network view --id alice",
         "nym-client network plan --example > friends.toml",
         "nym-client network plan friends.toml",
+        "nym-client network generate --for systemd friends.toml friends",
     ),
 )
 

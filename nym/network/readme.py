@@ -1,0 +1,35 @@
+"""The README of a generated folder: what is in it, and what to do with it."""
+
+from nym.network.generated import File
+from nym.network.homes import Network
+
+
+def readme(network: Network, engine: str, how: str) -> File:
+    """Return it; `how` says what to do, as Markdown."""
+    of = network.plan.network
+    all_nodes = len(network.homes)
+    ours = sum(home.is_ours for home in network.homes)
+    text = f"""\
+# The network {of.name}, for {engine}
+
+Made by `nym-client network generate` from the plan. Change the plan and run that again: it
+changes only what the plan changes. Files that it calls unused belong to what the plan has no more.
+
+The private identities of {ours} of {all_nodes} nodes are here, as `identity.pem` in their folders.
+They are made once, and stay. Whoever has one can pose as that node: keep this folder to yourself,
+and make a backup of it.
+
+{how}
+## People
+
+Each makes a client with
+
+```sh
+{network.init}
+```
+
+with a name of their own for NAME. The key is that of the directory: with it, a client uses nothing
+that somebody on the way has changed. Tell it to people on a way that nobody else can change, such
+as in person.
+"""
+    return File("README.md", text)
