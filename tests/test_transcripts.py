@@ -10,7 +10,7 @@ command that ends with & keeps running, and the next one is typed once its clien
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -68,24 +68,26 @@ def _line(expected: str) -> str:
     return re.sub("<[a-z]+>", r"\\S+?", rest)
 
 
-@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "nym-client"
+def run(transcript: Path, folder: Path, shell: Sequence[str], **variables: str) -> None:
+    """Type a transcript into bash, in `folder`. `shell` is the command that runs a script."""
+    program = folder / "bin" / "nym-client"
     program.parent.mkdir()
     checkout = FOLDER.parent.parent
     program.write_text(f'#!/bin/sh\nPYTHONPATH={checkout} exec {PROGRAM} "$@"\n')
     program.chmod(0o755)
     environment = {
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path),
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
         "PATH": f"{program.parent}:{os.environ['PATH']}",
-        "DIRECTORY": directory,
         "LANG": "C.UTF-8",
+        **variables,
     }
     pairs = commands(transcript.read_text())
+    typed = folder / "bin" / "typed"
+    typed.write_text(script([command for command, _ in pairs]))
     ran = subprocess.run(
-        ["bash", "-c", script([command for command, _ in pairs])],  # noqa: S607
-        cwd=tmp_path,
+        [*shell, typed],
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -100,6 +102,11 @@ def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
         shown = output + (f"[{code}]\n" if code != "0" else "")
         assert pattern(expected).fullmatch(shown), f"$ {command}\n{shown}\nexpected:\n{expected}"
     assert len(outputs) == 2 * len(pairs) + 1, ran.stdout
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_transcript(transcript: Path, directory: str, tmp_path: Path) -> None:
+    run(transcript, tmp_path, ["bash"], DIRECTORY=directory)
 
 
 def test_there_are_transcripts() -> None:

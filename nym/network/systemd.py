@@ -137,15 +137,17 @@ _COPY = """\
 # without a name, on all hosts. It logs in as root with ssh. NYM_CLIENT names the program, if it is
 # not on the PATH.
 set -eu
+program=${{NYM_CLIENT:-$(command -v nym-client || :)}}
+[ -f "$program" ] || {{ echo "copy: where is nym-client? Set NYM_CLIENT" >&2; exit 1; }}
+program=$(realpath "$program")
 cd "$(dirname "$0")"
-program=${{NYM_CLIENT:-$(command -v nym-client)}} ||
-  {{ echo "copy: where is nym-client? Set NYM_CLIENT" >&2; exit 1; }}
 
 # host NAME ADDRESS
 host() {{
   echo "copy: $1, at $2"
-  cat "$program" | ssh "root@$2" 'umask 077; mkdir -p nym-install; cat > nym-install/nym-client'
-  tar -cf - -C "$1" . | ssh "root@$2" 'tar -xf - -C nym-install; nym-install/install'
+  tar -cf - -C "$1" . | ssh "root@$2" 'umask 077; mkdir -p nym-install; tar -xf - -C nym-install'
+  # In this order: when the program is complete, everything is.
+  ssh "root@$2" 'cd nym-install; cat > part && mv part nym-client && ./install' < "$program"
 }}
 
 [ $# -gt 0 ] || set -- {names}
