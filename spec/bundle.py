@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import struct
+import sys
 import sysconfig
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ NO_FILE = b"/proc/self/no-file"  # a path that never exists
 # Modules that Python imports at its start, before importer.py can find modules for it.
 EARLY_PACKAGES = ["encodings", "importlib"]
 EARLY = [*EARLY_PACKAGES, "encodings.aliases", "encodings.utf_8", "warnings", "importer"]
+if sys.version_info >= (3, 14):
+    EARLY.append("_py_warnings")  # the greater part of warnings
 
 # The dynamic linkers of glibc that the launcher can enter, one for each architecture that it knows.
 LINKERS = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"]
