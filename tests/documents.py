@@ -11,7 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _INCLUDED = re.compile(
-    r"(<!-- ((?:examples|tests/cli|tests/hosting)/[^\s#]+)(?:#(\S+))? -->\n```\w+\n)(.*?)(```\n)", re.DOTALL
+    r"(<!-- ((?:examples|tests/cli|tests/hosting)/[^\s#]+)(?:#(\S+))? -->\n```\w+\n)"
+    r"(.*?)(```\n)",
+    re.DOTALL,
 )
 
 
