@@ -196,7 +196,7 @@ def test_a_full_disk_refuses_what_comes_and_lets_go_what_waits(disk: SmallDisk) 
             while True:
                 inboxes.put(ALICE, kept.to_bytes(8) + bytes(900))
                 kept += 1
-        assert kept > 100
+        assert kept > 50
         disk.fill()
         for _ in range(3):
             with pytest.raises(StoreError):
