@@ -4,7 +4,7 @@ Within a layer, first a machine (nym.topology) is drawn, then one of its nodes. 
 nothing, so otherwise anyone could attract packets by running many nodes on one machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from nym.sphinx import Hop
@@ -23,8 +23,14 @@ def random_route(
     Randomness is an argument, so tests can repeat a route.
     """
     mixnodes = tuple(_random_node(layer, random) for layer in layers)
-    nodes: list[Mix | ProviderNode] = [*mixnodes, provider]
-    hops = [
+    return mixnodes, hops_through((*mixnodes, provider), average_delay, random)
+
+
+def hops_through(
+    nodes: Iterable[Mix | ProviderNode], average_delay: float, random: Random
+) -> list[Hop]:
+    """The hops of a route through these nodes, with delays as above."""
+    return [
         Hop(
             encode_address(node.address),
             node.public_key,
@@ -32,7 +38,6 @@ def random_route(
         )
         for node in nodes
     ]
-    return mixnodes, hops
 
 
 def _random_node(layer: Sequence[Mix], random: Random) -> Mix:

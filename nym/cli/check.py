@@ -94,7 +94,7 @@ def _check_all(place: Home, findings: Findings) -> None:
         if not works:
             raise OverError
     with findings.of("clock"):
-        findings.add(check_clock(next(date for directory, date in tried if not directory.code)))
+        findings.add(check_clock(next(off for directory, off in tried if not directory.code)))
     with findings.of("client"), _running(place, config) as (client, how):
         findings.add(how)
         with findings.of("provider"):
@@ -107,7 +107,7 @@ def _check_all(place: Home, findings: Findings) -> None:
 
 
 def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding, float | None]:
-    """The finding about a directory, and the time that it told (None if it told none)."""
+    """The finding about a directory, and how far off its clock is (None if that isn't known)."""
     alone = replace(config, client=replace(config.client, directory=url))
     try:
         (topology, judgement, _), listing = first_sight(alone)
@@ -130,7 +130,7 @@ def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding,
     found = f"{visible_url(url)}, {how}: {size(network)}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out: {why}"
-    return Finding("directory", found), listing.date
+    return Finding("directory", found), listing.clock_off()
 
 
 @contextmanager

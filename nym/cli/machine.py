@@ -1,13 +1,11 @@
 """What `check` tries of this machine, for clients and nodes: the folder's modes, and the clock."""
 
-import time
 from pathlib import Path
 
 from nym.cli.findings import Finding
 from nym.files import close_to_others
+from nym.net.directory import MOST_OFF
 from nym.timing import duration
-
-MOST_OFF = 300.0  # seconds between this machine's clock and the directory's that are still fine
 
 
 def check_folder(folder: Path) -> Finding:
@@ -31,13 +29,14 @@ def check_folder(folder: Path) -> Finding:
     )
 
 
-def check_clock(there: float | None) -> Finding:
-    """Compare the clock with the directory's, in seconds since 1970; None if that isn't known."""
+def check_clock(off: float | None) -> Finding:
+    """Judge a directory's clock, which is `off` by so many seconds; None if that isn't known."""
     # The client itself needs no correct clock. But TLS checks the dates of certificates, and people
     # read the times at which messages arrived.
-    if there is None:
+    if off is None:
         return Finding("clock", "the directory doesn't tell the time")
-    off = abs(time.time() - there)
-    if off <= MOST_OFF:
+    if abs(off) <= MOST_OFF:
         return Finding("clock", "agrees with the directory's")
-    return Finding("clock", f"{duration(off)} off the directory's", "set this machine's clock", 1)
+    return Finding(
+        "clock", f"{duration(abs(off))} off the directory's", "set this machine's clock", 1
+    )

@@ -1,6 +1,7 @@
 """`network view` lists the nodes that a client uses, and a digest that people can compare.
 
-The command's other words are for those who run a network (nym.cli.planning, generating).
+The command's other words are for those who run a network (nym.cli.planning, generating,
+network_check).
 """
 
 import json
@@ -29,6 +30,10 @@ def network(options: Options) -> int:
         from nym.cli.generating import generate
 
         return generate(options)
+    if options["check"]:
+        from nym.cli.network_check import check_network
+
+        return check_network(options)
     return _view(options)
 
 

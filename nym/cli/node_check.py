@@ -37,7 +37,7 @@ def check_node(place: Home, findings: Findings) -> None:
             listing = fetch_topology(url)
             findings.add(_listed(report, url, listing.records))
         with findings.of("clock"):
-            findings.add(check_clock(listing.date))
+            findings.add(check_clock(listing.clock_off()))
     for what in ("announced", "announced_clients"):
         if what in report:
             findings.add(_reached(report[what]))

@@ -1,5 +1,6 @@
 """Asks a directory and posts to it, by the URL that users give it (docs/protocol/directory.md)."""
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from nym.wire.text import visible_url
 
 # Seconds for a list of clients, which may have 32 MB; as long as our directories wait, too.
 LIST_PATIENCE = 120.0
+MOST_OFF = 300.0  # seconds between this machine's clock and a directory's that are still fine
 
 
 class Listing(NamedTuple):
@@ -39,6 +41,10 @@ class Listing(NamedTuple):
     reach: Reach
     directory: str
     key: bytes | None
+
+    def clock_off(self) -> float | None:
+        """How many seconds the directory's clock is ahead of this machine's; None if not known."""
+        return None if self.date is None else self.date - time.time()
 
 
 def fetch_topology(

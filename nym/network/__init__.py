@@ -1,4 +1,5 @@
-"""Networks on several machines: planned, and set up from the plan (docs/network.md).
+"""Networks on several machines: planned, set up from the plan (docs/network.md), and checked.
 
-Nothing here runs a node. It says what a plan would carry, and writes what the hosts need.
+Nothing here runs a node. It says what a plan would carry, writes what the hosts need, and tells how
+a network is.
 """

@@ -85,19 +85,16 @@ _CHECK = Command(
 )
 
 _PLAN = Argument("PLAN", "the plan of a network, in TOML (docs/network.md)", "file")
+_NETWORK_AS_JSON = json_output(
+    "as JSON, which docs/protocol/sockets.md describes, and docs/monitoring.md for check"
+)
 
 _NETWORK = Command(
     "network",
     "nym.cli.network",
-    "Show the network that the client uses; plan a network of one's own",
+    "Show the network that the client uses; plan or check a network of one's own",
     (
-        Form(
-            ("view",),
-            takes=(
-                OPTIONAL_ID,
-                json_output("as the JSON object that docs/protocol/sockets.md describes"),
-            ),
-        ),
+        Form(("view",), takes=(OPTIONAL_ID, _NETWORK_AS_JSON)),
         Form(("plan",), arguments=(_PLAN,)),
         Form(("plan",), needs=(Option("--example", "print a plan to begin with"),)),
         Form(
@@ -106,6 +103,25 @@ _NETWORK = Command(
             arguments=(
                 _PLAN,
                 Argument("DIR", "where the files are written to", "folder"),
+            ),
+        ),
+        Form(
+            ("check",),
+            needs=(
+                Option(
+                    "--directory",
+                    "the network's directory, or several, separated by commas",
+                    "URL",
+                ),
+            ),
+            takes=(
+                Option(
+                    "--directory-key",
+                    "the key, or several, one of which has to sign what a directory lists",
+                    "KEY",
+                ),
+                Option("--watch", "check again every minute, and print what has changed"),
+                _NETWORK_AS_JSON,
             ),
         ),
     ),
@@ -117,12 +133,17 @@ _NETWORK = Command(
         "`plan` says what a planned network would carry, and what is weak in it. `generate` writes "
         "what its hosts need: settings, identities, and services. It never replaces an identity, "
         "and run again, it changes only what the plan changes.",
+        "`check` tells how a network is, and needs no client. It tries every node, registers at "
+        "every provider as a client that exists only for the check, and sends loops through every "
+        "node. It ends with 0 if all is well, 1 if something is wrong, and 4 if no directory can "
+        "be used.",
     ),
     examples=(
         "nym-client network view --id alice",
         "nym-client network plan --example > friends.toml",
         "nym-client network plan friends.toml",
         "nym-client network generate --for systemd friends.toml friends",
+        "nym-client network check --directory https://directory.example",
     ),
 )
 
