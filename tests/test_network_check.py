@@ -1,5 +1,6 @@
 """`network check` on networks that are well, and on networks in which something is wrong."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -39,6 +40,12 @@ class Dropping:
             self._brought[unwrapped.packet] = node
         if node in self.nodes or (before and (before, node) in self.links):
             raise RemoteFormatError("dropped")
+
+
+def read_on(connection: socket.socket) -> None:
+    """Read, and never answer."""
+    while connection.recv(1 << 16):
+        pass
 
 
 def check(*urls: str, patience: float = LATE) -> CheckReport:
@@ -149,7 +156,7 @@ def test_a_node_that_takes_connections_and_never_answers(
 ) -> None:
     monkeypatch.setattr("nym.net.transport.TIMEOUT", 1.0)
     network = stack.enter_context(running(Network(providers=2)))
-    silent = stack.enter_context(serving(lambda connection: connection.recv(1) and None))
+    silent = stack.enter_context(serving(read_on))
     records = network._directory.records()
     mute = records.providers[0]._replace(client_listener=str(silent))
     told = encode_topology(records._replace(providers=(mute, records.providers[1])))

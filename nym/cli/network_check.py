@@ -41,7 +41,7 @@ def check_network(options: Options) -> int:
     if options["--json"]:
         _say_json(report)
     else:
-        for line in _lines(report):
+        for line in lines(report):
             _say(line)
     if options["--watch"]:
         _watch(check, report, is_json=options["--json"])
@@ -104,7 +104,7 @@ def _say(line: str) -> None:
     say(visible(line, _LONGEST_LINE))
 
 
-def _lines(report: CheckReport) -> Iterator[str]:
+def lines(report: CheckReport) -> Iterator[str]:
     """Everything about a network, for people."""
     for directory in report.directories:
         yield f"directory  {_directory(directory)}"

@@ -92,7 +92,7 @@ _NETWORK_AS_JSON = json_output(
 _NETWORK = Command(
     "network",
     "nym.cli.network",
-    "Show the network that the client uses; plan or check a network of one's own",
+    "Show the network that the client uses; plan or check your own",
     (
         Form(("view",), takes=(OPTIONAL_ID, _NETWORK_AS_JSON)),
         Form(("plan",), arguments=(_PLAN,)),

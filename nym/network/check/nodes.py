@@ -63,6 +63,7 @@ class Facts:
             key=encode_base58(node.public_key),
             address=str(node.address),
             version=version,
+            key_age=None,
             identity=None if identity is None else encode_base58(identity),
             reached=node.address not in self._closed,
             trouble=self._closed.get(node.address),

@@ -38,6 +38,7 @@ class NodeReport(NamedTuple):
     """What is known of a node: what its record says, what was tried, and what its loops show.
 
     Only providers have the fields from `client_address` to `registered`; only mixnodes a `layer`.
+    `key_age` is how long a node has had its key, in seconds; None if it doesn't tell.
     `trouble` is why it can't be reached, or serves no clients. `latency_ms` is the median by which
     its loops took longer than their delays; None without any.
     """
@@ -48,6 +49,7 @@ class NodeReport(NamedTuple):
     address: str
     version: str | None
     identity: str | None
+    key_age: float | None
     reached: bool
     client_address: str | None = None
     clients_reached: bool | None = None
