@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import gevent
 import pytest
@@ -14,7 +15,7 @@ from nym.cli.network_check import MOST_PROBLEMS, MOST_ROWS, News, check_network,
 from nym.errors import UsageError
 from nym.localnet.network import Network
 from nym.network.check import NetworkCheck
-from nym.network.check.report import CheckReport, DirectoryReport, NodeReport, Problem
+from nym.network.check.report import CheckReport, DirectoryReport, Kind, NodeReport, Problem
 from nym.wire.directory import encode_topology
 from tests.harness import free_port, running, serving_http, wait_until
 
@@ -59,7 +60,7 @@ def test_a_network_that_is_well(capfd: pytest.CaptureFixture[str]) -> None:
         for node in network.mixnodes:
             key = node.keys.current.address[:8]
             assert f"layer {node.layer}   {node.address}  {key}" in shown
-        assert shown.endswith("\nall is well\n")
+        assert shown.endswith(" ms\nall is well\n")
 
 
 def test_the_json_of_a_network(capfd: pytest.CaptureFixture[str]) -> None:
@@ -158,6 +159,20 @@ def test_of_many_nodes_those_are_shown_that_need_a_look() -> None:
     assert shown[-1] == "and 5 more things are wrong, which --json lists"
     few = list(lines(report(*nodes[:MOST_ROWS])))
     assert sum(line.startswith("layer") for line in few) == MOST_ROWS
+
+
+def documented(heading: str) -> set[str]:
+    """The words in the first column of a table in docs/monitoring.md."""
+    document = (Path(__file__).parent.parent / "docs" / "monitoring.md").read_text()
+    table = document.partition(f"\n| {heading} | ")[2].partition("\n\n")[0]
+    firsts = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    return {word for first in firsts for word in re.findall(r"`(\w+)`", first)}
+
+
+def test_the_document_has_each_field_and_each_kind() -> None:
+    assert documented("field") == {"ok", *CheckReport._fields}
+    assert documented("field of a node") == set(NodeReport._fields)
+    assert documented("`kind`") == set(get_args(Kind))
 
 
 # News while it watches.

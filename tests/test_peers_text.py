@@ -102,6 +102,25 @@ def test_nothing_of_a_directory_moves_the_cursor_or_forges_a_line(home: Path, pl
         check_visible(text)
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_of_a_directory_forges_a_line_of_a_network(home: Path, place: str) -> None:
+    with serving(lambda connection: answer(connection, PLACES[place])) as address:
+        url = f"http://{address}"
+        code, out, err = beside(run_program, home, "network", "check", "--directory", url)
+    assert code in (1, 4)
+    assert "wrong  " in out
+    assert "did not answer" not in out
+    assert "Traceback" not in err
+    for text in (out, err):
+        check_visible(text)
+
+
+def answer(connection: socket.socket, what: bytes) -> None:
+    """Read a request, and answer it."""
+    connection.recv(65536)
+    connection.sendall(what)
+
+
 def test_nothing_of_a_directory_forges_a_line_in_the_log(home: Path) -> None:
     asked: list[bytes] = []
 

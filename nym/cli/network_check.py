@@ -115,9 +115,7 @@ def lines(report: CheckReport) -> Iterator[str]:
             f"provider{'' if report.providers == 1 else 's'}"
         )
         yield f"loops      {_loops(report)}"
-        yield ""
         yield from _table(report.nodes)
-        yield ""
     for problem in report.problems[:MOST_PROBLEMS]:
         yield from _words(problem)
     if (more := len(report.problems) - MOST_PROBLEMS) > 0:
@@ -153,7 +151,7 @@ def _table(nodes: Sequence[NodeReport]) -> Iterator[str]:
     if len(nodes) > MOST_ROWS:
         shown = [node for node in nodes if node.loops_lost or node.trouble is not None][:MOST_ROWS]
     rows: list[tuple[str, ...]] = [
-        ("", "address", "key", "version", "reached", "loops", "lost", "latency")
+        ("node", "address", "key", "version", "reached", "loops", "lost", "latency")
     ]
     rows += map(_row, shown)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -30,20 +30,24 @@ class Facts:
         self._through = through
 
     def reports(self, sight: Sight) -> list[NodeReport]:
-        """The reports about all nodes: mixnodes by layer, then providers."""
+        """The reports about all nodes: mixnodes by layer, then providers.
+
+        They are in the order of their addresses, which stay while keys change.
+        """
         mixnodes = [
             self._report(sight, node, "mixnode")._replace(layer=layer)
             for layer, nodes in enumerate(sight.topology.layers, 1)
-            for node in nodes
+            for node in sorted(nodes, key=_address)
         ]
-        return mixnodes + [self._provider(sight, node) for node in sight.topology.providers]
+        providers = sorted(sight.topology.providers, key=_address)
+        return mixnodes + [self._provider(sight, node) for node in providers]
 
     def _provider(self, sight: Sight, node: ProviderNode) -> NodeReport:
         report = self._report(sight, node, "provider")
         refusal, why = self._unregistered.get(node.public_key), report.trouble
-        if reason := self._closed.get(node.client_address):
+        if why is None and (reason := self._closed.get(node.client_address)):
             why = f"its port for clients, {node.client_address}: {reason}"
-        elif refusal and why is None:
+        elif why is None and refusal:
             why = f"clients can't use it: {refusal}"
         return report._replace(
             client_address=str(node.client_address),
@@ -71,3 +75,7 @@ class Facts:
             loops_lost=loops.lost,
             latency_ms=loops.latency_ms,
         )
+
+
+def _address(node: Mix | ProviderNode) -> NodeAddress:
+    return node.address
