@@ -1,5 +1,6 @@
 """Who is blamed for lost loops, in networks that are only simulated."""
 
+from collections.abc import Iterable
 from itertools import count, pairwise
 from random import Random
 
@@ -8,7 +9,7 @@ import pytest
 from nym.network.check.blame import Figures, by_node, figures
 from nym.network.check.culprits import Verdict, find_culprits
 from nym.network.check.loops import Loop
-from nym.network.check.routes import balanced_routes
+from nym.network.check.routes import LOOPS_UNREACHED, covering
 
 # The share of its packets that a node drops, or a link loses.
 Losses = dict[tuple[bytes, ...], float]
@@ -32,12 +33,12 @@ class Simulated:
         self.losses = losses
         self.asked = 0
 
-    def send(self, routes: list[tuple[bytes, ...]]) -> list[Loop]:
+    def send(self, routes: Iterable[tuple[bytes, ...]]) -> list[Loop]:
         self.asked += 1
         return [loop(*route, took=None if self._is_lost(route) else 0.5) for route in routes]
 
     def verdict(self) -> Verdict:
-        loops = self.send(list(balanced_routes(self.stages, 20, self.random)))
+        loops = self.send(list(covering(self.stages, (), self.random)))
         return find_culprits(loops, self.send)
 
     def _is_lost(self, route: tuple[bytes, ...]) -> bool:
@@ -125,16 +126,16 @@ def test_nothing_is_asked_again_where_nothing_is_lost() -> None:
 def test_losses_without_a_culprit_are_counted() -> None:
     numbers = count()
 
-    def sometimes(routes: list[tuple[bytes, ...]]) -> list[Loop]:
+    def sometimes(routes: Iterable[tuple[bytes, ...]]) -> list[Loop]:
         return [loop(*route, took=None if next(numbers) % 5 == 0 else 0.5) for route in routes]
 
-    routes = list(balanced_routes([[b"1a"], [b"2a"], [b"Pa"]], 20, Random(1)))
+    routes = [(b"1a", b"2a", b"Pa")] * 20
     verdict = find_culprits(sometimes(routes), sometimes)
     assert verdict == Verdict([], Figures(20, 4, 200.0))
 
 
 def test_a_provider_that_this_machine_cannot_reach_is_not_blamed() -> None:
-    def send(routes: list[tuple[bytes, ...]]) -> list[Loop]:
+    def send(routes: Iterable[tuple[bytes, ...]]) -> list[Loop]:
         return [loop(*route, took=None, is_refused=len(route) == 1) for route in routes]
 
     verdict = find_culprits([loop(b"1a", b"Pa", took=None)] * 20, send)
@@ -143,12 +144,20 @@ def test_a_provider_that_this_machine_cannot_reach_is_not_blamed() -> None:
 
 def test_routes_cover_each_node_equally() -> None:
     stages = [[b"1a", b"1b"], [b"2a", b"2b", b"2c"], [b"Pa"]]
-    routes = list(balanced_routes(stages, 20, Random(1)))
+    routes = list(covering(stages, (), Random(1)))
     assert len(routes) == 60
     for stage in stages:
         counts = {sum(node in route for route in routes) for node in stage}
         assert counts == {60 // len(stage)}
     assert len({route[:2] for route in routes}) == 6, "everybody meets everybody"
+
+
+def test_a_node_that_is_not_reached_has_few_routes_and_others_avoid_it() -> None:
+    stages = [[b"1a", b"1b"], [b"2a", b"2b"], [b"Pa"]]
+    routes = list(covering(stages, {b"2b", b"Pa"}, Random(1)))
+    assert len(routes) == 40 + LOOPS_UNREACHED
+    assert sum(b"2b" in route for route in routes) == LOOPS_UNREACHED
+    assert all(b"Pa" in route for route in routes), "there is no other provider"
 
 
 def test_a_refused_loop_counts_for_its_first_node_alone() -> None:

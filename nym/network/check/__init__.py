@@ -7,7 +7,7 @@ whole as data.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from random import SystemRandom
 
@@ -25,14 +25,12 @@ from nym.network.check.loops import PATIENCE, Loop, Prober
 from nym.network.check.nodes import Facts
 from nym.network.check.ports import closed_ports
 from nym.network.check.report import CheckReport, DirectoryReport
-from nym.network.check.routes import balanced_routes
+from nym.network.check.routes import covering
 from nym.network.check.sight import Sight, look
 from nym.reports import by_number
 from nym.topology import Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.text import visible_url
-
-LOOPS = 20  # through each node, at least
 
 Node = Mix | ProviderNode
 
@@ -117,15 +115,18 @@ class NetworkCheck:
         # no way into the network, or out of it.
         ways_in = [node for node in first if node.address not in closed]
         ways_out = [node for node in providers if node.public_key not in self._prober.troubles()]
-        stages: list[Sequence[Node]] = [ways_in, *others, ways_out]
+        nodes_by_stage: list[Sequence[Node]] = [ways_in, *others, ways_out]
+        stages = [[node.public_key for node in stage] for stage in nodes_by_stage]
         if not all(stages):
             return [], Verdict([], Figures())
         by_key = {node.public_key: node for node in nodes}
-        loops = self._prober.send(balanced_routes(stages, LOOPS, self._random))
-        return loops, find_culprits(
-            loops,
-            lambda routes: self._prober.send(tuple(by_key[k] for k in keys) for keys in routes),
-        )
+
+        def send(routes: Iterable[tuple[bytes, ...]]) -> list[Loop]:
+            return self._prober.send(tuple(by_key[key] for key in route) for route in routes)
+
+        unreached = {node.public_key for node in nodes if node.address in closed}
+        loops = send(covering(stages, unreached, self._random))
+        return loops, find_culprits(loops, send)
 
 
 def _places(node: Node) -> list[NodeAddress]:

@@ -17,7 +17,6 @@ of which it is one end.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from nym.evidence import log_likelihood_ratio
@@ -48,8 +47,8 @@ class Figures(NamedTuple):
 
 def figures(loops: Collection[Loop]) -> Figures:
     """The figures of these loops."""
-    late = [loop.lateness for loop in loops if loop.lateness is not None]
-    latency = round(1000 * median(late), 1) if late else None
+    late = sorted(loop.lateness for loop in loops if loop.lateness is not None)
+    latency = round(1000 * late[len(late) // 2], 1) if late else None
     return Figures(len(loops), len(loops) - len(late), latency)
 
 

@@ -19,7 +19,7 @@ from nym.network.check.loops import Loop
 LOOPS_AGAIN = 6  # on each stretch that is asked again
 
 # Sends a loop on each of these routes, of keys, and returns them when they are back or lost.
-Send = Callable[[list[tuple[bytes, ...]]], list[Loop]]
+Send = Callable[[Iterable[tuple[bytes, ...]]], list[Loop]]
 
 
 class Verdict(NamedTuple):
