@@ -1,9 +1,10 @@
-"""Runs one benchmark: python -m benchmarks NAME [--json]."""
+"""Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options."""
 
 import argparse
 import json
 
 from benchmarks import hkdf, line, overload, provider, relay, sphinx, start, store
+from benchmarks.network import command as network
 
 BENCHMARKS = {
     "hkdf": hkdf,
@@ -20,9 +21,14 @@ BENCHMARKS = {
 def main() -> None:
     """Run one benchmark, and print a table or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=BENCHMARKS)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    names = parser.add_subparsers(dest="name", metavar="NAME", required=True)
+    for name in (*BENCHMARKS, "network"):
+        names.add_parser(name).add_argument("--json", action="store_true", help="for programs")
+    network.add_arguments(names.choices["network"])
     arguments = parser.parse_args()
+    if arguments.name == "network":
+        network.run(arguments)
+        return
     rows = BENCHMARKS[arguments.name].run()
     if arguments.json:
         print(json.dumps([row._asdict() for row in rows], indent=1))

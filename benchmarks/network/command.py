@@ -1,0 +1,88 @@
+"""The command line: python -m benchmarks network."""
+
+import argparse
+import gc
+import json
+from dataclasses import fields, replace
+
+from benchmarks.network.result import Result
+from benchmarks.network.scenario import Scenario, fitted
+from benchmarks.network.simulation import Simulation
+
+CLIENTS = 1000
+SECONDS = 30.0
+TARGETS = 20  # packets whose anonymity is judged
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen: all of a scenario, and how long it lasts."""
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="in which it measures")
+    parser.add_argument("--targets", type=int, default=TARGETS, help="packets to find senders of")
+    for field in fields(Scenario):
+        if field.name == "costs":
+            continue
+        option = f"--{field.name.replace('_', '-')}"
+        if field.type is bool:
+            parser.add_argument(option, action="store_true")
+        else:
+            parser.add_argument(option, type=field.type, metavar=field.name.upper())
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Simulate, and print what was found."""
+    scenario = chosen(arguments)
+    result = simulate(scenario, arguments.seed, arguments.seconds, arguments.targets)
+    report = summary(result)
+    if arguments.json:
+        print(json.dumps(report, indent=1))
+        return
+    for what, value in report.items():
+        print(f"{what:<44}{value:>14,.6g}")
+
+
+def chosen(arguments: argparse.Namespace) -> Scenario:
+    """The scenario of the command line; nodes that aren't given are as many as are needed."""
+    given = {
+        field.name: value
+        for field in fields(Scenario)
+        if (value := getattr(arguments, field.name, None)) is not None
+    }
+    scenario = Scenario(**{"clients": CLIENTS, **given})
+    fit = fitted(scenario)
+    return replace(
+        scenario,
+        width=given.get("width", fit.width),
+        providers=given.get("providers", fit.providers),
+    )
+
+
+def simulate(scenario: Scenario, seed: int, seconds: float, targets: int = 0) -> Result:
+    """Run one simulation, without the pauses of the garbage collector, which finds no garbage."""
+    gc.disable()
+    try:
+        return Simulation(scenario, seed).run(seconds, targets=targets)
+    finally:
+        gc.enable()
+
+
+def summary(result: Result) -> dict[str, float]:
+    """What was found, by what it is; times in seconds."""
+    scenario = result.scenario
+    return {
+        "clients": scenario.clients,
+        "mixnodes per layer": scenario.width,
+        "providers": scenario.providers,
+        "packets per second": scenario.packets,
+        "messages measured": result.written,
+        "latency, median": result.latency(0.5),
+        "latency, 99 %": result.latency(0.99),
+        "messages lost": result.lost_messages,
+        "packets lost": result.lost_packets,
+        "queue at a mixnode, median": result.queue("mixnode", 0.5),
+        "queue at a mixnode, 99 %": result.queue("mixnode", 0.99),
+        "queue at a provider, 99 %": result.queue("provider", 0.99),
+        "packets in a mixnode, 99 %": result.held_at(0.99),
+        "dishonest routes": result.dishonest_routes / max(1, result.routes),
+        **({"entropy of the sender, bits": result.anonymity} if result.entropies else {}),
+    }
