@@ -11,9 +11,11 @@ import pytest
 from benchmarks.network import simulation
 from benchmarks.network.anonymity import OUT, Pool, Record, entropy, outside
 from benchmarks.network.churn import changes
+from benchmarks.network.comparison import compare
 from benchmarks.network.scenario import Costs, Scenario, fitted
 from benchmarks.network.simulation import Simulation
 from benchmarks.network.stations import Station
+from tests.harness import beside
 
 pytestmark = pytest.mark.no_cover
 
@@ -131,6 +133,18 @@ def test_a_network_is_made_large_enough() -> None:
     assert 0.4 < load <= 0.5
     assert result.queue("provider", 0.99) < 20
     assert result.lost_packets == 0
+
+
+def test_a_network_that_runs_is_as_fast_and_loses_as_much() -> None:
+    latency, slow, lost = beside(compare, 1, 30.0)
+    # Four times what chance does with so few messages and packets. A longer run, such as
+    # `python -m benchmarks network --real --seconds 600`, shows how close they are.
+    assert latency.number > 100
+    assert abs(latency.deviation) < 0.3
+    assert abs(slow.deviation) < 0.4
+    assert lost.number > 500
+    assert 0.2 < lost.real < 0.6
+    assert abs(lost.deviation) < 0.25
 
 
 # Anonymity

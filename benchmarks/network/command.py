@@ -5,6 +5,7 @@ import gc
 import json
 from dataclasses import fields, replace
 
+from benchmarks.network.comparison import compare
 from benchmarks.network.result import Result
 from benchmarks.network.scenario import Scenario, fitted
 from benchmarks.network.simulation import Simulation
@@ -17,6 +18,9 @@ TARGETS = 20  # packets whose anonymity is judged
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be chosen: all of a scenario, and how long it lasts."""
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--real", action="store_true", help="compare with a network that really runs"
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="in which it measures")
     parser.add_argument("--targets", type=int, default=TARGETS, help="packets to find senders of")
     for field in fields(Scenario):
@@ -31,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Simulate, and print what was found."""
+    if arguments.real:
+        _compare(arguments)
+        return
     scenario = chosen(arguments)
     result = simulate(scenario, arguments.seed, arguments.seconds, arguments.targets)
     report = summary(result)
@@ -39,6 +46,18 @@ def run(arguments: argparse.Namespace) -> None:
         return
     for what, value in report.items():
         print(f"{what:<44}{value:>14,.6g}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    found = compare(arguments.seed, arguments.seconds)
+    if arguments.json:
+        rows = [{**each._asdict(), "deviation": each.deviation} for each in found]
+        print(json.dumps(rows, indent=1))
+        return
+    print(f"{'what':<20}{'real':>10}{'simulated':>12}{'deviation':>12}{'made of':>10}")
+    for each in found:
+        figures = f"{each.real:>10.3f}{each.simulated:>12.3f}{each.deviation:>12.1%}"
+        print(f"{each.what:<20}{figures}{each.number:>10}")
 
 
 def chosen(arguments: argparse.Namespace) -> Scenario:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.network.simulation import Packet
+    from benchmarks.network.traffic import Packet
 
 MESSAGES_A_PULL = 5
 
