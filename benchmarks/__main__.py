@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from benchmarks import hkdf, line, overload, provider, relay, sphinx, start, store
+from benchmarks import hkdf, line, overload, provider, pulls, relay, sphinx, start, store
 from benchmarks.network import command as network
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "line": line,
     "overload": overload,
     "provider": provider,
+    "pulls": pulls,
     "relay": relay,
     "sphinx": sphinx,
     "start": start,

@@ -40,10 +40,10 @@ def run() -> list[Row]:
         used, busy = [], []
         for _ in range(ROUNDS):
             packets = [create() for _ in range(2 * PACKETS)]
-            before = _processor_time(pid)
-            sink.take(packets[:PACKETS], partial(_send, node, gap=1 / RATE))
-            used.append((_processor_time(pid) - before) / PACKETS)
-            times = sink.take(packets[PACKETS:], partial(_send, node, gap=0.0))
+            before = processor_time(pid)
+            sink.take(packets[:PACKETS], partial(send, node, gap=1 / RATE))
+            used.append((processor_time(pid) - before) / PACKETS)
+            times = sink.take(packets[PACKETS:], partial(send, node, gap=0.0))
             busy.append((times[-1] - times[0]) / (len(times) - 1))
     identity = generate_identity()
     packet = create_packet(b"", [Hop(bytes(32), identity.public_key, 0)], identity.public_key)
@@ -79,7 +79,8 @@ class _Sink:
         return times
 
 
-def _send(node: NodeAddress, packets: list[bytes], gap: float) -> None:
+def send(node: NodeAddress, packets: list[bytes], gap: float) -> None:
+    """Send these packets, each on a connection of its own, `gap` seconds apart."""
     due = time.monotonic()
     for packet in packets:
         due += gap
@@ -105,7 +106,8 @@ def mixnode() -> Iterator[tuple[int, NodeAddress, bytes]]:
             process.terminate()
 
 
-def _processor_time(pid: int) -> float:
+def processor_time(pid: int) -> float:
+    """Seconds that the process has used, itself and the system for it."""
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / PERIODS
