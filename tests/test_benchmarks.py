@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import hkdf, line, measure, provider, sphinx, store
+from benchmarks import hkdf, line, measure, provider, pulls, sphinx, store
 from benchmarks.measure import Row
 from tests.harness import PATIENCE, beside
 
@@ -56,6 +56,17 @@ def test_a_provider_is_measured_empty_and_full(monkeypatch: pytest.MonkeyPatch) 
         "memory, in KiB",
     ]
     assert min(min(row.us, row.yardstick_us, row.ratio) for row in rows) > 0
+
+
+def test_pulls_and_packets_take_time_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 2)
+    monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
+    monkeypatch.setattr(pulls, "ROUNDS", 1)
+    monkeypatch.setattr(pulls, "CLIENTS", 20)
+    rows = pulls.run()
+    assert [row.what for row in rows] == ["a pull", "a packet"]
+    # A pull is more than the two products of a hop, even if a short round has few ticks.
+    assert rows[0].ratio > 1
 
 
 SHORT_FLOOD = """

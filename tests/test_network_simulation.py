@@ -12,14 +12,14 @@ from benchmarks.network import simulation
 from benchmarks.network.anonymity import OUT, Pool, Record, entropy, outside
 from benchmarks.network.churn import changes
 from benchmarks.network.comparison import compare
-from benchmarks.network.scenario import Costs, Scenario, fitted
+from benchmarks.network.scenario import Scenario, fitted
 from benchmarks.network.simulation import Simulation
 from benchmarks.network.stations import Station
 from tests.harness import beside
 
 pytestmark = pytest.mark.no_cover
 
-QUICK = Costs(hop=1e-6, put=1e-6, pull=1e-6)
+QUICK = Scenario(100, hop_cost=1e-6, put_cost=1e-6, pull_cost=1e-6)
 
 
 def test_a_station_is_an_m_d_1_queue() -> None:
@@ -35,20 +35,19 @@ def test_a_station_is_an_m_d_1_queue() -> None:
 
 
 def test_queues_at_mixnodes_are_m_d_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "LOOKS", 2000)
-    costs = replace(QUICK, hop=0.001)
-    scenario = Scenario(150, width=1, costs=costs)  # 600 packets per second
+    monkeypatch.setattr(simulation, "LOOKS", 6000)
+    scenario = replace(QUICK, clients=150, width=1, hop_cost=0.001)  # 600 packets per second
     result = Simulation(scenario, 1).run(60.0)
     assert result.mean_wait == pytest.approx(0.6 * 0.001 / (2 * 0.4), rel=0.1)
     # Little: as many are inside as come per second, times how long each stays.
-    stay = scenario.delay + costs.hop + result.mean_wait
+    stay = scenario.delay + scenario.hop_cost + result.mean_wait
     assert fmean(result.held) == pytest.approx(600 * stay, rel=0.05)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_latency_is_the_wait_for_a_turn_the_delays_and_the_pull(layers: int) -> None:
     # A client is an M/M/1 queue, whose server are its turns: half of them are taken here.
-    scenario = Scenario(400, layers=layers, message_gap=1.0, costs=QUICK, link=0.02)
+    scenario = replace(QUICK, clients=400, layers=layers, message_gap=1.0, link=0.02)
     result = Simulation(scenario, 1).run(20.0, warm_up=20.0)
     # The delays of a route are Erlang distributed, and the pull is anywhere in its period.
     random = Random(2)
@@ -65,7 +64,7 @@ def test_latency_is_the_wait_for_a_turn_the_delays_and_the_pull(layers: int) -> 
         assert result.latency(share) == pytest.approx(expected[int(share * 100_000)], rel=0.1)
 
 
-LOSSY = Scenario(100, width=20, costs=QUICK, up=2.0, down=0.5, notice=1e9, refresh=0.0)
+LOSSY = replace(QUICK, width=20, up=2.0, down=0.5, notice=1e9, refresh=0.0)
 
 
 def test_loss_under_churn_is_what_availability_leaves() -> None:
@@ -95,7 +94,7 @@ def test_mixnodes_that_are_away_are_left_out_once_that_is_noticed() -> None:
 
 
 def test_a_full_mixnode_drops_packets() -> None:
-    scenario = Scenario(100, layers=1, width=1, costs=QUICK, most_held=20)
+    scenario = replace(QUICK, layers=1, width=1, most_held=20)
     result = Simulation(scenario, 1).run(10.0)
     # It has 20 places for 400 packets per second, each for 0.1 s: an M/M/20/20 queue (Erlang B).
     offered, blocked = 400 * 0.1, 1.0
@@ -129,7 +128,7 @@ def test_the_same_seed_gives_the_same_result() -> None:
 def test_a_network_is_made_large_enough() -> None:
     scenario = fitted(Scenario(5_000), busy=0.5)
     result = Simulation(scenario, 1).run(0.5)
-    load = scenario.packets * scenario.costs.hop / scenario.width
+    load = scenario.packets * scenario.hop_cost / scenario.width
     assert 0.4 < load <= 0.5
     assert result.queue("provider", 0.99) < 20
     assert result.lost_packets == 0
@@ -226,7 +225,7 @@ def test_a_network_of_one_mixnode_is_as_anonymous_as_its_pool() -> None:
 
 
 def test_dishonest_routes_are_as_frequent_as_chance_has_it() -> None:
-    scenario = Scenario(100, width=4, dishonest=2, costs=QUICK)
+    scenario = replace(QUICK, width=4, dishonest=2)
     result = Simulation(scenario, 1).run(20.0, targets=40)
     assert result.dishonest_routes / result.routes == pytest.approx(0.5**3, rel=0.1)
     known = sum(found == 0 for found in result.entropies) / len(result.entropies)

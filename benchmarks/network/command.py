@@ -1,14 +1,16 @@
 """The command line: python -m benchmarks network."""
 
 import argparse
-import gc
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 from benchmarks.network.comparison import compare
+from benchmarks.network.figures import draw_all
 from benchmarks.network.result import Result
 from benchmarks.network.scenario import Scenario, fitted
 from benchmarks.network.simulation import Simulation
+from nym.network.outlook import BUSY
 
 CLIENTS = 1000
 SECONDS = 30.0
@@ -23,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="in which it measures")
     parser.add_argument("--targets", type=int, default=TARGETS, help="packets to find senders of")
+    parser.add_argument(
+        "--busy", type=float, default=BUSY, help="the share of their time that nodes work"
+    )
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="make all drawings instead")
     for field in fields(Scenario):
-        if field.name == "costs":
-            continue
-        option = f"--{field.name.replace('_', '-')}"
+        option = f"--{field.name.removeprefix('is_').replace('_', '-')}"
         if field.type is bool:
-            parser.add_argument(option, action="store_true")
+            parser.add_argument(option, dest=field.name, action="store_true")
         else:
             parser.add_argument(option, type=field.type, metavar=field.name.upper())
 
@@ -38,8 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.real:
         _compare(arguments)
         return
+    if arguments.draw:
+        draw_all(arguments.draw, arguments.seed)
+        return
     scenario = chosen(arguments)
-    result = simulate(scenario, arguments.seed, arguments.seconds, arguments.targets)
+    simulation = Simulation(scenario, arguments.seed)
+    result = simulation.run(arguments.seconds, targets=arguments.targets)
     report = summary(result)
     if arguments.json:
         print(json.dumps(report, indent=1))
@@ -68,21 +76,12 @@ def chosen(arguments: argparse.Namespace) -> Scenario:
         if (value := getattr(arguments, field.name, None)) is not None
     }
     scenario = Scenario(**{"clients": CLIENTS, **given})
-    fit = fitted(scenario)
+    fit = fitted(scenario, arguments.busy)
     return replace(
         scenario,
         width=given.get("width", fit.width),
         providers=given.get("providers", fit.providers),
     )
-
-
-def simulate(scenario: Scenario, seed: int, seconds: float, targets: int = 0) -> Result:
-    """Run one simulation, without the pauses of the garbage collector, which finds no garbage."""
-    gc.disable()
-    try:
-        return Simulation(scenario, seed).run(seconds, targets=targets)
-    finally:
-        gc.enable()
 
 
 def summary(result: Result) -> dict[str, float]:
@@ -102,6 +101,6 @@ def summary(result: Result) -> dict[str, float]:
         "queue at a mixnode, 99 %": result.queue("mixnode", 0.99),
         "queue at a provider, 99 %": result.queue("provider", 0.99),
         "packets in a mixnode, 99 %": result.held_at(0.99),
-        "dishonest routes": result.dishonest_routes / max(1, result.routes),
+        "dishonest routes": result.dishonest_share,
         **({"entropy of the sender, bits": result.anonymity} if result.entropies else {}),
     }

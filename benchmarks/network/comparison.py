@@ -75,7 +75,7 @@ def run_really(
 ) -> dict[str, Any]:
     """What `benchmarks.network.running` measured."""
     asked = {
-        "scenario": {key: value for key, value in asdict(scenario).items() if key != "costs"},
+        "scenario": asdict(scenario),
         "changes": schedule,
         "seed": seed,
         "warm_up": WARM_UP,

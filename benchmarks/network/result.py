@@ -56,13 +56,17 @@ class Result:
 
     def queue(self, kind: str, share: float) -> float:
         """How many packets wait for a station of this kind, at this share of all moments."""
-        costs = self.scenario.costs
-        each = costs.hop if kind == "mixnode" else costs.put
+        each = self.scenario.hop_cost if kind == "mixnode" else self.scenario.put_cost
         return quantile(self.waits[kind], share) / each
 
     def held_at(self, share: float) -> int:
         """How many packets are in a mixnode, at this share of all moments."""
         return quantile(self.held, share)
+
+    @property
+    def dishonest_share(self) -> float:
+        """The share of packets whose route had dishonest mixnodes alone."""
+        return self.dishonest_routes / self.routes
 
     @property
     def mean_wait(self) -> float:

@@ -5,21 +5,8 @@ from math import ceil
 
 from nym.config import TrafficSettings
 from nym.config.nodes import MixnodeLimitSettings
+from nym.network.outlook import BUSY, MIXNODE_PACKET, PROVIDER_PACKET, PROVIDER_PULL
 from nym.nodes.directory import LIFETIME
-
-BUSY = 0.6  # the share of their time that nodes work, in a network that was made large enough
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Processor time of a node per packet, and per pull (docs/scale.md says how it was measured).
-
-    A node is one process, which uses one processor. A host with several of them runs several nodes.
-    """
-
-    hop: float = 220e-6
-    put: float = 350e-6
-    pull: float = 700e-6
 
 
 @dataclass(frozen=True)
@@ -27,8 +14,13 @@ class Scenario:
     """A network, its clients, and what happens to it.
 
     `message_gap` is how far apart the messages of one client are, on average; each has a random
-    recipient. `up` and `down` are the means of how long a mixnode is there and away; with `up` 0,
-    all stay. `notice` is how long a node has to be away until clients leave it out.
+    recipient. `link` is what a packet takes from one machine to the next. Costs are processor time,
+    for a packet at a mixnode (`hop_cost`) and at a provider (`put_cost`), and for a pull. A node is
+    one process, which uses one processor; a host with several of them runs several nodes.
+
+    In each layer, `dishonest` mixnodes tell an observer what becomes of each packet. `up` and
+    `down` are the means of how long a mixnode is there and away; with `up` 0, all stay. `notice` is
+    how long a node has to be away until clients leave it out.
     """
 
     clients: int
@@ -42,10 +34,12 @@ class Scenario:
     refresh: float = TrafficSettings.topology_refresh_rate
     message_gap: float = 60.0
     is_reliable: bool = False
-    link: float = 0.0  # from one machine to the next
+    link: float = 0.0
     most_held: int = MixnodeLimitSettings.held
-    costs: Costs = Costs()
-    dishonest: int = 0  # mixnodes in each layer
+    hop_cost: float = MIXNODE_PACKET
+    put_cost: float = PROVIDER_PACKET
+    pull_cost: float = PROVIDER_PULL
+    dishonest: int = 0
     up: float = 0.0
     down: float = 0.0
     notice: float = LIFETIME
@@ -58,11 +52,12 @@ class Scenario:
 
 def fitted(scenario: Scenario, busy: float = BUSY) -> Scenario:
     """The same with as many mixnodes and providers as work for the share `busy` of their time."""
-    pulls = scenario.clients / scenario.fetch
+    packets = scenario.packets
+    at_providers = (
+        packets * scenario.put_cost + scenario.clients / scenario.fetch * scenario.pull_cost
+    )
     return replace(
         scenario,
-        width=max(1, ceil(scenario.packets * scenario.costs.hop / busy)),
-        providers=max(
-            1, ceil((scenario.packets * scenario.costs.put + pulls * scenario.costs.pull) / busy)
-        ),
+        width=max(1, ceil(packets * scenario.hop_cost / busy)),
+        providers=max(1, ceil(at_providers / busy)),
     )

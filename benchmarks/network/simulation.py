@@ -13,7 +13,7 @@ from benchmarks.network.scenario import Scenario
 from benchmarks.network.stations import Mixnode, Provider
 from benchmarks.network.traffic import Content, Packet
 
-LOOKS = 20  # at the queues of all nodes while messages are measured
+LOOKS = 1000  # at queues of nodes while messages are measured: at each node, twenty at least
 REDRAWS = 20  # of a mixnode that the client would leave out; then it takes any
 STEP = 0.1  # seconds between two looks at whether all messages have arrived
 PATIENCE = 600.0  # seconds, then those that are still under way count as lost
@@ -68,8 +68,9 @@ class Simulation:
         clock.run(SETTLED * way + 2 * scenario.fetch if warm_up is None else warm_up)
         self._clients.is_measuring = True
         begun = clock.now
-        for look in range(LOOKS):
-            clock.run(begun + (look + 1) * seconds / LOOKS)
+        looks = max(20, LOOKS // len(self._mixnodes))
+        for look in range(looks):
+            clock.run(begun + (look + 1) * seconds / looks)
             self._look()
         self._clients.is_measuring = False
         if targets:
@@ -142,7 +143,7 @@ class Simulation:
             return
         node.held += 1
         packet.ends = node.ends
-        done = node.serve(self._clock.now, self._scenario.costs.hop)
+        done = node.serve(self._clock.now, self._scenario.hop_cost)
         delay = self._random.expovariate(1 / self._scenario.delay)
         self._clock.at(done + delay, self._leave, packet)
 
@@ -171,7 +172,7 @@ class Simulation:
         if self._clients.is_measuring:
             self.result.fates["arrived"] += 1
         provider = self._providers[packet.recipient % len(self._providers)]
-        provider.serve(self._clock.now, self._scenario.costs.put)
+        provider.serve(self._clock.now, self._scenario.put_cost)
         provider.put(packet)
 
     def _plan_pull(self, provider: Provider) -> None:
@@ -181,7 +182,7 @@ class Simulation:
     def _pull(self, pull: tuple[Provider, int]) -> None:
         provider, client = pull
         # Whatever has come before is served before, so it is in the inbox by then.
-        done = provider.serve(self._clock.now, self._scenario.costs.pull)
+        done = provider.serve(self._clock.now, self._scenario.pull_cost)
         contents = [packet.content for packet in provider.take(client) if packet.content]
         if contents:
             self._clock.at(done, self._clients.receive, contents)
