@@ -25,6 +25,7 @@ from nym.net import resolver, transport  # noqa: E402
 from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk, small_disk  # noqa: E402
+from tests.planner import Planner  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
 # A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
@@ -108,3 +109,8 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("PostgreSQL isn't installed; scripts/prepare --tests does that")
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture
+def planner(tmp_path: Path) -> Planner:
+    return Planner(tmp_path)

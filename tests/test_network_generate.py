@@ -10,50 +10,12 @@ import pytest
 
 from nym.config.file import load_settings
 from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
-from nym.network.example import EXAMPLE
-from nym.network.plan import format_plan
 from nym.nodes.allowed import parse_allowed
 from nym.signing import load_signer
 from tests.harness import PATIENCE, run_program
+from tests.planner import Planner
 
 PRIVATE_MOUNTS = Path(__file__).parent / "private-mounts"
-
-
-class Planner:
-    """Somebody with a plan, and a folder that is generated from it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.plan = home / "plan.toml"
-        self.folder = home / "network"
-        self.plan.write_text(format_plan(EXAMPLE))
-
-    def generate(self, engine: str = "systemd") -> list[str]:
-        """The lines that say what is new or has changed."""
-        arguments = ("--for", engine, str(self.plan), str(self.folder))
-        code, out, err = run_program(self.home, "network", "generate", *arguments)
-        assert code == 0, err
-        assert err.count("weak: ") == 4
-        *lines, last = out.splitlines()
-        assert last == f"{self.folder / 'README.md'} says what to do next"
-        return lines
-
-    def change(self, old: str, new: str) -> None:
-        text = self.plan.read_text()
-        assert text.count(old) == 1
-        self.plan.write_text(text.replace(old, new))
-
-    def files(self) -> dict[str, bytes]:
-        return {
-            str(path.relative_to(self.folder)): path.read_bytes()
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        }
-
-
-@pytest.fixture
-def planner(tmp_path: Path) -> Planner:
-    return Planner(tmp_path)
 
 
 def test_each_node_finds_the_settings_of_a_first_start(planner: Planner) -> None:
@@ -89,6 +51,7 @@ def test_nobody_else_can_read_what_is_generated(planner: Planner) -> None:
 
 def test_again_nothing_changes(planner: Planner) -> None:
     assert "new        ada/install" in planner.generate()
+    assert planner.said.count("weak: ") == 4
     before = planner.files()
     assert planner.generate() == []
     assert planner.files() == before

@@ -7,13 +7,16 @@ from pathlib import Path
 from nym.cli import Options
 from nym.cli.output import complain, say
 from nym.errors import UsageError
-from nym.network import homes, systemd
+from nym.network import compose, homes, systemd
 from nym.network.generated import Fate, File, Generated
 from nym.network.homes import Network, with_identities
 from nym.network.plan import load_plan
 from nym.network.weak import weaknesses
 
-_ENGINES: dict[str, Callable[[Network], Iterator[File]]] = {"systemd": systemd.files}
+_ENGINES: dict[str, Callable[[Network], Iterator[File]]] = {
+    "systemd": systemd.files,
+    "compose": compose.files,
+}
 
 
 def generate(options: Options) -> int:

@@ -88,10 +88,14 @@ def files(network: Network) -> Iterator[File]:
     for host in network.plan.hosts:
         for home in network.of(host):
             folder = f"{host.name}/{home.folder}"
-            config = _settings(network, host, home.node)
-            yield File(f"{folder}/config.toml", format_config(config))
+            yield File(f"{folder}/config.toml", config_of(network, host, home.node))
             if home.node.role == "directory" and network.plan.network.allow_list:
                 yield File(f"{folder}/{ALLOWED}", _allowed(network))
+
+
+def config_of(network: Network, host: Host, node: Node) -> str:
+    """The text of a node's config.toml."""
+    return format_config(_settings(network, host, node))
 
 
 def _settings(network: Network, host: Host, node: Node) -> Sections:

@@ -25,6 +25,12 @@ _LONGEST_FILE = 1 << 20  # bytes
 _NETWORK, _HOST = "network", "host"
 
 Role = Literal["directory", "mixnode", "provider"]
+# The settings of a host with the ports of each.
+_PORTS: dict[Role, tuple[str, ...]] = {
+    "directory": ("directory_port",),
+    "mixnode": ("mixnode_port",),
+    "provider": ("provider_port", "clients_port"),
+}
 
 
 def _check_name(value: str) -> None:
@@ -123,14 +129,13 @@ class Host(NamedTuple):
 
     def ports(self) -> dict[str, int]:
         """The ports that are used on it, by the names of their settings."""
-        of = self.settings
-        used = {
-            "directory_port": of.directory,
-            "mixnode_port": bool(of.layer),
-            "provider_port": of.provider,
-            "clients_port": of.provider,
+        return {
+            name: port for node in self.nodes() for name, port in self.ports_of(node.role).items()
         }
-        return {name: getattr(of, name) for name, is_used in used.items() if is_used}
+
+    def ports_of(self, role: Role) -> dict[str, int]:
+        """The ports that one of its nodes uses, by the names of their settings."""
+        return {name: getattr(self.settings, name) for name in _PORTS[role]}
 
     @property
     def ip(self) -> str:

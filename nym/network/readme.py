@@ -33,3 +33,11 @@ that somebody on the way has changed. Tell it to people on a way that nobody els
 as in person.
 """
     return File("README.md", text)
+
+
+def ports(network: Network) -> str:
+    """A list of the ports of each host, as Markdown."""
+    return "\n".join(
+        f"- {host.name}: {', '.join(str(port) for port in host.ports().values())}"
+        for host in network.plan.hosts
+    )

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from nym.config.nodes import FOLDERS
+from nym.network.copying import copy
 from nym.network.generated import File
 from nym.network.homes import Network
 from nym.network.plan import Host
-from nym.network.readme import readme
+from nym.network.readme import ports, readme
 
 # One unit is for all kinds of nodes: which one it runs is in the file's name. The same text is in
 # contrib/nym-node@.service, for hosts that are set up by hand.
@@ -128,38 +129,6 @@ put() {{
 {nodes}
 """
 
-_COPY = """\
-#!/bin/sh
-# Copies each host its folder and the program, and installs them there:
-#
-#   ./copy [HOST ...]
-#
-# without a name, on all hosts. It logs in as root with ssh. NYM_CLIENT names the program, if it is
-# not on the PATH.
-set -eu
-program=${{NYM_CLIENT:-$(command -v nym-client || :)}}
-[ -f "$program" ] || {{ echo "copy: where is nym-client? Set NYM_CLIENT" >&2; exit 1; }}
-program=$(realpath "$program")
-cd "$(dirname "$0")"
-
-# host NAME ADDRESS
-host() {{
-  echo "copy: $1, at $2"
-  tar -cf - -C "$1" . | ssh "root@$2" 'umask 077; mkdir -p nym-install; tar -xf - -C nym-install'
-  # In this order: when the program is complete, everything is.
-  ssh "root@$2" 'cd nym-install; cat > part && mv part nym-client && ./install' < "$program"
-}}
-
-[ $# -gt 0 ] || set -- {names}
-for name; do
-  case $name in
-{cases}
-    *) echo "copy: there is no host $name" >&2; exit 1 ;;
-  esac
-done
-"""
-
-
 _HOW = """\
 ## Hosts
 
@@ -188,15 +157,12 @@ runuser -u nym-client -- env XDG_CONFIG_HOME=/var/lib/nym-client nym-client chec
 
 def files(network: Network) -> Iterator[File]:
     """What each host needs, and what copies it there."""
-    ports = "\n".join(
-        f"- {host.name}: {', '.join(str(port) for port in host.ports().values())}"
-        for host in network.plan.hosts
-    )
-    yield readme(network, "systemd", _HOW.format(ports=ports, id=network.homes[0].node.id))
+    how = _HOW.format(ports=ports(network), id=network.homes[0].node.id)
+    yield readme(network, "systemd", how)
     for host in network.plan.hosts:
         yield File(f"{host.name}/nym-node@.service", UNIT)
         yield File(f"{host.name}/install", _install(network, host), is_program=True)
-    yield File("copy", _copy(network.plan.hosts), is_program=True)
+    yield copy(network.plan.hosts, "nym-install", "install")
 
 
 def _install(network: Network, host: Host) -> str:
@@ -205,9 +171,3 @@ def _install(network: Network, host: Host) -> str:
         for home in network.of(host)
     ]
     return _INSTALL.format(name=host.name, nodes="\n".join(nodes))
-
-
-def _copy(hosts: tuple[Host, ...]) -> str:
-    cases = [f"    {host.name}) host {host.name} {host.ip} ;;" for host in hosts]
-    names = " ".join(host.name for host in hosts)
-    return _COPY.format(names=names, cases="\n".join(cases))

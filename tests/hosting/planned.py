@@ -1,12 +1,14 @@
 """A network that is generated from a plan, each host a network namespace.
 
-Five hosts run what was generated for them, with the command lines of the generated units, and a
-client each, which writes to the next one. tests/test_network_hosts.py runs this as root.
+`python -m tests.hosting.planned ENGINE`: five hosts run what was generated for them, with the
+command lines in the files for that engine, and a client each, which writes to the next one.
+tests/test_network_hosts.py runs this as root.
 """
 
 import re
 import shlex
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from nym.network.example import EXAMPLE
 from nym.network.plan import format_plan
+from tests.hosting.engines import ENGINES
 from tests.hosting.hosts import PROGRAM, Host, Service, make_bridge
 
 PATIENCE = 300.0  # seconds
@@ -22,16 +25,17 @@ PATIENCE = 300.0  # seconds
 
 def main() -> None:
     """See the module's docstring."""
+    engine = sys.argv[1]
     make_bridge()
     with TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         hosts = {host.name: Host(host.name, folder) for host in EXAMPLE.hosts}
         generated = folder / "network"
-        generate(folder, hosts, generated)
+        generate(folder, hosts, generated, engine)
+        starts = {name: list(ENGINES[engine](generated / name)) for name in hosts}
         for name, host in hosts.items():
-            host.home = generated / name
-            for role, node in nodes(generated / name):
-                stack.enter_context(Service(host, *unit(generated / name, role, node)).running())
+            for node, _, host.home in starts[name]:
+                stack.enter_context(Service(host, *node).running())
         init = re.findall(r"^nym-client init .*", (generated / "README.md").read_text(), re.M)[0]
         clients = []
         for name, host in hosts.items():
@@ -47,9 +51,12 @@ def main() -> None:
             print(f"{other.name} has: {got}")
         for name, host in hosts.items():
             print(host.run("check", "--id", name, "--running"))
+            for _, tries, host.home in starts[name]:
+                for arguments in tries:
+                    print(f"tried {host.run(*arguments)}")
 
 
-def generate(folder: Path, hosts: dict[str, Host], generated: Path) -> None:
+def generate(folder: Path, hosts: dict[str, Host], generated: Path, engine: str) -> None:
     """Write the plan, with the addresses of these hosts, and generate what they need."""
     plan = EXAMPLE._replace(
         hosts=tuple(
@@ -59,20 +66,8 @@ def generate(folder: Path, hosts: dict[str, Host], generated: Path) -> None:
     )
     path = folder / "plan.toml"
     path.write_text(format_plan(plan))
-    command = ("network", "generate", "--for", "systemd", str(path), str(generated))
+    command = ("network", "generate", "--for", engine, str(path), str(generated))
     subprocess.run([*PROGRAM, *command], check=True)
-
-
-def nodes(host: Path) -> list[tuple[str, str]]:
-    """(role, id) of each node that `install` starts on a host."""
-    return re.findall(r"^node (\S+) \S+ (\S+)$", (host / "install").read_text(), re.M)
-
-
-def unit(host: Path, role: str, node: str) -> list[str]:
-    """The arguments with which the unit starts a node."""
-    text = (host / "nym-node@.service").read_text()
-    line = re.findall(r"^ExecStart=\S+/nym-client (.*)$", text, re.M)[0]
-    return shlex.split(line.replace("%j", role).replace("%i", node))
 
 
 def until(host: Host, *arguments: str) -> None:

@@ -99,7 +99,7 @@ _NETWORK = Command(
         Form(("plan",), needs=(Option("--example", "print a plan to begin with"),)),
         Form(
             ("generate",),
-            needs=(Option("--for", "what runs the nodes: systemd", "ENGINE"),),
+            needs=(Option("--for", "what runs the nodes: systemd or compose", "ENGINE"),),
             arguments=(
                 _PLAN,
                 Argument("DIR", "where the files are written to", "folder"),
