@@ -7,7 +7,7 @@ from pathlib import Path
 from nym.cli import Options
 from nym.cli.output import complain, say
 from nym.errors import UsageError
-from nym.network import compose, homes, systemd
+from nym.network import compose, homes, kubernetes, systemd
 from nym.network.generated import Fate, File, Generated
 from nym.network.homes import Network, with_identities
 from nym.network.plan import load_plan
@@ -16,6 +16,7 @@ from nym.network.weak import weaknesses
 _ENGINES: dict[str, Callable[[Network], Iterator[File]]] = {
     "systemd": systemd.files,
     "compose": compose.files,
+    "kubernetes": kubernetes.files,
 }
 
 

@@ -160,7 +160,6 @@ def _service(network: Network, host: Host, home: Home) -> str:
 
 
 def _start(network: Network, host: Host) -> str:
-    lists = [home.node.id for home in network.of(host) if home.node.role == "directory"]
-    has_list = lists and network.plan.network.allow_list
-    reload = _RELOAD.format(id=lists[0]) if has_list else ""
+    nodes = [home.node for home in network.of(host)]
+    reload = "".join(_RELOAD.format(id=node.id) for node in nodes if network.has_list(node))
     return _START.format(host=host.name, user=USER, reload=reload)

@@ -50,6 +50,10 @@ class Network(NamedTuple):
         """Those on one host."""
         return [home for home in self.homes if home.node.host == host.name]
 
+    def has_list(self, node: Node) -> bool:
+        """Whether it is a directory that only takes what is on its list."""
+        return node.role == "directory" and self.plan.network.allow_list
+
     @property
     def urls(self) -> str:
         """The URLs of its directories, as settings and options have them."""
@@ -89,7 +93,7 @@ def files(network: Network) -> Iterator[File]:
         for home in network.of(host):
             folder = f"{host.name}/{home.folder}"
             yield File(f"{folder}/config.toml", config_of(network, host, home.node))
-            if home.node.role == "directory" and network.plan.network.allow_list:
+            if network.has_list(home.node):
                 yield File(f"{folder}/{ALLOWED}", _allowed(network))
 
 
@@ -102,7 +106,7 @@ def _settings(network: Network, host: Host, node: Node) -> Sections:
     of, everywhere = network.plan.network, "[::]" if is_ipv6(host.ip) else "0.0.0.0"  # noqa: S104
     listen, announce = f"{everywhere}:{node.place.port}", str(node.place)
     if node.role == "directory":
-        allow = ALLOWED if of.allow_list else ""
+        allow = ALLOWED if network.has_list(node) else ""
         return DirectoryConfig(
             DirectorySettings(node.id, listen, allow=allow, client_lists=of.client_lists)
         )

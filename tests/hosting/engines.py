@@ -2,9 +2,11 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -34,4 +36,40 @@ def compose(host: Path) -> Iterator[Start]:
         yield Start(service["command"], [arguments], host)
 
 
-ENGINES: dict[str, Callable[[Path], Iterator[Start]]] = {"systemd": systemd, "compose": compose}
+def kubernetes(host: Path) -> Iterator[Start]:
+    """The pods of the StatefulSets, each with volumes of its own, after their init containers."""
+    kustomization = yaml.safe_load((host / "kustomization.yaml").read_text())
+    generated = {
+        one["name"]: [host / file for file in one["files"]]
+        for kind in ("configMapGenerator", "secretGenerator")
+        for one in kustomization.get(kind, [])
+    }
+    for document in yaml.safe_load_all((host / "nodes.yaml").read_text()):
+        if document["kind"] == "StatefulSet":
+            root = host / "pods" / document["metadata"]["name"]
+            yield _pod(document["spec"]["template"]["spec"], generated, root)
+
+
+def _pod(spec: dict[str, Any], generated: dict[str, list[Path]], root: Path) -> Start:
+    """Make a pod ready; `root` is its file system."""
+    [init], [container] = spec["initContainers"], spec["containers"]
+    for mount in init["volumeMounts"]:
+        (root / mount["mountPath"][1:]).mkdir(parents=True)
+    for volume in spec["volumes"]:
+        name = volume.get("configMap", {}).get("name") or volume["secret"]["secretName"]
+        for file in generated[name]:
+            shutil.copy(file, root / volume["name"])
+    subprocess.run(init["command"], cwd=root, check=True)
+    tries = []
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        program, *arguments = container[probe]["exec"]["command"]
+        assert program == "/nym-client"
+        tries.append(arguments)
+    return Start(container["args"], tries, root / "data")
+
+
+ENGINES: dict[str, Callable[[Path], Iterator[Start]]] = {
+    "systemd": systemd,
+    "compose": compose,
+    "kubernetes": kubernetes,
+}

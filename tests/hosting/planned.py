@@ -53,7 +53,8 @@ def main() -> None:
             print(host.run("check", "--id", name, "--running"))
             for _, tries, host.home in starts[name]:
                 for arguments in tries:
-                    print(f"tried {host.run(*arguments)}")
+                    host.run(*arguments)
+                    print(f"tried: {shlex.join(arguments)}")
 
 
 def generate(folder: Path, hosts: dict[str, Host], generated: Path, engine: str) -> None:

@@ -99,7 +99,9 @@ _NETWORK = Command(
         Form(("plan",), needs=(Option("--example", "print a plan to begin with"),)),
         Form(
             ("generate",),
-            needs=(Option("--for", "what runs the nodes: systemd or compose", "ENGINE"),),
+            needs=(
+                Option("--for", "what runs the nodes: systemd, compose or kubernetes", "ENGINE"),
+            ),
             arguments=(
                 _PLAN,
                 Argument("DIR", "where the files are written to", "folder"),
