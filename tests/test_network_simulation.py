@@ -59,7 +59,8 @@ def test_latency_is_the_wait_for_a_turn_the_delays_and_the_pull(layers: int) -> 
         for _ in range(100_000)
     ]
     expected.sort()
-    assert len(result.latencies) == result.written
+    assert result.lost_messages == 0
+    assert 0 <= result.later <= 0.003 * result.written
     for share in (0.1, 0.5, 0.9, 0.99):
         assert result.latency(share) == pytest.approx(expected[int(share * 100_000)], rel=0.1)
 

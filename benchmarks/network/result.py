@@ -23,13 +23,15 @@ class Result:
     """Times are in seconds, entropy in bits.
 
     `latencies` are from the application's `send` to the recipient's inbox, of messages that were
-    written while the simulation measured. `waits` are how long packets would have waited for a
-    station's processor at some moments, and `held` how many packets were in a mixnode then. `fates`
-    counts what became of packets: "arrived", or a reason for which they were lost.
+    written while the simulation measured. `later` is how many are not among them because they were
+    still under way at the end: they took longer than all others. `waits` are how long packets would
+    have waited for a station's processor at some moments, and `held` how many packets were in a
+    mixnode then. `fates` counts what became of packets: "arrived", or why they were lost.
     """
 
     scenario: Scenario
     written: int = 0
+    later: int = 0
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     waits: dict[str, "array[float]"] = field(
         default_factory=lambda: {"mixnode": array("d"), "provider": array("d")}
@@ -42,12 +44,13 @@ class Result:
 
     def latency(self, share: float) -> float:
         """The latency that this share of the messages that arrived does not exceed."""
-        return quantile(self.latencies, share)
+        arriving = len(self.latencies) + self.later
+        return quantile(self.latencies, share * arriving / len(self.latencies))
 
     @property
     def lost_messages(self) -> float:
         """The share of messages that did not arrive."""
-        return 1 - len(self.latencies) / self.written
+        return 1 - (len(self.latencies) + self.later) / self.written
 
     @property
     def lost_packets(self) -> float:
