@@ -40,6 +40,10 @@ LEFT_OUT = {
     "gevent.resolver.cares": ("a resolver that isn't used here", ["gevent.ares"]),
     "gevent.testing": (_SELF_TEST, ["gevent._util"]),
     "gevent.testing.modules": (_SELF_TEST, ["gevent._util"]),
+    "importlib_resources": (
+        "for what tqdm's own command installs; importlib.resources takes its place",
+        ["tqdm.cli"],
+    ),
     "lzma": (_ARCHIVES, ["shutil", "tarfile", "zipfile"]),
     "multiprocessing": (
         _PROCESSES,
