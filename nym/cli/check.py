@@ -127,7 +127,8 @@ def _check_directory(client_id: str, config: Config, url: str) -> tuple[Finding,
         return Finding("directory", str(error), advice, error.exit_code), None
     network = network_report(topology, topology.digest(), judgement.left_out)
     how = verified(listing.key is not None)
-    found = f"{visible_url(url)}, {how}: {size(network)}; view {network['digest']}"
+    nodes = size(network["layers"], network["providers"])
+    found = f"{visible_url(url)}, {how}: {nodes}; view {network['digest']}"
     if why := describe_left_out(network["left_out"]):
         found += f"; left out: {why}"
     return Finding("directory", found), listing.clock_off()

@@ -44,7 +44,7 @@ def _state(status: dict[str, Any]) -> Finding:
 
 
 def _loss(status: dict[str, Any]) -> Finding:
-    network = size(status["network"])
+    network = size(status["network"]["layers"], status["network"]["providers"])
     if status["loss"] is None:
         return Finding("network", network)
     found = f"{network}; {status['loss']:.1%} of the client's loops were lost lately"

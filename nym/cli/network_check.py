@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from nym.cli import Options
-from nym.cli.nodes import verified
+from nym.cli.nodes import size, verified
 from nym.cli.options import checked
 from nym.cli.output import say
 from nym.config.checks import check_directories, check_directory_keys, listed
@@ -109,11 +109,7 @@ def lines(report: CheckReport) -> Iterator[str]:
     for directory in report.directories:
         yield f"directory  {_directory(directory)}"
     if report.is_reachable:
-        layers = ", ".join(map(str, report.layers))
-        yield (
-            f"network    layers of {layers} mixnodes, {report.providers} "
-            f"provider{'' if report.providers == 1 else 's'}"
-        )
+        yield f"network    {size(report.layers, report.providers)}"
         yield f"loops      {_loops(report)}"
         yield from _table(report.nodes)
     for problem in report.problems[:MOST_PROBLEMS]:

@@ -1,6 +1,6 @@
 """Describes the size of a network in words, for several commands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nym.reports import describe_left_out
@@ -23,7 +23,7 @@ def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:
     if network is None:
         return [("network", "not known yet")]
     rows = [
-        ("network", size(network)),
+        ("network", size(network["layers"], network["providers"])),
         ("view", network["digest"] or "none: no network can be used"),
     ]
     if why := describe_left_out(network["left_out"]):
@@ -31,7 +31,7 @@ def network_rows(network: NetworkReport | None) -> list[tuple[str, str]]:
     return rows
 
 
-def size(network: NetworkReport) -> str:
-    """How many mixnodes there are in each layer, and how many providers."""
-    layers, providers = ", ".join(map(str, network["layers"])), network["providers"]
-    return f"layers of {layers} mixnodes, {providers} provider{'' if providers == 1 else 's'}"
+def size(layers: Iterable[int], providers: int) -> str:
+    """How many mixnodes there are in each of these layers, and how many providers."""
+    widths = ", ".join(map(str, layers))
+    return f"layers of {widths} mixnodes, {providers} provider{'' if providers == 1 else 's'}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nym.cli import Options
+from nym.cli.nodes import size
 from nym.cli.output import say
 from nym.network.example import EXAMPLE
 from nym.network.outlook import Load, delays, mixnode_load, most_clients, provider_load
@@ -23,11 +24,11 @@ def plan(options: Options) -> int:
 
 def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     layers, providers, clients = plan.layers(), plan.providers(), plan.network.clients
-    widths = ", ".join(str(len(layer)) for layer in layers)
     operators = len({host.settings.operator for host in plan.hosts})
-    yield "network", f"{plan.network.name}, on {_count(len(plan.hosts), 'host')}"
+    hosts = len(plan.hosts)
+    yield "network", f"{plan.network.name}, on {hosts} host{'' if hosts == 1 else 's'}"
     yield "operators", str(operators)
-    yield "nodes", f"layers of {widths} mixnodes, {_count(len(providers), 'provider')}"
+    yield "nodes", size(map(len, layers), len(providers))
     yield "carries", f"{most_clients(plan)} clients at default rates; it is for {clients}"
     found = delays(len(layers), plan.network.transit)
     yield (
@@ -45,13 +46,11 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _roles(host: Host) -> str:
-    of = host.settings
-    roles = [
-        of.directory and "directory",
-        of.layer and f"mixnode of layer {of.layer}",
-        of.provider and "provider",
-    ]
-    return ", ".join(role for role in roles if role)
+    layer = host.settings.layer
+    return ", ".join(
+        f"mixnode of layer {layer}" if node.role == "mixnode" else node.role
+        for node in host.nodes()
+    )
 
 
 def _load(load: Load) -> str:
@@ -64,7 +63,3 @@ def _load(load: Load) -> str:
 
 def _gigabytes(count: float) -> str:
     return f"{count / 1e9:,.0f} GB"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
