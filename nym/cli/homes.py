@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from nym.cli.options import checked, nym_folder
 from nym.config.checks import check_id
+from nym.config.folders import FOLDERS
 from nym.config.setting import Sections
 from nym.errors import ConfigError, IdentityError, UsageError
 from nym.files import is_folder, os_errors_as
@@ -22,15 +23,19 @@ REMOVED = ".deleted-"
 
 
 class Role(NamedTuple):
-    """A kind of program: its name, the folder of all such programs, and how one is started.
+    """A kind of program: its name, and how one is started.
 
     `socket` is the file of its control socket, in its own folder.
     """
 
     name: str
-    folder: str
     start: str
     socket: str = NODE_SOCKET
+
+    @property
+    def folder(self) -> str:
+        """The folder of all such programs."""
+        return FOLDERS[self.name]
 
     def settings(self) -> type[Sections]:
         """The class of its settings."""
@@ -49,10 +54,10 @@ class Role(NamedTuple):
         return kinds[self]
 
 
-CLIENT = Role("client", "clients", "nym-client tcpsocket --id", CONTROL_SOCKET)
-MIXNODE = Role("mixnode", "mixnodes", "nym-client mixnode --id")
-PROVIDER = Role("provider", "providers", "nym-client provider --id")
-DIRECTORY = Role("directory", "directories", "nym-client directory --id")
+CLIENT = Role("client", "nym-client tcpsocket --id", CONTROL_SOCKET)
+MIXNODE = Role("mixnode", "nym-client mixnode --id")
+PROVIDER = Role("provider", "nym-client provider --id")
+DIRECTORY = Role("directory", "nym-client directory --id")
 CLIENTS: Sequence[Role] = (CLIENT,)
 ALL: Sequence[Role] = (CLIENT, MIXNODE, PROVIDER, DIRECTORY)
 

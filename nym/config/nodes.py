@@ -11,8 +11,6 @@ from nym.config.checks import listed, place_of
 from nym.config.setting import Sections, setting
 from nym.wire.addresses import NodeAddress
 
-# The folder of all nodes of a kind, in the folder of this program's configuration.
-FOLDERS = {"mixnode": "mixnodes", "provider": "providers", "directory": "directories"}
 PACKETS_PORT, CLIENTS_PORT, DIRECTORY_PORT = 1789, 9000, 8080
 DAY = 86_400.0  # seconds
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a node is for other machines

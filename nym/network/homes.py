@@ -7,8 +7,9 @@ node finds the same as after a first start, and its command needs no more than i
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from nym.config.file import CONFIG_FILE
+from nym.config.folders import FOLDERS
 from nym.config.nodes import (
-    FOLDERS,
     DirectoryConfig,
     DirectorySettings,
     MixnodeConfig,
@@ -92,7 +93,7 @@ def files(network: Network) -> Iterator[File]:
     for host in network.plan.hosts:
         for home in network.of(host):
             folder = f"{host.name}/{home.folder}"
-            yield File(f"{folder}/config.toml", config_of(network, host, home.node))
+            yield File(f"{folder}/{CONFIG_FILE}", config_of(network, host, home.node))
             if network.has_list(home.node):
                 yield File(f"{folder}/{ALLOWED}", _allowed(network))
 

@@ -7,6 +7,7 @@ be in one cluster, or each in one of its own.
 from collections.abc import Iterator
 
 from nym import __version__
+from nym.config.file import CONFIG_FILE
 from nym.network import manifests
 from nym.network.containers import USER, image
 from nym.network.generated import File
@@ -102,7 +103,7 @@ def files(network: Network) -> Iterator[File]:
 def _kustomization(network: Network, host: Host, namespace: str) -> str:
     settings, identities = [], []
     for home in network.of(host):
-        names = ["config.toml"]
+        names = [CONFIG_FILE]
         if network.has_list(home.node):
             names.append(ALLOWED)
         settings.append(_generated(home, "settings", names))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nym.config.nodes import FOLDERS
+from nym.config.folders import FOLDERS
 from nym.network.copying import copy
 from nym.network.generated import File
 from nym.network.homes import Network
