@@ -57,11 +57,11 @@ class Generated:
         place = self.folder / path
         with os_errors_as(ConfigError, f"{place} can't be used"):
             is_there = exists(place)
-        # Listed first: if this is interrupted, the next run goes on with the identity.
         self.fates[path] = Fate.SAME if is_there else Fate.NEW
-        self._list()
         if is_there:
             return load_signer(place)
+        # Listed first: if this is interrupted, the next run goes on with the identity.
+        self._list()
         signer = generate_signer()
         signer.save(place)
         return signer

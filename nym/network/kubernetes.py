@@ -148,6 +148,7 @@ def _stateful_set(host: Host, home: Home) -> str:
         version=__version__,
         ports=ports,
         mount=manifests.MOUNT if home.is_ours else "",
+        security=manifests.SECURITY,
         secret=manifests.IDENTITY.format(id=node.id) if home.is_ours else "",
         storage="10Gi" if node.role == "provider" else "1Gi",
     )

@@ -157,11 +157,7 @@ spec:
               mountPath: /data
             - name: settings
               mountPath: /settings
-{mount}          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities:
-              drop: [ALL]
+{mount}{security}
           resources:
             requests:
               cpu: 10m
@@ -197,11 +193,7 @@ spec:
               command: [/nym-client, status, --id, {id}]
             periodSeconds: 60
             timeoutSeconds: 30
-          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities:
-              drop: [ALL]
+{security}
           # There is no limit of processor time: while a node is held back, its packets are late.
           resources:
             requests:
@@ -223,6 +215,13 @@ spec:
           requests:
             storage: {storage}
 """
+
+SECURITY = """\
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities:
+              drop: [ALL]"""
 
 MOUNT = """\
             - name: identity
