@@ -32,6 +32,7 @@ MESSAGES = 1_000_000
 TOGETHER = 100
 STARTS = 3
 
+NAME = "bench"
 _AT_ONCE = 10_000  # clients or messages in one transaction, to fill the database
 _BODY = bytes(1000)
 _OPTIONS = ("--listen", "127.0.0.1:0", "--clients", "127.0.0.1:0", "--directory", "http://[::1]:1")
@@ -40,9 +41,9 @@ _OPTIONS = ("--listen", "127.0.0.1:0", "--clients", "127.0.0.1:0", "--directory"
 def run() -> list[Row]:
     """Measure puts and pulls, and the start of a provider."""
     with TemporaryDirectory() as home, TemporaryDirectory() as other:
-        folder, empty = (Path(place) / "nym" / "providers" / "bench" for place in (home, other))
+        folder, empty = (Path(place) / "nym" / "providers" / NAME for place in (home, other))
         for place in (home, other):
-            with _provider(place):
+            with provider(place):
                 pass
         with closing(open_stored(folder)) as inboxes:
             clients = _fill(inboxes)
@@ -134,26 +135,28 @@ def _fill(inboxes: StoredInboxes) -> list[bytes]:
 
 
 @contextmanager
-def _provider(home: str) -> Iterator[int]:
-    """A provider that listens; its process."""
-    command = [sys.executable, "-m", "nym", "provider", "--id", "bench", *_OPTIONS]
+def provider(home: str) -> Iterator[int]:
+    """A provider that listens, with the id NAME; its process."""
+    command = [sys.executable, "-m", "nym", "provider", "--id", NAME, *_OPTIONS]
     with subprocess.Popen(
         command,
         env=os.environ | {"XDG_CONFIG_HOME": home},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        for line in process.stdout or ():
-            if line.startswith(b"clients"):
-                break
-        yield process.pid
-        process.kill()  # it loses nothing, and leaving in order would take 20 s
+        try:
+            for line in process.stdout or ():
+                if line.startswith(b"clients"):
+                    break
+            yield process.pid
+        finally:
+            process.kill()  # it loses nothing, and leaving in order would take 20 s
 
 
 def _start(home: str) -> tuple[float, float]:
     """Seconds until a provider listens, and its memory in KiB."""
     began = time.perf_counter()
-    with _provider(home) as pid:
+    with provider(home) as pid:
         seconds = time.perf_counter() - began
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+) kB", status)

@@ -12,15 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.measure import Row, compare, measure
-from benchmarks.relay import processor_time, send
+from benchmarks.measure import Row, compare
+from benchmarks.provider import NAME, provider
+from benchmarks.relay import processor_time, send, unwrapping
 from nym.client.registration import Registration
 from nym.identity import generate_identity
-from nym.sphinx import Hop, create_packet, process_packet
+from nym.sphinx import Hop, create_packet
 from nym.topology import ProviderNode
 from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.keys import decode_base58
@@ -31,8 +30,6 @@ PULLS = 20  # of each client, in each round
 ROUNDS = 5
 TO_EACH = 5  # packets, in each round
 RATE = 500.0  # packets per second
-
-_OPTIONS = ("--listen", "127.0.0.1:0", "--clients", "127.0.0.1:0", "--directory", "http://[::1]:1")
 
 
 def run() -> list[Row]:
@@ -60,10 +57,7 @@ def run() -> list[Row]:
             _pull(clients)  # says that the last ones have been taken
             used = processor_time(pid) - before - rounds * CLIENTS * pulls[-1]
             packets.append(used / len(made))
-    own = generate_identity()
-    packet = create_packet(b"", [Hop(bytes(32), own.public_key, 0)], own.public_key)
-    alone = measure({"hop": partial(process_packet, packet, own.private_key)})["hop"]
-    yardstick = [median(alone)] * ROUNDS
+    yardstick = [unwrapping()] * ROUNDS
     return [compare("a pull", pulls, yardstick), compare("a packet", packets, yardstick)]
 
 
@@ -91,26 +85,10 @@ def _pull(clients: list[_Client]) -> int:
 @contextmanager
 def _provider() -> Iterator[tuple[int, ProviderNode]]:
     """(its process, what a directory would say of it)."""
-    program = [sys.executable, "-m", "nym"]
-    with TemporaryDirectory() as home, open(os.devnull, "wb") as nowhere:
-        environment = os.environ | {"XDG_CONFIG_HOME": home}
-        with subprocess.Popen(
-            [*program, "provider", "--id", "bench", *_OPTIONS],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=nowhere,
-            text=True,
-        ) as process:
-            try:
-                assert process.stdout
-                for line in process.stdout:
-                    if line.startswith("clients"):
-                        break
-                status = [*program, "status", "--id", "bench", "--json"]
-                told = json.loads(subprocess.check_output(status, env=environment))
-                yield process.pid, _record(told)
-            finally:
-                process.kill()
+    with TemporaryDirectory() as home, provider(home) as pid:
+        status = [sys.executable, "-m", "nym", "status", "--id", NAME, "--json"]
+        told = subprocess.check_output(status, env=os.environ | {"XDG_CONFIG_HOME": home})
+        yield pid, _record(json.loads(told))
 
 
 def _record(status: dict[str, str]) -> ProviderNode:
