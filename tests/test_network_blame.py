@@ -1,4 +1,4 @@
-"""Who is blamed for lost loops, in networks that are only simulated."""
+"""The stretches that are blamed for lost loops, in networks that are only simulated."""
 
 from collections.abc import Iterable
 from itertools import count, pairwise

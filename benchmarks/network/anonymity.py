@@ -1,4 +1,4 @@
-"""Who could have sent a packet, for somebody who watches all lines and runs some of the mixnodes.
+"""The clients that could have sent a packet, if an observer sees all lines and some mixnodes.
 
 Loopix (Piotrowska and others, USENIX Security 2017, section 4.1.3) has this observer, and the
 theorem behind everything here: delays are exponential, so they have no memory, and each packet in a

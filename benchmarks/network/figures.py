@@ -108,7 +108,7 @@ def _layers(seed: int) -> Drawing:
         for delay in (0.1, 0.01, 0.001)
     ]
     return (
-        f"Who of {CLIENTS} clients sent it: more layers",
+        f"Anonymity among {CLIENTS} clients, with more layers",
         Axis("layers of three mixnodes", 1, 4, step=1),
         Axis("entropy, bits", 0, 10),
         [*lines, Line("all clients are equally likely", [(1, log2(CLIENTS)), (4, log2(CLIENTS))])],
@@ -148,7 +148,7 @@ def _corrupted(seed: int) -> Drawing:
         return _simulate(scenario, seed, 1.0, 10 * TARGETS).anonymity
 
     return (
-        f"Who of {CLIENTS} clients sent it: dishonest mixnodes",
+        f"Anonymity among {CLIENTS} clients, with dishonest mixnodes",
         Axis("share of the mixnodes that is dishonest", 0, 1),
         Axis("entropy, bits", 0, 10),
         [

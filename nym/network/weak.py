@@ -1,4 +1,4 @@
-"""What is weak in a plan: who would see too much, and whose failure would stop the network.
+"""Finds what is weak in a plan: who would see too much, and whose failure would stop the network.
 
 Each weakness is one sentence, with what to do. None of them makes a plan invalid: a network of two
 friends may be worth having, as long as they know what it doesn't hide.
@@ -22,7 +22,7 @@ def weaknesses(plan: Plan) -> list[str]:
 
 
 def _seen(plan: Plan) -> Iterator[str]:
-    """Who would see whole routes."""
+    """Operators and networks that would see whole routes."""
     layers = plan.layers()
     for name, share in _in_all_layers(plan, lambda host: host.settings.operator):
         yield (
@@ -42,7 +42,7 @@ def _seen(plan: Plan) -> Iterator[str]:
 
 
 def _fragile(plan: Plan) -> Iterator[str]:
-    """Whose failure would stop the network."""
+    """Hosts whose failure would stop the network."""
     for number, layer in enumerate(plan.layers(), 1):
         if len(layer) == 1:
             yield (
@@ -81,7 +81,7 @@ def _overloaded(plan: Plan) -> Iterator[str]:
 
 
 def _in_all_layers(plan: Plan, of: Callable[[Host], str]) -> Iterator[tuple[str, float]]:
-    """Yield whose hosts are in every layer, and the share of routes that have only those hosts."""
+    """Yield what has a host in every layer, and the share of routes with no other hosts."""
     layers = [[of(host) for host in layer] for layer in plan.layers()]
     for name in dict.fromkeys(layers[0]):
         share = prod(layer.count(name) / len(layer) for layer in layers)

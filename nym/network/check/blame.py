@@ -1,4 +1,4 @@
-"""Who loses loops: a node, or the link between two, as the loops through it and all others show.
+"""Blames a node, or the link between two, for lost loops: those through it against all others.
 
 Unlike a client (nym.health), a check looks once, and can ask again. So there are two steps:
 

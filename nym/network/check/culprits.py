@@ -1,4 +1,4 @@
-"""Finds who loses loops, and asks again where the loops so far don't tell (see `blame`)."""
+"""Finds the stretches that lose loops, and asks again where that isn't clear (see `blame`)."""
 
 from collections.abc import Callable, Iterable
 from itertools import cycle
@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
 
 
 def find_culprits(loops: Iterable[Loop], send: Send) -> Verdict:
-    """Who loses loops of these. `send` is called if they don't tell."""
+    """The stretches that lose these loops. `send` is called if the loops don't tell."""
     blamed, rest = compare(loops)
     if is_much(figures(rest)):
         blamed += _ask_again(rest, send)
