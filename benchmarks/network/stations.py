@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from nym.wire.provider import MESSAGES_A_PULL
+
 if TYPE_CHECKING:
     from benchmarks.network.traffic import Packet
-
-MESSAGES_A_PULL = 5
 
 
 class Station:
