@@ -64,6 +64,7 @@ class Board:
 
     def __init__(self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("nym.nodes.directory.LIFETIME", PATIENCE)
+        monkeypatch.setattr("nym.net.http.TIMEOUT", PATIENCE)  # a busy machine takes its time
         self.directory = Directory("127.0.0.1", 0)
         self.url = self.directory.start()
         stack.callback(lambda: self.directory.stop())

@@ -28,7 +28,7 @@ from nym.wire.provider import Register, decode_request, encode_messages
 from tests.harness import FAST, OTHER, Application, Lines, free_port, running, serving, wait_until
 
 LONG = 1 << 17  # bytes, about 150 fragments
-FASTER = replace(FAST, message_sending_average_delay=0.01, fetch_message_delay=0.02)
+FASTER = replace(FAST, message_sending_average_delay=0.02, fetch_message_delay=0.02)
 
 
 def is_announced(node: Node) -> bool:
