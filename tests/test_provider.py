@@ -107,16 +107,30 @@ def test_foomp_means_that_it_is_on_the_disk_and_packets_are_read_meanwhile(
 def test_what_is_refused_ends_its_connection_behind_the_answers_before(served: Served) -> None:
     served.inboxes.open(ALICE)
     with served.connect() as connection:
-        connection.sendall(served.packets(ALICE, ALICE, BOB, ALICE))
-        assert read_all(connection) == ACKNOWLEDGED * 2
-    with served.connect() as connection:
-        connection.sendall(served.packets(ALICE, ALICE))
-        assert read_all(connection) in (b"", ACKNOWLEDGED)
+        connection.sendall(served.packets(*[ALICE] * (SETTINGS.messages + 2)))
+        assert read_all(connection) == ACKNOWLEDGED * SETTINGS.messages
     dropped = served.figures()["packets_dropped"]
     assert isinstance(dropped, dict)
-    assert dropped["no_inbox"] == 1
     assert dropped["inbox_full"] >= 1
     assert served.inboxes.count() == SETTINGS.messages
+
+
+def test_what_nobody_gets_is_answered_like_a_message(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise the node before it would know cover from messages."""
+    served.inboxes.open(ALICE)
+    with served.connect() as connection:
+        connection.sendall(served.packets(ALICE, BOB, ALICE, BOB))
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection) == ACKNOWLEDGED * 4
+    assert served.inboxes.count() == 2
+    figures = served.figures()
+    dropped = figures["packets_dropped"]
+    assert isinstance(dropped, dict)
+    assert (figures["packets_delivered"], figures["packets_for_nobody"]) == (2, 2)
+    assert not any(dropped.values())
+    assert caplog.text == ""
 
 
 def test_a_flood_of_registrations_leaves_places_and_harms_no_client(

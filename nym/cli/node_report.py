@@ -27,8 +27,8 @@ def _traffic(figures: Report) -> Iterator[tuple[str, str]]:
     if "packets_received" not in figures:
         return
     counted = [
-        f"{figures[f'packets_{name}']} {name}"
-        for name in ("received", "forwarded", "delivered", "held")
+        f"{figures[f'packets_{name}']} {name.replace('_', ' ')}"
+        for name in ("received", "forwarded", "delivered", "for_nobody", "held")
         if f"packets_{name}" in figures
     ]
     yield "traffic", ", ".join(counted)

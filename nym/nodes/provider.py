@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from nym._secrets import Secret
 from nym.config.nodes import LimitSettings
-from nym.errors import NotForThisNodeError, NymError, StoreError
+from nym.errors import NoInboxError, NotForThisNodeError, NymError, StoreError
 from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keyring import Keys
@@ -81,6 +81,10 @@ class Provider(Node):
         )
         self._delivered = self.counts.count(
             "nym_node_packets_delivered_total", "Packets whose message is in an inbox."
+        )
+        self._undelivered = self.counts.count(
+            "nym_provider_packets_for_nobody_total",
+            "Packets for addresses that aren't registered here: cover, mostly.",
         )
         self._aged = self.counts.kinds(
             "nym_provider_aged_out_total",
@@ -152,6 +156,11 @@ class Provider(Node):
     def _kept(self, answer: Answer, error: NymError | None) -> None:
         if error is None:
             self._delivered.add()
+            answer.give()
+        elif isinstance(error, NoInboxError):
+            # Drop cover, mostly (nym.client.cover). It is answered like a message, so that the
+            # answer doesn't show what it was. A provider of 0.4 does the same.
+            self._undelivered.add()
             answer.give()
         else:
             self._drop(error, answer)

@@ -92,9 +92,6 @@ class SharedInboxes(StoredInboxes):
     def _has_nothing(self, client: bytes, now: int) -> bool:
         return time.monotonic() < self._fresh_until and super()._has_nothing(client, now)
 
-    def _may_have(self, client: bytes) -> bool:
-        return True  # another process may have registered it a moment ago
-
     def _look(self) -> None:
         if not self._is_busy:
             self._ask(lambda execute: None, lambda _: None)

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 from nym.config.nodes import InboxSettings
 from nym.errors import (
-    NoInboxError,
     NoRoomError,
     NymError,
     OutcomeUnknownError,
@@ -22,7 +21,7 @@ from nym.errors import (
     RemoteError,
     StoreError,
 )
-from nym.nodes.inboxes import DEFAULT, NO_INBOX, Gone, Inboxes, Kept, Numbered, statements
+from nym.nodes.inboxes import DEFAULT, Gone, Inboxes, Kept, Numbered, statements
 from nym.nodes.inboxes.engine import Engine, Execute
 from nym.nodes.inboxes.register import Register
 from nym.nodes.inboxes.schema import migrate
@@ -189,9 +188,7 @@ class StoredInboxes(Rounds[_Round], Inboxes):
 
     def keep(self, client: bytes, message: bytes, then: Kept) -> None:
         """See Inboxes."""
-        if not self._may_have(client):
-            then(NoInboxError(NO_INBOX))
-        elif len(self._next.tasks) >= MOST_WAITING:
+        if len(self._next.tasks) >= MOST_WAITING:
             then(OverloadError(f"{MOST_WAITING} messages wait for the disk already"))
         else:
             settings, now = self.settings, self._now()
@@ -273,10 +270,6 @@ class StoredInboxes(Rounds[_Round], Inboxes):
     def _has_nothing(self, client: bytes, now: int) -> bool:
         """Whether a pull needs no transaction, as most pulls don't."""
         return self._register.has_nothing(client, now)
-
-    def _may_have(self, client: bytes) -> bool:
-        """Whether the client may be in the database."""
-        return client in self._register
 
     def _follow(self, execute: Execute) -> None:
         """Read, at the end of a transaction, what others have changed in the database."""
