@@ -1,11 +1,12 @@
 """Routes: one random mixnode of each layer, then the recipient's provider.
 
-Within a layer, first a machine (nym.topology) is drawn, then one of its nodes. Ports and keys cost
+To draw a node, a machine (nym.topology) is drawn first, then one of its nodes. Ports and keys cost
 nothing, so otherwise anyone could attract packets by running many nodes on one machine.
 """
 
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import TypeVar
 
 from nym.sphinx import Hop
 from nym.timing import exponential
@@ -13,6 +14,8 @@ from nym.topology import Mix, ProviderNode, machine
 from nym.wire.addresses import encode_address
 
 NANOSECONDS = 10**9
+
+Node = TypeVar("Node", Mix, ProviderNode)
 
 
 def random_route(
@@ -22,7 +25,7 @@ def random_route(
 
     Randomness is an argument, so tests can repeat a route.
     """
-    mixnodes = tuple(_random_node(layer, random) for layer in layers)
+    mixnodes = tuple(random_node(layer, random) for layer in layers)
     return mixnodes, hops_through((*mixnodes, provider), average_delay, random)
 
 
@@ -40,10 +43,10 @@ def hops_through(
     ]
 
 
-def _random_node(layer: Sequence[Mix], random: Random) -> Mix:
+def random_node(nodes: Sequence[Node], random: Random) -> Node:
     """A random node of a random machine."""
     # There is no list per machine: this runs for each packet, and thousands of lists would make
     # work for the garbage collector.
-    where = [machine(node.address) for node in layer]
+    where = [machine(node.address) for node in nodes]
     chosen = random.choice(list(dict.fromkeys(where)))
-    return random.choice([node for node, at in zip(layer, where, strict=True) if at == chosen])
+    return random.choice([node for node, at in zip(nodes, where, strict=True) if at == chosen])

@@ -280,7 +280,7 @@ def test_one_more_application_does_not_disturb(tmp_path: Path) -> None:
     [
         (TrafficSettings(), 0.4),
         (TrafficSettings(fetch_message_delay=1.0), 1.0),
-        (TrafficSettings(message_sending_average_delay=0.02), 5 / (1.25 * 52)),
+        (TrafficSettings(loop_cover_traffic_average_delay=0.02), 0.08),
     ],
 )
 def test_pulls_bring_at_least_the_own_loops(

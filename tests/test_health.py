@@ -21,7 +21,7 @@ from nym.wire.addresses import NodeAddress
 from tests.simulation import mix
 
 PATIENCE = 25.0  # seconds until a loop counts as overdue
-RATE = 4.0  # loops per second, on average
+RATE = 2.0  # loops per second, on average
 MINUTE, HOUR = 60.0, 3600.0
 # Hours of simulated time go through the same lines again and again; to count them takes minutes.
 hours = pytest.mark.no_cover
@@ -122,21 +122,21 @@ def convict(seed: int, share: float, loss: float = 0.0) -> float:
 @pytest.mark.parametrize("loss", [0.0, 0.02, 0.1])
 def test_a_dead_node_is_found_soon(loss: float) -> None:
     times = [convict(seed, 1.0, loss) for seed in range(30)]
-    assert fmean(times) < (1.5 if loss else 1.2) * MINUTE
-    assert max(times) < 2.5 * MINUTE
+    assert fmean(times) < (2.5 if loss else 2.0) * MINUTE
+    assert max(times) < 5 * MINUTE
 
 
 @hours
 @pytest.mark.parametrize("loss", [0.0, 0.02])
-def test_a_node_that_drops_half_is_found_within_three_minutes(loss: float) -> None:
-    assert max(convict(seed, 0.5, loss) for seed in range(60)) < 3 * MINUTE
+def test_a_node_that_drops_half_is_found_within_seven_minutes(loss: float) -> None:
+    assert max(convict(seed, 0.5, loss) for seed in range(60)) < 7 * MINUTE
 
 
 @hours
-def test_a_node_that_drops_three_in_ten_is_mostly_found_within_three_minutes() -> None:
+def test_a_node_that_drops_three_in_ten_is_mostly_found_within_seven_minutes() -> None:
     times = [convict(seed, 0.3) for seed in range(100)]
-    assert sum(time < 3 * MINUTE for time in times) >= 77
-    assert max(times) < 10 * MINUTE
+    assert sum(time < 7 * MINUTE for time in times) >= 77
+    assert max(times) < 20 * MINUTE
 
 
 def test_several_bad_nodes_are_found() -> None:
@@ -277,7 +277,7 @@ def test_a_node_gets_another_chance_and_is_found_sooner_if_it_is_still_bad() -> 
     gaps = [after - before for before, after in pairwise(times)]
     for number, gap in enumerate(gaps):
         avoided_for = min(LOSSY[1], first_time * 2**number)
-        assert avoided_for + PATIENCE < gap < avoided_for + 65.0
+        assert avoided_for + PATIENCE < gap < avoided_for + 130.0
     assert len(gaps) == 6
 
 

@@ -7,7 +7,9 @@ at the delays and the contents.
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 from statistics import fmean
 
@@ -15,7 +17,7 @@ import gevent
 import pytest
 
 from nym.client.acknowledgements import Acknowledgements
-from nym.client.cover import LoopCover
+from nym.client.cover import DropCover, LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
 from nym.client.named import NamedProviders
@@ -25,12 +27,12 @@ from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
-from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, Run
+from nym.envelope import MOST_RUNS, Acknowledgement, Cover, Envelopes, Fragment, Run
 from nym.errors import NoTopologyError
 from nym.health import Health
 from nym.identity import Identity, generate_identity
 from nym.routes import NANOSECONDS
-from nym.sphinx import Final, Forward, process_packet
+from nym.sphinx import Final, Forward, is_public_key, process_packet
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
@@ -84,6 +86,7 @@ class Setup:
         self.cover = LoopCover(
             OWN, self.packets, self.sender, self.health, trial, 0.5, random, is_sealed=is_sealed
         )
+        self.drops = DropCover(self.packets, self.sender, is_sealed=is_sealed)
         self.way = Way(0.0)
         self.acknowledgements = Acknowledgements(OWN, 0.0)
         self.told_of: ProviderNode | None = None
@@ -103,7 +106,7 @@ class Setup:
             self.notes,
             self.packets,
             self.sender,
-            self.cover,
+            self.drops,
             0.5,
             random,
         )
@@ -170,7 +173,41 @@ def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -
         setup.cover.tick()
     wait_until(lambda: len(node.packets) == 10)
     contents = [(final.destination, final.message()) for _, final in node.unwrapped()]
-    assert sorted(contents) == sorted([(OTHER, b"one"), (OTHER, b"two"), *[(OWN, LOOP_COVER)] * 8])
+    drops = [content for content in contents if content[0] not in (OWN, OTHER)]
+    assert len(dict(drops)) == 3, "each has an address of its own"
+    sent = [(OTHER, b"one"), (OTHER, b"two"), *[(OWN, LOOP_COVER)] * 5]
+    assert sorted(content for content in contents if content not in drops) == sorted(sent)
+    assert (setup.queue.sent, setup.cover.sent, setup.drops.sent) == (2, 5, 3)
+
+
+def test_cover_in_the_place_of_messages_never_comes_back(sealing: Setup, node: Node) -> None:
+    """Messages don't, so whoever counts what leaves and comes in would see how many there are."""
+    for _ in range(20):
+        sealing.tick()
+    finals = [final for _, final in node.unwrapped()]
+    assert len({final.destination for final in finals}) == 20
+    for final in finals:
+        assert is_public_key(final.destination)  # as if a client had it
+        assert len(final.message()) == 975
+        assert Envelopes(OWN_IDENTITY).open(final.message()) is None
+    assert sealing.health.loops.sent_count == 0
+
+
+def test_cover_goes_to_all_providers_alike(setup: Setup) -> None:
+    """By machine, as in all routes: many providers on one machine get no more for it."""
+    assert setup.topology is not None
+    (own,) = setup.topology.providers
+    hosts = ["127.0.0.1", "192.0.2.1", "198.51.100.1", "198.51.100.1"]
+    setup.topology = setup.topology._replace(
+        providers=tuple(
+            own._replace(address=NodeAddress(host, 9), public_key=bytes([number]) * 32)
+            for number, host in enumerate(hosts)
+        )
+    )
+    chosen = Counter(setup.packets.random_provider() for _ in range(3000))
+    shares = [chosen[provider] / 3000 for provider in setup.topology.providers]
+    for share, expected in zip(shares, [1 / 3, 1 / 3, 1 / 6, 1 / 6], strict=True):
+        assert abs(share - expected) < 0.05  # more than five standard deviations
 
 
 def test_cover_and_messages_are_delayed_alike(journal: Journal) -> None:
@@ -191,6 +228,7 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
         setup.queue.tick()
         setup.cover.tick()
     assert len(setup.outbox) == 1
+    assert setup.drops.sent == 0
     with pytest.raises(NoTopologyError):
         setup.packets.make(OTHER, b"")
     setup.topology = topology
@@ -218,6 +256,7 @@ def test_a_message_that_no_node_took_goes_out_again(journal: Journal, node: Node
         assert len(setup.outbox) == 0
         finals = [final.message() for _, final in node.unwrapped()]
         assert sorted(m for m in finals if m != LOOP_COVER) == sorted(messages)
+        assert len(finals) > setup.drops.sent
 
 
 @pytest.mark.parametrize("manner", Manner)
@@ -342,7 +381,33 @@ def test_long_messages_and_silent_recipients_hold_up_nobody(sealing: Setup, node
     assert [(f.data, f.sender) for f in short] == [(b"short", OWN)]
 
 
-def test_acknowledgements_go_first_and_never_twice_in_a_row(sealing: Setup, node: Node) -> None:
+def owe(setup: Setup, envelopes: int) -> None:
+    """Let the client owe so many full envelopes of acknowledgements, to one sender each."""
+    for _ in range(envelopes):
+        sender = generate_identity().public_key
+        for _ in range(MOST_RUNS):
+            setup.acknowledgements.add(sender, Run(os.urandom(16), 0, 0), 0.0, is_complete=True)
+
+
+@pytest.mark.parametrize("messages", [0, 3, 40])
+def test_when_acknowledgements_leave_tells_nothing_about_messages(
+    sealing: Setup, node: Node, messages: int
+) -> None:
+    """Whoever is acknowledged would see whether the user is sending."""
+    owe(sealing, 10)
+    for _ in range(messages):
+        sealing.accept(OTHER, b"hello", Manner.SEALED)
+    waiting = []
+    for _ in range(40):
+        sealing.tick()
+        waiting.append(len(sealing.acknowledgements._owed))
+    ticks = [i for i, (a, b) in enumerate(pairwise([10, *waiting])) if b < a]
+    assert ticks == [0, 2, 4, 8, 10, 12, 16, 18, 20, 24]
+    hellos = [content for content in sealed(node, 40) if isinstance(content, Fragment)]
+    assert len(hellos) == min(messages, 30)
+
+
+def test_acknowledgements_and_messages_take_turns(sealing: Setup, node: Node) -> None:
     for i in range(3):
         run = Run(bytes([i]) * 16, 0, 0)
         sealing.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)

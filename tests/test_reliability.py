@@ -359,8 +359,8 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
         for message in messages[10:]:
             lines.send(bob.address, message)
         sent = alice.client._outgoing.sent
-        cover = alice.client._cover.sent
-        wait_until(lambda: alice.client._cover.sent > cover + 20)
+        cover = alice.client._loops.sent
+        wait_until(lambda: alice.client._loops.sent > cover + 20)
         assert alice.client._outgoing.sent == sent, "messages were sent though no loops come back"
         weather.is_lost = lambda node, packet: False
         if is_provider_away:

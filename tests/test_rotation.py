@@ -221,10 +221,10 @@ def test_a_client_that_slept_for_longer_than_all_keys_lived_asks_before_it_sends
     changing.end_those_before()
     for i in range(5):
         alice.send(alice.address, b"%d" % i)
-    cover = alice.client._cover.sent
+    cover = alice.client._loops.sent
     awake.set()
     assert sorted(alice.receive(5)) == [b"%d" % i for i in range(5)]
-    wait_until(lambda: alice.client._cover.sent > cover)
+    wait_until(lambda: alice.client._loops.sent > cover)
     assert watched.dropped == [], "packets for keys that are gone were sent"
     assert len(watched.registrations) == 1
 

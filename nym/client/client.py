@@ -12,7 +12,7 @@ from random import Random, SystemRandom
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
-from nym.client.cover import LoopCover
+from nym.client.cover import DropCover, LoopCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Way
 from nym.client.figures import figures
@@ -107,7 +107,8 @@ class Client:
             health,
             random,
         )
-        self._cover = _cover(address, config, packets, self._sender, health, trial, random)
+        self._loops = _loop_cover(address, config, packets, self._sender, health, trial, random)
+        drop_cover = DropCover(packets, self._sender, is_sealed=config.privacy.seal)
         acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(
@@ -116,7 +117,7 @@ class Client:
             ProviderNotes(address, self._registered_at),
             packets,
             self._sender,
-            self._cover,
+            drop_cover,
             config.traffic.message_sending_average_delay,
             random,
         )
@@ -145,7 +146,8 @@ class Client:
             assembly,
             self._receiver,
             self._outgoing,
-            self._cover,
+            self._loops,
+            drop_cover,
             self._outbox,
             inbox,
         )
@@ -194,7 +196,7 @@ class Client:
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("look at messages", self._deliveries.run)
-        self._watch.start("loop cover stream", self._after_registration(self._cover.run))
+        self._watch.start("loop cover stream", self._after_registration(self._loops.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
     def figures(self) -> list[Family]:
@@ -322,7 +324,7 @@ def _packets(
     )
 
 
-def _cover(
+def _loop_cover(
     address: bytes,
     config: Config,
     packets: PacketMaker,

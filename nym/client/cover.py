@@ -1,8 +1,12 @@
-"""The loop cover stream: cover packets that the client sends to itself.
+"""Cover: packets without a message, which nobody on the way can tell from those with one.
 
-They leave at random times that do not depend on what the user does. If loops are sealed, each has
-its own id, and those that come back show how well the network works. Plain loops all have the same
-text, that of the published client, so they show nothing.
+Loops go to the client itself, in a stream of their own, at random times that do not depend on what
+the user does. If they are sealed, each has its own id, and those that come back show how well the
+network works. Plain loops all have the same text, that of the published client, so they show
+nothing.
+
+Drop cover goes to providers, which drop it. It takes the place of messages in the outgoing queue:
+a message leaves and doesn't come back, so its cover must not come back, either.
 """
 
 import os
@@ -11,11 +15,12 @@ from collections.abc import Sequence
 from functools import partial
 from random import Random
 
-from nym.client.packets import PacketMaker
+from nym.client.packets import Addressed, PacketMaker
 from nym.client.sender import Outcome, Sender
 from nym.client.trial import ProviderTrial
-from nym.envelope import ID_LENGTH, Cover
+from nym.envelope import ID_LENGTH, Content, Cover
 from nym.health import Health
+from nym.identity import generate_identity
 from nym.net.watch import run_schedule
 from nym.timing import Poisson
 from nym.topology import Mix, ProviderNode
@@ -56,8 +61,8 @@ class LoopCover:
         if not self._packets.is_routable(self._own_address):
             return
         loop = os.urandom(ID_LENGTH)
-        content = Cover(loop) if self._is_sealed else LOOP_COVER
         other = self._trial.turn()
+        content = _content(loop, is_sealed=self._is_sealed)
         addressed = self._packets.make(self._own_address, content, other)
         self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route, other))
 
@@ -72,3 +77,35 @@ class LoopCover:
             self._trial.sent(loop, other, time.monotonic())
         elif self._is_sealed:
             self._health.sent(loop, route, time.monotonic())
+
+
+class DropCover:
+    """Sends packets that providers drop, when the outgoing queue has nothing else to send.
+
+    Each goes to a random provider, for an address that nobody has.
+    """
+
+    def __init__(self, packets: PacketMaker, sender: Sender, *, is_sealed: bool) -> None:
+        self._packets = packets
+        self._sender = sender
+        self._is_sealed = is_sealed
+        self.sent = 0
+
+    def send(self) -> None:
+        """Send one packet, if there is a network to send it through."""
+        if provider := self._packets.random_provider():
+            self._sender.send(partial(self._make, provider), self._settled)
+
+    def _make(self, provider: ProviderNode) -> Addressed:
+        # Nobody has the private key, which is gone at once. Another address for each packet: a
+        # provider could count those that are for one.
+        nobody = generate_identity().public_key
+        content = _content(os.urandom(ID_LENGTH), is_sealed=self._is_sealed)
+        return self._packets.make(nobody, content, provider)
+
+    def _settled(self, outcome: Outcome) -> None:
+        self.sent += outcome is Outcome.TAKEN
+
+
+def _content(name: bytes, *, is_sealed: bool) -> Content | bytes:
+    return Cover(name) if is_sealed else LOOP_COVER

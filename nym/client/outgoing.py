@@ -1,17 +1,18 @@
 """The outgoing queue: one packet per tick, with something that waits to be sent, or with cover.
 
-Acknowledgements and notes go before messages, but none of them takes two turns in a row while
-something else waits.
+Acknowledgements, notes and messages have shares of the ticks. A message may also take a tick that
+an acknowledgement or a note doesn't need, but never the other way round: whoever is acknowledged
+would see in it whether the user is sending.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 from random import Random
 
 from nym.client.acknowledgements import Acknowledgements
-from nym.client.cover import LoopCover
+from nym.client.cover import DropCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Delivery, Piece
 from nym.client.notes import ProviderNotes
@@ -21,6 +22,8 @@ from nym.client.sender import Outcome, Sender
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_schedule
 from nym.timing import Poisson
+
+ACKNOWLEDGEMENTS_A_NOTE = 3  # so many ticks for acknowledgements, one for a note
 
 
 class OutgoingQueue:
@@ -36,7 +39,7 @@ class OutgoingQueue:
         notes: ProviderNotes,
         packets: PacketMaker,
         sender: Sender,
-        cover: LoopCover,
+        cover: DropCover,
         mean: float,
         random: Random,
     ) -> None:
@@ -48,9 +51,12 @@ class OutgoingQueue:
         self._cover = cover
         self._mean = mean
         self._random = random
-        # What is asked at a tick, in this order. What was sent goes to the end.
-        self._turns: deque[Callable[[float], bool]] = deque(
-            [self._acknowledge, self._tell, self._send_piece]
+        # Whose tick it is. Every second one belongs to messages alone.
+        self._turns: Iterator[Callable[[float], bool]] = cycle(
+            [
+                *([self._acknowledge, self._send_piece] * ACKNOWLEDGEMENTS_A_NOTE),
+                *(self._tell, self._send_piece),
+            ]
         )
         self.sent = 0  # packets that carried something
 
@@ -61,9 +67,9 @@ class OutgoingQueue:
     def tick(self) -> None:
         """Send one packet, if there is a network to send it through."""
         now = time.monotonic()
-        # A copy, because each turn that sends something changes the order.
-        if not any(turn(now) for turn in tuple(self._turns)):
-            self._cover.tick()
+        turn = next(self._turns)
+        if not (turn(now) or (turn != self._send_piece and self._send_piece(now))):
+            self._cover.send()
 
     def _acknowledge(self, now: float) -> bool:
         due = self._acknowledgements.next(now, self._packets.is_routable)
@@ -71,7 +77,6 @@ class OutgoingQueue:
             return False
         recipient, acknowledgement = due
         self._notes.meet(recipient, now)
-        self._pass_turn(self._acknowledge)
         self._send(
             recipient,
             lambda: acknowledgement,
@@ -84,7 +89,6 @@ class OutgoingQueue:
         if due is None:
             return False
         recipient, note = due
-        self._pass_turn(self._tell)
         self._send(recipient, lambda: note, self._settle_note)
         return True
 
@@ -95,7 +99,6 @@ class OutgoingQueue:
         delivery, piece = due
         if isinstance(delivery, Reliable):
             self._notes.meet(delivery.recipient, now)
-        self._pass_turn(self._send_piece)
         self._send(
             delivery.recipient,
             partial(delivery.content, piece),
@@ -133,7 +136,3 @@ class OutgoingQueue:
         else:
             # It is sent again at a later tick, as a new packet on a new route.
             delivery.refused(piece)
-
-    def _pass_turn(self, turn: Callable[[float], bool]) -> None:
-        self._turns.remove(turn)
-        self._turns.append(turn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nym import __version__
 from nym.client.assembly import Assembly
-from nym.client.cover import LoopCover
+from nym.client.cover import DropCover, LoopCover
 from nym.client.outgoing import OutgoingQueue
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
@@ -38,7 +38,8 @@ class Overview:
     assembly: Assembly
     receiver: Receiver
     outgoing: OutgoingQueue
-    cover: LoopCover
+    loops: LoopCover
+    drops: DropCover
     outbox: Outbox
     inbox: Inbox
     started: float = field(default_factory=time.monotonic)
@@ -91,7 +92,7 @@ class Overview:
             partial_given_up=_by_standing(self.assembly.given_up),
             failed=self.outbox.failed,
             packets_real=self.outgoing.sent,
-            packets_cover=self.cover.sent,
+            packets_cover=self.loops.sent + self.drops.sent,
             loops_sent=loops.sent_count,
             loops_returned=loops.returned_count,
             loop_time=_rounded(loops.loop_time()),

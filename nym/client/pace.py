@@ -11,16 +11,16 @@ log = logging.getLogger(__name__)
 def pull_period(traffic: TrafficSettings) -> float:
     """Return the seconds between pulls: the configured ones, or fewer if messages would pile up.
 
-    At least the client's own cover comes in. Pulls must bring that, and a quarter more.
+    At least the client's own loops come in. Pulls must bring these, and a quarter more.
     """
-    cover = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
-    longest = MESSAGES_A_PULL / (1.25 * cover)
+    loops = 1 / traffic.loop_cover_traffic_average_delay
+    longest = MESSAGES_A_PULL / (1.25 * loops)
     if traffic.fetch_message_delay <= longest:
         return traffic.fetch_message_delay
     log.warning(
         "at these rates, %.1f loops come back per second; pulls every %g s would leave too little "
         "room for messages, so the client pulls every %.3f s",
-        cover,
+        loops,
         traffic.fetch_message_delay,
         longest,
     )

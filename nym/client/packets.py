@@ -11,7 +11,7 @@ from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
 from nym.health import Health
-from nym.routes import random_route
+from nym.routes import random_node, random_route
 from nym.sphinx import create_packet
 from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
@@ -95,6 +95,11 @@ class PacketMaker:
         layers = self._health.usable(topology.layers_to(provider), now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
         return Addressed(create_packet(content, hops, recipient), route)
+
+    def random_provider(self) -> ProviderNode | None:
+        """A provider of the network, at random; None while there is no network."""
+        topology = self._topology()
+        return random_node(topology.providers, self._random) if topology else None
 
     def _provider(self, recipient: bytes) -> ProviderNode | None:
         topology = self._topology()

@@ -122,7 +122,7 @@ class TrafficSettings:
         checks.positive_seconds,
     )
     loop_cover_traffic_average_delay: float = setting(
-        0.5, "between packets that are always cover", checks.positive_seconds
+        0.5, "between loops, the cover that comes back", checks.positive_seconds
     )
     fetch_message_delay: float = setting(
         0.4, "between pulls from the provider", checks.positive_seconds
