@@ -27,7 +27,7 @@ TURNS_UNTIL_ANSWER = 2  # average gaps of turns from a message's arrival to its 
 class Clients:
     """Messages that are written while `is_measuring` go into the result.
 
-    `send` is called with a client, a recipient and what to send to it, which is None for a loop. It
+    `send` is called with a client, a recipient and what to send to it, which is None for cover. It
     says whether a mixnode took the packet.
     """
 
@@ -91,8 +91,7 @@ class Clients:
         clock.at(random.expovariate(rate), tick, None)
 
     def _write(self, sender: int) -> None:
-        recipient = int(self._random.random() * self._scenario.clients)
-        message = Message(sender, recipient, self._clock.now, is_measured=self.is_measuring)
+        message = Message(sender, self._anybody(), self._clock.now, is_measured=self.is_measuring)
         if self.is_measuring:
             self._result.written += 1
             self.under_way += 1
@@ -104,10 +103,17 @@ class Clients:
     def _loop(self, client: int) -> None:
         self._send(client, client, None)
 
+    def _drop(self, client: int) -> None:
+        # Providers have equally many clients, so that of a random client is a random provider.
+        self._send(client, self._anybody(), None)
+
+    def _anybody(self) -> int:
+        return int(self._random.random() * self._scenario.clients)
+
     def _turn(self, client: int) -> None:
         waiting = self._waiting.get(client)
         if waiting is None:
-            self._loop(client)
+            self._drop(client)
             return
         message, is_answer = content = waiting[0]
         if not self._send(client, message.sender if is_answer else message.recipient, content):

@@ -113,7 +113,8 @@ class Simulation:
         route = [self._choose(layer) for layer in self._layers]
         if route[0].away_since is not None:
             return False
-        packet = Packet(next(self._numbers), recipient, route, content)
+        is_drop = content is None and recipient != client
+        packet = Packet(next(self._numbers), recipient, route, content, is_drop=is_drop)
         if self._clients.is_measuring:
             self.result.routes += 1
             self.result.dishonest_routes += all(node.is_dishonest for node in route)
@@ -185,7 +186,8 @@ class Simulation:
             self.result.fates["arrived"] += 1
         provider = self._providers[packet.recipient % len(self._providers)]
         provider.serve(self._clock.now, self._scenario.put_cost)
-        provider.put(packet)
+        if not packet.is_drop:
+            provider.put(packet)
 
     def _plan_pull(self, provider: Provider) -> None:
         at, client = provider.next_pull(self._scenario.fetch)

@@ -37,13 +37,20 @@ class Packet:
     """A packet on its way: at `route[hop]`, or behind the mixnodes.
 
     `ends` is how often that mixnode had gone away before the packet came: if it has done so since
-    then, the packet is lost. A packet without content is a loop.
+    then, the packet is lost. A packet without content is cover, which the provider keeps or drops.
     """
 
-    __slots__ = ("content", "ends", "hop", "number", "recipient", "route")
+    __slots__ = ("content", "ends", "hop", "is_drop", "number", "recipient", "route")
 
     def __init__(
-        self, number: int, recipient: int, route: "list[Mixnode]", content: Content | None
+        self,
+        number: int,
+        recipient: int,
+        route: "list[Mixnode]",
+        content: Content | None,
+        *,
+        is_drop: bool,
     ) -> None:
         self.number, self.recipient, self.route, self.content = number, recipient, route, content
+        self.is_drop = is_drop
         self.hop = self.ends = 0
