@@ -14,10 +14,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from statistics import fmean, variance
+from typing import Any
 
 import gevent
 import pytest
 
+from nym.client.registration import Registration
 from nym.localnet.network import Network
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
@@ -188,6 +190,31 @@ def test_nobody_sees_what_a_user_does(stack: ExitStack) -> None:
     asked, told = len(BEGINNING) + FIRST_LENGTH + THIRD_LENGTH, SECOND_LENGTH + FOURTH_LENGTH
     # One may be under way.
     assert pulls[asked, told] >= pulls.total() - 1 > 0
+
+
+def test_registrations_first_pulls_and_first_packets_are_drawn_apart(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell from one of them when the others come."""
+    began: dict[str, dict[int, float]] = {"register": {}, "pull": {}}
+    for name, times in began.items():
+        act = getattr(Registration, name)
+
+        def noting(
+            this: Registration, *known: Any, act: Any = act, times: dict[int, float] = times
+        ) -> Any:
+            times.setdefault(id(this), time.monotonic())
+            return act(this, *known)
+
+        monkeypatch.setattr(Registration, name, noting)
+    network = stack.enter_context(running(Network()))
+    slow = replace(FAST, fetch_message_delay=4.0, loop_cover_traffic_average_delay=2.0)
+    for _ in range(20):
+        stack.enter_context(Application(network.url, traffic=slow))
+    wait_until(lambda: len(began["pull"]) == 20)
+    gaps = [began["pull"][one] - at for one, at in began["register"].items()]
+    # All on one side would be one accident in 500,000.
+    assert min(gaps) < 2.0 < max(gaps)
 
 
 def knows(one: Application, other: Application) -> bool:

@@ -106,6 +106,7 @@ class Poller:
         self._health = health
         self._trial = trial
         self._period = period
+        self._random = random
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
         self._next_registration = 0.0
         self.backlog = Backlog(health.loops, period)
@@ -118,9 +119,12 @@ class Poller:
         self._turn, self._others_turn = RLock(), RLock()
 
     def run(self) -> None:
-        """Pull for ever, once there is a provider."""
+        """Register once there is a provider, then pull for ever."""
         self._session.found.wait()
-        run_schedule(Fixed(self._period, time.monotonic()), self.tick)
+        # The time of the first pull is a draw of its own, as that of the first packet is. If one
+        # followed from another, whoever sees one of them could tell which of many clients it is.
+        run_schedule(self._rhythm(), self.tick, lambda: self._session.can_pull)
+        run_schedule(self._rhythm(), self.tick)
 
     def run_others(self) -> None:
         """Pull from the other providers, more rarely, for ever."""
@@ -165,6 +169,9 @@ class Poller:
             except (RemoteError, StoreError) as error:
                 name = encode_base58(registration.node.public_key)
                 log.debug("other provider %s: %s", name, error)
+
+    def _rhythm(self) -> Fixed:
+        return Fixed(self._period, time.monotonic() + self._random.uniform(0.0, self._period))
 
     def _prepare(self) -> None:
         """Wait until all messages are on disk, and check that there is room. Raises StoreError."""

@@ -64,9 +64,11 @@ class Watch:
             gevent.sleep(backoff.wait())
 
 
-def run_schedule(schedule: Schedule, tick: Callable[[], None]) -> None:
-    """Call `tick` at each deadline, for ever."""
-    while True:
+def run_schedule(
+    schedule: Schedule, tick: Callable[[], None], is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Call `tick` at each deadline, until `is_over`, which by default is never."""
+    while not is_over():
         # Deadlines follow from the deadline before, not from when `tick` was done: otherwise the
         # stream of packets would become slower while the client is busy.
         gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
