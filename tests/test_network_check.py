@@ -9,12 +9,19 @@ import pytest
 from nym.errors import RemoteFormatError
 from nym.localnet.network import Network
 from nym.network.check import NetworkCheck
+from nym.network.check.problems import OLDEST_KEY
 from nym.network.check.report import CheckReport
+from nym.nodes.directory import Directory
+from nym.nodes.keys import Keyring
+from nym.nodes.mixnode import Mixnode
+from nym.signing import generate_signer
 from nym.sphinx import Final, Forward
+from nym.store.clock import since_boot
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import encode_topology
 from nym.wire.provider import REFUSED
-from tests.harness import free_port, running, serving, serving_http
+from nym.wire.versions import MINUTE
+from tests.harness import ANYWHERE, free_port, running, serving, serving_http
 
 LATE = 60.0  # seconds after which a loop is lost where none is: the machine may be busy
 SOON = 5.0  # the same where some are
@@ -229,6 +236,28 @@ def test_a_clock_that_is_wrong(stack: ExitStack, monkeypatch: pytest.MonkeyPatch
     report = check(network.url)
     assert kinds(report) == [("clock", f"directory {network.url}")]
     assert "2 h 0 min behind this machine's" in report.problems[0].found
+
+
+def test_a_key_that_is_too_old(stack: ExitStack) -> None:
+    directory = Directory("127.0.0.1", 0)
+    url = directory.start()
+    stack.callback(directory.stop)
+    passed = [0.0]
+    keys = Keyring(None, 2 * OLDEST_KEY, since_boot=lambda: since_boot() + passed[0])
+    node = Mixnode(keys, ANYWHERE, 2, signer=generate_signer())
+    node.listen()
+    node.start(url)
+    stack.callback(node.stop)
+    found = {}
+    for passed[0] in (0.0, OLDEST_KEY / 2, OLDEST_KEY + 1):
+        node.announce()
+        report = check(url)
+        found[passed[0]] = [about for kind, about in kinds(report) if kind == "old_key"]
+        (age,) = [node.key_age for node in report.nodes]
+        assert age is not None
+        assert -MINUTE < age - passed[0] < MINUTE + LATE
+    assert list(found.values()) == [[], [], [f"mixnode {node.address} in layer 2"]]
+    assert "its key is 1 d 1 h old" in report.problems[-1].found
 
 
 def test_nothing_that_can_be_reached_is_said_once(stack: ExitStack) -> None:

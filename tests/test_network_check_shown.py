@@ -137,6 +137,14 @@ def test_something_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:
         assert advice.startswith("       does it run?")
 
 
+def test_the_age_of_a_key_is_shown() -> None:
+    aged = mixnode(7)._replace(key_age=11_100.0)
+    _, _, _, head, silent, told, _ = lines(report(mixnode(6), aged))
+    assert head.split()[2:5] == ["key", "age", "version"]
+    assert told.split()[3:8] == [KEY[:8], "3", "h", "5", "min"]
+    assert silent.split()[3:5] == [KEY[:8], "0.4.0"]
+
+
 @pytest.mark.parametrize("directory", ["", "ftp://192.0.2.7", "http://192.0.2.7 http://"])
 def test_a_wrong_url(directory: str) -> None:
     with pytest.raises(UsageError, match="--directory"):

@@ -12,6 +12,7 @@ import pytest
 import requests
 from gevent.event import Event
 
+from nym import PROTOCOL_VERSION
 from nym.errors import ConfigError, RemoteFormatError
 from nym.localnet.network import Network
 from nym.nodes import admission
@@ -22,6 +23,7 @@ from nym.nodes.directory import Directory
 from nym.nodes.keys import Keyring
 from nym.nodes.mixnode import Mixnode
 from nym.signing import Signer, generate_signer
+from nym.store.clock import since_boot
 from nym.wire.directory import (
     LEAVING_PATH,
     METRICS_PATH,
@@ -33,6 +35,7 @@ from nym.wire.directory import (
 )
 from nym.wire.keys import encode_base58
 from nym.wire.signed import HEADER, RUN_HEADER, Claim, Purpose
+from nym.wire.versions import MINUTE, since_in
 from tests.harness import ANYWHERE, PATIENCE, free_port, running, serving_http, wait_until
 
 NODE = MixNode("192.0.2.1:1789", bytes(range(1, 33)), 1, "0.4.0")
@@ -321,6 +324,23 @@ def test_a_node_is_listed_again_after_a_restart_and_a_new_key(
     assert board.listed() == []
     node.announce()
     assert board.listed() == []
+
+
+def test_a_node_says_when_it_made_its_key_and_says_it_again_only_if_that_changes() -> None:
+    passed = [0.0]
+    keys = Keyring(None, since_boot=lambda: since_boot() + passed[0])
+    node = Mixnode(keys, ANYWHERE, 1, signer=generate_signer())
+    said = node._presence().version
+    made = since_in(said)
+    assert made is not None
+    assert abs(made * MINUTE - time.time()) < MINUTE + PATIENCE
+    # The wall clock and the one that tells the age drift apart, by less than it tells.
+    for passed[0] in (MINUTE / 2, -MINUTE / 2, 0.0):
+        assert node._presence().version == said
+    passed[0] = 10.0 * MINUTE
+    assert node._presence().version != said
+    unsigned = Mixnode(Keyring(None), ANYWHERE, 1)
+    assert unsigned._presence().version == PROTOCOL_VERSION
 
 
 def test_a_node_that_leaves_says_nothing_bad_to_directories_that_do_not_know_that(

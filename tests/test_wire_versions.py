@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from nym.judge import is_compatible
 from nym.wire.directory import MixNode, decode_mixnode, encode_presence
 from nym.wire.keys import encode_base58
-from nym.wire.versions import identity_in, offers_line, with_identity, with_line
+from nym.wire.versions import (
+    identity_in,
+    offers_line,
+    since_in,
+    with_identity,
+    with_line,
+    with_since,
+)
 
 IDENTITY = bytes(range(200, 232))
 
@@ -86,3 +93,29 @@ def test_which_build_metadata_offers_a_line(metadata: str, is_offered: bool) -> 
 def test_other_versions_offer_no_line() -> None:
     assert not offers_line(None)
     assert not offers_line("0.4.0-line.1")
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 10**9 - 1))
+def test_a_version_says_when_the_key_was_made(identity: bytes, minute: int) -> None:
+    plain = with_identity("0.4.0", identity)
+    assert since_in(plain) is None
+    for before in (plain, with_line(plain)):
+        version = with_since(before, minute)
+        assert since_in(version) == minute
+        assert identity_in(version) == identity
+        assert offers_line(version) == offers_line(before)
+        assert is_compatible(version)
+        node = MixNode("192.0.2.1:1789", IDENTITY, 1, version)
+        assert decode_mixnode(encode_presence(node)) == node
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        *("0.4.0", "0.4.0-since.7", "0.4.0+since", "0.4.0+since.", "0.4.0+since.x"),
+        *("0.4.0+since.-7", "0.4.0+since.07", "0.4.0+since.7x", "0.4.0+since.1234567890"),
+        *("0.4.0+x-since.7", None),
+    ],
+)
+def test_what_does_not_say_when_a_key_was_made(version: str | None) -> None:
+    assert since_in(version) is None

@@ -16,7 +16,7 @@ from nym.config.checks import check_directories, check_directory_keys, listed
 from nym.net.descriptors import raise_limit
 from nym.network.check import NetworkCheck
 from nym.network.check.report import CheckReport, DirectoryReport, NodeReport, Problem
-from nym.timing import Fixed
+from nym.timing import Fixed, duration
 from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
@@ -147,7 +147,7 @@ def _table(nodes: Sequence[NodeReport]) -> Iterator[str]:
     if len(nodes) > MOST_ROWS:
         shown = [node for node in nodes if node.loops_lost or node.trouble is not None][:MOST_ROWS]
     rows: list[tuple[str, ...]] = [
-        ("node", "address", "key", "version", "reached", "loops", "lost", "latency")
+        ("node", "address", "key", "age", "version", "reached", "loops", "lost", "latency")
     ]
     rows += map(_row, shown)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -163,6 +163,7 @@ def _row(node: NodeReport) -> tuple[str, ...]:
         f"layer {node.layer}" if node.layer else "provider",
         node.address,
         node.key[:_KEY],
+        "" if node.key_age is None else duration(node.key_age),
         visible((node.version or "none").partition("+")[0]),
         _reached(node),
         str(node.loops_sent),

@@ -23,7 +23,7 @@ from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
 from nym.wire.signed import Purpose
-from nym.wire.versions import with_identity
+from nym.wire.versions import MINUTE, with_identity, with_since
 
 PRESENCE_PERIOD = 5.0  # seconds between two posts
 # Seconds after a change of keys in which a directory may refuse the new one, because it lists the
@@ -67,7 +67,9 @@ class Node(ABC):
             lambda: keys.age,
         )
         self._signer = signer
-        self._version = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
+        # What of the version stays when the key changes.
+        self._lasting = with_identity(PROTOCOL_VERSION, signer.public_key if signer else None)
+        self._since = 0  # the minute of the current key, as it was announced last
         self._announced = announced
         self._trace = trace
         self._door = Door(packets, self._take, self._say, self.counts, source_limits(limits))
@@ -132,6 +134,18 @@ class Node(ABC):
     def troubles(self) -> dict[str, str | None]:
         """For each directory, by its URL, why it doesn't take what this node posts, or None."""
         return {channel.directory: channel.outage.reason for channel in self._presences}
+
+    @property
+    def _version(self) -> str:
+        """What the node announces as its version, with what belongs to the current key."""
+        if self._signer is None:
+            return self._lasting
+        since = int((time.time() - self.keys.age) // MINUTE)
+        # The clock that tells the age and the wall clock never agree for ever. A minute more or
+        # less is nothing to tell directories, for which it would be another record.
+        if abs(since - self._since) > 1:
+            self._since = since
+        return with_since(self._lasting, self._since)
 
     def announce(self) -> None:
         """Tell the directories that this node is alive; whoever doesn't hear it is logged."""

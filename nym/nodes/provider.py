@@ -66,7 +66,7 @@ class Provider(Node):
         self._announced_clients = announced_clients
         self._listing = Listing(self._record, inboxes.clients, self._say)
         if signer is not None:
-            self._version = with_line(self._version)
+            self._lasting = with_line(self._lasting)
         self._reception = Reception(
             clients,
             inboxes,

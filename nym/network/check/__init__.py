@@ -64,7 +64,8 @@ class NetworkCheck:
         nodes: list[Node] = [*chain.from_iterable(sight.topology.layers), *sight.topology.providers]
         closed = closed_ports(chain.from_iterable(map(_places, nodes)))
         loops, verdict = self._send_loops(sight, nodes, closed)
-        reports = Facts(closed, self._prober.troubles(), by_node(loops)).reports(sight)
+        facts = Facts(closed, self._prober.troubles(), by_node(loops), began)
+        reports = facts.reports(sight)
         left_out, total = by_number(sight.judgement.left_out), figures(loops)
         return CheckReport(
             began,
@@ -82,6 +83,7 @@ class NetworkCheck:
                 *problems.of_directories(directories, _differing(sight, sights)),
                 *problems.of_the_list(sight.obstacle, left_out),
                 *problems.of_nodes(reports),
+                *problems.of_keys(reports),
                 *problems.of_loops(reports, verdict, total),
             ],
         )

@@ -9,7 +9,7 @@ from nym.network.check.sight import Sight
 from nym.topology import Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
-from nym.wire.versions import identity_in
+from nym.wire.versions import MINUTE, identity_in, since_in
 
 
 class Facts:
@@ -17,6 +17,7 @@ class Facts:
 
     `closed` has the ports that take no connection, each with the reason. `unregistered` has the
     providers that don't serve clients, and `through` the figures of loops, by the nodes' keys.
+    `now` is in seconds since 1970.
     """
 
     def __init__(
@@ -24,10 +25,12 @@ class Facts:
         closed: Mapping[NodeAddress, str],
         unregistered: Mapping[bytes, RemoteError],
         through: Mapping[bytes, Figures],
+        now: float,
     ) -> None:
         self._closed = closed
         self._unregistered = unregistered
         self._through = through
+        self._now = now
 
     def reports(self, sight: Sight) -> list[NodeReport]:
         """The reports about all nodes: mixnodes by layer, then providers.
@@ -67,14 +70,20 @@ class Facts:
             key=encode_base58(node.public_key),
             address=str(node.address),
             version=version,
-            key_age=None,
             identity=None if identity is None else encode_base58(identity),
+            key_age=self._age(sight, since_in(version)),
             reached=node.address not in self._closed,
             trouble=self._closed.get(node.address),
             loops_sent=loops.sent,
             loops_lost=loops.lost,
             latency_ms=loops.latency_ms,
         )
+
+    def _age(self, sight: Sight, since: int | None) -> float | None:
+        """How old a key of this minute is, in seconds."""
+        # By the directory's clock, which nodes have to agree with, and this machine's need not.
+        now = self._now + (sight.report.clock_off or 0.0)
+        return None if since is None else max(0.0, round(now - since * MINUTE, 1))
 
 
 def _address(node: Mix | ProviderNode) -> NodeAddress:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from nym.config.nodes import KeySettings
 from nym.net.directory import MOST_OFF
 from nym.network.check.blame import Figures, is_much
 from nym.network.check.culprits import Verdict
@@ -14,6 +15,8 @@ from nym.wire.reports import LeftOut
 # Milliseconds of latency from which the network is slow, and by which a node has to be slower than
 # loops are altogether.
 SLOW = 1000.0
+# Seconds: a node of ours takes a new key a day after the last one, or an overlap later at most.
+OLDEST_KEY = KeySettings.lifetime + KeySettings.overlap
 MOST_NAMED = 3  # nodes in one sentence
 
 
@@ -79,6 +82,20 @@ def of_nodes(nodes: Sequence[NodeReport]) -> Iterator[Problem]:
     for node in nodes:
         if node.trouble is not None and _matters(node):
             yield _useless(node, node.trouble)
+
+
+def of_keys(nodes: Sequence[NodeReport]) -> Iterator[Problem]:
+    """Which nodes keep their keys for too long."""
+    for node in nodes:
+        if node.key_age is not None and node.key_age > OLDEST_KEY:
+            yield Problem(
+                "old_key",
+                node.name,
+                f"its key is {duration(node.key_age)} old; nodes take a new one each day, so that "
+                "nobody can open later what was recorded",
+                "its log says why it has no new one, such as a full disk. Is keys.lifetime longer "
+                "in its settings?",
+            )
 
 
 def of_loops(nodes: Sequence[NodeReport], verdict: Verdict, total: Figures) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ Kind = Literal[
     "left_out",
     "unreachable",
     "refuses_clients",
+    "old_key",
     "loses_packets",
     "broken_link",
     "loss",
