@@ -208,6 +208,10 @@ class UnreachableError(RemoteError):
     """There is no connection, or it broke, or the answer didn't come in time."""
 
 
+class CertificateError(UnreachableError):
+    """A server's certificate isn't trusted."""
+
+
 class OwnFaultError(UnreachableError):
     """The obstacle is on this machine, so the peer must not be blamed or avoided for it."""
 
@@ -239,6 +243,10 @@ class StatusError(RemoteFormatError):
         self.headers = headers
 
 
+class RedirectError(RemoteFormatError):
+    """A server redirects to where this program doesn't go."""
+
+
 class NotAllowedError(RemoteError):
     """A directory takes posts only from nodes on its list, and this isn't one of them."""
 
@@ -248,7 +256,38 @@ class OtherRunError(RemoteFormatError):
 
 
 class UnverifiedError(RemoteError):
-    """A directory's list of nodes isn't signed as the settings want it."""
+    """A directory's list of nodes isn't signed as it has to be.
+
+    `found` is the text without what it has to do with the settings of a client.
+    """
+
+    def __init__(self, found: str, settings: str = "") -> None:
+        super().__init__(f"{found}. {settings}" if settings else found)
+        self.found = found
+
+
+class UnsignedError(UnverifiedError):
+    """It isn't signed at all."""
+
+
+class OtherKeyError(UnverifiedError):
+    """It is signed with a key that isn't one of those that are known."""
+
+
+class OldListError(UnverifiedError):
+    """It has expired, or a newer one was seen."""
+
+
+class EarlyListError(UnverifiedError):
+    """It was signed in the future."""
+
+
+class ChangedListError(UnverifiedError):
+    """Its signature is wrong, or isn't in its form."""
+
+
+class ListsError(RemoteError):
+    """A directory lists nodes, and doesn't give the lists of their clients."""
 
 
 class NotForThisNodeError(RemoteFormatError):

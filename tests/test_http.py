@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from nym.errors import OwnFaultError, ProxyError, RemoteFormatError, StatusError, UnreachableError
+from nym.errors import (
+    CertificateError,
+    OwnFaultError,
+    ProxyError,
+    RedirectError,
+    RemoteFormatError,
+    StatusError,
+    UnreachableError,
+)
 from nym.net import http
 from nym.net.http import http_get, http_post
 from nym.net.listening import listen
@@ -84,7 +92,7 @@ def test_a_certificate_of_an_unknown_authority_or_for_another_name_is_refused(
     server = WSGIServer(("127.0.0.1", 0), answer, log=None, ssl_context=context)
     url = f"https://{listen(server)}"
     try:
-        with pytest.raises(UnreachableError, match=f"isn't trusted: .*{why}.*; REQUESTS_CA_BUNDLE"):
+        with pytest.raises(CertificateError, match=f"isn't trusted: .*{why}.*; REQUESTS_CA_BUNDLE"):
             http_get(url)
     finally:
         server.stop(timeout=0)
@@ -102,7 +110,7 @@ def test_credentials_go_along_and_are_never_shown() -> None:
     with redirecting("301 Moved", lambda url: f"{url}/from/") as (url, asked):
         url = url.replace("//", "//user:pass%20word@")
         assert http_get(f"{url}/from").body == b"here"
-        with pytest.raises(RemoteFormatError, match="redirects") as loop:
+        with pytest.raises(RedirectError, match="redirects") as loop:
             http_post(f"{url}/from".replace("127.0.0.1", "127.1"), b"{}")
     assert asked[:2] == [f"GET {path} Basic dXNlcjpwYXNzIHdvcmQ=" for path in ("/from", "/from/")]
     assert "user" not in str(loop.value)
@@ -129,7 +137,7 @@ def test_redirects_elsewhere_are_refused(location: str, reason: str) -> None:
 
     with (
         redirecting("302 Found", where) as (url, asked),
-        pytest.raises(RemoteFormatError, match=reason) as refusal,
+        pytest.raises(RedirectError, match=reason) as refusal,
     ):
         http_get(f"{url}/from")
     assert set(asked) == {"GET /from"}

@@ -125,7 +125,9 @@ def test_a_directory_that_is_away(capfd: pytest.CaptureFixture[str], form: str) 
 def test_a_directory_that_signs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with running(Network()) as network:
         assert check_network(options(network.url, key=KEY)) == 4
-    assert "doesn't sign its list of nodes" in capfd.readouterr().out
+    shown = capfd.readouterr().out
+    assert "doesn't sign its list of nodes, so the list isn't used\n" in shown
+    assert "client.directory_key" not in shown, "no client takes part"
 
 
 def test_something_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:

@@ -357,7 +357,7 @@ def test_a_client_that_knows_the_directorys_identity_uses_what_it_signed(nodes: 
         assert run_program(nodes.home, *made)[0] == 0
         ended, out, _ = run_program(nodes.home, "check", "--id", name)
         assert ended == code, out
-    assert "which client.directory_key doesn't name" in out
+    assert "client.directory_key doesn't name it" in out
 
 
 def test_a_node_that_has_lost_its_identity_says_so(nodes: Nodes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 
 from nym.errors import (
+    CertificateError,
     NymError,
     RemoteError,
     RemoteFormatError,
@@ -66,7 +67,7 @@ def _ours(peer: str, error: BaseException) -> RemoteError:
     if lack := lack_of_descriptors(cause):
         return lack
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return UnreachableError(
+        return CertificateError(
             f"{peer} can't be reached: its certificate isn't trusted: "
             f"{visible(cause.verify_message)}; "
             "REQUESTS_CA_BUNDLE can name a file with other authorities"

@@ -21,7 +21,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from nym.errors import ProxyError, RemoteError, RemoteFormatError, StatusError
+from nym.errors import ProxyError, RedirectError, RemoteError, RemoteFormatError, StatusError
 from nym.net.bodies import CHUNK, gather
 from nym.net.boundary import deadline, translated
 from nym.wire.addresses import is_loopback
@@ -186,7 +186,7 @@ def _answer(
             answer.close()
             url = target
         else:
-            raise RemoteFormatError(
+            raise RedirectError(
                 f"{visible_url(url)} is behind more than {MOST_REDIRECTS} redirects"
             )
         with answer:
@@ -251,7 +251,7 @@ def _is_redirect(method: str, answer: requests.Response) -> bool:
 
 
 def _target(url: str, answer: requests.Response) -> str:
-    """The URL that a redirect names. Raises RemoteFormatError for one that isn't followed."""
+    """The URL that a redirect names. Raises RedirectError for one that isn't followed."""
     where = f"{visible_url(url)} redirects to"
     try:
         # http.client reads the bytes of headers as Latin-1; servers send UTF-8.
@@ -259,19 +259,15 @@ def _target(url: str, answer: requests.Response) -> str:
         before, after = urlsplit(url), urlsplit(urljoin(url, location))
         places = _place(before), _place(after)
     except ValueError as error:
-        raise RemoteFormatError(
-            f"{where} something that isn't a URL: {visible(str(error))}"
-        ) from error
+        raise RedirectError(f"{where} something that isn't a URL: {visible(str(error))}") from error
     shown = visible_url(after.geturl())
     if after.scheme not in ("http", "https") or after.hostname != before.hostname:
-        raise RemoteFormatError(
+        raise RedirectError(
             f"{where} {shown}, which is on another host, so the redirect isn't followed"
         )
     # With http, only the path may change: another port is another service of that host.
     if after.scheme != "https" and places[0] != places[1]:
-        raise RemoteFormatError(
-            f"{where} {shown}, which is less safe, so the redirect isn't followed"
-        )
+        raise RedirectError(f"{where} {shown}, which is less safe, so the redirect isn't followed")
     # The user name and password of the first URL go along; those of the redirect are the server's.
     user, at, _ = before.netloc.rpartition("@")
     return after._replace(netloc=f"{user}{at}{after.netloc.rpartition('@')[2]}").geturl()

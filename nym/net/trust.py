@@ -7,7 +7,14 @@ it hasn't expired, and it is no older than the newest one that this key has sign
 import time
 from collections.abc import Collection, Mapping
 
-from nym.errors import RemoteFormatError, UnverifiedError
+from nym.errors import (
+    ChangedListError,
+    EarlyListError,
+    OldListError,
+    OtherKeyError,
+    RemoteFormatError,
+    UnsignedError,
+)
 from nym.net.http import Answer
 from nym.timing import duration
 from nym.wire.directory import TOPOLOGY_PATH
@@ -47,19 +54,19 @@ class Trust:
         expires = 0 if claim.expires is None else claim.expires
         if now > expires / 1000:
             blame = f". {_own_clock(off)}" if now - off <= expires / 1000 else ""
-            raise UnverifiedError(
+            raise OldListError(
                 f"the list of nodes from {name} is an old copy, and isn't used: it expired "
                 f"{duration(now - expires / 1000)} ago{blame}"
             )
         if (ahead := claim.created / 1000 - now) > AHEAD:
             blame = _own_clock(off) if ahead + off <= AHEAD else "One of the two clocks is wrong"
-            raise UnverifiedError(
+            raise EarlyListError(
                 f"the list of nodes from {name} isn't used: it was signed {duration(ahead)} ahead "
                 f"of this machine's clock. {blame}"
             )
         newest = self.newest.get(claim.key, 0)
         if claim.created < newest:
-            raise UnverifiedError(
+            raise OldListError(
                 f"the list of nodes from {name} is an old copy, and isn't used: this client has "
                 f"seen one that is {duration((newest - claim.created) / 1000)} newer"
             )
@@ -70,23 +77,24 @@ class Trust:
         """What the signature claims, once it has been verified. Raises UnverifiedError."""
         header = answer.headers.get(HEADER)
         if header is None:
-            raise UnverifiedError(
-                f"{name} doesn't sign its list of nodes, so the list isn't used: "
+            raise UnsignedError(
+                f"{name} doesn't sign its list of nodes, so the list isn't used",
                 "client.directory_key says who has to sign it. If this directory doesn't sign, "
-                "unset client.directory_key, or name another directory"
+                "unset client.directory_key, or name another directory",
             )
         try:
             claim, signature = parse_signature(header)
         except RemoteFormatError as error:
-            raise UnverifiedError(f"the list of nodes from {name} isn't used: {error}") from error
+            raise ChangedListError(f"the list of nodes from {name} isn't used: {error}") from error
         if claim.key not in self.keys:
-            raise UnverifiedError(
-                f"the list of nodes from {name} isn't used: it is signed with the key "
-                f"{encode_base58(claim.key)}, which client.directory_key doesn't name. Ask those "
-                "who run the directory whether that is their key"
+            raise OtherKeyError(
+                f"the list of nodes from {name} isn't used: it is signed with another key, "
+                f"{encode_base58(claim.key)}",
+                "client.directory_key doesn't name it. Ask those who run the directory whether "
+                "that is their key",
             )
         if not claim.is_signed(signature, "topology", TOPOLOGY_PATH, answer.body):
-            raise UnverifiedError(
+            raise ChangedListError(
                 f"the list of nodes from {name} isn't used: it was changed after it was signed, by "
                 "the server or on the way"
             )

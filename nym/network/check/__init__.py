@@ -2,12 +2,12 @@
 
 A check asks the directories as a client does (`sight`), tries each port (`ports`), and sends loops
 through every node and to every provider (`loops`; `routes` covers all of them). `blame` and
-`culprits` find out who loses loops, `problems` says in words what is wrong, and `report` is the
-whole as data.
+`culprits` find out who loses loops, `problems` says in words what is wrong (`unusable`: with
+directories), and `report` is the whole as data.
 """
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from random import SystemRandom
 
@@ -18,7 +18,7 @@ from nym.client.kept_lists import KeptLists
 from nym.errors import RemoteError
 from nym.judge import PROVIDERS
 from nym.net.trust import Trust
-from nym.network.check import problems
+from nym.network.check import problems, unusable
 from nym.network.check.blame import Figures, by_node, figures
 from nym.network.check.culprits import Verdict, find_culprits
 from nym.network.check.loops import PATIENCE, Loop, Prober
@@ -46,8 +46,9 @@ class NetworkCheck:
         self, directories: Sequence[str], keys: Collection[bytes], patience: float = PATIENCE
     ) -> None:
         self._random = SystemRandom()
-        self._trust = Trust(keys)
-        # One for each, because a Judging looks at one list at a time.
+        # One for each: lists that come side by side may be of different ages, and a Judging looks
+        # at one list at a time.
+        self._trust = {url: Trust(keys) for url in directories}
         self._judging = {url: Judging(KeptLists(), resolve_names=False) for url in directories}
         self._prober = Prober(self._random, patience)
         self._layers = 0  # the most that were seen: if the last one goes, it is missing
@@ -55,9 +56,15 @@ class NetworkCheck:
     def run(self) -> CheckReport:
         """Check once. What is wrong is in the report. Raises OwnFaultError."""
         began, start = time.time(), time.monotonic()
-        sights, directories = self._look()
+        by_url, errors = self._look()
+        directories = [
+            by_url[url].report if url in by_url else DirectoryReport(url, unusable.why(errors[url]))
+            for url in map(visible_url, self._judging)
+        ]
+        sights = list(by_url.values())
         if not sights:
-            return _nothing(began, time.monotonic() - start, directories)
+            found = list(problems.of_directories(directories, errors, {}))
+            return CheckReport(began, time.monotonic() - start, directories, problems=found)
         # The first one that clients can use, as they do.
         sight = next((sight for sight in sights if not sight.obstacle), sights[0])
         self._layers = len(sight.topology.layers)
@@ -80,7 +87,7 @@ class NetworkCheck:
             latency_ms=total.latency_ms,
             nodes=reports,
             problems=[
-                *problems.of_directories(directories, _differing(sight, sights)),
+                *problems.of_directories(directories, errors, _differing(sight, by_url)),
                 *problems.of_the_list(sight.obstacle, left_out),
                 *problems.of_nodes(reports),
                 *problems.of_keys(reports),
@@ -88,23 +95,24 @@ class NetworkCheck:
             ],
         )
 
-    def _look(self) -> tuple[list[Sight], list[DirectoryReport]]:
-        """Ask all directories: what those list that can be used, and what is known of each."""
+    def _look(self) -> tuple[dict[str, Sight], dict[str, RemoteError]]:
+        """Ask all directories: what those list that can be used, and why others can't be.
+
+        Both are by the directories' URLs, without passwords.
+        """
 
         def ask(url: str) -> Sight | RemoteError:
             try:
-                return look(url, self._trust, self._judging[url], self._layers)
+                return look(url, self._trust[url], self._judging[url], self._layers)
             except RemoteError as error:
                 return error
 
-        answers = list(Pool(len(self._judging)).imap(ask, self._judging))
-        reports = [
-            DirectoryReport(visible_url(url), str(answer))
-            if isinstance(answer, RemoteError)
-            else answer.report
-            for url, answer in zip(self._judging, answers, strict=True)
-        ]
-        return [answer for answer in answers if isinstance(answer, Sight)], reports
+        urls = map(visible_url, self._judging)
+        answers = list(zip(urls, Pool(len(self._judging)).imap(ask, self._judging), strict=True))
+        return (
+            {url: answer for url, answer in answers if isinstance(answer, Sight)},
+            {url: answer for url, answer in answers if isinstance(answer, RemoteError)},
+        )
 
     def _send_loops(
         self, sight: Sight, nodes: Sequence[Node], closed: Collection[NodeAddress]
@@ -136,18 +144,12 @@ def _places(node: Node) -> list[NodeAddress]:
     return [*node.place] if isinstance(node, ProviderNode) else [node.address]
 
 
-def _differing(sight: Sight, sights: Sequence[Sight]) -> dict[str, list[str]]:
+def _differing(sight: Sight, sights: Mapping[str, Sight]) -> dict[str, list[str]]:
     """For each directory by its URL, the nodes of `sight` that it doesn't list."""
     return {
-        other.report.url: [
+        url: [
             f"{'provider' if node.layer == PROVIDERS else 'mixnode'} {node.address}"
             for node in sight.judgement.nodes.keys() - other.judgement.nodes.keys()
         ]
-        for other in sights
+        for url, other in sights.items()
     }
-
-
-def _nothing(began: float, took: float, directories: list[DirectoryReport]) -> CheckReport:
-    """The report when no directory can be used."""
-    found = list(problems.of_directories(directories, {}))
-    return CheckReport(began, took, directories, problems=found)

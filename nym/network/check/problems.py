@@ -1,9 +1,11 @@
 """Says what is wrong in a network, one sentence for each thing, and what to do about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nym.config.nodes import KeySettings
+from nym.errors import RemoteError
 from nym.net.directory import MOST_OFF
+from nym.network.check import unusable
 from nym.network.check.blame import Figures, is_much
 from nym.network.check.culprits import Verdict
 from nym.network.check.report import DirectoryReport, NodeReport, Problem
@@ -21,25 +23,26 @@ MOST_NAMED = 3  # nodes in one sentence
 
 
 def of_directories(
-    reports: Sequence[DirectoryReport], differing: dict[str, list[str]]
+    reports: Sequence[DirectoryReport],
+    errors: Mapping[str, RemoteError],
+    differing: Mapping[str, list[str]],
 ) -> Iterator[Problem]:
-    """What is wrong with directories. `differing` has the nodes that one of them doesn't list.
+    """What is wrong with directories.
 
-    The names are those of nodes that the first usable directory lists.
+    `errors` says why some can't be used. `differing` has the names of nodes that the first usable
+    one lists, and another one doesn't. Both are by the URLs in the reports.
     """
     for report in reports:
         about = f"directory {report.url}"
-        if report.trouble is not None:
-            yield Problem(
-                "directory_unusable", about, report.trouble, "does it run? Is its URL right?"
-            )
+        if error := errors.get(report.url):
+            yield Problem("directory_unusable", about, unusable.why(error), unusable.advice(error))
         if report.clock_off is not None and abs(report.clock_off) > MOST_OFF:
             how = "ahead of" if report.clock_off > 0 else "behind"
             yield Problem(
                 "clock",
                 about,
                 f"its clock is {duration(abs(report.clock_off))} {how} this machine's",
-                "set the clock that is wrong: nodes and clients check the times of signatures",
+                unusable.SET_CLOCK,
             )
         if missing := differing.get(report.url):
             yield Problem(

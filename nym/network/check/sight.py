@@ -4,7 +4,7 @@ import os
 from typing import NamedTuple
 
 from nym.client.judging import Judging
-from nym.errors import UnusableNetworkError
+from nym.errors import ListsError, OwnFaultError, RemoteError, UnusableNetworkError
 from nym.judge import PROVIDERS, Judgement
 from nym.net.directory import fetch_topology
 from nym.net.trust import Trust
@@ -39,6 +39,10 @@ def look(url: str, trust: Trust, judging: Judging, layers: int) -> Sight:
         judging.look(listing.records, listing.reach, view, url)
     except UnusableNetworkError:
         obstacle = "records contradict each other, and nobody can tell which of them count"
+    except OwnFaultError:
+        raise
+    except RemoteError as error:
+        raise ListsError(f"clients can't get the lists of clients from it: {error}") from error
     judgement = view.judgement
     if judgement is None:
         raise AssertionError("a view that has looked has a judgement")
