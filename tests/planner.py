@@ -1,10 +1,36 @@
-"""Somebody who plans a network, for tests of what is generated from plans."""
+"""Somebody who plans a network, for tests of what is made of plans."""
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from nym.net.directory import fetch_topology
 from nym.network.example import EXAMPLE
-from nym.network.plan import format_plan
+from nym.network.plan import Host, HostSettings, NetworkSettings, Plan, format_plan
+from nym.wire.addresses import split_host
 from tests.harness import run_program
+
+
+def plan_of(url: str) -> Plan:
+    """The plan of the network that a directory on this machine lists, with a host for each node."""
+    records = fetch_topology(url).records
+    here = HostSettings("Ada", "127.0.0.1")
+    hosts = [replace(here, directory=True, directory_port=urlsplit(url).port or 0)]
+    hosts += [
+        replace(here, layer=node.layer, mixnode_port=split_host(node.host)[1])
+        for node in records.mixnodes
+    ]
+    hosts += [
+        replace(
+            here,
+            provider=True,
+            provider_port=split_host(node.mixnet_listener)[1],
+            clients_port=split_host(node.client_listener)[1],
+        )
+        for node in records.providers
+    ]
+    named = (Host(f"host{number}", settings) for number, settings in enumerate(hosts))
+    return Plan(NetworkSettings(), tuple(named))
 
 
 class Planner:

@@ -15,9 +15,9 @@ import pytest
 from nym.cli.command import Command, Form, Option
 from nym.cli.homes import ALL, CLIENT
 from nym.cli.usage import COMMANDS
-from nym.network.example import EXAMPLE
 from nym.network.plan import format_plan
 from tests.harness import Program, run_program, wait_until
+from tests.planner import plan_of
 from tests.postgres import Postgres
 
 KEY = "EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye"
@@ -51,7 +51,7 @@ class Network:
         self.file = home / "file"
         self.file.write_text("# something to send")
         self.plan = home / "plan.toml"
-        self.plan.write_text(format_plan(EXAMPLE))
+        self.plan.write_text(format_plan(plan_of(url)))
 
     def run(self, *arguments: str) -> str:
         code, out, err = run_program(self.home, *arguments)

@@ -56,7 +56,7 @@ def read_on(connection: socket.socket) -> None:
 
 
 def check(*urls: str, patience: float = LATE) -> CheckReport:
-    return NetworkCheck(urls, [], patience).run()
+    return NetworkCheck(urls, [], patience=patience).run()
 
 
 def kinds(report: CheckReport) -> list[tuple[str, str]]:
@@ -214,7 +214,7 @@ def test_the_last_layer_is_missed_once_it_was_seen(stack: ExitStack) -> None:
     records = network._directory.records()
     told = [records]
     url = stack.enter_context(serving_http(lambda: encode_topology(told[0])))
-    checker = NetworkCheck([url], [], LATE)
+    checker = NetworkCheck([url], [], patience=LATE)
     assert checker.run().problems == []
     told[0] = records._replace(mixnodes=records.mixnodes[:1])
     assert kinds(checker.run()) == [("incomplete", "network")]

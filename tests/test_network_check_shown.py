@@ -33,6 +33,7 @@ def options(directory: str, *given: str, key: str | None = None) -> dict[str, An
     return {
         "--directory": directory,
         "--directory-key": key,
+        "PLAN": None,
         "--json": "--json" in given,
         "--watch": "--watch" in given,
     }

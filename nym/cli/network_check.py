@@ -7,15 +7,18 @@ has the latest news, and a log gets no lines while nothing happens.
 import json
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from nym.cli import Options
 from nym.cli.nodes import size, verified
 from nym.cli.options import checked
 from nym.cli.output import say
 from nym.config.checks import check_directories, check_directory_keys, listed
+from nym.errors import UsageError
 from nym.net.descriptors import raise_limit
 from nym.network.check import NetworkCheck
 from nym.network.check.report import CheckReport, DirectoryReport, NodeReport, Problem
+from nym.network.plan import Plan, load_plan
 from nym.timing import Fixed, duration
 from nym.wire.keys import decode_base58
 from nym.wire.text import visible
@@ -31,12 +34,10 @@ _LONGEST_LINE = 2000  # characters
 
 def check_network(options: Options) -> int:
     """Check the network once, or until Ctrl-C; returns the exit code."""
-    urls = listed(checked("--directory", options["--directory"], check_directories))
-    keys = listed(
-        checked("--directory-key", options["--directory-key"] or "", check_directory_keys)
-    )
+    plan = load_plan(Path(options["PLAN"])) if options["PLAN"] else None
+    urls, keys = _directories(options, plan)
     raise_limit(DESCRIPTORS)
-    check = NetworkCheck(urls, [decode_base58(key) for key in keys])
+    check = NetworkCheck(urls, [decode_base58(key) for key in keys], plan)
     report = check.run()
     if options["--json"]:
         _say_json(report)
@@ -48,6 +49,17 @@ def check_network(options: Options) -> int:
     if not report.is_reachable:
         return 4
     return 1 if report.problems else 0
+
+
+def _directories(options: Options, plan: Plan | None) -> tuple[list[str], list[str]]:
+    """The URLs of the directories, and their keys in base58: those given, or those of the plan."""
+    given, key = options["--directory"], options["--directory-key"]
+    keys = listed(checked("--directory-key", key or "", check_directory_keys))
+    if given is not None:
+        return listed(checked("--directory", given, check_directories)), keys
+    if plan is None:
+        raise UsageError("which network? Name its directory with --directory URL, or its plan")
+    return [host.url for host in plan.directories()], keys or plan.directory_keys()
 
 
 class News:

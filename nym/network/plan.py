@@ -170,6 +170,14 @@ class Plan(NamedTuple):
         """The hosts with a directory."""
         return [host for host in self.hosts if host.settings.directory]
 
+    def directory_keys(self) -> list[str]:
+        """The identities of the directories, in base58; none if one is still to be made.
+
+        Whoever trusts only some of them could not use the others.
+        """
+        keys = [host.settings.directory_identity for host in self.directories()]
+        return keys if all(keys) else []
+
     def layers(self) -> list[list[Host]]:
         """For each layer, the hosts with its mixnodes."""
         last = max(host.settings.layer for host in self.hosts)

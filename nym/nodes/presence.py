@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
 from nym.view import CLAIM
-from nym.wire.addresses import parse_numeric
+from nym.wire.addresses import usual_form
 from nym.wire.directory import MixNode, Provider
 
 MOST_NODES = 10_000  # that are there
@@ -182,11 +182,6 @@ class Presences:
 
 def _standing(node: Node, identity: bytes | None) -> _Standing:
     if isinstance(node, MixNode):
-        return _Standing(identity, node.layer, node.public_key, (_place(node.host),))
-    places = (_place(node.mixnet_listener), _place(node.client_listener))
+        return _Standing(identity, node.layer, node.public_key, (usual_form(node.host),))
+    places = (usual_form(node.mixnet_listener), usual_form(node.client_listener))
     return _Standing(identity, None, node.public_key, places)
-
-
-def _place(host: str) -> str:
-    """A text that is the same for each way to write a place, without asking a name server."""
-    return str(parse_numeric(host) or host.lower())

@@ -179,3 +179,11 @@ def parse_numeric(text: str) -> NodeAddress | None:
         return NodeAddress(str(ipaddress.ip_address(host)), port)
     except ValueError:
         return None
+
+
+def usual_form(text: str) -> str:
+    """A text that is the same for each way to write a place, without asking a name server.
+
+    Raises RemoteFormatError.
+    """
+    return str(parse_numeric(text) or text.lower())

@@ -109,14 +109,13 @@ _NETWORK = Command(
         ),
         Form(
             ("check",),
-            needs=(
+            takes=(
                 Option(
                     "--directory",
-                    "the network's directory, or several, separated by commas",
+                    "the network's directory, or several, separated by commas; without it, those "
+                    "in the plan",
                     "URL",
                 ),
-            ),
-            takes=(
                 Option(
                     "--directory-key",
                     "the key, or several, one of which has to sign what a directory lists",
@@ -125,6 +124,7 @@ _NETWORK = Command(
                 Option("--watch", "check again every minute, and print what has changed"),
                 _NETWORK_AS_JSON,
             ),
+            arguments=(_PLAN._replace(is_optional=True),),
         ),
     ),
     notes=(
@@ -137,8 +137,8 @@ _NETWORK = Command(
         "and run again, it changes only what the plan changes.",
         "`check` tells how a network is, and needs no client. It tries every node, registers at "
         "every provider as a client that exists only for the check, and sends loops through every "
-        "node. It ends with 0 if all is well, 1 if something is wrong, and 4 if no directory can "
-        "be used.",
+        "node. With a PLAN, it also says in what the network isn't as planned. It ends with 0 if "
+        "all is well, 1 if something is wrong, and 4 if no directory can be used.",
     ),
     examples=(
         "nym-client network view --id alice",
@@ -146,6 +146,7 @@ _NETWORK = Command(
         "nym-client network plan friends.toml",
         "nym-client network generate --for systemd friends.toml friends",
         "nym-client network check --directory https://directory.example",
+        "nym-client network check --watch friends.toml",
     ),
 )
 

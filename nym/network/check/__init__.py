@@ -3,7 +3,7 @@
 A check asks the directories as a client does (`sight`), tries each port (`ports`), and sends loops
 through every node and to every provider (`loops`; `routes` covers all of them). `blame` and
 `culprits` find out who loses loops, `problems` says in words what is wrong (`unusable`: with
-directories), and `report` is the whole as data.
+directories; `planned`: compared with a plan), and `report` is the whole as data.
 """
 
 import time
@@ -23,10 +23,12 @@ from nym.network.check.blame import Figures, by_node, figures
 from nym.network.check.culprits import Verdict, find_culprits
 from nym.network.check.loops import PATIENCE, Loop, Prober
 from nym.network.check.nodes import Facts
+from nym.network.check.planned import differences
 from nym.network.check.ports import closed_ports
 from nym.network.check.report import CheckReport, DirectoryReport
 from nym.network.check.routes import covering
 from nym.network.check.sight import Sight, look
+from nym.network.plan import Plan
 from nym.reports import by_number
 from nym.topology import Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
@@ -39,11 +41,17 @@ class NetworkCheck:
     """Checks one network, each time as the same client.
 
     The `directories` are URLs, and one of the `keys`, if there are any, has to sign what they list.
-    A loop is lost after `patience` seconds beyond its delays.
+    With a `plan`, the network has to be as planned. A loop is lost after `patience` seconds beyond
+    its delays.
     """
 
     def __init__(
-        self, directories: Sequence[str], keys: Collection[bytes], patience: float = PATIENCE
+        self,
+        directories: Sequence[str],
+        keys: Collection[bytes],
+        plan: Plan | None = None,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self._random = SystemRandom()
         # One for each: lists that come side by side may be of different ages, and a Judging looks
@@ -51,7 +59,9 @@ class NetworkCheck:
         self._trust = {url: Trust(keys) for url in directories}
         self._judging = {url: Judging(KeptLists(), resolve_names=False) for url in directories}
         self._prober = Prober(self._random, patience)
-        self._layers = 0  # the most that were seen: if the last one goes, it is missing
+        self._plan = plan
+        # The most that are planned, or were seen: if the last one goes, it is missing.
+        self._layers = len(plan.layers()) if plan else 0
 
     def run(self) -> CheckReport:
         """Check once. What is wrong is in the report. Raises OwnFaultError."""
@@ -89,6 +99,7 @@ class NetworkCheck:
             problems=[
                 *problems.of_directories(directories, errors, _differing(sight, by_url)),
                 *problems.of_the_list(sight.obstacle, left_out),
+                *(differences(self._plan, sight.records) if self._plan else ()),
                 *problems.of_nodes(reports),
                 *problems.of_keys(reports),
                 *problems.of_loops(reports, verdict, total),

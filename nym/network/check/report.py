@@ -12,6 +12,9 @@ Kind = Literal[
     "incomplete",
     "left_out",
     "unreachable",
+    "missing",
+    "unplanned",
+    "unlike_plan",
     "refuses_clients",
     "old_key",
     "loses_packets",
@@ -64,7 +67,12 @@ class NodeReport(NamedTuple):
     @property
     def name(self) -> str:
         """What people call it."""
-        return f"{self.role} {self.address}{f' in layer {self.layer}' if self.layer else ''}"
+        return node_name(self.role, self.layer, self.address)
+
+
+def node_name(role: str, layer: int | None, address: str) -> str:
+    """What people call a node."""
+    return f"{role} {address}{f' in layer {layer}' if layer else ''}"
 
 
 class Problem(NamedTuple):

@@ -11,6 +11,7 @@ from nym.net.trust import Trust
 from nym.network.check.report import DirectoryReport
 from nym.topology import Topology
 from nym.view import SALT_LENGTH, NetworkView
+from nym.wire.directory import Records
 from nym.wire.text import visible_url
 
 
@@ -18,6 +19,7 @@ class Sight(NamedTuple):
     """What one directory lists. `obstacle` says why clients can't use that network, or is ""."""
 
     report: DirectoryReport
+    records: Records
     judgement: Judgement
     topology: Topology
     obstacle: str
@@ -59,7 +61,7 @@ def look(url: str, trust: Trust, judging: Judging, layers: int) -> Sight:
         clock_off=clock_off and round(clock_off, 1),
         digest=None if obstacle else topology.digest(),
     )
-    return Sight(report, judgement, topology, obstacle)
+    return Sight(report, listing.records, judgement, topology, obstacle)
 
 
 def _nothing_in(layer: int) -> str:
