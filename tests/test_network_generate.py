@@ -10,6 +10,9 @@ import pytest
 
 from nym.config.file import load_settings
 from nym.config.nodes import DirectoryConfig, MixnodeConfig, ProviderConfig
+from nym.errors import ConfigError
+from nym.network.example import EXAMPLE
+from nym.network.plan import parse_plan
 from nym.nodes.allowed import parse_allowed
 from nym.signing import load_signer
 from tests.harness import PATIENCE, run_program
@@ -119,7 +122,23 @@ def test_an_unknown_engine_is_refused(planner: Planner) -> None:
     assert not planner.folder.exists()
 
 
+@pytest.mark.parametrize("engine", ["systemd", "compose", "kubernetes"])
+def test_no_host_can_have_the_name_of_what_stands_beside_the_hosts(
+    planner: Planner, engine: str
+) -> None:
+    planner.generate(engine)
+    hosts = {host.name for host in EXAMPLE.hosts}
+    # The program has to be put there, too, for images.
+    others = {path.name for path in planner.folder.iterdir()} - hosts | {"nym-client"}
+    assert "README.md" in others
+    for name in others:
+        text = planner.plan.read_text().replace("[host.barbara]", f'[host."{name}"]')
+        with pytest.raises(ConfigError, match=f"line 23: {name}: "):
+            parse_plan(text, "plan.toml")
+
+
 def test_shells_understand_the_scripts(planner: Planner) -> None:
+    planner.change("[host.barbara]", "[host.esac]")
     planner.generate()
     for script in (planner.folder / "copy", planner.folder / "ada" / "install"):
         subprocess.run(["/bin/sh", "-n", script], check=True, timeout=PATIENCE)

@@ -58,6 +58,8 @@ def test_a_host_has_several_nodes_and_an_ipv6_address() -> None:
         (("clients = 50 ", "client = 50 "), r"line 3: unknown key client in \[network\]"),
         (("[network]", "[net]"), r"line 1: unknown section \[net\]"),
         (("[host.barbara]", "[host.Barbara]"), "line 23: Barbara: a name has 1 to 40 of a-z"),
+        (("[host.barbara]", "[host.copy]"), "line 23: copy: what is generated has a file of this"),
+        (("[host.barbara]", "[host.nym-client]"), "line 23: nym-client: what is generated has"),
         (("[host.barbara]", "[host.ada.x]"), r"line 23: unknown key x in \[host.ada\]"),
         (("[host.barbara]", "[hosts.barbara]"), r"line 23: unknown section \[hosts\]"),
         (('operator = "Barbara"\n', ""), "line 23: barbara has no operator"),

@@ -38,7 +38,8 @@ done
 
 def copy(hosts: tuple[Host, ...], folder: str, run: str) -> File:
     """Return the script. On a host, `folder` is in root's home, and `run` is a script in it."""
-    cases = [f"    {host.name}) host {host.name} {host.ip} ;;" for host in hosts]
+    # In quotes, because a host may have the name of a word of the shell, such as esac.
+    cases = [f"    '{host.name}') host {host.name} {host.ip} ;;" for host in hosts]
     names = " ".join(host.name for host in hosts)
     text = _COPY.format(names=names, cases="\n".join(cases), folder=folder, run=run)
     return File("copy", text, is_program=True)

@@ -23,6 +23,9 @@ from nym.wire.addresses import NodeAddress, bare_host, is_unspecified
 MOST_HOSTS = 1000
 _LONGEST_FILE = 1 << 20  # bytes
 _NETWORK, _HOST = "network", "host"
+# What stands beside the folders of the hosts: a script, and the program for an image. All other
+# names there have a dot or a capital.
+_TAKEN = ("copy", "nym-client")
 
 Role = Literal["directory", "mixnode", "provider"]
 # The settings of a host with the ports of each.
@@ -37,6 +40,12 @@ def _check_name(value: str) -> None:
     # It becomes a part of the names of folders, services, containers and hosts.
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", value):
         raise ValueError("a name has 1 to 40 of a-z, 0-9 and -, and begins with a letter")
+
+
+def _check_host_name(value: str) -> None:
+    _check_name(value)
+    if value in _TAKEN:
+        raise ValueError("what is generated has a file of this name; call the host otherwise")
 
 
 def _check_operator(value: str) -> None:
@@ -250,7 +259,7 @@ def _hosts(tables: object) -> Iterator[Host]:
     for name, table in tables.items():
         path = _HOST, name
         try:
-            _check_name(name)
+            _check_host_name(name)
         except ValueError as error:
             raise MistakeError(f"{name}: {error}", *path) from error
         values: dict[str, Any] = dict(values_in(table, known, *path))
