@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nym.config.text import line_of, parse_toml
 from nym.errors import ConfigError, ContactError, ContactsError
-from nym.files import locked, make_folder, os_errors_as, read_text, write_file
+from nym.files import locked, make_folder, os_errors_as, read_errors_as, read_text, write_file
 from nym.wire.keys import encode_base58
 from nym.wire.recipients import Recipient, parse_recipient
 
@@ -283,13 +283,11 @@ def _rename(name: str, new: str, document: "TOMLDocument") -> "TOMLDocument":
 
 
 def _read(path: Path) -> str:
-    with os_errors_as(ConfigError, f"{path} can't be read"):
+    with read_errors_as(ConfigError, path):
         try:
             return read_text(path, MOST_BYTES)
         except FileNotFoundError:
             return ""
-        except ValueError as error:
-            raise ConfigError(f"{path} can't be read: {error}") from error
 
 
 def _parse(path: Path, text: str) -> dict[str, Contact]:

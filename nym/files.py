@@ -241,6 +241,17 @@ def os_errors_as(kind: type[NymError], what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def read_errors_as(kind: type[NymError], path: Path) -> Iterator[None]:
+    """Turn the errors of `read_text` into a `kind` whose text names the file, and says why."""
+    what = f"{path} can't be read"
+    with os_errors_as(kind, what):
+        try:
+            yield
+        except ValueError as error:
+            raise kind(f"{what}: {error}") from error
+
+
+@contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of an existing folder. No other process that uses this function has it then.
 

@@ -98,9 +98,13 @@ def test_a_plan_that_lacks_more_says_all_of_it() -> None:
         plan(text)
 
 
-def test_a_file_that_is_missing_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"plan\.toml can't be read"):
-        load_plan(tmp_path / "plan.toml")
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    with pytest.raises(ConfigError, match=f"{path} can't be read: No such file"):
+        load_plan(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=f"{path} can't be read: it is not UTF-8"):
+        load_plan(path)
 
 
 WIDE = """

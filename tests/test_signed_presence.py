@@ -261,9 +261,12 @@ def test_a_mistake_in_a_list_is_named_by_its_line(tmp_path: Path, text: str, lin
         AllowList(path)
 
 
-def test_a_list_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_list_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere can't be read: No such file"):
         AllowList(tmp_path / "nowhere")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="bytes can't be read: it is not UTF-8"):
+        AllowList(tmp_path / "bytes")
 
 
 def test_a_list_can_be_empty() -> None:

@@ -17,7 +17,7 @@ from nym.config.text import (
     remove_from_text,
 )
 from nym.errors import ConfigError
-from nym.files import locked, os_errors_as, read_text, write_file
+from nym.files import locked, os_errors_as, read_errors_as, read_text, write_file
 
 CONFIG_FILE = "config.toml"
 _LONGEST_FILE = 1 << 20  # bytes; `init` writes less than 3 KiB
@@ -86,13 +86,11 @@ def _defaults(folder: Path, kind: type[Settings]) -> Settings:
 def _read(folder: Path) -> str | None:
     """The file's text; None where there is none."""
     path = folder / CONFIG_FILE
-    with os_errors_as(ConfigError, f"{path} can't be read"):
+    with read_errors_as(ConfigError, path):
         try:
             return read_text(path, _LONGEST_FILE)
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise ConfigError(f"{path} can't be read: {error}") from error
 
 
 def _write(folder: Path, text: str) -> None:

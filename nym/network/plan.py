@@ -16,7 +16,7 @@ from nym.config.nodes import CLIENTS_PORT, DIRECTORY_PORT, PACKETS_PORT
 from nym.config.setting import Setting, setting, settings_in
 from nym.config.text import MistakeError, format_setting, parse_tables, values_in
 from nym.errors import ConfigError
-from nym.files import os_errors_as, read_text
+from nym.files import read_errors_as, read_text
 from nym.reach import obstacle_to_address, reach_of
 from nym.wire.addresses import NodeAddress, bare_host, is_unspecified
 
@@ -202,11 +202,8 @@ class Plan(NamedTuple):
 
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises ConfigError, which names the file and the line."""
-    with os_errors_as(ConfigError, f"{path} can't be read"):
-        try:
-            text = read_text(path, _LONGEST_FILE)
-        except ValueError as error:
-            raise ConfigError(f"{path} can't be read: {error}") from error
+    with read_errors_as(ConfigError, path):
+        text = read_text(path, _LONGEST_FILE)
     return parse_plan(text, str(path))
 
 

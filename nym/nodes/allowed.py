@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from nym.errors import ConfigError
-from nym.files import os_errors_as, read_text
+from nym.files import read_errors_as, read_text
 from nym.wire.keys import decode_base58
 
 _LONGEST_FILE = 4 << 20  # bytes
@@ -43,11 +43,12 @@ class AllowList:
         )
 
     def _read(self) -> frozenset[bytes]:
-        with os_errors_as(ConfigError, f"{self._path} can't be read"):
-            try:
-                return parse_allowed(read_text(self._path, _LONGEST_FILE))
-            except ValueError as error:
-                raise ConfigError(f"{self._path}: {error}") from error
+        with read_errors_as(ConfigError, self._path):
+            text = read_text(self._path, _LONGEST_FILE)
+        try:
+            return parse_allowed(text)
+        except ValueError as error:
+            raise ConfigError(f"{self._path}: {error}") from error
 
 
 def parse_allowed(text: str) -> frozenset[bytes]:
