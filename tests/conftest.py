@@ -11,6 +11,7 @@ monkey.patch_ssl()
 monkey.patch_select()
 monkey.patch_time()
 
+import math  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
@@ -72,6 +73,12 @@ def uncovered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     counting.stop()
     yield
     counting.start()
+
+
+@pytest.fixture
+def never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever checks a network: a busy machine delays packets, which is no problem here."""
+    monkeypatch.setattr("nym.network.check.problems.SLOW", math.inf)
 
 
 @pytest.fixture

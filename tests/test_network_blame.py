@@ -9,7 +9,10 @@ import pytest
 from nym.network.check.blame import Figures, by_node, figures
 from nym.network.check.culprits import Verdict, find_culprits
 from nym.network.check.loops import Loop
+from nym.network.check.problems import of_loops
+from nym.network.check.report import NodeReport
 from nym.network.check.routes import LOOPS_UNREACHED, covering
+from nym.wire.keys import encode_base58
 
 # The share of its packets that a node drops, or a link loses.
 Losses = dict[tuple[bytes, ...], float]
@@ -171,3 +174,20 @@ def test_latency_is_the_median_of_what_is_beyond_the_delays() -> None:
     loops = [loop(b"P", took=took) for took in (0.4, 0.5, 2.3)]
     assert figures([*loops, loop(b"P", took=None)]) == Figures(4, 1, 200.0)
     assert figures([]) == Figures(0, 0, None)
+
+
+def test_loops_and_nodes_that_are_late_are_said() -> None:
+    nodes = [
+        NodeReport("mixnode", 1, encode_base58(key), "192.0.2.1:1", None, None, None, True)
+        for key in (b"a" * 32, b"b" * 32)
+    ]
+    late = [nodes[0]._replace(latency_ms=1300.0), nodes[1]._replace(latency_ms=200.0)]
+    nobody = Verdict([], Figures(20, 0, 200.0))
+
+    def slow(nodes: list[NodeReport], latency: float) -> list[str]:
+        problems = of_loops(nodes, nobody, Figures(20, 0, latency))
+        return [problem.about for problem in problems if problem.kind == "slow"]
+
+    assert slow(nodes, 999.0) == []
+    assert slow(nodes, 1001.0) == ["network"]
+    assert slow(late, 200.0) == ["mixnode 192.0.2.1:1 in layer 1"]

@@ -26,6 +26,8 @@ from tests.harness import ANYWHERE, free_port, running, serving, serving_http
 LATE = 60.0  # seconds after which a loop is lost where none is: the machine may be busy
 SOON = 5.0  # the same where some are
 
+pytestmark = pytest.mark.usefixtures("never_slow")
+
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:

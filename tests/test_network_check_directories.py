@@ -47,6 +47,8 @@ OTHER = generate_signer()
         (lambda: header(SIGNER, BODY + b" "), "was changed after", "no web server between"),
         (lambda: "v=2", "isn't in its form", "no web server between"),
     ],
+    # The address is another one in each process of pytest-xdist, which must agree on names.
+    ids=["unsigned", "other key", "old", "early", "changed", "malformed"],
 )
 def test_a_list_that_is_not_signed_as_it_has_to_be(
     stack: ExitStack, signed: Callable[[], str | None], found: str, advice: str

@@ -24,6 +24,8 @@ from tests.planner import plan_of
 from tests.test_trust import SIGNER, Shelf, header
 
 LATE = 60.0  # seconds after which a loop is lost: the machine may be busy
+
+pytestmark = pytest.mark.usefixtures("never_slow")
 ADA = generate_signer()
 AS_PLANNED = Records(
     (

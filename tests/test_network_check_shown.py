@@ -48,6 +48,8 @@ def report(*nodes: NodeReport, problems: tuple[Problem, ...] = (), **fields: Any
     return CheckReport(1.0, 2.0, [DIRECTORY], list(problems), nodes=nodes, **fields)
 
 
+pytestmark = pytest.mark.usefixtures("never_slow")
+
 LOSES = Problem("loses_packets", "mixnode 192.0.2.7:1789 in layer 1", "loses all", "do something")
 
 
