@@ -69,10 +69,16 @@ class Network(NamedTuple):
     @property
     def init(self) -> str:
         """How people make a client for this network."""
-        return (
-            f"nym-client init --id NAME --directory {self.urls} "
-            f"--directory-key {self.directory_keys}"
-        )
+        return f"nym-client init --id NAME --directory {self.urls} {self._keys}"
+
+    @property
+    def check(self) -> str:
+        """How to find out whether this network is well."""
+        return f"nym-client network check {self._keys} PLAN"
+
+    @property
+    def _keys(self) -> str:
+        return f"--directory-key {self.directory_keys}"
 
 
 def with_identities(plan: Plan, generated: Generated) -> Network:

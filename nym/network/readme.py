@@ -20,6 +20,15 @@ They are made once, and stay. Whoever has one can pose as that node: keep this f
 and make a backup of it.
 
 {how}
+## Is all well?
+
+On any machine, with the plan for PLAN, this tries every node, and says what is wrong and what to
+do:
+
+```sh
+{network.check}
+```
+
 ## People
 
 Each makes a client with
