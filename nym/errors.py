@@ -152,6 +152,12 @@ class BusyError(RequestError):
     code = "busy"
 
 
+class AccessError(RequestError):
+    """A socket isn't for this peer: it is another user's, or it has not shown the right token."""
+
+    code = "access"
+
+
 class ContactsError(RequestError):
     """contacts.toml is broken, so the client doesn't know how to send to this recipient."""
 

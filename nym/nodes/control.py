@@ -14,6 +14,7 @@ from gevent.pool import Pool
 
 from nym.errors import RequestError, UnknownRequestError
 from nym.net.listening import Server, UnixListener
+from nym.net.peers import OwnerOnly
 from nym.wire.lines import LineBuffer, whole
 
 MOST_CONNECTIONS = 16
@@ -26,7 +27,7 @@ Report = Callable[[], dict[str, Any]]
 
 
 class NodeControl:
-    """Answers {"type": "status"} with a report. Only this user can connect.
+    """Answers {"type": "status"} with a report. Only this user and root may ask.
 
     It is also what keeps two processes from running the node of one folder: only one can have it.
     """
@@ -35,6 +36,7 @@ class NodeControl:
         """Listen; commands wait for `serve`. Raises ListenError, LockedError."""
         self._listener = UnixListener(path)
         self._server = Server(self._listener.socket, self._serve, spawn=Pool(MOST_CONNECTIONS))
+        self._guard = OwnerOnly(path)
         self._report: Report = dict
 
     def serve(self, report: Report) -> None:
@@ -51,10 +53,13 @@ class NodeControl:
         with connection:
             try:
                 connection.settimeout(SILENCE)
+                if refusal := self._guard.refusal(connection):
+                    connection.sendall(_line(_error(refusal)))
+                    return
                 lines = LineBuffer()
                 while data := connection.recv(_CHUNK):
                     for line in lines.feed(data):
-                        connection.sendall(json.dumps(self._answer(whole(line))).encode() + b"\n")
+                        connection.sendall(_line(self._answer(whole(line))))
             except (OSError, RequestError) as error:
                 log.debug("a command's connection ended: %s", error)
             except Exception:
@@ -66,6 +71,13 @@ class NodeControl:
         except ValueError:
             request = None
         if not isinstance(request, dict) or request.get("type") != "status":
-            error = UnknownRequestError("a node answers status")
-            return {"type": "error", "code": error.code, "message": str(error)}
+            return _error(UnknownRequestError("a node answers status"))
         return {"type": "status", **self._report()}
+
+
+def _error(error: RequestError) -> dict[str, Any]:
+    return {"type": "error", "code": error.code, "message": str(error)}
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode() + b"\n"

@@ -11,7 +11,7 @@ import gevent
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from nym.errors import BusyError, HandshakeError
+from nym.errors import HandshakeError, RequestError
 from nym.sockets.connection import close_politely, write
 from nym.sockets.conversation import Conversation
 from nym.sockets.local import REFUSAL_TIME, ApplicationSocket
@@ -57,7 +57,7 @@ class WebSocket(ApplicationSocket):
             return None
         return data, WebSocketConversation(self._service, protocol, request.path)
 
-    def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
+    def _refuse(self, connection: socket.socket, refusal: RequestError) -> None:
         protocol = new_protocol()
         slow = HandshakeError(HTTPStatus.REQUEST_TIMEOUT, "no request yet")
         # The answer is the same whatever the request says, but HTTP expects it behind the request.

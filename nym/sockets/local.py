@@ -18,7 +18,7 @@ import gevent
 from gevent.pool import Pool
 
 from nym.config import SocketSettings
-from nym.errors import BusyError
+from nym.errors import BusyError, RequestError
 from nym.net.descriptors import are_scarce, lack_of_descriptors
 from nym.net.listening import Server, UnixListener, listen
 from nym.net.localhost import numeric
@@ -118,7 +118,7 @@ class LocalSocket(ABC):
                 if len(self._visits) < 0.9 * self._most_connections:
                     self._crowd.ends()
 
-    def _refusal(self, connection: socket.socket) -> BusyError | None:
+    def _refusal(self, connection: socket.socket) -> RequestError | None:
         """Why this new connection can't be served; None if it can."""
         if len(self._visits) >= self._most_connections and not self._make_room():
             refusal = BusyError(
@@ -159,7 +159,7 @@ class LocalSocket(ABC):
         longest.end("this connection was idle for longest, and another one needs its place")
         return True
 
-    def _refuse(self, connection: socket.socket, refusal: BusyError) -> None:
+    def _refuse(self, connection: socket.socket, refusal: RequestError) -> None:
         """Tell the application in its own dialect, if it shows one in time. Raises OSError."""
         begun = None
         with suppress(TimeoutError), gevent.Timeout(REFUSAL_TIME, TimeoutError()):
