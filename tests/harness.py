@@ -41,6 +41,7 @@ from nym.net.listening import listen
 from nym.service import Service
 from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
+from nym.sockets.token import Token
 from nym.sphinx import public_key
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -246,7 +247,9 @@ def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
 class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
-    def __init__(self, kind: type[ApplicationSocket], **settings: Any) -> None:
+    def __init__(
+        self, kind: type[ApplicationSocket], token: Token | None = None, **settings: Any
+    ) -> None:
         self.folder = TemporaryDirectory()
         self.journal = Journal(Path(self.folder.name), bytes(32))
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
@@ -254,7 +257,7 @@ class Served:
         self._service = Service(
             OWN, self.outbox, self.inbox, self.view, undelivered(self.outbox), Manner.SEALED
         )
-        self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}))
+        self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}), token)
 
     def __enter__(self) -> "Served":
         try:

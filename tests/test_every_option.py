@@ -77,6 +77,7 @@ class Network:
             "--store": self.store,
             "--layer": "1",
             "--allow": str(self.file),
+            "--token-file": str(self.home / "token"),
             "--metrics": "127.0.0.1:0",
             "--port": "0",
             "--count": "1",

@@ -15,7 +15,7 @@ class Reloader(Generic[Settings]):
     """Applies those changes that need no restart, and says in the log what has changed.
 
     `read` gives the settings as they are wanted now, with the options that the program was started
-    with. `apply` gets the settings to use.
+    with. `apply` gets the settings to use, and raises a NymError if it can't use them.
     """
 
     def __init__(
@@ -34,16 +34,18 @@ class Reloader(Generic[Settings]):
 
     def _reload(self) -> None:
         try:
-            wanted = self._read()
+            self._change_to(self._read())
         except NymError as error:
             log.error("the settings stay as they were: %s", error)  # noqa: TRY400
-            return
+
+    def _change_to(self, wanted: Settings) -> None:
         before, asked = values_of(self._config), values_of(wanted)
         changed = {key for key, value in asked.items() if value != before[key]}
         can_change = reloadable_of(type(wanted))
         # Changes that need a restart aren't taken over, so the next reload reports them again.
-        self._config = with_values(self._config, {key: asked[key] for key in changed & can_change})
-        self._apply(self._config)
+        config = with_values(self._config, {key: asked[key] for key in changed & can_change})
+        self._apply(config)
+        self._config = config
         for key in sorted(changed & can_change):
             log.info("%s is %s now", key, asked[key])
         for key in sorted(changed - can_change):

@@ -84,9 +84,11 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         log.info('Using directory server: "%s"', visible_url(directory))
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
-            "%s can be reached from other machines, and asks for no password: anyone who connects "
-            "can read and send messages",
+            "%s can be reached from other machines, %s",
             config.socket.host,
+            "and the token and all messages are read by whoever is on the way"
+            if config.socket.token_file
+            else "and asks for no password: anyone who connects can read and send messages",
         )
     figures = serve_figures(
         config.logging.metrics, client.figures, "how many messages wait in this client"
@@ -139,6 +141,9 @@ def _with_options(config: Config, options: Options) -> Config:
     if options["--directory"] is not None:
         directory = checked("--directory", options["--directory"], check_directories)
         config = replace(config, client=replace(config.client, directory=directory))
+    if options["--token-file"] is not None:
+        file = str(Path(options["--token-file"]).absolute())
+        config = replace(config, socket=replace(config.socket, token_file=file))
     if options["--metrics"] is not None:
         place = checked("--metrics", options["--metrics"], check_metrics)
         config = replace(config, logging=replace(config.logging, metrics=place))

@@ -46,6 +46,7 @@ from nym.service import Service
 from nym.sockets import CONTROL_SOCKET
 from nym.sockets.control import ControlSocket
 from nym.sockets.local import ApplicationSocket
+from nym.sockets.token import Token, load_token
 from nym.store.clock import LastingClock
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -64,7 +65,7 @@ class Client:
 
     `socket` is the kind of socket for applications, or None for no such socket. Everything that
     must survive the process is in `folder`. `revive` may start a directory where none answers (see
-    Refresher). Raises StoreError, FolderInUseError.
+    Refresher). Raises StoreError, FolderInUseError, ConfigError.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Client:
         # delays or gaps.
         random = SystemRandom()
         address = identity.public_key
+        self._folder = folder
+        token = _token(config, folder) if socket else None  # first, because a mistake may be in it
         self._journal = Journal(folder, identity.private_key)
         state, inbox = State(self._journal), Inbox(self._journal, contacts)
         clock = LastingClock(state)
@@ -170,7 +173,7 @@ class Client:
 
         self._applications = service(_manner_of_applications(config))
         self._commands = service(_manner(config))
-        self._socket = socket(self._applications, config.socket) if socket else None
+        self._socket = socket(self._applications, config.socket, token) if socket else None
         self._control = ControlSocket(
             self._commands, folder / CONTROL_SOCKET, config.socket.connections
         )
@@ -206,15 +209,16 @@ class Client:
     def reload(self, config: Config) -> None:
         """Apply the settings that can change without a restart (nym.config.RELOADABLE).
 
-        Those of the log are not applied here: the caller does that.
+        Those of the log are not applied here: the caller does that. Raises ConfigError if the file
+        with the token can't be used. Then nothing has changed.
         """
+        if self._socket:
+            self._socket.reload(config.socket, _token(config, self._folder))
         self._applications.manner = _manner_of_applications(config)
         self._commands.manner = _manner(config)
         self._session.patience = config.client.provider_patience
         self._deliveries.lifetime = config.client.message_lifetime
         self._receiver.accepts_plain = config.client.accept_plain
-        if self._socket:
-            self._socket.reload(config.socket)
 
     def stop(self) -> None:
         """Stop everything. Messages that were accepted and not sent yet wait for the next start."""
@@ -256,6 +260,12 @@ class Client:
             run()
 
         return wait_and_run
+
+
+def _token(config: Config, folder: Path) -> Token | None:
+    """What applications have to show first. Raises ConfigError."""
+    name = config.socket.token_file
+    return load_token(folder / name) if name else None
 
 
 def _manner(config: Config) -> Manner:

@@ -94,6 +94,11 @@ class SocketSettings:
         "at the same time; one more takes the place of the one that was idle for longest",
         checks.check_connections,
     )
+    token_file: str = setting(
+        "",
+        "a file with a token that applications have to show first; made if there is none",
+        is_reloadable=True,
+    )
     plain: bool = setting(
         False,
         "true: applications' messages are plain, for recipients that run the published client",

@@ -11,7 +11,7 @@ import gevent
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from nym.errors import HandshakeError, RequestError
+from nym.errors import AccessError, HandshakeError, RequestError
 from nym.sockets.connection import close_politely, write
 from nym.sockets.conversation import Conversation
 from nym.sockets.local import REFUSAL_TIME, ApplicationSocket
@@ -23,10 +23,12 @@ from nym.wire.handshake import (
     new_protocol,
     received_request,
     refuse,
+    token_of,
 )
 from nym.wire.origins import Origin, parse_origin
 
 HANDSHAKE_TIME = 10.0  # seconds in which the HTTP request has to be complete
+_HOW = "show it in the header Authorization: Bearer TOKEN, or at the end of the URL as ?token=TOKEN"
 
 
 class WebSocket(ApplicationSocket):
@@ -46,6 +48,7 @@ class WebSocket(ApplicationSocket):
                 request, data = _read_request(connection, protocol)
             own_hosts = {_own_address(connection), self._settings.host}
             response = accept(protocol, request, own_hosts, self._allowed_origins)
+            self._check_token(request)
         except HandshakeError as error:
             write(connection, refuse(protocol, error))
             close_politely(connection)
@@ -55,7 +58,15 @@ class WebSocket(ApplicationSocket):
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             close_politely(connection)
             return None
-        return data, WebSocketConversation(self._service, protocol, request.path)
+        path = request.path.partition("?")[0]  # behind it, there may be a token
+        return data, WebSocketConversation(self._service, protocol, path)
+
+    def _check_token(self, request: Request) -> None:
+        if self._token:
+            try:
+                self._token.check(token_of(request), _HOW)
+            except AccessError as error:
+                raise HandshakeError(HTTPStatus.UNAUTHORIZED, str(error)) from error
 
     def _refuse(self, connection: socket.socket, refusal: RequestError) -> None:
         protocol = new_protocol()

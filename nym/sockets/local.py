@@ -26,6 +26,7 @@ from nym.net.watch import Outage
 from nym.service import Service
 from nym.sockets.connection import Visit, close_politely, write
 from nym.sockets.conversation import Conversation
+from nym.sockets.token import Token
 from nym.wire.addresses import UNIX
 
 Place = tuple[str, int] | Path
@@ -86,6 +87,11 @@ class LocalSocket(ABC):
             self._server.stop(timeout=0)
         if self._unix:
             self._unix.close()
+
+    @property
+    def _first_byte_time(self) -> float:
+        """Seconds in which a new connection has to say something, or is the first to make room."""
+        return FIRST_BYTE_TIME
 
     @abstractmethod
     def _begin(self, connection: socket.socket) -> tuple[bytes, Conversation] | None:
@@ -150,9 +156,10 @@ class LocalSocket(ABC):
         ]
         if not idle:
             return False
+        silent = time.monotonic() - self._first_byte_time
         # False sorts first: those that sent nothing in their first seconds, then by their silence.
         longest = min(
-            idle, key=lambda visit: (visit.has_spoken or visit.heard > long_ago, visit.heard)
+            idle, key=lambda visit: (visit.has_spoken or visit.heard > silent, visit.heard)
         )
         # Now, not when its greenlet has ended: its place is given away at once.
         self._visits.discard(longest)
@@ -171,13 +178,28 @@ class LocalSocket(ABC):
 class ApplicationSocket(LocalSocket):
     """A socket for applications, at the place that the settings name."""
 
-    def __init__(self, service: Service, settings: SocketSettings) -> None:
+    def __init__(
+        self, service: Service, settings: SocketSettings, token: Token | None = None
+    ) -> None:
         super().__init__(service, _place(settings), settings.connections)
         self._settings = settings
+        self._token = token  # applications have to show it first
 
-    def reload(self, settings: SocketSettings) -> None:
-        """Take over `settings`, except for the place: the socket listens there already."""
+    def reload(self, settings: SocketSettings, token: Token | None) -> None:
+        """Take over `settings`, except for the place: the socket listens there already.
+
+        Connections that are open don't need a new token.
+        """
         self._settings = replace(settings, host=self._settings.host, port=self._settings.port)
+        if self._token and token and token != self._token:
+            log.info("applications need the new token from now on")
+        self._token = token
+
+    @property
+    def _first_byte_time(self) -> float:
+        # Connections without the token must not take the places of those with it. A silent one
+        # hasn't shown it.
+        return FIRST_BYTE_TIME if self._token is None else 0.0
 
 
 def _place(settings: SocketSettings) -> Place:

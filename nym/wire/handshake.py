@@ -5,8 +5,10 @@ whose requests are accepted (docs/protocol/sockets.md, "WebSocket" and "Who may 
 """
 
 import logging
+import re
 from collections.abc import Collection
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 from websockets.datastructures import MultipleValuesError
 from websockets.http11 import Request, Response
@@ -19,6 +21,7 @@ from nym.wire.sizes import LONGEST_FRAME
 LONGEST_HEAD = 1 << 14  # bytes of a request; bounds what is kept of one that never ends
 VERSION = "13"
 HEAD_END = b"\r\n\r\n"
+_BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)  # RFC 6750
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # at debug level, the library logs messages, which are private
@@ -63,7 +66,22 @@ def accept(
 
 def refuse(protocol: ServerProtocol, error: HandshakeError) -> bytes:
     """The answer to a request that doesn't open a WebSocket."""
-    return protocol.reject(error.status, f"{error}\n").serialize()
+    response = protocol.reject(error.status, f"{error}\n")
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 11.6.1
+    return response.serialize()
+
+
+def token_of(request: Request) -> str | None:
+    """What the request shows as a token: in its header Authorization, else in its URL.
+
+    Pages can't set the headers of a WebSocket, so they take the URL. It isn't kept anywhere.
+    """
+    if headers := request.headers.get_all("Authorization"):
+        match = _BEARER.fullmatch(headers[0])
+        return match[1] if match and len(headers) == 1 else None
+    shown = parse_qs(request.path.partition("?")[2]).get("token", [])
+    return shown[0] if len(shown) == 1 else None
 
 
 def _has_version(request: Request) -> bool:

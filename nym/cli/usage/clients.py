@@ -66,6 +66,12 @@ _RUN = Form(
             short="-p",
         ),
         Option("--directory", "the network's directory; otherwise client.directory decides", "URL"),
+        Option(
+            "--token-file",
+            "applications have to show the token in this file first, which is made if there is "
+            "none; otherwise socket.token_file decides, which is none at first",
+            "FILE",
+        ),
         METRICS,
         (
             Option(
