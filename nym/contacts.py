@@ -301,7 +301,8 @@ def _parse(path: Path, text: str) -> dict[str, Contact]:
             known[name] = _decode(entry)
         except ValueError as error:
             line = line_of(text, name)
-            raise ConfigError(f"{path}, line {line}: {name}: {error}") from error
+            # Without the contact's name: the running client logs this.
+            raise ConfigError(f"{path}, line {line}: {error}") from error
     return known
 
 

@@ -10,7 +10,7 @@ error is raised in between, the next look ends it again.
 
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
@@ -29,7 +29,6 @@ from nym.wire.keys import encode_base58
 from nym.wire.reports import WaitingMessage
 
 LOOK = 5.0  # seconds between looks for messages that end although no packet of them leaves
-MOST_NAMED = 10  # messages that are named in one line of the log
 MOST_LISTED = 100  # messages in one answer: nothing else runs while it is made
 MOST_ASKED = 300  # messages that are asked at a tick, which takes less than a millisecond
 _AT_ONCE = 100  # messages that are looked at before other greenlets have their turn
@@ -127,19 +126,20 @@ class Deliveries:
     def look(self) -> None:
         """End messages that are done, have failed or are too old. None needs another packet."""
         self._admit()
-        given_up = []
+        given_up: Counter[str] = Counter()
         for delivery in self._in_slices():
             self._advance(delivery, None, time.monotonic())
             is_over = delivery.has_failed or self._is_too_old(delivery)
             # `_in_slices` lets others run, so the message may have ended since it was listed.
             if self._deliveries.get(delivery.id) is delivery and is_over:
-                given_up.append(f"{delivery.id} ({self._why(delivery).sentence})")
+                given_up[self._why(delivery).sentence] += 1
                 self._outbox.give_up(delivery.id)
                 self._remove(delivery)
         if given_up:
-            more = ", ..." if len(given_up) > MOST_NAMED else ""
-            named = ", ".join(given_up[:MOST_NAMED])
-            log.error("messages that were given up: %d; %s%s", len(given_up), named, more)
+            # Without their ids, which belong into no log. Applications are told them, and `status`
+            # has them.
+            why = "; ".join(f"{count} because {reason}" for reason, count in given_up.items())
+            log.error("messages that were given up: %d; %s", given_up.total(), why)
 
     def progress(self, message_id: str) -> MessageProgress | None:
         """Return how far a message has come, or None if it isn't waiting."""

@@ -177,7 +177,7 @@ class Guarded(PatientAccept):
                 source.connections += 1
                 return accepted
             accepted[0].close()
-            self._note(why, accepted[1][0])
+            self._note(why)
         return None
 
     def do_close(self, *arguments: Any) -> None:
@@ -199,11 +199,11 @@ class Guarded(PatientAccept):
             return "garbage"
         return "packets" if self.spare.is_scarce() else None
 
-    def _note(self, why: str, ip: str) -> None:
+    def _note(self, why: str) -> None:
         if not self.sources.refused[why]:
-            # Nothing says which source: it may be a client's.
             log.warning("%s; this is logged only once", _SENTENCES[why])
-        log.debug("a connection from %s was closed unread: %s", ip, why)
+        # Nothing says which source: it may be a client's.
+        log.debug("a connection was closed unread: %s", why)
         self.sources.refused[why] += 1
 
 

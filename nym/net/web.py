@@ -104,7 +104,7 @@ class _Handler(WSGIHandler):
 
     def log_error(self, message: str, *arguments: Any) -> None:
         """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""
-        log.debug("a malformed request from %s", self.client_address)
+        log.debug("a malformed request")
 
 
 def _shut_down(connection: socket.socket) -> None:

@@ -140,7 +140,8 @@ class Mixnode(Node):
         try:
             send_packet(next_hop, packet)
         except RemoteError as error:
-            self._drop(error, answer)
+            # Without the error's text: it names the next node, which is a part of the route.
+            self._drop(error, answer, "the next node on its way can't be reached, or refuses it")
         except Exception as error:
             self._door.dropped[reason_of(error)] += 1
             log.exception("%s lost a packet", self.address)

@@ -223,10 +223,13 @@ class Node(ABC):
             self._trace(self.address, packet, task)
         self._handle(task, answer)
 
-    def _drop(self, error: Exception, answer: Answer) -> None:
-        """Drop a packet that can't be dealt with, after `_handle` has returned."""
+    def _drop(self, error: Exception, answer: Answer, why: str = "") -> None:
+        """Drop a packet that can't be dealt with, after `_handle` has returned.
+
+        The log has `why`, or else the error's text.
+        """
         self._door.dropped[reason_of(error)] += 1
-        self._say(f"dropped a packet: {error}")
+        self._say(f"dropped a packet: {why or error}")
         answer.refuse()
 
     def _say(self, what: str) -> None:
