@@ -15,7 +15,7 @@ from nym.cli.output import is_journal
 from nym.config import LoggingSettings
 from nym.config.checks import LEVELS
 from nym.net.descriptors import lack_of_descriptors
-from nym.wire.text import visible
+from nym.wire.text import visible, without_credentials
 
 # The numbers that systemd's journal expects at the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
@@ -68,7 +68,7 @@ def _last_gate(record: logging.LogRecord) -> bool:
         if not what:
             return False
         text += f": {what}"
-    record.msg, record.args = visible(text, _LONGEST), ()
+    record.msg, record.args = visible(without_credentials(text), _LONGEST), ()
     # Nothing is left from which a formatter could make a traceback.
     record.exc_info = record.exc_text = record.stack_info = None
     return True

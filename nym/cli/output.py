@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from gevent.monkey import get_original
 
 from nym.errors import NymError
-from nym.wire.text import visible
+from nym.wire.text import visible, without_credentials
 
 _LONGEST_LINE = 4000  # characters of a line on standard error; a longer one is cut
 
@@ -71,7 +71,8 @@ def complain(text: str) -> None:
     if sys.stderr is not None:
         mark = "<3>" if is_journal() else ""  # the level of errors, see sd-daemon(3)
         for line in text.split("\n"):
-            print(mark + visible(line, _LONGEST_LINE), file=sys.stderr, flush=True)
+            shown = visible(without_credentials(line), _LONGEST_LINE)
+            print(mark + shown, file=sys.stderr, flush=True)
 
 
 def is_journal() -> bool:

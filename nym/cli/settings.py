@@ -15,6 +15,7 @@ from nym.config import DEFAULT_DIRECTORY
 from nym.config.file import change_setting, load_settings, remove_setting, settings_in_file
 from nym.config.setting import Value, values_of
 from nym.config.text import setting_named
+from nym.wire.text import without_credentials
 
 
 def config(options: Options) -> int:
@@ -31,7 +32,7 @@ def config(options: Options) -> int:
         key = setting_named(options["KEY"], kind).key
         say(next(_bare(one["value"]) for one in _settings(place) if one["key"] == key))
         return 0
-    settings = list(_settings(place))
+    settings = [{**one, "value": _shown(one["value"])} for one in _settings(place)]
     if options["--json"]:
         say(json.dumps(settings))
         return 0
@@ -51,6 +52,11 @@ def _settings(place: Home) -> Iterator[dict[str, Any]]:
         if key == "client.directory" and not value:
             value = DEFAULT_DIRECTORY
         yield {"key": key, "value": value, "source": source}
+
+
+def _shown(value: Value) -> Value:
+    """A value for a list that people may show to others: URLs without user names and passwords."""
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _bare(value: Value) -> str:
