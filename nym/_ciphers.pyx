@@ -16,11 +16,9 @@ from nym._crypto cimport (
     EVP_CIPHER, EVP_CIPHER_fetch, EVP_EncryptInit_ex2, EVP_EncryptUpdate, SHA256_Final,
     SHA256_Init, SHA256_Update,
 )
-from nym._sodium cimport crypto_generichash_blake2b, crypto_stream_chacha20_xor, sodium_memzero
-
-cdef enum:
-    LEFT = 32
-    RIGHT = PAYLOAD - LEFT
+from nym._sodium cimport (
+    crypto_generichash_blake2b, crypto_stream_chacha20_xor, sodium_memcmp, sodium_memzero,
+)
 
 cdef byte ZEROS[16]
 cdef byte INFO[SEED]
@@ -79,21 +77,27 @@ cdef void hmac(CipherWork *w, byte *out, const HmacKey *key, const byte *data,
     SHA256_Final(out, &w.sha)
 
 
+cdef void expand(CipherWork *w, byte *out, int blocks, const byte *info, int length) noexcept nogil:
+    # RFC 5869's second step, under the key in w.hmac: so many whole blocks. `info` has at most SEED
+    # bytes.
+    cdef byte *text = w.expand + DIGEST
+    cdef int i
+    memcpy(text, info, length)
+    for i in range(blocks):
+        # Block i + 1 is the HMAC of: the block before (none for the first) | info | i + 1.
+        text[length] = <byte>(i + 1)
+        if i == 0:
+            hmac(w, w.expand, &w.hmac, text, length + 1)
+        else:
+            hmac(w, w.expand, &w.hmac, w.expand, DIGEST + length + 1)
+        memcpy(out + i * DIGEST, w.expand, DIGEST)
+
+
 cdef void derive_keys(CipherWork *w, HopKeys *keys, const byte *shared) noexcept nogil:
     # RFC 5869: extract with an empty salt, then expand. Its output fills HopKeys in order.
-    cdef byte *out = <byte *>keys
-    cdef int i
     hmac(w, w.digest, &NO_SALT, shared, 32)
     hmac_key(w, w.digest, DIGEST)
-    memcpy(w.expand + DIGEST, INFO, SEED)
-    for i in range(sizeof(HopKeys) // DIGEST):
-        # Block i + 1 is the HMAC of: the block before (none for the first) | info | i + 1.
-        w.expand[DIGEST + SEED] = <byte>(i + 1)
-        if i == 0:
-            hmac(w, w.expand, &w.hmac, w.expand + DIGEST, SEED + 1)
-        else:
-            hmac(w, w.expand, &w.hmac, w.expand, DIGEST + SEED + 1)
-        memcpy(out + i * DIGEST, w.expand, DIGEST)
+    expand(w, <byte *>keys, sizeof(HopKeys) // DIGEST, INFO, SEED)
 
 
 cdef void header_mac(
@@ -102,6 +106,14 @@ cdef void header_mac(
     hmac_key(w, keys.mac, 16)
     hmac(w, w.digest, &w.hmac, beta, BETA)
     memcpy(out, w.digest, MAC)
+
+
+cdef bint is_header_mac(
+    CipherWork *w, const byte *gamma, const HopKeys *keys, const byte *beta
+) noexcept nogil:
+    # In constant time: the time of a comparison that stops early would help to forge.
+    header_mac(w, w.mac, keys, beta)
+    return sodium_memcmp(w.mac, gamma, MAC) == 0
 
 
 cdef int stream_xor(CipherWork *w, byte *out, const byte *data, int length,

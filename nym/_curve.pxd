@@ -12,5 +12,6 @@ cdef struct CurveWork:  # secret; its owner wipes it
     byte part[KEY]
     byte point[KEY]
 
+cdef bint clamp(CurveWork *w, const byte *n) noexcept nogil
 cdef int product(CurveWork *w, byte *q, const byte *n, const byte *p) noexcept nogil
 cdef int base_product(CurveWork *w, byte *q, const byte *n) noexcept nogil

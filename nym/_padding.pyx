@@ -12,10 +12,6 @@ from libc.string cimport memcpy, memset
 from nym.errors import LengthError, PaddingError
 
 cdef enum:
-    ZEROS = 16
-    DESTINATION = 32
-    PREFIX = ZEROS + DESTINATION
-    PAYLOAD = 1024
     LONGEST_MESSAGE = PAYLOAD - PREFIX - 1
 
 
@@ -38,11 +34,20 @@ def pad(bytes destination not None, bytes message not None):
     return payload
 
 
+cdef Py_ssize_t last_nonzero(const unsigned char *data) noexcept nogil:
+    # Where the 0x01 is, that only zeros follow; the message may contain others. Less than PREFIX if
+    # there is none. Every byte is looked at, and a mask chooses, so that the time tells nothing.
+    cdef Py_ssize_t i, mask, last = 0
+    for i in range(PREFIX, PAYLOAD):
+        mask = -((<Py_ssize_t>data[i] + 0xff) >> 8)  # all ones, unless the byte is zero
+        last ^= (last ^ i) & mask
+    return last
+
+
 def recover(bytes payload not None):
     """(destination, message) of a payload of 1024 bytes. Raises LengthError, PaddingError.
 
-    The time that this takes depends on the length of the message. Whoever has the plaintext knows
-    that length anyway.
+    Only copying the message takes a time that depends on it: on its length.
     """
     if len(payload) != PAYLOAD:
         raise LengthError(f"a payload has {PAYLOAD} bytes, not {len(payload)}")
@@ -53,10 +58,7 @@ def recover(bytes payload not None):
         nonzero |= data[i]
     if nonzero:
         raise PaddingError("the payload doesn't begin with 16 zero bytes: it was changed")
-    # The message ends before the last 0x01 that only zeros follow; it may contain others.
-    cdef Py_ssize_t end = PAYLOAD - 1
-    while end >= PREFIX and data[end] == 0:
-        end -= 1
+    cdef Py_ssize_t end = last_nonzero(data)
     if end < PREFIX or data[end] != 1:
         raise PaddingError("the payload doesn't end with 0x01 and zeros")
     return payload[ZEROS:PREFIX], payload[PREFIX:end]

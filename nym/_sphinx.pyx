@@ -17,13 +17,13 @@ from libc.string cimport memcpy, memmove, memset
 from nym._checks cimport NO_CIPHER, OK, UNKNOWN_FLAG, WRONG_MAC, byte, check, take
 from nym._ciphers cimport (
     BETA, KEYSTREAM, MAC, PAYLOAD, CipherWork, HopKeys, decrypt_payload, derive_keys,
-    encrypt_payload, header_mac, stream_xor, xor,
+    encrypt_payload, header_mac, is_header_mac, stream_xor, xor,
 )
 from nym._crypto cimport EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new
 from nym._curve cimport KEY, CurveWork, base_product, product
 from nym._sodium cimport (
     crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_random,
-    crypto_generichash_blake2b, randombytes_buf, sodium_memcmp, sodium_memzero,
+    crypto_generichash_blake2b, randombytes_buf, sodium_memzero,
 )
 
 from nym.errors import LengthError
@@ -55,7 +55,6 @@ cdef struct Work:  # everything secret about one packet
     byte shared[KEY]
     HopKeys keys[HOPS]
     byte rho[HOPS][KEYSTREAM]
-    byte mac[MAC]
     CurveWork curve
     CipherWork cipher
 
@@ -158,9 +157,8 @@ cdef int unwrap(Work *w, const byte *packet, byte *block, byte *tag, byte *out) 
     if failure:
         return failure
     derive_keys(&w.cipher, keys, w.shared)
-    header_mac(&w.cipher, w.mac, keys, beta)
-    # In constant time, and before anything is decrypted.
-    if sodium_memcmp(w.mac, gamma, MAC) != 0:
+    # Before anything is decrypted.
+    if not is_header_mac(&w.cipher, gamma, keys, beta):
         return WRONG_MAC
 
     # From the shared secret, because somebody who plays the packet again can change all else:
