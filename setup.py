@@ -17,7 +17,7 @@ def extension(name: str, *libraries: str) -> Extension:
         f"nym.{name}",
         [f"nym/{name}.pyx"],
         libraries=list(libraries),
-        # SHA256_* is deprecated in OpenSSL 3, not removed; docs/architecture.md has the reason.
+        # SHA256_* is deprecated in OpenSSL 3, not removed; nym/_ciphers.pyx has the reason.
         define_macros=[("OPENSSL_SUPPRESS_DEPRECATED", "1")],
         extra_compile_args=["-O2", "-fstack-protector-strong"],
         # Debugging information has the folder's path, and an id would be made of it.

@@ -1,5 +1,5 @@
 # The functions of libcrypto that the extensions use: SHA-256 with a state that a C assignment
-# copies (docs/architecture.md says why, under "Dependencies"), and AES-128-CTR.
+# copies (nym/_ciphers.pyx says why, with figures), and AES-128-CTR.
 
 cdef extern from "openssl/sha.h" nogil:
     ctypedef struct SHA256_CTX:
