@@ -191,7 +191,7 @@ def test_each_answer_is_a_value_or_an_error_of_ours(
                 assert "secret" not in str(error)
     # Values and all kinds of errors must occur; otherwise the inputs test less than they seem.
     assert min(outcomes.values()) > INPUTS / 200, f"one outcome is rare: {outcomes}"
-    assert len(outcomes) == 4, f"not these: a value, three kinds of errors: {outcomes}"
+    assert len(outcomes) == 5, f"not these: a value, four kinds of errors: {outcomes}"
     assert sum(asked.values()) > INPUTS, "redirects on the same host were not followed"
     assert {line.partition(" ")[0] for line in asked} == {method.upper(), ""}
     assert capfd.readouterr().err == ""
