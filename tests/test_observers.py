@@ -46,8 +46,8 @@ SETTLE, WINDOW = 0.5, 0.6  # seconds; what happens while an activity begins isn'
 # Bytes of a message that fills each tick for longer than a turn.
 LONG = 43_000
 # The difference of two means, in standard deviations of it, that is no accident: with so few
-# samples, one of 12,000 pairs differs so much.
-MOST = 5.5
+# samples, one of 160,000 pairs differs so much.
+MOST = 7.0
 
 
 class Watched:
