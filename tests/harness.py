@@ -77,7 +77,7 @@ PATIENCE = 600.0
 FAST = TrafficSettings(
     average_packet_delay=0.01,
     message_sending_average_delay=0.05,
-    loop_cover_traffic_average_delay=0.2,
+    loop_cover_traffic_average_delay=0.1,
     fetch_message_delay=0.05,
     topology_refresh_rate=0.2,
 )

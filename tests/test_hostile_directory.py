@@ -18,7 +18,7 @@ from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.nodes.directory import LIFETIME
 from nym.nodes.presence import Presences
-from nym.sphinx import Final, Forward
+from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress
 from nym.wire.clients import EMPTY, AddressList
 from nym.wire.directory import MixNode, Provider, Records, encode_presence, encode_topology
@@ -182,17 +182,18 @@ def test_a_list_of_clients_takes_nobody_away(stack: ExitStack) -> None:
     net = Posted(stack)
     alice, bob = net.client(), net.client()
     wait_until(lambda: bob.address in alice.clients())
-    host, got = net.trap()
+    (host, got), trap = net.trap(), generate_identity()
+    place = f"127.0.0.1:{free_port()}"
     net.providers = [
-        Provider(
-            host, f"127.0.0.1:{free_port()}", new_key(), AddressList(bob.address), PROTOCOL_VERSION
-        )
+        Provider(host, place, trap.public_key, AddressList(bob.address), PROTOCOL_VERSION)
     ]
     wait_until(lambda: status(alice)["network"]["providers"] == 2)
     for number in range(10):
         alice.send(bob.address, b"%d" % number)
     assert sorted(bob.receive(10)) == [b"%d" % number for number in range(10)]
-    assert not got
+    wait_until(lambda: got, "cover, which goes to all providers")
+    unwrapped = [process_packet(packet, trap.private_key) for packet in got]
+    assert bob.address not in {final.destination for final in unwrapped if isinstance(final, Final)}
 
 
 def test_a_second_provider_does_not_hold_up_who_was_written_to_at_the_first(

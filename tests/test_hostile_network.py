@@ -38,7 +38,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-TRAFFIC = replace(FAST, message_sending_average_delay=0.05, fetch_message_delay=0.1)
+TRAFFIC = replace(FAST, loop_cover_traffic_average_delay=0.05, fetch_message_delay=0.1)
 
 
 class Seen:

@@ -222,11 +222,11 @@ def test_a_pull_gives_five_messages_and_deletes_them(network: Network) -> None:
     assert decode_messages(exchange(at, pull, LONGEST)) == [b"5", b"6", DUMMY, DUMMY, DUMMY]
 
 
-def test_what_no_one_is_registered_for_is_dropped(network: Network) -> None:
+def test_what_no_one_is_registered_for_is_answered_and_dropped(network: Network) -> None:
     at = network.providers[0].client_address
     with socket.create_connection(network.providers[0].address) as connection:
         connection.sendall(packet_to_provider(network, b"early"))
-        assert connection.recv(5) == b""
+        assert connection.recv(5) == b"foomp"
     token = exchange(at, Register(CLIENT).encode(), LONGEST)
     assert decode_messages(exchange(at, Pull(CLIENT, token).encode(), LONGEST)) == [DUMMY] * 5
 
