@@ -229,7 +229,7 @@ class DescriptorsError(OwnFaultError):
 
 
 class ProxyError(OwnFaultError):
-    """The environment names a proxy that can't be used."""
+    """The proxy that the settings or the environment name can't be used."""
 
 
 class RemoteFormatError(RemoteError):

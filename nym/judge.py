@@ -52,7 +52,7 @@ _SEMVER = re.compile(
 _UNREADABLE = "whose record can't be read"
 _NAMED = (
     "with a host name instead of an IP address (names are looked up only if the directory is on "
-    "this machine, or with client.resolve_names = true)"
+    "this machine, or with client.resolve_names = true, and never with a proxy)"
 )
 _REPEATED = "listed more than once"
 _LATE = "with the key or the address of a node that was known before"

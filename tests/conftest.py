@@ -23,6 +23,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from nym.net import resolver, transport  # noqa: E402
+from nym.net.outward import outward  # noqa: E402
 from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
 from tests.harness import SmallDisk, small_disk  # noqa: E402
@@ -51,6 +52,13 @@ settings.register_profile(
     max_examples=25,
     stateful_step_count=25,
 )
+
+
+@pytest.fixture(autouse=True)
+def undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that tests call decide on a proxy for the process; the next test begins anew."""
+    monkeypatch.setattr(outward, "proxy", None)
+    monkeypatch.setattr(outward, "follows_environment", True)
 
 
 @pytest.fixture(autouse=True)

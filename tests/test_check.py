@@ -30,6 +30,7 @@ def made(directory: str, capfd: pytest.CaptureFixture[str]) -> None:
             "--id": "alice",
             "--directory": directory,
             "--directory-key": None,
+            "--proxy": None,
             "--provider": None,
             "--port": None,
             "--force": False,

@@ -70,6 +70,7 @@ class Network:
             "--provider": KEY,
             "--directory": self.url,
             "--directory-key": KEY,
+            "--proxy": "socks5://127.0.0.1:9",
             "--listen": "127.0.0.1:0" if command.name in NODES else "127.0.0.1",
             "--clients": "127.0.0.1:0",
             "--announce": "127.0.0.1:1789",

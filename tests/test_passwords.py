@@ -36,6 +36,15 @@ def test_no_command_shows_them(home: Path, command: tuple[str, ...]) -> None:
     assert "word" not in out + err
 
 
+def test_no_check_shows_them(home: Path) -> None:
+    file = home / "nym" / "clients" / "alice" / "config.toml"
+    file.write_text(file.read_text().replace(URL, BROKEN))
+    code, out, err = run_program(home, "check")
+    assert code == 5
+    assert "127.0.0.1:1" in out
+    assert "word" not in out + err
+
+
 def test_a_setting_can_be_read_as_it_is(home: Path) -> None:
     assert run_program(home, "config", "get", "client.directory")[1] == f"{URL}\n"
 

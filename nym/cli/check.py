@@ -40,6 +40,7 @@ from nym.errors import (
 )
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
+from nym.net.outward import outward
 from nym.reports import describe_left_out, network_report
 from nym.timing import duration
 from nym.wire.reports import BacklogReport
@@ -82,8 +83,10 @@ def _check_all(place: Home, findings: Findings) -> None:
         findings.add(check_folder(folder))
     with findings.of("settings"):
         config, identity = load_config(folder), load_identity(folder)
+        outward.settle(config.client)
+        way = f"; everything goes through {outward.proxy}" if outward.proxy else ""
         findings.add(
-            Finding("settings", f"all in order; the address is {identity.address}"),
+            Finding("settings", f"all in order; the address is {identity.address}{way}"),
         )
     with findings.of("directory"):
         tried = [_check_directory(client_id, config, url) for url in config.client.directories]

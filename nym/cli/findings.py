@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nym.cli import crash
 from nym.cli.output import OutputError, say
 from nym.errors import NymError
-from nym.wire.text import visible
+from nym.wire.text import visible, without_credentials
 
 _LONGEST_LINE = 2000  # characters; paths may be long
 
@@ -60,7 +60,7 @@ class Findings:
         except (BrokenPipeError, OutputError):
             raise  # the output is gone, so nobody could read a finding about it
         except NymError as error:
-            self.add(Finding(check, str(error), "", error.exit_code))
+            self.add(Finding(check, without_credentials(str(error)), "", error.exit_code))
             raise OverError from error
         except Exception as error:
             # `describe` returns "" for an error that it has told already. A finding needs a text.

@@ -9,7 +9,12 @@ from nym.cli.homes import CLIENT, check_unused, home
 from nym.cli.options import checked, number
 from nym.cli.output import say
 from nym.config import Config
-from nym.config.checks import check_directories, check_directory_keys, check_provider
+from nym.config.checks import (
+    check_directories,
+    check_directory_keys,
+    check_provider,
+    check_proxy,
+)
 from nym.config.file import load_config, save_config
 from nym.config.setting import Value, with_values
 from nym.errors import ConfigError, IdentityError, UsageError
@@ -43,6 +48,8 @@ def init(options: Options) -> int:
         )
         if options["--directory"] is None:
             raise UsageError("--directory-key: name the directory, too, with --directory URL")
+    if options["--proxy"] is not None:
+        wanted["client.proxy"] = checked("--proxy", options["--proxy"], check_proxy)
     if options["--port"] is not None:
         wanted["socket.port"] = number("--port", options["--port"], 0, 65535)
 

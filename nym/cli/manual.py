@@ -45,8 +45,11 @@ _ENVIRONMENT = {
     "XDG_CONFIG_HOME": "the folder that has the folder nym in it, as an absolute path; otherwise "
     "~/.config",
     "TERM": "if it is dumb, no progress is shown",
-    "HTTP_PROXY, HTTPS_PROXY, NO_PROXY": "a proxy for requests to a directory on another machine; "
-    "packets don't go through it",
+    "ALL_PROXY": "a SOCKS proxy through which everything of a client goes, unless client.proxy "
+    "decides",
+    "HTTP_PROXY, HTTPS_PROXY, NO_PROXY": "a proxy for requests of nodes and of network check to a "
+    "directory on another machine; a client refuses to start with a proxy that only some of its "
+    "traffic would use, unless client.proxy decides",
     "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM": "set by systemd; see "
     "sd_notify(3) and systemd.exec(5)",
     "PGPASSWORD": "the password for a provider's database; otherwise the one in the file that "

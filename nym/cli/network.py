@@ -59,9 +59,11 @@ def _at_first_sight(client_id: str) -> dict[str, Any]:
 
     It has the form of the client's own answer.
     """
-    from nym.client.judging import first_sight  # imported here because it is slow to load
+    from nym.client.judging import first_sight  # imported here because they are slow to load
+    from nym.net.outward import outward
 
     config = load_config(existing_folder(client_id))
+    outward.settle(config.client)
     (topology, judgement, _), listing = first_sight(config)
     details = network_details(topology, topology.digest(), judgement.left_out)._replace(
         directory=visible_url(listing.directory), directory_verified=listing.key is not None

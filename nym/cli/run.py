@@ -29,6 +29,7 @@ from nym.errors import ConfigError, UsageError
 from nym.files import locked, os_errors_as
 from nym.identity import load_identity
 from nym.net.descriptors import raise_limit
+from nym.net.outward import outward
 from nym.sockets.local import ApplicationSocket
 from nym.wire.addresses import UNIX, is_loopback
 from nym.wire.text import visible_url
@@ -58,6 +59,7 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     signals = Signals()  # first, so that a signal during the start isn't lost
     config = _with_options(load_config(client_folder(options["--id"])), options)
     folder = existing_folder(options["--id"])
+    outward.settle(config.client)
     set_up_log(config.logging)
     if not options["--quiet"]:
         say(banner())
@@ -82,6 +84,8 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
     log.info("Starting nym client")
     for directory in config.client.directories:
         log.info('Using directory server: "%s"', visible_url(directory))
+    if outward.proxy:
+        log.info("Everything for other machines goes through %s", outward.proxy)
     if not isinstance(place, Path) and not is_loopback(config.socket.host):
         log.warning(
             "%s can be reached from other machines, %s",

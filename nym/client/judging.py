@@ -15,6 +15,7 @@ from nym.judge import Judgement, Rules, hosts
 from nym.net.directories import Directories
 from nym.net.directory import Listing
 from nym.net.listening import is_here
+from nym.net.outward import outward
 from nym.net.resolver import Resolver
 from nym.net.threads import beside_the_hub
 from nym.net.trust import Trust
@@ -73,9 +74,9 @@ class Judging:
 
         A name server could answer each client differently, and so give it nodes of its own. So
         somebody has to vouch for names: the settings, or a directory on this machine, which is
-        taken to be the user's own.
+        taken to be the user's own. With a proxy, nothing is looked up past it.
         """
-        return self._resolve_names or reach is Reach.LOOPBACK
+        return not outward.proxy and (self._resolve_names or reach is Reach.LOOPBACK)
 
     def _is_own(self, place: NodeAddress) -> bool:
         return place.port == self.own_port and is_here(place.ip)

@@ -41,6 +41,11 @@ class ClientSettings:
         False,
         "true: look up nodes' names, whichever directory lists them; name servers see the names",
     )
+    proxy: str = setting(
+        "",
+        "socks5://HOST:PORT, through which everything goes; none: no proxy; empty: ALL_PROXY",
+        checks.check_proxy_or_empty,
+    )
     provider: str = setting(
         "", "key or identity; empty: the client chooses one and keeps it", checks.check_provider
     )

@@ -16,6 +16,7 @@ from nym.wire.keys import decode_base58
 from nym.wire.origins import parse_origin
 from nym.wire.postgresql import parse_database_url
 from nym.wire.sizes import MOST_LAYERS
+from nym.wire.socks import parse_proxy_url
 
 LONGEST_ID = 100  # characters
 LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
@@ -28,6 +29,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 FORMATS = ("text", "json")
+NO_PROXY = "none"
 
 
 def check_id(value: str) -> None:
@@ -95,6 +97,18 @@ def check_provider(value: str) -> None:
     """A key in base58, or an empty text, which lets the client choose."""
     if value:
         check_key(value)
+
+
+def check_proxy(value: str) -> None:
+    """The URL of a SOCKS proxy, or NO_PROXY."""
+    if value != NO_PROXY:
+        parse_proxy_url(value)
+
+
+def check_proxy_or_empty(value: str) -> None:
+    """The same, or an empty text, which lets the environment decide."""
+    if value:
+        check_proxy(value)
 
 
 def check_layers(value: int) -> None:

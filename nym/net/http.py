@@ -8,7 +8,6 @@ exception that comes out of them is translated to a RemoteError.
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -17,13 +16,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from nym.errors import ProxyError, RedirectError, RemoteError, RemoteFormatError, StatusError
 from nym.net.bodies import CHUNK, gather
 from nym.net.boundary import deadline, translated
+from nym.net.outward import outward, proxy_of_environment
 from nym.wire.addresses import is_loopback
 from nym.wire.text import visible, visible_url
 
@@ -98,24 +97,31 @@ def http_post(
         return answer.headers
 
 
-class _NotingPeer:
-    """Adds to a connection the IP address of its peer, which stays when the socket is closed."""
+class _Outward:
+    """Makes connections as `outward` says.
+
+    Adds the IP address of the peer, which stays when the socket is closed.
+    """
 
     peer: str | None = None
-    sock: Any
+    host: str
+    port: int
 
-    def connect(self) -> None:
-        """See http.client."""
-        super().connect()  # type: ignore[misc]
-        self.peer = self.sock.getpeername()[0]
+    def _new_conn(self) -> Any:
+        """See urllib3: a connected socket, over which TLS may be spoken later."""
+        if proxy := outward.proxy_to(self.host):
+            return proxy.connect(self.host, self.port)
+        connection = super()._new_conn()  # type: ignore[misc]
+        self.peer = connection.getpeername()[0]
+        return connection
 
 
-class _Plain(_NotingPeer, HTTPConnection):
-    """A connection for http, noting its peer."""
+class _Plain(_Outward, HTTPConnection):
+    """A connection for http."""
 
 
-class _Secure(_NotingPeer, HTTPSConnection):
-    """A connection for https, noting its peer."""
+class _Secure(_Outward, HTTPSConnection):
+    """A connection for https."""
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -127,9 +133,9 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Notes the peer of each connection, and takes no cookies.
+    """Makes connections as `outward` says, and takes no cookies.
 
-    Connections through a proxy come from other pools, so they have no peer. Cookies are dropped
+    Those through a proxy of the environment come from other pools. Cookies are dropped
     because no directory needs them, and http.cookiejar prints a traceback for those that it can't
     parse.
     """
@@ -204,7 +210,8 @@ def _ask(
         # A directory on this machine is asked directly, even if the environment names a proxy: a
         # proxy elsewhere would take the address for its own machine.
         is_here = is_loopback(urlsplit(url).hostname or "")
-        if not is_here:
+        follows_environment = outward.follows_environment and not is_here
+        if follows_environment:
             _check_proxy(url)
         try:
             return session.request(
@@ -215,34 +222,27 @@ def _ask(
                     **({"Content-Type": "application/json"} if body else {}),
                     **(headers or {}),
                 },
-                proxies={"no_proxy": "*"} if is_here else None,
+                proxies=None if follows_environment else {"no_proxy": "*"},
                 timeout=(CONNECT_TIMEOUT, TIMEOUT),
                 allow_redirects=False,
                 stream=True,
             )
         except requests.exceptions.ProxyError as error:
+            _, variable = proxy_of_environment(url)
             raise ProxyError(
-                f"{visible_url(url)} can't be reached: the proxy that {_proxy(url)[1]} names "
-                f"doesn't answer as a proxy; correct or unset {_proxy(url)[1]}"
+                f"{visible_url(url)} can't be reached: the proxy that {variable} names "
+                f"doesn't answer as a proxy; correct or unset {variable}"
             ) from error
 
 
 def _check_proxy(url: str) -> None:
-    """Raises ProxyError for a SOCKS proxy, which requests can't use without another library."""
-    proxy, variable = _proxy(url)
+    """Raises ProxyError for a SOCKS proxy, which only clients use."""
+    proxy, variable = proxy_of_environment(url)
     if proxy.lower().startswith("socks"):
         raise ProxyError(
-            f"{visible_url(url)} can't be reached: {variable} names a SOCKS proxy, and those "
-            f"aren't supported; unset {variable}, or set NO_PROXY={urlsplit(url).hostname}"
+            f"{visible_url(url)} can't be reached: {variable} names a SOCKS proxy, and only "
+            f"clients use those; unset {variable}, or set NO_PROXY={urlsplit(url).hostname}"
         )
-
-
-def _proxy(url: str) -> tuple[str, str]:
-    """(the proxy for a URL, the environment variable that names it); the proxy is "" for none."""
-    proxy = select_proxy(url, get_environ_proxies(url)) or ""
-    names = (f"{urlsplit(url).scheme}_proxy", "all_proxy")
-    variables = [name for name in os.environ if name.lower() in names and os.environ[name] == proxy]
-    return proxy, next(iter(variables), "the environment")
 
 
 def _is_redirect(method: str, answer: requests.Response) -> bool:

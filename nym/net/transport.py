@@ -8,6 +8,7 @@ from contextlib import suppress
 from nym.errors import UnreachableError
 from nym.net.boundary import deadline, translated
 from nym.net.descriptors import lack_of_descriptors
+from nym.net.outward import outward
 from nym.net.places import experience
 from nym.wire.addresses import NodeAddress
 
@@ -83,10 +84,13 @@ def try_place(place: NodeAddress) -> None:
 
 
 def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
-    """A connection to `address`, or to another address of the same name. Raises OSError.
+    """A connection to `address`, or to another address of the same name.
 
-    Each address has its share of `seconds`, so that a silent one leaves time for the others.
+    Each address has its share of `seconds`, so that a silent one leaves time for the others. Raises
+    OSError, and UnreachableError through a proxy, with which no names are looked up.
     """
+    if proxy := outward.proxy_to(address.ip):
+        return proxy.connect(*address)
     *others, last = experience.in_turn(address)
     for place in others:
         try:

@@ -29,6 +29,12 @@ _INIT = Command(
                     "KEY",
                 ),
                 Option(
+                    "--proxy",
+                    "a SOCKS proxy through which everything goes, such as "
+                    "socks5://127.0.0.1:9050; none: no proxy, whatever the environment names",
+                    "URL",
+                ),
+                Option(
                     "--port",
                     "the port for applications; otherwise 9001; 0: the system chooses",
                     "PORT",

@@ -30,9 +30,16 @@ class Target(NamedTuple):
 
 def all_targets() -> dict[str, Target]:
     """Every target, by name. Its modules are loaded only now, so that they can be instrumented."""
-    from tests.fuzz.targets import applications, directories, files, packets, providers
+    from tests.fuzz.targets import (
+        applications,
+        directories,
+        files,
+        packets,
+        providers,
+        proxies,
+    )
 
     found: dict[str, Target] = {}
-    for module in (packets, providers, directories, applications, files):
+    for module in (packets, providers, directories, proxies, applications, files):
         found |= module.TARGETS
     return found
