@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -20,7 +21,7 @@ from gevent import config
 from nym.localnet.network import Network
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
-from tests.harness import Application, Program, run_program, running, serving
+from tests.harness import Application, Program, run_program, running, serving, wait_until
 from tests.private_directory import add_address
 from tests.private_network import raise_loopback
 from tests.socks_server import SocksServer
@@ -29,6 +30,7 @@ HOST = "5.5.5.5"  # a public address: the directory, which has a name, may list 
 NEAR, FAR = "10.77.0.1", "10.77.0.2"  # the two ends of the client's line
 NAME = "directory.test"
 LOGIN = "me", "s3cret"
+MANY = 30  # connections in vain; a node would be avoided after a few
 IPV4, OUTGOING = 0x0800, 4  # ETH_P_IP and PACKET_OUTGOING of Linux
 
 
@@ -37,7 +39,9 @@ def main() -> None:
     config.resolver = "nym.net.localhost.Resolver"
     raise_loopback()
     add_address(HOST)
-    with TemporaryDirectory() as home, line() as enter, running(Network(host=HOST)) as network:
+    # Two mixnodes in a layer, so that one could be avoided.
+    whole = Network(host=HOST, width=2)
+    with TemporaryDirectory() as home, line() as enter, running(whole) as network:
         names = Path(home, "resolv.conf")
         names.write_text(f"nameserver {NEAR}\noptions timeout:1 attempts:1\n")
         mount = ("mount", "--bind", names, "/etc/resolv.conf")
@@ -51,6 +55,7 @@ def main() -> None:
             measured = {
                 "proxied": measure(Path(home), f"http://{NAME}:{port}", through, bob),
                 "direct": measure(Path(home), network.url, "none", bob),
+                "away": proxied_in_vain(Path(home), proxy, bob),
                 "proxy": str(place),
                 "directory": str(NodeAddress(HOST, port)),
                 "asked": sorted({host for host, _ in proxy.asked}),
@@ -110,6 +115,33 @@ def measure(home: Path, directory: str, proxy: str, bob: Application) -> dict[st
         "log": log + rest,
         "seen": sorted(seen),
     }
+
+
+def proxied_in_vain(home: Path, proxy: SocksServer, bob: Application) -> dict[str, object]:
+    """What the client with a proxy says while the proxy is away, and to which places it turns."""
+    seen: set[str] = set()
+    with Program(home, "tcpsocket", "--id", "proxied", "--port", "0"):
+        wait_until(lambda: status(home)["state"] == "running")
+        proxy.is_away = True
+        watcher = gevent.spawn(watch, seen)
+        run(home, "send", "--id", "proxied", "--message", "later", encode_base58(bob.address))
+        wait_until(lambda: proxy.missed > MANY and "the proxy" in str(status(home)["reason"]))
+        during = status(home)
+        proxy.is_away = False
+        (received,) = bob.receive(1)
+        watcher.kill()
+    return {
+        "reason": during["reason"],
+        "avoided": during["avoided_nodes"],
+        "received": received.decode(),
+        "seen": sorted(seen),
+    }
+
+
+def status(home: Path) -> dict[str, Any]:
+    """The status of the client with a proxy; empty while it can't be asked."""
+    code, out, _ = run_program(home, "status", "--id", "proxied", "--json")
+    return dict(json.loads(out)) if not code else dict.fromkeys(("state", "reason"))
 
 
 def watch(seen: set[str]) -> None:

@@ -15,7 +15,7 @@ class SocksServer:
 
     `places` has where a connection really goes, for hosts that aren't as they are called. With
     `login`, clients have to give this user name and password. `replies` has codes by which a
-    request for a place is refused.
+    request for a place is refused. While it `is_away`, it closes all new connections.
     """
 
     def __init__(
@@ -25,12 +25,17 @@ class SocksServer:
         replies: Mapping[Place, int] | None = None,
     ) -> None:
         self.asked: list[Place] = []
+        self.is_away = False
+        self.missed = 0  # connections that it closed
         self._places = places or {}
         self._login = login
         self._replies = replies or {}
 
     def serve(self, client: socket.socket) -> None:
         """Serve one connection."""
+        if self.is_away:
+            self.missed += 1
+            return
         version, count = take(client, 2)
         methods = take(client, count)
         method = 2 if self._login else 0

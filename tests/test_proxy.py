@@ -8,13 +8,17 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
 import gevent
 import pytest
+from gevent.pywsgi import WSGIServer
 
 from nym.client.judging import Judging
 from nym.client.kept_lists import KeptLists
+from nym.client.packets import Addressed
+from nym.client.sender import Outcome, Sender
 from nym.config import ClientSettings
 from nym.errors import (
     ConfigError,
@@ -24,13 +28,16 @@ from nym.errors import (
     RemoteFormatError,
     UnreachableError,
 )
+from nym.health import Health
 from nym.net import socks
 from nym.net.directory import fetch_topology
 from nym.net.http import http_get
+from nym.net.listening import listen
 from nym.net.localhost import Resolver
 from nym.net.outward import outward
 from nym.net.transport import exchange, send_packet
 from nym.reach import Reach
+from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records, encode_topology
 from tests.harness import (
@@ -39,8 +46,10 @@ from tests.harness import (
     run_program,
     serving,
     serving_http,
+    wait_until,
     without_descriptors,
 )
+from tests.simulation import ROUTE
 from tests.socks_server import SocksServer, answering
 
 NODE = NodeAddress("198.18.0.7", 1789)
@@ -95,6 +104,26 @@ def test_a_directorys_name_is_looked_up_by_the_proxy() -> None:
             answer = http_get(f"{URL}/")
     assert (answer.body, answer.peer) == (b"answer", None)
     assert proxy.asked == [("directory.example", 8080)]
+
+
+def test_tls_is_spoken_with_the_directory_and_not_with_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tls = Path(__file__).parent / "tls"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls / "authority.pem"))
+
+    def answer(environ: object, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"answer"]
+
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "directory.pem", tls / "directory.key")
+    server = WSGIServer(("127.0.0.1", 0), answer, log=None, ssl_context=context)
+    proxy = SocksServer({("directory.test", 443): listen(server)})
+    with through(proxy.serve):
+        assert http_get("https://directory.test/").body == b"answer"
+    server.stop(timeout=0)
+    assert proxy.asked == [("directory.test", 443)]
 
 
 def test_a_directory_behind_a_proxy_is_not_taken_for_one_on_this_machine() -> None:
@@ -225,6 +254,25 @@ def test_nothing_goes_past_a_proxy_that_is_away(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(ProxyError, match=f"{port} can't be reached: .*refused"):
             reach()
     assert reached == [("127.0.0.1", port)] * 4
+
+
+@pytest.mark.parametrize(
+    ("serve", "is_blamed"),
+    [(answering(b"\5\xff"), False), (SocksServer(replies={NODE: 5}).serve, True)],
+)
+def test_a_mixnode_is_not_blamed_for_the_proxy(
+    serve: Callable[[socket.socket], None], *, is_blamed: bool
+) -> None:
+    health = Health(20.0)
+    sender, outcomes = Sender(health), list[Outcome]()
+    with through(serve):
+        sender.send(
+            lambda: Addressed(b"packet", (Mix(NODE, b"a" * 32), *ROUTE[1:])), outcomes.append
+        )
+        wait_until(lambda: outcomes)
+        sender.stop()
+    assert outcomes == [Outcome.REFUSED]
+    assert (health.refused_since is not None) == is_blamed
 
 
 def test_a_silent_proxy_is_no_nodes_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +441,7 @@ def test_nothing_but_connections_to_the_proxy_is_on_the_line_of_a_client() -> No
     assert proxied["seen"] == [f"6 {measured['proxy']}"], "TCP to the proxy, and no name server"
     for client in (proxied, direct):
         assert client["ok"][-3:] == ["client", "provider", "loop"]
-        assert client["mixnodes"] == 3
+        assert client["mixnodes"] == 6
         assert client["got"] == "from bob"
     assert (proxied["received"], direct["received"]) == ("from proxied", "from direct")
     assert measured["asked"] == ["5.5.5.5", "directory.test"]
@@ -401,8 +449,12 @@ def test_nothing_but_connections_to_the_proxy_is_on_the_line_of_a_client() -> No
     assert proxied["settings"].endswith(said)
     assert "proxy" not in direct["settings"]
     assert "s3cret" not in str(measured)
-    # The watcher sees what goes past a proxy: the directory, a mixnode and the provider. The first
+    away = measured["away"]
+    assert away["seen"] == proxied["seen"], "nothing goes past a proxy that is away"
+    assert f"the proxy socks5://{measured['proxy']} can't be reached" in away["reason"]
+    assert (away["avoided"], away["received"]) == ([], "later")
+    # The watcher sees what goes past a proxy: the directory, mixnodes and the provider. The first
     # client's connections to the proxy may have ended only now.
     past = set(direct["seen"]) - set(proxied["seen"])
-    assert len(past) == 3
+    assert len(past) >= 3
     assert f"6 {measured['directory']}" in past

@@ -1,9 +1,9 @@
 """Connections through a SOCKS proxy (nym/wire/socks.py). Names are looked up by the proxy.
 
-What goes wrong before the proxy has taken a request is the proxy's fault or the user's, and is a
-ProxyError: no node is blamed for it. From then on, a connection that isn't made says as much about
-the node as one that isn't made directly. So a silent proxy, a broken one, and the answers by which
-it says something about the other end are an UnreachableError, as they would be without it.
+What goes wrong before the proxy has a request is its fault or the user's, and so is an answer about
+itself: these are ProxyErrors, for which no node is blamed. Once it has the request, a connection
+that isn't made says as much about the node as one that isn't made directly. So if the proxy then
+stays silent, breaks off, or answers that the node can't be reached, that is an UnreachableError.
 """
 
 import socket
@@ -62,7 +62,10 @@ class SocksProxy:
         return f"the proxy {self._url}"
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection to an IP address or a name. Raises UnreachableError; see the module."""
+        """A connection to an IP address or a name. Raises UnreachableError, ProxyError.
+
+        The caller limits how long the proxy may take for it.
+        """
         peer, request = NodeAddress(host, port), encode_request(host, port)
         with gevent.Timeout(PATIENCE, ProxyError(f"{self} did not answer within {PATIENCE:g} s")):
             connection = self._ask(request)
