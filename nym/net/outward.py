@@ -67,7 +67,8 @@ def proxy_of_environment(url: str) -> tuple[str, str]:
 
 def _in_environment(directories: list[str]) -> ProxyUrl | None:
     """The proxy that the environment names for everything. Raises ConfigError."""
-    # Any host that NO_PROXY can't name: what is left is ALL_PROXY.
+    # For a scheme without a variable of its own, and a host that NO_PROXY doesn't name, only
+    # ALL_PROXY counts.
     general, variable = proxy_of_environment("any://all.invalid")
     is_socks = general.lower().startswith("socks")
     for url in directories:
