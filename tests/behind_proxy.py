@@ -9,7 +9,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,10 @@ import gevent
 from gevent import config
 
 from nym.localnet.network import Network
+from nym.nodes.inboxes.memory import MemoryInboxes
+from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.provider import Provider
+from nym.signing import generate_signer
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58, encode_base58
 from tests.harness import Application, Program, run_program, running, serving, wait_until
@@ -39,9 +43,10 @@ def main() -> None:
     config.resolver = "nym.net.localhost.Resolver"
     raise_loopback()
     add_address(HOST)
-    # Two mixnodes in a layer, so that one could be avoided.
-    whole = Network(host=HOST, width=2)
-    with TemporaryDirectory() as home, line() as enter, running(whole) as network:
+    with TemporaryDirectory() as home, line() as enter, ExitStack() as stack:
+        # Two mixnodes in a layer, so that one could be avoided.
+        network = stack.enter_context(running(Network(host=HOST, width=2, providers=0)))
+        stack.callback(start_provider(network.url).stop)
         names = Path(home, "resolv.conf")
         names.write_text(f"nameserver {NEAR}\noptions timeout:1 attempts:1\n")
         mount = ("mount", "--bind", names, "/etc/resolv.conf")
@@ -61,6 +66,15 @@ def main() -> None:
                 "asked": sorted({host for host, _ in proxy.asked}),
             }
         print(json.dumps(measured), flush=True)
+
+
+def start_provider(directory: str) -> Provider:
+    """A provider with an identity, and so with sealed lines."""
+    tokens, anywhere, signer = load_token_key(None), NodeAddress(HOST, 0), generate_signer()
+    provider = Provider(Keyring(None), tokens, anywhere, anywhere, MemoryInboxes(), signer=signer)
+    provider.listen()
+    provider.start(directory)
+    return provider
 
 
 @contextmanager

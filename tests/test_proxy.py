@@ -35,12 +35,13 @@ from nym.net.http import http_get
 from nym.net.listening import listen
 from nym.net.localhost import Resolver
 from nym.net.outward import outward
-from nym.net.transport import exchange, send_packet
+from nym.net.transport import connect_to_any, exchange, read_to_end, send_packet
 from nym.reach import Reach
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records, encode_topology
 from tests.harness import (
+    PATIENCE,
     free_port,
     run_in_own_network,
     run_program,
@@ -78,6 +79,25 @@ def through(serve: Callable[[socket.socket], None], user: str = "") -> Iterator[
         yield
 
 
+def asked(node: NodeAddress, request: bytes) -> bytes:
+    """The answer to a request, on a connection as sealed lines use it."""
+    with connect_to_any(node, PATIENCE) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(read_to_end(connection, 100))
+
+
+def test_no_answer_is_lost_in_a_proxy_that_ends_a_connection_with_its_writing_half() -> None:
+    proxy = SocksServer()
+    with (
+        through(proxy.serve),
+        pytest.raises(UnreachableError, match=r"is not asked without a sealed line") as refusal,
+    ):
+        exchange(NODE, b"request", 100)
+    assert not isinstance(refusal.value, OwnFaultError), "another provider may offer a line"
+    assert proxy.asked == []
+
+
 def echo(connection: socket.socket) -> None:
     request = b"".join(iter(lambda: connection.recv(4096), b""))
     connection.sendall(request[::-1])
@@ -85,14 +105,14 @@ def echo(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("login", [None, ("me", SECRET)])
 @pytest.mark.parametrize("node", [NODE, NODE6])
-def test_packets_and_exchanges_reach_nodes_through_the_proxy(
+def test_packets_and_questions_reach_nodes_through_the_proxy(
     node: NodeAddress, login: tuple[str, str] | None
 ) -> None:
     with serving(echo) as real:
         proxy = SocksServer({node: real}, login)
         with through(proxy.serve, f"me:{SECRET}@" if login else ""):
             send_packet(node, b"packet")
-            assert exchange(node, b"request", 100) == b"tseuqer"
+            assert asked(node, b"request") == b"tseuqer"
     assert proxy.asked == [node, node]
 
 
@@ -152,9 +172,10 @@ def test_the_answer_of_a_node_begins_behind_that_of_the_proxy() -> None:
         client.sendall(b"\5\0")
         client.recv(100)
         client.sendall(b"\5\0\0\1" + bytes(6) + b"the node's")
+        client.recv(100)
 
     with through(serve):
-        assert exchange(NODE, b"request", 100) == b"the node's"
+        assert asked(NODE, b"request") == b"the node's"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +268,7 @@ def test_nothing_goes_past_a_proxy_that_is_away(monkeypatch: pytest.MonkeyPatch)
     settle(f"socks5://127.0.0.1:{port}")
     for reach in (
         lambda: send_packet(NODE, b"packet"),
-        lambda: exchange(NODE, b"request", 100),
+        lambda: asked(NODE, b"request"),
         lambda: http_get(URL),
         lambda: http_get("https://directory.example/"),
     ):

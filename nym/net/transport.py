@@ -41,8 +41,14 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
     """Write a request, shut down the writing half, and read at most `longest` bytes of the answer.
 
     An answer that breaks off, or doesn't end in time, is returned as far as it came: the provider
-    has already deleted the messages in it. Raises UnreachableError if not a single byte came.
+    has already deleted the messages in it. Raises UnreachableError if not a single byte came, and
+    through a proxy: many proxies, Tor among them, end a connection when one half of it is shut, so
+    the answer would be lost, with the messages in it.
     """
+    if proxy := outward.proxy_to(address.ip):
+        raise UnreachableError(
+            f"{address} is not asked without a sealed line, since {proxy} could lose the answer"
+        )
     answer = bytearray()
     try:
         with (
