@@ -53,6 +53,7 @@ from nym.wire.requests import (
     Fetch,
     Flush,
     Network,
+    Observe,
     Progress,
     Request,
     Send,
@@ -151,6 +152,8 @@ class Service:
                 return network
             case Subscribe():
                 raise TypeError("use subscribe(), which knows whom to notify")
+            case Observe():
+                raise TypeError("only the control socket answers this (nym.sockets.control)")
             case Progress(message_id):
                 return self._progress_of(message_id)
             case Waiting(after):

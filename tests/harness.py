@@ -38,6 +38,7 @@ from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
+from nym.onlookers import Onlookers
 from nym.service import Service
 from nym.sockets.local import ApplicationSocket
 from nym.sockets.tcp import TcpSocket
@@ -52,6 +53,7 @@ from nym.wire.answers import Received
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
 from nym.wire.reports import StatusReport
+from nym.wire.sightings import Observing
 
 # The command line of the program under test: the checkout's, unless NYM_CLIENT names another one.
 PROGRAM = os.environ.get("NYM_CLIENT", f"{sys.executable} -m nym")
@@ -147,6 +149,11 @@ def running(network: Network) -> Iterator[Network]:
         yield network
     finally:
         network.stop()
+
+
+def onlookers() -> Onlookers:
+    """Those of a client that sends four packets per second, as at default rates."""
+    return Onlookers(Observing(mean_gap=0.25, pull_period=0.4))
 
 
 def contents(messages: Iterable[Received]) -> list[bytes]:

@@ -25,13 +25,13 @@ FLOORS = [
     {"nym.sockets"},
     {
         *("nym.service", "nym.routes", "nym.health", "nym.evidence", "nym.avoidance"),
-        *("nym.loops", "nym.backlog", "nym.envelope"),
+        *("nym.loops", "nym.backlog", "nym.envelope", "nym.onlookers"),
     },
     {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts"},
     {"nym.topology", "nym.identity", "nym.signing", "nym.sphinx"},
     {"nym.net"},
     {"nym.reach", "nym.wire", "nym.store", "nym.config", "nym.contacts"},
-    {"nym.errors", "nym.timing", "nym.files", *EXTENSIONS, "nym"},
+    {"nym.errors", "nym.timing", "nym.statistics", "nym.files", *EXTENSIONS, "nym"},
 ]
 NO_IO = [
     "nym.wire",
@@ -43,6 +43,7 @@ NO_IO = [
     "nym.reach",
     "nym.routes",
     "nym.timing",
+    "nym.statistics",
     "nym.sphinx",
     "nym.envelope",
     "nym.health",

@@ -84,6 +84,7 @@ class Network:
             "--count": "1",
             "--message": "hello",
             "--timeout": "1",
+            "--seconds": "1",
             "--host": "127.0.0.1",
             "--layers": "2",
             "--width": "2",
@@ -110,6 +111,7 @@ class Network:
         always |= {"--port"} if command.name in FOR_EVER else set()
         if command.name in NODES:  # one is made by its first start, which needs these
             always |= {"--layer", "--listen", "--clients", "--directory"}
+        always |= {"--seconds"} if command.name == "observe" else set()
         always |= {"--directory"} if option and option.name == "--directory-key" else set()
         options += [one for one in form.options if one.name in always and one not in options]
         line = [command.name, *form.words[:1]]

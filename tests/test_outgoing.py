@@ -40,7 +40,7 @@ from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
-from tests.harness import free_port, serving, wait_until
+from tests.harness import free_port, onlookers, serving, wait_until
 
 OWN_IDENTITY, OTHER_IDENTITY = generate_identity(), generate_identity()
 OWN, OTHER = OWN_IDENTITY.public_key, OTHER_IDENTITY.public_key
@@ -81,7 +81,7 @@ class Setup:
             DELAY,
             random,
         )
-        self.outbox, self.sender = Outbox(journal), Sender(self.health)
+        self.outbox, self.sender = Outbox(journal), Sender(self.health, onlookers())
         trial = ProviderTrial(self.session, self.health.loops, lambda: True, random)
         self.cover = LoopCover(
             OWN, self.packets, self.sender, self.health, trial, 0.5, random, is_sealed=is_sealed

@@ -13,13 +13,13 @@ from nym.client.sender import Outcome, Sender
 from nym.health import Health
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
-from tests.harness import free_port, serving, wait_until
+from tests.harness import free_port, onlookers, serving, wait_until
 from tests.simulation import ROUTE
 
 
 @pytest.fixture
 def sender() -> Iterator[Sender]:
-    sender = Sender(Health(20.0))
+    sender = Sender(Health(20.0), onlookers())
     yield sender
     sender.stop()
 
@@ -40,7 +40,7 @@ def made(address: NodeAddress) -> Callable[[], Addressed]:
 def send(sender: Sender, address: NodeAddress) -> list[Outcome]:
     """Send a packet; return a list that gets its outcomes, later."""
     outcomes: list[Outcome] = []
-    sender.send(made(address), outcomes.append)
+    sender.send(made(address), outcomes.append, "drop")
     return outcomes
 
 
@@ -72,7 +72,7 @@ def test_what_is_raised_while_it_is_made_refuses_it(
         raise error
 
     with pytest.raises(error):
-        sender.send(fail, outcomes.append)
+        sender.send(fail, outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
 
 
@@ -107,7 +107,7 @@ def test_where_no_greenlet_can_be_started_it_is_refused(
     monkeypatch.setattr(sender._pool, "start", fail)
     outcomes: list[Outcome] = []
     with pytest.raises(MemoryError):
-        sender.send(made(node), outcomes.append)
+        sender.send(made(node), outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
 
 
@@ -130,7 +130,7 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     nowhere = NodeAddress("127.0.0.1", 9)
     under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
     outcomes: list[Outcome] = []
-    waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append)
+    waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append, "drop")
     # Once it has begun, it waits for room in the pool, which is full.
     wait_until(lambda: waiting.gr_frame is not None, "the beginning of the greenlet")
     assert outcomes == []
@@ -148,7 +148,7 @@ def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: No
 
     told: list[Outcome] = []
     for _ in range(5):
-        sender.send(made(node), fail)
+        sender.send(made(node), fail, "drop")
     outcomes = send(sender, node)
     assert settled(outcomes) is Outcome.TAKEN
     wait_until(lambda: len(told) == 5)

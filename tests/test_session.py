@@ -42,7 +42,15 @@ from nym.wire.provider import (
     decode_request,
     encode_messages,
 )
-from tests.harness import ANYWHERE, contents, free_port, serving, serving_http, without_descriptors
+from tests.harness import (
+    ANYWHERE,
+    contents,
+    free_port,
+    onlookers,
+    serving,
+    serving_http,
+    without_descriptors,
+)
 
 ADDRESS = bytes(range(32))  # which no provider checks unless it is proven
 PRIVATE_KEY = random_scalar()
@@ -311,7 +319,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
         lambda *_: None,
         lambda _: None,
     )
-    return Poller(session, receiver, journal.check_room, health, trial, 0.4, Random(1))
+    return Poller(session, receiver, journal.check_room, health, trial, onlookers(), 0.4, Random(1))
 
 
 @pytest.fixture

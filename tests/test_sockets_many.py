@@ -24,7 +24,17 @@ from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
 from nym.wire import mix_pb2
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
-from tests.harness import OWN, PATIENCE, Lines, Program, Served, read_all, run_program, wait_until
+from tests.harness import (
+    OWN,
+    PATIENCE,
+    Lines,
+    Program,
+    Served,
+    onlookers,
+    read_all,
+    run_program,
+    wait_until,
+)
 from tests.test_sockets_websocket import DETAILS, Application, head
 
 MOST = 1000  # connections
@@ -369,7 +379,7 @@ def test_of_many_starts_at_one_place_one_succeeds(tmp_path: Path) -> None:
 
 def test_the_control_socket_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with Served(TcpSocket) as served:
-        control = ControlSocket(served._service, tmp_path / "client.sock", 1)
+        control = ControlSocket(served._service, onlookers(), tmp_path / "client.sock", 1)
         control.start()
         with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
             one.connect(str(tmp_path / "client.sock"))

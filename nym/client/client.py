@@ -32,7 +32,7 @@ from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.taken import Taken
 from nym.client.trial import ProviderTrial
-from nym.config import Config
+from nym.config import Config, TrafficSettings
 from nym.contacts import CurrentContacts
 from nym.envelope import Envelopes
 from nym.health import Health
@@ -42,6 +42,7 @@ from nym.net.directories import Directories
 from nym.net.threads import beside_the_hub
 from nym.net.trust import Trust
 from nym.net.watch import Watch
+from nym.onlookers import Onlookers
 from nym.service import Service
 from nym.sockets import CONTROL_SOCKET
 from nym.sockets.control import ControlSocket
@@ -56,6 +57,7 @@ from nym.topology import ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.keys import decode_base58
 from nym.wire.metrics import Family
+from nym.wire.sightings import Observing
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,8 @@ class Client:
         )
         self._health = health = Health(loop_patience(config.traffic))
         envelopes = Envelopes(identity)
-        self._sender = Sender(health)
+        onlookers = _onlookers(config.traffic)
+        self._sender = Sender(health, onlookers)
         self._session = _session(identity, config, state, self._has_line)
         self._judging = Judging(KeptLists(folder), resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
@@ -137,7 +140,7 @@ class Client:
         )
         self._receiver.accepts_plain = config.client.accept_plain
         self._poller = _poller(
-            config, self._session, self._receiver, self._journal, health, trial, random
+            self._session, self._receiver, self._journal, health, trial, onlookers, random
         )
         self._overview = overview = Overview(
             address,
@@ -175,7 +178,7 @@ class Client:
         self._commands = service(_manner(config))
         self._socket = socket(self._applications, config.socket, token) if socket else None
         self._control = ControlSocket(
-            self._commands, folder / CONTROL_SOCKET, config.socket.connections
+            self._commands, onlookers, folder / CONTROL_SOCKET, config.socket.connections
         )
         self._watch = Watch(random)
 
@@ -370,14 +373,19 @@ def _deliveries(
     return Deliveries(outbox, address, wait, packets.obstacle, way, lifetime)
 
 
+def _onlookers(traffic: TrafficSettings) -> Onlookers:
+    rate = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
+    return Onlookers(Observing(1 / rate, pull_period(traffic)))
+
+
 def _poller(
-    config: Config,
     session: ProviderSession,
     receiver: Receiver,
     journal: Journal,
     health: Health,
     trial: ProviderTrial,
+    onlookers: Onlookers,
     random: Random,
 ) -> Poller:
-    period = pull_period(config.traffic)
-    return Poller(session, receiver, journal.check_room, health, trial, period, random)
+    period = onlookers.rates.pull_period
+    return Poller(session, receiver, journal.check_room, health, trial, onlookers, period, random)

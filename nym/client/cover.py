@@ -64,7 +64,8 @@ class LoopCover:
         other = self._trial.turn()
         content = _content(loop, is_sealed=self._is_sealed)
         addressed = self._packets.make(self._own_address, content, other)
-        self._sender.send(lambda: addressed, partial(self._settled, loop, addressed.route, other))
+        settled = partial(self._settled, loop, addressed.route, other)
+        self._sender.send(lambda: addressed, settled, "loop")
 
     def _settled(
         self, loop: bytes, route: Sequence[Mix], other: ProviderNode | None, outcome: Outcome
@@ -94,7 +95,7 @@ class DropCover:
     def send(self) -> None:
         """Send one packet, if there is a network to send it through."""
         if provider := self._packets.random_provider():
-            self._sender.send(partial(self._make, provider), self._settled)
+            self._sender.send(partial(self._make, provider), self._settled, "drop")
 
     def _make(self, provider: ProviderNode) -> Addressed:
         # Nobody has the private key, which is gone at once. Another address for each packet: a

@@ -22,6 +22,7 @@ from nym.client.sender import Outcome, Sender
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_schedule
 from nym.timing import Poisson
+from nym.wire.sightings import Carried
 
 ACKNOWLEDGEMENTS_A_NOTE = 3  # so many ticks for acknowledgements, one for a note
 
@@ -81,6 +82,7 @@ class OutgoingQueue:
             recipient,
             lambda: acknowledgement,
             partial(self._settle_acknowledgement, recipient, acknowledgement),
+            "answer",
         )
         return True
 
@@ -89,7 +91,7 @@ class OutgoingQueue:
         if due is None:
             return False
         recipient, note = due
-        self._send(recipient, lambda: note, self._settle_note)
+        self._send(recipient, lambda: note, self._settle_note, "answer")
         return True
 
     def _send_piece(self, now: float) -> bool:
@@ -103,6 +105,7 @@ class OutgoingQueue:
             delivery.recipient,
             partial(delivery.content, piece),
             partial(self._settle_piece, delivery, piece),
+            "fragment",
         )
         return True
 
@@ -111,9 +114,10 @@ class OutgoingQueue:
         recipient: bytes,
         content: Callable[[], Content | bytes],
         settled: Callable[[Outcome], None],
+        carries: Carried,
     ) -> None:
         # The packet is made inside `send`, so that an error in it is reported as a refusal, too.
-        self._sender.send(lambda: self._packets.make(recipient, content()), settled)
+        self._sender.send(lambda: self._packets.make(recipient, content()), settled, carries)
 
     def _settle_acknowledgement(
         self, recipient: bytes, acknowledgement: Acknowledgement, outcome: Outcome

@@ -7,6 +7,7 @@ If the rhythm followed what waits, anyone who sends to this client could see in 
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from random import Random
 
@@ -20,6 +21,7 @@ from nym.client.trial import ProviderTrial
 from nym.errors import RemoteError, StoreError
 from nym.health import PROVIDER_SUSPECT, Health
 from nym.net.watch import Outage, run_schedule
+from nym.onlookers import Onlookers
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
 
@@ -97,6 +99,7 @@ class Poller:
         check_room: Callable[[], None],
         health: Health,
         trial: ProviderTrial,
+        onlookers: Onlookers,
         period: float,
         random: Random,
     ) -> None:
@@ -105,6 +108,7 @@ class Poller:
         self._check_room = check_room
         self._health = health
         self._trial = trial
+        self._onlookers = onlookers
         self._period = period
         self._random = random
         self._backoff = Backoff(FIRST_RETRY, LONGEST_RETRY, random)
@@ -186,7 +190,12 @@ class Poller:
 
     def _pull(self, now: float) -> None:
         with self._turn:
-            pulled = self._session.pull(self._receiver.taken.numbers)
+            pulled = self._onlookers.pulling(
+                partial(self._session.pull, self._receiver.taken.numbers),
+                self._session.place,
+                is_other=False,
+                is_sealed=self._session.is_sealed,
+            )
             self._receiver.take(pulled)
             self._receiver.settle()
         self.outage.ends()
@@ -207,7 +216,12 @@ class Poller:
             self._session.remember()
         now = time.monotonic()
         with self._others_turn:
-            pulled = registration.pull(self._receiver.taken.numbers)
+            pulled = self._onlookers.pulling(
+                partial(registration.pull, self._receiver.taken.numbers),
+                registration.node.client_address,
+                is_other=True,
+                is_sealed=registration.is_sealed,
+            )
             self._receiver.take(pulled)
             self._receiver.settle()
         self._trial.pulled(registration, now, is_drained=pulled.is_drained)

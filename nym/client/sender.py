@@ -19,6 +19,8 @@ from nym.errors import OwnFaultError, UnreachableError
 from nym.health import Health
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
+from nym.onlookers import Onlookers
+from nym.wire.sightings import Carried
 
 MOST_AT_ONCE = 256  # greenlets; each holds a socket
 LONGEST_END = 1.0  # seconds that packets under way may take while the client stops
@@ -52,21 +54,26 @@ class _Attempt:
 class Sender:
     """Sends all packets of the client, whatever they carry."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, onlookers: Onlookers) -> None:
         self._health = health
+        self._onlookers = onlookers
         self._last_taken = -ONLINE  # so that the line doesn't count as working at the start
         self._pool = Pool(MOST_AT_ONCE)
         self._outages: dict[str, Outage] = {}
 
-    def send(self, make: Callable[[], Addressed], settled: Callable[[Outcome], None]) -> None:
+    def send(
+        self, make: Callable[[], Addressed], settled: Callable[[Outcome], None], carries: Carried
+    ) -> None:
         """Make a packet and hand it over soon. `settled` is called once, with the outcome.
+
+        What it carries is told to nobody but the user's own onlookers.
 
         If making it or starting its greenlet raises an error, this call raises that, after it has
         called `settled`.
         """
         attempt = _Attempt(settled)
         try:
-            greenlet: Greenlet[..., object] = Greenlet(self._hand_over, make(), attempt)
+            greenlet: Greenlet[..., object] = Greenlet(self._hand_over, make(), attempt, carries)
             # A greenlet that is killed before it runs executes none of its code, no `finally`
             # either. But its links are called.
             greenlet.rawlink(lambda ended: attempt.settle())
@@ -85,8 +92,10 @@ class Sender:
         self._pool.join(LONGEST_END)
         self._pool.kill()
 
-    def _hand_over(self, addressed: Addressed, attempt: _Attempt) -> None:
+    def _hand_over(self, addressed: Addressed, attempt: _Attempt, carries: Carried) -> None:
         try:
+            # Now, whatever becomes of it: an attempt to connect is what others see first.
+            self._onlookers.packet(addressed.first_hop, carries)
             send_packet(addressed.first_hop, addressed.packet)
             # Set at once: an error in what follows must not have the packet sent again.
             attempt.outcome = Outcome.TAKEN

@@ -78,6 +78,11 @@ class ProviderSession:
         return self._current.node if self._current and self.found.is_set() else None
 
     @property
+    def place(self) -> NodeAddress:
+        """Where the client pulls. There must be a provider."""
+        return self._known().node.client_address
+
+    @property
     def can_pull(self) -> bool:
         """Whether the provider knows the client. If not, the client has to register first."""
         return self._current is not None and self._current.is_complete

@@ -1,13 +1,20 @@
 """The control socket in the client's folder, over which commands talk to the running client."""
 
 import socket
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nym.errors import RequestError
 from nym.net.peers import OwnerOnly
+from nym.onlookers import Onlooker, Onlookers
 from nym.service import Service
-from nym.sockets.conversation import Conversation, LinesConversation
+from nym.sockets.conversation import Asked, Conversation, LinesConversation
 from nym.sockets.local import LocalSocket
+from nym.wire import json_objects, sightings
+from nym.wire.answers import Response, Room
+from nym.wire.requests import Observe, Request
 
 
 class ControlSocket(LocalSocket):
@@ -19,8 +26,11 @@ class ControlSocket(LocalSocket):
 
     kind = "control socket"
 
-    def __init__(self, service: Service, path: Path, most_connections: int) -> None:
+    def __init__(
+        self, service: Service, onlookers: Onlookers, path: Path, most_connections: int
+    ) -> None:
         super().__init__(service, path, most_connections)
+        self._onlookers = onlookers
         self._guard = OwnerOnly(path)
 
     def _refusal(self, connection: socket.socket) -> RequestError | None:
@@ -28,4 +38,47 @@ class ControlSocket(LocalSocket):
         return self._guard.refusal(connection) or super()._refusal(connection)
 
     def _begin(self, connection: socket.socket) -> tuple[bytes, Conversation]:
-        return b"", LinesConversation(self._service)
+        return b"", ControlConversation(self._service, self._onlookers)
+
+
+class ControlConversation(LinesConversation):
+    """JSON lines, with a request that applications don't have: it tells real packets from cover."""
+
+    def __init__(self, service: Service, onlookers: Onlookers) -> None:
+        super().__init__(service)
+        self._onlookers = onlookers
+        self._onlooker: Onlooker | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """See Conversation."""
+        return super().is_listening or self._onlooker is not None
+
+    def unasked(self) -> Iterator[bytes]:
+        """See Conversation. Raises TimeoutError if an observer is too slow."""
+        yield from super().unasked()
+        if self._onlooker is not None and not self.is_over:
+            for seen in self._onlooker.news():
+                yield from self._pack([sightings.encode(seen)])
+
+    def end(self) -> None:
+        """See Conversation."""
+        try:
+            super().end()
+        finally:
+            if self._onlooker is not None:
+                self._onlookers.remove(self._onlooker)
+                self._onlooker = None
+
+    def _asked_object(self, body: dict[str, Any]) -> Asked:
+        if body.get("type") == "observe":
+            return Asked(Observe(), partial(self._encode, json_objects.TEXT), self._encode_error)
+        return super()._asked_object(body)
+
+    def _perform(self, request: Request, room: Room) -> Response:
+        if not isinstance(request, Observe):
+            return super()._perform(request, room)
+        if self._onlooker is None:
+            self._check_room_to_listen()
+            self._onlooker = self._onlookers.add(self.news.set)
+        return self._onlookers.rates

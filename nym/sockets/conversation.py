@@ -272,14 +272,18 @@ class JsonConversation(Conversation):
         if not isinstance(request, Subscribe):
             return super()._perform(request, room)
         if self._subscription is None:
-            if not self.may_listen():
-                raise BusyError(
-                    "busy: no more connections can subscribe here; to allow more, raise "
-                    "socket.connections in config.toml"
-                )
+            self._check_room_to_listen()
             self._subscription = self._service.subscribe(request, self.news.set)
             self.news.set()  # for messages that are there already
         return Subscribed()
+
+    def _check_room_to_listen(self) -> None:
+        """Raises BusyError."""
+        if not self.may_listen():
+            raise BusyError(
+                "busy: no more connections can subscribe here; to allow more, raise "
+                "socket.connections in config.toml"
+            )
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
         return self._pack(json_objects.encode_response(response, message_format))

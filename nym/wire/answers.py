@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from nym.wire.addresses import NodeAddress
 from nym.wire.pieces import Message
 from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.sightings import Observing
 
 
 class Received(NamedTuple):
@@ -125,6 +126,7 @@ Response = (
     | StatusReport
     | NetworkDetails
     | Subscribed
+    | Observing
     | Acknowledged
     | MessageProgress
     | WaitingMessages

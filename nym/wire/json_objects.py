@@ -54,6 +54,8 @@ from nym.wire.requests import (
     Subscribe,
     Waiting,
 )
+from nym.wire.sightings import Observing
+from nym.wire.sightings import encode as encode_sighting
 from nym.wire.sizes import LONGEST_FRAME
 
 BASE64, TEXT = "base64", "text"
@@ -164,6 +166,8 @@ def _answer(response: Response) -> str:
             return _object({"type": "ownDetails", "address": encode_base58(client.address)})
         case Subscribed():
             return _object({"type": "subscribe"})
+        case Observing():
+            return encode_sighting(response)
         case Acknowledged(message_id):
             return _object({"type": "ack", "id": message_id})
         case MessageProgress():

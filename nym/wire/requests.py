@@ -59,6 +59,10 @@ class Subscribe(NamedTuple):
     follows: bool = True
 
 
+class Observe(NamedTuple):
+    """Tell each packet that leaves the client, and each pull (control socket only)."""
+
+
 class Acknowledge(NamedTuple):
     """Remove the message with this id from the inbox: the application has taken care of it."""
 
@@ -98,6 +102,7 @@ Request = (
     | Status
     | Network
     | Subscribe
+    | Observe
     | Acknowledge
     | Progress
     | Waiting

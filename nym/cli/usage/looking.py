@@ -84,6 +84,35 @@ _CHECK = Command(
     examples=("nym-client check --id alice", "nym-client check --running --id alice"),
 )
 
+_OBSERVE = Command(
+    "observe",
+    "nym.cli.observe",
+    "Show what others see of the client, and test what it tells them",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                Option("--seconds", "how long to watch; otherwise until Ctrl-C", "N"),
+                json_output(
+                    "as a JSON object at the end, which docs/protocol/sockets.md describes"
+                ),
+            ),
+        ),
+    ),
+    notes=(
+        "It shows what the line, each first mixnode and the provider see, and tests with "
+        "statistics that packets with messages can't be told from cover by their time or their "
+        "first mixnode, and that pulls keep their rhythm. On a terminal, it shows this every "
+        "second. Send and receive meanwhile: only then is there something to compare.",
+        "It ends with 1 if a test fails. One test in 1,000 fails by accident. "
+        "docs/security.md says how to see the same without trusting the program.",
+    ),
+    examples=(
+        "nym-client observe --id alice",
+        "nym-client observe --id alice --seconds 600 --json",
+    ),
+)
+
 _PLAN = Argument("PLAN", "the plan of a network, in TOML (docs/network.md)", "file")
 _NETWORK_AS_JSON = json_output(
     "as JSON, which docs/protocol/sockets.md describes, and docs/monitoring.md for check"
@@ -176,5 +205,5 @@ _COMPLETION = Command(
     ),
 )
 
-STATE = (_STATUS, _CLIENTS, _ADDRESS, _CHECK, _NETWORK)
+STATE = (_STATUS, _CLIENTS, _ADDRESS, _CHECK, _OBSERVE, _NETWORK)
 PROGRAM = (_COMPLETION, _VERSION)
