@@ -1,9 +1,12 @@
-"""Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options."""
+"""Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options.
+
+`timing` needs root, and has a table of its own, as `network` has.
+"""
 
 import argparse
 import json
 
-from benchmarks import hkdf, line, overload, provider, pulls, relay, sphinx, start, store
+from benchmarks import hkdf, line, overload, provider, pulls, relay, sphinx, start, store, timing
 from benchmarks.network import command as network
 
 BENCHMARKS = {
@@ -23,12 +26,15 @@ def main() -> None:
     """Run one benchmark, and print a table or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True)
-    for name in (*BENCHMARKS, "network"):
+    for name in (*BENCHMARKS, "network", "timing"):
         names.add_parser(name).add_argument("--json", action="store_true", help="for programs")
     network.add_arguments(names.choices["network"])
     arguments = parser.parse_args()
     if arguments.name == "network":
         network.run(arguments)
+        return
+    if arguments.name == "timing":
+        timing.show(is_json=arguments.json)
         return
     rows = BENCHMARKS[arguments.name].run()
     if arguments.json:

@@ -1,6 +1,7 @@
 """The benchmarks run, and have the rows that they should have; their figures are not judged."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,27 @@ def test_pulls_and_packets_take_time_of_a_provider(monkeypatch: pytest.MonkeyPat
     assert [row.what for row in rows] == ["a pull", "a packet"]
     # A pull is more than the two products of a hop, even if a short round has few ticks.
     assert rows[0].ratio > 1
+
+
+SHORT_STREAM = """
+import json
+from benchmarks import timing
+timing.GAPS, timing.MESSAGES = 50, 20
+print(json.dumps([row._asdict() for row in timing.run()]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks at the loopback interface")
+def test_packets_are_seen_leaving_a_client() -> None:
+    # In a process of its own, because it measures with threads, which are greenlets here.
+    command = [sys.executable, "-c", SHORT_STREAM]
+    rows = json.loads(beside(subprocess.check_output, command, timeout=PATIENCE))
+    assert [row["what"] for row in rows] == ["idle", "20 messages wait", "applications hammer it"]
+    for row in rows:
+        assert row["gaps"] == 50
+        # Both streams were seen at about the rate that was asked for.
+        for whose in ("", "yardstick_"):
+            assert 0 < row[f"{whose}distance"] < 0.9, row
 
 
 SHORT_FLOOD = """

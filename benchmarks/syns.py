@@ -1,0 +1,106 @@
+"""When connections begin on this machine, as the kernel stamps the first packet of each.
+
+That is what whoever watches a line sees of a packet of the mix network, exact to microseconds and
+whatever the machine does meanwhile: the stamp is made where the packet leaves.
+"""
+
+import ctypes
+import socket
+import struct
+import threading
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Self
+
+_ALL_PROTOCOLS = 0x0003  # ETH_P_ALL, so that packets that leave are seen, too
+_OUTGOING = 4  # PACKET_OUTGOING: on the loopback interface, each packet also comes in
+_TIMESTAMP = 35  # SO_TIMESTAMPNS and SCM_TIMESTAMPNS on 64-bit systems: struct timespec
+_TIMESPEC = struct.Struct("qq")
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+_BUFFER = 1 << 22  # bytes of stamps that wait for this process
+_LOOK = 0.2  # seconds between two looks at whether it is over
+_HEADERS = 128  # bytes: the headers of IP and TCP
+# Which packets the kernel hands over (linux/filter.h; tcpdump -dd writes the same): IP packets
+# (first byte 0x4.) of TCP, with SYN and without ACK. The filter sees them from the IP header on.
+_SYNS = [
+    (0x30, 0, 0, 0),  # ldb [0]
+    (0x54, 0, 0, 0xF0),  # and #0xf0
+    (0x15, 0, 7, 0x40),  # jeq #0x40, else drop
+    (0x30, 0, 0, 9),  # ldb [9]
+    (0x15, 0, 5, 6),  # jeq #6, else drop
+    (0xB1, 0, 0, 0),  # ldxb 4*([0]&0xf)
+    (0x50, 0, 0, 13),  # ldb [x+13]
+    (0x54, 0, 0, 0x12),  # and #0x12
+    (0x15, 0, 1, 0x02),  # jeq #2, else drop
+    (0x06, 0, 0, _HEADERS),  # ret #128
+    (0x06, 0, 0, 0),  # ret #0
+]
+
+
+class Syns:
+    """Collects them for some ports of 127.0.0.1 inside the block. Raises PermissionError."""
+
+    def __init__(self) -> None:
+        self._ports: set[int] = set()  # those that count
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        self._times: dict[int, list[float]] = {}
+        self._more = threading.Condition()
+        self._is_over = False
+        self._thread = threading.Thread(target=self._collect)
+
+    def __enter__(self) -> Self:
+        instructions = b"".join(struct.pack("HBBI", *instruction) for instruction in _SYNS)
+        program = ctypes.create_string_buffer(instructions)
+        # struct sock_fprog: how many instructions, and where they are.
+        attached = struct.pack("HL", len(_SYNS), ctypes.addressof(program))
+        self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, attached)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+        self._socket.settimeout(_LOOK)
+        self._socket.bind(("lo", _ALL_PROTOCOLS))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_over = True
+        self._thread.join()
+        self._socket.close()
+
+    def next(
+        self, groups: Sequence[Collection[int]], count: int, patience: float
+    ) -> list[list[float]]:
+        """Forget all, and wait for `count` connections to the ports of each group.
+
+        Returns the times of each group, in seconds. Raises TimeoutError after `patience` seconds.
+        """
+
+        def found() -> list[list[float]]:
+            return [[at for port in ports for at in self._times.get(port, [])] for ports in groups]
+
+        with self._more:
+            self._ports, self._times = set().union(*groups), {}
+            if not self._more.wait_for(lambda: min(map(len, found())) >= count, patience):
+                raise TimeoutError(f"fewer than {count} connections were seen in {patience:.0f} s")
+            return [sorted(times)[:count] for times in found()]
+
+    def _collect(self) -> None:
+        while not self._is_over:
+            try:
+                data, ancillary, _, source = self._socket.recvmsg(_HEADERS, socket.CMSG_SPACE(16))
+            except TimeoutError:
+                continue
+            if source[2] != _OUTGOING:
+                continue
+            ((_, _, stamp),) = ancillary
+            seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+            (port,) = struct.unpack_from(">H", data, 4 * (data[0] & 0xF) + 2)
+            if port not in self._ports:
+                continue
+            with self._more:
+                self._times.setdefault(port, []).append(seconds + nanoseconds / 1e9)
+                self._more.notify_all()
