@@ -13,7 +13,7 @@ from gevent import socket
 from gevent.server import StreamServer
 
 from nym.net.listening import listen
-from nym.net.watch import run_schedule
+from nym.net.watch import run_stream
 from nym.timing import Poisson
 from nym.wire.addresses import NodeAddress
 
@@ -27,7 +27,7 @@ def main(mean: float) -> None:
     def connect() -> None:
         gevent.spawn(_connect, place)
 
-    run_schedule(Poisson(mean, time.monotonic(), SystemRandom()), connect)
+    run_stream(Poisson(mean, time.monotonic(), SystemRandom()), connect)
 
 
 def _connect(place: NodeAddress) -> None:

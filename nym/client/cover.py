@@ -21,7 +21,7 @@ from nym.client.trial import ProviderTrial
 from nym.envelope import ID_LENGTH, Content, Cover
 from nym.health import Health
 from nym.identity import generate_identity
-from nym.net.watch import run_schedule
+from nym.net.watch import run_stream
 from nym.timing import Poisson
 from nym.topology import Mix, ProviderNode
 from nym.wire.provider import LOOP_COVER
@@ -54,7 +54,7 @@ class LoopCover:
 
     def run(self) -> None:
         """Send loops for ever."""
-        run_schedule(Poisson(self._mean, time.monotonic(), self._random), self.tick)
+        run_stream(Poisson(self._mean, time.monotonic(), self._random), self.tick)
 
     def tick(self) -> None:
         """Send one loop, if there is a network to send it through."""

@@ -20,7 +20,7 @@ from nym.client.packets import PacketMaker
 from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
 from nym.envelope import Acknowledgement, Content
-from nym.net.watch import run_schedule
+from nym.net.watch import run_stream
 from nym.timing import Poisson
 from nym.wire.sightings import Carried
 
@@ -63,7 +63,7 @@ class OutgoingQueue:
 
     def run(self) -> None:
         """Send for ever."""
-        run_schedule(Poisson(self._mean, time.monotonic(), self._random), self.tick)
+        run_stream(Poisson(self._mean, time.monotonic(), self._random), self.tick)
 
     def tick(self) -> None:
         """Send one packet, if there is a network to send it through."""

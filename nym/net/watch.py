@@ -1,7 +1,7 @@
 """Starts greenlets, and starts those again that die; the others go on.
 
-Also here: `run_schedule`, which calls a part of the client at its deadlines, and `Outage`, which
-logs once when something stops working and once when it works again.
+Also here: `run_schedule` and `run_stream`, which call a part of the client at its deadlines, and
+`Outage`, which logs once when something stops working and once when it works again.
 """
 
 import logging
@@ -13,7 +13,8 @@ from random import Random
 import gevent
 
 from nym.errors import DescriptorsError, NymError, RemoteError
-from nym.timing import Backoff, Schedule
+from nym.net.alarm import Alarm
+from nym.timing import Backoff, Poisson, Schedule
 
 FIRST_RESTART = 1.0  # seconds until a greenlet that died is started again; doubled each time
 LONGEST_RESTART = 60.0
@@ -65,15 +66,32 @@ class Watch:
 
 
 def run_schedule(
-    schedule: Schedule, tick: Callable[[], None], is_over: Callable[[], bool] = lambda: False
+    schedule: Schedule,
+    tick: Callable[[], None],
+    is_over: Callable[[], bool] = lambda: False,
+    wait_until: Callable[[float], None] | None = None,
 ) -> None:
-    """Call `tick` at each deadline, until `is_over`, which by default is never."""
+    """Call `tick` at each deadline, until `is_over`, which by default is never.
+
+    Without `wait_until`, a deadline is met to the millisecond.
+    """
+    wait_until = wait_until or _sleep_until
     while not is_over():
         # Deadlines follow from the deadline before, not from when `tick` was done: otherwise the
         # stream of packets would become slower while the client is busy.
-        gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
+        wait_until(schedule.deadline)
         tick()
         schedule.advance(time.monotonic())
+
+
+def run_stream(stream: Poisson, tick: Callable[[], None]) -> None:
+    """Call `tick` at each deadline for ever, exact to a fraction of a millisecond."""
+    with Alarm() as alarm:
+        run_schedule(stream, tick, wait_until=alarm.wait_until)
+
+
+def _sleep_until(deadline: float) -> None:
+    gevent.sleep(max(0.0, deadline - time.monotonic()))
 
 
 class Outage:
