@@ -4,12 +4,12 @@ python -m benchmarks.bare MEAN prints its own port, and connects to it every MEA
 average.
 """
 
+import socket
 import sys
 import time
+from functools import partial
 from random import SystemRandom
 
-import gevent
-from gevent import socket
 from gevent.server import StreamServer
 
 from nym.net.listening import listen
@@ -23,15 +23,13 @@ def main(mean: float) -> None:
     server = StreamServer(("127.0.0.1", 0), lambda connection, _: connection.close())
     place = listen(server)
     print(place.port, flush=True)
-
-    def connect() -> None:
-        gevent.spawn(_connect, place)
-
-    run_stream(Poisson(mean, time.monotonic(), SystemRandom()), connect)
+    run_stream(Poisson(mean, time.monotonic(), SystemRandom()), partial(_connect, place))
 
 
 def _connect(place: NodeAddress) -> None:
-    socket.create_connection(place).close()
+    with socket.socket() as connection:
+        connection.setblocking(False)  # the first packet leaves at once
+        connection.connect_ex(place)
 
 
 if __name__ == "__main__":
