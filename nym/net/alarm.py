@@ -17,6 +17,7 @@ import gevent
 # From sys/timerfd.h. Python itself has these functions from version 3.13 on.
 _NONBLOCK, _CLOEXEC, _ABSTIME = os.O_NONBLOCK, os.O_CLOEXEC, 1
 _READ = 1  # the event of libev
+_HIGHEST = 2  # its priority: of all that is ready, this goes first
 _COUNT = 8  # bytes: how often the timer has expired, which a read takes away
 _SECOND = 10**9  # nanoseconds
 
@@ -39,7 +40,7 @@ class Alarm:
         self._file = _checked(
             _libc.timerfd_create(time.CLOCK_MONOTONIC, _NONBLOCK | _CLOEXEC), "timerfd_create"
         )
-        self._ring = gevent.get_hub().loop.io(self._file, _READ)
+        self._ring = gevent.get_hub().loop.io(self._file, _READ, priority=_HIGHEST)
 
     def __enter__(self) -> Self:
         return self
