@@ -43,6 +43,7 @@ from nym.wire.directory import Records, encode_topology
 from tests.harness import (
     PATIENCE,
     free_port,
+    onlookers,
     run_in_own_network,
     run_program,
     serving,
@@ -285,10 +286,12 @@ def test_a_mixnode_is_not_blamed_for_the_proxy(
     serve: Callable[[socket.socket], None], *, is_blamed: bool
 ) -> None:
     health = Health(20.0)
-    sender, outcomes = Sender(health), list[Outcome]()
+    sender, outcomes = Sender(health, onlookers()), list[Outcome]()
     with through(serve):
         sender.send(
-            lambda: Addressed(b"packet", (Mix(NODE, b"a" * 32), *ROUTE[1:])), outcomes.append
+            lambda: Addressed(b"packet", (Mix(NODE, b"a" * 32), *ROUTE[1:])),
+            outcomes.append,
+            "fragment",
         )
         wait_until(lambda: outcomes)
         sender.stop()
