@@ -14,7 +14,7 @@ from nym.cli.homes import ALL, CLIENT, existing, existing_folder
 from nym.cli.node_report import node_rows
 from nym.cli.nodes import directory_row, network_rows
 from nym.cli.output import say
-from nym.cli.progress import is_terminal
+from nym.cli.progress import CLEAR, is_terminal
 from nym.errors import NymError
 from nym.identity import load_identity
 from nym.timing import duration
@@ -29,7 +29,6 @@ STATES = {
     "waiting_for_disk": "waiting for the disk",
     "waiting_for_network": "waiting for the network",
 }
-_CLEAR = "\x1b[H\x1b[2J"  # moves the cursor to the top left corner, and clears the screen
 
 
 def status(options: Options) -> int:
@@ -47,7 +46,7 @@ def status(options: Options) -> int:
                 say(table)
                 return 0
             # If the output isn't a terminal that can be cleared, the tables follow each other.
-            say(f"{_CLEAR}{table}" if is_terminal(sys.stdout) else f"{table}\n")
+            say(f"{CLEAR}{table}" if is_terminal(sys.stdout) else f"{table}\n")
             time.sleep(PERIOD)
 
 

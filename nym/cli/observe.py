@@ -7,23 +7,22 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
-from typing import Any
 
 from nym.cli import Options
 from nym.cli.control import Control, connected
-from nym.cli.homes import existing
+from nym.cli.homes import Home, existing
 from nym.cli.observed import Observed
 from nym.cli.options import number
 from nym.cli.output import say
-from nym.cli.progress import is_terminal
-from nym.cli.verdicts import FirstLayer
+from nym.cli.progress import CLEAR, is_terminal
+from nym.cli.verdicts import FirstLayer, Verdict
 from nym.errors import NotRunningError
 from nym.wire.sightings import Observing
 
 PERIOD = 1.0  # seconds between two tables on a terminal
 LONGEST = 10**8  # seconds for --seconds
-_CLEAR = "\x1b[H\x1b[2J"  # moves the cursor to the top left corner, and clears the screen
 
 
 def observe(options: Options) -> int:
@@ -31,17 +30,15 @@ def observe(options: Options) -> int:
     given = options["--seconds"]
     seconds = number("--seconds", given, 1, LONGEST) if given is not None else inf
     place = existing(options["--id"])
-    # Two connections: on the first one, sightings can come before an answer.
-    with connected(place, is_reader=True) as client, connected(place) as asked:
-        first_layer = _first_layer(asked)
+    first_layer = _first_layer(place)
+    with connected(place, is_reader=True) as client:
         begin = client.ask(type="observe")
         seen = Observed(Observing(begin["mean_gap"], begin["pull_period"]), first_layer)
         display = _Display(place.folder.name, seen, is_json=options["--json"])
         try:
-            _watch(client, seen, time.monotonic() + seconds, display.refresh)
-            seen.first_layer = _first_layer(asked)
-        except KeyboardInterrupt:
-            seen.first_layer = _first_layer(asked)
+            with suppress(KeyboardInterrupt):
+                _watch(client, seen, time.monotonic() + seconds, display.refresh)
+            seen.first_layer = _first_layer(place)
         except NotRunningError:
             display.finish()
             raise
@@ -78,20 +75,24 @@ class _Display:
         """Show all of it; returns 1 if a test failed."""
         return 1 if any(verdict.passed is False for verdict in self._show()) else 0
 
-    def _show(self) -> list[Any]:
+    def _show(self) -> list[Verdict]:
         seconds, verdicts = time.monotonic() - self._began, self._seen.verdicts()
         if self._is_json:
             say(json.dumps(self._seen.as_json(seconds, verdicts)))
         else:
             table = "\n".join(self._seen.lines(self._name, seconds, verdicts))
-            say(f"{_CLEAR}{table}" if self._is_live else table)
+            say(f"{CLEAR}{table}" if self._is_live else table)
         return verdicts
 
 
-def _first_layer(client: Control) -> FirstLayer:
-    """The mixnodes to which packets may go first at present. Raises RefusedError."""
-    layers = client.ask(type="network")["layers"]
-    avoided = client.ask(type="status")["avoided_nodes"]
+def _first_layer(place: Home) -> FirstLayer:
+    """The mixnodes to which packets may go first at present. Raises NotRunningError, RefusedError.
+
+    It asks on a connection of its own, because sightings could come before an answer.
+    """
+    with connected(place) as client:
+        layers = client.ask(type="network")["layers"]
+        avoided = client.ask(type="status")["avoided_nodes"]
     return FirstLayer(
         frozenset(node["address"] for node in layers[0]),
         frozenset(node["address"] for node in avoided),

@@ -1,4 +1,4 @@
-"""A progress bar for work that takes long.
+"""A progress bar for work that takes long, and what else moves on a terminal.
 
 It is shown on terminals only, so that a script finds nothing but errors on standard error.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Never, TextIO
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+CLEAR = "\x1b[H\x1b[2J"  # moves the cursor to the top left corner, and clears the screen
 COLUMNS = 80  # for a terminal that doesn't tell its width
 
 
