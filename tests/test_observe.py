@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,7 @@ from nym.wire.provider import Pulled
 from nym.wire.sightings import Observing, PacketSeen, PullSeen
 from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import (
+    FAST,
     PATIENCE,
     Application,
     Lines,
@@ -51,7 +53,16 @@ def told_by(client: Application) -> Lines:
 
 def test_an_observer_is_told_each_packet_and_each_pull() -> None:
     kinds = Counter[str]()
-    with running(Network(width=2)) as network, Application(network.url) as alice:
+    traffic = replace(
+        FAST,
+        message_sending_average_delay=0.05,
+        loop_cover_traffic_average_delay=0.2,
+        fetch_message_delay=0.05,
+    )
+    with (
+        running(Network(width=2)) as network,
+        Application(network.url, traffic=traffic) as alice,
+    ):
         hops = {str(node.address) for node in network.mixnodes if node.layer == 1}
         (provider,) = (str(node.client_address) for node in network.providers)
         wait_until(alice.client._session.registered.is_set)
