@@ -91,9 +91,12 @@ class Watched:
         )
 
     def _trace(self, place: NodeAddress, packet: bytes, task: Forward | Final) -> None:
-        self._counts[f"packets at {place}"] += 1
-        if isinstance(task, Final) and task.destination == self.alices:
-            self._counts["for alice"] += 1
+        if isinstance(task, Forward):
+            self._counts[f"packets at {place}"] += 1
+            return
+        # Of both: messages go to the recipient's (docs/security.md, "Not protected").
+        self._counts["packets at providers"] += 1
+        self._counts["for alice"] += task.destination == self.alices
 
     def _topology(self) -> bytes:
         """The network as alice sees it: she gets to it through taps only."""
@@ -180,7 +183,7 @@ def test_nobody_sees_what_a_user_does(stack: ExitStack) -> None:
                 samples = [[rate[name] for rate in rates[a]] for a in ("idle", activity)]
                 assert differ(*samples) < MOST, (name, activity, samples)
                 compared += 1
-    assert compared == 3 * 6 + 2
+    assert compared == 3 * 5 + 2
     assert {len(packet) for tap in watched.first_hops for packet in tap.written} == {PACKET_LENGTH}
     pulls = Counter(
         (len(written), len(read))

@@ -50,6 +50,7 @@ ONCE = {
     "contacts": "contacts list",
     "outbox": "outbox list --id alice",
     "check": "check --id alice",
+    "observe": "observe --id alice --seconds 1",
     "network": "network view --id alice",
     "config": "config show --id alice",
     "localnet": "localnet --layers 9",

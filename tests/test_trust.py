@@ -255,7 +255,7 @@ def test_the_next_directory_is_used_when_one_is_away_stale_or_wrong(
 
 
 def test_if_none_works_each_is_named(stack: ExitStack) -> None:
-    nowhere = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    nowhere = [f"http://127.0.0.{host}:{free_port()}" for host in (1, 2)]
     with pytest.raises(UnreachableError) as caught:
         used(Directories(nowhere))
     for url in nowhere:
@@ -336,7 +336,8 @@ def test_with_a_key_the_network_of_the_last_run_counts_only_if_it_signed_that(
 
 
 def test_several_directories_are_one_network(start: Starts, stack: ExitStack) -> None:
-    a, b, c = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
+    # The system may give a port that is free again.
+    a, b, c = (f"http://127.0.0.{host}:{free_port()}" for host in (1, 2, 3))
     shelf = Shelf(stack)
     start(a, shelf.url).tick()
     for urls, is_known in (

@@ -15,7 +15,7 @@ from typing import Self
 import gevent
 
 # From sys/timerfd.h. Python itself has these functions from version 3.13 on.
-_NONBLOCK, _CLOEXEC, _ABSTIME = os.O_NONBLOCK, os.O_CLOEXEC, 1
+_NONBLOCK, _CLOEXEC, _RELATIVE = os.O_NONBLOCK, os.O_CLOEXEC, 0
 _READ = 1  # the event of libev
 _HIGHEST = 2  # its priority: of all that is ready, this goes first
 _COUNT = 8  # bytes: how often the timer has expired, which a read takes away
@@ -56,11 +56,13 @@ class Alarm:
 
     def wait_until(self, deadline: float) -> None:
         """Let others run until `deadline`. One that has passed is over after their next turn."""
+        # Not the moment itself, but how far it is off: whoever looks at a clock decides which one.
         # At 0, the timer would never ring.
-        value = _Time(*divmod(max(1, int(deadline * _SECOND)), _SECOND))
+        wait = max(1, int((deadline - time.monotonic()) * _SECOND))
+        value = _Time(*divmod(wait, _SECOND))
         setting = _Setting(_Time(0, 0), value)
         _checked(
-            _libc.timerfd_settime(self._file, _ABSTIME, ctypes.byref(setting), None),
+            _libc.timerfd_settime(self._file, _RELATIVE, ctypes.byref(setting), None),
             "timerfd_settime",
         )
         gevent.get_hub().wait(self._ring)
