@@ -9,10 +9,10 @@ import time
 
 import gevent
 
-LONGEST = 0.0005  # seconds of work between two rests
-# Of libev's, which end with 2. Alarms have 2 (nym.net.alarm), and go first. All others have 0: if
-# this had that, too, sockets that are always ready would keep it waiting for ever.
-_PRIORITY = 1
+LONGEST = 0.002  # seconds of work between two rests
+# gevent.sleep(0) would let other greenlets run, but not those that wait for sockets or timers: the
+# loop looks at these only when it waits itself.
+_SHORTEST_SLEEP = 1e-6
 
 
 class Spell:
@@ -27,9 +27,5 @@ class Spell:
     def rest(self) -> None:
         """Let everything else have its turn, if the last rest was more than LONGEST ago."""
         if time.perf_counter() - self._began > LONGEST:
-            # gevent.sleep(0) would let other greenlets run, but not those that wait for sockets or
-            # timers: the loop looks at these only when it waits itself. With gevent.sleep(1e-6), it
-            # would wait for a whole millisecond. An idle watcher makes it look, and not wait.
-            hub = gevent.get_hub()
-            hub.wait(hub.loop.idle(priority=_PRIORITY))
+            gevent.sleep(_SHORTEST_SLEEP)
             self._began = time.perf_counter()
