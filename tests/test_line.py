@@ -28,7 +28,8 @@ from nym.errors import (
 from nym.identity import Identity, generate_identity
 from nym.net import line as line_module
 from nym.net.line import ask
-from nym.net.transport import exchange, read_to_end
+from nym.net.streams import read_to_end
+from nym.net.transport import exchange
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider

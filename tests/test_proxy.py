@@ -35,7 +35,8 @@ from nym.net.http import http_get
 from nym.net.listening import listen
 from nym.net.localhost import Resolver
 from nym.net.outward import outward
-from nym.net.transport import connect_to_any, exchange, read_to_end, send_packet
+from nym.net.streams import read_to_end
+from nym.net.transport import connect_to_any, exchange, send_packet
 from nym.reach import Reach
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress

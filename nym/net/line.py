@@ -10,7 +10,8 @@ from nym._noise import Session, initiate, respond
 from nym._secrets import Secret, exchange_public_key
 from nym.errors import LineError, UnreachableError
 from nym.net.boundary import deadline, translated
-from nym.net.transport import TIMEOUT, connect_to_any, read_to_end
+from nym.net.streams import read_to_end
+from nym.net.transport import TIMEOUT, connect_to_any
 from nym.wire.addresses import NodeAddress
 from nym.wire.line import (
     BEGINNING,

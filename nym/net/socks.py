@@ -14,6 +14,7 @@ import gevent
 
 from nym.errors import ProxyError, RemoteFormatError, UnreachableError
 from nym.net.descriptors import lack_of_descriptors
+from nym.net.streams import closed_on_error, read_to_end
 from nym.wire.addresses import NodeAddress
 from nym.wire.socks import (
     CONNECTED,
@@ -69,25 +70,20 @@ class SocksProxy:
         peer, request = NodeAddress(host, port), encode_request(host, port)
         with gevent.Timeout(PATIENCE, ProxyError(f"{self} did not answer within {PATIENCE:g} s")):
             connection = self._ask(request)
-        try:
-            self._read_reply(connection, peer)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, OSError):
+        with closed_on_error(connection):
+            try:
+                self._read_reply(connection, peer)
+            except OSError as error:
                 raise UnreachableError(f"{peer} can't be reached by {self}: {error}") from error
-            raise
         return connection
 
     def _ask(self, request: bytes) -> socket.socket:
         """Connect to the proxy, and hand it the request. Raises ProxyError."""
         try:
             connection = self._reach()
-            try:
+            with closed_on_error(connection):
                 self._greet(connection)
                 connection.sendall(request)
-            except BaseException:  # such as the Timeout
-                connection.close()
-                raise
         except OSError as error:
             lack = lack_of_descriptors(error)
             raise lack or ProxyError(f"{self} can't be reached: {error}") from error
@@ -141,19 +137,14 @@ class SocksProxy:
 
     def _read(self, connection: socket.socket, length: int) -> bytes:
         """Exactly so many bytes: what follows comes from the other end. Raises OSError."""
-        read = b""
-        while len(read) < length:
-            if not (chunk := connection.recv(length - len(read))):
-                raise ConnectionError("it closed the connection")
-            read += chunk
+        read = b"".join(read_to_end(connection, length))
+        if len(read) < length:
+            raise ConnectionError("it closed the connection")
         return read
 
 
 def _dial(family: int, place: Any) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with closed_on_error(connection):
         connection.connect(place)
-    except BaseException:  # such as the Timeout
-        connection.close()
-        raise
     return connection

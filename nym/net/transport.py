@@ -2,7 +2,6 @@
 
 import logging
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 
 from nym.errors import UnreachableError
@@ -10,12 +9,12 @@ from nym.net.boundary import deadline, translated
 from nym.net.descriptors import lack_of_descriptors
 from nym.net.outward import outward
 from nym.net.places import experience
+from nym.net.streams import closed_on_error, read_to_end
 from nym.wire.addresses import NodeAddress
 
 TIMEOUT = 10.0  # seconds for a whole exchange
 PACKET_TIMEOUT = 5.0  # seconds to connect and hand over one packet
 TRIAL_TIMEOUT = 1.0  # seconds to connect; trials stay on this machine, where this takes no time
-_CHUNK = 1 << 16
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +68,6 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
     return bytes(answer)
 
 
-def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
-    """Yield what arrives until the peer shuts down its side, or `longest` bytes are there."""
-    missing = longest
-    while missing and (chunk := connection.recv(min(missing, _CHUNK))):
-        missing -= len(chunk)
-        yield chunk
-
-
 def try_connection(address: NodeAddress) -> None:
     """Connect, and send nothing. Raises UnreachableError."""
     with deadline(address, TRIAL_TIMEOUT), translated(address):
@@ -113,16 +104,13 @@ def _connect(place: NodeAddress, seconds: float | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in place.ip else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connection.settimeout(seconds)
-        connection.connect((place.ip, place.port))
-        connection.settimeout(None)
-    except BaseException as error:
-        # BaseException, because a greenlet that is killed here gets a GreenletExit, which is no
-        # Exception. Otherwise the socket would stay open.
-        connection.close()
+        with closed_on_error(connection):
+            connection.settimeout(seconds)
+            connection.connect((place.ip, place.port))
+            connection.settimeout(None)
+    except OSError:
         # The deadline of the whole exchange, which is no OSError, is nothing against this address.
-        if isinstance(error, OSError):
-            experience.refused(place)
+        experience.refused(place)
         raise
     experience.took(place)
     return connection

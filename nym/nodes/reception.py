@@ -18,7 +18,7 @@ from nym.errors import OverloadError, RemoteError, RemoteFormatError, StoreError
 from nym.net.line import Caller
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
-from nym.net.transport import read_to_end
+from nym.net.streams import read_to_end
 from nym.nodes.counts import Counts
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.newcomers import Newcomers
