@@ -9,7 +9,6 @@ import socket
 import struct
 import threading
 from collections.abc import Collection, Sequence
-from types import TracebackType
 from typing import Self
 
 _ALL_PROTOCOLS = 0x0003  # ETH_P_ALL, so that packets that leave are seen, too
@@ -61,12 +60,7 @@ class Syns:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._is_over = True
         self._thread.join()
         self._socket.close()

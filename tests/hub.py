@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import greenlet
@@ -40,12 +39,7 @@ class Hub:
         self._before = greenlet.settrace(self._switched)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         greenlet.settrace(self._before)
 
     def _switched(self, event: str, greenlets: Any) -> None:

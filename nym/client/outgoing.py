@@ -6,7 +6,7 @@ would see in it whether the user is sending.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from random import Random
@@ -52,12 +52,11 @@ class OutgoingQueue:
         self._cover = cover
         self._mean = mean
         self._random = random
-        # Whose tick it is. Every second one belongs to messages alone.
-        self._turns: Iterator[Callable[[float], bool]] = cycle(
-            [
-                *([self._acknowledge, self._send_piece] * ACKNOWLEDGEMENTS_A_NOTE),
-                *(self._tell, self._send_piece),
-            ]
+        # What may take each tick, in this order. Every second one belongs to messages alone.
+        message = (self._send_piece,)
+        acknowledgement, note = (self._acknowledge, *message), (self._tell, *message)
+        self._turns: Iterator[Sequence[Callable[[float], bool]]] = cycle(
+            [*[acknowledgement, message] * ACKNOWLEDGEMENTS_A_NOTE, note, message]
         )
         self.sent = 0  # packets that carried something
 
@@ -68,8 +67,7 @@ class OutgoingQueue:
     def tick(self) -> None:
         """Send one packet, if there is a network to send it through."""
         now = time.monotonic()
-        turn = next(self._turns)
-        if not (turn(now) or (turn != self._send_piece and self._send_piece(now))):
+        if not any(turn(now) for turn in next(self._turns)):
             self._cover.send()
 
     def _acknowledge(self, now: float) -> bool:

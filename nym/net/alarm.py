@@ -9,7 +9,6 @@ of a Poisson process. The kernel's timers are files, and gevent waits for files 
 import ctypes
 import os
 import time
-from types import TracebackType
 from typing import Self
 
 import gevent
@@ -45,12 +44,7 @@ class Alarm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ring.close()
         os.close(self._file)
 
