@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nym.errors import AccessError
 from nym.files import user
+from nym.net.watch import Once
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: process, user, group
 
@@ -23,17 +24,14 @@ class OwnerOnly:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_said = False
+        self._warning = Once(log)
 
     def refusal(self, connection: socket.socket) -> AccessError | None:
         """Why this peer may not use the socket; None if it may. Raises OSError."""
         owner, peer = os.geteuid(), _peer(connection)
         if peer in (owner, 0):
             return None
-        # Once: a user who is refused can connect again and again.
-        level = logging.DEBUG if self._is_said else logging.WARNING
-        self._is_said = True
-        log.log(level, "%s may not use %s and was refused", user(peer), self._path)
+        self._warning.warn("%s may not use %s and was refused", user(peer), self._path)
         return AccessError(f"only {_names(owner)} may use this socket")
 
 

@@ -1,7 +1,8 @@
 """Starts greenlets, and starts those again that die; the others go on.
 
-Also here: `run_schedule` and `run_stream`, which call a part of the client at its deadlines, and
-`Outage`, which logs once when something stops working and once when it works again.
+Also here: `run_schedule` and `run_stream`, which call a part of the client at its deadlines;
+`Outage`, which logs once when something stops working and once when it works again; and `Once`,
+which warns once.
 """
 
 import logging
@@ -92,6 +93,19 @@ def run_stream(stream: Poisson, tick: Callable[[], None]) -> None:
 
 def _sleep_until(deadline: float) -> None:
     gevent.sleep(max(0.0, deadline - time.monotonic()))
+
+
+class Once:
+    """Warns the first time, and then logs at DEBUG what others can bring about for ever."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._level = logging.WARNING
+
+    def warn(self, text: str, *arguments: object) -> None:
+        """Log this."""
+        self._log.log(self._level, text, *arguments)
+        self._level = logging.DEBUG
 
 
 class Outage:

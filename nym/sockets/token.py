@@ -12,6 +12,7 @@ from pathlib import Path
 from nym._secrets import Secret, random_seed
 from nym.errors import AccessError, ConfigError
 from nym.files import exists, is_foreign, os_errors_as, read_text, user, write_file
+from nym.net.watch import Once
 from nym.wire.tokens import format_token, parse_token
 
 _LONGEST_FILE = 1024  # bytes
@@ -25,7 +26,7 @@ class Token:
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
-        self._is_said = False
+        self._warning = Once(log)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Token) and self._secret == other._secret
@@ -36,10 +37,7 @@ class Token:
         """Raises AccessError, which says `how` to show a token, if this one isn't shown."""
         if shown is not None and self._is(shown):
             return
-        # Once: a program that is refused can connect again and again.
-        level = logging.DEBUG if self._is_said else logging.WARNING
-        self._is_said = True
-        log.log(level, "an application without the right token was refused")
+        self._warning.warn("an application without the right token was refused")
         what = "this client asks for a token" if shown is None else "this is not the client's token"
         raise AccessError(f"{what}: {how}; {_WHERE}")
 
