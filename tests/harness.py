@@ -38,6 +38,9 @@ from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
+from nym.nodes.inboxes.memory import MemoryInboxes
+from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.provider import Provider
 from nym.onlookers import Onlookers
 from nym.service import Service
 from nym.sockets.local import ApplicationSocket
@@ -149,6 +152,12 @@ def running(network: Network) -> Iterator[Network]:
         yield network
     finally:
         network.stop()
+
+
+def memory_provider(**settings: Any) -> Provider:
+    """A provider that keeps nothing on disk, anywhere on this machine; it doesn't listen yet."""
+    inboxes = MemoryInboxes()
+    return Provider(Keyring(None), load_token_key(None), ANYWHERE, ANYWHERE, inboxes, **settings)
 
 
 def onlookers() -> Onlookers:

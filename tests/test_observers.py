@@ -21,8 +21,6 @@ import pytest
 
 from nym.client.registration import Registration
 from nym.localnet.network import Network
-from nym.nodes.inboxes.memory import MemoryInboxes
-from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.provider import Provider
 from nym.signing import generate_signer
 from nym.sphinx import Final, Forward
@@ -37,7 +35,15 @@ from nym.wire.line import (
     THIRD_LENGTH,
 )
 from nym.wire.sizes import PACKET_LENGTH
-from tests.harness import ANYWHERE, FAST, Application, running, serving, serving_http, wait_until
+from tests.harness import (
+    FAST,
+    Application,
+    memory_provider,
+    running,
+    serving,
+    serving_http,
+    wait_until,
+)
 from tests.test_line import Tap
 
 TRAFFIC = replace(FAST, message_sending_average_delay=0.03, loop_cover_traffic_average_delay=0.06)
@@ -67,15 +73,7 @@ class Watched:
 
     def _provider(self) -> Provider:
         """A provider with sealed lines."""
-        provider = Provider(
-            Keyring(None),
-            load_token_key(None),
-            ANYWHERE,
-            ANYWHERE,
-            MemoryInboxes(),
-            trace=self._trace,
-            signer=generate_signer(),
-        )
+        provider = memory_provider(trace=self._trace, signer=generate_signer())
         provider.listen()
         provider.start(self.network.url)
         return provider

@@ -27,7 +27,7 @@ from nym.errors import UnreachableError
 from nym.health import Health
 from nym.identity import Identity, generate_identity
 from nym.nodes.inboxes.memory import MemoryInboxes
-from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.keys import load_token_key
 from nym.nodes.provider import Provider
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
@@ -43,9 +43,9 @@ from nym.wire.provider import (
     encode_messages,
 )
 from tests.harness import (
-    ANYWHERE,
     contents,
     free_port,
+    memory_provider,
     onlookers,
     serving,
     serving_http,
@@ -325,8 +325,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with serving_http(lambda: b"{}") as directory:
-        tokens = load_token_key(None)
-        provider = Provider(Keyring(None), tokens, ANYWHERE, ANYWHERE, MemoryInboxes())
+        provider = memory_provider()
         provider.listen()
         provider.start(directory)
         yield provider

@@ -14,13 +14,10 @@ from nym.net import sources as sources_module
 from nym.net.sources import DISTRUST, GOOD_WEIGHT, Source, SourceLimits, Sources
 from nym.nodes import directory as directory_module
 from nym.nodes.door import Answer
-from nym.nodes.inboxes.memory import MemoryInboxes
-from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.limits import LIMITS
-from nym.nodes.provider import Provider
 from nym.wire.addresses import NodeAddress, machine_at
 from nym.wire.provider import ACKNOWLEDGED
-from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
+from tests.harness import PATIENCE, memory_provider, read_all, wait_until
 from tests.test_door import Node, packet, read_exactly
 
 NONE_CERTAIN = SourceLimits(packets=0.0)
@@ -259,14 +256,7 @@ def test_a_source_with_a_bad_packet_now_and_then_is_trusted(stack: ExitStack) ->
 
 
 def test_clients_of_a_provider_have_limits(stack: ExitStack) -> None:
-    provider = Provider(
-        Keyring(None),
-        load_token_key(None),
-        ANYWHERE,
-        ANYWHERE,
-        MemoryInboxes(),
-        limits=MixnodeLimitSettings(source_connections=2),
-    )
+    provider = memory_provider(limits=MixnodeLimitSettings(source_connections=2))
     stack.callback(provider.stop)
     provider.listen()
     for _ in range(2):
