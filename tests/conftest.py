@@ -26,7 +26,7 @@ from nym.net import resolver, transport  # noqa: E402
 from nym.net.outward import outward  # noqa: E402
 from nym.net.places import Experience  # noqa: E402
 from nym.store.journal import Journal  # noqa: E402
-from tests.harness import SmallDisk, small_disk  # noqa: E402
+from tests.harness import SmallDisk, held_ports, small_disk  # noqa: E402
 from tests.planner import Planner  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
@@ -52,6 +52,13 @@ settings.register_profile(
     max_examples=25,
     stateful_step_count=25,
 )
+
+
+@pytest.fixture(autouse=True)
+def released() -> Iterator[None]:
+    """What a test asked for with `free_port` is kept until it ends."""
+    yield
+    held_ports.close()
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -111,7 +111,10 @@ def beside(wait: Callable[..., Result], *arguments: Any, **named: Any) -> Result
 def serving(
     serve: Callable[[socket.socket], None], host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[NodeAddress]:
-    """A TCP server that calls `serve` with each connection; gives its address."""
+    """A TCP server that calls `serve` with each connection; gives its address.
+
+    Nothing else listens on its port, at any address, before it starts and after it ends.
+    """
 
     def handle(connection: socket.socket, peer: object) -> None:
         with connection:
@@ -120,7 +123,7 @@ def serving(
             except OSError:
                 return  # a peer that has gone is no fault of the server; the test judges it
 
-    server = StreamServer((host, port), handle)
+    server = StreamServer((host, port or free_port()), handle)
     address = listen(server)
     try:
         yield address
@@ -179,11 +182,24 @@ def deliver(
     return is_kept
 
 
+# What keeps the ports of `free_port` until the test ends (see conftest.py).
+held_ports = ExitStack()
+
+
 def free_port() -> int:
-    """A port on which nothing listens; another process could take it before the test does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens, at any address of this machine, unless the test does.
+
+    A socket that is bound and doesn't listen keeps it: connections are refused, the system gives
+    the port to nobody who asks for any, and a server that names it may listen (SO_REUSEADDR).
+    """
+    holder = held_ports.enter_context(
+        socket.socket(socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET)
+    )
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if holder.family == socket.AF_INET6:
+        holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    holder.bind(("", 0))
+    return int(holder.getsockname()[1])
 
 
 @contextmanager
