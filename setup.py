@@ -47,7 +47,8 @@ EXTENSIONS = [
 setup(
     version=VERSION[1] if VERSION else "",
     packages=find_packages(include=["nym", "nym.*"]),
-    include_package_data=False,  # nothing but what runs
+    include_package_data=False,  # nothing but what runs,
+    package_data={"nym.web": [f"*/*.{kind}" for kind in ("html", "css", "js", "svg")]},  # and pages
     cmdclass={"build_py": BuildWithCommit},
     ext_modules=cythonize(EXTENSIONS, language_level=3),
 )

@@ -11,6 +11,7 @@ Entries = list[tuple[str, str, str]]  # PyInstaller's lists: name, path, kind
 Files = dict[str, Path]  # {name in the file: path it comes from}
 
 HERE = Path(__file__).parent
+PROJECT = HERE.parent
 NAMESPACE = "-"  # PyInstaller's path of a package without __init__.py
 
 
@@ -42,10 +43,18 @@ def find(analysis: Analysis) -> Files:
     for library in [path for name, path in sources.items() if ".so" in name]:
         for name, needed in _linked(library):
             sources.setdefault(name, needed)
+    sources |= pages()
     sources["certifi/cacert.pem"] = next(
         Path(path) for name, path, _ in analysis.datas if name == "certifi/cacert.pem"
     )
     return dict(sorted(sources.items()))
+
+
+def pages() -> Files:
+    """The files of the program's pages."""
+    web = PROJECT / "nym/web"
+    kinds = (".html", ".css", ".js", ".svg")
+    return {str(path.relative_to(PROJECT)): path for path in web.rglob("*") if path.suffix in kinds}
 
 
 def module_file(name: str, path: str) -> str:

@@ -77,6 +77,10 @@ class _Module:
     def exec_module(self, module: "ModuleType") -> None:
         exec(marshal.loads(_bundle.read(self.member)), module.__dict__)
 
+    def get_data(self, path: str) -> bytes:
+        """What is packed under this name, such as a file of a page (PEP 302)."""
+        return _bundle.read(path)
+
 
 class _Extension:
     """Loads an extension module from a file in memory."""

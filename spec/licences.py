@@ -34,6 +34,7 @@ NAMES = {
     "pysodium": "BSD-2-Clause",
     "segno": "BSD-3-Clause",
     "sqlite3": "blessing",
+    "uPlot": "MIT",
     "utf8_range": "MIT",
     "zlib": "Zlib",
 }

@@ -155,7 +155,7 @@ def _package(name: str, libraries: Files) -> Part:
 
 
 def _embedded(sources: Files) -> Iterator[Part]:
-    """Yield parts that distributions have linked into their extensions without naming them."""
+    """Yield parts that are inside others: linked into their extensions, or a page's."""
     if "gevent/libev/corecext.so" in sources:
         from gevent.libev import corecext
 
@@ -164,6 +164,9 @@ def _embedded(sources: Files) -> Iterator[Part]:
         from google.protobuf import __version__
 
         yield _kept("utf8_range", __version__)  # it has no version of its own
+    if plots := sources.get("nym/web/vendor/uplot.min.js"):
+        first_line = plots.read_text().partition("\n")[0]
+        yield _kept("uPlot", first_line.partition("(v")[2].partition(")")[0])
 
 
 def _kept(name: str, version: str) -> Part:

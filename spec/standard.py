@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import PyInstaller
-from contents import HERE, Analysis, Entries, Files, library_file, module_file, replaced
+from contents import HERE, Analysis, Entries, Files, library_file, module_file, pages, replaced
 from PyInstaller import PLATFORM
 from PyInstaller.building.api import EXE, PYZ
 
@@ -40,7 +40,10 @@ def make(
         # for uses that don't occur here, and would make each start slower.
         [("standard_start", str(start), "PYSOURCE-2"), analysis.scripts[-1]],
         _binaries(analysis, _without_glibc(libraries)),
-        [entry for entry in analysis.datas if entry[0] in DATA],
+        [
+            *(entry for entry in analysis.datas if entry[0] in DATA),
+            *((name, str(path), "DATA") for name, path in pages().items()),
+        ],
         OPTIONS,
         name=target.name,
     )

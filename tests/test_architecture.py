@@ -28,7 +28,7 @@ FLOORS = [
         *("nym.loops", "nym.backlog", "nym.envelope", "nym.onlookers"),
     },
     {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts"},
-    {"nym.topology", "nym.identity", "nym.signing", "nym.sphinx"},
+    {"nym.topology", "nym.identity", "nym.signing", "nym.sphinx", "nym.web"},
     {"nym.net"},
     {"nym.reach", "nym.wire", "nym.store", "nym.config", "nym.contacts"},
     {"nym.errors", "nym.timing", "nym.statistics", "nym.files", *EXTENSIONS, "nym"},

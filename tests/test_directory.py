@@ -10,11 +10,11 @@ import gevent
 import pytest
 import requests
 
+from nym.net.resource import Resource
 from nym.nodes import directory as directory_module
 from nym.nodes import metrics
 from nym.nodes.directory import Directory
 from nym.nodes.openapi import DESCRIPTION
-from nym.nodes.resource import Resource
 from nym.wire.clients import EMPTY, AddressList
 from nym.wire.directory import (
     Lists,

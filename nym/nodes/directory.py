@@ -17,6 +17,7 @@ from gevent.lock import RLock
 from nym.config.nodes import DirectorySettings
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
 from nym.net.listening import listen
+from nym.net.resource import JSON, Resource, body_of, said
 from nym.net.sources import REFUSALS
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Watch
@@ -29,7 +30,6 @@ from nym.nodes.lists import ClientLists
 from nym.nodes.metrics import Metrics
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
-from nym.nodes.resource import JSON, Resource, body_of, said
 from nym.signing import Signer, Stamps
 from nym.wire.clients import EMPTY
 from nym.wire.directory import (

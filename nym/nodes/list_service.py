@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs
 
 from nym.errors import RemoteFormatError
+from nym.net.resource import body_of, said
 from nym.net.threads import beside_the_hub
 from nym.net.web import Answer, Environment, answer_with
 from nym.nodes.lists import ClientLists
-from nym.nodes.resource import body_of, said
 from nym.wire.clients import EMPTY, AddressList, Digest, longest_changes, parse_digest, read_list
 from nym.wire.directory import SINCE
 

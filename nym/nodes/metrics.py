@@ -6,8 +6,8 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from nym.errors import RemoteFormatError
+from nym.net.resource import JSON, Resource
 from nym.net.threads import beside_the_hub
-from nym.nodes.resource import JSON, Resource
 from nym.wire.directory import decode_metric
 
 WINDOW = 3.0  # seconds; mixnodes post metrics every 3, so that the list has one of each
