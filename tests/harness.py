@@ -280,7 +280,11 @@ class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
     def __init__(
-        self, kind: type[ApplicationSocket], token: Token | None = None, **settings: Any
+        self,
+        kind: type[ApplicationSocket],
+        token: Token | None = None,
+        page_token: Token | None = None,
+        **settings: Any,
     ) -> None:
         self.folder = TemporaryDirectory()
         self.journal = Journal(Path(self.folder.name), bytes(32))
@@ -289,7 +293,8 @@ class Served:
         self._service = Service(
             OWN, self.outbox, self.inbox, self.view, undelivered(self.outbox), Manner.SEALED
         )
-        self.socket = kind(self._service, SocketSettings(**{"port": 0, **settings}), token)
+        settings = {"port": 0, **settings}
+        self.socket = kind(self._service, SocketSettings(**settings), token, page_token)
 
     def __enter__(self) -> "Served":
         try:

@@ -6,6 +6,7 @@ that for the settings that can change without a restart.
 
 import gc
 import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,9 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         say(f"Starting {kind.kind} on {where}")
         say("Listening for messages...")
         say(f"Public key: {identity.address}")
+        if page := client.page(place):
+            # The token is for the user's eyes, and not for a log that this goes to.
+            say(f"Page: {page if sys.stdout.isatty() else page.partition('#')[0]}")
     log.info("Starting nym client")
     for directory in config.client.directories:
         log.info('Using directory server: "%s"', visible_url(directory))

@@ -55,9 +55,12 @@ from nym.store.outbox import Manner, Outbox
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.whereabouts import Whereabouts
+from nym.wire.addresses import UNIX
 from nym.wire.keys import decode_base58
 from nym.wire.metrics import Family
 from nym.wire.sightings import Observing
+
+PAGE_TOKEN = "page.token"  # noqa: S105 - the name of the file in the client's folder
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +87,8 @@ class Client:
         random = SystemRandom()
         address = identity.public_key
         self._folder = folder
-        token = _token(config, folder) if socket else None  # first, because a mistake may be in it
+        # First, because a mistake may be in their files.
+        token, page_token = _tokens(config, folder, socket)
         self._journal = Journal(folder, identity.private_key)
         state, inbox = State(self._journal), Inbox(self._journal, contacts)
         clock = LastingClock(state)
@@ -176,7 +180,9 @@ class Client:
 
         self._applications = service(_manner_of_applications(config))
         self._commands = service(_manner(config))
-        self._socket = socket(self._applications, config.socket, token) if socket else None
+        self._socket = (
+            socket(self._applications, config.socket, token, page_token) if socket else None
+        )
         self._control = ControlSocket(
             self._commands, onlookers, folder / CONTROL_SOCKET, config.socket.connections
         )
@@ -193,6 +199,10 @@ class Client:
             self._judging.own_port = place
         self._control.start()
         return place
+
+    def page(self, place: int | Path | None) -> str | None:
+        """The link to the page, with its token, where `listen` has said; None if there is none."""
+        return self._socket.page(place) if self._socket and isinstance(place, int) else None
 
     def start(self) -> None:
         """Start everything that runs by itself. The streams begin after the first registration."""
@@ -216,7 +226,7 @@ class Client:
         with the token can't be used. Then nothing has changed.
         """
         if self._socket:
-            self._socket.reload(config.socket, _token(config, self._folder))
+            self._socket.reload(config.socket, *_tokens(config, self._folder, type(self._socket)))
         self._applications.manner = _manner_of_applications(config)
         self._commands.manner = _manner(config)
         self._session.patience = config.client.provider_patience
@@ -265,10 +275,17 @@ class Client:
         return wait_and_run
 
 
-def _token(config: Config, folder: Path) -> Token | None:
-    """What applications have to show first. Raises ConfigError."""
+def _tokens(
+    config: Config, folder: Path, socket: type[ApplicationSocket] | None
+) -> tuple[Token | None, Token | None]:
+    """What applications have to show first, and what the page has to. Raises ConfigError."""
+    if socket is None:
+        return None, None
     name = config.socket.token_file
-    return load_token(folder / name) if name else None
+    token = load_token(folder / name) if name else None
+    if not socket.has_page or config.socket.host.startswith(UNIX):
+        return token, None
+    return token, token or load_token(folder / PAGE_TOKEN)
 
 
 def _manner(config: Config) -> Manner:

@@ -1,6 +1,6 @@
-"""The socket of `websocket`: reads an HTTP request, and opens a WebSocket if the caller is allowed.
+"""The socket of `websocket`: reads an HTTP request, and opens a WebSocket or hands out the page.
 
-docs/protocol/sockets.md, "WebSocket" and "Who may connect".
+docs/protocol/sockets.md, "WebSocket" and "Who may connect"; docs/protocol/pages.md.
 """
 
 import socket
@@ -12,6 +12,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from nym.errors import AccessError, HandshakeError, RequestError
+from nym.net.threads import beside_the_hub
 from nym.sockets.connection import close_politely, write
 from nym.sockets.conversation import Conversation
 from nym.sockets.local import REFUSAL_TIME, ApplicationSocket
@@ -20,10 +21,13 @@ from nym.wire.handshake import (
     HEAD_END,
     LONGEST_HEAD,
     accept,
+    check_caller,
+    is_of_own_page,
     new_protocol,
     received_request,
     refuse,
     token_of,
+    wants_file,
 )
 from nym.wire.origins import Origin, parse_origin
 
@@ -35,6 +39,7 @@ class WebSocket(ApplicationSocket):
     """Opens a WebSocket for callers that are allowed."""
 
     kind = "websocket"
+    has_page = True
 
     @property
     def _allowed_origins(self) -> frozenset[Origin]:
@@ -47,8 +52,14 @@ class WebSocket(ApplicationSocket):
             with gevent.Timeout(HANDSHAKE_TIME, slow):
                 request, data = _read_request(connection, protocol)
             own_hosts = {_own_address(connection), self._settings.host}
-            response = accept(protocol, request, own_hosts, self._allowed_origins)
+            check_caller(request, own_hosts, self._allowed_origins)
+            if self._page_token and wants_file(request):
+                # In a thread: the modules for it are loaded, and files are packed, only now.
+                write(connection, beside_the_hub(_file, request))
+                close_politely(connection)
+                return None
             self._check_token(request)
+            response = accept(protocol, request)
         except HandshakeError as error:
             write(connection, refuse(protocol, error))
             close_politely(connection)
@@ -62,9 +73,11 @@ class WebSocket(ApplicationSocket):
         return data, WebSocketConversation(self._service, protocol, path)
 
     def _check_token(self, request: Request) -> None:
-        if self._token:
+        # Everybody who can connect sees the page, but only its owner can use it.
+        token = self._page_token if is_of_own_page(request) else self._token
+        if token:
             try:
-                self._token.check(token_of(request), _HOW)
+                token.check(token_of(request), _HOW)
             except AccessError as error:
                 raise HandshakeError(HTTPStatus.UNAUTHORIZED, str(error)) from error
 
@@ -77,6 +90,13 @@ class WebSocket(ApplicationSocket):
         busy = HandshakeError(HTTPStatus.SERVICE_UNAVAILABLE, str(refusal))
         write(connection, refuse(protocol, busy))
         close_politely(connection)
+
+
+def _file(request: Request) -> bytes:
+    """The answer with the file of the page that is asked for."""
+    from nym.sockets import page
+
+    return page.answer(request)
 
 
 def _read_request(connection: socket.socket, protocol: ServerProtocol) -> tuple[Request, bytes]:

@@ -27,7 +27,7 @@ from nym.service import Service
 from nym.sockets.connection import Visit, close_politely, write
 from nym.sockets.conversation import Conversation
 from nym.sockets.token import Token
-from nym.wire.addresses import UNIX
+from nym.wire.addresses import UNIX, NodeAddress, is_unspecified
 
 Place = tuple[str, int] | Path
 
@@ -176,16 +176,29 @@ class LocalSocket(ABC):
 
 
 class ApplicationSocket(LocalSocket):
-    """A socket for applications, at the place that the settings name."""
+    """A socket for applications, at the place that the settings name.
+
+    `token`: applications have to show it first. `page_token`: the socket's own page has to show it
+    in any case; None if browsers get no page.
+    """
+
+    has_page: ClassVar[bool] = False  # whether browsers get a page here
 
     def __init__(
-        self, service: Service, settings: SocketSettings, token: Token | None = None
+        self,
+        service: Service,
+        settings: SocketSettings,
+        token: Token | None = None,
+        page_token: Token | None = None,
     ) -> None:
         super().__init__(service, _place(settings), settings.connections)
         self._settings = settings
-        self._token = token  # applications have to show it first
+        self._token = token
+        self._page_token = page_token
 
-    def reload(self, settings: SocketSettings, token: Token | None) -> None:
+    def reload(
+        self, settings: SocketSettings, token: Token | None, page_token: Token | None
+    ) -> None:
         """Take over `settings`, except for the place: the socket listens there already.
 
         Connections that are open don't need a new token.
@@ -193,7 +206,16 @@ class ApplicationSocket(LocalSocket):
         self._settings = replace(settings, host=self._settings.host, port=self._settings.port)
         if self._token and token and token != self._token:
             log.info("applications need the new token from now on")
-        self._token = token
+        self._token, self._page_token = token, page_token
+
+    def page(self, place: int) -> str | None:
+        """The link to the page, if this socket listens on port `place`; None if it has no page."""
+        if self._page_token is None:
+            return None
+        host = self._settings.host
+        if is_unspecified(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return self._page_token.link(f"http://{NodeAddress(host, place)}/")
 
     @property
     def _first_byte_time(self) -> float:

@@ -33,6 +33,10 @@ class Token:
 
     __hash__ = None  # type: ignore[assignment]  # a hash would tell something about the token
 
+    def link(self, url: str) -> str:
+        """The page's URL with the token behind it, where browsers keep it to themselves."""
+        return f"{url}#token={format_token(self._secret)}"
+
     def check(self, shown: str | None, how: str) -> None:
         """Raises AccessError, which says `how` to show a token, if this one isn't shown."""
         if shown is not None and self._is(shown):

@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from nym.errors import HandshakeError
-from nym.wire.origins import Origin, is_own_host, is_welcome
+from nym.wire.origins import Origin, is_own_host, is_same, is_welcome
 from nym.wire.sizes import LONGEST_FRAME
 
 LONGEST_HEAD = 1 << 14  # bytes of a request; bounds what is kept of one that never ends
@@ -50,14 +50,43 @@ def received_request(protocol: ServerProtocol) -> Request | None:
     return None
 
 
-def accept(
-    protocol: ServerProtocol,
-    request: Request,
-    own_hosts: Collection[str],
-    allowed_origins: Collection[Origin],
-) -> Response:
-    """The answer that opens the WebSocket. Raises HandshakeError if the caller isn't allowed."""
-    _check_caller(request, own_hosts, allowed_origins)
+def check_caller(
+    request: Request, own_hosts: Collection[str], allowed_origins: Collection[Origin]
+) -> None:
+    """Raises HandshakeError if the caller may not use this socket."""
+    try:
+        host, origin = request.headers.get("Host"), request.headers.get("Origin")
+    except MultipleValuesError as error:
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN, "a request must have one Host header, and at most one Origin"
+        ) from error
+    if host is None:
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a request must have a Host header")
+    if not is_own_host(host, own_hosts):
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN,
+            "the Host header has to name this machine, such as 127.0.0.1 or localhost",
+        )
+    if not is_welcome(origin, allowed_origins):
+        raise HandshakeError(
+            HTTPStatus.FORBIDDEN,
+            "a web site may talk to this client only if its origin is one of "
+            "socket.allowed_origins in config.toml",
+        )
+
+
+def wants_file(request: Request) -> bool:
+    """Whether a browser asks for a file of a page, and not for a WebSocket."""
+    return "Upgrade" not in request.headers
+
+
+def is_of_own_page(request: Request) -> bool:
+    """Whether the page that asks was loaded from this socket; call `check_caller` first."""
+    return is_same(request.headers.get("Origin"), request.headers["Host"])
+
+
+def accept(protocol: ServerProtocol, request: Request) -> Response:
+    """The answer that opens the WebSocket, or says why it can't be opened."""
     response = protocol.accept(request)
     if response.status_code == HTTPStatus.BAD_REQUEST and not _has_version(request):
         response.headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, 4.4
@@ -86,27 +115,3 @@ def token_of(request: Request) -> str | None:
 
 def _has_version(request: Request) -> bool:
     return request.headers.get_all("Sec-WebSocket-Version") == [VERSION]
-
-
-def _check_caller(
-    request: Request, own_hosts: Collection[str], allowed_origins: Collection[Origin]
-) -> None:
-    try:
-        host, origin = request.headers.get("Host"), request.headers.get("Origin")
-    except MultipleValuesError as error:
-        raise HandshakeError(
-            HTTPStatus.FORBIDDEN, "a request must have one Host header, and at most one Origin"
-        ) from error
-    if host is None:
-        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a request must have a Host header")
-    if not is_own_host(host, own_hosts):
-        raise HandshakeError(
-            HTTPStatus.FORBIDDEN,
-            "the Host header has to name this machine, such as 127.0.0.1 or localhost",
-        )
-    if not is_welcome(origin, allowed_origins):
-        raise HandshakeError(
-            HTTPStatus.FORBIDDEN,
-            "a web site may talk to this client only if its origin is one of "
-            "socket.allowed_origins in config.toml",
-        )

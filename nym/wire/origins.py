@@ -47,6 +47,22 @@ def is_own_host(host: str, own: Collection[str]) -> bool:
     return match is not None and (is_loopback(_name(match[1])) or _name(match[1]) in own)
 
 
+def is_same(origin: str | None, host: str) -> bool:
+    """Whether a page with this Origin header was loaded from where it now connects to.
+
+    `host` is the request's Host header.
+    """
+    match = _AUTHORITY.fullmatch(host)
+    if origin is None or match is None:
+        return False
+    try:
+        # Without a port, it is that of the scheme, in both headers.
+        loaded, asked = parse_origin(origin), parse_origin(f"http://{host}")
+    except ValueError:
+        return False
+    return loaded == asked
+
+
 def is_welcome(origin: str | None, allowed: Collection[Origin]) -> bool:
     """Whether a caller with this Origin header may use the socket; programs send none (None)."""
     if origin in (None, FILE):

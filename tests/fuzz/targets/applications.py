@@ -94,7 +94,10 @@ def websocket(data: bytes) -> None:
     request = handshake.received_request(protocol)
     if request is None:
         raise HandshakeError(HTTPStatus.REQUEST_TIMEOUT, "it isn't complete")
-    response = handshake.accept(protocol, request, [], [])
+    handshake.check_caller(request, [], [])
+    handshake.wants_file(request)
+    handshake.is_of_own_page(request)
+    response = handshake.accept(protocol, request)
     protocol.send_response(response)
     if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
         protocol.receive_data(behind)

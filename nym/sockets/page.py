@@ -1,0 +1,34 @@
+"""The client's page: answers with its files (docs/protocol/pages.md).
+
+A module of its own, so that nothing of it is loaded before somebody asks for the page.
+"""
+
+from http import HTTPStatus
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from nym.errors import HandshakeError
+from nym.web.page import Page
+
+_PAGE = Page("client", ("client.css", "client.js"))
+
+
+def answer(request: Request) -> bytes:
+    """The answer with the file that is asked for. Raises HandshakeError if there is none."""
+    resource = _PAGE.find(request.path.partition("?")[0])
+    if resource is None:
+        raise HandshakeError(
+            HTTPStatus.NOT_FOUND,
+            "there is nothing at this address: the page is at /, and a WebSocket needs the header "
+            "Upgrade: websocket",
+        )
+    known, encodings = (
+        ", ".join(request.headers.get_all(name)) for name in ("If-None-Match", "Accept-Encoding")
+    )
+    status, headers, body = resource.answer(known, encodings)
+    code, _, reason = status.partition(" ")
+    # Each file has a connection of its own, as each WebSocket has.
+    return Response(
+        int(code), reason, Headers([*headers, ("Connection", "close")]), body
+    ).serialize()
