@@ -150,6 +150,11 @@ class CurrentContacts:
         self._look()
         return self._contacts.provider_of(address)
 
+    def by_name(self) -> list[tuple[str, Contact]]:
+        """All contacts with their names, in the order of the names."""
+        self._look()
+        return sorted(self._contacts.known.items())
+
     def _look(self) -> None:
         # Before reading: if the file changes while it is read, the next look reads it again.
         seen = _identity(self._folder / FILE)

@@ -4,6 +4,7 @@ Parsing and writing are the dialects' business (nym.wire), connections that of n
 request is a value, and so is its answer.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Set
 from heapq import merge
@@ -11,6 +12,7 @@ from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Protocol
 
+from nym.contacts import Contact
 from nym.errors import (
     BadRecipientError,
     IncompleteDataError,
@@ -19,6 +21,7 @@ from nym.errors import (
     NoTopologyError,
     RequestError,
 )
+from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
@@ -29,32 +32,42 @@ from nym.wire.answers import (
     AllCancelled,
     Cancelled,
     ClientList,
+    ContactList,
     Drained,
     Failed,
     Fetched,
     Flushed,
+    Gone,
     KnownClient,
+    KnownContact,
     MessageProgress,
     News,
     OwnDetails,
     Response,
     Room,
     Sent,
+    Shown,
     WaitingMessages,
 )
 from nym.wire.clients import AddressList
-from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.keys import encode_base58
+from nym.wire.qr import squares
+from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport, WaitingMessage
 from nym.wire.requests import (
     Acknowledge,
     Cancel,
     CancelAll,
     Clients,
+    Contacts,
     Details,
     Fetch,
     Flush,
+    History,
     Network,
     Observe,
+    Part,
     Progress,
+    Read,
     Request,
     Send,
     Status,
@@ -77,6 +90,9 @@ class View(Protocol):
 
     def report(self) -> StatusReport:
         """The report that answers a status request."""
+
+    def history(self) -> HistoryReport:
+        """What was counted over time."""
 
     def network(self) -> NetworkDetails | None:
         """The nodes that the client uses; None while there is no network to use."""
@@ -111,6 +127,7 @@ class Service:
         manner: Manner,
         is_plain_recipient: Callable[[bytes], bool] = lambda _: False,
         name_provider: Callable[[bytes, bytes | None], None] = lambda _, __: None,
+        known_contacts: Callable[[], Iterable[tuple[str, Contact]]] = tuple,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
@@ -120,6 +137,7 @@ class Service:
         self.manner = manner  # for requests that don't choose one
         self._is_plain_recipient = is_plain_recipient  # understands plain messages only
         self._name_provider = name_provider  # told of each recipient, and what its provider is
+        self._known_contacts = known_contacts  # by name
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
         """Do what is asked, and return the answer. `room` limits the messages in one answer.
@@ -140,18 +158,32 @@ class Service:
                 return Fetched(taken)
             case Clients():
                 return ClientList(_known_clients(self._view.topology))
-            case Details():
-                return OwnDetails(_known(self._address, self._view.provider))
+            case Details(has_code):
+                own = _known(self._address, self._view.provider)
+                if not has_code:
+                    return OwnDetails(own)
+                return OwnDetails(own, beside_the_hub(squares, encode_base58(self._address)))
+            case Contacts():
+                return ContactList(
+                    [
+                        KnownContact(name, contact.recipient, contact.is_plain)
+                        for name, contact in self._known_contacts()
+                    ]
+                )
             case Flush():
                 return Flushed()
             case Status():
                 return self._view.report()
+            case History():
+                return self._view.history()
             case Network():
                 if (network := self._view.network()) is None:
                     raise NoTopologyError
                 return network
             case Subscribe():
                 raise TypeError("use subscribe(), which knows whom to notify")
+            case Part():
+                raise TypeError("a connection keeps parts itself (nym.sockets.conversation)")
             case Observe():
                 raise TypeError("only the control socket answers this (nym.sockets.control)")
             case Progress(message_id):
@@ -164,6 +196,10 @@ class Service:
                 return Cancelled(message_id)
             case CancelAll(recipient):
                 return AllCancelled(self._messages.cancel_all(recipient))
+            case Read(message_id):
+                if (received := self.inbox.find(message_id)) is None:
+                    raise NoSuchMessageError(message_id)
+                return received
             case Acknowledge(message_id):
                 if not self.inbox.acknowledge(message_id):
                     raise NoSuchMessageError(message_id)
@@ -175,7 +211,8 @@ class Service:
 
     def subscribe(self, request: Subscribe, notify: Callable[[], None]) -> "Subscription":
         """Start a subscription. `notify` is called whenever it may have news."""
-        return Subscription(self.inbox, self.outbox, request, notify)
+        kind = SharedSubscription if request.is_shared else ExclusiveSubscription
+        return kind(self.inbox, self.outbox, request, notify)
 
     def send(self, requests: Iterable[Send]) -> list[Sent | RequestError]:
         """Accept messages. Returns an outcome for each, in the same order.
@@ -265,36 +302,82 @@ class Service:
         )
 
 
-class Subscription:
-    """The news for one subscriber: messages, failures of sent messages, and perhaps an end."""
+class Subscription(ABC):
+    """The news for one subscriber: messages, and failures of those that applications sent."""
 
     def __init__(
         self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
     ) -> None:
         self._inbox, self._outbox = inbox, outbox
         self._notify = notify
-        self._follows = request.follows
         self._failed: deque[str] = deque()
-        self._subscriber = inbox.subscribe(notify, request.window)
         outbox.watch(self._hear_of_failure)
 
     def news(self) -> Iterator[News]:
         """The news since the last call. Failures come first; they don't use up the window."""
         while self._failed:
             yield Failed(self._failed.popleft())
+        yield from self._messages()
+
+    def end(self) -> None:
+        """End the subscription."""
+        self._outbox.unwatch(self._hear_of_failure)
+
+    @abstractmethod
+    def _messages(self) -> Iterator[News]:
+        """The news about messages in the inbox."""
+
+    def _hear_of_failure(self, message_id: str) -> None:
+        self._failed.append(message_id)
+        self._notify()
+
+
+class ExclusiveSubscription(Subscription):
+    """Each message is offered to this subscriber alone, until it acknowledges it or leaves."""
+
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
+    ) -> None:
+        super().__init__(inbox, outbox, request, notify)
+        self._follows = request.follows
+        self._subscriber = inbox.subscribe(notify, request.window)
+
+    def end(self) -> None:
+        """End the subscription. Messages that weren't acknowledged are offered to others."""
+        self._inbox.unsubscribe(self._subscriber)
+        super().end()
+
+    def _messages(self) -> Iterator[News]:
         yield from self._inbox.offer(self._subscriber)
         if not self._follows and self._inbox.is_drained(self._subscriber):
             self._follows = True  # so that the end is told only once
             yield Drained()
 
-    def end(self) -> None:
-        """End the subscription. Messages that weren't acknowledged are offered to others."""
-        self._inbox.unsubscribe(self._subscriber)
-        self._outbox.unwatch(self._hear_of_failure)
 
-    def _hear_of_failure(self, message_id: str) -> None:
-        self._failed.append(message_id)
-        self._notify()
+class SharedSubscription(Subscription):
+    """Each message is shown, and so is that it has left; nobody else is kept from it."""
+
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
+    ) -> None:
+        super().__init__(inbox, outbox, request, notify)
+        self._shown: dict[str, None] = {}
+        inbox.watch(notify)
+
+    def end(self) -> None:
+        """End the subscription."""
+        self._inbox.unwatch(self._notify)
+        super().end()
+
+    def _messages(self) -> Iterator[News]:
+        there = {received.id: received for received in self._inbox.all()}
+        for message_id in [known for known in self._shown if known not in there]:
+            del self._shown[message_id]
+            yield Gone(message_id)
+        for message_id, received in there.items():
+            if message_id not in self._shown:
+                self._shown[message_id] = None
+                yield Shown(received)
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

@@ -32,6 +32,7 @@ from gevent.server import StreamServer
 from nym.client.client import Client
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Stage, Way
+from nym.client.history import History
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.contacts import CurrentContacts
 from nym.errors import NymError
@@ -55,7 +56,7 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.answers import Received
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
-from nym.wire.reports import StatusReport
+from nym.wire.reports import HistoryReport, HistorySample, StatusReport
 from nym.wire.sightings import Observing
 
 # The command line of the program under test: the checkout's, unless NYM_CLIENT names another one.
@@ -259,11 +260,16 @@ class Unconnected:
         self.topology = topology
         self.provider: ProviderNode | None = None
         self._outbox, self._inbox = outbox, inbox
+        self.past = History(lambda: HistorySample(7, 8, 9, 0, len(outbox), len(inbox), None, 0.25))
 
     def report(self) -> StatusReport:
         """See service.View."""
         own = encode_base58(OWN)
         return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
+
+    def history(self) -> HistoryReport:
+        """See service.View."""
+        return self.past.report()
 
     def network(self) -> None:
         """See service.View: there is no view of a network."""

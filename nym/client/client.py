@@ -176,6 +176,7 @@ class Client:
                 manner,
                 contacts.is_plain,
                 name_provider,
+                contacts.by_name,
             )
 
         self._applications = service(_manner_of_applications(config))
@@ -212,6 +213,7 @@ class Client:
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("look at messages", self._deliveries.run)
+        self._watch.start("history", self._overview.past.run)
         self._watch.start("loop cover stream", self._after_registration(self._loops.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nym import __version__
 from nym.client.assembly import Assembly
 from nym.client.cover import DropCover, LoopCover
+from nym.client.history import History
 from nym.client.outgoing import OutgoingQueue
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
@@ -19,13 +20,21 @@ from nym.store.outbox import Outbox
 from nym.store.shares import Standing
 from nym.topology import ProviderNode, Topology
 from nym.wire.keys import encode_base58
-from nym.wire.reports import AvoidedNode, ByStanding, NetworkDetails, State, StatusReport
+from nym.wire.reports import (
+    AvoidedNode,
+    ByStanding,
+    HistoryReport,
+    HistorySample,
+    NetworkDetails,
+    State,
+    StatusReport,
+)
 from nym.wire.text import visible_url
 
 LONGEST_REFUSAL = 10.0  # seconds without a mixnode that takes packets, until the status says so
 
 
-@dataclass(frozen=True)
+@dataclass
 class Overview:
     """Reads the state of a client's parts; see service.View."""
 
@@ -43,6 +52,11 @@ class Overview:
     outbox: Outbox
     inbox: Inbox
     started: float = field(default_factory=time.monotonic)
+
+    past: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.past = History(self.sample)
 
     @property
     def topology(self) -> Topology | None:
@@ -93,6 +107,7 @@ class Overview:
             failed=self.outbox.failed,
             packets_real=self.outgoing.sent,
             packets_cover=self.loops.sent + self.drops.sent,
+            packets_received=self.receiver.received,
             loops_sent=loops.sent_count,
             loops_returned=loops.returned_count,
             loop_time=_rounded(loops.loop_time()),
@@ -107,6 +122,24 @@ class Overview:
                 for node, why, seconds in self.health.avoided(now).values()
             ],
         )
+
+    def sample(self) -> HistorySample:
+        """Return the numbers of this moment that are kept over time."""
+        loops = self.health.loops
+        return HistorySample(
+            packets_real=self.outgoing.sent,
+            packets_cover=self.loops.sent + self.drops.sent,
+            packets_received=self.receiver.received,
+            loops_returned=loops.returned_count,
+            outbox=len(self.outbox),
+            inbox=len(self.inbox),
+            loop_time=loops.loop_time(),
+            loss=loops.loss(time.monotonic()),
+        )
+
+    def history(self) -> HistoryReport:
+        """Return what was counted over time."""
+        return self.past.report()
 
     @property
     def _directory(self) -> str:

@@ -48,6 +48,7 @@ class Receiver:
         self._noted = noted
         self.accepts_plain = True
         self.plain_refused = 0
+        self.received = 0  # packets with something in them
         # The log level for a contradictory answer. After the first warning, it is DEBUG: a provider
         # could otherwise fill the log.
         self._contradicted = logging.WARNING
@@ -96,14 +97,17 @@ class Receiver:
             log.error("a message that arrived could not be kept", exc_info=error)
 
     def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:
-        match self._envelopes.open(message):
+        opened = self._envelopes.open(message)
+        if isinstance(opened, Cover):
+            self._returned(opened.id, now)
+            return
+        self.received += 1
+        match opened:
             case None:
                 # In a contradictory answer, the bounds of messages are guesses. A seal proves that
                 # an envelope is complete, but a plain message may be parts of others.
                 if is_sound:
                     self._take_plain(message)
-            case Cover(loop):
-                self._returned(loop, now)
             case Fragment() as fragment:
                 run = self._assembly.add(fragment, now)
                 if run is not None:

@@ -16,14 +16,21 @@ from typing import Any, NamedTuple
 
 from gevent.event import Event
 
-from nym.errors import BusyError, FrameError, RequestError
+from nym.errors import (
+    BusyError,
+    FrameError,
+    IncompleteDataError,
+    MessageTooLongError,
+    RequestError,
+)
 from nym.net.spell import Spell
 from nym.service import Service, Subscription
 from nym.wire import json_objects, raw
-from nym.wire.answers import UNLIMITED, Response, Room, Subscribed
+from nym.wire.answers import UNLIMITED, PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
-from nym.wire.pieces import with_last
-from nym.wire.requests import Fetch, Flush, Request, Send, Subscribe
+from nym.wire.pieces import Message, cut, gather, with_last
+from nym.wire.requests import Fetch, Flush, Part, Request, Send, Status, Subscribe
+from nym.wire.sizes import LONGEST_SEALED
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
 # after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s
@@ -232,11 +239,22 @@ class JsonConversation(Conversation):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._subscription: Subscription | None = None
+        self._period = 0.0  # seconds between two reports; 0: none are wanted
+        self._parts: list[Message] = []  # of the message that the next send in parts has
+        self._next_report = inf  # when the next one is due, in seconds of the monotonic clock
 
     @property
     def is_listening(self) -> bool:
         """See Conversation."""
-        return super().is_listening or self._subscription is not None
+        return super().is_listening or self._subscription is not None or self._period > 0
+
+    def patience(self) -> float | None:
+        """See Conversation."""
+        patience = super().patience()
+        if not self._period:
+            return patience
+        due = max(0.0, self._next_report - time.monotonic())
+        return due if patience is None else min(due, patience)
 
     def refusal(self, error: RequestError) -> bytes:
         """See Conversation."""
@@ -248,6 +266,10 @@ class JsonConversation(Conversation):
         if self._subscription is not None and not self.is_over:
             for news in self._subscription.news():
                 yield from self._pack(json_objects.encode_news(news))
+        if time.monotonic() >= self._next_report and not self.is_over:
+            self._next_report = time.monotonic() + self._period
+            report = self._service.answer(Status())
+            yield from self._pack(json_objects.encode_response(report, json_objects.TEXT))
 
     def end(self) -> None:
         """See Conversation; messages on offer to this subscriber are offered to others."""
@@ -265,10 +287,16 @@ class JsonConversation(Conversation):
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         """The request in a JSON object. Raises a RequestError."""
         request, message_format = json_objects.decode_request(body, self._spell.rest)
+        if isinstance(request, Send) and request.is_in_parts:
+            request = request._replace(message=self._put_together(), is_in_parts=False)
         encode = partial(self._encode, message_format)
         return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
 
     def _perform(self, request: Request, room: Room) -> Response:
+        if isinstance(request, Part):
+            return self._keep_part(request.part)
+        if isinstance(request, Status):
+            self._report_every(request.every)
         if not isinstance(request, Subscribe):
             return super()._perform(request, room)
         if self._subscription is None:
@@ -276,6 +304,37 @@ class JsonConversation(Conversation):
             self._subscription = self._service.subscribe(request, self.news.set)
             self.news.set()  # for messages that are there already
         return Subscribed()
+
+    def _keep_part(self, part: Message) -> PartKept:
+        """Raises MessageTooLongError, and drops all parts."""
+        self._parts.append(part)
+        length = sum(map(len, self._parts))
+        if length > LONGEST_SEALED:
+            self._parts.clear()
+            raise MessageTooLongError(length, LONGEST_SEALED)
+        return PartKept(length)
+
+    def _put_together(self) -> Message:
+        """The message that came in parts. Raises IncompleteDataError if none came."""
+        # The requests before this one have been answered, so all parts are here: a request is
+        # only decoded when its turn has come.
+        if not self._parts:
+            raise IncompleteDataError("no part of a message came before")
+        parts, self._parts = self._parts, []
+        return gather(self._rested(piece for part in parts for piece in cut(part)))
+
+    def _rested(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            self._spell.rest()
+
+    def _report_every(self, period: float) -> None:
+        """Report from now on every `period` seconds; 0: no longer. Raises BusyError."""
+        if period and not self.is_listening:
+            self._check_room_to_listen()
+        self._period = period
+        self._next_report = time.monotonic() + period if period else inf
+        self.news.set()  # wakes the greenlet that tells, so that it learns the deadline
 
     def _check_room_to_listen(self) -> None:
         """Raises BusyError."""

@@ -137,6 +137,8 @@ class Inbox:
         # They stay on disk until `handed_over`. If the process dies before that, they come again.
         for received in taken:
             self._remove(received.id)
+        if taken:
+            self._notify()
         return taken
 
     def handed_over(self, messages: Iterable[Received]) -> None:
@@ -152,12 +154,20 @@ class Inbox:
         self._messages |= later
         self._notify()
 
+    def find(self, message_id: str) -> Received | None:
+        """The message with this id, which stays here; None if there is none."""
+        return self._messages.get(message_id)
+
+    def all(self) -> Iterable[Received]:
+        """All messages that applications can have, oldest first, also those on offer."""
+        return self._messages.values()
+
     def has_free(self) -> bool:
         """Whether there is a message that is not on offer to a subscriber."""
         return any(True for _ in self._free())
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` when there may be more messages to take."""
+        """Call `notify` when there may be more messages to take, or fewer."""
         self._watchers.append(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> None:

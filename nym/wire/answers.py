@@ -1,11 +1,12 @@
 """The answers to the requests of local applications, and the news for subscribers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from nym.wire.addresses import NodeAddress
 from nym.wire.pieces import Message
-from nym.wire.reports import NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.recipients import Recipient
+from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport, WaitingMessage
 from nym.wire.sightings import Observing
 
 
@@ -37,6 +38,12 @@ class Sent(NamedTuple):
     id: str
 
 
+class PartKept(NamedTuple):
+    """The part was kept; the parts so far have so many `bytes`."""
+
+    bytes: int
+
+
 class Fetched(NamedTuple):
     """The messages, oldest first. They leave the inbox once the answer is written."""
 
@@ -50,9 +57,24 @@ class ClientList(NamedTuple):
 
 
 class OwnDetails(NamedTuple):
-    """The client itself."""
+    """The client itself; `code` has the rows of a QR code of its address, if that was asked for."""
 
     client: KnownClient
+    code: Sequence[str] = ()
+
+
+class KnownContact(NamedTuple):
+    """A name that the user has given to a recipient. `is_plain`: it runs the published client."""
+
+    name: str
+    recipient: Recipient
+    is_plain: bool
+
+
+class ContactList(NamedTuple):
+    """The user's contacts."""
+
+    contacts: Sequence[KnownContact]
 
 
 class Flushed(NamedTuple):
@@ -69,11 +91,23 @@ class Failed(NamedTuple):
     id: str
 
 
+class Shown(NamedTuple):
+    """News for a subscriber that shares: this message is in the inbox."""
+
+    received: Received
+
+
+class Gone(NamedTuple):
+    """News for a subscriber that shares: the message with this id has left the inbox."""
+
+    id: str
+
+
 class Drained(NamedTuple):
     """News for a subscriber that doesn't follow: nothing more waits."""
 
 
-News = Received | Failed | Drained
+News = Received | Shown | Gone | Failed | Drained
 
 
 class Acknowledged(NamedTuple):
@@ -122,9 +156,13 @@ Response = (
     | Fetched
     | ClientList
     | OwnDetails
+    | ContactList
+    | PartKept
     | Flushed
     | StatusReport
+    | HistoryReport
     | NetworkDetails
+    | Received
     | Subscribed
     | Observing
     | Acknowledged

@@ -17,17 +17,21 @@ from nym.wire.answers import (
     AllCancelled,
     Cancelled,
     ClientList,
+    ContactList,
     Drained,
     Failed,
     Fetched,
+    Gone,
     KnownClient,
     MessageProgress,
     News,
     OwnDetails,
+    PartKept,
     Received,
     Response,
     Room,
     Sent,
+    Shown,
     Subscribed,
     WaitingMessages,
 )
@@ -37,17 +41,21 @@ from nym.wire.lines import Line
 from nym.wire.long_json import LongText, check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
 from nym.wire.recipients import Recipient, parse_recipient
-from nym.wire.reports import NetworkDetails, StatusReport
+from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport
 from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
     Cancel,
     CancelAll,
     Clients,
+    Contacts,
     Details,
     Fetch,
+    History,
     Network,
+    Part,
     Progress,
+    Read,
     Request,
     Send,
     Status,
@@ -60,14 +68,21 @@ from nym.wire.sizes import LONGEST_FRAME
 
 BASE64, TEXT = "base64", "text"
 _LARGEST = 1 << 53  # above it, JavaScript's numbers aren't exact
+# Bytes of a message that is shown with what is in it. Of a longer one, `read` brings the rest.
+MOST_SHOWN = 1 << 14
+SHORTEST_PERIOD, LONGEST_PERIOD = 0.5, 3600.0  # seconds between two reports
 _TYPES = (
     "send",
     "fetch",
     "getClients",
     "ownDetails",
+    "contacts",
+    "part",
     "subscribe",
+    "read",
     "ack",
     "status",
+    "history",
     "network",
     "progress",
     "outbox",
@@ -105,20 +120,26 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
     match body.get("type"):
         case "send":
             return _decode_send(body, rest), TEXT
+        case "part":
+            return Part(_bytes(body, rest)), TEXT
         case "fetch":
             return Fetch(), _format(body)
         case "getClients":
             return Clients(), TEXT
         case "ownDetails":
-            return Details(), TEXT
+            return Details(_flag(body, "code") is True), TEXT
+        case "contacts":
+            return Contacts(), TEXT
         case "subscribe":
-            follows = _flag(body, "follow")
-            window = _number(body, "window", MOST_OFFERED, 1, MOST_OFFERED)
-            return Subscribe(window, follows is not False), BASE64
+            return _decode_subscribe(body), BASE64
+        case "read":
+            return Read(_text(body, "id")), BASE64
         case "ack":
             return Acknowledge(_text(body, "id")), TEXT
         case "status":
-            return Status(), TEXT
+            return Status(_period(body)), TEXT
+        case "history":
+            return History(), TEXT
         case "network":
             return Network(), TEXT
         case "progress":
@@ -136,6 +157,10 @@ def encode_response(response: Response, message_format: str) -> Iterator[str]:
         return _joined(_fetched(response, message_format))
     if isinstance(response, ClientList):
         return _listed(response.clients)
+    if isinstance(response, HistoryReport):
+        return _joined(_history(response))
+    if isinstance(response, Received):
+        return _whole({**_about(response), "size": len(response.message)}, response)
     return iter([_answer(response)])
 
 
@@ -158,12 +183,34 @@ def _listed(clients: Iterable[KnownClient]) -> Iterator[str]:
     yield "]}" if before == "," else f"{before}]}}"
 
 
+def _history(report: HistoryReport) -> Iterator[str]:
+    """Each column in a piece of its own: a thousand numbers take a millisecond."""
+    before = '{"type":"history","series":['
+    for series in report.series:
+        before += f'{{"step":{series.step}'
+        for name, column in series.columns.items():
+            values = [None if value != value else round(value, 4) for value in column]
+            yield f'{before},"{name}":{_object(values)}'
+            before = ""
+        before = "},"
+    yield "}]}"
+
+
 def _answer(response: Response) -> str:
     match response:
         case Sent(message_id):
             return _object({"type": "send", "id": message_id})
-        case OwnDetails(client):
-            return _object({"type": "ownDetails", "address": encode_base58(client.address)})
+        case OwnDetails(client, code):
+            own = {"type": "ownDetails", "address": encode_base58(client.address)}
+            return _object(own | ({"code": code} if code else {}))
+        case ContactList(contacts):
+            listed = [
+                {"name": name, "address": str(recipient), "plain": is_plain}
+                for name, recipient, is_plain in contacts
+            ]
+            return _object({"type": "contacts", "contacts": listed})
+        case PartKept(length):
+            return _object({"type": "part", "bytes": length})
         case Subscribed():
             return _object({"type": "subscribe"})
         case Observing():
@@ -189,16 +236,32 @@ def encode_news(news: News) -> Iterator[str]:
     """News for a subscriber as JSON, in pieces if it is long."""
     match news:
         case Received():
-            begin = _object({"type": "message", "id": news.id})
-            sender = news.sender and encode_base58(news.sender)
-            end = _object({"sender": sender, "sealed": news.sealed, "received": news.at})
-            return _joined(
-                chain([f'{begin[:-1]},"data":'], _written(news.message, BASE64), [f",{end[1:]}"])
-            )
+            return _whole(_about(news), news)
+        case Shown(received):
+            about = {**_about(received), "size": len(received.message)}
+            is_short = len(received.message) <= MOST_SHOWN
+            return _whole(about, received) if is_short else iter([_object(about)])
+        case Gone(message_id):
+            return iter([_object({"type": "gone", "id": message_id})])
         case Failed(message_id):
             return iter([_object({"type": "failed", "id": message_id})])
         case Drained():
             return iter([_object({"type": "end"})])
+
+
+def _about(received: Received) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "id": received.id,
+        "sender": received.sender and encode_base58(received.sender),
+        "sealed": received.sealed,
+        "received": received.at,
+    }
+
+
+def _whole(about: dict[str, Any], received: Received) -> Iterator[str]:
+    begin, data = _object(about)[:-1], _written(received.message, BASE64)
+    return _joined(chain([f'{begin},"data":'], data, ["}"]))
 
 
 def encode_error(error: RequestError) -> str:
@@ -209,17 +272,46 @@ def encode_error(error: RequestError) -> str:
 def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
     is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
     recipient, provider = _recipient(body)
-    if ("data" in body) == ("message" in body):
-        raise IncompleteDataError('send takes either "message", a text, or "data", base64')
+    is_in_parts = _flag(body, "parts") is True
+    if ("data" in body) + ("message" in body) + is_in_parts != 1:
+        raise IncompleteDataError(
+            'send takes either "message", a text, or "data", base64, or "parts":true'
+        )
+    if is_in_parts:
+        message: Message = b""
+    elif "message" in body:
+        message = gather(_encoded(pieces_of(_any_text(body, "message")), rest))
+    else:
+        message = _bytes(body, rest)
+    return Send(recipient, message, is_plain, is_reliable, provider, is_in_parts)
+
+
+def _bytes(body: dict[str, Any], rest: Rest) -> Message:
     try:
-        if "message" in body:
-            texts = pieces_of(_any_text(body, "message"))
-            message = gather(_encoded(texts, rest))
-        else:
-            message = decode_pieces(pieces_of(_any_text(body, "data")), rest)
-    except ValueError as error:  # from decoding base64; texts were checked when they were parsed
+        return decode_pieces(pieces_of(_any_text(body, "data")), rest)
+    except ValueError as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
-    return Send(recipient, message, is_plain, is_reliable, provider)
+
+
+def _decode_subscribe(body: dict[str, Any]) -> Subscribe:
+    if _flag(body, "shared"):
+        if named := [name for name in ("window", "follow") if name in body]:
+            raise IncompleteDataError(f"a shared subscription has no {named[0]}")
+        return Subscribe(is_shared=True)
+    window = _number(body, "window", MOST_OFFERED, 1, MOST_OFFERED)
+    return Subscribe(window, _flag(body, "follow") is not False)
+
+
+def _period(body: dict[str, Any]) -> float:
+    value = body.get("every", 0)
+    # Not isinstance: to Python, true is an int.
+    if type(value) not in (int, float) or not (
+        value == 0 or SHORTEST_PERIOD <= value <= LONGEST_PERIOD
+    ):
+        raise IncompleteDataError(
+            f"every has to be seconds from {SHORTEST_PERIOD:g} to {LONGEST_PERIOD:g}, or 0"
+        )
+    return float(value)
 
 
 def _format(body: dict[str, Any]) -> str:
@@ -336,5 +428,5 @@ ROOMS = {
 }
 
 
-def _object(body: dict[str, Any] | list[bool]) -> str:
+def _object(body: dict[str, Any] | list[Any]) -> str:
     return json.dumps(body, separators=(",", ":"))

@@ -3,7 +3,7 @@
 These are the answers to requests about them, and what commands print as JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 State = Literal[
@@ -114,7 +114,8 @@ class StatusReport(NamedTuple):
       were given up incomplete.
     - `plain_refused` counts messages that came without a seal, which the settings refuse.
     - `failed` has the ids of messages that were given up.
-    - `packets_real` and `packets_cover` count packets that a mixnode took since the start.
+    - `packets_real` and `packets_cover` count packets that a mixnode took since the start,
+      `packets_received` those with something in them that the provider handed over.
     - `loop_time` is the median of the last loops. `loss` is the share of them that didn't come
       back. Both are None while too little is known.
     """
@@ -144,11 +145,44 @@ class StatusReport(NamedTuple):
     failed: Sequence[str] = ()
     packets_real: int = 0
     packets_cover: int = 0
+    packets_received: int = 0
     loops_sent: int = 0
     loops_returned: int = 0
     loop_time: float | None = None
     loss: float | None = None
     avoided_nodes: Sequence[AvoidedNode] = ()
+
+
+class HistorySample(NamedTuple):
+    """The numbers of one moment: their meaning is that of the fields of StatusReport."""
+
+    packets_real: int
+    packets_cover: int
+    packets_received: int
+    loops_returned: int
+    outbox: int
+    inbox: int
+    loop_time: float | None
+    loss: float | None
+
+
+HISTORY = ("time", *HistorySample._fields)  # the columns; the first is in seconds since 1970
+
+
+class HistorySeries(NamedTuple):
+    """Samples that were taken every `step` seconds, oldest first: a column for each of HISTORY.
+
+    What wasn't known is NaN.
+    """
+
+    step: int
+    columns: Mapping[str, Sequence[float]]
+
+
+class HistoryReport(NamedTuple):
+    """What was counted so far, in several resolutions."""
+
+    series: Sequence[HistorySeries]
 
 
 class WaitingMessage(TypedDict):

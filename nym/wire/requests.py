@@ -15,7 +15,8 @@ class Send(NamedTuple):
     """Send `message` to `recipient`, an address of 32 bytes, at its `provider`, if that is named.
 
     `is_plain`: as the published client does. `is_reliable`: again, until it is acknowledged. None
-    leaves the choice to the contacts and the settings.
+    leaves the choice to the contacts and the settings. `is_in_parts`: the message is what came in
+    parts before.
     """
 
     recipient: bytes
@@ -23,6 +24,13 @@ class Send(NamedTuple):
     is_plain: bool | None = None
     is_reliable: bool | None = None
     provider: bytes | None = None
+    is_in_parts: bool = False
+
+
+class Part(NamedTuple):
+    """Keep this part of a message for the next send on the same connection."""
+
+    part: Message
 
 
 class Fetch(NamedTuple):
@@ -34,7 +42,13 @@ class Clients(NamedTuple):
 
 
 class Details(NamedTuple):
-    """Report the client's own address and its provider."""
+    """Report the client's own address and its provider, and perhaps a QR code of the address."""
+
+    has_code: bool = False
+
+
+class Contacts(NamedTuple):
+    """List the user's contacts."""
 
 
 class Flush(NamedTuple):
@@ -42,7 +56,13 @@ class Flush(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Report the state of the client."""
+    """Report the state of the client, and from then on `every` so many seconds; 0: only once."""
+
+    every: float = 0.0
+
+
+class History(NamedTuple):
+    """Report what was counted over time."""
 
 
 class Network(NamedTuple):
@@ -53,10 +73,20 @@ class Subscribe(NamedTuple):
     """Hand over each message as it comes, up to `window` of them without acknowledgement.
 
     Without `follows`, the subscriber is told when no more messages wait.
+
+    If it `is_shared`, messages are only shown: others get them as well, there is no window, and the
+    subscriber is told when one has left.
     """
 
     window: int = MOST_OFFERED
     follows: bool = True
+    is_shared: bool = False
+
+
+class Read(NamedTuple):
+    """Show the message with this id, which stays in the inbox."""
+
+    id: str
 
 
 class Observe(NamedTuple):
@@ -95,13 +125,17 @@ class CancelAll(NamedTuple):
 
 Request = (
     Send
+    | Part
     | Fetch
     | Clients
     | Details
+    | Contacts
     | Flush
     | Status
+    | History
     | Network
     | Subscribe
+    | Read
     | Observe
     | Acknowledge
     | Progress
