@@ -10,7 +10,12 @@ from nym.web import files
 BELOW = "/web/"  # the path of all files but the page itself, which is at /
 INDEX = "index.html"
 COMMON = (
+    "common/dom.js",
     "common/look.css",
+    "common/numbers.js",
+    "common/plots.js",
+    "common/socket.js",
+    "common/text.js",
     "vendor/uplot.min.css",
     "vendor/uplot.min.js",
 )

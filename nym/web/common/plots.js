@@ -1,0 +1,66 @@
+// Plots over time, by uPlot, in the page's colours. Each has a table beside it for those who can't see it: its
+// description says what the last values are.
+
+const { uPlot } = globalThis;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/**
+ * A plot in the element `place`. `lines` are {label, colour, dashed}; colours are names of look.css. `value`
+ * makes a text of a number. Returns {show(columns), end()}; the first column has seconds since 1970.
+ */
+export function plot(place, lines, value) {
+  let columns = [[], ...lines.map(() => [])];
+  let drawn = build();
+
+  function build() {
+    const axis = { stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 } };
+    return new uPlot(
+      {
+        width: Math.max(200, place.clientWidth),
+        height: 180,
+        cursor: { drag: { x: false, y: false } },
+        scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1e-3)] } },
+        axes: [
+          axis,
+          { ...axis, size: 60, values: (_, ticks) => ticks.map(value) },
+        ],
+        series: [
+          {},
+          ...lines.map((line) => ({
+            label: line.label,
+            stroke: () => colour(line.colour),
+            width: 2,
+            dash: line.dashed ? [6, 4] : undefined,
+            points: { show: false },
+            value: (_, number) => (number === null || number === undefined ? "–" : value(number)),
+          })),
+        ],
+      },
+      columns,
+      place,
+    );
+  }
+
+  // The canvas keeps its size and colours until it is told.
+  const resized = new ResizeObserver(() => {
+    const width = Math.max(200, place.clientWidth);
+    if (width !== drawn.width) drawn.setSize({ width, height: 180 });
+  });
+  resized.observe(place);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => drawn.redraw();
+  dark.addEventListener("change", repaint);
+
+  return {
+    show(changed) {
+      columns = changed;
+      drawn.setData(columns);
+    },
+    end() {
+      resized.disconnect();
+      dark.removeEventListener("change", repaint);
+      drawn.destroy();
+    },
+  };
+}
