@@ -119,10 +119,15 @@ class Health:
         self._mixnodes: frozenset[Mix] = frozenset()
         self._place: tuple[bytes, NodeAddress] | None = None
 
-    def sent(self, name: bytes, route: Sequence[Mix], now: float) -> None:
-        """Note that the first hop of a loop has taken it. `route` has the loop's mixnodes."""
+    def sent(
+        self, name: bytes, route: Sequence[Mix], now: float, delays: Sequence[float] = ()
+    ) -> None:
+        """Note that the first hop of a loop has taken it.
+
+        `route` has the loop's mixnodes, `delays` the seconds for which they keep it.
+        """
         self._judge_settled(now)
-        loop = self.loops.sent(name, route, now)
+        loop = self.loops.sent(name, route, now, delays)
         if loop is None:
             return
         if not self._epochs or len(self._epochs[-1]) == EPOCH:

@@ -20,7 +20,7 @@ messages wait.
 """
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import NamedTuple
@@ -71,13 +71,22 @@ class Outlook(NamedTuple):
 
 
 class Loop:
-    """A loop that was sent. `route` has its mixnodes."""
+    """A loop that was sent. `route` has its mixnodes, `delays` the seconds that each kept it."""
 
-    __slots__ = ("is_back", "is_counted", "is_probe", "is_void", "name", "route", "sent_at")
+    __slots__ = (
+        *("delays", "is_back", "is_counted", "is_probe", "is_void", "name", "route", "sent_at"),
+    )
 
-    def __init__(self, name: bytes, route: tuple[Mix, ...], sent_at: float) -> None:
+    def __init__(
+        self,
+        name: bytes,
+        route: tuple[Mix, ...],
+        sent_at: float,
+        delays: tuple[float, ...] = (),
+    ) -> None:
         self.name = name
         self.route = route
+        self.delays = delays
         self.sent_at = sent_at
         self.is_back = self.is_void = self.is_probe = False
         self.is_counted = False  # whether it is in `Loops._counted`
@@ -108,20 +117,23 @@ class Loops:
         # The last loops that came back since nothing more waited, with their seconds on the way.
         self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)
         self._times: deque[float] = deque(maxlen=RECENT)  # seconds that the last loops took
+        self.last: tuple[Loop, float] | None = None  # that came back, and the seconds it took
 
     @property
     def is_served(self) -> bool:
         """Whether pulls succeed."""
         return self._unserved_since == inf
 
-    def sent(self, name: bytes, route: Sequence[Mix], now: float) -> Loop | None:
+    def sent(
+        self, name: bytes, route: Sequence[Mix], now: float, delays: Sequence[float] = ()
+    ) -> Loop | None:
         """Note that the first hop took a loop. Returns None if that loop is under way already."""
         self.sent_count += 1
         if self._silent_from is None:
             self._silent_from = now
         if name in self._out:
             return None
-        loop = Loop(name, tuple(route), now)
+        loop = Loop(name, tuple(route), now, tuple(delays))
         # While pulls fail, no loop can come back, whatever the network does with it.
         loop.is_void, loop.is_probe = not self.is_served, self.is_dead
         self._out[name] = loop
@@ -137,6 +149,7 @@ class Loops:
             return False
         self.returned_count += 1
         loop.is_back = True
+        self.last = loop, now - loop.sent_at
         self._lost -= loop.is_counted
         if self.is_dead:
             self.alive_since = now
@@ -246,6 +259,12 @@ class Loops:
         if len(known) < LEAST:
             return None
         return sum(not loop.is_back for loop in known) / len(known)
+
+    def by_node(self) -> dict[Mix, tuple[int, int]]:
+        """(how many went through it, how many of these were lost), of those in the loss."""
+        through = Counter(node for loop in self._counted for node in loop.route)
+        lost = Counter(node for loop in self._counted if not loop.is_back for node in loop.route)
+        return {node: (count, lost[node]) for node, count in through.items()}
 
     def outlook(self, now: float) -> Outlook:
         """What a packet that leaves now can expect."""

@@ -23,10 +23,10 @@ def network_report(topology: Topology, digest: str, left_out: Counter[str]) -> N
 def network_details(topology: Topology, digest: str, left_out: Counter[str]) -> NetworkDetails:
     """Every node of the network in use, and how many records are left out."""
     return NetworkDetails(
-        [[_node(node) for node in layer] for layer in topology.layers],
+        [[node_details(node) for node in layer] for layer in topology.layers],
         [
             {
-                **_node(node),
+                **node_details(node),
                 "client_address": str(node.client_address),
                 "clients": len(node.clients),
             }
@@ -51,5 +51,6 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> str:
     return ", ".join(texts)
 
 
-def _node(node: Mix | ProviderNode) -> NodeDetails:
+def node_details(node: Mix | ProviderNode) -> NodeDetails:
+    """A node as reports show it."""
     return {"key": encode_base58(node.public_key), "address": str(node.address)}

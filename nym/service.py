@@ -52,7 +52,13 @@ from nym.wire.answers import (
 from nym.wire.clients import AddressList
 from nym.wire.keys import encode_base58
 from nym.wire.qr import squares
-from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.reports import (
+    HistoryReport,
+    LoopsReport,
+    NetworkDetails,
+    StatusReport,
+    WaitingMessage,
+)
 from nym.wire.requests import (
     Acknowledge,
     Cancel,
@@ -63,6 +69,7 @@ from nym.wire.requests import (
     Fetch,
     Flush,
     History,
+    Loops,
     Network,
     Observe,
     Part,
@@ -93,6 +100,9 @@ class View(Protocol):
 
     def history(self) -> HistoryReport:
         """What was counted over time."""
+
+    def loops_report(self) -> LoopsReport:
+        """What loops show."""
 
     def network(self) -> NetworkDetails | None:
         """The nodes that the client uses; None while there is no network to use."""
@@ -176,6 +186,8 @@ class Service:
                 return self._view.report()
             case History():
                 return self._view.history()
+            case Loops():
+                return self._view.loops_report()
             case Network():
                 if (network := self._view.network()) is None:
                     raise NoTopologyError

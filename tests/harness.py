@@ -56,7 +56,7 @@ from nym.wire.addresses import NodeAddress
 from nym.wire.answers import Received
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.provider import decode_messages
-from nym.wire.reports import HistoryReport, HistorySample, StatusReport
+from nym.wire.reports import HistoryReport, HistorySample, LoopsReport, StatusReport
 from nym.wire.sightings import Observing
 
 # The command line of the program under test: the checkout's, unless NYM_CLIENT names another one.
@@ -267,6 +267,10 @@ class Unconnected:
         own = encode_base58(OWN)
         return StatusReport("0.4.0", own, outbox=len(self._outbox), inbox=len(self._inbox))
 
+    def loops_report(self) -> LoopsReport:
+        """See service.View."""
+        return LoopsReport(None, {})
+
     def history(self) -> HistoryReport:
         """See service.View."""
         return self.past.report()
@@ -409,6 +413,7 @@ class Application:
         revive: Callable[[], bool] | None = None,
         folder: Path | None = None,
         seal: bool = True,
+        kind: type[ApplicationSocket] = TcpSocket,
         **settings: Any,
     ) -> None:
         self._own_folder = TemporaryDirectory()
@@ -422,7 +427,7 @@ class Application:
         )
         self.folder = folder or Path(self._own_folder.name)
         self.client = Client(
-            self.identity, config, self.folder, TcpSocket, CurrentContacts(self.folder), revive
+            self.identity, config, self.folder, kind, CurrentContacts(self.folder), revive
         )
         port = self.client.listen()
         assert isinstance(port, int)

@@ -36,3 +36,25 @@ def test_the_state_is_what_is_waited_for() -> None:
         with Application(network.url) as alice:
             wait_until(lambda: state(alice) != "waiting_for_directory")
             assert state(alice) == "waiting_for_provider"
+
+
+def test_what_loops_show_is_told() -> None:
+    with (
+        running(Network()) as network,
+        Application(network.url) as alice,
+        alice.lines() as lines,
+    ):
+        wait_until(lambda: (lines.ask(type="status")["loss"]) is not None)
+        loops, view = lines.ask(type="loops"), lines.ask(type="network")
+        last = loops["last"]
+        # One mixnode of each layer, in the order of the layers.
+        assert len(last["hops"]) == len(view["layers"])
+        for hop, layer in zip(last["hops"], view["layers"], strict=True):
+            assert {name: hop[name] for name in ("key", "address")} in layer
+        assert last["seconds"] > sum(hop["delay"] for hop in last["hops"]) > 0
+        known = {node["key"] for layer in view["layers"] for node in layer}
+        assert loops["nodes"].keys() <= known
+        counts = [node["loops"] for node in loops["nodes"].values()]
+        assert sum(counts) >= 20 * len(view["layers"])
+        # Samples are taken from the start on.
+        wait_until(lambda: max(lines.ask(type="history")["series"][0]["packets_cover"]) > 0)

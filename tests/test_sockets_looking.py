@@ -148,6 +148,10 @@ def test_those_who_want_reports_keep_their_place_and_leave_some_to_others() -> N
             watcher.connection.close()
 
 
+def test_while_no_loop_came_back_there_is_nothing_to_show(lines: Lines) -> None:
+    assert lines.ask(type="loops") == {"type": "loops", "last": None, "nodes": {}}
+
+
 def test_what_was_counted_is_told_in_columns(served: Served, lines: Lines) -> None:
     assert lines.ask(type="history") == {
         "type": "history",

@@ -11,7 +11,6 @@ a message leaves and doesn't come back, so its cover must not come back, either.
 
 import os
 import time
-from collections.abc import Sequence
 from functools import partial
 from random import Random
 
@@ -23,7 +22,7 @@ from nym.health import Health
 from nym.identity import generate_identity
 from nym.net.watch import run_stream
 from nym.timing import Poisson
-from nym.topology import Mix, ProviderNode
+from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
 
 
@@ -64,11 +63,11 @@ class LoopCover:
         other = self._trial.turn()
         content = _content(loop, is_sealed=self._is_sealed)
         addressed = self._packets.make(self._own_address, content, other)
-        settled = partial(self._settled, loop, addressed.route, other)
+        settled = partial(self._settled, loop, addressed, other)
         self._sender.send(lambda: addressed, settled, "loop")
 
     def _settled(
-        self, loop: bytes, route: Sequence[Mix], other: ProviderNode | None, outcome: Outcome
+        self, loop: bytes, addressed: Addressed, other: ProviderNode | None, outcome: Outcome
     ) -> None:
         # A loop that no mixnode took never entered the network, so its loss would prove nothing.
         if outcome is Outcome.REFUSED:
@@ -77,7 +76,7 @@ class LoopCover:
         if other:
             self._trial.sent(loop, other, time.monotonic())
         elif self._is_sealed:
-            self._health.sent(loop, route, time.monotonic())
+            self._health.sent(loop, addressed.route, time.monotonic(), addressed.delays)
 
 
 class DropCover:

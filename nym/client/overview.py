@@ -15,6 +15,7 @@ from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
 from nym.health import PROVIDER_SUSPECT, Health
+from nym.reports import node_details
 from nym.store.inbox import Inbox
 from nym.store.outbox import Outbox
 from nym.store.shares import Standing
@@ -25,7 +26,11 @@ from nym.wire.reports import (
     ByStanding,
     HistoryReport,
     HistorySample,
+    LastLoop,
+    LoopHop,
+    LoopsReport,
     NetworkDetails,
+    NodeLoops,
     State,
     StatusReport,
 )
@@ -140,6 +145,22 @@ class Overview:
     def history(self) -> HistoryReport:
         """Return what was counted over time."""
         return self.past.report()
+
+    def loops_report(self) -> LoopsReport:
+        """Return what loops show of the way through the network."""
+        loops, last = self.health.loops, None
+        if loops.last is not None:
+            loop, seconds = loops.last
+            hops: list[LoopHop] = [
+                {**node_details(node), "delay": round(delay, 4)}
+                for node, delay in zip(loop.route, loop.delays, strict=True)
+            ]
+            last = LastLoop(seconds=round(seconds, 4), hops=hops)
+        nodes: dict[str, NodeLoops] = {
+            encode_base58(node.public_key): {"loops": count, "lost": lost}
+            for node, (count, lost) in loops.by_node().items()
+        }
+        return LoopsReport(last, nodes)
 
     @property
     def _directory(self) -> str:

@@ -11,7 +11,7 @@ from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
 from nym.health import Health
-from nym.routes import random_node, random_route
+from nym.routes import NANOSECONDS, random_node, random_route
 from nym.sphinx import create_packet
 from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
@@ -19,10 +19,14 @@ from nym.wire.addresses import NodeAddress
 
 
 class Addressed(NamedTuple):
-    """A packet, and the mixnodes of its route. It has to be handed to the first of them."""
+    """A packet, and the mixnodes of its route. It has to be handed to the first of them.
+
+    `delays`: the seconds for which each of them keeps it.
+    """
 
     packet: bytes
     route: tuple[Mix, ...]
+    delays: tuple[float, ...] = ()
 
     @property
     def first_hop(self) -> NodeAddress:
@@ -94,7 +98,8 @@ class PacketMaker:
         # Without the nodes that lose packets at present. This is drawn for each packet.
         layers = self._health.usable(topology.layers_to(provider), now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
-        return Addressed(create_packet(content, hops, recipient), route)
+        delays = tuple(hop.delay / NANOSECONDS for hop in hops[: len(route)])
+        return Addressed(create_packet(content, hops, recipient), route, delays)
 
     def random_provider(self) -> ProviderNode | None:
         """A provider of the network, at random; None while there is no network."""

@@ -6,7 +6,13 @@ from typing import Literal, NamedTuple
 from nym.wire.addresses import NodeAddress
 from nym.wire.pieces import Message
 from nym.wire.recipients import Recipient
-from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport, WaitingMessage
+from nym.wire.reports import (
+    HistoryReport,
+    LoopsReport,
+    NetworkDetails,
+    StatusReport,
+    WaitingMessage,
+)
 from nym.wire.sightings import Observing
 
 
@@ -161,6 +167,7 @@ Response = (
     | Flushed
     | StatusReport
     | HistoryReport
+    | LoopsReport
     | NetworkDetails
     | Received
     | Subscribed

@@ -41,7 +41,7 @@ from nym.wire.lines import Line
 from nym.wire.long_json import LongText, check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
 from nym.wire.recipients import Recipient, parse_recipient
-from nym.wire.reports import HistoryReport, NetworkDetails, StatusReport
+from nym.wire.reports import HistoryReport, LoopsReport, NetworkDetails, StatusReport
 from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
@@ -52,6 +52,7 @@ from nym.wire.requests import (
     Details,
     Fetch,
     History,
+    Loops,
     Network,
     Part,
     Progress,
@@ -83,6 +84,7 @@ _TYPES = (
     "ack",
     "status",
     "history",
+    "loops",
     "network",
     "progress",
     "outbox",
@@ -140,6 +142,8 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Status(_period(body)), TEXT
         case "history":
             return History(), TEXT
+        case "loops":
+            return Loops(), TEXT
         case "network":
             return Network(), TEXT
         case "progress":
@@ -227,6 +231,8 @@ def _answer(response: Response) -> str:
             return _object({"type": "cancel", "ids": ids})
         case StatusReport():
             return _object({"type": "status", **response._asdict()})
+        case LoopsReport():
+            return _object({"type": "loops", **response._asdict()})
         case NetworkDetails():
             return _object({"type": "network", **response._asdict()})
     raise TypeError(f"no JSON request is answered with {type(response).__name__}")

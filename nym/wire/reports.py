@@ -185,6 +185,33 @@ class HistoryReport(NamedTuple):
     series: Sequence[HistorySeries]
 
 
+class LoopHop(NodeDetails):
+    """A mixnode of a loop's route, and the seconds for which it kept the loop."""
+
+    delay: float
+
+
+class LastLoop(TypedDict):
+    """The loop that came back last: the `seconds` that it took, and its route."""
+
+    seconds: float
+    hops: list[LoopHop]
+
+
+class NodeLoops(TypedDict):
+    """How many of the last loops went through a mixnode, and how many of these were lost."""
+
+    loops: int
+    lost: int
+
+
+class LoopsReport(NamedTuple):
+    """What loops show; `nodes` are by their keys in base58."""
+
+    last: LastLoop | None
+    nodes: Mapping[str, NodeLoops]
+
+
 class WaitingMessage(TypedDict):
     """A message that waits to be sent or acknowledged.
 

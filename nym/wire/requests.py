@@ -65,6 +65,10 @@ class History(NamedTuple):
     """Report what was counted over time."""
 
 
+class Loops(NamedTuple):
+    """Report what loops show."""
+
+
 class Network(NamedTuple):
     """List the nodes that the client uses."""
 
@@ -133,6 +137,7 @@ Request = (
     | Flush
     | Status
     | History
+    | Loops
     | Network
     | Subscribe
     | Read
