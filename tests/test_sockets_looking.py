@@ -86,6 +86,7 @@ def test_the_rest_of_a_long_message_is_read_and_stays(served: Served, lines: Lin
     assert base64.b64decode(lines.hear()["data"]) == longest_shown
     told = lines.hear()
     assert (told["size"], "data" in told) == (len(long), False)
+    assert base64.b64decode(told.pop("begin")) == long[:1024]
     read = lines.ask(type="read", id=told["id"])
     assert base64.b64decode(read.pop("data")) == long
     assert read == told

@@ -11,7 +11,21 @@ from websockets.http11 import Request, Response
 from nym.errors import HandshakeError
 from nym.web.page import Page
 
-_PAGE = Page("client", ("client.css", "client.js"))
+_PAGE = Page(
+    "client",
+    (
+        *("client.css", "client.js", "connection.js", "content.js", "conversations.js", "icon.svg"),
+        *(
+            "messages.js",
+            "network.js",
+            "packet.js",
+            "state.js",
+            "talk.js",
+            "token.js",
+            "traffic.js",
+        ),
+    ),
+)
 
 
 def answer(request: Request) -> bytes:

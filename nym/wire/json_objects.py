@@ -71,6 +71,7 @@ BASE64, TEXT = "base64", "text"
 _LARGEST = 1 << 53  # above it, JavaScript's numbers aren't exact
 # Bytes of a message that is shown with what is in it. Of a longer one, `read` brings the rest.
 MOST_SHOWN = 1 << 14
+BEGIN_SHOWN = 1 << 10
 SHORTEST_PERIOD, LONGEST_PERIOD = 0.5, 3600.0  # seconds between two reports
 _TYPES = (
     "send",
@@ -245,8 +246,10 @@ def encode_news(news: News) -> Iterator[str]:
             return _whole(_about(news), news)
         case Shown(received):
             about = {**_about(received), "size": len(received.message)}
-            is_short = len(received.message) <= MOST_SHOWN
-            return _whole(about, received) if is_short else iter([_object(about)])
+            if len(received.message) <= MOST_SHOWN:
+                return _whole(about, received)
+            begin = "".join(encode_pieces(received.message[:BEGIN_SHOWN]))
+            return iter([_object({**about, "begin": begin})])
         case Gone(message_id):
             return iter([_object({"type": "gone", "id": message_id})])
         case Failed(message_id):

@@ -1,0 +1,128 @@
+// Conversations: messages by those who sent them, or to whom they were sent. All of it is in this tab's memory.
+// What is unread stays in the client's inbox until it has been seen.
+
+import { decode, file, text } from "/web/client/content.js";
+
+export const ANONYMOUS = "anonymous"; // sealed, and nobody says from whom
+export const PLAIN = "plain"; // not even sealed: the provider could have read, changed or made it up
+
+/** A message in a conversation. */
+class Message {
+  constructor(fields) {
+    Object.assign(
+      this,
+      { id: null, isMine: false, at: 0, text: null, file: null, size: 0, isUnread: false, isWhole: true, state: null, why: null, left: 0, fragments: 0, isSigned: false },
+      fields,
+    );
+  }
+}
+
+export class Conversations {
+  constructor() {
+    this.all = new Map(); // by key: an address, ANONYMOUS or PLAIN
+    this.names = new Map(); // of contacts, by address
+    this.contacts = [];
+    this.unread = new Map(); // messages by id
+    this.own = null;
+  }
+
+  /** The conversation with this key, which is made if there is none. `to` is what `send` takes. */
+  with(key, to = key) {
+    if (!this.all.has(key)) this.all.set(key, { key, to, messages: [], draft: "" });
+    const found = this.all.get(key);
+    if (to.includes("@")) found.to = to;
+    return found;
+  }
+
+  /** The conversation's name, and whether it is a contact's. */
+  name(key) {
+    if (key === ANONYMOUS) return "Anonymous senders";
+    if (key === PLAIN) return "Unsealed messages";
+    return this.names.get(key) ?? `${key.slice(0, 8)}…${key.slice(-4)}`;
+  }
+
+  /** Take over the contacts of the client. */
+  know(contacts) {
+    this.contacts = contacts;
+    this.names = new Map(contacts.map(({ name, address }) => [address.split("@")[0], name]));
+    for (const { address } of contacts) this.with(address.split("@")[0], address);
+  }
+
+  /** Whether the recipient runs the published client, which acknowledges nothing. */
+  isPlain(key) {
+    return this.contacts.some(({ address, plain }) => plain && address.split("@")[0] === key);
+  }
+
+  /** A message came: returns it, or null if it is known. */
+  came(news) {
+    if (this.unread.has(news.id)) return null;
+    const { id, sender, sealed, received, size } = news;
+    const begin = decode(news.data ?? news.begin);
+    const isWhole = "data" in news;
+    const found = file(begin);
+    const message = new Message({
+      id,
+      at: received,
+      size,
+      isUnread: true,
+      isWhole,
+      isSigned: sender !== null,
+      file: found && { name: found.name, size: size - found.start, start: found.start, bytes: isWhole ? begin : null },
+      text: found ? null : isWhole ? text(begin) : null,
+      begin: found || isWhole ? null : text(begin.subarray(0, 200)),
+      bytes: begin,
+    });
+    const key = sender ?? (sealed ? ANONYMOUS : PLAIN);
+    message.key = key;
+    this.with(key).messages.push(message);
+    this.unread.set(id, message);
+    return message;
+  }
+
+  /** A message has left the inbox: it was seen here, or elsewhere. */
+  gone(id) {
+    const message = this.unread.get(id);
+    if (!message) return null;
+    message.isUnread = false;
+    this.unread.delete(id);
+    return message;
+  }
+
+  /** A message that this page sends. */
+  sent(key, fields) {
+    const message = new Message({ isMine: true, at: Date.now() / 1000, state: "writing", key, ...fields });
+    this.with(key).messages.push(message);
+    return message;
+  }
+
+  /** A message that waits, and that this page knows nothing of: it was sent before, or by others. */
+  waits(waiting) {
+    const key = waiting.recipient.split("@")[0];
+    const talk = this.with(key, waiting.recipient);
+    if (talk.messages.some((message) => message.isMine && message.id === waiting.id)) return;
+    const { id, accepted, size, left, fragments, why } = waiting;
+    talk.messages.push(
+      new Message({ key, id, isMine: true, at: accepted, size, left, fragments, why, state: "waiting", isSigned: waiting.manner === "reliable" }),
+    );
+  }
+
+  /** All messages of this client that haven't ended. */
+  unfinished() {
+    return [...this.all.values()].flatMap(({ messages }) => messages.filter(({ isMine, state }) => isMine && state === "waiting"));
+  }
+
+  /** How many messages of a conversation are unread. */
+  unreadIn(key) {
+    return this.all.get(key)?.messages.reduce((sum, { isUnread }) => sum + isUnread, 0) ?? 0;
+  }
+
+  /** Conversations that have something with `words` in them, the one with the latest message first. */
+  find(words) {
+    const wanted = words.trim().toLocaleLowerCase();
+    const has = (value) => value?.toLocaleLowerCase().includes(wanted);
+    return [...this.all.values()]
+      .filter(({ key, messages }) =>
+        !wanted || has(this.name(key)) || has(key) || messages.some(({ text, file }) => has(text) || has(file?.name)))
+      .sort((a, b) => (b.messages.at(-1)?.at ?? 0) - (a.messages.at(-1)?.at ?? 0));
+  }
+}

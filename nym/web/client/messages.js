@@ -1,0 +1,320 @@
+// Messages: who has written, one conversation, and what is sent.
+
+import { ANONYMOUS, Conversations, PLAIN } from "/web/client/conversations.js";
+import { decode, encode, pack } from "/web/client/content.js";
+import { Talk } from "/web/client/talk.js";
+import { byId, draw, make, say } from "/web/common/dom.js";
+import { bytes } from "/web/common/numbers.js";
+import { short, visible } from "/web/common/text.js";
+
+const PART = 1 << 18; // bytes that are handed to the client at a time
+const LONGEST = 16 << 20; // bytes of a message
+const POLL = 1500; // milliseconds between two looks at what is under way
+const ADDRESS = /^[1-9A-HJ-NP-Za-km-z]{43,44}(@[1-9A-HJ-NP-Za-km-z]{43,44})?$/;
+
+export class Messages {
+  constructor(client) {
+    this.client = client;
+    this.talks = new Conversations();
+    this.key = null; // of the conversation that is open
+    this.isDue = false; // whether the list is to be drawn
+    this.stay = new Set(); // ids of those that came since the subscription began
+    this.talk = new Talk(byId("talk"), {
+      seen: (message) => this.seen(message),
+      read: async ({ id }) => decode((await client.ask({ type: "read", id })).data),
+      cancel: ({ id }) => this.cancel(id),
+    });
+    client.on("open", () => this.begin());
+    client.on("message", (news) => this.came(news));
+    client.on("gone", ({ id }) => this.ended(this.talks.gone(id)));
+    client.on("failed", () => this.follow());
+    this.listen();
+    setInterval(() => this.follow(), POLL);
+  }
+
+  show() {}
+
+  listen() {
+    byId("search").addEventListener("input", () => this.changed());
+    byId("compose").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.sendText();
+    });
+    byId("text").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+        event.preventDefault();
+        this.sendText();
+      }
+    });
+    byId("text").addEventListener("input", () => (this.talks.with(this.key).draft = byId("text").value));
+    byId("file").addEventListener("change", () => {
+      for (const file of byId("file").files) this.sendFile(file);
+      byId("file").value = "";
+    });
+    const place = byId("conversation");
+    place.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      place.classList.add("over");
+    });
+    for (const name of ["dragleave", "drop"]) place.addEventListener(name, () => place.classList.remove("over"));
+    place.addEventListener("drop", (event) => {
+      event.preventDefault();
+      for (const file of event.dataTransfer.files) this.sendFile(file);
+    });
+    byId("back").addEventListener("click", () => this.open(null));
+    byId("own").addEventListener("click", () => this.showOwn());
+    byId("copy").addEventListener("click", async () => {
+      await navigator.clipboard.writeText(byId("own-address").textContent);
+      say(byId("copied"), "Copied");
+    });
+    byId("new").addEventListener("click", () => {
+      say(byId("to-mistake"), "");
+      byId("recipient").value = "";
+      byId("new-dialog").showModal();
+    });
+    byId("to-cancel").addEventListener("click", () => byId("new-dialog").close());
+    byId("to").addEventListener("submit", (event) => this.writeTo(event));
+    addEventListener("beforeunload", (event) => {
+      const hasDraft = [...this.talks.all.values()].some(({ draft, messages }) => draft.trim() || messages.some(({ state }) => state === "writing"));
+      if (hasDraft) event.preventDefault(); // the browser asks whether to leave
+    });
+  }
+
+  async begin() {
+    try {
+      this.talks.own = (await this.client.ask({ type: "ownDetails" })).address;
+      this.talks.know((await this.client.ask({ type: "contacts" })).contacts);
+      for (let after = 0; after !== null; ) {
+        const { messages, next } = await this.client.ask({ type: "outbox", after });
+        for (const waiting of messages) this.talks.waits(waiting);
+        after = next;
+      }
+    } catch (error) {
+      if (error.code !== "lost") throw error;
+    }
+    byId("contacts").replaceChildren(...this.talks.contacts.map(({ name }) => make("option", { value: name })));
+    this.changed();
+  }
+
+  came(news) {
+    const message = this.talks.came(news);
+    if (!message) return;
+    if (message.key === this.key) this.talk.add(message);
+    this.changed();
+  }
+
+  ended(message) {
+    if (!message) return;
+    this.talk.update(message);
+    this.changed();
+  }
+
+  async seen(message) {
+    if (!message.isUnread) return;
+    try {
+      await this.client.ask({ type: "ack", id: message.id });
+    } catch (error) {
+      // Somebody else was faster; or it is still there when the client is back, and is seen again.
+      if (error.code !== "no_such_message") return;
+    }
+    this.ended(this.talks.gone(message.id));
+  }
+
+  /** Ask what has become of messages that are under way. */
+  async follow() {
+    for (const message of this.talks.unfinished()) {
+      try {
+        const answer = await this.client.ask({ type: "progress", id: message.id });
+        note(message, answer);
+      } catch (error) {
+        if (error.code !== "lost") message.why = error.message;
+        return;
+      }
+      this.talk.update(message);
+    }
+  }
+
+  async cancel(id) {
+    try {
+      await this.client.ask({ type: "cancel", id });
+    } catch (error) {
+      if (error.code !== "no_such_message") say(byId("compose-mistake"), error.message);
+    }
+    await this.follow();
+  }
+
+  // The list.
+
+  changed() {
+    if (this.isDue) return;
+    this.isDue = true;
+    // Many messages may come at once.
+    setTimeout(() => {
+      this.isDue = false;
+      this.draw();
+    }, 50);
+  }
+
+  draw() {
+    const unread = this.talks.unread.size;
+    document.title = unread ? `(${unread}) Nym client` : "Nym client";
+    byId("unread").hidden = !unread;
+    say(byId("unread"), ` ${unread} unread`);
+    const found = this.talks.find(byId("search").value);
+    const list = byId("conversations");
+    const focused = document.activeElement?.dataset?.key;
+    list.replaceChildren(...found.map((talk) => this.line(talk)));
+    if (!found.length) list.append(make("li", { class: "quiet" }, byId("search").value ? "Nothing has these words in it." : "Nobody has written yet. Give your address to somebody, or write first."));
+    if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  line({ key, messages }) {
+    const last = messages.at(-1);
+    const unread = this.talks.unreadIn(key);
+    const begin = !last ? "" : last.file ? last.file.name : last.text !== null ? short(last.text, 60) : bytes(last.size);
+    return make(
+      "li",
+      {},
+      make(
+        "button",
+        { type: "button", "data-key": key, "aria-current": key === this.key ? "true" : null, click: () => this.open(key) },
+        make("strong", {}, visible(this.talks.name(key))),
+        unread ? make("span", { class: "badge" }, ` ${unread} unread`) : null,
+        make("span", { class: "quiet", dir: "auto" }, begin),
+      ),
+    );
+  }
+
+  // One conversation.
+
+  open(key) {
+    this.key = key;
+    document.body.classList.toggle("talking", key !== null);
+    byId("conversation").hidden = key === null;
+    if (key === null) {
+      this.talk.close();
+      this.draw();
+      byId("conversations").querySelector("button")?.focus();
+      return;
+    }
+    const talk = this.talks.with(key);
+    say(byId("peer"), visible(this.talks.name(key)));
+    say(byId("peer-about"), about(key, this.talks.isPlain(key)));
+    byId("compose").hidden = key === ANONYMOUS || key === PLAIN;
+    byId("signed").closest("label").hidden = this.talks.isPlain(key);
+    byId("text").value = talk.draft;
+    say(byId("compose-mistake"), "");
+    this.talk.open(talk.messages);
+    this.draw();
+    if (!byId("compose").hidden) byId("text").focus();
+  }
+
+  async sendText() {
+    const field = byId("text");
+    const text = field.value;
+    if (!text.trim()) return;
+    const data = new TextEncoder().encode(text);
+    if (data.length > LONGEST) {
+      say(byId("compose-mistake"), `This has ${bytes(data.length)}. A message has ${bytes(LONGEST)} at most.`);
+      return;
+    }
+    field.value = this.talks.with(this.key).draft = "";
+    await this.send(this.key, data, { text });
+  }
+
+  async sendFile(file) {
+    const { key } = this;
+    if (file.size > LONGEST - 1000) {
+      say(byId("compose-mistake"), `${file.name} has ${bytes(file.size)}. A message has ${bytes(LONGEST)} at most.`);
+      return;
+    }
+    const data = pack(file.name, new Uint8Array(await file.arrayBuffer()));
+    await this.send(key, data, { file: { name: file.name, size: file.size } });
+  }
+
+  /** Hand a message to the client, and show what becomes of it. */
+  async send(key, data, fields) {
+    const isPlain = this.talks.isPlain(key);
+    const isSigned = byId("signed").checked && !isPlain;
+    const message = this.talks.sent(key, { ...fields, size: data.length, isSigned });
+    if (key === this.key) this.talk.add(message);
+    const to = { type: "send", recipient_address: this.talks.with(key).to, ...(isPlain ? {} : { reliable: isSigned, plain: false }) };
+    try {
+      // One message after the other: parts of two would mix.
+      this.turn = (this.turn ?? Promise.resolve()).catch(() => {}).then(() => this.handOver(to, data, message));
+      message.id = await this.turn;
+      message.state = "waiting";
+      message.fragments = message.left = 0;
+      say(byId("compose-mistake"), "");
+    } catch (error) {
+      message.state = "failed";
+      message.why = error.message;
+      // Nothing is lost: the text is there again.
+      const talk = this.talks.with(key);
+      if (fields.text && !talk.draft) {
+        talk.draft = fields.text;
+        if (key === this.key) byId("text").value = talk.draft;
+      }
+    }
+    this.talk.update(message);
+    this.changed();
+    await this.follow();
+  }
+
+  async handOver(to, data, message) {
+    if (data.length <= PART) return (await this.client.ask({ ...to, data: encode(data) })).id;
+    for (let at = 0; at < data.length; at += PART) {
+      await this.client.ask({ type: "part", data: encode(data.subarray(at, at + PART)) });
+      message.written = Math.min(data.length, at + PART);
+      this.talk.update(message);
+    }
+    return (await this.client.ask({ ...to, parts: true })).id;
+  }
+
+  // Windows above the page.
+
+  writeTo(event) {
+    const value = byId("recipient").value.trim();
+    const contact = this.talks.contacts.find(({ name }) => name === value);
+    const to = contact?.address ?? value;
+    if (!ADDRESS.test(to)) {
+      event.preventDefault();
+      say(byId("to-mistake"), `${short(value, 50)} is neither a contact nor an address. An address has 43 or 44 letters and digits.`);
+      return;
+    }
+    const key = to.split("@")[0];
+    this.talks.with(key, to);
+    this.open(key);
+  }
+
+  async showOwn() {
+    say(byId("copied"), "");
+    const { address, code } = await this.client.ask({ type: "ownDetails", code: true });
+    say(byId("own-address"), address);
+    const size = code.length;
+    const drawing = draw("svg", { viewBox: `-4 -4 ${size + 8} ${size + 8}`, role: "img", "aria-label": "The address as a QR code" }, draw("rect", { x: -4, y: -4, width: size + 8, height: size + 8, class: "code-light" }));
+    const squares = code.flatMap((row, y) => [...row].flatMap((dark, x) => (dark === "1" ? [`M${x} ${y}h1v1h-1z`] : [])));
+    drawing.append(draw("path", { d: squares.join(""), class: "code-dark" }));
+    byId("code").replaceChildren(drawing);
+    byId("own-dialog").showModal();
+  }
+}
+
+function about(key, isPlain) {
+  if (key === ANONYMOUS) return "Nobody knows who sent these, and you can't answer. Each may be from somebody else.";
+  if (key === PLAIN) return "These came without a seal: the provider could read and change them, or make them up.";
+  return isPlain ? `${key}. Runs the published client, which confirms nothing; its provider can read what you write.` : key;
+}
+
+/** What an answer to `progress` says of a message. */
+function note(message, { state, left, fragments, why }) {
+  const now = Date.now() / 1000;
+  if (state === "waiting") {
+    if (message.fragments && left < message.left) message.rate = (message.firstLeft - left) / (now - message.firstAt);
+    else if (!message.fragments) Object.assign(message, { firstLeft: left, firstAt: now });
+    Object.assign(message, { left, fragments, why });
+  } else {
+    message.state = state === "done" ? (message.isSigned ? "confirmed" : "sent") : state;
+    message.why = null;
+  }
+}
