@@ -1,0 +1,1 @@
+"""Tests that open the program's pages in a real browser: Debian's Chromium, driven by Selenium."""
