@@ -72,7 +72,7 @@ class Board:
         respond = self.directory._server._respond
 
         def noting(environ: Any) -> Any:
-            answer = respond(environ)
+            answer: Any = respond(environ)
             sent = int(environ.get("CONTENT_LENGTH") or 0) or len(answer.body)
             self.traffic.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], sent))
             return answer

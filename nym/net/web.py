@@ -8,7 +8,8 @@ and then would otherwise keep its place for ever.
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gevent
 from gevent.pool import Pool
@@ -17,12 +18,15 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from nym.net.sources import Guarded, SourceLimits, Sources
 from nym.net.spell import Spell
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
 REQUEST_TIME = 120.0  # seconds from the wait for a request to the end of its answer
 _PIECE = 1 << 17  # bytes
 
 Headers = list[tuple[str, str]]
 Environment = dict[str, Any]  # a request, as WSGI has it
-StartResponse = Callable[[str, Headers], object]
+_HANDLER = "nym.handler"  # the key in a request's environment under which its handler is
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,18 @@ class Answer(NamedTuple):
     status: str
     headers: Headers
     body: bytes
+
+
+class Upgrade(NamedTuple):
+    """An answer after which the connection isn't HTTP's any more, but that of `then`.
+
+    `then` gets what is read from the connection, and the connection, and ends when the connection
+    does. Nothing limits its time but the server's end, which kills it.
+    """
+
+    status: str
+    headers: Headers
+    then: Callable[[BufferedReader, socket.socket], None]
 
 
 def answer_with(status: str, kind: str, body: bytes) -> Answer:
@@ -49,7 +65,7 @@ class WebServer(Guarded, WSGIServer):
     def __init__(
         self,
         place: tuple[str, int],
-        respond: Callable[[Environment], Answer],
+        respond: Callable[[Environment], Answer | Upgrade],
         most_connections: int,
         most_per_source: int,
         silence: float,
@@ -67,12 +83,16 @@ class WebServer(Guarded, WSGIServer):
         """How many are open."""
         return len(self._open)
 
-    def _answer(self, request: Environment, start_response: StartResponse) -> Iterable[bytes]:
-        status, headers, body = self._respond(request)
-        start_response(status, headers)
+    def _answer(self, request: Environment, start_response: "StartResponse") -> Iterable[bytes]:
+        answer = self._respond(request)
+        write = start_response(answer.status, answer.headers)
+        if isinstance(answer, Upgrade):
+            write(b"")
+            request[_HANDLER].hand_over(answer.then)
+            return []
         if request["REQUEST_METHOD"] == "HEAD":
             return []
-        return _pieces(body)
+        return _pieces(answer.body)
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
@@ -94,13 +114,25 @@ class _Handler(WSGIHandler):
         """See gevent."""
         # Not an exception, which could come up anywhere, but the end of the connection, which
         # every part of the server expects everywhere.
-        timer = gevent.get_hub().loop.timer(REQUEST_TIME)
-        timer.start(_shut_down, self.socket)
+        self._timer = gevent.get_hub().loop.timer(REQUEST_TIME)
+        self._timer.start(_shut_down, self.socket)
         try:
             return super().handle_one_request()
         finally:
-            timer.stop()
-            timer.close()
+            self._timer.stop()
+            self._timer.close()
+
+    def get_environ(self) -> Environment:
+        """See gevent."""
+        environ: Environment = super().get_environ()
+        environ[_HANDLER] = self
+        return environ
+
+    def hand_over(self, then: Callable[[BufferedReader, socket.socket], None]) -> None:
+        """Let `then` have the connection, from now on and until it ends."""
+        self._timer.stop()
+        self.close_connection = True
+        then(self.rfile, self.socket)
 
     def log_error(self, message: str, *arguments: Any) -> None:
         """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""

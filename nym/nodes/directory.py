@@ -21,13 +21,16 @@ from nym.net.resource import JSON, Resource, body_of, said
 from nym.net.sources import REFUSALS
 from nym.net.threads import beside_the_hub
 from nym.net.watch import Watch
-from nym.net.web import Answer, Environment, Headers, WebServer
+from nym.net.web import Answer, Environment, Headers, Upgrade, WebServer
 from nym.nodes.admission import Admission
 from nym.nodes.allowed import AllowList
 from nym.nodes.counts import Counts
+from nym.nodes.feed import PATH as FEED_PATH
+from nym.nodes.feed import Feed
 from nym.nodes.list_service import ListService
 from nym.nodes.lists import ClientLists
-from nym.nodes.metrics import Metrics
+from nym.nodes.metrics import Metric, Metrics
+from nym.nodes.metrics import read as read_metric
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
 from nym.signing import Signer, Stamps
@@ -103,6 +106,7 @@ class Directory:
         self._list_service = ListService(self._lists, hands_out=client_lists)
         self._coconodes: dict[str, tuple[CocoNode, float]] = {}
         self._metrics = Metrics()
+        self._feed = Feed()
         self._whole = _Topology(Lists.WHOLE)
         self._by_digest = _Topology(Lists.BY_DIGEST if client_lists else Lists.NONE)
         self._watch = Watch(SystemRandom())
@@ -122,7 +126,7 @@ class Directory:
             ),
             COCONODES_PATH: _Post("presence", LONGEST_RECORD, decode_coconode, self._note_coconode),
             LEAVING_PATH: _Post("leaving", LONGEST_LEAVING, bytes, self._let_go),
-            METRICS_PATH: _Post("metrics", LONGEST_METRIC, bytes, self._count),
+            METRICS_PATH: _Post("metrics", LONGEST_METRIC, read_metric, self._count),
         }
         self._gets: dict[str, Callable[[str], Resource]] = {
             TOPOLOGY_PATH: self._rendered_topology,
@@ -134,7 +138,7 @@ class Directory:
             "nym_directory_requests_total",
             "Requests that ask for something, by path.",
             "path",
-            (*self._gets, LISTS_PATH, OTHER),
+            (*self._gets, LISTS_PATH, FEED_PATH, OTHER),
         )
         self._posted = self.counts.kinds(
             "nym_directory_posts_total",
@@ -149,6 +153,11 @@ class Directory:
             "nym_directory_connections",
             "Connections that are open.",
             self._server.connections,
+        )
+        self.counts.gauge(
+            "nym_directory_listeners",
+            "Connections that are told each metric.",
+            lambda: len(self._feed),
         )
 
     def start(self, option: str = "--listen") -> str:
@@ -263,8 +272,9 @@ class Directory:
         if identity is not None:  # as Admission makes sure
             self._present.leave(identity)
 
-    def _count(self, body: bytes, _: bytes | None) -> None:
-        self._metrics.take(body)
+    def _count(self, metric: Metric, _: bytes | None) -> None:
+        self._metrics.take(metric)
+        self._feed.tell(metric.listed)
 
     def _note_coconode(self, node: CocoNode, _: bytes | None) -> None:
         # No packet goes to a coconode, so it can't take another node's place, and is only counted.
@@ -273,13 +283,13 @@ class Directory:
         seen = node._replace(last_seen=time.time_ns())
         self._coconodes[node.public_key] = seen, time.monotonic()
 
-    def _respond(self, environ: Environment) -> Answer:
-        status, headers, body = self._found(environ)
+    def _respond(self, environ: Environment) -> Answer | Upgrade:
+        answer = self._found(environ)
         # Everything here is public, and asks for no credentials: pages of any origin may read it.
         more = [("Access-Control-Allow-Origin", "*"), (TAKES_HEADER, BY_DIGEST)]
-        return Answer(status, [*headers, *more], body)
+        return answer._replace(headers=[*answer.headers, *more])
 
-    def _found(self, environ: Environment) -> Answer:
+    def _found(self, environ: Environment) -> Answer | Upgrade:
         method = environ["REQUEST_METHOD"]
         path = re.sub("/+", "/", environ["PATH_INFO"]).rstrip("/")
         if method == "OPTIONS" and path.startswith("/api"):
@@ -294,6 +304,9 @@ class Directory:
             return _safely(
                 lambda: self._gets[path](environ["QUERY_STRING"]).answer(known, encodings)
             )
+        if method in ("GET", "HEAD") and path == FEED_PATH:
+            self._asked[FEED_PATH] += 1
+            return self._feed.open(environ)
         if method == "POST" and path in self._posts:
             answer = _safely(lambda: self._take(path, environ))
             self._posted[ACCEPTED if answer.status.startswith("2") else REFUSED] += 1

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nym.errors import RemoteFormatError
 from nym.net.resource import JSON, Resource
@@ -14,33 +14,38 @@ WINDOW = 3.0  # seconds; mixnodes post metrics every 3, so that the list has one
 MOST_METRICS = 16 << 20  # bytes in one window
 
 
-class _Metric(NamedTuple):
+class Metric(NamedTuple):
     """A metric as it is listed, how many bytes it came in, and when."""
 
-    listed: dict[str, Any]
+    listed: bytes  # a JSON object
     size: int
     seen: float  # monotonic
+
+
+def read(body: bytes) -> Metric:
+    """A mixnode's post. Raises RemoteFormatError."""
+    metric = decode_metric(body)
+    listed = {
+        "pubKey": metric.public_key,
+        "sent": metric.sent,
+        "received": metric.received,
+        "timestamp": time.time_ns(),
+    }
+    return Metric(json.dumps(listed).encode(), len(body), time.monotonic())
 
 
 class Metrics:
     """The metrics of the last WINDOW seconds."""
 
     def __init__(self) -> None:
-        self._metrics: deque[_Metric] = deque()
+        self._metrics: deque[Metric] = deque()
 
-    def take(self, body: bytes) -> None:
-        """Take a mixnode's post. Raises RemoteFormatError."""
-        metric = decode_metric(body)
+    def take(self, metric: Metric) -> None:
+        """Keep one. Raises RemoteFormatError if there are too many."""
         self._forget()
-        if sum(kept.size for kept in self._metrics) + len(body) > MOST_METRICS:
+        if sum(kept.size for kept in self._metrics) + metric.size > MOST_METRICS:
             raise RemoteFormatError("too many metrics at once")
-        listed = {
-            "pubKey": metric.public_key,
-            "received": metric.received,
-            "sent": metric.sent,
-            "timestamp": time.time_ns(),
-        }
-        self._metrics.append(_Metric(listed, len(body), time.monotonic()))
+        self._metrics.append(metric)
 
     def resource(self) -> Resource:
         """All of them, as the directory answers them."""
@@ -52,5 +57,5 @@ class Metrics:
             self._metrics.popleft()
 
 
-def _listed(metrics: list[dict[str, Any]]) -> Resource:
-    return Resource(json.dumps(metrics).encode(), JSON)
+def _listed(metrics: list[bytes]) -> Resource:
+    return Resource(b"[" + b", ".join(metrics) + b"]", JSON)

@@ -71,7 +71,8 @@ DESCRIPTION: dict[str, Any] = {
     "swagger": "2.0",
     "info": {
         "title": "Directory of a Nym 0.4 mix network",
-        "description": "Nodes post that they are alive. Clients ask which nodes there are.",
+        "description": "Nodes post that they are alive. Clients ask which nodes there are. Besides "
+        "these calls, GET /ws opens a WebSocket, on which each ListedMetric is one text message.",
         "version": PROTOCOL_VERSION,
     },
     "basePath": "/api",

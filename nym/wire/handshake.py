@@ -6,12 +6,13 @@ whose requests are accepted (docs/protocol/sockets.md, "WebSocket" and "Who may 
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
-from websockets.datastructures import MultipleValuesError
+from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 
 from nym.errors import HandshakeError
@@ -91,6 +92,19 @@ def accept(protocol: ServerProtocol, request: Request) -> Response:
     if response.status_code == HTTPStatus.BAD_REQUEST and not _has_version(request):
         response.headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, 4.4
     return response
+
+
+def answer_to(path: str, headers: Mapping[str, str]) -> Response:
+    """The answer to a request of anybody, which something else has parsed; as that of `accept`.
+
+    `headers` are those about WebSockets.
+    """
+    return accept(new_protocol(), Request(path, Headers(headers)))
+
+
+def opened_protocol(longest: int) -> Protocol:
+    """The state of a WebSocket that is open already; a message has at most `longest` bytes."""
+    return Protocol(Side.SERVER, max_size=longest, logger=log)
 
 
 def refuse(protocol: ServerProtocol, error: HandshakeError) -> bytes:
