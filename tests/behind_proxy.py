@@ -58,9 +58,10 @@ def main() -> None:
             user, password = LOGIN
             through = f"socks5://{user}:{password}@{place}"
             measured = {
+                # The direct one last: what it leaves behind could still be on the line.
                 "proxied": measure(Path(home), f"http://{NAME}:{port}", through, bob),
-                "direct": measure(Path(home), network.url, "none", bob),
                 "away": proxied_in_vain(Path(home), proxy, bob),
+                "direct": measure(Path(home), network.url, "none", bob),
                 "proxy": str(place),
                 "directory": str(NodeAddress(HOST, port)),
                 "asked": sorted({host for host, _ in proxy.asked}),

@@ -414,6 +414,7 @@ class Application:
         folder: Path | None = None,
         seal: bool = True,
         kind: type[ApplicationSocket] = TcpSocket,
+        port: int = 0,
         **settings: Any,
     ) -> None:
         self._own_folder = TemporaryDirectory()
@@ -421,7 +422,7 @@ class Application:
         self.address = self.identity.public_key
         config = Config(
             client=replace(ClientSettings(id="test", directory=directory), **settings),
-            socket=SocketSettings(port=0),
+            socket=SocketSettings(port=port),
             traffic=traffic,
             privacy=PrivacySettings(seal=seal),
         )
@@ -429,9 +430,9 @@ class Application:
         self.client = Client(
             self.identity, config, self.folder, kind, CurrentContacts(self.folder), revive
         )
-        port = self.client.listen()
-        assert isinstance(port, int)
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        place = self.client.listen()
+        assert isinstance(place, int)
+        self.connection = socket.create_connection(("127.0.0.1", place), timeout=PATIENCE)
         self.client.start()
 
     def __enter__(self) -> "Application":

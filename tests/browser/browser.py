@@ -38,6 +38,7 @@ _ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-default-apps", "--disable-extensions", "--disable-breakpad"),
     *("--no-first-run", "--no-proxy-server", "--metrics-recording-only"),
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",  # a web site for tests
     # Tabs behind others must not be slowed down: their timers are what is tested.
     *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
     "--disable-backgrounding-occluded-windows",

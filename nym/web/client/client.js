@@ -19,13 +19,14 @@ const parts = {
 };
 
 function showPart() {
-  const name = location.hash.slice(1) in parts ? location.hash.slice(1) : "messages";
+  const wanted = location.hash.replace(/^#\//, "");
+  const name = wanted in parts ? wanted : "messages";
   for (const [other, part] of Object.entries(parts)) {
     byId(other).hidden = other !== name;
     part.show(other === name);
   }
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }

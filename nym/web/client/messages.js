@@ -277,13 +277,15 @@ export class Messages {
     const value = byId("recipient").value.trim();
     const contact = this.talks.contacts.find(({ name }) => name === value);
     const to = contact?.address ?? value;
+    event.preventDefault();
     if (!ADDRESS.test(to)) {
-      event.preventDefault();
       say(byId("to-mistake"), `${short(value, 50)} is neither a contact nor an address. An address has 43 or 44 letters and digits.`);
       return;
     }
     const key = to.split("@")[0];
     this.talks.with(key, to);
+    // First, as it gives the focus back to the button.
+    byId("new-dialog").close();
     this.open(key);
   }
 

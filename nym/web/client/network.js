@@ -2,7 +2,7 @@
 
 import { byId, draw, make, say } from "/web/common/dom.js";
 import { count, duration, share } from "/web/common/numbers.js";
-import { short, visible } from "/web/common/text.js";
+import { visible } from "/web/common/text.js";
 
 const PERIOD = 5000; // milliseconds
 const MOST_DRAWN = 12; // nodes of a layer in the picture
@@ -48,7 +48,7 @@ export class NetworkPart {
     const leftOut = view.left_out.map(({ nodes, why }) => `${nodes} left out, ${visible(why)}`).join("; ");
     say(
       byId("network-about"),
-      `From ${visible(view.directory)}, ${verified}. Those who see the same network have the same digest: ${short(view.digest, 16)}.${leftOut && ` ${leftOut}.`}`,
+      `From ${visible(view.directory)}, ${verified}. Those who see the same network have the same digest: ${view.digest}.${leftOut && ` ${leftOut}.`}`,
     );
     byId("picture").replaceChildren(picture(view, avoided, own));
     const nodes = view.layers.flatMap((layer, at) => layer.map((node) => ({ ...node, layer: at + 1 })));
@@ -84,7 +84,7 @@ function provider(node, isOwn) {
     make("td", {}, node.address),
     make("td", { class: "key" }, node.key),
     make("td", { class: "number" }, count(node.clients)),
-    make("td", {}, isOwn ? "mine" : ""),
+    make("td", {}, isOwn ? "by me" : "–"),
   );
 }
 
