@@ -1,11 +1,14 @@
 """The files of pages: what is handed out, how, and that others' files are as they came."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 
 from nym.net.web import Answer
+from nym.nodes.directory import DASHBOARD
+from nym.sockets.page import _PAGE as CLIENT
 from nym.web import files
 from nym.web.page import COMMON, Page
 
@@ -100,5 +103,23 @@ def test_nothing_else_is_handed_out(path: str) -> None:
     assert Page("none", ()).find(path) is None
 
 
-def test_each_common_file_is_there() -> None:
-    assert all((WEB / file).is_file() for file in COMMON)
+def test_each_file_is_one_of_a_page_and_each_page_has_its_files() -> None:
+    listed = {file for page in (CLIENT, DASHBOARD) for file in page._files.values()}
+    assert set(COMMON) < listed
+    assert listed == {str(path.relative_to(WEB)) for path in WEB.rglob("*") if is_page_file(path)}
+
+
+@pytest.mark.parametrize("page", [CLIENT, DASHBOARD], ids=["client", "dashboard"])
+def test_each_file_of_a_page_has_a_type(page: Page) -> None:
+    for path in page._files:
+        assert get(page, path).status == "200 OK"
+    assert dict(get(page, "/").headers)["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_modules_load_only_what_is_handed_out() -> None:
+    for page in (CLIENT, DASHBOARD):
+        for file in page._files.values():
+            loaded = re.findall(r'(?:from|import) "([^"]+)"', (WEB / file).read_text())
+            for name in loaded:
+                found = (WEB / file).parent.joinpath(name).resolve().relative_to(WEB)
+                assert page.find(f"/web/{found}"), f"{file} loads {name}"

@@ -34,6 +34,7 @@ from nym.nodes.metrics import read as read_metric
 from nym.nodes.openapi import DESCRIPTION
 from nym.nodes.presence import MOST_NODES, Presences
 from nym.signing import Signer, Stamps
+from nym.web.page import Page
 from nym.wire.clients import EMPTY
 from nym.wire.directory import (
     BY_DIGEST,
@@ -75,6 +76,15 @@ MOST_CONNECTIONS = 1000
 SILENCE = 30.0  # seconds for which a connection may be silent
 
 ACCEPTED, REFUSED, OTHER = "accepted", "refused", "other"  # what is counted
+
+DASHBOARD = Page(
+    "dashboard",
+    (
+        *("dashboard.css", "dashboard.js", "directory.js", "icon.svg", "layers.js", "network.js"),
+        *("table.js", "traffic.js"),
+    ),
+)
+_PAGE = "/"  # in the count of requests: the dashboard and its files
 
 _OK = Resource(b'{"ok": true}', JSON)
 
@@ -138,7 +148,7 @@ class Directory:
             "nym_directory_requests_total",
             "Requests that ask for something, by path.",
             "path",
-            (*self._gets, LISTS_PATH, FEED_PATH, OTHER),
+            (*self._gets, LISTS_PATH, FEED_PATH, _PAGE, OTHER),
         )
         self._posted = self.counts.kinds(
             "nym_directory_posts_total",
@@ -296,14 +306,18 @@ class Directory:
             allowed = [("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")]
             allowed += [("Access-Control-Allow-Headers", "Content-Type")]
             return Answer("204 No Content", allowed, b"")
-        if method in ("GET", "HEAD") and path in self._gets:
-            self._asked[path] += 1
+        if method in ("GET", "HEAD"):
             known, encodings = (
                 environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
             )
-            return _safely(
-                lambda: self._gets[path](environ["QUERY_STRING"]).answer(known, encodings)
-            )
+            if path in self._gets:
+                self._asked[path] += 1
+                return _safely(
+                    lambda: self._gets[path](environ["QUERY_STRING"]).answer(known, encodings)
+                )
+            if file := beside_the_hub(DASHBOARD.find, path or "/"):
+                self._asked[_PAGE] += 1
+                return file.answer(known, encodings)
         if method in ("GET", "HEAD") and path == FEED_PATH:
             self._asked[FEED_PATH] += 1
             return self._feed.open(environ)
