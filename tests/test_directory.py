@@ -175,6 +175,21 @@ def test_a_node_is_gone_when_its_time_is_over(url: str, monkeypatch: pytest.Monk
     assert time.monotonic() - began < directory_module.FRESH
 
 
+def test_its_dashboard_is_at_its_address(url: str) -> None:
+    for address in (url, f"{url}/", f"{url}//"):
+        page = ask("GET", address)
+        assert page.status_code == 200
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<title>Nym network</title>" in page.text
+    known = {"If-None-Match": page.headers["ETag"]}
+    assert ask("GET", url, headers=known).status_code == 304
+    assert ask("HEAD", url).headers["Content-Security-Policy"]
+    script = ask("GET", f"{url}/web/dashboard/dashboard.js")
+    assert script.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert ask("GET", f"{url}/web/client/client.js").status_code == 404
+    assert ask("POST", url).status_code == 404
+
+
 def test_metrics_are_those_of_three_seconds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert metrics.WINDOW == 3
     path = f"{url}/api/metrics/mixes"

@@ -157,8 +157,8 @@ def test_a_network_fills_the_page_and_moves(browser: Browser, stack: ExitStack) 
     assert number(tab.texts("#received-rate")[0]) > 0
     tab.check_accessibility()
     if PICTURES:
-        gevent.sleep(60)  # so that the plot shows something
-        tab.resize(1280, tab.run("return document.documentElement.scrollHeight"))
+        gevent.sleep(90)  # so that the plot shows something
+        tab.resize(1280, 950)
     tab.picture("dashboard")
 
 

@@ -1,14 +1,14 @@
 // The network's dashboard: asks the directory, and shows what it says. Everything here is at /api for everybody.
 
-import { byId, make, say } from "../common/dom.js";
-import { count, rate, time } from "../common/numbers.js";
-import { plot } from "../common/plots.js";
-import { short } from "../common/text.js";
-import { followMetrics, followTopology } from "./directory.js";
-import { drawLayers } from "./layers.js";
-import { Network } from "./network.js";
-import { Table } from "./table.js";
-import { Traffic } from "./traffic.js";
+import { byId, make, say } from "/web/common/dom.js";
+import { count, rate, time } from "/web/common/numbers.js";
+import { plot } from "/web/common/plots.js";
+import { short } from "/web/common/text.js";
+import { followMetrics, followTopology } from "/web/dashboard/directory.js";
+import { drawLayers } from "/web/dashboard/layers.js";
+import { Network } from "/web/dashboard/network.js";
+import { Table } from "/web/dashboard/table.js";
+import { Traffic } from "/web/dashboard/traffic.js";
 
 const MOST_CHANGES = 100;
 const SHOW_PERIOD = 1000; // milliseconds; metrics of thousands of mixnodes come all the time
@@ -26,7 +26,7 @@ const trafficOf = (node) => traffic.of(node.key, now());
 const perSecond = (value) => (value === null ? "–" : rate(value));
 const text = (longest) => (value) => short(value, longest);
 
-const HOST = { title: "Host", of: (node) => node.host, shown: text(80), kind: "long" };
+const HOST = { title: "Host", of: (node) => node.host, shown: text(80), kind: "host" };
 const KEY = { title: "Key", of: (node) => node.key, shown: text(60), kind: "key" };
 const VERSION = { title: "Version", of: (node) => node.version, shown: text(40), kind: "long" };
 const figure = (title, of, shown) => ({ title, of, shown, kind: "number" });
@@ -51,7 +51,7 @@ const providers = new Table(byId("providers"), {
   texts,
   columns: [
     HOST,
-    { title: "For clients", of: (node) => node.clientsHost, shown: text(80), kind: "long" },
+    { title: "For clients", of: (node) => node.clientsHost, shown: text(80), kind: "host" },
     VERSION,
     KEY,
     figure("Clients", (node) => node.clients, (value) => (value === null ? "not listed" : count(value))),

@@ -1,6 +1,6 @@
 // What the directory says, again and again: its list of nodes, and the mixnodes' metrics.
 
-import { stayConnected } from "../common/socket.js";
+import { stayConnected } from "/web/common/socket.js";
 
 // With `clients=digest`, a provider has the digest of its list of clients in place of the list, which can
 // have megabytes. The digest begins with their number.

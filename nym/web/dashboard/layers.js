@@ -1,8 +1,8 @@
 // The picture of the network: a column for each layer and one for the providers, with a circle for each node.
 
-import { draw } from "../common/dom.js";
-import { count, rate } from "../common/numbers.js";
-import { short } from "../common/text.js";
+import { draw } from "/web/common/dom.js";
+import { count, rate } from "/web/common/numbers.js";
+import { short } from "/web/common/text.js";
 
 const HEIGHT = 236;
 const TOP = 14;

@@ -1,6 +1,6 @@
 // The network as it is listed now, and what changed from one list to the next.
 
-import { short } from "../common/text.js";
+import { short } from "/web/common/text.js";
 
 export const MOST_LAYERS = 4; // that a packet has room for
 const MOST_ALIKE = 10; // changes of one kind that are told one by one

@@ -1,14 +1,14 @@
 // A table of nodes that can be sorted and searched. Of thousands, only some rows are shown at a time.
 
-import { make, say } from "../common/dom.js";
-import { count } from "../common/numbers.js";
+import { make, say } from "/web/common/dom.js";
+import { count } from "/web/common/numbers.js";
 
 const MOST_ROWS = 100; // and so many more with each press of the button
 const FEW = 10; // nodes that need no search
 
 /**
  * Columns are {title, of, shown, kind}: `of(node)` is what is sorted by, `shown(value, node)` the text of it, and `kind`
- * the class of its cells: `number`, `key` or `long`. `texts(node)` is what the search looks into.
+ * the class of its cells: `number`, `key`, `host` or `long`. `texts(node)` is what the search looks into.
  */
 export class Table {
   #place;
