@@ -2,7 +2,10 @@
 
 import base64
 import json
+import math
 import os
+import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,6 +22,7 @@ from nym.localnet.network import Network
 from nym.sockets.http import WebSocket
 from nym.sockets.token import Token
 from nym.wire.keys import encode_base58
+from nym.wire.reports import HISTORY, HistorySample
 from tests.browser.browser import Browser, Tab
 from tests.harness import FAST, Application, Served, free_port, running, serving_http, wait_until
 
@@ -78,6 +82,7 @@ def said(tab: Tab) -> list[str]:
 
 def test_two_people_chat(run: Run, browser: Browser) -> None:
     alice, bob = run(), run()
+    add_contact(alice.folder, "bob", Contact(bob.address))
     tab, other = browser.tab(link(alice)), browser.tab(link(bob))
     tab.wait_for_text("#sentence", "Running")
     assert "token" not in tab.run("return location.href")
@@ -309,23 +314,46 @@ def test_ten_thousand_messages_are_all_there(browser: Browser) -> None:
 
 def test_traffic_is_shown_as_it_was_and_as_it_is(run: Run, browser: Browser) -> None:
     alice = run()
+    # As after a day: by the minute, then by the second.
+    now, past = time.time(), alice.client._overview.past
+    for series, ages in (
+        (past._minutes, range(24 * 3600, 900, -60)),
+        (past._seconds, range(900, 0, -1)),
+    ):
+        series._columns = {name: array("d") for name in HISTORY}
+        for age in ages:
+            done = 24 * 3600 - age
+            real = int(2 * done + 9000 * math.sin(done / 7000))
+            sample = HistorySample(real, 8 * done - real, done // 3, done, 0, 0, 1.0, 0.0)
+            series.add(now - age, sample)
     tab = browser.tab(link(alice))
     show(tab, "traffic")
     tab.wait_for("document.querySelectorAll('#traffic canvas').length === 3")
-    tab.wait_for(
-        "/Now [0-9.]+.s real and (?!0\\.0)[0-9.]+.s cover/.test("
-        "document.getElementById('plot-packets-about').textContent)"
-    )
     names = tab.texts("#figures dt")
-    tab.wait_for(
-        "document.querySelectorAll('#figures dd')[arguments[0]].textContent !== '0'",
-        names.index("Loops returned"),
-    )
-    tab.run(
-        "const span = document.getElementById('span'); span.value = '86400';"
-        "span.dispatchEvent(new Event('change'))"
-    )
+    figure = "document.querySelectorAll('#figures dd')[arguments[0]]"
+    tab.wait_for(f"{figure}.textContent !== '0'", names.index("Loops returned"))
+    for span in ("60", "900", "10800", "86400"):
+        tab.run(
+            "const span = document.getElementById('span'); span.value = arguments[0];"
+            "span.dispatchEvent(new Event('change'))",
+            span,
+        )
+        about = "document.getElementById('plot-packets-about').textContent"
+        tab.wait_for(f"/Now [0-9.]+.s real and (?!0\\.0)[0-9.]+.s cover/.test({about})")
+    assert tab.run(DRAWN) > 1000
     tab.picture("page-traffic")
+
+
+# How many dots of the first plot have the colour of real packets.
+DRAWN = """
+const canvas = document.querySelector("#plot-packets canvas");
+const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+let dots = 0;
+for (let at = 0; at < data.length; at += 4) {
+  dots += data[at + 3] > 200 && data[at] < 60 && data[at + 2] > 180;
+}
+return dots;
+"""
 
 
 def test_the_network_and_a_packet_are_shown(run: Run, network: Network, browser: Browser) -> None:

@@ -15,7 +15,7 @@ const NUMBERS = [
   ["A loop takes", (report) => seconds(report.loop_time)],
   ["Lost on the way", (report) => share(report.loss)],
   ["Given up", (report) => count(report.failed.length)],
-  ["Provider", (report) => (report.provider ? short(report.provider, 12) : "none yet")],
+  ["Provider", (report) => (report.provider ? short(report.provider, 9) : "none yet")],
   ["Runs for", (report) => duration(report.uptime)],
 ];
 
@@ -67,17 +67,24 @@ export class Traffic {
   draw() {
     if (!this.series || document.hidden) return;
     const span = Number(byId("span").value);
-    const series = this.series[span > MOST ? 1 : 0];
     const from = Date.now() / 1000 - span;
-    const first = series.time.findIndex((at) => at >= from);
-    const part = (name) => (first < 0 ? [] : series[name].slice(first));
+    const [fine, coarse] = this.series;
+    // Each second of the last minutes, and before that each minute.
+    const early = coarse.time.findIndex((at) => at >= from);
+    const begin = fine.time[0] ?? Infinity;
+    const late = coarse.time.findIndex((at) => at >= begin);
+    const first = fine.time.findIndex((at) => at >= from);
+    const part = (name) => [
+      ...(early < 0 || span <= MOST ? [] : coarse[name].slice(early, late < 0 ? undefined : late)),
+      ...(first < 0 ? [] : fine[name].slice(first)),
+    ];
     const time = part("time");
     const sent = ["packets_real", "packets_cover"].map((name) => rates(time, part(name)));
     const came = ["packets_received", "loops_returned"].map((name) => rates(time, part(name)));
     const took = part("loop_time");
-    this.plots.packets.show([time, ...sent]);
-    this.plots.received.show([time, ...came]);
-    this.plots.loops.show([time, took]);
+    this.plots.packets.show([time, ...sent], span);
+    this.plots.received.show([time, ...came], span);
+    this.plots.loops.show([time, took], span);
     const last = (values) => values.findLast((value) => value !== null) ?? 0;
     say(byId("plot-packets-about"), `Now ${rate(last(sent[0]))} real and ${rate(last(sent[1]))} cover.`);
     say(byId("plot-received-about"), `Now ${rate(last(came[0]))} with something in them, and ${rate(last(came[1]))} loops.`);
@@ -120,7 +127,7 @@ function append(series, now, report, most) {
  * that falls belongs to a client that has started again.
  */
 function rates(time, counts) {
-  const over = 10;
+  const over = 10; // samples, of a second or, before the last minutes, of a minute
   return counts.map((value, at) => {
     const before = Math.max(0, at - over);
     const passed = time[at] - time[before];

@@ -16,12 +16,12 @@ export function duration(seconds) {
 
 /** Seconds with as many digits as matter, such as "1.42 s". */
 export function seconds(value) {
-  return value === null ? "not known yet" : `${value.toFixed(value < 10 ? 2 : 1)} s`;
+  return value === null ? "–" : `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }
 
 /** A share as a percentage. */
 export function share(value) {
-  return value === null ? "not known yet" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+  return value === null ? "–" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 }
 
 /** A count with spaces between the thousands. */

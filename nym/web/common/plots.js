@@ -1,5 +1,4 @@
-// Plots over time, by uPlot, in the page's colours. Each has a table beside it for those who can't see it: its
-// description says what the last values are.
+// Plots over time, by uPlot, in the page's colours. For those who can't see them, a page says the last values beside them.
 
 const { uPlot } = globalThis;
 
@@ -7,11 +6,12 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 /**
  * A plot in the element `place`. `lines` are {label, colour, dashed}; colours are names of look.css. `value`
- * makes a text of a number. Returns {show(columns), end()}; the first column has seconds since 1970.
+ * makes a text of a number. Returns {show(columns, span)}: the first column has seconds since 1970, and the plot
+ * ends now and begins `span` seconds before, or with the first of them.
  */
 export function plot(place, lines, value) {
   let columns = [[], ...lines.map(() => [])];
-  let drawn = build();
+  const drawn = build();
 
   function build() {
     const axis = { stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 } };
@@ -43,24 +43,22 @@ export function plot(place, lines, value) {
   }
 
   // The canvas keeps its size and colours until it is told.
-  const resized = new ResizeObserver(() => {
+  new ResizeObserver(() => {
     const width = Math.max(200, place.clientWidth);
     if (width !== drawn.width) drawn.setSize({ width, height: 180 });
-  });
-  resized.observe(place);
+  }).observe(place);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const repaint = () => drawn.redraw();
-  dark.addEventListener("change", repaint);
+  dark.addEventListener("change", () => drawn.redraw());
 
   return {
-    show(changed) {
+    show(changed, span = null) {
       columns = changed;
-      drawn.setData(columns);
-    },
-    end() {
-      resized.disconnect();
-      dark.removeEventListener("change", repaint);
-      drawn.destroy();
+      const now = Date.now() / 1000;
+      const scale = { min: span === null ? (columns[0][0] ?? now - 60) : now - span, max: now };
+      drawn.batch(() => {
+        drawn.setData(columns, false);
+        drawn.setScale("x", scale);
+      });
     },
   };
 }

@@ -5,17 +5,14 @@ const LATEST = 10_000;
 
 /**
  * Calls `opened(send)` whenever a WebSocket at `url()` is open, `heard(object)` for each JSON object that
- * comes, and `lost(wasOpen)` whenever it ends. Returns {end()}.
+ * comes, and `lost(wasOpen)` whenever it ends.
  */
 export function stayConnected(url, { opened, heard, lost }) {
   let wait = SOONEST;
-  let isOver = false;
-  let socket = null;
-  let timer = null;
 
   function connect() {
     let wasOpen = false;
-    socket = new WebSocket(url());
+    const socket = new WebSocket(url());
     socket.addEventListener("open", () => {
       wasOpen = true;
       wait = SOONEST;
@@ -23,19 +20,11 @@ export function stayConnected(url, { opened, heard, lost }) {
     });
     socket.addEventListener("message", (event) => heard(JSON.parse(event.data)));
     socket.addEventListener("close", () => {
-      if (isOver) return;
       lost(wasOpen);
-      timer = setTimeout(connect, wait);
+      setTimeout(connect, wait);
       wait = Math.min(LATEST, 2 * wait);
     });
   }
 
   connect();
-  return {
-    end() {
-      isOver = true;
-      clearTimeout(timer);
-      socket.close();
-    },
-  };
 }
