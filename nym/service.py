@@ -43,6 +43,7 @@ from nym.wire.answers import (
     MessageProgress,
     News,
     OwnDetails,
+    Received,
     Response,
     Room,
     Sent,
@@ -373,23 +374,27 @@ class SharedSubscription(Subscription):
         self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
     ) -> None:
         super().__init__(inbox, outbox, request, notify)
-        self._shown: dict[str, None] = {}
-        inbox.watch(notify)
+        self._changes: deque[Shown | Gone] = deque()
+        inbox.view(self)
 
     def end(self) -> None:
         """End the subscription."""
-        self._inbox.unwatch(self._notify)
+        self._inbox.unview(self)
         super().end()
 
+    def came(self, received: Received) -> None:
+        """See Viewer."""
+        self._changes.append(Shown(received))
+        self._notify()
+
+    def gone(self, message_id: str) -> None:
+        """See Viewer."""
+        self._changes.append(Gone(message_id))
+        self._notify()
+
     def _messages(self) -> Iterator[News]:
-        there = {received.id: received for received in self._inbox.all()}
-        for message_id in [known for known in self._shown if known not in there]:
-            del self._shown[message_id]
-            yield Gone(message_id)
-        for message_id, received in there.items():
-            if message_id not in self._shown:
-                self._shown[message_id] = None
-                yield Shown(received)
+        while self._changes:
+            yield self._changes.popleft()
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

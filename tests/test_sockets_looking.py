@@ -286,5 +286,5 @@ def test_a_subscriber_that_leaves_is_told_nothing_more(served: Served) -> None:
     with Lines(served.connect()) as lines:
         shared(lines)
     wait_until(lambda: not served.socket._visits)
-    assert not served.inbox._watchers
+    assert not served.inbox._viewers
     assert not served.outbox._watchers

@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from nym.store.journal import Journal
 from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
@@ -65,6 +66,7 @@ class Inbox:
         self._leaving: dict[str, None] = {}  # acknowledged, but perhaps still on disk
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Callable[[], None]] = []
+        self._viewers: list[Viewer] = []
         for entry_id, body in journal.take(_KIND):
             self._keep(_decode(entry_id, body))
 
@@ -108,7 +110,7 @@ class Inbox:
         self._journal.flush()
         for message_id in arrived:
             if received := self._arrived.pop(message_id, None):
-                self._messages[message_id] = received
+                self._add(received)
         if arrived:
             self._notify()
 
@@ -137,8 +139,6 @@ class Inbox:
         # They stay on disk until `handed_over`. If the process dies before that, they come again.
         for received in taken:
             self._remove(received.id)
-        if taken:
-            self._notify()
         return taken
 
     def handed_over(self, messages: Iterable[Received]) -> None:
@@ -158,16 +158,22 @@ class Inbox:
         """The message with this id, which stays here; None if there is none."""
         return self._messages.get(message_id)
 
-    def all(self) -> Iterable[Received]:
-        """All messages that applications can have, oldest first, also those on offer."""
-        return self._messages.values()
+    def view(self, viewer: "Viewer") -> None:
+        """Tell `viewer` of all messages, also those on offer to others, and of each change."""
+        for received in self._messages.values():
+            viewer.came(received)
+        self._viewers.append(viewer)
+
+    def unview(self, viewer: "Viewer") -> None:
+        """Tell `viewer` nothing more."""
+        self._viewers.remove(viewer)
 
     def has_free(self) -> bool:
         """Whether there is a message that is not on offer to a subscriber."""
         return any(True for _ in self._free())
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` when there may be more messages to take, or fewer."""
+        """Call `notify` when there may be more messages to take."""
         self._watchers.append(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> None:
@@ -238,8 +244,13 @@ class Inbox:
         return full is None
 
     def _keep(self, received: Received) -> None:
-        self._messages[received.id] = received
+        self._add(received)
         self._charge(received)
+
+    def _add(self, received: Received) -> None:
+        self._messages[received.id] = received
+        for viewer in self._viewers:
+            viewer.came(received)
 
     def _charge(self, received: Received) -> None:
         holder = holder_of(received.sender, self._contacts)
@@ -250,12 +261,24 @@ class Inbox:
         received = self._messages.pop(message_id)
         self._shares.free(self._holders.pop(message_id), len(received.message))
         self._offered.pop(message_id, None)
+        for viewer in self._viewers:
+            viewer.gone(message_id)
 
     def _notify(self) -> None:
         for subscriber in self._subscribers:
             subscriber.notify()
         for notify in self._watchers:
             notify()
+
+
+class Viewer(Protocol):
+    """Is told which messages are in the inbox, and takes none."""
+
+    def came(self, received: Received) -> None:
+        """A message is there, or is there again."""
+
+    def gone(self, message_id: str) -> None:
+        """The message with this id has left."""
 
 
 class Subscriber:
