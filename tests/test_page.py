@@ -16,7 +16,7 @@ from nym._secrets import Secret
 from nym.client.client import PAGE_TOKEN
 from nym.sockets.http import WebSocket
 from nym.sockets.token import Token
-from tests.harness import PATIENCE, Program, Served, run_program
+from tests.harness import PATIENCE, Program, Served, read_all, run_program
 from tests.test_sockets_websocket import DETAILS, Application
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -49,6 +49,19 @@ def test_a_browser_gets_the_page(served: Served) -> None:
         assert get(served.port, name).status == 200, name
     again = get(served.port, "/", **{"If-None-Match": answer.headers["ETag"]})
     assert (again.status, again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "has_body"),
+    [("GET", 200, True), ("HEAD", 200, False), ("POST", 405, True)],
+)
+def test_a_page_can_only_be_read(served: Served, method: str, status: int, has_body: bool) -> None:
+    with served.connect() as connection:
+        connection.sendall(f"{method} / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert bool(body) == has_body
+    assert b"Content-Length: 0" not in head
 
 
 @pytest.mark.parametrize(

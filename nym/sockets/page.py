@@ -42,6 +42,8 @@ def answer(request: Request) -> bytes:
     )
     status, headers, body = resource.answer(known, encodings)
     code, _, reason = status.partition(" ")
+    if request.method == "HEAD":
+        body = b""
     # Each file has a connection of its own, as each WebSocket has.
     return Response(
         int(code), reason, Headers([*headers, ("Connection", "close")]), body

@@ -78,7 +78,7 @@ def check_caller(
 
 def wants_file(request: Request) -> bool:
     """Whether a browser asks for a file of a page, and not for a WebSocket."""
-    return "Upgrade" not in request.headers
+    return request.method in ("GET", "HEAD") and "Upgrade" not in request.headers
 
 
 def is_of_own_page(request: Request) -> bool:
