@@ -165,7 +165,7 @@ def test_the_page_comes_back_with_its_client(
     tab.wait_for_text("#sentence", "doesn't answer")
     # What is sent now isn't lost: it says so, and the text is there again.
     tab.type("#text", Keys.ENTER)
-    tab.wait_for_text("#talk", "was given up")
+    tab.wait_for_text("#talk", "wasn't taken by the client")
     assert tab.run("return document.getElementById('text').value") == "a draft"
     with Application(network.url, port=port, **how):
         tab.wait_for_text("#sentence", "Running")

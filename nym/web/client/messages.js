@@ -10,6 +10,7 @@ import { short, visible } from "/web/common/text.js";
 const PART = 1 << 18; // bytes that are handed to the client at a time
 const LONGEST = 16 << 20; // bytes of a message
 const POLL = 1500; // milliseconds between two looks at what is under way
+const MOST_FOLLOWED = 100; // messages that are asked about at a time
 const ADDRESS = /^[1-9A-HJ-NP-Za-km-z]{43,44}(@[1-9A-HJ-NP-Za-km-z]{43,44})?$/;
 
 export class Messages {
@@ -18,7 +19,7 @@ export class Messages {
     this.talks = new Conversations();
     this.key = null; // of the conversation that is open
     this.isDue = false; // whether the list is to be drawn
-    this.stay = new Set(); // ids of those that came since the subscription began
+    this.isFollowing = false; // whether answers are awaited about what is under way
     this.talk = new Talk(byId("talk"), {
       seen: (message) => this.seen(message),
       read: async ({ id }) => decode((await client.ask({ type: "read", id })).data),
@@ -122,15 +123,18 @@ export class Messages {
 
   /** Ask what has become of messages that are under way. */
   async follow() {
-    for (const message of this.talks.unfinished()) {
-      try {
-        const answer = await this.client.ask({ type: "progress", id: message.id });
-        note(message, answer);
-      } catch (error) {
-        if (error.code !== "lost") message.why = error.message;
-        return;
+    if (this.isFollowing) return;
+    this.isFollowing = true;
+    try {
+      // The oldest ones end first, so the others have their turn.
+      for (const message of this.talks.unfinished().slice(0, MOST_FOLLOWED)) {
+        note(message, await this.client.ask({ type: "progress", id: message.id }));
+        this.talk.update(message);
       }
-      this.talk.update(message);
+    } catch (error) {
+      if (error.code !== "lost") throw error;
+    } finally {
+      this.isFollowing = false;
     }
   }
 
@@ -247,7 +251,7 @@ export class Messages {
       message.fragments = message.left = 0;
       say(byId("compose-mistake"), "");
     } catch (error) {
-      message.state = "failed";
+      message.state = "refused";
       message.why = error.message;
       // Nothing is lost: the text is there again.
       const talk = this.talks.with(key);

@@ -12,13 +12,14 @@ const STATES = {
   waiting: ["○", "waits"],
   sent: ["✓", "has left; nobody confirms anonymous messages"],
   confirmed: ["✓✓", "has arrived: the recipient's client has confirmed it"],
+  refused: ["✗", "wasn't taken by the client"],
   failed: ["✗", "was given up"],
   cancelled: ["✗", "was taken back"],
 };
 
 /**
  * Shows messages in `place`. `seen(message)` is called once an unread one was on the screen, `read(message)` for all
- * bytes of a message, `drop(message)` to delete one unread.
+ * bytes of a message, `cancel(message)` to take one back.
  */
 export class Talk {
   constructor(place, { seen, read, cancel }) {
@@ -73,10 +74,11 @@ export class Talk {
     found.row.classList.toggle("unread", message.isUnread);
     if (message.isMine) {
       const [sign, what] = STATES[message.state];
+      const isBad = message.state === "failed" || message.state === "refused";
       const more = message.state === "waiting" || message.state === "writing" ? progress(message) : "";
       found.mark.replaceChildren(
         make("span", { "aria-hidden": "true", title: what }, `${sign} `),
-        make("span", { class: message.state === "failed" ? "bad" : more ? "" : "unseen" }, more || (message.state === "failed" ? `${what}${message.why ? `: ${visible(message.why)}` : ""}` : what)),
+        make("span", { class: isBad ? "bad" : more ? null : "unseen" }, more || (isBad && message.why ? `${what}: ${visible(message.why)}` : what)),
         ...(message.state === "waiting" ? [" ", make("button", { type: "button", class: "small", click: () => this.cancel(message) }, "Take back")] : []),
       );
     }
