@@ -1,4 +1,4 @@
-"""When packets leave a client: idle, while messages wait, and while applications hammer it.
+"""When packets leave a client: idle, while messages wait, with a page open, and hammered.
 
 The client is a process of its own, in a local network of another one. Gaps are those between the
 first packets of connections to first mixnodes, as the kernel stamps them, so this needs root. They
@@ -79,6 +79,7 @@ def run() -> list[Timing]:
         situations = {
             "idle": bench.idle(),
             f"{MESSAGES} messages wait": bench.waiting(),
+            "a page is open": bench.looked_at(),
             "applications hammer it": bench.hammered(),
         }
         return [_measure(what, syns, bench, during) for what, during in situations.items()]
@@ -138,6 +139,15 @@ class _Bench:
         yield
         assert self._ask("alice", type="status")["outbox"] > 0, "make the messages longer"
         self._ask("alice", type="cancel", all=True)
+
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """A page is open, and is loaded again each second."""
+        url = self._web.replace("ws:", "http:")
+        command = ("-m", "benchmarks.looking", str(self._socket("alice")), url)
+        with _running(*command, niceness=LAST) as page:
+            _read(page, "was loaded")
+            yield
 
     @contextmanager
     def hammered(self) -> Iterator[None]:
