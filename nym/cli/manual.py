@@ -30,6 +30,8 @@ _IN_FOLDER = {
     "a restart. While the client runs, client.db-wal has a part of it.",
     "lists": "the network's lists of clients; the client fetches them again where they are missing",
     "client.reserve": "disk space that the client keeps in reserve for when the disk is full",
+    "page.token": "what the page of websocket has to show; the client makes another one if it is "
+    "missing",
     "client.sock": "where send, receive and the other commands find the running client",
 }
 

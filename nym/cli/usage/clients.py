@@ -112,7 +112,7 @@ _TCPSOCKET = Command(
 _WEBSOCKET = Command(
     "websocket",
     "nym.cli.run",
-    "Run a client; applications connect to it with a WebSocket",
+    "Run a client; applications connect with a WebSocket, and you with a browser",
     (_RUN,),
     examples=("nym-client websocket --id alice --port 9002",),
 )
