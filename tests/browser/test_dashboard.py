@@ -245,6 +245,10 @@ def test_figures_come_without_the_metrics_socket(
     tab.wait_for_text("#live", "the metrics socket isn't open")
     assert rows(tab, "mixnodes")[0][4:] == ["10/s", "10/s", "30", "30"]
     assert rows(tab, "mixnodes")[1][4:] == [UNKNOWN, UNKNOWN, "0", "0"]
+    # The first one is listed for some seconds, and counts once.
+    scripted.metrics.append(metric(1, 6))
+    tab.wait_for_text("#received-rate", "12/s")
+    assert [row[6] for row in rows(tab, "mixnodes")] == ["30", "6", "0"]
 
 
 def test_thousands_of_nodes_are_searched_and_sorted(
