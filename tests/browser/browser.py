@@ -9,7 +9,6 @@ process answer the browser meanwhile.
 import json
 import os
 import shutil
-import tempfile
 from base64 import b64decode
 from functools import cache
 from itertools import count
@@ -53,17 +52,18 @@ _LOUD = ("WARNING", "SEVERE")
 class Browser:
     """Chromium, until `close`."""
 
-    def __init__(self) -> None:
-        self._profile = tempfile.TemporaryDirectory(prefix="nym-chromium-")
+    def __init__(self, folder: str) -> None:
+        """Its profile, and all else that it writes, is in the folder."""
         options = Options()
         options.binary_location = str(CHROMIUM)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        for argument in (*_ARGUMENTS, f"--user-data-dir={self._profile.name}"):
+        for argument in _ARGUMENTS:
             options.add_argument(argument)
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")  # Chromium refuses to run as root with it
         # With both paths, Selenium doesn't look for downloads.
-        self.driver = selenium.webdriver.Chrome(options, Service(DRIVER))
+        service = Service(DRIVER, env={**os.environ, "TMPDIR": folder})
+        self.driver = selenium.webdriver.Chrome(options, service)
         self.driver.set_page_load_timeout(PATIENCE)
         self.driver.set_script_timeout(PATIENCE)
         self._home = self.driver.current_window_handle
@@ -79,7 +79,6 @@ class Browser:
         """End the browser."""
         self._tools.close()
         self.driver.quit()
-        self._profile.cleanup()
 
     def tab(self, url: str = "about:blank", *, width: int = _WIDE, dark: bool = False) -> "Tab":
         """Open a tab of somebody who hasn't used this browser before."""

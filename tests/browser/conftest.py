@@ -1,6 +1,7 @@
 """The fixture that gives tests a browser."""
 
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,9 +13,10 @@ def chromium() -> Iterator[Browser]:
     """The browser of this process."""
     if not Browser.is_installed():
         pytest.skip("Chromium isn't installed; scripts/prepare --tests does that")
-    browser = Browser()
-    yield browser
-    browser.close()
+    with TemporaryDirectory(prefix="nym-chromium-") as folder:
+        browser = Browser(folder)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
