@@ -4,12 +4,12 @@ const { uPlot } = globalThis;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** A time as the user's language writes it; `step` is the number of seconds between two of them. */
+/** A time below a plot, where there is little room; `step` is the number of seconds between two of them. */
 function moment(at, step) {
   const date = new Date(1000 * at);
   if (step >= 86400) return date.toLocaleDateString([], { month: "2-digit", day: "2-digit" });
   const second = step < 60 ? { second: "2-digit" } : {};
-  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...second });
+  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...second });
 }
 
 /**
@@ -30,7 +30,7 @@ export function plot(place, lines, value) {
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1e-3)] } },
         axes: [
-          { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => moment(at, step)) },
+          { ...axis, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => moment(at, step)) },
           { ...axis, size: 60, values: (_, ticks) => ticks.map(value) },
         ],
         series: [
