@@ -142,7 +142,7 @@ class _Bench:
 
     @contextmanager
     def looked_at(self) -> Iterator[None]:
-        """A page is open, and is loaded again each second."""
+        """A page is open."""
         url = self._web.replace("ws:", "http:")
         command = ("-m", "benchmarks.looking", str(self._socket("alice")), url)
         with _running(*command, niceness=LAST) as page:

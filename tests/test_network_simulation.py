@@ -135,14 +135,20 @@ def test_a_network_is_made_large_enough() -> None:
     assert result.lost_packets == 0
 
 
+# The share of the time in which a process that runs a network may wait for a processor.
+BUSY = 0.2
+
+
 def test_a_network_that_runs_is_as_fast_and_loses_as_much() -> None:
     latency, slow, lost = beside(compare, 1, 30.0)
     # Four times what chance does with so few messages and packets. A longer run, such as
     # `python -m benchmarks network --real --seconds 600`, shows how close they are.
     assert latency.number > 100
+    assert lost.number > 500
+    if max(latency.waited, lost.waited) > BUSY:
+        pytest.skip("the machine is too busy: the network that ran was held up by other programs")
     assert abs(latency.deviation) < 0.3
     assert abs(slow.deviation) < 0.4
-    assert lost.number > 500
     assert 0.2 < lost.real < 0.6
     assert abs(lost.deviation) < 0.5  # on a busy machine, nodes come back late
 

