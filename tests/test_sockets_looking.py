@@ -13,6 +13,7 @@ import segno
 from nym.client.history import MINUTE, MOST_MINUTES, MOST_SECONDS, History
 from nym.contacts import Contact, CurrentContacts, add_contact
 from nym.service import Service
+from nym.sockets.conversation import MOST_PARTS
 from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
 from nym.store.outbox import Manner
@@ -228,6 +229,14 @@ def test_parts_have_the_limit_of_a_message(lines: Lines) -> None:
         assert lines.ask(type="part", data=part)["type"] == "part"
     assert lines.ask(type="part", data="YQ==")["code"] == "too_long"
     # They are dropped, so the next message begins anew.
+    assert lines.ask(type="part", data="YQ==") == {"type": "part", "bytes": 1}
+
+
+def test_there_is_a_limit_to_how_many_parts_there_are(lines: Lines) -> None:
+    for _ in range(MOST_PARTS):
+        assert lines.ask(type="part", data="") == {"type": "part", "bytes": 0}
+    answer = lines.ask(type="part", data="")
+    assert (answer["code"], str(MOST_PARTS) in answer["message"]) == ("incomplete", True)
     assert lines.ask(type="part", data="YQ==") == {"type": "part", "bytes": 1}
 
 

@@ -41,6 +41,8 @@ SENT_PATIENCE = 6.0  # from the last send on the connection
 # Messages that are accepted together, by one commit of some milliseconds. More would keep others
 # from their turn for longer.
 MOST_TOGETHER = 200
+# Parts of a message: each takes some memory besides its bytes.
+MOST_PARTS = 1000
 
 
 class Asked(NamedTuple):
@@ -306,11 +308,15 @@ class JsonConversation(Conversation):
         return Subscribed()
 
     def _keep_part(self, part: Message) -> PartKept:
-        """Raises MessageTooLongError, and drops all parts."""
+        """Raises MessageTooLongError or IncompleteDataError, and drops all parts."""
         self._parts.append(part)
-        length = sum(map(len, self._parts))
-        if length > LONGEST_SEALED:
+        count, length = len(self._parts), sum(map(len, self._parts))
+        if length > LONGEST_SEALED or count > MOST_PARTS:
             self._parts.clear()
+            if count > MOST_PARTS:
+                raise IncompleteDataError(
+                    f"a message has at most {MOST_PARTS} parts; send longer ones"
+                )
             raise MessageTooLongError(length, LONGEST_SEALED)
         return PartKept(length)
 
