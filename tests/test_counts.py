@@ -186,6 +186,8 @@ def test_a_directory_counts_nodes_posts_and_requests(network: Network) -> None:
         "/api/healthcheck": 3,  # the provider asks once what the directory takes
         "/swagger/doc.json": 0,
         "/api/presence/clients": 0,
+        "/ws": 0,
+        "/": 0,
         "other": 1,
     }
     assert shown["posts"]["refused"] == 1
