@@ -112,7 +112,7 @@ _TCPSOCKET = Command(
 _WEBSOCKET = Command(
     "websocket",
     "nym.cli.run",
-    "Run a client; applications connect with a WebSocket, and you with a browser",
+    "Run a client, with a WebSocket and a page for your browser",
     (_RUN,),
     examples=("nym-client websocket --id alice --port 9002",),
 )
