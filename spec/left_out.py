@@ -55,6 +55,10 @@ LEFT_OUT = {
     "netrc": ("for passwords in ~/.netrc; requests works without it", ["requests.utils"]),
     "plistlib": ("for macOS", ["platform"]),
     "readline": ("for an interactive Python", ["code"]),
+    "socks": (
+        "PySocks, which the tests' browser brings along: nym/net/socks.py takes its place",
+        ["urllib3.contrib.socks"],
+    ),
     "tqdm.notebook": ("for progress bars in notebooks", ["tqdm"]),
     "xml.parsers": ("nothing reads XML; segno writes some", ["xml.sax.expatreader"]),
     "xml.parsers.expat": ("nothing reads XML; segno writes some", ["xml.sax.expatreader"]),

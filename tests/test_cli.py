@@ -288,7 +288,9 @@ def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
             code, out, err = program.end(number)
     finally:
         network.stop()
-    assert (code, out) == (0, "")
+    page = rf"Page: http://127\.0\.0\.1:{port}/\n" if command == "websocket" else ""
+    assert code == 0
+    assert re.fullmatch(page, out), out
     assert "Starting nym client" in err
     assert f'Using directory server: "{url}"' in err
     assert "Traceback" not in err
