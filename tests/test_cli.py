@@ -280,6 +280,8 @@ def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
             program.line("^Listening for messages...$")
             address = program.line("^Public key: (.*)$")[1]
             assert address == load_identity(folder(tmp_path)).address
+            if command == "websocket":
+                program.line(rf"^Page: http://127\.0\.0\.1:{port}/$")
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(asks)
                 received = b""
@@ -288,9 +290,7 @@ def test_a_run_prints_what_the_published_client_prints_and_ends_cleanly(
             code, out, err = program.end(number)
     finally:
         network.stop()
-    page = rf"Page: http://127\.0\.0\.1:{port}/\n" if command == "websocket" else ""
-    assert code == 0
-    assert re.fullmatch(page, out), out
+    assert (code, out) == (0, "")
     assert "Starting nym client" in err
     assert f'Using directory server: "{url}"' in err
     assert "Traceback" not in err
