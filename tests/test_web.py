@@ -34,9 +34,8 @@ def is_page_file(path: Path) -> bool:
 
 
 def get(page: Page, path: str, known: str = "", encodings: str = "") -> Answer:
-    resource = page.find(path)
-    assert resource is not None, path
-    return resource.answer(known, encodings)
+    assert path in page, path
+    return page[path].answer(known, encodings)
 
 
 @pytest.mark.parametrize("name", UNCHANGED)
@@ -100,7 +99,7 @@ def test_no_page_can_be_framed_or_run_what_it_was_not_sent() -> None:
     ["/web/", "/web/page.py", "/web/common", "/web/../page.py", "/common/look.css", "/index.html"],
 )
 def test_nothing_else_is_handed_out(path: str) -> None:
-    assert Page("none", ()).find(path) is None
+    assert path not in Page("none", ())
 
 
 def test_each_file_is_one_of_a_page_and_each_page_has_its_files() -> None:
@@ -120,4 +119,4 @@ def test_modules_load_only_what_is_handed_out() -> None:
     for page in (CLIENT, DASHBOARD):
         for file in page._files.values():
             for path in re.findall(r'(?:from|import) "([^"]+)"', (WEB / file).read_text()):
-                assert page.find(path), f"{file} loads {path}"
+                assert path in page, f"{file} loads {path}"

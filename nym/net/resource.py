@@ -1,7 +1,8 @@
-"""What a directory answers to GET: bytes that are made once, and sent as the request wants them.
+"""What servers answer to GET: bytes that are made once, and sent as the request wants them.
 
-A plain web server or a CDN can stand in front of a directory: answers have an ETag, say for how
-long they may be kept, and are sent packed to those who accept that (RFC 9110, RFC 9111).
+A plain web server or a CDN can stand in front of a directory, and browsers keep pages. So answers
+have an ETag, say for how long they may be kept, and are sent packed to those who accept that (RFC
+9110, RFC 9111).
 """
 
 import gzip

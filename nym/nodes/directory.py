@@ -306,18 +306,13 @@ class Directory:
             allowed = [("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")]
             allowed += [("Access-Control-Allow-Headers", "Content-Type")]
             return Answer("204 No Content", allowed, b"")
-        if method in ("GET", "HEAD"):
-            known, encodings = (
-                environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
-            )
-            if path in self._gets:
-                self._asked[path] += 1
-                return _safely(
-                    lambda: self._gets[path](environ["QUERY_STRING"]).answer(known, encodings)
-                )
-            if file := beside_the_hub(DASHBOARD.find, path or "/"):
-                self._asked[_PAGE] += 1
-                return file.answer(known, encodings)
+        if method in ("GET", "HEAD") and path in self._gets:
+            self._asked[path] += 1
+            return _safely(lambda: _kept(self._gets[path](environ["QUERY_STRING"]), environ))
+        if method in ("GET", "HEAD") and (file := path or _PAGE) in DASHBOARD:
+            self._asked[_PAGE] += 1
+            # In a thread: it is read and packed when somebody first asks for it.
+            return _safely(lambda: _kept(beside_the_hub(DASHBOARD.__getitem__, file), environ))
         if method in ("GET", "HEAD") and path == FEED_PATH:
             self._asked[FEED_PATH] += 1
             return self._feed.open(environ)
@@ -350,6 +345,14 @@ class Directory:
         if claim is not None:
             self._admission.note(claim)
         return said("201 Created", {"ok": True}, headers)
+
+
+def _kept(resource: Resource, environ: Environment) -> Answer:
+    """The answer with this resource, as this request wants it."""
+    known, encodings = (
+        environ.get(f"HTTP_{name}", "") for name in ("IF_NONE_MATCH", "ACCEPT_ENCODING")
+    )
+    return resource.answer(known, encodings)
 
 
 def _safely(answer: Callable[[], Answer]) -> Answer:

@@ -310,13 +310,12 @@ class JsonConversation(Conversation):
     def _keep_part(self, part: Message) -> PartKept:
         """Raises MessageTooLongError or IncompleteDataError, and drops all parts."""
         self._parts.append(part)
-        count, length = len(self._parts), sum(map(len, self._parts))
-        if length > LONGEST_SEALED or count > MOST_PARTS:
+        length = sum(map(len, self._parts))
+        if len(self._parts) > MOST_PARTS:
             self._parts.clear()
-            if count > MOST_PARTS:
-                raise IncompleteDataError(
-                    f"a message has at most {MOST_PARTS} parts; send longer ones"
-                )
+            raise IncompleteDataError(f"a message has at most {MOST_PARTS} parts; send longer ones")
+        if length > LONGEST_SEALED:
+            self._parts.clear()
             raise MessageTooLongError(length, LONGEST_SEALED)
         return PartKept(length)
 

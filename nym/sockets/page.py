@@ -15,23 +15,16 @@ _PAGE = Page(
     "client",
     (
         *("client.css", "client.js", "connection.js", "content.js", "conversations.js", "icon.svg"),
-        *(
-            "messages.js",
-            "network.js",
-            "packet.js",
-            "state.js",
-            "talk.js",
-            "token.js",
-            "traffic.js",
-        ),
+        *("messages.js", "network.js", "packet.js", "repeatedly.js", "state.js", "talk.js"),
+        *("token.js", "traffic.js"),
     ),
 )
 
 
 def answer(request: Request) -> bytes:
     """The answer with the file that is asked for. Raises HandshakeError if there is none."""
-    resource = _PAGE.find(request.path.partition("?")[0])
-    if resource is None:
+    path = request.path.partition("?")[0]
+    if path not in _PAGE:
         raise HandshakeError(
             HTTPStatus.NOT_FOUND,
             "there is nothing at this address: the page is at /, and a WebSocket needs the header "
@@ -40,7 +33,7 @@ def answer(request: Request) -> bytes:
     known, encodings = (
         ", ".join(request.headers.get_all(name)) for name in ("If-None-Match", "Accept-Encoding")
     )
-    status, headers, body = resource.answer(known, encodings)
+    status, headers, body = _PAGE[path].answer(known, encodings)
     code, _, reason = status.partition(" ")
     if request.method == "HEAD":
         body = b""

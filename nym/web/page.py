@@ -52,10 +52,12 @@ class Page:
         self._files = {"/": f"{name}/{INDEX}"}
         self._files |= {f"{BELOW}{file}": file for file in (*COMMON, *names)}
 
-    def find(self, path: str) -> Resource | None:
-        """What is at this path; None if nothing is."""
-        file = self._files.get(path)
-        return None if file is None else _resource(file)
+    def __contains__(self, path: str) -> bool:
+        return path in self._files
+
+    def __getitem__(self, path: str) -> Resource:
+        """What is at this path, where something is."""
+        return _resource(self._files[path])
 
 
 @cache  # nothing is read before somebody asks for it

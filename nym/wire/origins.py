@@ -52,15 +52,11 @@ def is_same(origin: str | None, host: str) -> bool:
 
     `host` is the request's Host header.
     """
-    match = _AUTHORITY.fullmatch(host)
-    if origin is None or match is None:
-        return False
     try:
         # Without a port, it is that of the scheme, in both headers.
-        loaded, asked = parse_origin(origin), parse_origin(f"http://{host}")
+        return origin is not None and parse_origin(origin) == parse_origin(f"http://{host}")
     except ValueError:
         return False
-    return loaded == asked
 
 
 def is_welcome(origin: str | None, allowed: Collection[Origin]) -> bool:

@@ -69,8 +69,8 @@ class Scripted:
 
     def answer(self, request: Environment) -> Answer:
         path = request["PATH_INFO"]
-        if file := DASHBOARD.find(path):
-            return file.answer("", "")
+        if path in DASHBOARD:
+            return DASHBOARD[path].answer("", "")
         if path == "/api/presence/topology":
             return self._json(
                 {

@@ -1,10 +1,10 @@
 // Network: its layers as a picture, and its nodes with what loops show of them.
 
+import { repeatedly } from "/web/client/repeatedly.js";
 import { byId, draw, make, say } from "/web/common/dom.js";
 import { count, duration, share } from "/web/common/numbers.js";
 import { visible } from "/web/common/text.js";
 
-const PERIOD = 5000; // milliseconds
 const MOST_DRAWN = 12; // nodes of a layer in the picture
 const MOST_LISTED = 500; // rows of a table
 
@@ -12,15 +12,8 @@ export class NetworkPart {
   constructor(client) {
     this.client = client;
     this.report = null;
-    this.timer = null;
+    this.show = repeatedly(client, () => this.load());
     client.on("status", (report) => (this.report = report));
-    client.on("open", () => this.timer && this.load());
-  }
-
-  show(isShown) {
-    clearInterval(this.timer);
-    this.timer = isShown ? setInterval(() => document.hidden || this.load(), PERIOD) : null;
-    if (isShown) this.load();
   }
 
   async load() {
@@ -31,8 +24,8 @@ export class NetworkPart {
       ]);
       this.draw(view, loops.nodes);
     } catch (error) {
-      if (error.code === "no_network") this.drawNothing();
-      else if (error.code !== "lost") throw error;
+      if (error.code !== "no_network") throw error;
+      this.drawNothing();
     }
   }
 

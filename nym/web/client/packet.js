@@ -1,9 +1,8 @@
 // A packet: what its bytes are, and which way the last loop went.
 
+import { repeatedly } from "/web/client/repeatedly.js";
 import { byId, draw, make } from "/web/common/dom.js";
 import { seconds } from "/web/common/numbers.js";
-
-const PERIOD = 5000; // milliseconds
 
 // docs/protocol/sphinx.md, "Sizes", and envelope.md.
 const PARTS = [
@@ -18,24 +17,13 @@ const PARTS = [
 export class PacketPart {
   constructor(client) {
     this.client = client;
-    this.timer = null;
+    this.show = repeatedly(client, () => this.load());
     byId("bytes").append(bytes());
-    client.on("open", () => this.timer && this.load());
-  }
-
-  show(isShown) {
-    clearInterval(this.timer);
-    this.timer = isShown ? setInterval(() => document.hidden || this.load(), PERIOD) : null;
-    if (isShown) this.load();
   }
 
   async load() {
-    try {
-      const { last } = await this.client.ask({ type: "loops" });
-      byId("loop").replaceChildren(last ? way(last) : make("p", {}, "None has come back yet."));
-    } catch (error) {
-      if (error.code !== "lost") throw error;
-    }
+    const { last } = await this.client.ask({ type: "loops" });
+    byId("loop").replaceChildren(last ? way(last) : make("p", {}, "None has come back yet."));
   }
 }
 
