@@ -149,6 +149,10 @@ def test_the_program_prints_the_link_for_eyes_only(tmp_path: Path) -> None:
         port = int(program.line(r"port: (\d+)")[1])
         program.line(rf"^Page: http://127\.0\.0\.1:{port}/$")
         assert get(port, "/").status == 200
+        own = f"127.0.0.1:{port}"
+        refused = get(port, "/", Origin=f"http://{own}", Host=own, Upgrade="websocket")
+        assert refused.status == 401
+        assert f"; {PAGE_TOKEN} in the client's folder has the token" in refused.read().decode()
         code, out, log = program.end(signal.SIGTERM)
     assert code == 0
     token = file.read_text().strip()

@@ -287,7 +287,8 @@ def _tokens(
     token = load_token(folder / name) if name else None
     if not socket.has_page or config.socket.host.startswith(UNIX):
         return token, None
-    return token, token or load_token(folder / PAGE_TOKEN)
+    where = f"{PAGE_TOKEN} in the client's folder has the token"
+    return token, token or load_token(folder / PAGE_TOKEN, where)
 
 
 def _manner(config: Config) -> Manner:

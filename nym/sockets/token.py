@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class Token:
-    """What applications have to show first."""
+    """What applications have to show first. `where` says which file has it."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, where: str = _WHERE) -> None:
         self._secret = secret
+        self._where = where
         self._warning = Once(log)
 
     def __eq__(self, other: object) -> bool:
@@ -43,7 +44,7 @@ class Token:
             return
         self._warning.warn("an application without the right token was refused")
         what = "this client asks for a token" if shown is None else "this is not the client's token"
-        raise AccessError(f"{what}: {how}; {_WHERE}")
+        raise AccessError(f"{what}: {how}; {self._where}")
 
     def _is(self, shown: str) -> bool:
         try:
@@ -52,7 +53,7 @@ class Token:
             return False
 
 
-def load_token(path: Path) -> Token:
+def load_token(path: Path, where: str = _WHERE) -> Token:
     """The token in a file, which is made if there is none. Raises ConfigError."""
     with os_errors_as(ConfigError, f"the token in {path} can't be used"):
         if not exists(path):
@@ -62,7 +63,7 @@ def load_token(path: Path) -> Token:
                 log.info("made a token for applications in %s", path)
         _check_file(path)
         try:
-            return Token(parse_token(read_text(path, _LONGEST_FILE).strip()))
+            return Token(parse_token(read_text(path, _LONGEST_FILE).strip()), where)
         except ValueError as error:
             raise ConfigError(
                 f"{path}: {error}; remove the file, and the client makes another one"
