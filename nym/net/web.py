@@ -26,7 +26,7 @@ _PIECE = 1 << 17  # bytes
 
 Headers = list[tuple[str, str]]
 Environment = dict[str, Any]  # a request, as WSGI has it
-_HANDLER = "nym.handler"  # the key in a request's environment under which its handler is
+_THEN = "nym.then"  # the key in a request's environment under which an upgrade's `then` is
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class WebServer(Guarded, WSGIServer):
         write = start_response(answer.status, answer.headers)
         if isinstance(answer, Upgrade):
             write(b"")
-            request[_HANDLER].hand_over(answer.then)
+            request[_THEN] = answer.then
             return []
         if request["REQUEST_METHOD"] == "HEAD":
             return []
@@ -122,17 +122,13 @@ class _Handler(WSGIHandler):
             self._timer.stop()
             self._timer.close()
 
-    def get_environ(self) -> Environment:
-        """See gevent."""
-        environ: Environment = super().get_environ()
-        environ[_HANDLER] = self
-        return environ
-
-    def hand_over(self, then: Callable[[BufferedReader, socket.socket], None]) -> None:
-        """Let `then` have the connection, from now on and until it ends."""
-        self._timer.stop()
-        self.close_connection = True
-        then(self.rfile, self.socket)
+    def run_application(self) -> None:
+        """See gevent. If the answer was an upgrade, `then` has the connection until it ends."""
+        super().run_application()
+        if self.environ and (then := self.environ.get(_THEN)):
+            self._timer.stop()
+            self.close_connection = True
+            then(self.rfile, self.socket)
 
     def log_error(self, message: str, *arguments: Any) -> None:
         """Log a malformed request in one debug line: gevent's text quotes the peer's bytes."""
