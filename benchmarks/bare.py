@@ -12,8 +12,9 @@ from random import SystemRandom
 
 from gevent.server import StreamServer
 
+from nym.net.alarm import Alarm
 from nym.net.listening import listen
-from nym.net.watch import run_stream
+from nym.net.watch import run_schedule
 from nym.timing import Poisson
 from nym.wire.addresses import NodeAddress
 
@@ -23,7 +24,9 @@ def main(mean: float) -> None:
     server = StreamServer(("127.0.0.1", 0), lambda connection, _: connection.close())
     place = listen(server)
     print(place.port, flush=True)
-    run_stream(Poisson(mean, time.monotonic(), SystemRandom()), partial(_connect, place))
+    stream = Poisson(mean, time.monotonic(), SystemRandom())
+    with Alarm() as alarm:
+        run_schedule(stream, partial(_connect, place), wait_until=alarm.wait_until)
 
 
 def _connect(place: NodeAddress) -> None:

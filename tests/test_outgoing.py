@@ -124,7 +124,7 @@ class Setup:
 
     def tick(self) -> None:
         """Let the outgoing queue send one packet, and wait for its outcome."""
-        self.queue.tick()
+        self.queue.tick(time.monotonic())
         self.sender._pool.join()
 
 
@@ -169,8 +169,8 @@ def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -
     for message in (b"one", b"two"):
         setup.accept(OTHER, message)
     for _ in range(5):
-        setup.queue.tick()
-        setup.cover.tick()
+        setup.queue.tick(time.monotonic())
+        setup.cover.tick(time.monotonic())
     wait_until(lambda: len(node.packets) == 10)
     contents = [(final.destination, final.message()) for _, final in node.unwrapped()]
     drops = [content for content in contents if content[0] not in (OWN, OTHER)]
@@ -225,14 +225,14 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
     setup.accept(OTHER, b"later")
     topology, setup.topology = setup.topology, None
     for _ in range(3):
-        setup.queue.tick()
-        setup.cover.tick()
+        setup.queue.tick(time.monotonic())
+        setup.cover.tick(time.monotonic())
     assert len(setup.outbox) == 1
     assert setup.drops.sent == 0
     with pytest.raises(NoTopologyError):
         setup.packets.make(OTHER, b"")
     setup.topology = topology
-    setup.queue.tick()
+    setup.queue.tick(time.monotonic())
     wait_until(lambda: node.packets)
     assert node.unwrapped()[0][1].message() == b"later"
 
@@ -247,7 +247,7 @@ def test_a_message_that_no_node_took_goes_out_again(journal: Journal, node: Node
             setup.accept(OTHER, message)
 
         def all_arrived() -> bool:
-            setup.queue.tick()
+            setup.queue.tick(time.monotonic())
             gevent.sleep(0.001)
             arrived = {final.message() for _, final in node.unwrapped()}
             return arrived >= set(messages)
@@ -335,7 +335,7 @@ def test_stopping_gives_back_what_was_not_handed_over(
 
     monkeypatch.setattr("nym.client.sender.send_packet", hang)
     setup.accept(OTHER, b"under way")
-    setup.queue.tick()
+    setup.queue.tick(time.monotonic())
     gevent.sleep(0.01)  # so that the greenlet that hands the packet over has begun to hang
     setup.sender.stop()
     assert len(setup.outbox) == 1
@@ -359,7 +359,7 @@ def sealed(node: Node, count: int, recipient: Identity = OTHER_IDENTITY) -> list
 
 def test_sealed_cover_is_known_when_it_returns(sealing: Setup, node: Node) -> None:
     for _ in range(3):
-        sealing.cover.tick()
+        sealing.cover.tick(time.monotonic())
     loops = sealed(node, 3, OWN_IDENTITY)
     assert len({loop.id for loop in loops if isinstance(loop, Cover)}) == 3
     for loop in loops:
@@ -374,7 +374,7 @@ def test_long_messages_and_silent_recipients_hold_up_nobody(sealing: Setup, node
     sealing.accept(OTHER, b"short", Manner.RELIABLE)
     sealing.accept(third.public_key, b"to a third", Manner.SEALED)
     for _ in range(4):
-        sealing.queue.tick()
+        sealing.queue.tick(time.monotonic())
     fragments = sealed(node, 4)
     assert [f.data for f in sealed(node, 4, third) if isinstance(f, Fragment)] == [b"to a third"]
     short = [f for f in fragments if isinstance(f, Fragment) and f.count == 1]
@@ -418,14 +418,14 @@ def test_acknowledgements_and_messages_take_turns(sealing: Setup, node: Node) ->
         sealing.accept(OTHER, b"hello", Manner.SEALED)
     kinds = []
     for i in range(6):
-        sealing.queue.tick()
+        sealing.queue.tick(time.monotonic())
         kinds.append(type(sealed(node, i + 1)[-1]))
     assert kinds == [Acknowledgement, Fragment] * 3
 
 
 def test_only_the_recipient_can_acknowledge(sealing: Setup, node: Node) -> None:
     message_id = sealing.accept(OTHER, b"hello", Manner.RELIABLE)
-    sealing.queue.tick()
+    sealing.queue.tick(time.monotonic())
     run = Run(bytes.fromhex(message_id), 0, 0)
     sealing.deliveries.acknowledged(Acknowledgement((run,), OWN), time.monotonic())
     sealing.deliveries.acknowledged(
@@ -442,7 +442,7 @@ def test_the_copies_of_a_message_have_one_id(sealing: Setup, node: Node) -> None
     sealing.way = Way(0.05)
     sealing.accept(OTHER, b"hello", Manner.SEALED)
     for _ in range(4):
-        sealing.queue.tick()
+        sealing.queue.tick(time.monotonic())
     fragments = sealed(node, 4)
     assert len(fragments) == 3  # three of the four packets are copies; the fourth is cover
     assert len(set(fragments)) == 1
@@ -455,7 +455,7 @@ def test_a_message_ends_when_it_shows_that_its_copies_were_enough(
     sealing.way = Way(None)
     sealing.accept(OTHER, b"hello", Manner.SEALED)
     for _ in range(3):
-        sealing.queue.tick()
+        sealing.queue.tick(time.monotonic())
     assert len(sealed(node, 3)) == 1
     assert len(sealing.outbox) == 1
     sealing.way = Way(0.0)

@@ -290,6 +290,7 @@ def test_a_mixnode_is_not_blamed_for_the_proxy(
     sender, outcomes = Sender(health, onlookers()), list[Outcome]()
     with through(serve):
         sender.send(
+            0.0,
             lambda: Addressed(b"packet", (Mix(NODE, b"a" * 32), *ROUTE[1:])),
             outcomes.append,
             "fragment",

@@ -1,6 +1,7 @@
 """The sender reports one outcome per packet, whatever is raised while it is handed over."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from random import Random
 
@@ -13,7 +14,7 @@ from nym.client.sender import Outcome, Sender
 from nym.health import Health
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
-from tests.harness import free_port, onlookers, serving, wait_until
+from tests.harness import free_port, onlookers, serving, wait_until, without_descriptors
 from tests.simulation import ROUTE
 
 
@@ -40,7 +41,7 @@ def made(address: NodeAddress) -> Callable[[], Addressed]:
 def send(sender: Sender, address: NodeAddress) -> list[Outcome]:
     """Send a packet; return a list that gets its outcomes, later."""
     outcomes: list[Outcome] = []
-    sender.send(made(address), outcomes.append, "drop")
+    sender.send(0.0, made(address), outcomes.append, "drop")
     return outcomes
 
 
@@ -59,6 +60,54 @@ def test_a_packet_is_taken_or_refused(sender: Sender, node: NodeAddress) -> None
     assert settled(send(sender, nobody)) is Outcome.REFUSED
 
 
+def test_a_packet_leaves_at_its_moment_however_long_others_wait(
+    sender: Sender, node: NodeAddress
+) -> None:
+    later: list[Outcome] = []
+    sender.send(time.monotonic() + 3600, made(node), later.append, "drop")
+    moment, sooner = time.monotonic() + 0.05, list[Outcome]()
+    sender.send(moment, made(node), sooner.append, "drop")
+    assert settled(sooner) is Outcome.TAKEN
+    assert time.monotonic() >= moment
+    assert later == []
+    for greenlet in list(sender._pool.greenlets):
+        greenlet.kill()
+    assert later == [Outcome.REFUSED]
+
+
+def test_packets_that_take_long_to_make_can_leave_at_the_same_time(sender: Sender) -> None:
+    """Otherwise, whoever watches the line would see that no gap is shorter than that."""
+    arrivals: list[float] = []
+
+    def make() -> Addressed:
+        work = time.monotonic() + 0.01
+        while time.monotonic() < work:
+            pass
+        return made(address)()
+
+    with serving(lambda connection: arrivals.append(time.monotonic())) as address:
+        gaps = []
+        for _ in range(20):
+            moment = time.monotonic() + 0.05
+            for later in (0.0002, 0.0):
+                sender.send(moment + later, make, lambda outcome: None, "drop")
+            wait_until(lambda: len(arrivals) == 2)
+            gaps.append(arrivals[1] - arrivals[0])
+            arrivals.clear()
+    # A machine that is busy has longer ones, too, but not each time.
+    assert min(gaps) < 0.005
+
+
+def test_without_descriptors_for_its_moment_it_is_refused_and_nobody_is_blamed(
+    sender: Sender, node: NodeAddress
+) -> None:
+    outcomes: list[Outcome] = []
+    with without_descriptors():
+        sender.send(time.monotonic() + 0.01, made(node), outcomes.append, "drop")
+        assert settled(outcomes) is Outcome.REFUSED
+    assert sender._health.refused_since is None
+
+
 RAISED = [MemoryError, RuntimeError, OSError, gevent.GreenletExit, gevent.Timeout, KeyError]
 
 
@@ -72,7 +121,7 @@ def test_what_is_raised_while_it_is_made_refuses_it(
         raise error
 
     with pytest.raises(error):
-        sender.send(fail, outcomes.append, "drop")
+        sender.send(0.0, fail, outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
 
 
@@ -107,7 +156,7 @@ def test_where_no_greenlet_can_be_started_it_is_refused(
     monkeypatch.setattr(sender._pool, "start", fail)
     outcomes: list[Outcome] = []
     with pytest.raises(MemoryError):
-        sender.send(made(node), outcomes.append, "drop")
+        sender.send(0.0, made(node), outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
 
 
@@ -130,7 +179,7 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     nowhere = NodeAddress("127.0.0.1", 9)
     under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
     outcomes: list[Outcome] = []
-    waiting = gevent.spawn(sender.send, made(nowhere), outcomes.append, "drop")
+    waiting = gevent.spawn(sender.send, 0.0, made(nowhere), outcomes.append, "drop")
     # Once it has begun, it waits for room in the pool, which is full.
     wait_until(lambda: waiting.gr_frame is not None, "the beginning of the greenlet")
     assert outcomes == []
@@ -148,7 +197,7 @@ def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: No
 
     told: list[Outcome] = []
     for _ in range(5):
-        sender.send(made(node), fail, "drop")
+        sender.send(0.0, made(node), fail, "drop")
     outcomes = send(sender, node)
     assert settled(outcomes) is Outcome.TAKEN
     wait_until(lambda: len(told) == 5)

@@ -1,6 +1,8 @@
 """Watched greenlets, which are started again when they die; schedules; log lines about outages."""
 
 import logging
+import time
+from itertools import pairwise
 from random import Random
 from types import SimpleNamespace
 
@@ -10,7 +12,8 @@ from gevent import GreenletExit
 
 from nym.errors import UnreachableError
 from nym.net import watch
-from nym.net.watch import Outage, Watch, run_schedule
+from nym.net.watch import LEAST_AHEAD, MOST_AHEAD, Outage, Watch, run_schedule, run_stream
+from nym.statistics import fit_exponential
 from nym.timing import Fixed
 from tests.harness import wait_until
 
@@ -69,6 +72,26 @@ def test_a_schedule_is_kept_whatever_a_tick_takes(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(GreenletExit):
         run_schedule(Fixed(0.25, now), tick)
     assert ticks == [64.0 + 0.25 * index for index in range(20)]
+
+
+def test_a_stream_tells_the_moments_of_its_packets_ahead_of_them() -> None:
+    moments: list[float] = []
+    early: list[float] = []
+
+    def tick(moment: float) -> None:
+        moments.append(moment)
+        early.append(moment - time.monotonic())
+        if len(moments) == 200:
+            raise GreenletExit
+        gevent.sleep(0.002)  # longer than many of the gaps
+
+    with pytest.raises(GreenletExit):
+        run_stream(0.004, Random(1), tick)
+    gaps = [after - before for before, after in pairwise(moments)]
+    assert fit_exponential(gaps, 0.004).p > 0.01
+    assert max(early) <= MOST_AHEAD
+    # A machine that is busy is later, but not each time.
+    assert max(early) > LEAST_AHEAD
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

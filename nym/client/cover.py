@@ -21,7 +21,6 @@ from nym.envelope import ID_LENGTH, Content, Cover
 from nym.health import Health
 from nym.identity import generate_identity
 from nym.net.watch import run_stream
-from nym.timing import Poisson
 from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
 
@@ -53,10 +52,10 @@ class LoopCover:
 
     def run(self) -> None:
         """Send loops for ever."""
-        run_stream(Poisson(self._mean, time.monotonic(), self._random), self.tick)
+        run_stream(self._mean, self._random, self.tick)
 
-    def tick(self) -> None:
-        """Send one loop, if there is a network to send it through."""
+    def tick(self, moment: float) -> None:
+        """Send one loop at `moment`, if there is a network to send it through."""
         if not self._packets.is_routable(self._own_address):
             return
         loop = os.urandom(ID_LENGTH)
@@ -64,7 +63,7 @@ class LoopCover:
         content = _content(loop, is_sealed=self._is_sealed)
         addressed = self._packets.make(self._own_address, content, other)
         settled = partial(self._settled, loop, addressed, other)
-        self._sender.send(lambda: addressed, settled, "loop")
+        self._sender.send(moment, lambda: addressed, settled, "loop")
 
     def _settled(
         self, loop: bytes, addressed: Addressed, other: ProviderNode | None, outcome: Outcome
@@ -91,10 +90,10 @@ class DropCover:
         self._is_sealed = is_sealed
         self.sent = 0
 
-    def send(self) -> None:
-        """Send one packet, if there is a network to send it through."""
+    def send(self, moment: float) -> None:
+        """Send one packet at `moment`, if there is a network to send it through."""
         if provider := self._packets.random_provider():
-            self._sender.send(partial(self._make, provider), self._settled, "drop")
+            self._sender.send(moment, partial(self._make, provider), self._settled, "drop")
 
     def _make(self, provider: ProviderNode) -> Addressed:
         # Nobody has the private key, which is gone at once. Another address for each packet: a

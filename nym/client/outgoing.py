@@ -10,21 +10,30 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from random import Random
+from typing import NamedTuple
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import DropCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Delivery, Piece
 from nym.client.notes import ProviderNotes
-from nym.client.packets import PacketMaker
+from nym.client.packets import Addressed, PacketMaker
 from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_stream
-from nym.timing import Poisson
 from nym.wire.sightings import Carried
 
 ACKNOWLEDGEMENTS_A_NOTE = 3  # so many ticks for acknowledgements, one for a note
+
+
+class _Due(NamedTuple):
+    """What a packet carries, and who is told its outcome."""
+
+    recipient: bytes
+    content: Callable[[], Content | bytes]
+    settled: Callable[[Outcome], None]
+    carries: Carried
 
 
 class OutgoingQueue:
@@ -55,67 +64,57 @@ class OutgoingQueue:
         # What may take each tick, in this order. Every second one belongs to messages alone.
         message = (self._send_piece,)
         acknowledgement, note = (self._acknowledge, *message), (self._tell, *message)
-        self._turns: Iterator[Sequence[Callable[[float], bool]]] = cycle(
+        self._turns: Iterator[Sequence[Callable[[float], _Due | None]]] = cycle(
             [*[acknowledgement, message] * ACKNOWLEDGEMENTS_A_NOTE, note, message]
         )
         self.sent = 0  # packets that carried something
 
     def run(self) -> None:
         """Send for ever."""
-        run_stream(Poisson(self._mean, time.monotonic(), self._random), self.tick)
+        run_stream(self._mean, self._random, self.tick)
 
-    def tick(self) -> None:
-        """Send one packet, if there is a network to send it through."""
+    def tick(self, moment: float) -> None:
+        """Send one packet at `moment`, if there is a network to send it through."""
         now = time.monotonic()
-        if not any(turn(now) for turn in next(self._turns)):
-            self._cover.send()
+        for turn in next(self._turns):
+            if due := turn(now):
+                self._send(moment, due)
+                return
+        self._cover.send(moment)
 
-    def _acknowledge(self, now: float) -> bool:
+    def _acknowledge(self, now: float) -> _Due | None:
         due = self._acknowledgements.next(now, self._packets.is_routable)
         if due is None:
-            return False
+            return None
         recipient, acknowledgement = due
         self._notes.meet(recipient, now)
-        self._send(
-            recipient,
-            lambda: acknowledgement,
-            partial(self._settle_acknowledgement, recipient, acknowledgement),
-            "answer",
-        )
-        return True
+        settled = partial(self._settle_acknowledgement, recipient, acknowledgement)
+        return _Due(recipient, lambda: acknowledgement, settled, "answer")
 
-    def _tell(self, now: float) -> bool:
+    def _tell(self, now: float) -> _Due | None:
         due = self._notes.next(now, self._packets.is_routable)
         if due is None:
-            return False
+            return None
         recipient, note = due
-        self._send(recipient, lambda: note, self._settle_note, "answer")
-        return True
+        return _Due(recipient, lambda: note, self._settle_note, "answer")
 
-    def _send_piece(self, now: float) -> bool:
+    def _send_piece(self, now: float) -> _Due | None:
         due = self._deliveries.next(now)
         if due is None:
-            return False
+            return None
         delivery, piece = due
         if isinstance(delivery, Reliable):
             self._notes.meet(delivery.recipient, now)
-        self._send(
-            delivery.recipient,
-            partial(delivery.content, piece),
-            partial(self._settle_piece, delivery, piece),
-            "fragment",
-        )
-        return True
+        content = partial(delivery.content, piece)
+        settled = partial(self._settle_piece, delivery, piece)
+        return _Due(delivery.recipient, content, settled, "fragment")
 
-    def _send(
-        self,
-        recipient: bytes,
-        content: Callable[[], Content | bytes],
-        settled: Callable[[Outcome], None],
-        carries: Carried,
-    ) -> None:
+    def _send(self, moment: float, due: _Due) -> None:
         # The packet is made inside `send`, so that an error in it is reported as a refusal, too.
-        self._sender.send(lambda: self._packets.make(recipient, content()), settled, carries)
+        def make() -> Addressed:
+            return self._packets.make(due.recipient, due.content())
+
+        self._sender.send(moment, make, due.settled, due.carries)
 
     def _settle_acknowledgement(
         self, recipient: bytes, acknowledgement: Acknowledgement, outcome: Outcome

@@ -1,5 +1,8 @@
 """Hands packets to their first mixnode, each in its own greenlet, so that a slow node delays none.
 
+A packet is made before its moment, and leaves at that moment: what it carries, and how long it took
+to make, doesn't show in when it leaves.
+
 The outcome of a packet is reported exactly once, whatever is raised: while the packet is made,
 while it waits for a free greenlet, in the greenlet, or into the greenlet when it is killed. Unless
 the packet was certainly taken, it counts as refused. The caller can send a refused piece again, but
@@ -17,6 +20,8 @@ from gevent.pool import Pool
 from nym.client.packets import Addressed
 from nym.errors import OwnFaultError, UnreachableError
 from nym.health import Health
+from nym.net.alarm import Alarm
+from nym.net.boundary import translated
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
 from nym.onlookers import Onlookers
@@ -62,9 +67,15 @@ class Sender:
         self._outages: dict[str, Outage] = {}
 
     def send(
-        self, make: Callable[[], Addressed], settled: Callable[[Outcome], None], carries: Carried
+        self,
+        moment: float,
+        make: Callable[[], Addressed],
+        settled: Callable[[Outcome], None],
+        carries: Carried,
     ) -> None:
-        """Make a packet and hand it over soon. `settled` is called once, with the outcome.
+        """Make a packet, and hand it over at `moment`, a time of the monotonic clock.
+
+        `settled` is called once, with the outcome.
 
         What it carries is told to nobody but the user's own onlookers.
 
@@ -73,7 +84,9 @@ class Sender:
         """
         attempt = _Attempt(settled)
         try:
-            greenlet: Greenlet[..., object] = Greenlet(self._hand_over, make(), attempt, carries)
+            greenlet: Greenlet[..., object] = Greenlet(
+                self._hand_over, moment, make(), attempt, carries
+            )
             # A greenlet that is killed before it runs executes none of its code, no `finally`
             # either. But its links are called.
             greenlet.rawlink(lambda ended: attempt.settle())
@@ -92,8 +105,12 @@ class Sender:
         self._pool.join(LONGEST_END)
         self._pool.kill()
 
-    def _hand_over(self, addressed: Addressed, attempt: _Attempt, carries: Carried) -> None:
+    def _hand_over(
+        self, moment: float, addressed: Addressed, attempt: _Attempt, carries: Carried
+    ) -> None:
         try:
+            with translated(addressed.first_hop), Alarm() as alarm:
+                alarm.wait_until(moment)
             # Now, whatever becomes of it: an attempt to connect is what others see first.
             self._onlookers.packet(addressed.first_hop, carries)
             send_packet(addressed.first_hop, addressed.packet)

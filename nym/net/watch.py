@@ -20,6 +20,11 @@ from nym.timing import Backoff, Poisson, Schedule
 FIRST_RESTART = 1.0  # seconds until a greenlet that died is started again; doubled each time
 LONGEST_RESTART = 60.0
 STEADY = 60.0  # after so many seconds of running, the wait starts at FIRST_RESTART again
+# Seconds between the making of a packet and its moment. Made at its moment, it would leave when it
+# is done, and whoever watches the line would see that no gap is shorter than making one takes. And
+# a packet that should leave while the next one is made is late. With a fixed time between the two,
+# this would happen to gaps of that length alone.
+LEAST_AHEAD, MOST_AHEAD = 0.005, 0.02
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +90,19 @@ def run_schedule(
         schedule.advance(time.monotonic())
 
 
-def run_stream(stream: Poisson, tick: Callable[[], None]) -> None:
-    """Call `tick` at each deadline for ever, exact to a fraction of a millisecond."""
+def run_stream(mean: float, random: Random, tick: Callable[[float], None]) -> None:
+    """Call `tick` for ever, each time with the moment at which its packet has to leave.
+
+    The moments are those of a Poisson process, `mean` seconds apart on average. Each call comes
+    between LEAST_AHEAD and MOST_AHEAD seconds before its moment, if nothing holds it up.
+    """
+    stream = Poisson(mean, time.monotonic(), random)
     with Alarm() as alarm:
-        run_schedule(stream, tick, wait_until=alarm.wait_until)
+
+        def wait_for(moment: float) -> None:
+            alarm.wait_until(moment - random.uniform(LEAST_AHEAD, MOST_AHEAD))
+
+        run_schedule(stream, lambda: tick(stream.deadline), wait_until=wait_for)
 
 
 def _sleep_until(deadline: float) -> None:

@@ -19,6 +19,7 @@ from nym.client import sender as sender_module
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.envelope import Envelopes
+from nym.net.alarm import Alarm
 from tests.faults.injection import Point
 from tests.faults.test_faults import Pair
 from tests.harness import FAST, Program, wait_until
@@ -38,6 +39,7 @@ POINTS: list[tuple[Any, str]] = [
     (gevent.socket.socket, "__init__"),
     (gevent.socket.socket, "connect"),
     (sender_module, "send_packet"),
+    (Alarm, "wait_until"),
     (Sender, "_works"),
     (PacketMaker, "make"),
     (Envelopes, "seal"),
