@@ -166,7 +166,9 @@ def test_a_provider_is_listed_when_its_first_list_is_there(board: Board) -> None
     assert not fetch_topology(board.url).records.providers
     url = f"{board.url}{LISTS_PATH}/{clients.digest}"
     assert requests.post(url, data=clients.whole, timeout=PATIENCE).status_code == 201
-    assert requests.post(url, data=clients.whole, timeout=PATIENCE).status_code == 400, "unasked"
+    other = AddressList.of(addresses(3))
+    unasked = f"{board.url}{LISTS_PATH}/{other.digest}"
+    assert requests.post(unasked, data=other.whole, timeout=PATIENCE).status_code == 400
     requests.post(board.url + PROVIDERS_PATH, data=body, timeout=PATIENCE)
     assert board.listed() == clients
     # Until the next one is there, it keeps this one.
@@ -186,6 +188,24 @@ def test_a_provider_is_listed_when_its_first_list_is_there(board: Board) -> None
         assert requests.post(url, data=wrong, timeout=PATIENCE).status_code == 400
     change = changes_between(clients, more).encode()
     assert requests.post(url, data=change, timeout=PATIENCE).status_code == 201
+
+
+def test_providers_with_the_same_clients_can_be_asked_for_their_list_at_the_same_time(
+    board: Board,
+) -> None:
+    """As those of a new network are, once `network check` has registered at each of them."""
+    clients = AddressList.of(addresses(10))
+    desks = [Desk(board.url, generate_signer(), Stamps()) for _ in range(2)]
+    nodes = [
+        Provider(f"127.0.0.1:{number}1", f"127.0.0.1:{number}2", bytes([number]) * 32, clients, "")
+        for number in (1, 2)
+    ]
+    for desk, node in zip(desks, nodes, strict=True):
+        body = encode_presence(node, Lists.BY_DIGEST)
+        asked = desk.post("presence", PROVIDERS_PATH, lambda: body)  # noqa: B023 - called at once
+        assert asked[SINCE_HEADER] == str(EMPTY.digest)
+    for desk in desks:
+        desk.post_list(clients.digest, changes_between(EMPTY, clients).encode())
 
 
 def test_published_programs_get_and_post_whole_lists(board: Board) -> None:

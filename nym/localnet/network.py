@@ -6,6 +6,7 @@ This is the only place that knows all nodes.
 from pathlib import Path
 
 from nym.config.nodes import KeySettings
+from nym.files import exists
 from nym.net.descriptors import raise_limit
 from nym.nodes.directory import Directory
 from nym.nodes.door import MOST_CONNECTIONS
@@ -15,6 +16,7 @@ from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
 from nym.nodes.provider import Provider
+from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer
 from nym.wire.addresses import NodeAddress
 
 
@@ -96,7 +98,24 @@ class Network:
         tokens = load_token_key(self._place(name))
         inboxes = open_inboxes(self._place(name))
         self._inboxes.append(inboxes)
-        return Provider(self._keys(name), tokens, anywhere, anywhere, inboxes, trace=self._trace)
+        # With an identity, a provider offers clients a sealed line, whose answers have one size.
+        return Provider(
+            self._keys(name),
+            tokens,
+            anywhere,
+            anywhere,
+            inboxes,
+            trace=self._trace,
+            signer=self._signer(name),
+        )
+
+    def _signer(self, name: str) -> Signer:
+        if (place := self._place(name)) is None:
+            return generate_signer()
+        path = place / IDENTITY_FILE
+        if not exists(path):
+            generate_signer().save(path)
+        return load_signer(path)
 
     def _keys(self, name: str) -> Keyring:
         return Keyring(self._place(name), *self._times)

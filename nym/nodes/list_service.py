@@ -49,6 +49,9 @@ class ListService:
     def take(self, name: str, environ: Environment) -> Answer:
         """The answer to POST of the list with this name, which somebody has asked for."""
         digest = parse_digest(name)
+        if self._lists.find(digest) is not None:
+            # Another provider with the same clients was asked for its list, too, and was faster.
+            return said("201 Created", {"ok": True})
         since = self._lists.wanted(digest)
         longest = longest_changes(since.digest, digest)
         with self._room_for(longest):
