@@ -240,7 +240,7 @@ def test_the_local_directory_answers_what_contradicts_a_node_with_400(stack: Exi
         first._replace(host=f"127.0.0.1:{free_port()}"),
         first._replace(layer=4),
         first._replace(public_key=new_key()),
-        honest.providers[0]._replace(public_key=new_key()),
+        honest.providers[0]._replace(public_key=new_key(), version="0.4.0"),
     ):
         kind = "mixnodes" if isinstance(forged, MixNode) else "mixproviders"
         answer = requests.post(

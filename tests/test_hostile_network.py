@@ -29,7 +29,16 @@ from nym.topology import Mix, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
 from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages
-from tests.harness import FAST, PATIENCE, Application, free_port, running, serving_http, wait_until
+from tests.harness import (
+    FAST,
+    PATIENCE,
+    Application,
+    PlainNetwork,
+    free_port,
+    running,
+    serving_http,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -145,7 +154,7 @@ def test_a_provider_that_answers_nonsense_is_left(
     caplog: pytest.LogCaptureFixture,
     answer: bytes,
 ) -> None:
-    network = stack.enter_context(running(Network(providers=2)))
+    network = stack.enter_context(running(PlainNetwork(providers=2)))
     alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
     provider = served_by(alice, network)
     honest = provider._reception._answer
@@ -164,7 +173,7 @@ def test_a_provider_that_answers_nonsense_is_left(
 def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = stack.enter_context(running(Network(providers=2)))
+    network = stack.enter_context(running(PlainNetwork(providers=2)))
     alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
     provider = served_by(alice, network)
     (other,) = (node for node in network.providers if node is not provider)
@@ -186,7 +195,7 @@ def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
 def test_a_provider_that_answers_a_registration_with_a_byte_is_not_waited_for(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    network = stack.enter_context(running(Network(providers=2)))
+    network = stack.enter_context(running(PlainNetwork(providers=2)))
     provider = network.providers[number]
     monkeypatch.setattr(provider._reception, "_answer", lambda request: b"\0")
     alice = stack.enter_context(Application(network.url))
@@ -220,7 +229,7 @@ def test_a_provider_that_the_settings_name_is_kept_and_that_is_said(
     is_silent: bool,
 ) -> None:
     seen = Seen()
-    network = stack.enter_context(running(Network(providers=2, trace=seen)))
+    network = stack.enter_context(running(PlainNetwork(providers=2, trace=seen)))
     provider = network.providers[0]
     alice = stack.enter_context(
         Application(

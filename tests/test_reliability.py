@@ -25,7 +25,17 @@ from nym.sphinx import Final, Forward
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.provider import Register, decode_request, encode_messages
-from tests.harness import FAST, OTHER, Application, Lines, free_port, running, serving, wait_until
+from tests.harness import (
+    FAST,
+    OTHER,
+    Application,
+    Lines,
+    PlainNetwork,
+    free_port,
+    running,
+    serving,
+    wait_until,
+)
 
 LONG = 1 << 17  # bytes, about 150 fragments
 FASTER = replace(FAST, message_sending_average_delay=0.02, fetch_message_delay=0.02)
@@ -263,7 +273,7 @@ def test_a_first_hop_that_refuses_is_avoided(stack: ExitStack) -> None:
 def test_provider_token_and_network_are_kept(tmp_path: Path, stack: ExitStack) -> None:
     registered: list[bytes] = []
     with ExitStack() as first:
-        network = stack.enter_context(running(Network(providers=3)))
+        network = stack.enter_context(running(PlainNetwork(providers=3)))
         alice = first.enter_context(Application(network.url, folder=tmp_path))
         alice.send(alice.address, b"1")
         assert alice.receive(1) == [b"1"]

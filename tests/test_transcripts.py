@@ -65,6 +65,9 @@ def pattern(expected: str) -> re.Pattern[str]:
 
 def _line(expected: str) -> str:
     rest = re.escape(expected).replace(re.escape("<...>"), ".*")
+    rest = rest.replace("<age>", r"\d+ \w+(?: \d+ \w+)?")
+    # How wide columns are depends on what is in them.
+    rest = re.sub(r"(?:\\ ){2,}", "  +", rest)
     return re.sub("<[a-z]+>", r"\\S+?", rest)
 
 

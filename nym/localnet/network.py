@@ -109,7 +109,7 @@ class Network:
             signer=self._signer(name),
         )
 
-    def _signer(self, name: str) -> Signer:
+    def _signer(self, name: str) -> Signer | None:
         if (place := self._place(name)) is None:
             return generate_signer()
         path = place / IDENTITY_FILE
