@@ -155,6 +155,16 @@ class CurrentContacts:
         self._look()
         return sorted(self._contacts.known.items())
 
+    def add(self, name: str, recipient: Recipient) -> None:
+        """Give this recipient a name. What is known of its address stays. Raises ContactsError."""
+        address, provider = recipient
+        try:
+            known = load_contacts(self._folder)
+            provider = provider or known.provider_of(address)
+            add_contact(self._folder, name, Contact(address, known.is_plain(address), provider))
+        except (ContactError, ConfigError) as error:
+            raise ContactsError(str(error)) from error
+
     def _look(self) -> None:
         # Before reading: if the file changes while it is read, the next look reads it again.
         seen = _identity(self._folder / FILE)

@@ -12,7 +12,7 @@ from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Protocol
 
-from nym.contacts import Contact
+from nym.contacts import CurrentContacts
 from nym.errors import (
     BadRecipientError,
     IncompleteDataError,
@@ -62,6 +62,7 @@ from nym.wire.reports import (
 )
 from nym.wire.requests import (
     Acknowledge,
+    AddContact,
     Cancel,
     CancelAll,
     Clients,
@@ -136,9 +137,8 @@ class Service:
         view: View,
         messages: Messages,
         manner: Manner,
-        is_plain_recipient: Callable[[bytes], bool] = lambda _: False,
+        contacts: CurrentContacts,
         name_provider: Callable[[bytes, bytes | None], None] = lambda _, __: None,
-        known_contacts: Callable[[], Iterable[tuple[str, Contact]]] = tuple,
     ) -> None:
         self.inbox = inbox
         self.outbox = outbox
@@ -146,9 +146,8 @@ class Service:
         self._view = view
         self._messages = messages
         self.manner = manner  # for requests that don't choose one
-        self._is_plain_recipient = is_plain_recipient  # understands plain messages only
+        self._contacts = contacts
         self._name_provider = name_provider  # told of each recipient, and what its provider is
-        self._known_contacts = known_contacts  # by name
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
         """Do what is asked, and return the answer. `room` limits the messages in one answer.
@@ -175,12 +174,11 @@ class Service:
                     return OwnDetails(own)
                 return OwnDetails(own, beside_the_hub(squares, encode_base58(self._address)))
             case Contacts():
-                return ContactList(
-                    [
-                        KnownContact(name, contact.recipient, contact.is_plain)
-                        for name, contact in self._known_contacts()
-                    ]
-                )
+                return self._listed_contacts()
+            case AddContact(name, recipient):
+                # In a thread: it waits for the disk, and for others who change the file.
+                beside_the_hub(self._contacts.add, name, recipient)
+                return self._listed_contacts()
             case Flush():
                 return Flushed()
             case Status():
@@ -255,6 +253,14 @@ class Service:
         if isinstance(response, Fetched):
             self.inbox.give_back(response.messages)
 
+    def _listed_contacts(self) -> ContactList:
+        return ContactList(
+            [
+                KnownContact(name, contact.recipient, contact.is_plain)
+                for name, contact in self._contacts.by_name()
+            ]
+        )
+
     def _outgoing(self, request: Send) -> Outgoing:
         manner = self._manner_of(request)
         longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
@@ -279,7 +285,7 @@ class Service:
 
         Raises RequestError.
         """
-        if request.is_plain is None and self._is_plain_recipient(request.recipient):
+        if request.is_plain is None and self._contacts.is_plain(request.recipient):
             if request.is_reliable:
                 raise IncompleteDataError(
                     "contacts.toml says that this recipient runs the published client, which "

@@ -308,7 +308,13 @@ class Served:
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
         self.view = Unconnected(self.outbox, self.inbox)
         self._service = Service(
-            OWN, self.outbox, self.inbox, self.view, undelivered(self.outbox), Manner.SEALED
+            OWN,
+            self.outbox,
+            self.inbox,
+            self.view,
+            undelivered(self.outbox),
+            Manner.SEALED,
+            CurrentContacts(Path(self.folder.name)),
         )
         settings = {"port": 0, **settings}
         self.socket = kind(self._service, SocketSettings(**settings), token, page_token)

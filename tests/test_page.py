@@ -14,9 +14,11 @@ import pytest
 
 from nym._secrets import Secret
 from nym.client.client import PAGE_TOKEN
+from nym.contacts import Contact, add_contact, load_contacts
 from nym.sockets.http import WebSocket
 from nym.sockets.token import Token
-from tests.harness import PATIENCE, Program, Served, read_all, run_program
+from nym.wire.keys import encode_base58
+from tests.harness import OTHER, OWN, PATIENCE, Program, Served, read_all, run_program
 from tests.test_sockets_websocket import DETAILS, Application
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -102,6 +104,34 @@ def test_the_page_shows_its_token_and_applications_need_none(served: Served) -> 
             assert application.response.status_code == status, (path, headers)
             if status == 101:
                 assert application.ask(type="ownDetails") == DETAILS
+
+
+def test_the_owner_adds_contacts_and_nobody_else_does(served: Served) -> None:
+    folder, own, other = Path(served.folder.name), encode_base58(OWN), encode_base58(OTHER)
+    here = f"127.0.0.1:{served.port}"
+    page = {"Host": here, "Origin": f"http://{here}"}
+    add = {"type": "addContact", "name": "me", "recipient_address": f"{own}@{other}"}
+    with (
+        Application(served, f"/?token={TOKEN}", **page) as owner,
+        Application(served) as application,
+    ):
+        assert application.ask(**add)["code"] == "access"
+        assert load_contacts(folder).known == {}
+        listed = {"name": "me", "address": f"{own}@{other}", "plain": False}
+        assert owner.ask(**add) == {"type": "contacts", "contacts": [listed]}
+        # What is known of an address stays, also under another name.
+        add_contact(folder, "old", Contact(OTHER, is_plain=True, provider=OWN))
+        also = owner.ask(type="addContact", name="also", recipient_address=other)
+        (found,) = (one for one in also["contacts"] if one["name"] == "also")
+        assert found == {"name": "also", "address": f"{other}@{own}", "plain": True}
+        for wrong in ({"name": "old"}, {"name": "-x"}, {"name": ""}, {"name": own}):
+            answer = owner.ask(**(add | wrong))
+            assert answer["code"] == "contacts", answer
+        assert owner.ask(**(add | {"recipient_address": "x"}))["code"] == "incomplete"
+        assert set(load_contacts(folder).known) == {"me", "old", "also"}
+        (folder / "contacts.toml").write_text("no toml")
+        assert owner.ask(**add)["code"] == "contacts"
+        assert (folder / "contacts.toml").read_text() == "no toml"
 
 
 def test_where_applications_need_a_token_the_page_needs_the_same() -> None:

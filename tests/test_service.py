@@ -1,7 +1,10 @@
 """The service: which requests of applications it accepts, and in which manner messages travel."""
 
+from pathlib import Path
+
 import pytest
 
+from nym.contacts import CurrentContacts
 from nym.errors import (
     BadRecipientError,
     IncompleteDataError,
@@ -23,7 +26,8 @@ PLAIN, SEALED, RELIABLE = Manner
 
 def service(journal: Journal, configured: Manner = SEALED) -> Service:
     outbox, inbox = Outbox(journal), Inbox(journal)
-    return Service(OWN, outbox, inbox, Unconnected(outbox, inbox), undelivered(outbox), configured)
+    view, contacts = Unconnected(outbox, inbox), CurrentContacts(Path("/nowhere"))
+    return Service(OWN, outbox, inbox, view, undelivered(outbox), configured, contacts)
 
 
 @pytest.mark.parametrize(

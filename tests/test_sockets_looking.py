@@ -11,18 +11,15 @@ import pytest
 import segno
 
 from nym.client.history import MINUTE, MOST_MINUTES, MOST_SECONDS, History
-from nym.contacts import Contact, CurrentContacts, add_contact
-from nym.service import Service
+from nym.contacts import Contact, add_contact
 from nym.sockets.conversation import MOST_PARTS
 from nym.sockets.http import WebSocket
 from nym.sockets.tcp import TcpSocket
-from nym.store.outbox import Manner
 from nym.wire.json_objects import MOST_SHOWN, encode_response
 from nym.wire.keys import encode_base58
 from nym.wire.reports import HISTORY, HistorySample
-from nym.wire.requests import Contacts
 from nym.wire.sizes import LONGEST_SEALED
-from tests.harness import OTHER, OWN, Lines, Served, undelivered, wait_until
+from tests.harness import OTHER, OWN, Lines, Served, wait_until
 from tests.test_sockets_websocket import Application
 
 
@@ -269,20 +266,12 @@ def test_the_own_address_comes_as_a_code_to_scan(lines: Lines) -> None:
     assert lines.ask(type="ownDetails") == {"type": "ownDetails", "address": own}
 
 
-def test_contacts_are_listed_as_the_file_has_them_now(tmp_path: Path, served: Served) -> None:
-    contacts, own, other = CurrentContacts(tmp_path), encode_base58(OWN), encode_base58(OTHER)
-    service = Service(
-        *(OWN, served.outbox, served.inbox, served.view, undelivered(served.outbox), Manner.SEALED),
-        known_contacts=contacts.by_name,
-    )
-
-    def listed() -> object:
-        return json.loads("".join(encode_response(service.answer(Contacts()), "")))
-
-    assert listed() == {"type": "contacts", "contacts": []}
-    add_contact(tmp_path, "old", Contact(OTHER, is_plain=True))
-    add_contact(tmp_path, "me", Contact(OWN, provider=OTHER))
-    assert listed() == {
+def test_contacts_are_listed_as_the_file_has_them_now(served: Served, lines: Lines) -> None:
+    folder, own, other = Path(served.folder.name), encode_base58(OWN), encode_base58(OTHER)
+    assert lines.ask(type="contacts") == {"type": "contacts", "contacts": []}
+    add_contact(folder, "old", Contact(OTHER, is_plain=True))
+    add_contact(folder, "me", Contact(OWN, provider=OTHER))
+    assert lines.ask(type="contacts") == {
         "type": "contacts",
         "contacts": [
             {"name": "me", "address": f"{own}@{other}", "plain": False},

@@ -36,9 +36,11 @@ from nym.wire.json_objects import (
     parse,
 )
 from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.recipients import Recipient
 from nym.wire.reports import AvoidedNode, NetworkDetails, StatusReport, WaitingMessage
 from nym.wire.requests import (
     Acknowledge,
+    AddContact,
     Cancel,
     CancelAll,
     Clients,
@@ -160,6 +162,11 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
         ({"type": "read", "id": "ab12"}, Read("ab12"), BASE64),
         ({"type": "part", "data": "AAH/"}, Part(b"\0\1\xff"), TEXT),
         ({"type": "contacts"}, Contacts(), TEXT),
+        (
+            {"type": "addContact", "name": "bob", "recipient_address": f"{ADDRESS}@{ADDRESS}"},
+            AddContact("bob", Recipient(KEY, KEY)),
+            TEXT,
+        ),
         ({"type": "ownDetails", "code": True}, Details(has_code=True), TEXT),
         (
             {"type": "send", "recipient_address": ADDRESS, "parts": True},

@@ -174,9 +174,8 @@ class Client:
                 overview,
                 self._deliveries,
                 manner,
-                contacts.is_plain,
+                contacts,
                 name_provider,
-                contacts.by_name,
             )
 
         self._applications = service(_manner_of_applications(config))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from gevent.event import Event
 
 from nym.errors import (
+    AccessError,
     BusyError,
     FrameError,
     IncompleteDataError,
@@ -29,7 +30,7 @@ from nym.wire import json_objects, raw
 from nym.wire.answers import UNLIMITED, PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import Message, cut, gather, with_last
-from nym.wire.requests import Fetch, Flush, Part, Request, Send, Status, Subscribe
+from nym.wire.requests import AddContact, Fetch, Flush, Part, Request, Send, Status, Subscribe
 from nym.wire.sizes import LONGEST_SEALED
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
@@ -75,6 +76,9 @@ class Conversation(ABC):
         self._deadline = 0.0  # the monotonic time at which those in `_waiting` are answered
         self._sent = -inf  # the monotonic time of the last send on this connection
         self._is_watching = False  # whether the inbox sets `news`
+        # Whether this is the client's own page, which has shown its token: then its owner speaks.
+        # Applications may be other users' programs.
+        self.is_own_page = False
 
     @property
     def is_listening(self) -> bool:
@@ -205,6 +209,8 @@ class Conversation(ABC):
 
     def _perform(self, request: Request, room: Room) -> Response:
         """Carry out a request. Raises a RequestError."""
+        if isinstance(request, AddContact) and not self.is_own_page:
+            raise AccessError("only the client's own page adds contacts: nym-client contacts add")
         return self._service.answer(request, room)
 
 

@@ -70,7 +70,9 @@ class WebSocket(ApplicationSocket):
             close_politely(connection)
             return None
         path = request.path.partition("?")[0]  # behind it, there may be a token
-        return data, WebSocketConversation(self._service, protocol, path)
+        conversation = WebSocketConversation(self._service, protocol, path)
+        conversation.is_own_page = self._page_token is not None and is_of_own_page(request)
+        return data, conversation
 
     def _check_token(self, request: Request) -> None:
         # Everybody who can connect sees the page, but only its owner can use it.

@@ -45,6 +45,7 @@ from nym.wire.reports import HistoryReport, LoopsReport, NetworkDetails, StatusR
 from nym.wire.requests import (
     MOST_OFFERED,
     Acknowledge,
+    AddContact,
     Cancel,
     CancelAll,
     Clients,
@@ -79,6 +80,7 @@ _TYPES = (
     "getClients",
     "ownDetails",
     "contacts",
+    "addContact",
     "part",
     "subscribe",
     "read",
@@ -133,6 +135,8 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Details(_flag(body, "code") is True), TEXT
         case "contacts":
             return Contacts(), TEXT
+        case "addContact":
+            return AddContact(_text(body, "name"), _recipient(body)), TEXT
         case "subscribe":
             return _decode_subscribe(body), BASE64
         case "read":

@@ -7,6 +7,7 @@ answers the requests.
 from typing import NamedTuple
 
 from nym.wire.pieces import Message
+from nym.wire.recipients import Recipient
 
 MOST_OFFERED = 100  # messages that one subscriber can have without having acknowledged them
 
@@ -49,6 +50,13 @@ class Details(NamedTuple):
 
 class Contacts(NamedTuple):
     """List the user's contacts."""
+
+
+class AddContact(NamedTuple):
+    """Give this recipient a name among the user's contacts. Only the client's own page may."""
+
+    name: str
+    recipient: Recipient
 
 
 class Flush(NamedTuple):
@@ -134,6 +142,7 @@ Request = (
     | Clients
     | Details
     | Contacts
+    | AddContact
     | Flush
     | Status
     | History

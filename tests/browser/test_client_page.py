@@ -16,7 +16,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from nym._secrets import Secret
-from nym.contacts import Contact, add_contact
+from nym.contacts import Contact, add_contact, load_contacts
 from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.sockets.http import WebSocket
@@ -103,6 +103,13 @@ def test_two_people_chat(run: Run, browser: Browser) -> None:
     tab.wait_for_text("#talk", "Hello Alice")
     assert said(tab) == ["Hello Bob", "Hello Alice"]
     assert said(other) == ["Hello Bob", "Hello Alice"]
+    # And he keeps the address under a name.
+    other.type("#contact-name", "-", Keys.ENTER)
+    other.wait_for_text("#keep-mistake", "can't be a name")
+    other.type("#contact-name", Keys.CONTROL + "a", Keys.NULL, "alice", Keys.ENTER)
+    other.wait_for_text("#peer", "alice")
+    other.wait_for("document.getElementById('keep').hidden")
+    assert load_contacts(bob.folder).known == {"alice": Contact(alice.address)}
     # Without a signature, nobody knows who it was, and nobody can answer.
     tab.click("#signed")
     tab.type("#text", "Guess who", Keys.ENTER)

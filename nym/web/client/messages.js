@@ -75,6 +75,10 @@ export class Messages {
     });
     byId("to-cancel").addEventListener("click", () => byId("new-dialog").close());
     byId("to").addEventListener("submit", (event) => this.writeTo(event));
+    byId("keep").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.keepContact();
+    });
     addEventListener("beforeunload", (event) => {
       const hasDraft = [...this.talks.all.values()].some(({ draft, messages }) => draft.trim() || messages.some(({ state }) => state === "writing"));
       if (hasDraft) event.preventDefault(); // the browser asks whether to leave
@@ -84,7 +88,7 @@ export class Messages {
   async begin() {
     try {
       this.talks.own = (await this.client.ask({ type: "ownDetails" })).address;
-      this.talks.know((await this.client.ask({ type: "contacts" })).contacts);
+      this.know((await this.client.ask({ type: "contacts" })).contacts);
       for (let after = 0; after !== null; ) {
         const { messages, next } = await this.client.ask({ type: "outbox", after });
         for (const waiting of messages) this.talks.waits(waiting);
@@ -93,8 +97,12 @@ export class Messages {
     } catch (error) {
       if (error.code !== "lost") throw error;
     }
-    byId("contacts").replaceChildren(...this.talks.contacts.map(({ name }) => make("option", { value: name })));
     this.changed();
+  }
+
+  know(contacts) {
+    this.talks.know(contacts);
+    byId("contacts").replaceChildren(...contacts.map(({ name }) => make("option", { value: name })));
   }
 
   came(news) {
@@ -205,6 +213,9 @@ export class Messages {
     say(byId("peer"), visible(this.talks.name(key)));
     say(byId("peer-about"), about(key, this.talks.isPlain(key)));
     byId("compose").hidden = key === ANONYMOUS || key === PLAIN;
+    byId("keep").hidden = byId("compose").hidden || this.talks.names.has(key);
+    byId("contact-name").value = "";
+    say(byId("keep-mistake"), "");
     byId("signed").closest("label").hidden = this.talks.isPlain(key);
     byId("text").value = talk.draft;
     say(byId("compose-mistake"), "");
@@ -291,6 +302,19 @@ export class Messages {
     // First, as it gives the focus back to the button.
     byId("new-dialog").close();
     this.open(key);
+  }
+
+  async keepContact() {
+    const { key } = this;
+    try {
+      const add = { type: "addContact", name: byId("contact-name").value.trim(), recipient_address: this.talks.with(key).to };
+      this.know((await this.client.ask(add)).contacts);
+    } catch (error) {
+      say(byId("keep-mistake"), error.message);
+      return;
+    }
+    if (key === this.key) this.open(key);
+    this.changed();
   }
 
   async showOwn() {
