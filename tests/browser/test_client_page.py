@@ -371,6 +371,7 @@ def test_the_network_and_a_packet_are_shown(run: Run, network: Network, browser:
         "document.querySelectorAll('#mixnodes tr').length === arguments[0]", len(network.mixnodes)
     )
     tab.wait_for_text("#providers", "by me")
+    assert tab.run("return document.getElementById('directory').href") == f"{network.url}/"
     assert len(tab.all("#picture circle")) == len(network.mixnodes) + 1
     show(tab, "packet")
     tab.wait_for_text("#loop", "It took")

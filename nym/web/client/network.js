@@ -43,6 +43,7 @@ export class NetworkPart {
       byId("network-about"),
       `From ${visible(view.directory)}, ${verified}. Those who see the same network have the same digest: ${view.digest}.${leftOut && ` ${leftOut}.`}`,
     );
+    byId("directory").href = view.directory.replace(/\/*$/, "/");
     byId("picture").replaceChildren(picture(view, avoided, own));
     const nodes = view.layers.flatMap((layer, at) => layer.map((node) => ({ ...node, layer: at + 1 })));
     byId("mixnodes").replaceChildren(...rows(nodes, (node) => mixnode(node, loops[node.key], avoided.get(node.key))));
