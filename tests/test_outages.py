@@ -31,6 +31,7 @@ from tests.harness import (
     PATIENCE,
     Application,
     Lines,
+    PlainNetwork,
     Program,
     beside,
     run_program,
@@ -87,7 +88,8 @@ class Restarted:
             wait_until(lambda: not fetch_topology(url).records.providers, "the end of its record")
         folder = None if has_forgotten else self._network._place("provider-1")
         tokens, keys = load_token_key(folder), Keyring(folder)
-        again = Provider(keys, tokens, *self._places, self._provider._inboxes)
+        signer = self._network._signer("provider-1")
+        again = Provider(keys, tokens, *self._places, self._provider._inboxes, signer=signer)
         again.listen()
         again.start(self._network.url)
         self._network.providers = [again]
@@ -214,7 +216,7 @@ def test_losses_while_the_provider_was_away_are_not_the_networks(
 def test_after_a_provider_took_a_new_key_a_start_without_the_directory_knows_it(
     tmp_path: Path, stack: ExitStack
 ) -> None:
-    network = stack.enter_context(running(Network()))
+    network = stack.enter_context(running(PlainNetwork()))
     with Application(network.url, folder=tmp_path) as alice:
         identity = alice.identity
         wait_until(lambda: status(alice)["state"] == "running")

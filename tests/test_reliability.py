@@ -333,7 +333,7 @@ def test_an_answer_cut_short_loses_only_what_was_cut(
             connection.recv(100)
             connection.recv(100)
 
-    network = stack.enter_context(running(Network()))
+    network = stack.enter_context(running(PlainNetwork()))
     address = stack.enter_context(serving(serve))
     monkeypatch.setattr(
         type(network.providers[0]), "client_address", property(lambda _: address), raising=True

@@ -28,7 +28,6 @@ from nym.nodes.reception import Reception
 from nym.sphinx import Hop, Unwrapped, create_packet, public_key, unwrap
 from nym.store.clock import since_boot
 from nym.wire.addresses import NodeAddress, encode_address
-from nym.wire.provider import Register
 from tests.harness import FAST, Application, running, wait_until
 from tests.test_keys import all_bytes
 
@@ -55,7 +54,7 @@ class Watched:
         # By public key: packets that entered the network for it, less those that it opened.
         self.under_way: Counter[bytes] = Counter()
         self._made: dict[bytes, Sequence[Hop]] = {}
-        answer = Reception._answer
+        register = Reception._register
 
         def made(content: bytes, hops: Sequence[Hop], recipient: bytes) -> bytes:
             packet = create_packet(content, hops, recipient)
@@ -71,10 +70,9 @@ class Watched:
             self.under_way[public_key(private_key)] -= 1
             return task
 
-        def answered(reception: Reception, data: bytes, ip: str) -> bytes:
-            if data[:2] == Register(bytes(32)).encode()[:2]:
-                self.registrations.append(data[2:])
-            return answer(reception, data, ip)
+        def registered(reception: Reception, address: bytes, ip: str, *, is_sealed: bool) -> None:
+            self.registrations.append(address)
+            register(reception, address, ip, is_sealed=is_sealed)
 
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)
@@ -82,7 +80,7 @@ class Watched:
         monkeypatch.setattr("nym.client.packets.create_packet", made)
         monkeypatch.setattr("nym.client.sender.send_packet", handed_over)
         monkeypatch.setattr("nym.nodes.keyring.unwrap", unwrapped)
-        monkeypatch.setattr(Reception, "_answer", answered)
+        monkeypatch.setattr(Reception, "_register", registered)
         monkeypatch.setattr(Node, "_say", said)
 
     def wait_for_packets(self, keys: Iterable[bytes], clients: Iterable[Application]) -> None:
