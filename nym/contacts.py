@@ -158,10 +158,10 @@ class CurrentContacts:
     def add(self, name: str, recipient: Recipient) -> None:
         """Give this recipient a name. What is known of its address stays. Raises ContactsError."""
         address, provider = recipient
+        provider = provider or self.provider_of(address)
+        contact = Contact(address, self.is_plain(address), provider)
         try:
-            known = load_contacts(self._folder)
-            provider = provider or known.provider_of(address)
-            add_contact(self._folder, name, Contact(address, known.is_plain(address), provider))
+            add_contact(self._folder, name, contact)
         except (ContactError, ConfigError) as error:
             raise ContactsError(str(error)) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nym._secrets import Secret, exchange_key, random_seed, sign, signing_public_key
 from nym.errors import IdentityError
-from nym.files import is_folder, make_folder, os_errors_as
+from nym.files import exists, is_folder, make_folder, os_errors_as
 from nym.identity import check_owners, keep_from_others, read_pem, write_pem
 from nym.wire.keys import encode_base58
 
@@ -69,6 +69,18 @@ class Signer:
 def generate_signer() -> Signer:
     """A new identity, from the system's random number generator."""
     return Signer(random_seed())
+
+
+def make_identity(path: Path) -> bool:
+    """Write a new identity, unless the file is there already. Returns whether it did so.
+
+    Raises IdentityError.
+    """
+    with os_errors_as(IdentityError, f"{path} can't be used"):
+        is_new = not exists(path)
+    if is_new:
+        generate_signer().save(path)
+    return is_new
 
 
 def load_signer(path: Path) -> Signer:

@@ -428,7 +428,7 @@ def test_metrics_of_a_signing_node_count_too(
     wait_until(lambda: [m["pubKey"] for m in metrics()][:1] == [node.keys.current.address])
 
 
-def test_a_local_network_signs_nothing(stack: ExitStack) -> None:
+def test_the_list_of_a_local_network_is_not_signed(stack: ExitStack) -> None:
     network = stack.enter_context(running(Network()))
     answer = requests.get(network.url + TOPOLOGY_PATH, timeout=PATIENCE)
     assert HEADER not in answer.headers

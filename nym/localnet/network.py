@@ -6,7 +6,6 @@ This is the only place that knows all nodes.
 from pathlib import Path
 
 from nym.config.nodes import KeySettings
-from nym.files import exists
 from nym.net.descriptors import raise_limit
 from nym.nodes.directory import Directory
 from nym.nodes.door import MOST_CONNECTIONS
@@ -16,7 +15,7 @@ from nym.nodes.keys import Keyring, load_token_key
 from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node, Trace
 from nym.nodes.provider import Provider
-from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer
+from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer, make_identity
 from nym.wire.addresses import NodeAddress
 
 
@@ -112,9 +111,7 @@ class Network:
     def _signer(self, name: str) -> Signer | None:
         if (place := self._place(name)) is None:
             return generate_signer()
-        path = place / IDENTITY_FILE
-        if not exists(path):
-            generate_signer().save(path)
+        make_identity(path := place / IDENTITY_FILE)
         return load_signer(path)
 
     def _keys(self, name: str) -> Keyring:

@@ -35,7 +35,7 @@ from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
 from nym.nodes.shared_keys import SharedKeyring
-from nym.signing import IDENTITY_FILE, Signer, generate_signer, load_signer
+from nym.signing import IDENTITY_FILE, Signer, load_signer, make_identity
 from nym.wire.addresses import NodeAddress
 
 log = logging.getLogger(__name__)
@@ -313,16 +313,13 @@ def _signer(folder: Path) -> Signer:
     """The node's identity, which its first start makes."""
     path = folder / IDENTITY_FILE
     with os_errors_as(IdentityError, f"{path} can't be used"):
-        if not exists(path):
-            generate_signer().save(path)
-            # config.toml is written at the end of the first start, unless somebody has written it.
-            if exists(folder / CONFIG_FILE):
-                log.warning(
-                    "%s was missing, so this node has a new identity; if it had another one "
-                    "before, put that back from a backup, or tell the new one to all who list this "
-                    "node",
-                    path,
-                )
+        # config.toml is written at the end of the first start, unless somebody has written it.
+        if make_identity(path) and exists(folder / CONFIG_FILE):
+            log.warning(
+                "%s was missing, so this node has a new identity; if it had another one before, "
+                "put that back from a backup, or tell the new one to all who list this node",
+                path,
+            )
     return load_signer(path)
 
 

@@ -76,9 +76,6 @@ class Conversation(ABC):
         self._deadline = 0.0  # the monotonic time at which those in `_waiting` are answered
         self._sent = -inf  # the monotonic time of the last send on this connection
         self._is_watching = False  # whether the inbox sets `news`
-        # Whether this is the client's own page, which has shown its token: then its owner speaks.
-        # Applications may be other users' programs.
-        self.is_own_page = False
 
     @property
     def is_listening(self) -> bool:
@@ -209,8 +206,6 @@ class Conversation(ABC):
 
     def _perform(self, request: Request, room: Room) -> Response:
         """Carry out a request. Raises a RequestError."""
-        if isinstance(request, AddContact) and not self.is_own_page:
-            raise AccessError("only the client's own page adds contacts: nym-client contacts add")
         return self._service.answer(request, room)
 
 
@@ -250,6 +245,9 @@ class JsonConversation(Conversation):
         self._period = 0.0  # seconds between two reports; 0: none are wanted
         self._parts: list[Message] = []  # of the message that the next send in parts has
         self._next_report = inf  # when the next one is due, in seconds of the monotonic clock
+        # Whether this is the client's own page, which has shown its token: then its owner speaks.
+        # Applications may be other users' programs.
+        self.is_own_page = False
 
     @property
     def is_listening(self) -> bool:
@@ -303,6 +301,8 @@ class JsonConversation(Conversation):
     def _perform(self, request: Request, room: Room) -> Response:
         if isinstance(request, Part):
             return self._keep_part(request.part)
+        if isinstance(request, AddContact) and not self.is_own_page:
+            raise AccessError("only the client's own page adds contacts: nym-client contacts add")
         if isinstance(request, Status):
             self._report_every(request.every)
         if not isinstance(request, Subscribe):
