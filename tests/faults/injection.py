@@ -25,6 +25,7 @@ OPERATIONS = {
     "sendall": "send",
     "recv": "receive",
     "recv_into": "receive",
+    "shutdown": "shut down",
 }
 CHUNK = 4096
 
@@ -97,6 +98,7 @@ FAULTS: dict[str, list[Fault]] = {
     "connect": [refuse, reset, hang],
     "send": [reset, hang],
     "receive": [reset, hang, end, shorten, garble, drip],
+    "shut down": [reset],
 }
 
 

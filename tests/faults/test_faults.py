@@ -7,6 +7,7 @@ of them. Their network runs in another process.
 import errno
 import os
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,7 +36,12 @@ POINTS = [
     for part in ("directory", "provider", "mixnode")
     for operation, faults in FAULTS.items()
     for fault in faults
-    if (part, operation) != ("mixnode", "receive")  # a client reads nothing from a mixnode
+    # What a client never does: it reads nothing from a mixnode, and only a plain request to a
+    # provider ends with a shut-down of the sending side.
+    if (part, operation) != ("mixnode", "receive") and operation != "shut down"
+]
+PLAIN_POINTS = [
+    ("provider", operation, fault) for operation, faults in FAULTS.items() for fault in faults
 ]
 
 OTHER_POINTS = [
@@ -77,10 +83,18 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> Sockets:
     return Sockets(monkeypatch)
 
 
-def local_network(stack: ExitStack, home: Path, sockets: Sockets) -> str:
+class PlainNetworkProgram(Program):
+    """A network whose provider offers no sealed line."""
+
+    command = (sys.executable, "-m", "tests.faults.plain_network")
+
+
+def local_network(
+    stack: ExitStack, home: Path, sockets: Sockets, program: Program | None = None
+) -> str:
     """Start a network in a process of its own; note its ports in `sockets`, and return its URL."""
     program = stack.enter_context(
-        Program(home, "localnet", "--port", "0", "--width", "2", "--providers", "1")
+        program or Program(home, "localnet", "--port", "0", "--width", "2", "--providers", "1")
     )
     url = program.line(r"(http://[0-9.:]+)")[1]
     sockets.parts[int(url.rpartition(":")[2])] = "directory"
@@ -131,11 +145,16 @@ class Pair:
         wait_until(lambda: len(self.alice.client._outbox) == 0, "the last acknowledgement")
 
 
-def test_every_socket_point_in_turn(stack: ExitStack, sockets: Sockets, tmp_path: Path) -> None:
-    pair = Pair(stack, local_network(stack, tmp_path, sockets))
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_every_socket_point_in_turn(
+    stack: ExitStack, sockets: Sockets, tmp_path: Path, *, is_plain: bool
+) -> None:
+    plain = PlainNetworkProgram(tmp_path) if is_plain else None
+    pair = Pair(stack, local_network(stack, tmp_path, sockets, plain))
+    points = PLAIN_POINTS if is_plain else POINTS
     pair.send(reliable=True)
     pair.check()
-    for part, operation, fault in POINTS:
+    for part, operation, fault in points:
         before = sockets.calls[part, operation]
         sockets.arm(part, operation, fault)
         pair.send(reliable=True)
@@ -146,7 +165,7 @@ def test_every_socket_point_in_turn(stack: ExitStack, sockets: Sockets, tmp_path
         sockets.disarm()
         pair.send(1, reliable=True)
         pair.check()
-    assert set(sockets.calls) >= {(part, operation) for part, operation, _ in POINTS}
+    assert set(sockets.calls) >= {(part, operation) for part, operation, _ in points}
 
 
 @pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
