@@ -176,6 +176,10 @@ class Service:
             case Contacts():
                 return self._listed_contacts()
             case AddContact(name, recipient):
+                # As in `contacts add`: only plain messages can go to any 32 bytes.
+                address = recipient.address
+                if not (is_public_key(address) or self._contacts.is_plain(address)):
+                    raise BadRecipientError
                 # In a thread: it waits for the disk, and for others who change the file.
                 beside_the_hub(self._contacts.add, name, recipient)
                 return self._listed_contacts()

@@ -128,6 +128,8 @@ def test_the_owner_adds_contacts_and_nobody_else_does(served: Served) -> None:
             answer = owner.ask(**(add | wrong))
             assert answer["code"] == "contacts", answer
         assert owner.ask(**(add | {"recipient_address": "x"}))["code"] == "incomplete"
+        nobody = encode_base58(bytes(32))
+        assert owner.ask(**(add | {"recipient_address": nobody}))["code"] == "bad_recipient"
         assert set(load_contacts(folder).known) == {"me", "old", "also"}
         (folder / "contacts.toml").write_text("no toml")
         assert owner.ask(**add)["code"] == "contacts"
