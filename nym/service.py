@@ -4,8 +4,6 @@ Parsing and writing are the dialects' business (nym.wire), connections that of n
 request is a value, and so is its answer.
 """
 
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Set
 from heapq import merge
 from itertools import groupby, repeat
@@ -25,6 +23,7 @@ from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.subscriptions import ExclusiveSubscription, SharedSubscription, Subscription
 from nym.topology import ProviderNode, Topology
 from nym.wire.answers import (
     UNLIMITED,
@@ -33,21 +32,15 @@ from nym.wire.answers import (
     Cancelled,
     ClientList,
     ContactList,
-    Drained,
-    Failed,
     Fetched,
     Flushed,
-    Gone,
     KnownClient,
     KnownContact,
     MessageProgress,
-    News,
     OwnDetails,
-    Received,
     Response,
     Room,
     Sent,
-    Shown,
     WaitingMessages,
 )
 from nym.wire.clients import AddressList
@@ -323,88 +316,6 @@ class Service:
         return MessageProgress(
             message_id, "failed" if self.outbox.has_failed(message_id) else "done"
         )
-
-
-class Subscription(ABC):
-    """The news for one subscriber: messages, and failures of those that applications sent."""
-
-    def __init__(
-        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
-    ) -> None:
-        self._inbox, self._outbox = inbox, outbox
-        self._notify = notify
-        self._failed: deque[str] = deque()
-        outbox.watch(self._hear_of_failure)
-
-    def news(self) -> Iterator[News]:
-        """The news since the last call. Failures come first; they don't use up the window."""
-        while self._failed:
-            yield Failed(self._failed.popleft())
-        yield from self._messages()
-
-    def end(self) -> None:
-        """End the subscription."""
-        self._outbox.unwatch(self._hear_of_failure)
-
-    @abstractmethod
-    def _messages(self) -> Iterator[News]:
-        """The news about messages in the inbox."""
-
-    def _hear_of_failure(self, message_id: str) -> None:
-        self._failed.append(message_id)
-        self._notify()
-
-
-class ExclusiveSubscription(Subscription):
-    """Each message is offered to this subscriber alone, until it acknowledges it or leaves."""
-
-    def __init__(
-        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
-    ) -> None:
-        super().__init__(inbox, outbox, request, notify)
-        self._follows = request.follows
-        self._subscriber = inbox.subscribe(notify, request.window)
-
-    def end(self) -> None:
-        """End the subscription. Messages that weren't acknowledged are offered to others."""
-        self._inbox.unsubscribe(self._subscriber)
-        super().end()
-
-    def _messages(self) -> Iterator[News]:
-        yield from self._inbox.offer(self._subscriber)
-        if not self._follows and self._inbox.is_drained(self._subscriber):
-            self._follows = True  # so that the end is told only once
-            yield Drained()
-
-
-class SharedSubscription(Subscription):
-    """Each message is shown, and so is that it has left; nobody else is kept from it."""
-
-    def __init__(
-        self, inbox: Inbox, outbox: Outbox, request: Subscribe, notify: Callable[[], None]
-    ) -> None:
-        super().__init__(inbox, outbox, request, notify)
-        self._changes: deque[Shown | Gone] = deque()
-        inbox.view(self)
-
-    def end(self) -> None:
-        """End the subscription."""
-        self._inbox.unview(self)
-        super().end()
-
-    def came(self, received: Received) -> None:
-        """See Viewer."""
-        self._changes.append(Shown(received))
-        self._notify()
-
-    def gone(self, message_id: str) -> None:
-        """See Viewer."""
-        self._changes.append(Gone(message_id))
-        self._notify()
-
-    def _messages(self) -> Iterator[News]:
-        while self._changes:
-            yield self._changes.popleft()
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

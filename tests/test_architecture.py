@@ -27,7 +27,7 @@ FLOORS = [
         *("nym.service", "nym.routes", "nym.health", "nym.evidence", "nym.avoidance"),
         *("nym.loops", "nym.backlog", "nym.envelope", "nym.onlookers"),
     },
-    {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts"},
+    {"nym.view", "nym.judge", "nym.reports", "nym.whereabouts", "nym.subscriptions"},
     {"nym.topology", "nym.identity", "nym.signing", "nym.sphinx", "nym.web"},
     {"nym.net"},
     {"nym.reach", "nym.wire", "nym.store", "nym.config", "nym.contacts"},

@@ -12,8 +12,8 @@ import segno
 
 from nym.client.history import MINUTE, MOST_MINUTES, MOST_SECONDS, History
 from nym.contacts import Contact, add_contact
-from nym.sockets.conversation import MOST_PARTS
 from nym.sockets.http import WebSocket
+from nym.sockets.objects import MOST_PARTS
 from nym.sockets.tcp import TcpSocket
 from nym.wire.json_objects import MOST_SHOWN, encode_response
 from nym.wire.keys import encode_base58

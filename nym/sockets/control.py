@@ -10,8 +10,9 @@ from nym.errors import RequestError
 from nym.net.peers import OwnerOnly
 from nym.onlookers import Onlooker, Onlookers
 from nym.service import Service
-from nym.sockets.conversation import Asked, Conversation, LinesConversation
+from nym.sockets.conversation import Asked, Conversation
 from nym.sockets.local import LocalSocket
+from nym.sockets.objects import LinesConversation
 from nym.wire import json_objects, sightings
 from nym.wire.answers import Response, Room
 from nym.wire.requests import Observe, Request

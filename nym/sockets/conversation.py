@@ -12,26 +12,18 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby, islice
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gevent.event import Event
 
 from nym.errors import (
-    AccessError,
-    BusyError,
-    FrameError,
-    IncompleteDataError,
-    MessageTooLongError,
     RequestError,
 )
 from nym.net.spell import Spell
-from nym.service import Service, Subscription
-from nym.wire import json_objects, raw
-from nym.wire.answers import UNLIMITED, PartKept, Response, Room, Subscribed
-from nym.wire.lines import Line, LineBuffer, is_text
-from nym.wire.pieces import Message, cut, gather, with_last
-from nym.wire.requests import AddContact, Fetch, Flush, Part, Request, Send, Status, Subscribe
-from nym.wire.sizes import LONGEST_SEALED
+from nym.service import Service
+from nym.wire import raw
+from nym.wire.answers import UNLIMITED, Response, Room
+from nym.wire.requests import Fetch, Flush, Request, Send
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
 # after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s
@@ -42,8 +34,6 @@ SENT_PATIENCE = 6.0  # from the last send on the connection
 # Messages that are accepted together, by one commit of some milliseconds. More would keep others
 # from their turn for longer.
 MOST_TOGETHER = 200
-# Parts of a message: each takes some memory besides its bytes.
-MOST_PARTS = 1000
 
 
 class Asked(NamedTuple):
@@ -234,174 +224,3 @@ class RawConversation(Conversation):
 
 def _encode_raw(response: Response) -> Iterator[bytes]:
     yield raw.encode_response(response)
-
-
-class JsonConversation(Conversation):
-    """JSON objects, one per request and one per answer; subscribers get more of them unasked."""
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
-        self._subscription: Subscription | None = None
-        self._period = 0.0  # seconds between two reports; 0: none are wanted
-        self._parts: list[Message] = []  # of the message that the next send in parts has
-        self._next_report = inf  # when the next one is due, in seconds of the monotonic clock
-        # Whether this is the client's own page, which has shown its token: then its owner speaks.
-        # Applications may be other users' programs.
-        self.is_own_page = False
-
-    @property
-    def is_listening(self) -> bool:
-        """See Conversation."""
-        return super().is_listening or self._subscription is not None or self._period > 0
-
-    def patience(self) -> float | None:
-        """See Conversation."""
-        patience = super().patience()
-        if not self._period:
-            return patience
-        due = max(0.0, self._next_report - time.monotonic())
-        return due if patience is None else min(due, patience)
-
-    def refusal(self, error: RequestError) -> bytes:
-        """See Conversation."""
-        return self._encode_error(error)
-
-    def unasked(self) -> Iterator[bytes]:
-        """See Conversation."""
-        yield from super().unasked()
-        if self._subscription is not None and not self.is_over:
-            for news in self._subscription.news():
-                yield from self._pack(json_objects.encode_news(news))
-        if time.monotonic() >= self._next_report and not self.is_over:
-            self._next_report = time.monotonic() + self._period
-            report = self._service.answer(Status())
-            yield from self._pack(json_objects.encode_response(report, json_objects.TEXT))
-
-    def end(self) -> None:
-        """See Conversation; messages on offer to this subscriber are offered to others."""
-        try:
-            super().end()
-        finally:
-            if self._subscription is not None:
-                self._subscription.end()
-                self._subscription = None
-
-    @abstractmethod
-    def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
-        """Yield the pieces to write for one object, whose JSON comes in the pieces `texts`."""
-
-    def _asked_object(self, body: dict[str, Any]) -> Asked:
-        """The request in a JSON object. Raises a RequestError."""
-        request, message_format = json_objects.decode_request(body, self._spell.rest)
-        if isinstance(request, Send) and request.is_in_parts:
-            request = request._replace(message=self._put_together(), is_in_parts=False)
-        encode = partial(self._encode, message_format)
-        return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
-
-    def _perform(self, request: Request, room: Room) -> Response:
-        if isinstance(request, Part):
-            return self._keep_part(request.part)
-        if isinstance(request, AddContact) and not self.is_own_page:
-            raise AccessError("only the client's own page adds contacts: nym-client contacts add")
-        if isinstance(request, Status):
-            self._report_every(request.every)
-        if not isinstance(request, Subscribe):
-            return super()._perform(request, room)
-        if self._subscription is None:
-            self._check_room_to_listen()
-            self._subscription = self._service.subscribe(request, self.news.set)
-            self.news.set()  # for messages that are there already
-        return Subscribed()
-
-    def _keep_part(self, part: Message) -> PartKept:
-        """Raises MessageTooLongError or IncompleteDataError, and drops all parts."""
-        self._parts.append(part)
-        length = sum(map(len, self._parts))
-        if len(self._parts) > MOST_PARTS:
-            self._parts.clear()
-            raise IncompleteDataError(f"a message has at most {MOST_PARTS} parts; send longer ones")
-        if length > LONGEST_SEALED:
-            self._parts.clear()
-            raise MessageTooLongError(length, LONGEST_SEALED)
-        return PartKept(length)
-
-    def _put_together(self) -> Message:
-        """The message that came in parts. Raises IncompleteDataError if none came."""
-        # The requests before this one have been answered, so all parts are here: a request is
-        # only decoded when its turn has come.
-        if not self._parts:
-            raise IncompleteDataError("no part of a message came before")
-        parts, self._parts = self._parts, []
-        return gather(self._rested(piece for part in parts for piece in cut(part)))
-
-    def _rested(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            yield piece
-            self._spell.rest()
-
-    def _report_every(self, period: float) -> None:
-        """Report from now on every `period` seconds; 0: no longer. Raises BusyError."""
-        if period and not self.is_listening:
-            self._check_room_to_listen()
-        self._period = period
-        self._next_report = time.monotonic() + period if period else inf
-        self.news.set()  # wakes the greenlet that tells, so that it learns the deadline
-
-    def _check_room_to_listen(self) -> None:
-        """Raises BusyError."""
-        if not self.may_listen():
-            raise BusyError(
-                "busy: no more connections can subscribe here; to allow more, raise "
-                "socket.connections in config.toml"
-            )
-
-    def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
-        return self._pack(json_objects.encode_response(response, message_format))
-
-    def _encode_error(self, error: RequestError) -> bytes:
-        return b"".join(self._pack([json_objects.encode_error(error)]))
-
-
-class LinesConversation(JsonConversation):
-    """JSON objects in lines."""
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
-        self._buffer = LineBuffer()
-        self._is_understood = False  # whether any line so far was a request
-
-    def answer(self, data: bytes) -> Iterator[bytes]:
-        """See Conversation."""
-        return self._serve(self._asked(data))
-
-    def rest(self) -> Iterator[bytes]:
-        """See Conversation."""
-        line = self._buffer.rest()
-        return self._serve([self._asked_line(line)] if line else [])
-
-    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
-        try:
-            for line in self._buffer.feed(data):
-                yield self._asked_line(line)
-                self._spell.rest()
-                if self.is_over:
-                    return
-        except FrameError as error:
-            self.is_over = True
-            yield partial(self._encode_error, error)
-
-    def _asked_line(self, line: Line) -> Asked | Remark:
-        try:
-            asked = self._asked_object(json_objects.parse(line, self._spell.rest))
-        except RequestError as error:
-            # A packet that a mixnode forwards to this port can have lines behind its first bytes
-            # that a stranger wrote. They must not be carried out, so the connection ends at a first
-            # line that isn't text (nym.wire.lines).
-            self.is_over = not (self._is_understood or is_text(line))
-            return partial(self._encode_error, error)
-        self._is_understood = True
-        return asked
-
-    def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
-        for text, is_last in with_last(texts):
-            yield f"{text}\n".encode() if is_last else text.encode()

@@ -10,8 +10,9 @@ import gevent
 
 from nym.errors import AccessError
 from nym.sockets.connection import LONGEST_READ, close_politely, write
-from nym.sockets.conversation import Conversation, LinesConversation, RawConversation
+from nym.sockets.conversation import Conversation, RawConversation
 from nym.sockets.local import FIRST_BYTE_TIME, REFUSAL_TIME, ApplicationSocket
+from nym.sockets.objects import LinesConversation
 from nym.wire.detection import UNDECIDED, Unframed, detect
 from nym.wire.framing import Framing
 from nym.wire.tokens import may_be_line, split_line

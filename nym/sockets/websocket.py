@@ -15,7 +15,8 @@ from websockets.server import ServerProtocol
 
 from nym.errors import RequestError
 from nym.service import Service
-from nym.sockets.conversation import Asked, JsonConversation, Remark
+from nym.sockets.conversation import Asked, Remark
+from nym.sockets.objects import JsonConversation
 from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
 from nym.wire.long_json import flat
