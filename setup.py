@@ -11,15 +11,17 @@ from setuptools.command.build_py import build_py
 VERSION = re.search(r'__version__ = "(.+)"', Path("nym/__init__.py").read_text())
 
 
-def extension(name: str, *libraries: str) -> Extension:
-    """One module of nym/."""
+def extension(name: str, *libraries: str, also: tuple[str, ...] = ()) -> Extension:
+    """One module of nym/; `also` are its files in C."""
     return Extension(
         f"nym.{name}",
-        [f"nym/{name}.pyx"],
+        [f"nym/{name}.pyx", *(f"nym/{file}.c" for file in also)],
+        depends=[f"nym/{file}.h" for file in also],
         libraries=list(libraries),
         # SHA256_* is deprecated in OpenSSL 3, not removed; nym/_ciphers.pyx has the reason.
         define_macros=[("OPENSSL_SUPPRESS_DEPRECATED", "1")],
-        extra_compile_args=["-O2", "-fstack-protector-strong"],
+        # With -O3, loops over limbs are unrolled, and numbers stay in registers.
+        extra_compile_args=["-O3" if also else "-O2", "-fstack-protector-strong"],
         # Debugging information has the folder's path, and an id would be made of it.
         extra_link_args=["-Wl,-z,relro,-z,now", "-Wl,--strip-debug", "-Wl,--build-id=none"],
     )
@@ -37,6 +39,7 @@ class BuildWithCommit(build_py):
 
 EXTENSIONS = [
     extension("_curve", "sodium"),
+    extension("_products", "sodium", also=("ladder",)),
     extension("_ciphers", "sodium", "crypto"),
     extension("_sphinx", "sodium", "crypto"),
     extension("_padding"),

@@ -12,6 +12,7 @@ cdef enum Failure:
     ZERO_SCALAR
     WRONG_MAC
     UNKNOWN_FLAG
+    WRONG_LENGTH  # whoever finds it makes the error, which says how long it is
     NO_CIPHER
     NO_BOX_KEY
 

@@ -4,6 +4,7 @@
 cdef extern from "sodium.h" nogil:
     int sodium_init()  # 1 if it was initialised already, -1 if it failed
     void sodium_memzero(void *pnt, size_t length)
+    int sodium_is_zero(const unsigned char *n, const size_t nlen)  # 1 if it is, in constant time
     int sodium_memcmp(const void *b1, const void *b2, size_t length)
     void *sodium_malloc(size_t size)
     void sodium_free(void *ptr)

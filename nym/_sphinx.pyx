@@ -1,11 +1,15 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""Building a Sphinx packet, and unwrapping one hop of it (docs/protocol/sphinx.md).
+"""Building Sphinx packets, and unwrapping one hop of them (docs/protocol/sphinx.md).
 
-All work on one packet happens in one `Work` on the C stack, without the GIL. It ends with one
-sodium_memzero over the `Work`, so no key, scalar or keystream outlives it, whichever path a
-function takes. Routes and destinations tell who talks to whom, so a `Packet` and a hop's block are
-wiped, too, even if an argument is refused half-way. The libraries clear their own temporary values;
-EVP_CIPHER_CTX_free clears the expanded AES key.
+Up to eight packets are a `Batch`. They go through their hops in step, because eight products at
+once take little more time than one (nym/_products.pyx). One that fails drops out, and the others go
+on. A single packet is a batch of one.
+
+All work on a batch happens on the C stack, without the GIL. It ends with one sodium_memzero over
+it, so no key, scalar or keystream outlives it, whichever path a function takes. Routes and
+destinations tell who talks to whom, so a `Packet` and a hop's block are wiped, too, even if an
+argument is refused half-way. The libraries clear their own temporary values; EVP_CIPHER_CTX_free
+clears the expanded AES key.
 
 C functions return a `Failure` code. `check` turns it into the typed error.
 """
@@ -14,19 +18,22 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from nym._checks cimport NO_CIPHER, OK, UNKNOWN_FLAG, WRONG_MAC, byte, check, take
+from nym._checks cimport (
+    NO_CIPHER, OK, UNKNOWN_FLAG, WRONG_LENGTH, WRONG_MAC, byte, check, take,
+)
 from nym._ciphers cimport (
     BETA, KEYSTREAM, MAC, PAYLOAD, CipherWork, HopKeys, decrypt_payload, derive_keys,
     encrypt_payload, header_mac, is_header_mac, stream_xor, xor,
 )
 from nym._crypto cimport EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new
-from nym._curve cimport KEY, CurveWork, base_product, product
+from nym._curve cimport KEY
+from nym._products cimport LANES, Lane, products
 from nym._sodium cimport (
     crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_random,
     crypto_generichash_blake2b, randombytes_buf, sodium_memzero,
 )
 
-from nym.errors import LengthError
+from nym.errors import LengthError, SphinxError
 
 cdef enum:
     ADDRESS = 32
@@ -50,13 +57,19 @@ cdef struct Packet:  # what a packet is made from; its owner wipes it
     byte identifier[IDENTIFIER]
     byte padding[BETA]
 
-cdef struct Work:  # everything secret about one packet
+cdef struct Work:  # everything secret about one packet, but for its lane
     byte scalar[KEY]
     byte shared[KEY]
     HopKeys keys[HOPS]
     byte rho[HOPS][KEYSTREAM]
-    CurveWork curve
+    byte block[BLOCK]  # what the node that unwraps it has to do
+    byte tag[TAG]  # what it recognises the packet by
+
+cdef struct Batch:
+    int count
     CipherWork cipher
+    Lane lanes[LANES]  # the products of each packet, one after the other, and its failure
+    Work works[LANES]  # at the end, because `wipe` leaves out those that no packet had
 
 cdef byte ZEROS[KEYSTREAM]
 cdef byte VERSION[3]
@@ -78,27 +91,50 @@ cdef uint64_t get_delay(const byte *data) noexcept nogil:
     return delay
 
 
+cdef inline void start(Batch *b, int i) noexcept nogil:
+    # The batch has this packet, too.
+    b.lanes[i].failure = OK
+    b.count = i + 1
+
+
+cdef inline void want(Batch *b, int i, byte *q, const byte *n, const byte *p) noexcept nogil:
+    b.lanes[i].q, b.lanes[i].n, b.lanes[i].p = q, n, p
+
+
+cdef inline void wipe(Batch *b) noexcept nogil:
+    sodium_memzero(b, sizeof(Batch) - (LANES - b.count) * sizeof(Work))
+
+
 # Building: "Key schedule", "Header", "Payload".
 
 
-cdef int build_keys(Work *w, const Packet *p) noexcept nogil:
-    # Computes the keys and the keystream of each hop i: a_0 = w.scalar, a_{i+1} = a_i * b_i, where
-    # b_i is the blinding factor of hop i.
-    cdef int i, failure
-    for i in range(p.hops):
-        failure = product(&w.curve, w.shared, w.scalar, p.public_keys[i])
-        if failure:
-            return failure
-        derive_keys(&w.cipher, &w.keys[i], w.shared)
-        failure = stream_xor(&w.cipher, w.rho[i], ZEROS, KEYSTREAM, &w.keys[i])
-        if failure:
-            return failure
-        if i + 1 < p.hops:
-            crypto_core_ed25519_scalar_mul(w.scalar, w.scalar, w.keys[i].blinding)
-    return OK
+cdef int derive(CipherWork *cipher, Work *w, int hop) noexcept nogil:
+    # The keys and the keystream of a hop, from the secret shared with it, and the next scalar.
+    derive_keys(cipher, &w.keys[hop], w.shared)
+    crypto_core_ed25519_scalar_mul(w.scalar, w.scalar, w.keys[hop].blinding)
+    return stream_xor(cipher, w.rho[hop], ZEROS, KEYSTREAM, &w.keys[hop])
 
 
-cdef void build_header(Work *w, const Packet *p, byte *gamma, byte *beta) noexcept nogil:
+cdef void build_keys(Batch *b, const Packet *packets) noexcept nogil:
+    # For each hop i: a_0 = w.scalar, a_{i+1} = a_i * b_i; b_i is the blinding factor of hop i.
+    cdef Work *w
+    cdef int hop, i
+    for hop in range(HOPS):
+        for i in range(b.count):
+            w = &b.works[i]
+            if hop < packets[i].hops:
+                want(b, i, w.shared, w.scalar, packets[i].public_keys[hop])
+            else:
+                want(b, i, NULL, NULL, NULL)
+        products(b.lanes, b.count)
+        for i in range(b.count):
+            if hop < packets[i].hops and b.lanes[i].failure == OK:
+                b.lanes[i].failure = derive(&b.cipher, &b.works[i], hop)
+
+
+cdef void build_header(
+    CipherWork *cipher, const Work *w, const Packet *p, byte *gamma, byte *beta
+) noexcept nogil:
     cdef int last = p.hops - 1
     cdef int room = BETA - BLOCK * last  # for the last hop's own block and its random padding
     cdef byte *filler = beta + room
@@ -116,7 +152,7 @@ cdef void build_header(Work *w, const Packet *p, byte *gamma, byte *beta) noexce
     memcpy(beta + 4 + ADDRESS, p.identifier, IDENTIFIER)
     memcpy(beta + FINAL_BLOCK, p.padding, room - FINAL_BLOCK)
     xor(beta, w.rho[last], room)
-    header_mac(&w.cipher, gamma, &w.keys[last], beta)
+    header_mac(cipher, gamma, &w.keys[last], beta)
 
     for i in range(last - 1, -1, -1):
         memmove(beta + BLOCK, beta, BETA - BLOCK)
@@ -126,61 +162,75 @@ cdef void build_header(Work *w, const Packet *p, byte *gamma, byte *beta) noexce
         put_delay(beta + 36, p.delays[i])
         memcpy(beta + 44, gamma, MAC)
         xor(beta, w.rho[i], BETA)
-        header_mac(&w.cipher, gamma, &w.keys[i], beta)
+        header_mac(cipher, gamma, &w.keys[i], beta)
 
 
-cdef int build(Work *w, const Packet *p, byte *packet) noexcept nogil:
-    # On entry, `packet` has the padded payload at its end.
-    cdef int i
-    cdef int failure = base_product(&w.curve, packet, w.scalar)
-    if failure == OK:
-        failure = build_keys(w, p)
-    if failure:
-        return failure
-    build_header(w, p, packet + KEY, packet + KEY + MAC)
-    for i in range(p.hops - 1, -1, -1):
-        encrypt_payload(&w.cipher, packet + HEADER, &w.keys[i])
-    return OK
+cdef void build(Batch *b, const Packet *packets, byte **out) noexcept nogil:
+    # On entry, each of `out` has the padded payload at its end.
+    cdef int hop, i
+    for i in range(b.count):
+        want(b, i, out[i], b.works[i].scalar, NULL)
+    products(b.lanes, b.count)
+    build_keys(b, packets)
+    for i in range(b.count):
+        if b.lanes[i].failure == OK:
+            build_header(&b.cipher, &b.works[i], &packets[i], out[i] + KEY, out[i] + KEY + MAC)
+            for hop in range(packets[i].hops - 1, -1, -1):
+                encrypt_payload(&b.cipher, out[i] + HEADER, &b.works[i].keys[hop])
 
 
 # Unwrapping: "Processing".
 
 
-cdef int unwrap(Work *w, const byte *packet, byte *block, byte *tag, byte *out) noexcept nogil:
-    # Unwraps `packet` for the node with the private key w.scalar. `block` gets the 60 bytes for
-    # this node, `tag` what the packet is recognised by, `out` the next packet.
+cdef int open_packet(CipherWork *cipher, Work *w, const byte *packet, byte *out) noexcept nogil:
+    # Opens `packet` with w.shared. `out` gets the next packet without its group element.
     cdef const byte *gamma = packet + KEY
     cdef const byte *beta = packet + KEY + MAC
     cdef HopKeys *keys = &w.keys[0]
     cdef byte *routing = w.rho[0]
-    cdef int failure = product(&w.curve, w.shared, w.scalar, packet)
-    if failure:
-        return failure
-    derive_keys(&w.cipher, keys, w.shared)
+    cdef int failure
+    derive_keys(cipher, keys, w.shared)
     # Before anything is decrypted.
-    if not is_header_mac(&w.cipher, gamma, keys, beta):
+    if not is_header_mac(cipher, gamma, keys, beta):
         return WRONG_MAC
 
     # From the shared secret, because somebody who plays the packet again can change all else:
     # the payload has no MAC here, and several group elements give the same secret. A hash,
     # because nodes keep tags, and the secret opens the packet.
-    crypto_generichash_blake2b(tag, TAG, w.shared, KEY, NULL, 0)
+    crypto_generichash_blake2b(w.tag, TAG, w.shared, KEY, NULL, 0)
 
     memcpy(routing, beta, BETA)
     memset(routing + BETA, 0, BLOCK)
-    failure = stream_xor(&w.cipher, routing, routing, KEYSTREAM, keys)
+    failure = stream_xor(cipher, routing, routing, KEYSTREAM, keys)
     if failure:
         return failure
     if routing[0] != FORWARD and routing[0] != FINAL:
         return UNKNOWN_FLAG
-    memcpy(block, routing, BLOCK)
+    memcpy(w.block, routing, BLOCK)
     memcpy(out + HEADER, packet + HEADER, PAYLOAD)
-    decrypt_payload(&w.cipher, out + HEADER, keys)
-    if routing[0] == FINAL:
-        return OK
-    memcpy(out + KEY, routing + 44, MAC)
-    memcpy(out + KEY + MAC, routing + BLOCK, BETA)
-    return product(&w.curve, out, keys.blinding, packet)
+    decrypt_payload(cipher, out + HEADER, keys)
+    if routing[0] == FORWARD:
+        memcpy(out + KEY, routing + 44, MAC)
+        memcpy(out + KEY + MAC, routing + BLOCK, BETA)
+    return OK
+
+
+cdef void unwrap(Batch *b, const byte **packets, byte **out) noexcept nogil:
+    # For the node with the private key that each w.scalar is.
+    cdef Work *w
+    cdef int i
+    for i in range(b.count):
+        want(b, i, b.works[i].shared, b.works[i].scalar, packets[i])
+    products(b.lanes, b.count)
+    for i in range(b.count):
+        w = &b.works[i]
+        if b.lanes[i].failure == OK:
+            b.lanes[i].failure = open_packet(&b.cipher, w, packets[i], out[i])
+        if b.lanes[i].failure == OK and w.block[0] == FORWARD:
+            want(b, i, out[i], w.keys[0].blinding, packets[i])
+        else:
+            want(b, i, NULL, NULL, NULL)
+    products(b.lanes, b.count)
 
 
 # What Python calls.
@@ -206,65 +256,114 @@ cdef int take_packet(Packet *p, route, destination, identifier, padding) except 
     return 0
 
 
-def create_packet(bytes payload not None, route, destination, identifier, secret, padding):
-    """The packet, 1372 bytes, that carries a padded payload of 1024 along `route`.
+cdef int set_up(CipherWork *cipher) except -1:
+    cipher.aes = EVP_CIPHER_CTX_new()
+    return check(OK if cipher.aes is not NULL else NO_CIPHER)
 
-    A `secret` or `padding` of None is drawn from the system's random number generator.
+
+def create_packets(requests):
+    """The packets, 1372 bytes each, for (payload, route, destination, identifier, secret, padding).
+
+    Each carries a padded payload of 1024 bytes along its route. A `secret` or `padding` of None is
+    drawn from the system's random number generator.
     """
-    cdef Packet p
-    cdef Work work
+    made = []
+    for first in range(0, len(requests), LANES):
+        made += create_batch(requests[first:first + LANES])
+    return made
+
+
+cdef list create_batch(requests):
+    cdef Packet packets[LANES]
+    cdef Batch batch
+    cdef byte *out[LANES]
     cdef bytes packet
-    cdef byte *out
-    cdef int failure
+    cdef int i
+    made = []
+    batch.count = 0
     try:
-        take_packet(&p, route, destination, identifier, padding)
-        packet = PyBytes_FromStringAndSize(NULL, PACKET)
-        out = <byte *>PyBytes_AS_STRING(packet)
-        take(out + HEADER, payload, PAYLOAD, "a payload")
-        if secret is not None:
-            take(work.scalar, secret, KEY, "a secret")
-        with nogil:
+        for i, (payload, route, destination, identifier, secret, padding) in enumerate(requests):
+            start(&batch, i)
+            take_packet(&packets[i], route, destination, identifier, padding)
+            packet = PyBytes_FromStringAndSize(NULL, PACKET)
+            made.append(packet)
+            out[i] = <byte *>PyBytes_AS_STRING(packet)
+            take(out[i] + HEADER, payload, PAYLOAD, "a payload")
             if secret is None:
-                crypto_core_ed25519_scalar_random(work.scalar)
-            work.cipher.aes = EVP_CIPHER_CTX_new()
-            failure = build(&work, &p, out) if work.cipher.aes is not NULL else NO_CIPHER
-            EVP_CIPHER_CTX_free(work.cipher.aes)
-            sodium_memzero(&work, sizeof(work))
-        check(failure)
+                crypto_core_ed25519_scalar_random(batch.works[i].scalar)
+            else:
+                take(batch.works[i].scalar, secret, KEY, "a secret")
+        set_up(&batch.cipher)
+        with nogil:
+            build(&batch, packets, out)
+            EVP_CIPHER_CTX_free(batch.cipher.aes)
+        for i in range(batch.count):
+            check(batch.lanes[i].failure)
     finally:
-        sodium_memzero(&p, sizeof(p))
-    return packet
+        sodium_memzero(packets, batch.count * sizeof(Packet))
+        wipe(&batch)
+    return made
 
 
-def process_packet(bytes packet not None, private_key):
+def process_packet(packet, private_key):
     """Unwrap one hop of a packet.
 
     Returns ("forward", tag, address, delay, packet) or
     ("final", tag, destination, identifier, payload).
     """
-    cdef Work work
-    cdef byte block[BLOCK]
-    cdef byte tag[TAG]
-    cdef bytes following
-    cdef byte *out
-    cdef const byte *data = <const byte *>PyBytes_AS_STRING(packet)
-    cdef int failure
-    if len(packet) != PACKET:
-        raise LengthError(f"a packet has {PACKET} bytes, not {len(packet)}")
-    following = PyBytes_FromStringAndSize(NULL, PACKET)
-    out = <byte *>PyBytes_AS_STRING(following)
-    take(work.scalar, private_key, KEY, "a private key")
-    with nogil:
-        work.cipher.aes = EVP_CIPHER_CTX_new()
-        failure = unwrap(&work, data, block, tag, out) if work.cipher.aes is not NULL else NO_CIPHER
-        EVP_CIPHER_CTX_free(work.cipher.aes)
-        sodium_memzero(&work, sizeof(work))
+    outcome, = process_batch([packet], private_key)
+    if isinstance(outcome, SphinxError):
+        raise outcome
+    return outcome
+
+
+def process_packets(packets, private_key):
+    """Unwrap one hop of each packet. In the place of one that is refused is the error."""
+    outcomes = []
+    for first in range(0, len(packets), LANES):
+        outcomes += process_batch(packets[first:first + LANES], private_key)
+    return outcomes
+
+
+cdef list process_batch(packets, private_key):
+    cdef Batch batch
+    cdef const byte *data[LANES]
+    cdef byte *out[LANES]
+    cdef bytes packet, following
+    cdef int i
+    made = []
+    batch.count = 0
     try:
-        check(failure)
-        name = (<const char *>tag)[:TAG]
-        address = (<const char *>block)[4:36]
-        if block[0] == FORWARD:
-            return "forward", name, address, get_delay(block + 36), following
-        return "final", name, address, (<const char *>block)[36:52], following[HEADER:]
+        for i, packet in enumerate(packets):
+            if packet is None:
+                raise TypeError("a packet is bytes, not None")
+            start(&batch, i)
+            if len(packet) != PACKET:
+                batch.lanes[i].failure = WRONG_LENGTH
+            take(batch.works[i].scalar, private_key, KEY, "a private key")
+            following = PyBytes_FromStringAndSize(NULL, PACKET)
+            made.append(following)
+            data[i] = <const byte *>PyBytes_AS_STRING(packet)
+            out[i] = <byte *>PyBytes_AS_STRING(following)
+        set_up(&batch.cipher)
+        with nogil:
+            unwrap(&batch, data, out)
+            EVP_CIPHER_CTX_free(batch.cipher.aes)
+        return [outcome(&batch, i, packets[i], made[i]) for i in range(batch.count)]
     finally:
-        sodium_memzero(block, sizeof(block))
+        wipe(&batch)
+
+
+cdef outcome(Batch *b, int i, bytes packet, bytes following):
+    cdef Work *w = &b.works[i]
+    try:
+        if b.lanes[i].failure == WRONG_LENGTH:
+            raise LengthError(f"a packet has {PACKET} bytes, not {len(packet)}")
+        check(b.lanes[i].failure)
+    except SphinxError as error:
+        return error
+    tag = (<const char *>w.tag)[:TAG]
+    address = (<const char *>w.block)[4:36]
+    if w.block[0] == FORWARD:
+        return "forward", tag, address, get_delay(w.block + 36), following
+    return "final", tag, address, (<const char *>w.block)[36:52], following[HEADER:]

@@ -1,4 +1,4 @@
-"""Sphinx packets of Nym 0.4 (docs/protocol/sphinx.md): build one, unwrap one hop, read a payload.
+"""Sphinx packets of Nym 0.4 (docs/protocol/sphinx.md): build them, unwrap a hop, read a payload.
 
 This is the typed interface of the extensions `_sphinx`, `_curve` and `_padding`, which the rest of
 the program uses only through it. Bytes go in and come out. An invalid packet raises a
@@ -6,13 +6,13 @@ the program uses only through it. Bytes go in and come out. An invalid packet ra
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from nym import _curve, _padding, _sphinx
 from nym._secrets import Secret
-from nym.errors import DestinationError, GroupElementError, LengthError
+from nym.errors import DestinationError, GroupElementError, LengthError, SphinxError
 
 public_key = _curve.public_key
 multiply = _curve.multiply
@@ -57,6 +57,17 @@ class Final(NamedTuple):
         if not hmac.compare_digest(destination, self.destination):
             raise DestinationError("header and payload name different destinations")
         return message
+
+
+class Request(NamedTuple):
+    """What one packet is made from: the arguments of `create_packet`."""
+
+    message: bytes
+    route: Sequence[Hop]
+    destination: bytes
+    identifier: bytes = bytes(16)
+    secret: bytes | None = None
+    padding: bytes | None = None
 
 
 class Unwrapped(NamedTuple):
@@ -112,8 +123,22 @@ def create_packet(
     must never be used twice. See "Key schedule", "Header" and "Payload". Raises LengthError,
     GroupElementError, ScalarError; OverflowError if a delay doesn't fit into 64 bits.
     """
-    payload = _padding.pad(destination, message)
-    return _sphinx.create_packet(payload, route, destination, identifier, secret, padding)
+    (packet,) = create_packets([Request(message, route, destination, identifier, secret, padding)])
+    return packet
+
+
+def create_packets(
+    requests: Iterable[Request | tuple[bytes, Sequence[Hop], bytes]],
+) -> list[bytes]:
+    """Packets as from `create_packet`, in the order of the requests: (message, route, destination).
+
+    Eight together take the least time for each (docs/protocol/sphinx.md, "Eight products at once").
+    Raises as `create_packet` does; then there are no packets, even if only one request is wrong.
+    """
+    made_from = [Request(*request) for request in requests]
+    return _sphinx.create_packets(
+        [(_padding.pad(one.destination, one.message), *one[1:]) for one in made_from]
+    )
 
 
 def process_packet(packet: bytes, private_key: bytes | Secret) -> Forward | Final:
@@ -124,9 +149,32 @@ def process_packet(packet: bytes, private_key: bytes | Secret) -> Forward | Fina
     return unwrap(packet, private_key).task
 
 
+def process_packets(
+    packets: Sequence[bytes], private_key: bytes | Secret
+) -> list[Forward | Final | SphinxError]:
+    """What `process_packet` returns or raises for each packet, in their order.
+
+    Raises LengthError if the private key has a wrong length.
+    """
+    outcomes = unwrap_packets(packets, private_key)
+    return [one.task if isinstance(one, Unwrapped) else one for one in outcomes]
+
+
 def unwrap(packet: bytes, private_key: bytes | Secret) -> Unwrapped:
     """Like `process_packet`, and also tells what the packet can be recognised by. Raises as it."""
-    match _sphinx.process_packet(packet, private_key):
+    return _unwrapped(_sphinx.process_packet(packet, private_key))
+
+
+def unwrap_packets(
+    packets: Sequence[bytes], private_key: bytes | Secret
+) -> list[Unwrapped | SphinxError]:
+    """What `unwrap` returns or raises for each packet, as `process_packets` does."""
+    outcomes = _sphinx.process_packets(packets, private_key)
+    return [one if isinstance(one, SphinxError) else _unwrapped(one) for one in outcomes]
+
+
+def _unwrapped(found: "_sphinx.Found") -> Unwrapped:
+    match found:
         case "forward", tag, address, delay, following:
             return Unwrapped(Forward(address, delay, following), tag)
         case "final", tag, destination, identifier, payload:

@@ -7,11 +7,13 @@ and lengths.
 
 from libc.string cimport memcpy, memset
 
+from nym._checks cimport check
 from nym._ciphers cimport (
     BETA, DIGEST, KEYSTREAM, LEFT, MAC, PAYLOAD, RIGHT, SEED, SHA_BLOCK, CipherWork, HopKeys,
     blake_round, chacha_round, expand, header_mac, hmac, hmac_key, is_header_mac, stream_xor,
 )
 from nym._crypto cimport EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new
+from nym._products cimport LANES, Lane, products
 
 MOST_BLOCKS = 8  # of HKDF: as many as a hop's keys take
 LONGEST_KEY = SHA_BLOCK
@@ -84,3 +86,32 @@ def header_mac_of(bytes key, bytes beta):
     header_mac(&work, out, &keys, beta)
     assert is_header_mac(&work, out, &keys, beta)
     return out[:MAC]
+
+
+def products_of(list pairs):
+    """What the lanes give for up to eight (scalar, point): a product or an error.
+
+    A point of None is the base point. A lane with None has nothing to do.
+    """
+    assert len(pairs) <= LANES
+    cdef Lane lanes[LANES]
+    cdef unsigned char out[LANES][32]
+    cdef int i
+    memset(lanes, 0, sizeof(lanes))
+    memset(out, 0, sizeof(out))
+    for i, pair in enumerate(pairs):
+        if pair is not None:
+            lanes[i].q, lanes[i].n = out[i], pair[0]
+            if pair[1] is not None:
+                lanes[i].p = pair[1]
+    products(lanes, len(pairs))
+    return [product_or_error(lanes[i].failure, out[i][:32]) for i in range(len(pairs))]
+
+
+def product_or_error(int failure, bytes product):
+    """The product, or the error for the failure of its lane."""
+    try:
+        check(failure)
+    except ValueError as error:
+        return error
+    return product

@@ -71,6 +71,14 @@ def create() -> None:
     assert packet == PACKET
 
 
+def create_eight() -> None:
+    secret, padding, message = (
+        bytes.fromhex(CASE[name]) for name in ("secret", "padding", "message")
+    )
+    one = sphinx.Request(message, ROUTE, DESTINATION, secret=secret, padding=padding)
+    assert sphinx.create_packets([one] * 8) == [PACKET] * 8
+
+
 def refuse() -> None:
     with pytest.raises(errors.MacError):
         sphinx.process_packet(PACKET[:32] + bytes(16) + PACKET[48:], PRIVATE_KEY)
@@ -83,6 +91,10 @@ def forward() -> None:
     RESULTS.append(_sphinx.process_packet(PACKET, PRIVATE_KEY))
 
 
+def forward_eight() -> None:
+    RESULTS.append(_sphinx.process_packets([PACKET] * 8, PRIVATE_KEY))
+
+
 def arrive() -> None:
     packet = bytes.fromhex(CASE["hops"][-2]["packet"])
     private_key = bytes.fromhex(CASE["route"][-1]["private_key"])
@@ -93,7 +105,9 @@ def arrive() -> None:
     ("work", "hops"),
     [
         (create, CASE["hops"]),
+        (create_eight, CASE["hops"]),
         (forward, CASE["hops"][:1]),
+        (forward_eight, CASE["hops"][:1]),
         (arrive, CASE["hops"][-1:]),
         (refuse, CASE["hops"][:1]),
     ],
@@ -136,8 +150,8 @@ WHO_AND_WHERE = [*PLACES, CASE["destination"], IDENTIFIER.hex()]
 
 @pytest.mark.parametrize(
     "work",
-    [create, forward, arrive, *REFUSALS.values()],
-    ids=["create", "forward", "arrive", *REFUSALS],
+    [create, create_eight, forward, forward_eight, arrive, *REFUSALS.values()],
+    ids=["create", "create eight", "forward", "forward eight", "arrive", *REFUSALS],
 )
 def test_who_talks_to_whom_is_wiped(work: Callable[[], None]) -> None:
     assert not left_behind(WHO_AND_WHERE), (

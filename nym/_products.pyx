@@ -1,0 +1,84 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""Up to eight scalar products at once (docs/protocol/sphinx.md, "Eight products at once").
+
+On processors with AVX-512 IFMA, ladder.c computes eight products in the time that libsodium takes
+for one or two. It needs scalars in the clamped form, so it is given those that `clamp` makes.
+Whatever it can't do is left to nym/_curve.pyx: scalars without a clamped form, and points of low
+order, which give zero. So results and errors are the same on all machines.
+
+Branches depend on which lanes these are. `product` says why that may be known.
+"""
+
+from libc.string cimport memset
+
+from nym._checks cimport OK, byte
+from nym._curve cimport KEY, base_product, clamp, product
+from nym._ladder cimport LADDER_LANES, ladder, ladder_is_usable
+from nym._sodium cimport sodium_is_zero
+
+cdef struct Pointers:
+    byte *q[LANES]
+    const byte *n[LANES]
+    const byte *p[LANES]
+
+assert LANES == <int>LADDER_LANES
+cdef bint EIGHT_AT_ONCE = ladder_is_usable()
+cdef bint together = EIGHT_AT_ONCE
+cdef byte BASE_POINT[KEY]
+memset(BASE_POINT, 0, KEY)
+BASE_POINT[0] = 9
+
+
+cdef inline bint is_busy(const Lane *lane) noexcept nogil:
+    return lane.q is not NULL and lane.failure == OK
+
+
+cdef bint is_worth_it(const Lane *lanes, int count) noexcept nogil:
+    # libsodium takes half as long for a base product, and the ladder 1.5 times as long for eight.
+    cdef int i, halves = 0
+    for i in range(count):
+        if is_busy(&lanes[i]):
+            halves += 1 if lanes[i].p is NULL else 2
+    return halves > 3
+
+
+cdef void multiply_together(Pointers *to, Lane *lanes, int count) noexcept nogil:
+    # Lanes that stay NULL are left out.
+    cdef int i
+    for i in range(count):
+        if is_busy(&lanes[i]) and clamp(&lanes[i].work, lanes[i].n):
+            to.q[i] = lanes[i].q
+            to.n[i] = lanes[i].work.clamped
+            to.p[i] = lanes[i].p
+            if to.p[i] is NULL:
+                to.p[i] = BASE_POINT
+    ladder(to.q, to.n, to.p)
+
+
+cdef void products(Lane *lanes, int count) noexcept nogil:
+    # Sets q or `failure` in each of up to LANES lanes. No `q` may be a `p`.
+    cdef Pointers to
+    cdef Lane *lane
+    cdef int i
+    memset(&to, 0, sizeof(to))
+    if together and is_worth_it(lanes, count):
+        multiply_together(&to, lanes, count)
+    for i in range(count):
+        lane = &lanes[i]
+        if not is_busy(lane) or (to.q[i] is not NULL and not sodium_is_zero(lane.q, KEY)):
+            continue
+        if lane.p is NULL:
+            lane.failure = base_product(&lane.work, lane.q, lane.n)
+        else:
+            lane.failure = product(&lane.work, lane.q, lane.n, lane.p)
+
+
+def at_once():
+    """How many products are made at once: 8, or 1 if the processor can't do that."""
+    return LANES if together else 1
+
+
+def set_at_once(int most):
+    """Choose 1, or 8 where that is possible. Only tests and benchmarks call this, to compare."""
+    global together
+    together = EIGHT_AT_ONCE and most == LANES
