@@ -21,7 +21,11 @@ pytestmark = pytest.mark.no_cover
         (hkdf.run, list(hkdf.WAYS.values())),
         (
             sphinx.run,
-            [*(f"create a packet, {hops} hops" for hops in range(1, 6)), "process a hop"],
+            [
+                *(f"create a packet, {hops} hops" for hops in range(1, 6)),
+                *("process a hop", "create one of eight, 4 hops", "process one of eight"),
+                *("create in two threads", "process in two threads"),
+            ],
         ),
         (line.run, ["a pull, both sides", "a first message"]),
         (
