@@ -1,11 +1,14 @@
 /* The Montgomery ladder of RFC 7748 for eight pairs of scalar and point at once.
 
    A number modulo p = 2^255 - 19 has five limbs to the base 2^51. Each limb is a vector with one
-   lane for each pair. All functions take and give limbs below 2^51 + 2^14, and the comments say why
-   they do. Two things follow:
+   lane for each pair. A number is narrow if its limbs are below 2^51 + 2^16: then
 
-   - IFMA, which multiplies the low 52 bits of its operands, misses none.
-   - The number is below 2p, so p has to be taken away once at most.
+   - IFMA, which multiplies the low 52 bits of its operands, misses none;
+   - the number is below 2p, so p has to be taken away once at most.
+
+   A number is wide if its limbs are below 2^60. Wide numbers can be added to and taken away from
+   others, but not multiplied. All functions take and give narrow numbers, unless they say otherwise,
+   and the comments say why the limbs stay that small.
 
    Which instructions run, and on which addresses, doesn't depend on numbers or scalars: the bits of
    scalars choose by masks. What is left of them on the stack is wiped. */
@@ -37,7 +40,7 @@ INLINE_ON_LANES lanes low_51(lanes a) { return _mm512_and_si512(a, all((1ULL << 
 /* What overflows the highest limb counts 19 times in the lowest: 2^255 = 19 (mod p). */
 INLINE_ON_LANES lanes times_19(lanes a) { return add(add(a, left(a, 1)), left(a, 4)); }
 
-/* Takes limbs below 2^60: so carries are below 2^9, and 19 times that is below 2^14. */
+/* Takes limbs below 2^62: so carries are below 2^11, and 19 times that is below 2^16. */
 INLINE_ON_LANES number carried(number a) {
   number r;
   r.limb[0] = add(low_51(a.limb[0]), times_19(right(a.limb[4], 51)));
@@ -45,64 +48,71 @@ INLINE_ON_LANES number carried(number a) {
   return r;
 }
 
+/* Of wide numbers. */
 INLINE_ON_LANES number sum(number a, number b) {
   for (int i = 0; i < LIMBS; i++) a.limb[i] = add(a.limb[i], b.limb[i]);
   return carried(a);
 }
 
-/* a + 2p - b, because each limb of 2p is greater than one of b. */
+/* Of wide numbers: a + 1024p - b, because all limbs of 1024p are above 2^60, and below 2^61. */
 INLINE_ON_LANES number difference(number a, number b) {
   for (int i = 0; i < LIMBS; i++) {
-    const lanes of_2p = all((1ULL << 52) - (i == 0 ? 38 : 2));
-    a.limb[i] = _mm512_sub_epi64(add(a.limb[i], of_2p), b.limb[i]);
+    const lanes of_p = all(((1ULL << 51) - (i == 0 ? 19 : 1)) << 10);
+    a.limb[i] = _mm512_sub_epi64(add(a.limb[i], of_p), b.limb[i]);
   }
   return carried(a);
 }
 
-/* Joins the low 52 bits of products of limbs with the high bits, which are below 2^51, and count
-   twice in the next limb. In each of the ten sums are up to five of both, so the sums are below
-   5 * 2^52 + 5 * 2 * 2^51 = 10 * 2^52; and one and 19 of them together below 200 * 2^52 < 2^60. */
-INLINE_ON_LANES number joined(lanes low[2 * LIMBS], lanes high[2 * LIMBS]) {
-  number r;
-  for (int i = 0; i < 2 * LIMBS; i++) low[i] = add(low[i], left(high[i], 1));
-  for (int i = 0; i < LIMBS; i++) r.limb[i] = add(low[i], times_19(low[i + LIMBS]));
-  return carried(r);
+/* The product of two limbs has 52 low bits, and high bits that count twice in the next limb. */
+INLINE_ON_LANES lanes plus_low(lanes r, lanes a, lanes b) { return _mm512_madd52lo_epu64(r, a, b); }
+INLINE_ON_LANES lanes plus_high(lanes r, lanes a, lanes b) { return _mm512_madd52hi_epu64(r, a, b); }
+
+INLINE_ON_LANES void twice(lanes r[2 * LIMBS]) {
+  for (int i = 0; i < 2 * LIMBS; i++) r[i] = left(r[i], 1);
 }
 
-INLINE_ON_LANES number product(number a, number b) {
-  lanes low[2 * LIMBS] = {0}, high[2 * LIMBS] = {0};
+/* Gives a wide number. Each of the ten sums has up to five low parts, below 2^52, and five high ones,
+   below 2^51, twice: so they are below 10 * 2^52, and one and 19 others below 200 * 2^52 < 2^60. */
+INLINE_ON_LANES number reduced(const lanes r[2 * LIMBS]) {
+  number a;
+  for (int i = 0; i < LIMBS; i++) a.limb[i] = add(r[i], times_19(r[i + LIMBS]));
+  return a;
+}
+
+INLINE_ON_LANES number wide_product(number a, number b) {
+  lanes r[2 * LIMBS] = {0};
   for (int i = 0; i < LIMBS; i++)
-    for (int j = 0; j < LIMBS; j++) {
-      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.limb[i], b.limb[j]);
-      high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a.limb[i], b.limb[j]);
-    }
-  return joined(low, high);
-}
-
-/* Products of different limbs are there twice. */
-INLINE_ON_LANES number square(number a) {
-  lanes low[2 * LIMBS] = {0}, high[2 * LIMBS] = {0};
+    for (int j = 0; j < LIMBS; j++) r[i + j + 1] = plus_high(r[i + j + 1], a.limb[i], b.limb[j]);
+  twice(r);
   for (int i = 0; i < LIMBS; i++)
-    for (int j = i + 1; j < LIMBS; j++) {
-      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.limb[i], a.limb[j]);
-      high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a.limb[i], a.limb[j]);
-    }
-  for (int i = 0; i < 2 * LIMBS; i++) low[i] = left(low[i], 1), high[i] = left(high[i], 1);
-  for (int i = 0; i < LIMBS; i++) {
-    low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a.limb[i], a.limb[i]);
-    high[2 * i + 1] = _mm512_madd52hi_epu64(high[2 * i + 1], a.limb[i], a.limb[i]);
-  }
-  return joined(low, high);
+    for (int j = 0; j < LIMBS; j++) r[i + j] = plus_low(r[i + j], a.limb[i], b.limb[j]);
+  return reduced(r);
 }
 
-/* 121665 is (486662 - 2) / 4, where 486662 is the curve's coefficient. */
-INLINE_ON_LANES number times_121665(number a) {
-  lanes low[2 * LIMBS] = {0}, high[2 * LIMBS] = {0};
-  for (int i = 0; i < LIMBS; i++) {
-    low[i] = _mm512_madd52lo_epu64(low[i], a.limb[i], all(121665));
-    high[i + 1] = _mm512_madd52hi_epu64(high[i + 1], a.limb[i], all(121665));
-  }
-  return joined(low, high);
+/* The same with a = b, where products of different limbs are there twice. */
+INLINE_ON_LANES number wide_square(number a) {
+  lanes r[2 * LIMBS] = {0};
+  for (int i = 0; i < LIMBS; i++)
+    for (int j = i + 1; j < LIMBS; j++) r[i + j + 1] = plus_high(r[i + j + 1], a.limb[i], a.limb[j]);
+  twice(r);
+  for (int i = 0; i < LIMBS; i++) r[2 * i + 1] = plus_high(r[2 * i + 1], a.limb[i], a.limb[i]);
+  for (int i = 0; i < LIMBS; i++)
+    for (int j = i + 1; j < LIMBS; j++) r[i + j] = plus_low(r[i + j], a.limb[i], a.limb[j]);
+  twice(r);
+  for (int i = 0; i < LIMBS; i++) r[2 * i] = plus_low(r[2 * i], a.limb[i], a.limb[i]);
+  return reduced(r);
+}
+
+INLINE_ON_LANES number product(number a, number b) { return carried(wide_product(a, b)); }
+INLINE_ON_LANES number square(number a) { return carried(wide_square(a)); }
+
+/* 121665 * a + b, where 121665 is (486662 - 2) / 4, and 486662 is the curve's coefficient. */
+INLINE_ON_LANES number times_121665_plus(number a, number b) {
+  lanes r[2 * LIMBS] = {0};
+  for (int i = 0; i < LIMBS; i++) r[i + 1] = plus_high(r[i + 1], a.limb[i], all(121665));
+  twice(r);
+  for (int i = 0; i < LIMBS; i++) r[i] = plus_low(add(r[i], b.limb[i]), a.limb[i], all(121665));
+  return carried(reduced(r));
 }
 
 ON_LANES number squares_times(number a, int squares, number b) {
@@ -134,7 +144,7 @@ INLINE_ON_LANES void swap_where(__mmask8 where, number *a, number *b) {
   }
 }
 
-/* Section 5 of the RFC, with its names. */
+/* Section 5 of the RFC, with its names. From one step to the next, the four numbers are wide. */
 ON_LANES number multiplied(words k, number x_1) {
   number x_2 = {{all(1)}}, z_2 = {{all(0)}}, x_3 = x_1, z_3 = x_2;
   __mmask8 before = 0;
@@ -144,16 +154,17 @@ ON_LANES number multiplied(words k, number x_1) {
     swap_where(before ^ k_t, &z_2, &z_3);
     before = k_t;
     const number a = sum(x_2, z_2), b = difference(x_2, z_2);
-    const number da = product(difference(x_3, z_3), a), cb = product(sum(x_3, z_3), b);
     const number aa = square(a), bb = square(b), e = difference(aa, bb);
-    x_3 = square(sum(da, cb));
-    z_3 = product(x_1, square(difference(da, cb)));
-    x_2 = product(aa, bb);
-    z_2 = product(e, sum(aa, times_121665(e)));
+    const number da = wide_product(difference(x_3, z_3), a);
+    const number cb = wide_product(sum(x_3, z_3), b);
+    x_3 = wide_square(sum(da, cb));
+    z_3 = wide_product(x_1, square(difference(da, cb)));
+    x_2 = wide_product(aa, bb);
+    z_2 = wide_product(e, times_121665_plus(e, aa));
   }
   swap_where(before, &x_2, &x_3);
   swap_where(before, &z_2, &z_3);
-  return product(x_2, inverse(z_2));
+  return product(carried(x_2), inverse(carried(z_2)));
 }
 
 ON_LANES words load(const unsigned char *const from[LADDER_LANES]) {

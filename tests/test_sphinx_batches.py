@@ -21,6 +21,7 @@ PRIMITIVES = extension(HERE / "primitives.pyx")
 LANES = 8
 SIZES = [0, 1, 2, 7, 8, 9, 17]
 NODE = generate_identity()
+P = 2**255 - 19
 HOP = sphinx.Hop(bytes(32), NODE.public_key, 0)
 
 
@@ -223,6 +224,19 @@ def test_products_in_lanes_are_x25519s() -> None:
             assert found == shared, case
         else:
             assert isinstance(found, errors.GroupElementError), case
+
+
+def test_products_in_lanes_are_right_for_special_points() -> None:
+    """Numbers near powers of two, and near multiples of p/2, have special limbs."""
+    near = [*(2**i for i in range(256)), P // 2, P, P + P // 2, 2 * P]
+    points = [(one + d) % 2**256 for one in near for d in (-20, -19, -2, -1, 0, 1, 2, 19, 20)]
+    scalar = bytes(NODE.private_key)
+    pairs = [(scalar, point.to_bytes(32, "little")) for point in points]
+    for pair, found in zip(pairs, in_lanes(pairs), strict=True):
+        try:
+            assert found == sphinx.multiply(*pair)
+        except errors.GroupElementError:
+            assert isinstance(found, errors.GroupElementError)
 
 
 def test_scalars_without_a_clamped_form_are_among_others() -> None:
