@@ -321,11 +321,12 @@ def process_packets(packets, private_key):
     """Unwrap one hop of each packet. In the place of one that is refused is the error."""
     outcomes = []
     for first in range(0, len(packets), LANES):
-        outcomes += process_batch(packets[first:first + LANES], private_key)
+        # A list of their own keeps the packets while there is no GIL.
+        outcomes += process_batch(list(packets[first:first + LANES]), private_key)
     return outcomes
 
 
-cdef list process_batch(packets, private_key):
+cdef list process_batch(list packets, private_key):
     cdef Batch batch
     cdef const byte *data[LANES]
     cdef byte *out[LANES]

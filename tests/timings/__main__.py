@@ -5,7 +5,7 @@ import sys
 from tests.timings.leaks import FUNCTIONS, measure
 
 MEASUREMENTS = 1_000_000
-LIMIT = 5.0  # of t; six correlated tests exceed it by chance in fewer than one of 10^5 runs
+LIMIT = 5.0  # of t; eight correlated tests exceed it by chance in fewer than one of 10^5 runs
 
 TABLE = "{:<14}{:>10}{:>10}  {}"
 

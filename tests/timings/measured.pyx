@@ -13,6 +13,7 @@ from nym._checks cimport byte
 from nym._ciphers cimport BETA, MAC, CipherWork, HopKeys, header_mac, is_header_mac
 from nym._curve cimport KEY, CurveWork, clamp
 from nym._padding cimport PAYLOAD, PREFIX, last_nonzero
+from nym._products cimport LANES, Lane, products
 from nym._sodium cimport crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate
 
 cdef struct Work:
@@ -21,6 +22,9 @@ cdef struct Work:
     HopKeys keys
     byte beta[BETA]
     byte inverse_of_8[KEY]
+    Lane lanes[LANES]
+    byte product[LANES][KEY]
+    byte point[KEY]
 
 ctypedef int (*Measured)(Work *w, const byte *given) noexcept nogil
 
@@ -30,6 +34,7 @@ memset(&work, 0, sizeof(work))
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group
 cdef bytes eighth = pow(8, -1, ORDER).to_bytes(KEY, "little")
 memcpy(work.inverse_of_8, <const byte *>eighth, KEY)
+work.point[0] = 9
 
 
 cdef int check_mac(Work *w, const byte *gamma) noexcept nogil:
@@ -68,13 +73,26 @@ cdef int clamp_scalar_and_tell(Work *w, const byte *scalar) noexcept nogil:
     return w.curve.eighth[31] >> 3 == 1
 
 
+cdef int multiply(Work *w, const byte *scalar) noexcept nogil:
+    cdef int i
+    for i in range(LANES):
+        w.lanes[i].q, w.lanes[i].n, w.lanes[i].p = w.product[i], scalar, w.point
+    products(w.lanes, LANES)
+    return w.product[0][0]
+
+
+cdef int multiply_and_tell(Work *w, const byte *scalar) noexcept nogil:
+    cdef int i, found = multiply(w, scalar)
+    for i in range(8 * KEY):  # as a ladder that adds only where a bit is set
+        if w.lanes[0].work.clamped[i // 8] >> (i % 8) & 1:
+            crypto_core_ed25519_scalar_negate(w.curve.negated, scalar)
+    return found
+
+
 def header_mac_of_zeros():
     """The MAC that `check_mac` compares with."""
     header_mac(&work.cipher, work.cipher.mac, &work.keys, work.beta)
     return (<const char *>work.cipher.mac)[:MAC]
-
-
-FUNCTIONS = ("check_mac", "unpad", "clamp_scalar")
 
 
 cdef Measured function_of(str name, bint tells):
@@ -82,7 +100,9 @@ cdef Measured function_of(str name, bint tells):
         return check_mac_and_tell if tells else check_mac
     if name == "unpad":
         return unpad_and_tell if tells else unpad
-    return clamp_scalar_and_tell if tells else clamp_scalar
+    if name == "clamp_scalar":
+        return clamp_scalar_and_tell if tells else clamp_scalar
+    return multiply_and_tell if tells else multiply
 
 
 def nanoseconds(str name, bint tells, bytes inputs not None, int length):
