@@ -20,7 +20,6 @@ cdef enum Failure:
 cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1:
     # Copies `value`, which must have exactly `length` bytes. It may be secret, so no error shows
     # it.
-    from nym.errors import LengthError
     cdef Py_buffer given
     if not isinstance(value, bytes):
         from nym._secrets import Secret
@@ -29,6 +28,7 @@ cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1
     PyObject_GetBuffer(value, &given, PyBUF_SIMPLE)
     try:
         if given.len != length:
+            from nym.errors import LengthError  # here, because it takes longer than all the rest
             raise LengthError(f"{what} has {length} bytes, not {given.len}")
         memcpy(target, given.buf, length)
     finally:
@@ -37,6 +37,8 @@ cdef inline int take(byte *target, value, Py_ssize_t length, str what) except -1
 
 
 cdef inline int check(int failure) except -1:
+    if failure == OK:
+        return 0
     from nym import errors
     if failure == LOW_ORDER:
         raise errors.GroupElementError("a group element has low order, so it shares no secret")
