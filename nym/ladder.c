@@ -15,7 +15,7 @@
 
 #include "ladder.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef __x86_64__
 
 #include <immintrin.h>
 #include <sodium.h>
