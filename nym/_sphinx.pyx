@@ -67,6 +67,7 @@ cdef struct Work:  # everything secret about one packet, but for its lane
 
 cdef struct Batch:
     int count
+    byte private_key[KEY]  # of the node that unwraps these packets
     CipherWork cipher
     Lane lanes[LANES]  # the products of each packet, one after the other, and its failure
     Work works[LANES]  # at the end, because `wipe` leaves out those that no packet had
@@ -216,11 +217,10 @@ cdef int open_packet(CipherWork *cipher, Work *w, const byte *packet, byte *out)
 
 
 cdef void unwrap(Batch *b, const byte **packets, byte **out) noexcept nogil:
-    # For the node with the private key that each w.scalar is.
     cdef Work *w
     cdef int i
     for i in range(b.count):
-        want(b, i, b.works[i].shared, b.works[i].scalar, packets[i])
+        want(b, i, b.works[i].shared, b.private_key, packets[i])
     products(b.lanes, b.count)
     for i in range(b.count):
         w = &b.works[i]
@@ -335,13 +335,13 @@ cdef list process_batch(list packets, private_key):
     made = []
     batch.count = 0
     try:
+        take(batch.private_key, private_key, KEY, "a private key")
         for i, packet in enumerate(packets):
             if packet is None:
                 raise TypeError("a packet is bytes, not None")
             start(&batch, i)
             if len(packet) != PACKET:
                 batch.lanes[i].failure = WRONG_LENGTH
-            take(batch.works[i].scalar, private_key, KEY, "a private key")
             following = PyBytes_FromStringAndSize(NULL, PACKET)
             made.append(following)
             data[i] = <const byte *>PyBytes_AS_STRING(packet)
