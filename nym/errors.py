@@ -348,6 +348,13 @@ class MacError(SphinxError):
     """The header's MAC is wrong: the header was changed, or is for another node."""
 
 
+class ReplayedError(SphinxError):
+    """The node has had this packet before."""
+
+    def __init__(self) -> None:
+        super().__init__("it came before")
+
+
 class FlagError(SphinxError):
     """A routing flag means neither forward nor final."""
 

@@ -18,6 +18,8 @@ public_key = _curve.public_key
 multiply = _curve.multiply
 box_key = _curve.box_key
 
+# Packets that are made or unwrapped together take the least time each if there are so many.
+AT_ONCE = 8
 _ONE = (1).to_bytes(32, "little")
 
 

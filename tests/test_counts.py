@@ -23,6 +23,7 @@ from nym.localnet.network import Network
 from nym.net.transport import exchange, send_packet
 from nym.nodes import counts as counts_module
 from nym.nodes import door as door_module
+from nym.nodes import visits
 from nym.nodes.counts import REASONS, Counts, reason_of
 from nym.nodes.node import Node
 from nym.routes import NANOSECONDS
@@ -141,12 +142,12 @@ def test_what_is_held_is_shown_and_counted_at_a_stop(network: Network) -> None:
 
 
 def test_connections_are_counted(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "PACKET_TIME", 0.1)
-    monkeypatch.setattr(door_module, "IDLE_TIME", 0.1)
+    monkeypatch.setattr(visits, "PACKET_TIME", 0.1)
+    monkeypatch.setattr(visits, "IDLE_TIME", 0.1)
     node = network.mixnodes[0]
     assert answer_to(node, b"half a packet") == b""
     assert answer_to(node, b"") == b""
-    monkeypatch.setattr(door_module, "IDLE_TIME", PATIENCE)
+    monkeypatch.setattr(visits, "IDLE_TIME", PATIENCE)
     monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 1)
     with socket.create_connection(node.address, timeout=PATIENCE) as first:
         wait_until(lambda: report(node)["connections"] == 1)

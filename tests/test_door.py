@@ -15,13 +15,16 @@ from gevent import monkey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym.errors import OverloadError, RemoteFormatError
-from nym.net.sources import SourceLimits
+from nym.errors import NymError, OverloadError, RemoteFormatError
+from nym.net.sources import Source, SourceLimits
 from nym.nodes import door as door_module
+from nym.nodes import visits
 from nym.nodes.counts import Counts
 from nym.nodes.delays import Delays
-from nym.nodes.door import MOST_NEW, Answer, Door
+from nym.nodes.door import MOST_NEW, Door, _Arrival
 from nym.nodes.limits import LIMITS, source_limits
+from nym.nodes.visits import Answer, Visit
+from nym.sphinx import AT_ONCE
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import ANYWHERE, PATIENCE, read_all, wait_until
@@ -38,12 +41,19 @@ class Node:
         self.said: list[str] = []
         self.deal: Callable[[Answer], None] = self.answers.append
         self.counts = Counts("test")
-        self.door = Door(ANYWHERE, self._take, self.said.append, self.counts, limits)
+        self.batches: list[list[bytes]] = []  # that were unwrapped together
+        self.door = Door(
+            ANYWHERE, self._unwrap, self._handle, self.said.append, self.counts, limits
+        )
 
-    def _take(self, packet: bytes, answer: Answer) -> None:
+    def _unwrap(self, packets: list[bytes]) -> list[bytes | NymError]:
+        self.batches.append(packets)
+        refusal = RemoteFormatError("it begins with !")
+        return [refusal if packet[:1] == b"!" else packet for packet in packets]
+
+    def _handle(self, packet: bytes, task: bytes, answer: Answer) -> None:
+        assert task == packet
         self.packets.append(packet)
-        if packet[:1] == b"!":
-            raise RemoteFormatError("it begins with !")
         self.deal(answer)
 
 
@@ -153,11 +163,75 @@ def test_a_bad_packet_ends_its_connection_but_not_what_came_before(
 ) -> None:
     connection = connect(stack, node)
     connection.sendall(packet(0) + b"!" * PACKET_LENGTH)
-    wait_until(lambda: len(node.packets) == 2)
+    wait_until(lambda: len(node.said) == 1)
     node.answers[0].give()
     assert read_all(connection) == ACKNOWLEDGED
     assert node.said == ["dropped a packet: it begins with !"]
-    assert len(node.packets) == 2
+    assert node.packets == [packet(0)]
+
+
+def test_after_a_bad_packet_nothing_more_is_read(node: Node, stack: ExitStack) -> None:
+    connection = connect(stack, node)
+    connection.sendall(packet(0))
+    wait_until(lambda: len(node.answers) == 1)  # and is owed, so the connection stays open
+    connection.sendall(b"!" * PACKET_LENGTH)
+    wait_until(lambda: len(node.said) == 1)
+    connection.sendall(packet(1))
+    wait_until(lambda: not node.door._sources.at("127.0.0.1").connections)
+    assert node.packets == [packet(0)]
+    assert node.counts.report()["packets_received"] == 2
+
+
+def test_packets_that_come_together_are_dealt_with_together(node: Node, stack: ExitStack) -> None:
+    node.deal = Answer.give
+    count = 2 * AT_ONCE + 3
+    connections = []
+    for number in range(count):  # the system accepts them, because the hub doesn't run meanwhile
+        connection = blocking_socket()
+        stack.enter_context(connection)
+        connection.connect(node.door.address)
+        connection.sendall(packet(number) if number != 4 else b"!" * PACKET_LENGTH)
+        connections.append(connection)
+    wait_until(lambda: len(node.packets) == count - 1)
+    assert sorted(node.packets) == [packet(number) for number in range(count) if number != 4]
+    assert max(map(len, node.batches)) == AT_ONCE
+    assert len(node.batches) == 3
+    # A bad packet ends its own connection alone.
+    for number, connection in enumerate(connections):
+        connection.shutdown(socket.SHUT_WR)
+        expected = ACKNOWLEDGED if number != 4 else b""
+        assert connection.recv(100) == expected
+
+
+def test_a_mistake_in_unwrapping_loses_the_packets_and_nothing_else(
+    node: Node, stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.deal = Answer.give
+    working = node.door._unwrap
+
+    def fail(packets: list[bytes]) -> list[bytes | NymError]:
+        raise MemoryError
+
+    node.door._unwrap = fail
+    broken = [connect(stack, node) for _ in range(3)]
+    for number, connection in enumerate(broken):
+        connection.sendall(packet(number))
+    for connection in broken:
+        assert read_all(connection) == b""
+    assert node.counts.report()["packets_dropped"]["error"] == 3  # type: ignore[index]
+    assert "MemoryError" in caplog.text
+    node.door._unwrap = working
+    connection = connect(stack, node)
+    connection.sendall(packet(3))
+    assert read_exactly(connection, 5) == ACKNOWLEDGED
+
+
+def test_what_comes_when_the_door_has_stopped_is_not_looked_at(node: Node) -> None:
+    visit = Visit(blocking_socket(), Source(1.0, 0.0), node.door._visits)
+    node.door.stop()
+    node.door._deal_with([_Arrival(packet(0), visit.owe(), visit)])
+    assert node.batches == []
+    assert node.counts.report()["packets_dropped"]["stopped"] == 1  # type: ignore[index]
 
 
 def test_a_peer_that_reads_no_answers_holds_up_nothing(node: Node, stack: ExitStack) -> None:
@@ -184,8 +258,8 @@ def test_a_peer_that_reads_no_answers_holds_up_nothing(node: Node, stack: ExitSt
 def test_half_a_packet_and_silence_costs_a_place_for_a_while(
     node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
-    assert door_module.PACKET_TIME == 10
-    monkeypatch.setattr(door_module, "PACKET_TIME", 0.1)
+    assert visits.PACKET_TIME == 10
+    monkeypatch.setattr(visits, "PACKET_TIME", 0.1)
     connection = connect(stack, node)
     connection.sendall(beginning)
     assert read_all(connection) == b""
@@ -196,7 +270,7 @@ def test_half_a_packet_and_silence_costs_a_place_for_a_while(
 def test_bytes_that_drip_do_not_make_the_time_longer(
     node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "PACKET_TIME", 0.1)
+    monkeypatch.setattr(visits, "PACKET_TIME", 0.1)
     connection = connect(stack, node)
 
     def drip() -> None:

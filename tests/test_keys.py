@@ -20,12 +20,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nym.config.nodes import KeySettings
-from nym.errors import IdentityError, MacError, StoreError
+from nym.errors import (
+    GroupElementError,
+    IdentityError,
+    LengthError,
+    MacError,
+    NymError,
+    ReplayedError,
+    StoreError,
+)
 from nym.identity import Identity, generate_identity, load_identity, save_identity
 from nym.nodes import keys as keys_module
 from nym.nodes import replays as replays_module
 from nym.nodes.keys import Keyring, load_token_key
-from nym.sphinx import Final, Hop, create_packet, public_key
+from nym.sphinx import Final, Forward, Hop, create_packet, public_key
 from nym.store.clock import LONGEST_PAUSE
 from tests.harness import SmallDisk
 
@@ -74,10 +82,12 @@ class Machine:
 
     def opens(self, key: bytes) -> bool:
         """Whether a packet that is made now for this key would be taken."""
-        try:
-            return self.keys.unwrap(packet_for(key)) is not None
-        except MacError:
-            return False
+        return isinstance(self.take(packet_for(key)), Final)
+
+    def take(self, packet: bytes) -> Forward | Final | NymError:
+        """What becomes of a packet."""
+        (outcome,) = self.keys.unwrap([packet])
+        return outcome
 
 
 def packet_for(key: bytes) -> bytes:
@@ -119,15 +129,25 @@ def test_a_key_is_followed_by_another_and_accepted_for_a_while(machine: Machine)
 def test_each_packet_is_taken_once_whichever_key_it_is_for(machine: Machine) -> None:
     early = packet_for(machine.current)
     late = packet_for(machine.current)
-    assert isinstance(machine.keys.unwrap(early), Final)
+    assert isinstance(machine.take(early), Final)
     machine.run(LIFETIME)
-    assert machine.keys.unwrap(early) is None
-    assert isinstance(machine.keys.unwrap(late), Final)
-    assert machine.keys.unwrap(late) is None
+    assert isinstance(machine.take(early), ReplayedError)
+    assert isinstance(machine.take(late), Final)
+    assert isinstance(machine.take(late), ReplayedError)
     machine.run(OVERLAP)
     for packet in (early, late):
-        with pytest.raises(MacError):
-            machine.keys.unwrap(packet)
+        assert isinstance(machine.take(packet), MacError)
+
+
+def test_packets_that_come_together_have_an_outcome_each(machine: Machine) -> None:
+    early = packet_for(machine.current)
+    machine.run(LIFETIME)
+    late = packet_for(machine.current)
+    other = packet_for(generate_identity().public_key)
+    outcomes = machine.keys.unwrap([late, other, early, late, b"short", early, bytes(1372)])
+    kinds = [Final, MacError, Final, ReplayedError, LengthError, ReplayedError, GroupElementError]
+    assert [type(outcome) for outcome in outcomes] == kinds
+    assert machine.keys.unwrap([]) == []
 
 
 def test_the_defaults_are_those_of_the_documents() -> None:
@@ -158,8 +178,7 @@ def test_after_the_overlap_nothing_on_the_disk_or_in_memory_opens_a_recorded_pac
         assert load_identity(path.parent).public_key != first
     assert first not in secrets_in_memory()
     for _ in range(2):
-        with pytest.raises(MacError):
-            kept.keys.unwrap(recorded)
+        assert isinstance(kept.take(recorded), MacError)
         kept.start()
 
 
@@ -173,15 +192,15 @@ def secrets_in_memory() -> set[bytes]:
 
 def test_keys_and_their_ages_outlast_a_kill(kept: Machine) -> None:
     first, taken = kept.current, packet_for(kept.current)
-    kept.keys.unwrap(taken)
+    assert isinstance(kept.take(taken), Final)
     kept.run(LIFETIME - 10)
     kept.start()
     assert kept.current == first
-    assert kept.keys.unwrap(taken) is None
+    assert isinstance(kept.take(taken), ReplayedError)
     kept.run(10)
     assert kept.current != first
     kept.start()
-    assert kept.keys.unwrap(taken) is None
+    assert isinstance(kept.take(taken), ReplayedError)
     assert kept.opens(first)
     kept.run(OVERLAP)
     assert not kept.opens(first)
@@ -301,7 +320,6 @@ KILLED = """
 import os, shutil, signal, sys
 from itertools import count
 from pathlib import Path
-from nym.errors import MacError
 from nym.nodes import keys
 from tests.test_keys import LIFETIME, OVERLAP, Machine, packet_for
 
@@ -478,19 +496,20 @@ def test_no_packet_is_taken_twice_when_tables_are_full_and_no_key_can_follow(
     machine = Machine(disk.folder / "node")
     disk.fill()
     packet = packet_for(machine.current)
-    machine.keys.unwrap(packet)
+    assert isinstance(machine.take(packet), Final)
     replays = machine.keys._keys[0].replays
     with suppress(StoreError):
         while True:
             replays.is_new(os.urandom(16))
     machine.run(0)
-    assert machine.keys.unwrap(packet) is None
-    with pytest.raises(StoreError, match="until this node has a new key"):
-        machine.keys.unwrap(packet_for(machine.current))
+    assert isinstance(machine.take(packet), ReplayedError)
+    refused = machine.take(packet_for(machine.current))
+    assert isinstance(refused, StoreError)
+    assert "until this node has a new key" in str(refused)
     disk.empty()
     machine.run(0)
     assert machine.opens(machine.current)
-    assert machine.keys.unwrap(packet) is None
+    assert isinstance(machine.take(packet), ReplayedError)
     machine.keys.close()
 
 

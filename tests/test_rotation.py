@@ -19,13 +19,14 @@ from gevent.event import Event
 
 from nym._secrets import Secret
 from nym.client.refresher import Refresher
+from nym.errors import SphinxError
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
 from nym.net.transport import send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
 from nym.nodes.reception import Reception
-from nym.sphinx import Hop, Unwrapped, create_packet, public_key, unwrap
+from nym.sphinx import Hop, Unwrapped, create_packet, public_key, unwrap_packets
 from nym.store.clock import since_boot
 from nym.wire.addresses import NodeAddress, encode_address
 from tests.harness import FAST, Application, running, wait_until
@@ -65,10 +66,13 @@ class Watched:
             send_packet(address, packet)
             self.under_way.update(hop.public_key for hop in self._made.pop(packet))
 
-        def unwrapped(packet: bytes, private_key: Secret) -> Unwrapped:
-            task = unwrap(packet, private_key)
-            self.under_way[public_key(private_key)] -= 1
-            return task
+        def unwrapped(
+            packets: Sequence[bytes], private_key: Secret
+        ) -> list[Unwrapped | SphinxError]:
+            found = unwrap_packets(packets, private_key)
+            opened = sum(isinstance(one, Unwrapped) for one in found)
+            self.under_way[public_key(private_key)] -= opened
+            return found
 
         def registered(reception: Reception, address: bytes, ip: str, *, is_sealed: bool) -> None:
             self.registrations.append(address)
@@ -79,7 +83,7 @@ class Watched:
 
         monkeypatch.setattr("nym.client.packets.create_packet", made)
         monkeypatch.setattr("nym.client.sender.send_packet", handed_over)
-        monkeypatch.setattr("nym.nodes.keyring.unwrap", unwrapped)
+        monkeypatch.setattr("nym.nodes.keyring.unwrap_packets", unwrapped)
         monkeypatch.setattr(Reception, "_register", registered)
         monkeypatch.setattr(Node, "_say", said)
 

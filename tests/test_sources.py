@@ -13,8 +13,8 @@ from nym.errors import MacError
 from nym.net import sources as sources_module
 from nym.net.sources import DISTRUST, GOOD_WEIGHT, Source, SourceLimits, Sources
 from nym.nodes import directory as directory_module
-from nym.nodes.door import Answer
 from nym.nodes.limits import LIMITS
+from nym.nodes.visits import Answer
 from nym.wire.addresses import NodeAddress, machine_at
 from nym.wire.provider import ACKNOWLEDGED
 from tests.harness import PATIENCE, memory_provider, read_all, wait_until

@@ -46,6 +46,7 @@ _SENTENCES = {
     "garbage": "somebody sends hardly anything but garbage; new connections are closed",
 }
 _NEXT_TURN = 1e-6  # seconds; with 0, gevent wouldn't look at any socket in between
+MOST_IN_TURN = 8  # packets that use the spare time of one turn
 
 log = logging.getLogger(__name__)
 
@@ -133,16 +134,20 @@ class Sources:
 
 
 class SpareTime:
-    """Lets one after the other go on, and everybody else in between."""
+    """Lets some go on, one after the other, and then everybody else."""
 
     def __init__(self) -> None:
         self.waiting = 0
         self._turn = Semaphore()
+        self._left = 0  # how many more may go on before it is the others' turn
 
     def wait(self) -> None:
-        """Wait until everybody else has had a turn."""
+        """Wait until it is time for what can wait."""
         with self._counted(), self._turn:
-            gevent.sleep(_NEXT_TURN)
+            if not self._left:
+                gevent.sleep(_NEXT_TURN)
+                self._left = MOST_IN_TURN
+            self._left -= 1
 
     def is_scarce(self) -> bool:
         """Whether so much waits already that nothing new should."""

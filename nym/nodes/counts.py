@@ -19,6 +19,7 @@ from nym.errors import (
     NotForThisNodeError,
     OverloadError,
     RemoteError,
+    ReplayedError,
     StoreError,
     UnreachableError,
 )
@@ -28,11 +29,11 @@ from nym.wire.metrics import Family, as_object
 LAG_PERIOD = 0.5  # seconds between two looks at how late the event loop is
 _LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-REPLAY = "replay"
 STOPPED = "stopped"
 # The reason for which a packet is dropped, by its error; the first class that fits counts.
 _REASONS: dict[type[Exception], str] = {
     MacError: "wrong_mac",
+    ReplayedError: "replay",
     NotForThisNodeError: "not_for_this_node",
     DelayTooLongError: "delay_too_long",
     OverloadError: "overload",
@@ -43,7 +44,7 @@ _REASONS: dict[type[Exception], str] = {
     RemoteError: "malformed",
     Exception: "error",
 }
-REASONS = (*_REASONS.values(), REPLAY, STOPPED)
+REASONS = (*_REASONS.values(), STOPPED)
 
 # Reasons that are the fault of whoever made the packet.
 BAD = frozenset({"wrong_mac", "malformed", "not_for_this_node", "delay_too_long"})

@@ -1,79 +1,65 @@
-"""Where packets arrive at a node: cuts what peers send into packets, and answers each one in turn.
+"""Where packets arrive at a node: what connections bring is dealt with, some packets at once.
 
-A peer may send any number of packets on one connection, and TCP may cut them anywhere. Each packet
-is taken as soon as its last byte is there, so the delays of packets on one connection run side by
-side. The answers keep the order of the packets (docs/protocol/mixnode.md).
+The products on the curve are most of what a packet costs, and eight at once cost little more than
+one (docs/protocol/sphinx.md). So the packets that come in one turn of the event loop are unwrapped
+together. None waits for others: a node that has little to do takes each by itself.
 
-Connections are cheap for a peer, so there are limits. A peer that stops in the middle of a packet
-loses its connection after PACKET_TIME. If all places are taken, the connection that has been silent
-for the longest time makes room for a new one. A source that sends or connects more than its share
-takes nothing from others (nym.net.sources). And a node that can't keep up accepts no more than it
-serves (nym.net.listening): connections wait in the system's queue, which refuses what is too much
-without any work here.
+Connections are cheap for a peer, so there are limits. If all places are taken, the connection that
+has been silent for the longest time makes room for a new one. A source that sends or connects more
+than its share takes nothing from others (nym.net.sources). And a node that can't keep up accepts no
+more than it serves (nym.net.listening): connections wait in the system's queue, which refuses what
+is too much without any work here.
 """
 
 import logging
-import os
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import gevent
 
-from nym.errors import DescriptorsError, RemoteError, StoreError
+from nym.errors import DescriptorsError, NymError, ReplayedError
 from nym.net.crew import Crew
 from nym.net.descriptors import are_scarce
 from nym.net.listening import listen
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources, SpareTime
-from nym.nodes.counts import BAD, REASONS, Counts, reason_of
+from nym.nodes.counts import BAD, REASONS, STOPPED, Counts, reason_of
+from nym.nodes.visits import Answer, Visit
+from nym.sphinx import AT_ONCE
 from nym.wire.addresses import NodeAddress
-from nym.wire.provider import ACKNOWLEDGED
-from nym.wire.sizes import PACKET_LENGTH
 
 MOST_CONNECTIONS = 10_000
-IDLE_TIME = 60.0  # seconds for which a connection may be silent between two packets
-PACKET_TIME = 10.0  # seconds from the first byte of a packet to its last
 SILENT, SLOW, CROWDED = "silent", "slow", "crowded"  # why connections are closed
-MOST_NEW = 8  # connections that are accepted before one of them is served
+MOST_NEW = AT_ONCE  # connections that are accepted before one of them is served
 IN_TURN = 8  # packets that one connection may bring before it is the others' turn
 
 log = logging.getLogger(__name__)
 
-
-class Answer:
-    """What a peer is told about one packet: `foomp` once it was dealt with, or nothing."""
-
-    __slots__ = ("_visit", "is_due", "is_refused")
-
-    def __init__(self, visit: "_Visit") -> None:
-        self._visit = visit
-        self.is_due = False
-        self.is_refused = False
-
-    def give(self) -> None:
-        """The packet has been forwarded or kept."""
-        self.is_due = True
-        self._visit.answer()
-
-    def refuse(self) -> None:
-        """The packet is lost. Its peer can only see that from the end of the connection."""
-        self.is_refused = True
-        self._visit.answer()
+Task = TypeVar("Task")
 
 
-# Called with a packet and the way to answer it. Raises RemoteError or StoreError to drop it.
-Take = Callable[[bytes, Answer], None]
+class _Arrival(NamedTuple):
+    """A packet that nobody has looked at yet."""
+
+    packet: bytes
+    answer: Answer
+    visit: Visit
 
 
-class Door:
-    """A server for packets. `take` gets each packet; `say` is told why one was dropped."""
+class Door(Generic[Task]):
+    """A server for packets.
+
+    `unwrap` gets some packets, and returns for each what has to be done with it, or why it is
+    dropped. `handle` does that, or raises why not. `say` is told why a packet was dropped.
+    """
 
     def __init__(
         self,
         place: NodeAddress,
-        take: Take,
+        unwrap: Callable[[list[bytes]], list[Task | NymError]],
+        handle: Callable[[bytes, Task, Answer], None],
         say: Callable[[str], None],
         counts: Counts,
         limits: SourceLimits,
@@ -91,10 +77,11 @@ class Door:
         self._crew = Crew()
         self._server = _Server(place, self._visit, self._sources, spawn=self._crew.spawn)
         self._server.spare = self._spare
-        self._take = take
+        self._unwrap = unwrap
+        self._handle = handle
         self._say = say
-        # In the order in which they last said something.
-        self._visits: OrderedDict[_Visit, None] = OrderedDict()
+        self._visits: OrderedDict[Visit, None] = OrderedDict()
+        self._came: deque[_Arrival] = deque()  # in this turn
         self._has_stopped = False
         self._received = counts.count("nym_node_packets_received_total", "Packets that came.")
         self.dropped = counts.kinds(
@@ -151,16 +138,18 @@ class Door:
         ):
             self._closed[CROWDED] += 1
             next(iter(self._visits)).close()
-        visit, source = _Visit(connection, self._visits), self._sources.at(peer[0])
+        source = self._sources.at(peer[0])
+        visit = Visit(connection, source, self._visits)
         self._opened.add()
         try:
-            while packet := visit.read():
+            while (packet := visit.read()) and not visit.is_over:
                 self._received.add()
                 if not source.spend(time.monotonic()):
                     self._deferred.add()
                     self._spare.wait()
-                self._take(packet, visit.owe())
-                source.was_good()
+                self._came.append(_Arrival(packet, visit.owe(), visit))
+                if len(self._came) == 1:
+                    self._crew.spawn(self._deal_with_all)
                 visit.taken += 1
                 if visit.taken % IN_TURN == 0:
                     gevent.sleep(0)
@@ -173,22 +162,58 @@ class Door:
             # descriptors.
             log.debug("%s lost a connection: %s", self.address, error)
             visit.close()
-        except (RemoteError, StoreError) as error:
-            reason = reason_of(error)
-            self.dropped[reason] += 1
-            if reason in BAD:
-                source.was_bad()
-            self._say(f"dropped a packet: {error}")
-            visit.refuse_last()
         except Exception as error:
             self.dropped[reason_of(error)] += 1
             log.exception("%s lost a packet", self.address)
-            visit.refuse_last()
+            visit.close()
         except BaseException:  # the node stops
             visit.close()
             raise
         else:
             visit.ends()
+
+    def _deal_with_all(self) -> None:
+        # Once for each turn: what comes later spawns this again.
+        came, self._came = self._came, deque()
+        while came:
+            self._deal_with([came.popleft() for _ in range(min(AT_ONCE, len(came)))])
+
+    def _deal_with(self, arrivals: list[_Arrival]) -> None:
+        if self._has_stopped:
+            self.dropped[STOPPED] += len(arrivals)
+            return
+        found: Sequence[Task | Exception]
+        try:
+            found = self._unwrap([arrival.packet for arrival in arrivals])
+        except Exception as error:  # noqa: BLE001 - all of them are dropped for it
+            found = [error] * len(arrivals)
+        for arrival, one in zip(arrivals, found, strict=True):
+            if isinstance(one, Exception):
+                self._refuse(arrival, one)
+                continue
+            try:
+                self._handle(arrival.packet, one, arrival.answer)
+            except Exception as error:  # noqa: BLE001 - the packet is dropped for it
+                self._refuse(arrival, error)
+            else:
+                arrival.visit.source.was_good()
+
+    def _refuse(self, arrival: _Arrival, error: Exception) -> None:
+        if reason_of(error) in BAD:
+            arrival.visit.source.was_bad()
+            arrival.visit.is_over = True
+        self.drop(arrival.answer, error)
+
+    def drop(self, answer: Answer, error: Exception, why: str = "") -> None:
+        """Drop a packet because of this error. The log has `why`, or else the error's text."""
+        self.dropped[reason_of(error)] += 1
+        if isinstance(error, ReplayedError):
+            log.debug("%s dropped a packet that it has had before", self.address)
+        elif isinstance(error, NymError):
+            self._say(f"dropped a packet: {why or error}")
+        else:
+            log.error("%s lost a packet", self.address, exc_info=error)
+        answer.refuse()
 
 
 class _Server(GuardedServer):
@@ -206,78 +231,3 @@ class _Server(GuardedServer):
         can't know how long the delays are.
         """
         self.leave(*arguments)
-
-
-class _Visit:
-    """One connection: what was read of it, and the answers that are owed on it."""
-
-    def __init__(self, connection: socket.socket, visits: "OrderedDict[_Visit, None]") -> None:
-        self._connection = connection
-        self._visits = visits
-        self._owed: deque[Answer] = deque()
-        self._is_over = False  # no more packets are read
-        self.taken = 0  # packets
-        self.has_begun = False  # to send a packet that isn't complete
-        visits[self] = None
-
-    def read(self) -> bytes:
-        """The next packet; empty at the end of the stream. Raises OSError."""
-        packet, until, self.has_begun = b"", 0.0, False
-        while (missing := PACKET_LENGTH - len(packet)) > 0:
-            self._connection.settimeout(
-                max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
-            )
-            chunk = self._connection.recv(missing)
-            if not chunk:
-                return b""
-            if not packet:
-                until, self.has_begun = time.monotonic() + PACKET_TIME, True
-            packet += chunk
-        self._visits.move_to_end(self)
-        return packet
-
-    def owe(self) -> Answer:
-        """The answer to the packet that was just read."""
-        answer = Answer(self)
-        self._owed.append(answer)
-        return answer
-
-    def answer(self) -> None:
-        """Write the answers to the first packets, up to one whose packet is still delayed."""
-        due = 0
-        while self._owed and self._owed[0].is_due:
-            self._owed.popleft()
-            due += 1
-        if due:
-            self._write(ACKNOWLEDGED * due)
-        # After a packet that is lost nothing is answered: each `foomp` stands for the next packet.
-        if (self._owed and self._owed[0].is_refused) or (self._is_over and not self._owed):
-            self.close()
-
-    def refuse_last(self) -> None:
-        """The packet that was read last is lost, and no more are read."""
-        self._is_over = True
-        if self._owed:
-            self._owed[-1].is_refused = True
-        self.answer()
-
-    def ends(self) -> None:
-        """Read no more. The connection is closed once all answers are given."""
-        self._is_over = True
-        self.answer()
-
-    def close(self) -> None:
-        """Close the connection, whatever is owed on it."""
-        self._visits.pop(self, None)
-        self._owed.clear()
-        self._connection.close()
-
-    def _write(self, data: bytes) -> None:
-        # Not the socket's `send`, which waits: nothing here may wait for a peer that doesn't read.
-        try:
-            is_written = os.write(self._connection.fileno(), data) == len(data)
-        except OSError as error:
-            log.debug("an answer was lost: %s", error)
-            is_written = False
-        if not is_written:
-            self.close()

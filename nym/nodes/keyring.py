@@ -6,18 +6,18 @@ several processes share.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import gevent
 from gevent.event import Event
 
-from nym.errors import MacError, NymError, StoreError
+from nym.errors import MacError, NymError, ReplayedError, StoreError
 from nym.files import os_errors_as
 from nym.identity import Identity
 from nym.net.watch import Outage
 from nym.nodes.replays import Replays
-from nym.sphinx import Final, Forward, unwrap
+from nym.sphinx import Final, Forward, Unwrapped, unwrap_packets
 
 RETRY = 10.0  # seconds until the next attempt when the disk fails
 
@@ -68,24 +68,31 @@ class Keys(ABC, Generic[Begun]):
     def _rest(self) -> float:
         """Seconds until something may be due."""
 
-    def unwrap(self, packet: bytes) -> Forward | Final | None:
-        """What a packet asks for; None if it came before.
+    def unwrap(self, packets: Sequence[bytes]) -> list[Forward | Final | NymError]:
+        """What each packet asks for, or why it is dropped.
 
-        Raises SphinxError if no key opens it, and StoreError if nothing more can be remembered.
+        That is a SphinxError if no key opens it, ReplayedError if it came before, and StoreError if
+        nothing more can be remembered.
         """
+        outcomes: dict[int, Forward | Final | NymError] = {}
+        left = list(range(len(packets)))
         for key in self._keys:
-            try:
-                task, tag = unwrap(packet, key.identity.private_key)
-            except MacError as error:
-                # It may be for another one. Any other error is one for each key.
-                failure = error
-                continue
-            # After the packet's MAC was checked: only packets that could be forwarded take room.
-            is_new = key.replays.is_new(tag)
-            if key.replays.is_full and key is self._current:
-                self._is_due.set()
-            return task if is_new else None
-        raise failure
+            found = unwrap_packets([packets[i] for i in left], key.identity.private_key)
+            for i, one in zip(left, found, strict=True):
+                outcomes[i] = self._noted(key, one) if isinstance(one, Unwrapped) else one
+            # It may be for another one. Any other error is one for each key.
+            left = [i for i in left if isinstance(outcomes[i], MacError)]
+        return [outcomes[i] for i in range(len(packets))]
+
+    def _noted(self, key: Key[Begun], found: Unwrapped) -> Forward | Final | NymError:
+        # After the packet's MAC was checked: only packets that could be forwarded take room.
+        try:
+            is_new = key.replays.is_new(found.tag)
+        except StoreError as error:
+            return error
+        if key.replays.is_full and key is self._current:
+            self._is_due.set()
+        return found.task if is_new else ReplayedError()
 
     def set_times(self, lifetime: float, overlap: float) -> None:
         """Use these times from now on."""

@@ -13,15 +13,15 @@ import gevent
 from gevent.event import Event
 
 from nym.config.nodes import MixnodeLimitSettings
-from nym.errors import DelayTooLongError, NotForThisNodeError, RemoteError
+from nym.errors import DelayTooLongError, NotForThisNodeError, NymError, OverloadError
 from nym.net.transport import send_packet
-from nym.nodes.counts import STOPPED, reason_of
+from nym.nodes.counts import STOPPED
 from nym.nodes.delays import Delays
-from nym.nodes.door import Answer
 from nym.nodes.keyring import Keys
 from nym.nodes.limits import LIMITS
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Channel, Desk
+from nym.nodes.visits import Answer
 from nym.routes import NANOSECONDS
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
@@ -119,9 +119,12 @@ class Mixnode(Node):
     def _finish(self, hurry: Event) -> None:
         self._delays.wait_empty(hurry, LONGEST_FINISH)
 
-    def _take(self, packet: bytes, answer: Answer) -> None:
-        self._delays.require_room()  # before any work
-        super()._take(packet, answer)
+    def _unwrap(self, packets: list[bytes]) -> list[Forward | Final | NymError]:
+        try:
+            self._delays.require_room()  # before any work
+        except OverloadError as error:
+            return [error] * len(packets)
+        return super()._unwrap(packets)
 
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         self._received += 1
@@ -139,13 +142,10 @@ class Mixnode(Node):
         self._lateness.note(max(0.0, time.monotonic() - due))
         try:
             send_packet(next_hop, packet)
-        except RemoteError as error:
+        except Exception as error:  # noqa: BLE001 - the packet is dropped for it
             # Without the error's text: it names the next node, which is a part of the route.
-            self._drop(error, answer, "the next node on its way can't be reached, or refuses it")
-        except Exception as error:
-            self._door.dropped[reason_of(error)] += 1
-            log.exception("%s lost a packet", self.address)
-            answer.refuse()
+            why = "the next node on its way can't be reached, or refuses it"
+            self._door.drop(answer, error, why)
         else:
             self._forwarded.add()
             self._sent[next_hop] += 1

@@ -12,13 +12,14 @@ from gevent.event import Event
 
 from nym import PROTOCOL_VERSION
 from nym.config.nodes import LimitSettings
-from nym.errors import StatusError
+from nym.errors import NymError, StatusError
 from nym.net.watch import Watch
-from nym.nodes.counts import REPLAY, Counts, reason_of
-from nym.nodes.door import Answer, Door
+from nym.nodes.counts import Counts
+from nym.nodes.door import Door
 from nym.nodes.keyring import Keys
 from nym.nodes.limits import source_limits
 from nym.nodes.posting import Channel, Desk, side_by_side
+from nym.nodes.visits import Answer
 from nym.signing import Signer, Stamps
 from nym.sphinx import Final, Forward
 from nym.wire.addresses import NodeAddress
@@ -72,7 +73,9 @@ class Node(ABC):
         self._since = 0  # the minute of the current key, as it was announced last
         self._announced = announced
         self._trace = trace
-        self._door = Door(packets, self._take, self._say, self.counts, source_limits(limits))
+        self._door: Door[Forward | Final] = Door(
+            packets, self._unwrap, self._deal, self._say, self.counts, source_limits(limits)
+        )
         self._desks: list[Desk] = []
         self._presences: list[Channel] = []
         self.changed = Event()  # set when there is something to post before the period is over
@@ -193,7 +196,7 @@ class Node(ABC):
     def _handle(self, unwrapped: Forward | Final, answer: Answer) -> None:
         """Forward or keep an unwrapped packet, and give the answer once that is done.
 
-        Raises RemoteError or StoreError to drop it; later, `_drop` does.
+        Raises NymError to drop it; later, the door's `drop` does.
         """
 
     def _keep_announcing(self) -> None:
@@ -212,25 +215,13 @@ class Node(ABC):
             channel.lenient_until = self._settled_at
         self.changed.set()
 
-    def _take(self, packet: bytes, answer: Answer) -> None:
-        task = self.keys.unwrap(packet)
-        if task is None:
-            log.debug("%s dropped a packet that it has had before", self.address)
-            self._door.dropped[REPLAY] += 1
-            answer.refuse()
-            return
+    def _unwrap(self, packets: list[bytes]) -> list[Forward | Final | NymError]:
+        return self.keys.unwrap(packets)
+
+    def _deal(self, packet: bytes, unwrapped: Forward | Final, answer: Answer) -> None:
         if self._trace:
-            self._trace(self.address, packet, task)
-        self._handle(task, answer)
-
-    def _drop(self, error: Exception, answer: Answer, why: str = "") -> None:
-        """Drop a packet that can't be dealt with, after `_handle` has returned.
-
-        The log has `why`, or else the error's text.
-        """
-        self._door.dropped[reason_of(error)] += 1
-        self._say(f"dropped a packet: {why or error}")
-        answer.refuse()
+            self._trace(self.address, packet, unwrapped)
+        self._handle(unwrapped, answer)
 
     def _say(self, what: str) -> None:
         # Each reason is a warning only once: anybody can send packets, and a flood of them must not

@@ -13,7 +13,6 @@ from gevent.event import Event
 from nym._secrets import Secret
 from nym.config.nodes import LimitSettings
 from nym.errors import NoInboxError, NotForThisNodeError, NymError, StoreError
-from nym.nodes.door import Answer
 from nym.nodes.inboxes import Inboxes
 from nym.nodes.keyring import Keys
 from nym.nodes.limits import LIMITS, source_limits
@@ -22,6 +21,7 @@ from nym.nodes.members import Members
 from nym.nodes.node import Node, Trace
 from nym.nodes.posting import Desk
 from nym.nodes.reception import Reception
+from nym.nodes.visits import Answer
 from nym.signing import Signer
 from nym.sphinx import Final, Forward
 from nym.wire import directory as records
@@ -163,7 +163,7 @@ class Provider(Node):
             self._undelivered.add()
             answer.give()
         else:
-            self._drop(error, answer)
+            self._door.drop(answer, error)
 
     def _keep_aging(self) -> None:
         while True:
