@@ -7,9 +7,10 @@ a busy machine would stretch the gaps, and anyone who watches the stream would s
 from random import Random
 from typing import Protocol
 
-# Seconds. After a longer standstill (a stopped process), only the deadlines missed in the last
-# seconds of it are made up for. Making up for all of them would be one long burst of packets.
-LONGEST_LAG = 5.0
+# Seconds, or one gap if that is longer. After a longer standstill, the deadlines that were missed
+# before are not made up for: they would be a burst of packets. A Poisson process has no memory, so
+# it goes on from any moment as from any other.
+LONGEST_LAG = 0.1
 
 
 class Schedule(Protocol):
@@ -21,23 +22,37 @@ class Schedule(Protocol):
         """Move `deadline` to the next one; `now` is when the work for this one ended."""
 
 
+class Tempo(Protocol):
+    """By what gaps are multiplied; it is told how many deadlines were not made up for."""
+
+    stretch: float
+
+    def missed(self, count: float) -> None:
+        """Note that so many deadlines were missed, on average."""
+
+
 class Poisson:
-    """A Poisson process: exponential gaps of `mean` seconds on average.
+    """A Poisson process: exponential gaps of `mean` seconds on average, in the given tempo.
 
     It has no memory, so the time until the next deadline says nothing about what happened before.
     """
 
-    def __init__(self, mean: float, now: float, random: Random) -> None:
+    def __init__(self, mean: float, now: float, random: Random, tempo: Tempo | None = None) -> None:
         self._mean = mean
         self._random = random
+        self._tempo = tempo
         self.deadline = now
         self.advance(now)
 
     def advance(self, now: float) -> None:
         """Draw the next deadline."""
-        self.deadline = max(self.deadline, now - LONGEST_LAG) + exponential(
-            self._mean, self._random
-        )
+        mean = self._mean * self._tempo.stretch if self._tempo else self._mean
+        too_late = now - max(LONGEST_LAG, mean) - self.deadline
+        if too_late > 0:
+            self.deadline += too_late
+            if self._tempo:
+                self._tempo.missed(too_late / mean)
+        self.deadline += exponential(mean, self._random)
 
 
 class Fixed:

@@ -26,6 +26,7 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.envelope import MOST_RUNS, Acknowledgement, Cover, Envelopes, Fragment, Run
 from nym.errors import NoTopologyError
@@ -83,8 +84,17 @@ class Setup:
         )
         self.outbox, self.sender = Outbox(journal), Sender(self.health, onlookers())
         trial = ProviderTrial(self.session, self.health.loops, lambda: True, random)
+        tempo = Tempo(4.0)
         self.cover = LoopCover(
-            OWN, self.packets, self.sender, self.health, trial, 0.5, random, is_sealed=is_sealed
+            OWN,
+            self.packets,
+            self.sender,
+            self.health,
+            trial,
+            tempo,
+            0.5,
+            random,
+            is_sealed=is_sealed,
         )
         self.drops = DropCover(self.packets, self.sender, is_sealed=is_sealed)
         self.way = Way(0.0)
@@ -107,6 +117,7 @@ class Setup:
             self.packets,
             self.sender,
             self.drops,
+            tempo,
             0.5,
             random,
         )

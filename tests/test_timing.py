@@ -8,6 +8,17 @@ import pytest
 from nym.timing import LONGEST_LAG, Backoff, Fixed, Poisson, exponential
 
 
+class Counting:
+    """A tempo that counts what is missed."""
+
+    def __init__(self, stretch: float) -> None:
+        self.stretch = stretch
+        self.count = 0.0
+
+    def missed(self, count: float) -> None:
+        self.count += count
+
+
 def test_poisson_gaps_are_exponential() -> None:
     schedule, gaps = Poisson(0.5, 100.0, Random(1)), []
     for _ in range(20_000):
@@ -29,10 +40,41 @@ def test_load_does_not_bend_the_process() -> None:
         assert loaded.deadline == idle.deadline
 
 
-def test_a_standstill_is_not_made_up_for() -> None:
-    schedule = Poisson(0.5, 0.0, Random(3))
-    schedule.advance(3600.0)
-    assert schedule.deadline > 3600.0 - LONGEST_LAG
+@pytest.mark.parametrize(("mean", "most"), [(0.5, 1.0), (0.02, 0.1 / 0.02), (0.001, 100)])
+def test_after_a_standstill_there_is_no_burst(mean: float, most: float) -> None:
+    assert LONGEST_LAG == 0.1
+    now, at_once, random = 0.0, [], Random(3)
+    for _ in range(200):
+        schedule = Poisson(mean, now, random)
+        now += 3600.0
+        schedule.advance(now)
+        count = 0
+        while schedule.deadline < now:
+            schedule.advance(now)
+            count += 1
+        at_once.append(count)
+    # Five standard deviations of a mean of 200 such numbers.
+    assert fmean(at_once) < most + 5 * (most / 200) ** 0.5
+
+
+def test_a_stretched_process_has_the_same_distribution() -> None:
+    tempo = Counting(3.0)
+    plain, stretched = Poisson(0.5, 0.0, Random(6)), Poisson(0.5, 0.0, Random(6), tempo)
+    for _ in range(1000):
+        plain.advance(plain.deadline)
+        stretched.advance(stretched.deadline)
+        assert stretched.deadline == pytest.approx(3 * plain.deadline)
+    assert tempo.count == 0
+
+
+@pytest.mark.parametrize(("mean", "kept"), [(0.5, 0.5), (0.02, 0.1), (0.001, 0.1)])
+def test_what_is_not_made_up_for_is_told(mean: float, kept: float) -> None:
+    tempo = Counting(1.0)
+    schedule = Poisson(mean, 0.0, Random(7), tempo)
+    late = schedule.deadline + kept + 10 * mean
+    schedule.advance(late)
+    assert tempo.count == pytest.approx(10)
+    assert schedule.deadline > late - kept
 
 
 @pytest.mark.parametrize(

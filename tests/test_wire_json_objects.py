@@ -249,6 +249,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "directory_verified": True,
                 "network": {"layers": [2, 2], "providers": 1, "left_out": [], "digest": "abcd"},
                 "backlog": None,
+                "tempo": None,
                 "address": ADDRESS,
                 "provider": None,
                 "provider_identity": None,

@@ -22,7 +22,7 @@ from nym.client.named import NamedProviders
 from nym.client.notes import ProviderNotes
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
-from nym.client.pace import first_wait, loop_patience, pull_period
+from nym.client.pace import first_wait, loop_patience, packet_rate, pull_period
 from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
@@ -31,6 +31,7 @@ from nym.client.remembered import RememberedNetwork
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.taken import Taken
+from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.config import Config, TrafficSettings
 from nym.contacts import CurrentContacts
@@ -117,7 +118,10 @@ class Client:
             health,
             random,
         )
-        self._loops = _loop_cover(address, config, packets, self._sender, health, trial, random)
+        self._tempo = tempo = Tempo(packet_rate(config.traffic))
+        self._loops = _loop_cover(
+            address, config, packets, self._sender, health, trial, tempo, random
+        )
         drop_cover = DropCover(packets, self._sender, is_sealed=config.privacy.seal)
         acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
@@ -128,6 +132,7 @@ class Client:
             packets,
             self._sender,
             drop_cover,
+            tempo,
             config.traffic.message_sending_average_delay,
             random,
         )
@@ -160,6 +165,7 @@ class Client:
             drop_cover,
             self._outbox,
             inbox,
+            tempo,
         )
 
         def name_provider(recipient: bytes, provider: bytes | None) -> None:
@@ -213,6 +219,7 @@ class Client:
         self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("look at messages", self._deliveries.run)
         self._watch.start("history", self._overview.past.run)
+        self._watch.start("tempo", self._tempo.run)
         self._watch.start("loop cover stream", self._after_registration(self._loops.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))
 
@@ -363,10 +370,13 @@ def _loop_cover(
     sender: Sender,
     health: Health,
     trial: ProviderTrial,
+    tempo: Tempo,
     random: Random,
 ) -> LoopCover:
     mean, is_sealed = config.traffic.loop_cover_traffic_average_delay, config.privacy.seal
-    return LoopCover(address, packets, sender, health, trial, mean, random, is_sealed=is_sealed)
+    return LoopCover(
+        address, packets, sender, health, trial, tempo, mean, random, is_sealed=is_sealed
+    )
 
 
 def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:
@@ -393,8 +403,7 @@ def _deliveries(
 
 
 def _onlookers(traffic: TrafficSettings) -> Onlookers:
-    rate = 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
-    return Onlookers(Observing(1 / rate, pull_period(traffic)))
+    return Onlookers(Observing(1 / packet_rate(traffic), pull_period(traffic)))
 
 
 def _poller(

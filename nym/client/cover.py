@@ -16,6 +16,7 @@ from random import Random
 
 from nym.client.packets import Addressed, PacketMaker
 from nym.client.sender import Outcome, Sender
+from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.envelope import ID_LENGTH, Content, Cover
 from nym.health import Health
@@ -35,6 +36,7 @@ class LoopCover:
         sender: Sender,
         health: Health,
         trial: ProviderTrial,
+        tempo: Tempo,
         mean: float,
         random: Random,
         *,
@@ -45,6 +47,7 @@ class LoopCover:
         self._sender = sender
         self._health = health
         self._trial = trial
+        self._tempo = tempo
         self._mean = mean
         self._random = random
         self._is_sealed = is_sealed
@@ -52,7 +55,7 @@ class LoopCover:
 
     def run(self) -> None:
         """Send loops for ever."""
-        run_stream(self._mean, self._random, self.tick)
+        run_stream(self._mean, self._random, self.tick, self._tempo)
 
     def tick(self, moment: float) -> None:
         """Send one loop at `moment`, if there is a network to send it through."""

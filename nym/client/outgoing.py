@@ -20,6 +20,7 @@ from nym.client.notes import ProviderNotes
 from nym.client.packets import Addressed, PacketMaker
 from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
+from nym.client.tempo import Tempo
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_stream
 from nym.wire.sightings import Carried
@@ -50,6 +51,7 @@ class OutgoingQueue:
         packets: PacketMaker,
         sender: Sender,
         cover: DropCover,
+        tempo: Tempo,
         mean: float,
         random: Random,
     ) -> None:
@@ -59,6 +61,7 @@ class OutgoingQueue:
         self._packets = packets
         self._sender = sender
         self._cover = cover
+        self._tempo = tempo
         self._mean = mean
         self._random = random
         # What may take each tick, in this order. Every second one belongs to messages alone.
@@ -71,7 +74,7 @@ class OutgoingQueue:
 
     def run(self) -> None:
         """Send for ever."""
-        run_stream(self._mean, self._random, self.tick)
+        run_stream(self._mean, self._random, self.tick, self._tempo)
 
     def tick(self, moment: float) -> None:
         """Send one packet at `moment`, if there is a network to send it through."""

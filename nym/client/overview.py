@@ -13,6 +13,7 @@ from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.session import ProviderSession
+from nym.client.tempo import Tempo, describe
 from nym.client.trial import ProviderTrial
 from nym.health import PROVIDER_SUSPECT, Health
 from nym.reports import node_details
@@ -56,6 +57,7 @@ class Overview:
     drops: DropCover
     outbox: Outbox
     inbox: Inbox
+    tempo: Tempo
     started: float = field(default_factory=time.monotonic)
 
     past: History = field(init=False)
@@ -100,6 +102,7 @@ class Overview:
             registered=self.session.registered.is_set(),
             provider_sealed=self.session.is_sealed,
             backlog=self.poller.backlog.report(now),
+            tempo=self.tempo.report(),
             uptime=round(now - self.started, 3),
             outbox=len(self.outbox),
             inbox=len(self.inbox),
@@ -194,8 +197,12 @@ class Overview:
         return (
             "running",
             max(poller.served_since, loops.alive_since),
-            self._doubt(now) or self.refresher.outage.reason,
+            self._doubt(now) or self.refresher.outage.reason or self._slowness(),
         )
+
+    def _slowness(self) -> str | None:
+        tempo = self.tempo.report()
+        return tempo and describe(tempo)
 
     def _doubt(self, now: float) -> str | None:
         """Return what is wrong with a provider that works, or None."""

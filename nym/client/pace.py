@@ -8,6 +8,11 @@ from nym.wire.provider import MESSAGES_A_PULL
 log = logging.getLogger(__name__)
 
 
+def packet_rate(traffic: TrafficSettings) -> float:
+    """Return how many packets a second both streams have together."""
+    return 1 / traffic.message_sending_average_delay + 1 / traffic.loop_cover_traffic_average_delay
+
+
 def pull_period(traffic: TrafficSettings) -> float:
     """Return the seconds between pulls: the configured ones, or fewer if messages would pile up.
 

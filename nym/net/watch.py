@@ -15,7 +15,7 @@ import gevent
 
 from nym.errors import DescriptorsError, NymError, RemoteError
 from nym.net.alarm import Alarm
-from nym.timing import Backoff, Poisson, Schedule
+from nym.timing import Backoff, Poisson, Schedule, Tempo
 
 FIRST_RESTART = 1.0  # seconds until a greenlet that died is started again; doubled each time
 LONGEST_RESTART = 60.0
@@ -90,13 +90,16 @@ def run_schedule(
         schedule.advance(time.monotonic())
 
 
-def run_stream(mean: float, random: Random, tick: Callable[[float], None]) -> None:
+def run_stream(
+    mean: float, random: Random, tick: Callable[[float], None], tempo: Tempo | None = None
+) -> None:
     """Call `tick` for ever, each time with the moment at which its packet has to leave.
 
-    The moments are those of a Poisson process, `mean` seconds apart on average. Each call comes
-    between LEAST_AHEAD and MOST_AHEAD seconds before its moment, if nothing holds it up.
+    The moments are those of a Poisson process, `mean` seconds apart on average, in the given tempo.
+    Each call comes between LEAST_AHEAD and MOST_AHEAD seconds before its moment, if nothing holds
+    it up.
     """
-    stream = Poisson(mean, time.monotonic(), random)
+    stream = Poisson(mean, time.monotonic(), random, tempo)
     with Alarm() as alarm:
 
         def wait_for(moment: float) -> None:

@@ -40,6 +40,13 @@ class BacklogReport(TypedDict):
     seconds: float | None
 
 
+class TempoReport(TypedDict):
+    """How many packets a second the settings ask for, and how many this machine can send."""
+
+    asked: float
+    possible: float
+
+
 class LeftOut(TypedDict):
     """How many of the directory's records are left out, and why; `why` follows "3 nodes"."""
 
@@ -108,6 +115,7 @@ class StatusReport(NamedTuple):
     - `directory` is the URL of the one that is used, without a password; `directory_verified`: its
       last list was signed with a key that the settings name.
     - `provider_sealed`: the client speaks with its provider on a sealed line.
+    - `tempo` is there while this machine can't send as much as the settings ask for.
     - `outbox` messages wait to be sent or acknowledged, `inbox` messages to be fetched. `partial`
       messages lack fragments.
     - `inbox_refused` counts how often a message found no room, `partial_given_up` the messages that
@@ -133,6 +141,7 @@ class StatusReport(NamedTuple):
     registered: bool = False
     provider_sealed: bool = False
     backlog: BacklogReport | None = None
+    tempo: TempoReport | None = None
     uptime: float = 0.0
     outbox: int = 0
     inbox: int = 0

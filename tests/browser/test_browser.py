@@ -6,7 +6,8 @@ import pytest
 
 from nym.net.listening import listen
 from nym.net.web import Answer, Environment, WebServer, answer_with
-from tests.browser.browser import Browser
+from tests.browser.browser import Browser, _misses
+from tests.harness import free_port
 
 POLICY = ("Content-Security-Policy", "default-src 'none'; script-src 'self'; img-src data:")
 BODY = b"""<!doctype html><html lang="en"><title>a test</title><link rel="icon" href="data:,">
@@ -30,6 +31,13 @@ def url(scripts: dict[str, bytes]) -> Iterator[str]:
     server = WebServer(("127.0.0.1", 0), respond, 100, 100, 30.0)
     yield f"http://{listen(server)}/"
     server.stop(timeout=0)
+
+
+def test_only_a_server_that_is_gone_may_be_missed(url: str) -> None:
+    refused = "Failed to load resource: net::ERR_CONNECTION_REFUSED"
+    assert not _misses(f"{url}a - {refused}")
+    assert not _misses(f"http://127.0.0.1:{free_port()}/a - Failed to load resource: 404")
+    assert _misses(f"http://127.0.0.1:{free_port()}/a - {refused}")
 
 
 def test_a_tab_shows_a_page_of_this_process(browser: Browser, url: str) -> None:
