@@ -52,7 +52,10 @@ setup(
     version=VERSION[1] if VERSION else "",
     packages=find_packages(include=["nym", "nym.*"]),
     include_package_data=False,  # nothing but what runs,
-    package_data={"nym.web": [f"*/*.{kind}" for kind in ("html", "css", "js", "svg")]},  # and pages
+    package_data={  # and pages, and that the library has types
+        "nym": ["py.typed"],
+        "nym.web": [f"*/*.{kind}" for kind in ("html", "css", "js", "svg")],
+    },
     cmdclass={"build_py": BuildWithCommit},
     ext_modules=cythonize(EXTENSIONS, language_level=3),
 )

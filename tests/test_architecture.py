@@ -4,6 +4,7 @@ The imports are read from the syntax trees, so nothing is imported.
 """
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,10 @@ FLOORS = [
     {"nym.net"},
     {"nym.reach", "nym.wire", "nym.store", "nym.config", "nym.contacts"},
     {"nym.errors", "nym.timing", "nym.statistics", "nym.files", *EXTENSIONS, "nym"},
+    {"nym.aio", "nym.application"},
 ]
+# The library, which runs in other people's programs.
+LIBRARY = sorted(m for m in MODULES if m.startswith(("nym.aio", "nym.application")))
 NO_IO = [
     "nym.wire",
     "nym.topology",
@@ -51,6 +55,11 @@ NO_IO = [
     "nym.avoidance",
     "nym.loops",
     "nym.backlog",
+    "nym.application.addresses",
+    "nym.application.errors",
+    "nym.application.files",
+    "nym.application.lines",
+    "nym.application.values",
 ]
 IO = {"socket", "gevent", "select", "asyncio", "requests", "threading", "os", "time", "secrets"}
 
@@ -96,6 +105,17 @@ def test_clients_and_nodes_do_not_know_each_other() -> None:
         assert modules
         for module in modules:
             assert not [name for name in own_imports(module) if name.startswith(other)]
+
+
+@pytest.mark.parametrize("module", LIBRARY)
+def test_the_library_needs_nothing_but_python(module: str) -> None:
+    for name in imports(MODULES[module]):
+        assert name.startswith("nym.application") or name.split(".")[0] in sys.stdlib_module_names
+
+
+def test_nothing_of_the_client_imports_the_library() -> None:
+    importers = {module for module in MODULES if own_imports(module) & set(LIBRARY)}
+    assert importers <= {"nym", *LIBRARY}
 
 
 def test_imports_never_run_in_a_circle() -> None:

@@ -1,0 +1,21 @@
+"""Sends each message back to the client that sent it.
+
+Usage: python3 echo.py ID
+"""
+
+import sys
+
+import nym
+
+
+def main(own: str) -> None:
+    """Answer for ever."""
+    with nym.connect(own) as client, client.messages() as messages:
+        for message in messages:
+            # Only reliable messages say who sent them. The answer is anonymous, so two echo
+            # services don't answer each other for ever.
+            if message.sender:
+                client.send(message.sender, message.data, reliable=False)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,108 @@
+"""The library for programs with asyncio."""
+
+import asyncio
+import socket
+from collections.abc import Generator
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from nym.application import core
+from nym.application.backend import LONGEST_READ, SocketStream
+from nym.application.core import Connection
+from nym.application.places import unix_address
+
+
+def connect(
+    id: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    token: str | None = None,
+    patience: float = core.PATIENCE,
+) -> "Connecting":
+    """Connect to a running client: see nym.connect.
+
+    `async with connect(id="alice") as client:` ends the connection with the block.
+    `client = await connect(id="alice")` leaves that to `await client.close()`.
+    """
+    return Connecting(id, host, port, token, patience)
+
+
+class Connecting:
+    """A connection that is made when it is awaited, or when its block is entered."""
+
+    def __init__(
+        self,
+        id: str | None,
+        host: str | None,
+        port: int | None,
+        token: str | None,
+        patience: float,
+    ) -> None:
+        self._connect = partial(core.connect, _Backend(), id, host, port, token, patience)
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+
+class _Backend:
+    """Connections in the event loop: see Backend."""
+
+    async def connect(self, address: Path | tuple[str, int], seconds: float) -> "_Stream":
+        """See Backend."""
+        async with asyncio.timeout(seconds):
+            if isinstance(address, Path):
+                with unix_address(address) as path:
+                    return await _connected(socket.AF_UNIX, path)
+            loop = asyncio.get_running_loop()
+            failure = OSError("this host has no address")
+            for family, _, _, _, resolved in await loop.getaddrinfo(
+                *address, type=socket.SOCK_STREAM
+            ):
+                try:
+                    return await _connected(family, resolved)
+                except OSError as error:
+                    failure = error
+            raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        """See Backend."""
+        await asyncio.sleep(seconds)
+
+    def lock(self) -> asyncio.Lock:
+        """See Backend."""
+        return asyncio.Lock()
+
+
+class _Stream(SocketStream):
+    """A connection whose task waits in the event loop."""
+
+    async def read(self, seconds: float) -> bytes:
+        """See Stream."""
+        async with asyncio.timeout(None if seconds == inf else seconds):
+            return await asyncio.get_running_loop().sock_recv(self._socket, LONGEST_READ)
+
+    async def write(self, data: bytes, seconds: float) -> None:
+        """See Stream."""
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+
+async def _connected(family: int, address: Any) -> _Stream:
+    connection = socket.socket(family)
+    connection.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return _Stream(connection)

@@ -1,0 +1,84 @@
+"""What the library needs of the world, so that its core can be written once.
+
+The core is coroutines over a Backend. With asyncio's backend they wait, as any coroutines. With the
+blocking one, each wait blocks the thread and returns: such a coroutine never suspends, and `finish`
+runs it like a function.
+"""
+
+import socket
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+Result = TypeVar("Result")
+LONGEST_READ = 1 << 18  # bytes
+
+
+class Stream(Protocol):
+    """One connection. Each of its methods raises OSError; TimeoutError is one of these."""
+
+    async def read(self, seconds: float) -> bytes:
+        """What came, within so many seconds; empty once the other side has closed."""
+
+    async def write(self, data: bytes, seconds: float) -> None:
+        """Write all of it, within so many seconds."""
+
+    def has_ended(self) -> bool:
+        """Whether the other side has closed it, and everything was read."""
+
+    def interrupt(self) -> None:
+        """Let a `read` in another thread or task return: nothing more comes."""
+
+    def close(self) -> None:
+        """Close it. Nobody else may use it meanwhile."""
+
+
+class Backend(Protocol):
+    """Makes connections, and waits."""
+
+    async def connect(self, address: Path | tuple[str, int], seconds: float) -> Stream:
+        """Connect within so many seconds. Raises OSError."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """A new lock: only one thread or task at a time is inside it."""
+
+
+class SocketStream:
+    """What streams over sockets have in common."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def has_ended(self) -> bool:
+        """See Stream."""
+        self._socket.setblocking(False)
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def interrupt(self) -> None:
+        """See Stream."""
+        with suppress(OSError):  # the other side was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See Stream."""
+        self._socket.close()
+
+
+def finish(awaitable: Awaitable[Result]) -> Result:
+    """The result of a coroutine that never suspends."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise RuntimeError("a coroutine over the blocking backend was suspended")

@@ -1,0 +1,253 @@
+"""The library for programs without asyncio: calls that block their thread."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from math import inf
+from pathlib import Path
+from typing import TypeVar
+
+from nym.application import core
+from nym.application.backend import LONGEST_READ, SocketStream, finish
+from nym.application.places import unix_address
+from nym.application.values import Contact, Message, Progress, Status, WaitingMessage
+
+Value = TypeVar("Value")
+SHORTEST_WAIT = 1e-3  # seconds; with a time-out of 0, a socket doesn't wait, and has other errors
+
+
+def connect(
+    id: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    token: str | None = None,
+    patience: float = core.PATIENCE,
+) -> "Connection":
+    """Connect to a running client.
+
+    Either to this user's client with the `id`, by the control socket in its folder; or to the
+    `port` of a `nym-client tcpsocket`, on this machine or on `host`; or to a socket in the file
+    system, with "unix:PATH" as `host`. `token` is what such a socket asks for, if it does.
+
+    If the client doesn't run, this waits for it for `patience` seconds, and so do all calls later.
+    Raises NotRunningError, AccessError, ProtocolError, ValueError.
+    """
+    return Connection(finish(core.connect(_Backend(), id, host, port, token, patience)))
+
+
+class Connection:
+    """A connection to a running client. Several threads may use it at the same time.
+
+    `address` is the client's own address. A connection ends with the block:
+    `with nym.connect(id="alice") as client:`.
+
+    If the client restarts, the connection is made again, and the logger `nym.application` says so.
+    All methods raise NotRunningError if the client isn't back within the `patience` of `connect`,
+    ClosedError after `close`, and RefusedError if the client refuses a request.
+    """
+
+    def __init__(self, connection: core.Connection) -> None:
+        self._connection = connection
+        self.address = connection.address
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection. Loops over messages that run in other threads end."""
+        finish(self._connection.close())
+
+    def send(
+        self,
+        recipient: str,
+        message: str | bytes,
+        *,
+        reliable: bool | None = None,
+        plain: bool | None = None,
+    ) -> str:
+        """Hand over a message, and return its id: it is on the client's disk then.
+
+        `recipient` is an address, or the name of a contact. A text is sent as UTF-8; a message has
+        up to 16 MiB. A `reliable` message is sent again until its recipient has acknowledged it,
+        and tells the recipient who sent it. A `plain` one is for recipients that run the published
+        client, and has up to 975 bytes. If neither is given, the contact and the client's settings
+        decide.
+
+        Raises UnknownOutcomeError if the client went away before it answered: then it may have
+        accepted the message, or not. BusyError: the outbox is full.
+        """
+        return finish(self._connection.send(recipient, message, reliable=reliable, plain=plain))
+
+    def send_file(
+        self,
+        recipient: str,
+        path: str | os.PathLike[str],
+        *,
+        reliable: bool | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """Hand over a file with its name, and return the id of the message: see `send`.
+
+        `on_progress` is called with the number of bytes that the client has, and that of all of
+        them. `wait` tells how far the message is on its way, which takes much longer. Raises
+        OSError if the file can't be read. After NotRunningError, nothing of it is sent.
+        """
+        sending = self._connection.send_file(
+            recipient, path, reliable=reliable, on_progress=on_progress
+        )
+        return finish(sending)
+
+    def messages(self, timeout: float | None = None) -> AbstractContextManager[Iterator[Message]]:
+        """An iterator over messages as they come, inside a block.
+
+        A message is acknowledged, and leaves the client, when the iterator is asked for the next
+        one, or when the block is left without an exception. After an exception, it stays, and comes
+        again. So it does if this program, or the client, dies in between: a message can come twice,
+        with the same id.
+
+        The iterator waits as long as it takes, also for a client that is away; or ends when no
+        message has come for `timeout` seconds. Several blocks at the same time get different
+        messages.
+        """
+        return _block(self._connection.messages(timeout))
+
+    def failures(self, timeout: float | None = None) -> AbstractContextManager[Iterator[str]]:
+        """An iterator over the ids of messages that are given up from now on, inside a block.
+
+        It tells of all messages of this client, also of those that other programs sent. While the
+        client was away, some may be missed: `progress` tells of each one. `timeout` is as for
+        `messages`.
+        """
+        return _block(self._connection.failures(timeout))
+
+    def wait(
+        self,
+        message_id: str,
+        timeout: float | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> None:
+        """Wait until a message has left: acknowledged, if it is reliable; else carried away.
+
+        `on_progress` is called with each change of its progress. Raises DeliveryError if the
+        message was given up, or taken back; TimeoutError after `timeout` seconds, when it is still
+        on its way.
+        """
+        finish(self._connection.wait(message_id, timeout, on_progress))
+
+    def progress(self, message_id: str) -> Progress:
+        """How far a message has come. One that the client doesn't know (any more) is "done"."""
+        return finish(self._connection.progress(message_id))
+
+    def cancel(self, message_id: str) -> None:
+        """Take back a message that waits. Packets of it that have left can still arrive.
+
+        Raises NoSuchMessageError if it doesn't wait (any more), UnknownOutcomeError.
+        """
+        finish(self._connection.cancel(message_id))
+
+    def cancel_all(self, recipient: str | None = None) -> list[str]:
+        """Take back all messages that wait, or those to one recipient; return their ids.
+
+        Raises UnknownOutcomeError.
+        """
+        return finish(self._connection.cancel_all(recipient))
+
+    def outbox(self) -> list[WaitingMessage]:
+        """The messages that wait to be sent or acknowledged, oldest first, and why they wait."""
+        return finish(self._connection.outbox())
+
+    def status(self) -> Status:
+        """How the client runs."""
+        return finish(self._connection.status())
+
+    def clients(self) -> list[str]:
+        """The addresses of the clients that the directory lists. Raises NoNetworkError."""
+        return finish(self._connection.clients())
+
+    def contacts(self) -> list[Contact]:
+        """The user's contacts, in the order of their names."""
+        return finish(self._connection.contacts())
+
+
+@contextmanager
+def _block(
+    manager: AbstractAsyncContextManager[AsyncIterator[Value]],
+) -> Iterator[Iterator[Value]]:
+    """The same as a block without `async`."""
+    iterator = finish(manager.__aenter__())
+    try:
+        yield _iterated(iterator)
+    except BaseException as error:
+        if not finish(manager.__aexit__(type(error), error, error.__traceback__)):
+            raise
+    else:
+        finish(manager.__aexit__(None, None, None))
+
+
+def _iterated(iterator: AsyncIterator[Value]) -> Iterator[Value]:
+    while True:
+        try:
+            value = finish(anext(iterator))
+        except StopAsyncIteration:
+            return
+        yield value
+
+
+class _Backend:
+    """Connections that block their thread: see Backend."""
+
+    async def connect(self, address: Path | tuple[str, int], seconds: float) -> "_Stream":
+        """See Backend."""
+        if isinstance(address, tuple):
+            return _Stream(socket.create_connection(address, seconds))
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(seconds)
+            with unix_address(address) as path:
+                connection.connect(path)
+        except BaseException:
+            connection.close()
+            raise
+        return _Stream(connection)
+
+    async def sleep(self, seconds: float) -> None:
+        """See Backend."""
+        time.sleep(seconds)
+
+    def lock(self) -> "_Lock":
+        """See Backend."""
+        return _Lock()
+
+
+class _Stream(SocketStream):
+    """A connection whose thread is blocked while it waits."""
+
+    async def read(self, seconds: float) -> bytes:
+        """See Stream."""
+        self._socket.settimeout(None if seconds == inf else max(seconds, SHORTEST_WAIT))
+        return self._socket.recv(LONGEST_READ)
+
+    async def write(self, data: bytes, seconds: float) -> None:
+        """See Stream."""
+        self._socket.settimeout(seconds)
+        self._socket.sendall(data)
+
+
+class _Lock(AbstractAsyncContextManager[None]):
+    """A lock of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    async def __aenter__(self) -> None:
+        self._lock.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()

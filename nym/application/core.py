@@ -1,0 +1,287 @@
+"""What a program can ask of its client, written once for both backends.
+
+Programs with asyncio use this class as it is (nym.aio).
+"""
+
+import base64
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import cast
+
+from nym.application import files, values
+from nym.application.addresses import is_address
+from nym.application.backend import Backend
+from nym.application.errors import ClosedError, ContactsError, DeliveryError, NoSuchMessageError
+from nym.application.line import Endpoint, Line
+from nym.application.lines import Answer, Request
+from nym.application.places import place
+from nym.application.values import Contact, Message, Progress, Status, WaitingMessage
+
+PATIENCE = 10.0  # seconds; a client that restarts is back after one or two
+LOOK = 0.2  # seconds between two looks at the progress of a message
+PART = 1 << 19  # bytes of a file that are handed over at once
+
+_DETAILS = {"type": "ownDetails"}
+
+
+class Connection:
+    """nym.Connection for asyncio: what waits there is awaited here, and iterators are asynchronous.
+
+    Several tasks may use it at the same time. A task that is cancelled does no harm to the others.
+    """
+
+    address: str
+
+    def __init__(self, backend: Backend, endpoint: Endpoint) -> None:
+        self._backend = backend
+        self._endpoint = endpoint
+        self._open = ExitStack()
+        self._questions = self._open.enter_context(endpoint.line(_DETAILS))
+        self._turn = backend.lock()
+
+    async def __aenter__(self) -> "Connection":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Learn the client's address; only `connect` calls this."""
+        self.address = (await self._ask(**_DETAILS))["address"]
+
+    async def close(self) -> None:
+        """End the connection. Loops over messages that run in other tasks end."""
+        self._endpoint.close()
+        async with self._turn:
+            self._open.close()
+
+    async def send(
+        self,
+        recipient: str,
+        message: str | bytes,
+        *,
+        reliable: bool | None = None,
+        plain: bool | None = None,
+    ) -> str:
+        """See nym.Connection."""
+        data = message.encode() if isinstance(message, str) else message
+        answer = await self._ask_once(
+            type="send",
+            recipient_address=await self._address_of(recipient),
+            data=base64.b64encode(data).decode(),
+            **_given(reliable=reliable, plain=plain),
+        )
+        return str(answer["id"])
+
+    async def send_file(
+        self,
+        recipient: str,
+        path: str | os.PathLike[str],
+        *,
+        reliable: bool | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """See nym.Connection."""
+        with open(path, "rb") as file, self._endpoint.line(_DETAILS) as line:
+            length = os.fstat(file.fileno()).st_size
+            address = await self._address_of(recipient)
+            # A line of its own: a client puts together the parts that came over one connection.
+            await line.open()
+            await line.exchange(_part(files.head(Path(path).name)))
+            handed_over = 0
+            for part in iter(partial(file.read, PART), b""):
+                await line.exchange(_part(part))
+                handed_over += len(part)
+                if on_progress is not None:
+                    on_progress(handed_over, length)
+            request = {"type": "send", "recipient_address": address, "parts": True}
+            answer = await line.commit({**request, **_given(reliable=reliable)})
+        return str(answer["id"])
+
+    @asynccontextmanager
+    async def messages(self, timeout: float | None = None) -> AsyncIterator[AsyncIterator[Message]]:
+        """See nym.Connection."""
+        with self._endpoint.line({"type": "subscribe", "window": 1}) as line:
+            await line.open()
+            messages = _Messages(line, timeout)
+            yield messages
+            await messages.acknowledge()
+
+    @asynccontextmanager
+    async def failures(self, timeout: float | None = None) -> AsyncIterator[AsyncIterator[str]]:
+        """See nym.Connection."""
+        with self._endpoint.line({"type": "subscribe", "shared": True}) as line:
+            await line.open()
+            yield _Failures(line, timeout)
+
+    async def wait(
+        self,
+        message_id: str,
+        timeout: float | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> None:
+        """See nym.Connection."""
+        until = _after(timeout)
+        told = None
+        while True:
+            progress = await self.progress(message_id)
+            if on_progress is not None and progress != told:
+                on_progress(progress)
+                told = progress
+            if progress.state != "waiting":
+                break
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"the message {message_id} is still on its way: {progress.why}")
+            await self._backend.sleep(min(LOOK, left))
+        if progress.state != "done":
+            raise DeliveryError(message_id, progress.state)
+
+    async def progress(self, message_id: str) -> Progress:
+        """See nym.Connection."""
+        return values.progress(await self._ask(type="progress", id=message_id))
+
+    async def cancel(self, message_id: str) -> None:
+        """See nym.Connection."""
+        await self._ask_once(type="cancel", id=message_id)
+
+    async def cancel_all(self, recipient: str | None = None) -> list[str]:
+        """See nym.Connection."""
+        if recipient is None:
+            answer = await self._ask_once(type="cancel", all=True)
+        else:
+            address = await self._address_of(recipient)
+            answer = await self._ask_once(type="cancel", recipient_address=address)
+        return list(answer["ids"])
+
+    async def outbox(self) -> list[WaitingMessage]:
+        """See nym.Connection."""
+        waiting: list[WaitingMessage] = []
+        after: int | None = 0
+        while after is not None:
+            answer = await self._ask(type="outbox", after=after)
+            waiting += answer["messages"]
+            after = answer["next"]
+        return waiting
+
+    async def status(self) -> Status:
+        """See nym.Connection."""
+        answer = await self._ask(type="status")
+        del answer["type"]
+        return cast("Status", answer)
+
+    async def clients(self) -> list[str]:
+        """See nym.Connection."""
+        return list((await self._ask(type="getClients"))["clients"])
+
+    async def contacts(self) -> list[Contact]:
+        """See nym.Connection."""
+        answer = await self._ask(type="contacts")
+        return [Contact(one["name"], one["address"], one["plain"]) for one in answer["contacts"]]
+
+    async def _ask(self, **request: object) -> Answer:
+        async with self._turn:
+            return await self._questions.ask(request)
+
+    async def _ask_once(self, **request: object) -> Answer:
+        async with self._turn:
+            return await self._questions.ask_once(request)
+
+    async def _address_of(self, recipient: str) -> str:
+        """Raises ContactsError if it is neither an address nor a contact's name."""
+        if is_address(recipient):
+            return recipient
+        for contact in await self.contacts():
+            if contact.name == recipient:
+                return contact.address
+        raise ContactsError(
+            f'"{recipient}" is neither an address nor a contact. To add a contact, run: '
+            f"nym-client contacts add {recipient} ADDRESS"
+        )
+
+
+def _given(**options: bool | None) -> dict[str, bool]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _part(data: bytes) -> Request:
+    return {"type": "part", "data": base64.b64encode(data).decode()}
+
+
+def _after(seconds: float | None) -> float:
+    """The time of the monotonic clock in so many seconds."""
+    return inf if seconds is None else time.monotonic() + seconds
+
+
+async def connect(
+    backend: Backend,
+    id: str | None,
+    host: str | None,
+    port: int | None,
+    token: str | None,
+    patience: float,
+) -> Connection:
+    """Connect as the arguments of nym.connect say. Raises what it raises."""
+    connection = Connection(backend, Endpoint(backend, place(id, host, port), token, patience))
+    try:
+        await connection.open()
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+class _Messages:
+    """Iterates over messages, and acknowledges each one when it is asked for the next."""
+
+    def __init__(self, line: Line, timeout: float | None) -> None:
+        self._line = line
+        self._timeout = timeout
+        self._in_hand: str | None = None  # the id of the message that this program works on
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        await self.acknowledge()
+        answer = await _news(self._line, "message", _after(self._timeout))
+        self._in_hand = answer["id"]
+        return values.message(answer)
+
+    async def acknowledge(self) -> None:
+        """Acknowledge the message that is in hand, if there is one."""
+        if self._in_hand is None:
+            return
+        message_id, self._in_hand = self._in_hand, None
+        # If it is gone, the client got the acknowledgement, and its answer was lost.
+        with suppress(NoSuchMessageError):
+            await self._line.ask({"type": "ack", "id": message_id})
+        self._line.forget(message_id)
+
+
+class _Failures:
+    """Iterates over the ids of messages that were given up."""
+
+    def __init__(self, line: Line, timeout: float | None) -> None:
+        self._line = line
+        self._timeout = timeout
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        return str((await _news(self._line, "failed", _after(self._timeout)))["id"])
+
+
+async def _news(line: Line, kind: str, until: float) -> Answer:
+    """The next news of this kind. Raises StopAsyncIteration after `until`, and after a close."""
+    with suppress(ClosedError):
+        while (news := await line.news(until)) is not None:
+            if news["type"] == kind:
+                return news
+    raise StopAsyncIteration

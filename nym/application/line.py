@@ -1,0 +1,239 @@
+"""A line to the client: requests and their answers, and news that come unasked.
+
+When the client restarts, a line breaks, and is opened again. Whether a request may be made again
+then depends on what it does, so each one says it.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+
+from nym.application.backend import Backend, Stream
+from nym.application.errors import (
+    BusyError,
+    ClosedError,
+    NotRunningError,
+    UnknownOutcomeError,
+    refusal,
+)
+from nym.application.lines import Answer, LineBuffer, Request, encode
+from nym.application.places import Place
+
+RETRY = 0.2  # seconds between two attempts to connect
+ANSWER_TIME = 30.0  # seconds without a byte of an answer, after which the client counts as hanging
+_NEWS = ("message", "failed", "gone")  # the types of what comes unasked
+
+log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """A client, and the lines that are open to it."""
+
+    def __init__(self, backend: Backend, place: Place, token: str | None, patience: float) -> None:
+        self.backend = backend
+        self.place = place
+        self.token = token
+        self.patience = patience  # seconds to wait for a client that doesn't run
+        self.is_closed = False
+        self._lines: set[Line] = set()
+
+    @contextmanager
+    def line(self, hello: Request) -> Iterator["Line"]:
+        """A line that begins with the request `hello` each time when it is opened."""
+        line = Line(self, hello)
+        self._lines.add(line)
+        try:
+            yield line
+        finally:
+            self._lines.discard(line)
+            line.close()
+
+    def close(self) -> None:
+        """End all lines; what waits in them raises ClosedError."""
+        self.is_closed = True
+        for line in list(self._lines):
+            line.interrupt()
+
+
+class Line:
+    """One connection at a time. It is used by one thread or task at a time."""
+
+    def __init__(self, endpoint: Endpoint, hello: Request) -> None:
+        self._endpoint = endpoint
+        self._hello = hello
+        self._stream: Stream | None = None
+        self._is_known = False  # whether it was open before
+        self._buffer = LineBuffer()
+        self._heard: deque[Answer] = deque()  # what came and wasn't looked at
+        self._news: deque[Answer] = deque()  # what came before an answer
+
+    async def ask(self, request: Request) -> Answer:
+        """A question, and its answer; if the line breaks, it is asked again.
+
+        Raises NotRunningError, RefusedError, ProtocolError, ClosedError.
+        """
+        give_up = self._patience_ends()
+        await self._make_ready(give_up)
+        try:
+            return await self.exchange(request)
+        except NotRunningError:
+            await self.open(give_up)
+        # Only once more: this request may be what breaks the line.
+        return await self.exchange(request)
+
+    async def ask_once(self, request: Request) -> Answer:
+        """A request that must not be made twice, and its answer. Raises what `commit` raises."""
+        await self._make_ready(self._patience_ends())
+        return await self.commit(request)
+
+    async def commit(self, request: Request) -> Answer:
+        """Like `ask_once`, but over the connection that is open.
+
+        Raises UnknownOutcomeError if it breaks, RefusedError, ProtocolError.
+        """
+        try:
+            return await self.exchange(request)
+        except NotRunningError as error:
+            raise UnknownOutcomeError(
+                f"{error}. Nobody knows whether it has accepted this {request['type']}"
+            ) from error
+
+    async def exchange(self, request: Request) -> Answer:
+        """A request, and its answer, over the connection that is open.
+
+        Raises NotRunningError if it breaks, RefusedError, ProtocolError.
+        """
+        try:
+            await self._connected().write(encode(request), ANSWER_TIME)
+            while (answer := await self._next(ANSWER_TIME))["type"] in _NEWS:
+                self._news.append(answer)
+        except OSError as error:
+            self.close()
+            raise self._not_running(error) from error
+        except BaseException:
+            # Its answer may still come, and would be taken for that of the next request.
+            self.close()
+            raise
+        if answer["type"] == "error":
+            raise refusal(answer["code"], answer["message"])
+        return answer
+
+    async def news(self, until: float = inf) -> Answer | None:
+        """The next news; None if there are none before this time of the monotonic clock.
+
+        Waits as long for a client that has gone. Raises NotRunningError if it isn't back then, and
+        RefusedError, ProtocolError, ClosedError.
+        """
+        while not self._news:
+            if self._stream is None:
+                await self.open(until)
+            try:
+                # Something may have come already, even if the time is up.
+                self._news.append(await self._next(max(0.0, until - time.monotonic())))
+            except OSError:
+                self._check_open()
+                if time.monotonic() >= until:
+                    return None
+                self.close()
+        return self._news.popleft()
+
+    def forget(self, message_id: str) -> None:
+        """Drop the news about this message: it was acknowledged while it was offered again."""
+        self._news = deque(news for news in self._news if news.get("id") != message_id)
+
+    async def open(self, give_up: float | None = None) -> None:
+        """Connect, and try until this time of the monotonic clock; None: as long as is usual.
+
+        Raises NotRunningError, RefusedError, ProtocolError, ClosedError.
+        """
+        give_up = self._patience_ends() if give_up is None else give_up
+        title = self._endpoint.place.title
+        self.close()
+        if self._is_known:
+            log.warning("the connection to %s has broken; connecting again", title)
+        is_said = self._is_known
+        while True:
+            self._check_open()
+            try:
+                await self._connect()
+            except (OSError, NotRunningError, BusyError) as error:
+                self.close()
+                failure = self._not_running(error)
+                if time.monotonic() >= give_up or isinstance(error, PermissionError):
+                    raise failure from error
+            else:
+                break
+            if not is_said:
+                log.warning("%s; waiting for it", failure)
+                is_said = True
+            await self._endpoint.backend.sleep(RETRY)
+        if is_said:
+            log.warning("connected to %s", title)
+        self._is_known = True
+
+    def close(self) -> None:
+        """Close the connection, and forget what came over it: the client offers it again."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+        self._buffer = LineBuffer()
+        self._heard.clear()
+        self._news.clear()
+
+    def interrupt(self) -> None:
+        """Break the connection; for other threads and tasks than the one that uses it."""
+        if (stream := self._stream) is not None:
+            stream.interrupt()
+
+    async def _make_ready(self, give_up: float) -> None:
+        """Connect, unless there is a connection that the client hasn't closed."""
+        if self._stream is None or self._stream.has_ended():
+            await self.open(give_up)
+
+    async def _connect(self) -> None:
+        """Raises OSError, NotRunningError, RefusedError, ProtocolError."""
+        endpoint = self._endpoint
+        self._stream = await endpoint.backend.connect(endpoint.place.address, ANSWER_TIME)
+        self._check_open()
+        if endpoint.token is not None:
+            await self._stream.write(f"token {endpoint.token}\n".encode(), ANSWER_TIME)
+        await self.exchange(self._hello)
+
+    async def _next(self, seconds: float) -> Answer:
+        """What comes next. Raises OSError, TimeoutError after so many seconds, ProtocolError."""
+        while not self._heard:
+            data = await self._connected().read(seconds)
+            if not data:
+                raise ConnectionResetError
+            self._heard += self._buffer.feed(data)
+        return self._heard.popleft()
+
+    def _check_open(self) -> None:
+        if self._endpoint.is_closed:
+            raise ClosedError("this connection was closed")
+
+    def _connected(self) -> Stream:
+        """Raises ConnectionError if there is no connection."""
+        if self._stream is None:
+            raise ConnectionResetError
+        return self._stream
+
+    def _patience_ends(self) -> float:
+        return time.monotonic() + self._endpoint.patience
+
+    def _not_running(self, error: Exception) -> NotRunningError:
+        title, start = self._endpoint.place.title, self._endpoint.place.start
+        match error:
+            case NotRunningError():
+                return error
+            case FileNotFoundError() | ConnectionRefusedError():
+                # A client that was killed leaves a socket behind, which refuses connections.
+                return NotRunningError(f"{title} doesn't run; start it with: {start}")
+            case ConnectionError():
+                return NotRunningError(f"{title} has stopped; start it with: {start}")
+            case TimeoutError() | BlockingIOError():
+                return NotRunningError(f"{title} doesn't answer; it is stopped, or hangs")
+        return NotRunningError(f"{title} can't be used: {error}")

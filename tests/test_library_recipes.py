@@ -1,0 +1,130 @@
+"""The recipes of docs/library.md, as a reader runs them: programs beside clients on a network."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nym
+from tests.documents import ROOT, names
+from tests.harness import PATIENCE, Program, beside, run_program
+
+pytestmark = pytest.mark.no_cover  # the time goes into programs and a network
+
+RECIPES = ROOT / "examples" / "library"
+CLIENTS = ("alice", "bob")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The configuration folder of two clients that run, and know each other by name."""
+    home = tmp_path_factory.mktemp("home")
+    with Program(home, "localnet", "-p", "0") as network:
+        url = network.line(r"^directory +(http.*)$")[1]
+        for name in CLIENTS:
+            run_program(home, "init", "--id", name, "--directory", url)
+            _, address, _ = run_program(home, "address", "--id", name)
+            run_program(home, "contacts", "add", name, address.strip())
+        with (
+            Program(home, "tcpsocket", "--id", "alice", "-p", "0") as alice,
+            Program(home, "tcpsocket", "--id", "bob", "-p", "0") as bob,
+        ):
+            for program in (alice, bob):
+                program.line(r"on port: (\d+)$")
+            yield home
+
+
+class Recipe(Program):
+    """A recipe in a process of its own."""
+
+    command = (sys.executable,)
+
+    def __init__(self, home: Path, name: str, *arguments: str | Path) -> None:
+        super().__init__(home, str(RECIPES / name), *map(str, arguments))
+
+
+def run(home: Path, name: str, *arguments: str | Path) -> str:
+    """Run a recipe, which has to succeed, and return what it prints."""
+    with Recipe(home, name, *arguments) as recipe:
+        code, out, err = recipe.end()
+    assert (code, err) == (0, "")
+    return out
+
+
+def tell(home: Path, sender: str, recipient: str, text: str) -> None:
+    code, _, err = run_program(home, "send", "--id", sender, "--reliable", recipient, "-m", text)
+    assert (code, err) == (0, "")
+
+
+def hear(home: Path, recipient: str) -> str:
+    _, out, _ = run_program(home, "receive", "--id", recipient, "--count", "1", "--lines")
+    return out
+
+
+def test_hello(home: Path) -> None:
+    assert re.fullmatch(r"I am \w+\nHello from the library!\n", run(home, "hello.py", "alice"))
+
+
+def test_hello_says_what_is_wrong(home: Path) -> None:
+    with Recipe(home, "hello.py", "nobody") as recipe:
+        code, out, err = recipe.end()
+    assert (code, out) == (1, "")
+    assert err.startswith('there is no client "nobody" in ')
+
+
+def test_an_echo_service(home: Path) -> None:
+    with Recipe(home, "echo.py", "bob"):
+        tell(home, "alice", "bob", "is anybody there?")
+        assert hear(home, "alice") == "is anybody there?\n"
+
+
+def test_calls(home: Path) -> None:
+    with Recipe(home, "rpc.py", "serve", "bob"):
+        assert run(home, "rpc.py", "call", "alice", "bob", "add", "1", "2.5") == "3.5\n"
+        assert run(home, "rpc.py", "call", "alice", "bob", "nothing") == "KeyError: 'nothing'\n"
+
+
+def test_a_drop_box(home: Path, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 12  # several packets
+    (tmp_path / "photo.jpg").write_bytes(content)
+    box = tmp_path / "box"
+    box.mkdir()
+    with Recipe(home, "drop_box.py", "bob", box) as drop_box:
+        shown = run(home, "send_file.py", "alice", "bob", tmp_path / "photo.jpg")
+        assert shown.endswith("done\n")
+        assert "packets to go" in shown
+        kept = drop_box.line(r"^(.*-photo\.jpg)$")[1]
+    assert Path(kept).parent == box
+    assert Path(kept).read_bytes() == content
+
+
+def test_a_chat_bot(home: Path) -> None:
+    with Recipe(home, "chat_bot.py", "bob"):
+        for said, answer in [("note buy bread", "1 noted"), ("notes", "buy bread")]:
+            tell(home, "alice", "bob", said)
+            assert hear(home, "alice") == f"{answer}\n"
+
+
+def test_recipes_are_typed() -> None:
+    for recipe in RECIPES.glob("*.py"):
+        command = [sys.executable, "-m", "mypy", "--strict", recipe]
+        ran = beside(
+            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert ran.returncode == 0, ran.stdout
+
+
+def test_each_recipe_is_in_the_document() -> None:
+    shown = {f"examples/library/{path.name}" for path in RECIPES.glob("*.py")}
+    assert names(ROOT / "docs" / "library.md") == shown
+
+
+def test_the_document_tells_of_everything_that_is_public() -> None:
+    document = (ROOT / "docs" / "library.md").read_text()
+    methods = [name for name in vars(nym.Connection) if not name.startswith("_")]
+    assert "send" in methods
+    for name in [*nym.__all__, *methods]:
+        assert re.search(rf"\b{name}\b", document), f"docs/library.md has nothing about {name}"
