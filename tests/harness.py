@@ -317,7 +317,12 @@ class Served:
             CurrentContacts(Path(self.folder.name)),
         )
         settings = {"port": 0, **settings}
-        self.socket = kind(self._service, SocketSettings(**settings), token, page_token)
+
+        def socket_of(**changed: Any) -> ApplicationSocket:
+            return kind(self._service, SocketSettings(**{**settings, **changed}), token, page_token)
+
+        self._socket_of = socket_of
+        self.socket = socket_of()
 
     def __enter__(self) -> "Served":
         try:
@@ -334,6 +339,14 @@ class Served:
     def _clean_up(self) -> None:
         self.journal.close()
         self.folder.cleanup()
+
+    def restart(self) -> None:
+        """End all connections, and listen at the same place again."""
+        self.socket.stop()
+        self.socket = (
+            self._socket_of(port=self.port) if isinstance(self.place, int) else self._socket_of()
+        )
+        self.socket.start()
 
     def deliver(self, *messages: bytes) -> None:
         """Put messages into the inbox, as if they had arrived, and wait until they are on disk."""

@@ -61,7 +61,10 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """End the connection. Loops over messages that run in other threads end."""
+        """End the connection. Loops over messages in other threads end, once they ask for the next.
+
+        A message that such a loop has in hand is acknowledged, as ever, or comes again.
+        """
         finish(self._connection.close())
 
     def send(

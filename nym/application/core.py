@@ -7,18 +7,18 @@ import base64
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import cast
 
 from nym.application import files, values
 from nym.application.addresses import is_address
 from nym.application.backend import Backend
-from nym.application.errors import ClosedError, ContactsError, DeliveryError, NoSuchMessageError
-from nym.application.line import Endpoint, Line
+from nym.application.errors import ContactsError, DeliveryError
+from nym.application.line import Endpoint
 from nym.application.lines import Answer, Request
+from nym.application.news import Failures, Messages, after
 from nym.application.places import place
 from nym.application.values import Contact, Message, Progress, Status, WaitingMessage
 
@@ -55,7 +55,7 @@ class Connection:
         self.address = (await self._ask(**_DETAILS))["address"]
 
     async def close(self) -> None:
-        """End the connection. Loops over messages that run in other tasks end."""
+        """See nym.Connection."""
         self._endpoint.close()
         async with self._turn:
             self._open.close()
@@ -108,7 +108,7 @@ class Connection:
         """See nym.Connection."""
         with self._endpoint.line({"type": "subscribe", "window": 1}) as line:
             await line.open()
-            messages = _Messages(line, timeout)
+            messages = Messages(line, timeout)
             yield messages
             await messages.acknowledge()
 
@@ -117,7 +117,7 @@ class Connection:
         """See nym.Connection."""
         with self._endpoint.line({"type": "subscribe", "shared": True}) as line:
             await line.open()
-            yield _Failures(line, timeout)
+            yield Failures(line, timeout)
 
     async def wait(
         self,
@@ -126,7 +126,7 @@ class Connection:
         on_progress: Callable[[Progress], object] | None = None,
     ) -> None:
         """See nym.Connection."""
-        until = _after(timeout)
+        until = after(timeout)
         told = None
         while True:
             progress = await self.progress(message_id)
@@ -213,11 +213,6 @@ def _part(data: bytes) -> Request:
     return {"type": "part", "data": base64.b64encode(data).decode()}
 
 
-def _after(seconds: float | None) -> float:
-    """The time of the monotonic clock in so many seconds."""
-    return inf if seconds is None else time.monotonic() + seconds
-
-
 async def connect(
     backend: Backend,
     id: str | None,
@@ -234,54 +229,3 @@ async def connect(
         await connection.close()
         raise
     return connection
-
-
-class _Messages:
-    """Iterates over messages, and acknowledges each one when it is asked for the next."""
-
-    def __init__(self, line: Line, timeout: float | None) -> None:
-        self._line = line
-        self._timeout = timeout
-        self._in_hand: str | None = None  # the id of the message that this program works on
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        await self.acknowledge()
-        answer = await _news(self._line, "message", _after(self._timeout))
-        self._in_hand = answer["id"]
-        return values.message(answer)
-
-    async def acknowledge(self) -> None:
-        """Acknowledge the message that is in hand, if there is one."""
-        if self._in_hand is None:
-            return
-        message_id, self._in_hand = self._in_hand, None
-        # If it is gone, the client got the acknowledgement, and its answer was lost.
-        with suppress(NoSuchMessageError):
-            await self._line.ask({"type": "ack", "id": message_id})
-        self._line.forget(message_id)
-
-
-class _Failures:
-    """Iterates over the ids of messages that were given up."""
-
-    def __init__(self, line: Line, timeout: float | None) -> None:
-        self._line = line
-        self._timeout = timeout
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        return str((await _news(self._line, "failed", _after(self._timeout)))["id"])
-
-
-async def _news(line: Line, kind: str, until: float) -> Answer:
-    """The next news of this kind. Raises StopAsyncIteration after `until`, and after a close."""
-    with suppress(ClosedError):
-        while (news := await line.news(until)) is not None:
-            if news["type"] == kind:
-                return news
-    raise StopAsyncIteration

@@ -24,7 +24,9 @@ class File(NamedTuple):
 
 def head(name: str) -> bytes:
     """What stands before the bytes of a file with this name."""
-    return MAGIC + json.dumps({"name": harmless(name)}).encode() + b"\n"
+    # Not escaped, so that a hundred characters always fit into LONGEST_HEAD.
+    described = json.dumps({"name": harmless(name)}, ensure_ascii=False)
+    return MAGIC + described.encode() + b"\n"
 
 
 def parse(message: bytes) -> File | None:

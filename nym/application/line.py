@@ -52,7 +52,7 @@ class Endpoint:
             line.close()
 
     def close(self) -> None:
-        """End all lines; what waits in them raises ClosedError."""
+        """End waits for news, in other threads and tasks, with ClosedError; answers still come."""
         self.is_closed = True
         for line in list(self._lines):
             line.interrupt()
@@ -66,6 +66,7 @@ class Line:
         self._hello = hello
         self._stream: Stream | None = None
         self._is_known = False  # whether it was open before
+        self._is_waiting = False  # for news
         self._buffer = LineBuffer()
         self._heard: deque[Answer] = deque()  # what came and wasn't looked at
         self._news: deque[Answer] = deque()  # what came before an answer
@@ -127,18 +128,24 @@ class Line:
         Waits as long for a client that has gone. Raises NotRunningError if it isn't back then, and
         RefusedError, ProtocolError, ClosedError.
         """
-        while not self._news:
-            if self._stream is None:
-                await self.open(until)
-            try:
-                # Something may have come already, even if the time is up.
-                self._news.append(await self._next(max(0.0, until - time.monotonic())))
-            except OSError:
-                self._check_open()
-                if time.monotonic() >= until:
-                    return None
-                self.close()
-        return self._news.popleft()
+        self._is_waiting = True
+        try:
+            # Only now: an endpoint that is closed later sees that this waits.
+            self._check_open()
+            while not self._news:
+                if self._stream is None:
+                    await self.open(until)
+                try:
+                    # Something may have come already, even if the time is up.
+                    self._news.append(await self._next(max(0.0, until - time.monotonic())))
+                except OSError:
+                    self._check_open()
+                    if time.monotonic() >= until:
+                        return None
+                    self.close()
+            return self._news.popleft()
+        finally:
+            self._is_waiting = False
 
     def forget(self, message_id: str) -> None:
         """Drop the news about this message: it was acknowledged while it was offered again."""
@@ -184,8 +191,8 @@ class Line:
         self._news.clear()
 
     def interrupt(self) -> None:
-        """Break the connection; for other threads and tasks than the one that uses it."""
-        if (stream := self._stream) is not None:
+        """End a wait for news; for other threads and tasks than the one that waits."""
+        if self._is_waiting and (stream := self._stream) is not None:
             stream.interrupt()
 
     async def _make_ready(self, give_up: float) -> None:

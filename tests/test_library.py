@@ -1,0 +1,592 @@
+"""The library's calls, against a client's socket, and what it does when connections break.
+
+Where a connection has to break at one moment, a server that speaks line by line takes the place of
+the client. tests/test_library_aio.py has the same with asyncio, where that is different.
+"""
+
+import base64
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+import nym
+from nym._secrets import Secret
+from nym.application import core, files, line
+from nym.contacts import Contact, add_contact
+from nym.sockets.control import ControlSocket
+from nym.sockets.http import WebSocket
+from nym.sockets.tcp import TcpSocket
+from nym.sockets.token import Token
+from nym.store.outbox import Manner
+from nym.wire.keys import encode_base58
+from tests.documents import ROOT
+from tests.harness import (
+    OTHER,
+    OWN,
+    PATIENCE,
+    Lines,
+    Served,
+    beside,
+    free_port,
+    onlookers,
+    serving,
+    wait_until,
+)
+
+BOB = encode_base58(OTHER)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served(TcpSocket) as served:
+        yield served
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[nym.Connection]:
+    with nym.connect(port=served.port) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.WARNING, "nym.application")
+    return caplog
+
+
+def waiting(served: Served) -> list[Any]:
+    return served.outbox.waiting(0, 1000)
+
+
+def received(client: nym.Connection, count: int) -> list[bytes]:
+    """So many messages, each of which is acknowledged."""
+    with client.messages() as messages:
+        return [next(messages).data for _ in range(count)]
+
+
+# Requests.
+
+
+def test_a_message_is_on_disk_once_it_has_an_id(served: Served, client: nym.Connection) -> None:
+    assert client.address == encode_base58(OWN)
+    sent = [client.send(BOB, "né"), client.send(BOB, b"\xff", reliable=True)]
+    sent += [client.send(BOB, "plain", plain=True), client.send(BOB, "", reliable=False)]
+    found = [(m.id, m.recipient, bytes(m.message[:]), m.manner) for m in waiting(served)]
+    assert found == [
+        (sent[0], OTHER, "né".encode(), Manner.SEALED),
+        (sent[1], OTHER, b"\xff", Manner.RELIABLE),
+        (sent[2], OTHER, b"plain", Manner.PLAIN),
+        (sent[3], OTHER, b"", Manner.SEALED),
+    ]
+
+
+def test_contacts_have_names(served: Served, client: nym.Connection) -> None:
+    assert client.contacts() == []
+    with pytest.raises(nym.ContactsError, match="nym-client contacts add bob ADDRESS") as caught:
+        client.send("bob", "hello")
+    assert caught.value.code == "contacts"
+    add_contact(Path(served.folder.name), "bob", Contact(OTHER, is_plain=True))
+    assert client.contacts() == [nym.Contact("bob", BOB, is_plain=True)]
+    client.send("bob", "hello")
+    (message,) = waiting(served)
+    assert (message.recipient, message.manner) == (OTHER, Manner.PLAIN)
+    assert client.cancel_all("bob") == [message.id]
+
+
+def test_refusals(client: nym.Connection) -> None:
+    refused: list[tuple[type[nym.RefusedError], Callable[[], object]]] = [
+        (nym.TooLongError, lambda: client.send(BOB, bytes(976), plain=True)),
+        (nym.IncompleteError, lambda: client.send(BOB, "", plain=True, reliable=True)),
+        (nym.BadRecipientError, lambda: client.send(encode_base58(bytes(32)), "")),
+        (nym.NoNetworkError, client.clients),
+        (nym.NoSuchMessageError, lambda: client.cancel("none")),
+    ]
+    for kind, ask in refused:
+        with pytest.raises(kind) as caught:
+            ask()
+        assert caught.value.code == kind.code
+    # The connection is as good as before.
+    assert client.status()["outbox"] == 0
+
+
+def test_the_outbox(served: Served, client: nym.Connection) -> None:
+    sent = [client.send(BOB, str(number)) for number in range(120)]
+    assert [message["id"] for message in client.outbox()] == sent
+    assert client.outbox()[0]["waits_for"] == "network"
+    assert client.status()["outbox"] == 120
+    assert client.status()["address"] == client.address
+    client.cancel(sent[0])
+    assert client.progress(sent[0]).state == "cancelled"
+    assert client.progress(sent[1]) == (*("waiting", 1, 1, "network", "no network is known yet"),)
+    assert client.cancel_all() == sent[1:]
+    assert client.outbox() == []
+
+
+def test_waiting_for_the_end_of_a_message(served: Served, client: nym.Connection) -> None:
+    done, failed, cancelled, late = (client.send(BOB, "") for _ in range(4))
+    told: list[nym.Progress] = []
+
+    def end(progress: nym.Progress) -> None:
+        told.append(progress)
+        served.outbox.done(done)
+
+    client.wait(done, on_progress=end)
+    assert [progress.state for progress in told] == ["waiting", "done"]
+    served.outbox.give_up(failed)
+    client.cancel(cancelled)
+    for message, state in [(failed, "failed"), (cancelled, "cancelled")]:
+        with pytest.raises(nym.DeliveryError, match=message) as caught:
+            client.wait(message)
+        assert (caught.value.id, caught.value.state) == (message, state)
+    with pytest.raises(TimeoutError, match="still on its way: no network is known yet"):
+        client.wait(late, timeout=0.0)
+
+
+def test_failures_are_told(served: Served, client: nym.Connection) -> None:
+    sent = client.send(BOB, "")
+    with client.failures(timeout=0.0) as failures:
+        served.deliver(b"a message, which is no failure")
+        assert list(failures) == []
+        served.outbox.give_up(sent)
+    with client.failures() as failures:
+        other = client.send(BOB, "")
+        served.outbox.give_up(other)
+        assert next(failures) == other
+    assert received(client, 1) == [b"a message, which is no failure"]
+
+
+def test_a_file(
+    served: Served, client: nym.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "PART", 1000)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(bytes(2500))
+    told: list[tuple[int, int]] = []
+    sent = client.send_file(
+        BOB, path, reliable=True, on_progress=lambda *so_far: told.append(so_far)
+    )
+    assert told == [(1000, 2500), (2000, 2500), (2500, 2500)]
+    (message,) = waiting(served)
+    assert (message.id, message.manner) == (sent, Manner.RELIABLE)
+    served.deliver(message.message[:])
+    with client.messages() as messages:
+        assert next(messages).file == nym.File("photo.jpg", bytes(2500))
+    with pytest.raises(FileNotFoundError):
+        client.send_file(BOB, tmp_path / "none")
+
+
+def test_a_message_that_is_no_text(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"\xff")
+    with client.messages() as messages:
+        message = next(messages)
+    with pytest.raises(UnicodeDecodeError):
+        _ = message.text
+    assert (message.sender, message.is_sealed, message.file) == (None, True, None)
+
+
+# Acknowledgement.
+
+
+def test_a_message_leaves_when_the_next_one_is_asked_for(
+    served: Served, client: nym.Connection
+) -> None:
+    served.deliver(b"one", b"two")
+    with client.messages() as messages:
+        assert next(messages).text == "one"
+        assert len(served.inbox) == 2
+        assert next(messages).text == "two"
+        assert len(served.inbox) == 1
+    assert len(served.inbox) == 0
+
+
+def test_or_when_the_block_is_left(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one", b"two")
+    with client.messages() as messages:
+        for message in messages:
+            assert message.data == b"one"
+            break
+    assert len(served.inbox) == 1
+
+
+def test_after_an_exception_it_comes_again(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one", b"two", b"three")
+
+    def work() -> None:
+        with client.messages() as messages:
+            for message in messages:
+                if message.data == b"two":
+                    raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert len(served.inbox) == 2
+    assert sorted(received(client, 2)) == [b"three", b"two"]
+
+
+def test_a_loop_ends_when_nothing_comes(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one")
+    with client.messages(timeout=0.1) as messages:
+        assert [message.text for message in messages] == ["one"]
+    assert len(served.inbox) == 0
+
+
+def test_loops_share_the_messages(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one", b"two")
+    with client.messages() as some, client.messages() as others:
+        assert {next(some).text, next(others).text} == {"one", "two"}
+    assert len(served.inbox) == 0
+
+
+def test_what_no_loop_has_in_hand_is_free_for_others(
+    served: Served, client: nym.Connection
+) -> None:
+    served.deliver(b"one", b"two", b"three")
+    with client.messages() as messages, Lines(served.connect()) as other:
+        next(messages)
+        assert len(other.ask(type="fetch")["messages"]) == 2
+
+
+# Where the client is.
+
+
+def test_the_control_socket(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its path is longer than a UNIX socket's address.
+    home = tmp_path / ("x" * 100)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    folder = home / "nym/clients/alice"
+    folder.mkdir(parents=True)
+    with pytest.raises(nym.NotRunningError) as caught:
+        nym.connect("alice", patience=0)
+    assert str(caught.value) == (
+        'the client "alice" doesn\'t run; start it with: nym-client tcpsocket --id alice'
+    )
+    control = ControlSocket(served._service, onlookers(), folder / "client.sock", 10)
+    control.start()
+    with nym.connect(id="alice") as client:
+        assert client.address == encode_base58(OWN)
+    control.stop()
+
+
+def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
+    place = f"unix:{tmp_path}/alice.sock"
+    with Served(TcpSocket, host=place) as served, nym.connect(host=place) as client:
+        served.deliver(b"one")
+        assert received(client, 1) == [b"one"]
+
+
+def test_a_token(served: Served) -> None:
+    key = bytes(range(32))
+    with Served(TcpSocket, Token(Secret(key))) as served:
+        for token in (None, "0" * 64):
+            with pytest.raises(nym.AccessError):
+                nym.connect(port=served.port, token=token)
+        with nym.connect(port=served.port, token=key.hex()) as client:
+            served.deliver(b"one")
+            assert received(client, 1) == [b"one"]
+
+
+def test_what_is_no_client() -> None:
+    with Served(WebSocket) as served, pytest.raises(nym.ProtocolError, match=r"says b'HTTP/1\.1"):
+        nym.connect(port=served.port)
+
+
+def test_a_client_that_starts_later(logged: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    connecting = gevent.spawn(nym.connect, port=port, patience=PATIENCE)
+    wait_until(lambda: "waiting for it" in logged.text)
+    assert f"the client at 127.0.0.1:{port} doesn't run" in logged.text
+    with Served(TcpSocket, port=port), closing(connecting.get()) as client:
+        assert client.address == encode_base58(OWN)
+    assert f"connected to the client at 127.0.0.1:{port}" in logged.text
+
+
+def test_a_client_that_has_no_room_for_another_subscriber(
+    served: Served, client: nym.Connection, logged: pytest.LogCaptureFixture
+) -> None:
+    served.socket._may_listen = lambda: False  # type: ignore[method-assign]
+    waiting = gevent.spawn(received, client, 1)
+    wait_until(lambda: "no more connections can subscribe here" in logged.text)
+    served.socket._may_listen = lambda: True  # type: ignore[method-assign]
+    served.deliver(b"one")
+    assert waiting.get() == [b"one"]
+
+
+# Restarts.
+
+
+def test_after_a_restart_questions_and_messages_go_on(
+    served: Served, client: nym.Connection, logged: pytest.LogCaptureFixture
+) -> None:
+    served.restart()
+    assert client.send(BOB, "hello")
+    title = f"the client at 127.0.0.1:{served.port}"
+    assert [record.getMessage() for record in logged.records] == [
+        f"the connection to {title} has broken; connecting again",
+        f"connected to {title}",
+    ]
+
+
+def test_a_loop_waits_for_the_client(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one")
+    heard: list[str] = []
+
+    def listen() -> None:
+        with client.messages() as messages:
+            heard.extend(message.text for message in messages)
+
+    listening = gevent.spawn(listen)
+    wait_until(lambda: heard)
+    wait_until(lambda: len(served.inbox) == 0)
+    served.restart()
+    served.deliver(b"two")
+    wait_until(lambda: len(heard) == 2)
+    client.close()
+    listening.get()
+    assert heard == ["one", "two"]
+
+
+def test_what_is_in_hand_during_a_restart_is_acknowledged_all_the_same(
+    served: Served, client: nym.Connection
+) -> None:
+    served.deliver(b"one", b"two")
+    with client.messages() as messages:
+        assert next(messages).text == "one"
+        served.restart()
+        assert next(messages).text == "two"
+        served.restart()
+    assert len(served.inbox) == 0
+
+
+def test_a_client_that_stays_away(served: Served) -> None:
+    with nym.connect(port=served.port, patience=0.1) as client:
+        served.socket.stop()
+        with pytest.raises(nym.NotRunningError, match="doesn't run; start it with"):
+            client.status()
+        with pytest.raises(nym.NotRunningError), client.messages():
+            pass
+
+
+# Connections that break at one moment.
+
+Answers = Callable[[dict[str, Any]], list[dict[str, Any]] | None]
+
+
+@contextmanager
+def scripted(*connections: Answers) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """A server whose connections answer each request as these say, in turn; None: it ends.
+
+    Gives its port, and what it was asked.
+    """
+    asked: list[dict[str, Any]] = []
+    left = list(connections)
+
+    def serve(connection: socket.socket) -> None:
+        answers = left.pop(0)
+        for request in map(json.loads, connection.makefile("rb")):
+            asked.append(request)
+            if (answer := answers(request)) is None:
+                return
+            for one in answer:
+                connection.sendall(json.dumps(one).encode() + b"\n")
+
+    with serving(serve) as address:
+        yield address.port, asked
+
+
+def polite(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Answers everything."""
+    return [{**request, "address": "own", "id": "1", "state": "running"}]
+
+
+def ends_at(kind: str) -> Answers:
+    """Answers everything but this request, at which it ends the connection."""
+    return lambda request: None if request["type"] == kind else polite(request)
+
+
+def types(asked: list[dict[str, Any]]) -> list[str]:
+    return [request["type"] for request in asked if request["type"] != "ownDetails"]
+
+
+def test_nobody_knows_whether_a_message_was_accepted() -> None:
+    with scripted(ends_at("send"), polite) as (port, asked), nym.connect(port=port) as client:
+        with pytest.raises(nym.UnknownOutcomeError, match="Nobody knows whether"):
+            client.send(BOB, "hello")
+        assert types(asked) == ["send"]
+        assert client.send(BOB, "hello") == "1"
+
+
+def test_questions_are_asked_again() -> None:
+    with scripted(ends_at("status"), polite) as (port, asked), nym.connect(port=port) as client:
+        assert client.status()["state"] == "running"
+        assert types(asked) == ["status", "status"]
+
+
+def test_a_question_that_breaks_every_connection_is_not_asked_for_ever() -> None:
+    broken = [ends_at("status")] * 3
+    with scripted(*broken) as (port, asked), nym.connect(port=port) as client:
+        with pytest.raises(nym.NotRunningError, match="has stopped"):
+            client.status()
+        assert types(asked) == ["status", "status"]
+
+
+def offered(message_id: str) -> dict[str, Any]:
+    data = base64.b64encode(message_id.encode()).decode()
+    about = {"sender": None, "sealed": True, "received": 0.0}
+    return {"type": "message", "id": message_id, "data": data, **about}
+
+
+def test_a_message_whose_acknowledgement_got_lost_does_not_come_twice() -> None:
+    subscribed = {"type": "subscribe"}
+
+    def first(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        return [subscribed, offered("a")] if request["type"] == "subscribe" else None
+
+    def second(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        if request["type"] == "subscribe":
+            return [subscribed, offered("a")]  # offered again before the acknowledgement
+        return [{"type": "ack", "id": "a"}, offered("b")]
+
+    with (
+        scripted(polite, first, second) as (port, asked),
+        nym.connect(port=port) as client,
+        client.messages() as messages,
+    ):
+        assert [next(messages).id, next(messages).id] == ["a", "b"]
+        assert types(asked) == ["subscribe", "ack", "subscribe", "ack"]
+
+
+def test_nor_one_that_was_acknowledged_when_the_client_restarted() -> None:
+    subscribed = {"type": "subscribe"}
+
+    def first(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        return [subscribed, offered("a")] if request["type"] == "subscribe" else None
+
+    def second(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        if request["type"] == "subscribe":
+            return [subscribed]
+        return [{"type": "error", "code": "no_such_message", "message": "none"}]
+
+    with scripted(polite, first, second) as (port, asked), nym.connect(port=port) as client:
+        with client.messages() as messages:
+            assert next(messages).id == "a"
+        assert types(asked) == ["subscribe", "ack", "subscribe", "ack"]
+
+
+def test_a_file_of_which_a_part_got_lost_is_not_sent(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"photo")
+    connections = (polite, ends_at("part"), ends_at("send"))
+    with scripted(*connections) as (port, asked), nym.connect(port=port) as client:
+        with pytest.raises(nym.NotRunningError, match="has stopped"):
+            client.send_file(BOB, path)
+        assert types(asked) == ["part"]
+        with pytest.raises(nym.UnknownOutcomeError):
+            client.send_file(BOB, path)
+        assert types(asked) == ["part", "part", "part", "send"]
+        assert base64.b64decode(asked[-3]["data"]) == files.head("photo.jpg")
+
+
+def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        return polite(request) if request["type"] == "ownDetails" else []
+
+    with scripted(*[hangs] * 3) as (port, _), nym.connect(port=port, patience=0) as client:
+        monkeypatch.setattr(line, "ANSWER_TIME", 0.1)
+        with pytest.raises(nym.NotRunningError, match="doesn't answer; it is stopped, or hangs"):
+            client.status()
+        with pytest.raises(nym.UnknownOutcomeError):
+            client.send(BOB, "hello")
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next() -> None:
+    said = gevent.event.Event()
+
+    def slow(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+        if request["type"] == "progress":
+            said.wait()
+        return polite(request)
+
+    with scripted(slow, polite) as (port, _), nym.connect(port=port) as client:
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
+            client.progress("1")
+        said.set()
+        assert client.status()["state"] == "running"
+
+
+# Threads, and the end.
+
+
+def test_the_end_of_a_connection(served: Served, client: nym.Connection) -> None:
+    with client.messages() as messages:
+        listening = gevent.spawn(list, messages)
+        gevent.sleep(0)  # now it waits
+        client.close()
+        assert listening.get() == []
+    for ask in (client.status, lambda: client.send(BOB, ""), lambda: received(client, 1)):
+        with pytest.raises(nym.ClosedError):
+            ask()
+
+
+def test_what_is_in_hand_at_the_end_is_acknowledged(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one", b"two")
+    with client.messages() as messages:
+        assert next(messages).text == "one"
+        client.close()
+        assert list(messages) == []
+    assert len(served.inbox) == 1
+
+
+THREADS = """
+import queue, sys, threading
+import nym
+
+def work(client, number):
+    for again in range(20):
+        sent = client.send(client.address, f"{number} {again}")
+        assert client.progress(sent).state == "waiting"
+        client.cancel(sent)
+        assert client.progress(sent).state == "cancelled"
+
+def listen(client, heard):
+    with client.messages() as messages:
+        for message in messages:
+            heard.put(message.text)
+
+with nym.connect(port=int(sys.argv[1])) as client:
+    heard = queue.Queue()
+    listeners = [threading.Thread(target=listen, args=(client, heard)) for _ in range(3)]
+    workers = [threading.Thread(target=work, args=(client, number)) for number in range(8)]
+    for thread in [*listeners, *workers]:
+        thread.start()
+    for thread in workers:
+        thread.join()
+    print(sorted([heard.get() for _ in range(50)], key=int))
+for thread in listeners:
+    thread.join()
+"""
+
+
+def test_threads_share_a_connection(served: Served) -> None:
+    served.deliver(*(str(number).encode() for number in range(50)))
+    command = [sys.executable, "-c", THREADS, str(served.port)]
+    ran = beside(
+        subprocess.run,
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ran.stderr, ran.stdout) == ("", f"{[str(number) for number in range(50)]}\n")

@@ -1,0 +1,218 @@
+"""The library with asyncio: its backend, and what is different there from tests/test_library.py.
+
+The event loop runs in a thread of its own, beside the client's greenlets.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gevent
+import pytest
+
+import nym
+import nym.aio
+from nym.sockets.tcp import TcpSocket
+from nym.wire.keys import encode_base58
+from tests.harness import OTHER, OWN, PATIENCE, Served, beside, free_port, wait_until
+from tests.test_library import scripted
+
+BOB = encode_base58(OTHER)
+Result = TypeVar("Result")
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served(TcpSocket) as served:
+        yield served
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    result: Result = beside(asyncio.run, main)
+    return result
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_requests(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"photo")
+
+    async def main() -> None:
+        async with nym.aio.connect(port=served.port) as client:
+            assert client.address == encode_base58(OWN)
+            sent = await client.send(BOB, "hello", reliable=True)
+            assert (await client.progress(sent)).state == "waiting"
+            assert [message["id"] for message in await client.outbox()] == [sent]
+            with pytest.raises(TimeoutError):
+                await client.wait(sent, timeout=0.01)
+            await client.cancel(sent)
+            with pytest.raises(nym.DeliveryError):
+                await client.wait(sent)
+            file = await client.send_file(BOB, path)
+            assert await client.cancel_all() == [file]
+            assert (await client.status())["outbox"] == 0
+            assert await client.contacts() == []
+            with pytest.raises(nym.NoNetworkError):
+                await client.clients()
+
+    run(main())
+
+
+def test_messages_are_acknowledged(served: Served) -> None:
+    served.deliver(b"one", b"two", b"three")
+
+    async def fail(client: nym.aio.Connection) -> None:
+        async with client.messages() as messages:
+            await anext(messages)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        client = await nym.aio.connect(host="localhost", port=served.port)
+        async with client.messages() as messages:
+            assert (await anext(messages)).text == "one"
+            async for message in messages:
+                assert (message.text, len(served.inbox)) == ("two", 2)
+                break
+        with pytest.raises(ZeroDivisionError):
+            await fail(client)
+        async with client.messages(timeout=0.1) as messages:
+            assert [message.text async for message in messages] == ["three"]
+        await client.close()
+
+    run(main())
+    assert len(served.inbox) == 0
+
+
+def test_a_loop_that_is_cancelled_leaves_its_message(served: Served) -> None:
+    served.deliver(b"one")
+    heard: list[str] = []
+
+    async def work(client: nym.aio.Connection) -> None:
+        async with client.messages() as messages:
+            heard.append((await anext(messages)).text)
+            await asyncio.sleep(PATIENCE)
+
+    async def main() -> None:
+        async with nym.aio.connect(port=served.port) as client:
+            working = asyncio.create_task(work(client))
+            await until(lambda: heard)
+            working.cancel()
+            await asyncio.wait([working])
+            assert working.cancelled()
+            # A wait can be cancelled without an end of the loop.
+            async with client.messages() as messages:
+                assert (await anext(messages)).text == "one"
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(messages), 0.1)
+                heard.append("nothing for a while")
+                assert (await anext(messages)).text == "two"
+
+    running = gevent.get_hub().threadpool.spawn(asyncio.run, main())
+    wait_until(lambda: len(heard) == 2 or running.ready())
+    served.deliver(b"two")
+    running.get()
+    assert len(served.inbox) == 0
+
+
+def test_after_a_restart_everything_goes_on(served: Served) -> None:
+    heard: list[str] = []
+    outcomes: list[str] = []
+
+    async def listen(client: nym.aio.Connection) -> None:
+        async with client.messages() as messages:
+            async for message in messages:
+                heard.append(message.text)  # noqa: PERF401 - others look at it meanwhile
+
+    async def main() -> None:
+        async with nym.aio.connect(port=served.port) as client:
+            listening = asyncio.create_task(listen(client))
+            await until(lambda: len(heard) == 2)
+            outcomes.append(await client.send(BOB, "hello"))
+            await client.close()
+            await listening
+
+    running = gevent.get_hub().threadpool.spawn(asyncio.run, main())
+    served.deliver(b"one")
+    wait_until(lambda: heard or running.ready())
+    served.restart()
+    served.deliver(b"two")
+    running.get()
+    assert heard == ["one", "two"]
+    assert outcomes[0] in served.outbox
+
+
+def test_tasks_share_a_connection(served: Served) -> None:
+    served.deliver(*(str(number).encode() for number in range(30)))
+    heard: list[int] = []
+
+    async def work(client: nym.aio.Connection) -> None:
+        for _ in range(10):
+            sent = await client.send(BOB, "")
+            assert (await client.progress(sent)).state == "waiting"
+            await client.cancel(sent)
+
+    async def listen(client: nym.aio.Connection) -> None:
+        async with client.messages() as messages:
+            async for message in messages:
+                heard.append(int(message.text))  # noqa: PERF401 - others look at it meanwhile
+
+    async def main() -> None:
+        async with nym.aio.connect(port=served.port) as client, asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(listen(client))
+            workers = [group.create_task(work(client)) for _ in range(5)]
+            await asyncio.gather(*workers)
+            await until(lambda: len(heard) == 30)
+            await client.close()
+
+    run(main())
+    assert sorted(heard) == [*range(30)]
+    assert len(served.inbox) == 0
+
+
+def test_a_question_that_is_cancelled_leaves_its_answer_to_nobody() -> None:
+    asked = gevent.event.Event()
+
+    def slow(request: dict[str, Any]) -> list[dict[str, Any]]:
+        if request["type"] == "progress":
+            asked.wait(0.2)
+        return [{**request, "address": "own", "state": "running"}]
+
+    async def main() -> None:
+        async with nym.aio.connect(port=port) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await client.progress("1")
+            assert (await client.status())["state"] == "running"
+
+    with scripted(slow, slow) as (port, _):
+        run(main())
+
+
+def test_where_nothing_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "nym/clients/alice").mkdir(parents=True)
+    port = free_port()
+
+    async def main() -> None:
+        for place in ({"id": "alice"}, {"port": port}):
+            with pytest.raises(nym.NotRunningError, match="doesn't run; start it with"):
+                await nym.aio.connect(**place, patience=0)
+
+    run(main())
+
+
+def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
+    place = f"unix:{tmp_path}/alice.sock"
+
+    async def main() -> str:
+        async with nym.aio.connect(host=place) as client:
+            return client.address
+
+    with Served(TcpSocket, host=place):
+        assert run(main()) == encode_base58(OWN)
