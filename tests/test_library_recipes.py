@@ -1,9 +1,11 @@
 """The recipes of docs/library.md, as a reader runs them: programs beside clients on a network."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,20 @@ from tests.harness import PATIENCE, Program, beside, run_program
 pytestmark = pytest.mark.no_cover  # the time goes into programs and a network
 
 RECIPES = ROOT / "examples" / "library"
-CLIENTS = ("alice", "bob")
+CLIENTS = ("alice", "bob", "carol")
+
+
+@contextmanager
+def running(home: Path, name: str) -> Iterator[Program]:
+    """A client of this name, which is ready."""
+    with Program(home, "tcpsocket", "--id", name, "-p", "0") as program:
+        program.line(r"on port: (\d+)$")
+        yield program
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The configuration folder of two clients that run, and know each other by name."""
+    """The configuration folder of clients who know each other by name. Alice's and Bob's run."""
     home = tmp_path_factory.mktemp("home")
     with Program(home, "localnet", "-p", "0") as network:
         url = network.line(r"^directory +(http.*)$")[1]
@@ -28,12 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             run_program(home, "init", "--id", name, "--directory", url)
             _, address, _ = run_program(home, "address", "--id", name)
             run_program(home, "contacts", "add", name, address.strip())
-        with (
-            Program(home, "tcpsocket", "--id", "alice", "-p", "0") as alice,
-            Program(home, "tcpsocket", "--id", "bob", "-p", "0") as bob,
-        ):
-            for program in (alice, bob):
-                program.line(r"on port: (\d+)$")
+        with running(home, "alice"), running(home, "bob"):
             yield home
 
 
@@ -99,6 +104,23 @@ def test_a_drop_box(home: Path, tmp_path: Path) -> None:
         kept = drop_box.line(r"^(.*-photo\.jpg)$")[1]
     assert Path(kept).parent == box
     assert Path(kept).read_bytes() == content
+
+
+def test_a_drop_box_outlives_its_client(home: Path, tmp_path: Path) -> None:
+    with (
+        running(home, "carol") as carol,
+        Recipe(home, "drop_box.py", "carol", tmp_path) as drop_box,
+    ):
+        tell(home, "alice", "carol", "one")
+        drop_box.line("message.txt$")
+        carol.end(signal.SIGKILL)
+        drop_box.logged('^the connection to the client "carol" has broken; connecting again$')
+        tell(home, "alice", "carol", "two")
+        with running(home, "carol"):
+            drop_box.logged('^connected to the client "carol"$')
+            drop_box.line("message.txt$")
+    # If the acknowledgement of the first one was lost, it has the same name the second time.
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["one", "two"]
 
 
 def test_a_chat_bot(home: Path) -> None:

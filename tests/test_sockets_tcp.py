@@ -486,6 +486,13 @@ def test_answers_and_messages_do_not_mix(served: Served) -> None:
     assert heard.count("message") == 50
 
 
+def test_news_behind_an_answer_do_not_wait_for_its_acknowledgement(served: Served) -> None:
+    with Lines(served.connect()) as application:
+        application.ask(type="ownDetails")
+        (visit,) = served.socket._visits
+        assert visit._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_two_subscribers_share_and_lose_nothing(served: Served) -> None:
     with Lines(served.connect()) as one, Lines(served.connect()) as other:
         for lines in (one, other):

@@ -105,6 +105,10 @@ class LocalSocket(ABC):
         with connection:
             # Whatever is raised ends this connection only.
             try:
+                if connection.family != socket.AF_UNIX:
+                    # News are written behind an answer. Otherwise they would wait until the
+                    # application's system has acknowledged the answer, for 40 ms.
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if refusal := self._refusal(connection):
                     self._refuse(connection, refusal)
                 else:
