@@ -379,42 +379,44 @@ def test_a_client_that_stays_away(served: Served) -> None:
 
 # Connections that break at one moment.
 
-Answers = Callable[[dict[str, Any]], list[dict[str, Any]] | None]
+Said = dict[str, Any]
+Answers = Callable[[Said], list[Said | None]]
+SUBSCRIBED = {"type": "subscribe"}
 
 
 @contextmanager
-def scripted(*connections: Answers) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """A server whose connections answer each request as these say, in turn; None: it ends.
+def scripted(*connections: Answers) -> Iterator[tuple[int, list[Said]]]:
+    """A server whose connections answer each request as these say, in turn; None ends one.
 
     Gives its port, and what it was asked.
     """
-    asked: list[dict[str, Any]] = []
+    asked: list[Said] = []
     left = list(connections)
 
     def serve(connection: socket.socket) -> None:
         answers = left.pop(0)
         for request in map(json.loads, connection.makefile("rb")):
             asked.append(request)
-            if (answer := answers(request)) is None:
-                return
-            for one in answer:
+            for one in answers(request):
+                if one is None:
+                    return
                 connection.sendall(json.dumps(one).encode() + b"\n")
 
     with serving(serve) as address:
         yield address.port, asked
 
 
-def polite(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+def polite(request: Said) -> list[Said | None]:
     """Answers everything."""
     return [{**request, "address": "own", "id": "1", "state": "running"}]
 
 
 def ends_at(kind: str) -> Answers:
     """Answers everything but this request, at which it ends the connection."""
-    return lambda request: None if request["type"] == kind else polite(request)
+    return lambda request: [None] if request["type"] == kind else polite(request)
 
 
-def types(asked: list[dict[str, Any]]) -> list[str]:
+def types(asked: list[Said]) -> list[str]:
     return [request["type"] for request in asked if request["type"] != "ownDetails"]
 
 
@@ -440,21 +442,19 @@ def test_a_question_that_breaks_every_connection_is_not_asked_for_ever() -> None
         assert types(asked) == ["status", "status"]
 
 
-def offered(message_id: str) -> dict[str, Any]:
+def offered(message_id: str) -> Said:
     data = base64.b64encode(message_id.encode()).decode()
     about = {"sender": None, "sealed": True, "received": 0.0}
     return {"type": "message", "id": message_id, "data": data, **about}
 
 
 def test_a_message_whose_acknowledgement_got_lost_does_not_come_twice() -> None:
-    subscribed = {"type": "subscribe"}
+    def first(request: Said) -> list[Said | None]:
+        return [SUBSCRIBED, offered("a")] if request["type"] == "subscribe" else [None]
 
-    def first(request: dict[str, Any]) -> list[dict[str, Any]] | None:
-        return [subscribed, offered("a")] if request["type"] == "subscribe" else None
-
-    def second(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    def second(request: Said) -> list[Said | None]:
         if request["type"] == "subscribe":
-            return [subscribed, offered("a")]  # offered again before the acknowledgement
+            return [SUBSCRIBED, offered("a")]  # offered again before the acknowledgement
         return [{"type": "ack", "id": "a"}, offered("b")]
 
     with (
@@ -467,14 +467,12 @@ def test_a_message_whose_acknowledgement_got_lost_does_not_come_twice() -> None:
 
 
 def test_nor_one_that_was_acknowledged_when_the_client_restarted() -> None:
-    subscribed = {"type": "subscribe"}
+    def first(request: Said) -> list[Said | None]:
+        return [SUBSCRIBED, offered("a")] if request["type"] == "subscribe" else [None]
 
-    def first(request: dict[str, Any]) -> list[dict[str, Any]] | None:
-        return [subscribed, offered("a")] if request["type"] == "subscribe" else None
-
-    def second(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    def second(request: Said) -> list[Said | None]:
         if request["type"] == "subscribe":
-            return [subscribed]
+            return [SUBSCRIBED]
         return [{"type": "error", "code": "no_such_message", "message": "none"}]
 
     with scripted(polite, first, second) as (port, asked), nym.connect(port=port) as client:
@@ -483,22 +481,61 @@ def test_nor_one_that_was_acknowledged_when_the_client_restarted() -> None:
         assert types(asked) == ["subscribe", "ack", "subscribe", "ack"]
 
 
+def test_what_was_offered_over_a_connection_that_broke_does_not_count() -> None:
+    def first(request: Said) -> list[Said | None]:
+        if request["type"] == "subscribe":
+            return [SUBSCRIBED, offered("a")]
+        return [offered("b"), None]
+
+    def second(request: Said) -> list[Said | None]:
+        if request["type"] == "subscribe":
+            return [SUBSCRIBED, offered("c")]  # another subscriber has b now
+        return [{"type": "ack", "id": request["id"]}, offered("d")]
+
+    with (
+        scripted(polite, first, second) as (port, _),
+        nym.connect(port=port) as client,
+        client.messages() as messages,
+    ):
+        assert [next(messages).id for _ in range(3)] == ["a", "c", "d"]
+
+
+def test_half_an_answer_does_not_count() -> None:
+    left = [b'{"type":"status","state":"cut o', b'{"type":"status","state":"running"}\n']
+
+    def serve(connection: socket.socket) -> None:
+        lines = connection.makefile("rb")
+        for answer in (b'{"type":"ownDetails","address":"own"}\n', left[0]):
+            lines.readline()
+            connection.sendall(answer)
+        left.pop(0)
+
+    with serving(serve) as address, nym.connect(port=address.port) as client:
+        assert client.status()["state"] == "running"
+
+
 def test_a_file_of_which_a_part_got_lost_is_not_sent(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"photo")
-    connections = (polite, ends_at("part"), ends_at("send"))
+    parts = [files.head("photo.jpg"), b"photo"]
+
+    def ends_at_the_second(request: Said) -> list[Said | None]:
+        is_second = base64.b64decode(request.get("data", "")) == parts[1]
+        return [None] if is_second else polite(request)
+
+    connections = (polite, ends_at_the_second, ends_at("send"))
     with scripted(*connections) as (port, asked), nym.connect(port=port) as client:
         with pytest.raises(nym.NotRunningError, match="has stopped"):
             client.send_file(BOB, path)
-        assert types(asked) == ["part"]
+        assert types(asked) == ["part", "part"]
         with pytest.raises(nym.UnknownOutcomeError):
             client.send_file(BOB, path)
-        assert types(asked) == ["part", "part", "part", "send"]
-        assert base64.b64decode(asked[-3]["data"]) == files.head("photo.jpg")
+        assert types(asked) == ["part", "part", "part", "part", "send"]
+        assert [base64.b64decode(request["data"]) for request in asked[-3:-1]] == parts
 
 
 def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hangs(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    def hangs(request: Said) -> list[Said | None]:
         return polite(request) if request["type"] == "ownDetails" else []
 
     with scripted(*[hangs] * 3) as (port, _), nym.connect(port=port, patience=0) as client:
@@ -512,16 +549,16 @@ def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next() -> None:
     said = gevent.event.Event()
 
-    def slow(request: dict[str, Any]) -> list[dict[str, Any]] | None:
+    def slow(request: Said) -> list[Said | None]:
         if request["type"] == "progress":
             said.wait()
-        return polite(request)
+        return [{**request, "address": "own", "state": request["type"]}]
 
-    with scripted(slow, polite) as (port, _), nym.connect(port=port) as client:
+    with scripted(slow, slow) as (port, _), nym.connect(port=port) as client:
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
             client.progress("1")
         said.set()
-        assert client.status()["state"] == "running"
+        assert client.status()["state"] == "status"
 
 
 # Threads, and the end.

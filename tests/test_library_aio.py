@@ -16,7 +16,7 @@ import nym.aio
 from nym.sockets.tcp import TcpSocket
 from nym.wire.keys import encode_base58
 from tests.harness import OTHER, OWN, PATIENCE, Served, beside, free_port, wait_until
-from tests.test_library import scripted
+from tests.test_library import Said, scripted
 
 BOB = encode_base58(OTHER)
 Result = TypeVar("Result")
@@ -178,20 +178,24 @@ def test_tasks_share_a_connection(served: Served) -> None:
 def test_a_question_that_is_cancelled_leaves_its_answer_to_nobody() -> None:
     asked = gevent.event.Event()
 
-    def slow(request: dict[str, Any]) -> list[dict[str, Any]]:
+    def slow(request: Said) -> list[Said | None]:
         if request["type"] == "progress":
-            asked.wait(0.2)
-        return [{**request, "address": "own", "state": "running"}]
+            asked.wait()
+        return [{**request, "address": "own", "state": request["type"]}]
 
     async def main() -> None:
         async with nym.aio.connect(port=port) as client:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await client.progress("1")
-            assert (await client.status())["state"] == "running"
+                await asyncio.wait_for(client.progress("1"), 0.05)
+            heard.append("nothing")
+            assert (await client.status())["state"] == "status"
 
+    heard: list[str] = []
     with scripted(slow, slow) as (port, _):
-        run(main())
+        running = gevent.get_hub().threadpool.spawn(asyncio.run, main())
+        wait_until(lambda: heard or running.ready())
+        asked.set()
+        running.get()
 
 
 def test_where_nothing_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

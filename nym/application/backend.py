@@ -19,7 +19,10 @@ class Stream(Protocol):
     """One connection. Each of its methods raises OSError; TimeoutError is one of these."""
 
     async def read(self, seconds: float) -> bytes:
-        """What came, within so many seconds; empty once the other side has closed."""
+        """What came, within so many seconds; empty once the other side has closed.
+
+        With 0 seconds, only what is there already.
+        """
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it, within so many seconds."""

@@ -16,7 +16,6 @@ from nym.application.places import unix_address
 from nym.application.values import Contact, Message, Progress, Status, WaitingMessage
 
 Value = TypeVar("Value")
-SHORTEST_WAIT = 1e-3  # seconds; with a time-out of 0, a socket doesn't wait, and has other errors
 
 
 def connect(
@@ -115,9 +114,9 @@ class Connection:
         again. So it does if this program, or the client, dies in between: a message can come twice,
         with the same id.
 
-        The iterator waits as long as it takes, also for a client that is away; or ends when no
-        message has come for `timeout` seconds. Several blocks at the same time get different
-        messages.
+        The iterator waits as long as it takes, also for a client that is away. With a `timeout`, it
+        ends when no message has come for so many seconds, and raises NotRunningError if the client
+        was away at the end of them. Several blocks at the same time get different messages.
         """
         return _block(self._connection.messages(timeout))
 
@@ -234,7 +233,7 @@ class _Stream(SocketStream):
 
     async def read(self, seconds: float) -> bytes:
         """See Stream."""
-        self._socket.settimeout(None if seconds == inf else max(seconds, SHORTEST_WAIT))
+        self._socket.settimeout(None if seconds == inf else seconds)
         return self._socket.recv(LONGEST_READ)
 
     async def write(self, data: bytes, seconds: float) -> None:

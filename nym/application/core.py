@@ -52,7 +52,7 @@ class Connection:
 
     async def open(self) -> None:
         """Learn the client's address; only `connect` calls this."""
-        self.address = (await self._ask(**_DETAILS))["address"]
+        self.address = (await self._questions.open())["address"]
 
     async def close(self) -> None:
         """See nym.Connection."""

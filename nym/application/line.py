@@ -151,9 +151,10 @@ class Line:
         """Drop the news about this message: it was acknowledged while it was offered again."""
         self._news = deque(news for news in self._news if news.get("id") != message_id)
 
-    async def open(self, give_up: float | None = None) -> None:
-        """Connect, and try until this time of the monotonic clock; None: as long as is usual.
+    async def open(self, give_up: float | None = None) -> Answer:
+        """Connect, and return the answer to the first request.
 
+        This is tried until a time of the monotonic clock; None: as long as the user has patience.
         Raises NotRunningError, RefusedError, ProtocolError, ClosedError.
         """
         give_up = self._patience_ends() if give_up is None else give_up
@@ -165,7 +166,7 @@ class Line:
         while True:
             self._check_open()
             try:
-                await self._connect()
+                answer = await self._connect()
             except (OSError, NotRunningError, BusyError) as error:
                 self.close()
                 failure = self._not_running(error)
@@ -180,6 +181,7 @@ class Line:
         if is_said:
             log.warning("connected to %s", title)
         self._is_known = True
+        return answer
 
     def close(self) -> None:
         """Close the connection, and forget what came over it: the client offers it again."""
@@ -200,14 +202,14 @@ class Line:
         if self._stream is None or self._stream.has_ended():
             await self.open(give_up)
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> Answer:
         """Raises OSError, NotRunningError, RefusedError, ProtocolError."""
         endpoint = self._endpoint
         self._stream = await endpoint.backend.connect(endpoint.place.address, ANSWER_TIME)
         self._check_open()
         if endpoint.token is not None:
             await self._stream.write(f"token {endpoint.token}\n".encode(), ANSWER_TIME)
-        await self.exchange(self._hello)
+        return await self.exchange(self._hello)
 
     async def _next(self, seconds: float) -> Answer:
         """What comes next. Raises OSError, TimeoutError after so many seconds, ProtocolError."""
