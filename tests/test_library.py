@@ -96,6 +96,8 @@ def test_contacts_have_names(served: Served, client: nym.Connection) -> None:
     assert caught.value.code == "contacts"
     add_contact(Path(served.folder.name), "bob", Contact(OTHER, is_plain=True))
     assert client.contacts() == [nym.Contact("bob", BOB, is_plain=True)]
+    with pytest.raises(nym.ContactsError, match=r"nor a contact \(known: bob\)"):
+        client.send("bo", "hello")
     client.send("bob", "hello")
     (message,) = waiting(served)
     assert (message.recipient, message.manner) == (OTHER, Manner.PLAIN)

@@ -230,10 +230,13 @@ def test_mypy_finds_mistakes_in_programs(tmp_path: Path) -> None:
         '        print(client.status()["stat"])\n'
         "nym.conn()\n"
         'client.send("bob", 1)\n'
+        "def text() -> str:\n"
+        "    with client.messages() as messages:\n"
+        "        return next(messages).text\n"
         "async def main() -> None:\n"
         '    async with nym.aio.connect("alice") as client:\n'
         '        client.send("bob", "")\n'
     )
     command = [sys.executable, "-m", "mypy", "--strict", str(program)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert re.findall(r":(\d+): error:", ran.stdout) == ["5", "6", "7", "8", "11"], ran.stdout
+    assert re.findall(r":(\d+): error:", ran.stdout) == ["5", "6", "7", "8", "14"], ran.stdout

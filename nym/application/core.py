@@ -50,10 +50,6 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def open(self) -> None:
-        """Learn the client's address; only `connect` calls this."""
-        self.address = (await self._questions.open())["address"]
-
     async def close(self) -> None:
         """See nym.Connection."""
         self._endpoint.close()
@@ -184,6 +180,9 @@ class Connection:
         answer = await self._ask(type="contacts")
         return [Contact(one["name"], one["address"], one["plain"]) for one in answer["contacts"]]
 
+    async def _begin(self) -> None:
+        self.address = (await self._questions.open())["address"]
+
     async def _ask(self, **request: object) -> Answer:
         async with self._turn:
             return await self._questions.ask(request)
@@ -196,11 +195,12 @@ class Connection:
         """Raises ContactsError if it is neither an address nor a contact's name."""
         if is_address(recipient):
             return recipient
-        for contact in await self.contacts():
-            if contact.name == recipient:
-                return contact.address
+        addresses = {contact.name: contact.address for contact in await self.contacts()}
+        if recipient in addresses:
+            return addresses[recipient]
+        known = f" (known: {', '.join(addresses)})" if addresses else ""
         raise ContactsError(
-            f'"{recipient}" is neither an address nor a contact. To add a contact, run: '
+            f'"{recipient}" is neither an address nor a contact{known}. To add a contact, run: '
             f"nym-client contacts add {recipient} ADDRESS"
         )
 
@@ -224,7 +224,7 @@ async def connect(
     """Connect as the arguments of nym.connect say. Raises what it raises."""
     connection = Connection(backend, Endpoint(backend, place(id, host, port), token, patience))
     try:
-        await connection.open()
+        await connection._begin()
     except BaseException:
         await connection.close()
         raise
