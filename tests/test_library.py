@@ -234,11 +234,9 @@ def test_after_an_exception_it_comes_again(served: Served, client: nym.Connectio
     assert sorted(received(client, 2)) == [b"three", b"two"]
 
 
-def test_a_loop_ends_when_nothing_comes(served: Served, client: nym.Connection) -> None:
-    served.deliver(b"one")
+def test_a_loop_ends_when_nothing_comes(client: nym.Connection) -> None:
     with client.messages(timeout=0.1) as messages:
-        assert [message.text for message in messages] == ["one"]
-    assert len(served.inbox) == 0
+        assert list(messages) == []
 
 
 def test_loops_share_the_messages(served: Served, client: nym.Connection) -> None:
@@ -542,10 +540,10 @@ def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with scripted(*[hangs] * 3) as (port, _), nym.connect(port=port, patience=0) as client:
         monkeypatch.setattr(line, "ANSWER_TIME", 0.1)
-        with pytest.raises(nym.NotRunningError, match="doesn't answer; it is stopped, or hangs"):
-            client.status()
         with pytest.raises(nym.UnknownOutcomeError):
             client.send(BOB, "hello")
+        with pytest.raises(nym.NotRunningError, match="doesn't answer; it is stopped, or hangs"):
+            client.status()
 
 
 def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next() -> None:

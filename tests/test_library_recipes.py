@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.harness import PATIENCE, Program, beside, run_program
 pytestmark = pytest.mark.no_cover  # the time goes into programs and a network
 
 RECIPES = ROOT / "examples" / "library"
+DOCUMENT = ROOT / "docs" / "library.md"
 CLIENTS = ("alice", "bob", "carol")
 
 
@@ -130,22 +132,38 @@ def test_a_chat_bot(home: Path) -> None:
             assert hear(home, "alice") == f"{answer}\n"
 
 
-def test_recipes_are_typed() -> None:
-    for recipe in RECIPES.glob("*.py"):
-        command = [sys.executable, "-m", "mypy", "--strict", recipe]
-        ran = beside(
-            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert ran.returncode == 0, ran.stdout
+BEFORE = """
+import signal
+import sys
+import nym
+def work_on(message: nym.Message) -> None: ...
+def examples(client: nym.Connection) -> None:
+"""
+
+
+def test_programs_in_the_document_are_typed(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 5
+    recipes = [path.read_text() for path in RECIPES.glob("*.py")]
+    programs = [block for block in blocks if "import" in block]
+    assert not {*recipes} - {*programs}
+    parts = [textwrap.indent(block, "    ") for block in blocks if block not in programs]
+    for number, text in enumerate([*programs, BEFORE + "".join(parts)]):
+        (tmp_path / f"program{number}.py").write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", *tmp_path.glob("*.py")]
+    ran = beside(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_each_recipe_is_in_the_document() -> None:
     shown = {f"examples/library/{path.name}" for path in RECIPES.glob("*.py")}
-    assert names(ROOT / "docs" / "library.md") == shown
+    assert names(DOCUMENT) == shown
 
 
 def test_the_document_tells_of_everything_that_is_public() -> None:
-    document = (ROOT / "docs" / "library.md").read_text()
+    document = DOCUMENT.read_text()
     methods = [name for name in vars(nym.Connection) if not name.startswith("_")]
     assert "send" in methods
     for name in [*nym.__all__, *methods]:

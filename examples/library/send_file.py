@@ -11,11 +11,11 @@ import nym
 def main(own: str, recipient: str, path: str) -> None:
     """Hand the file over to the client, and wait for the acknowledgement."""
     with nym.connect(own) as client:
-        message = client.send_file(recipient, path, reliable=True)
+        sent = client.send_file(recipient, path, reliable=True)
         try:
-            client.wait(message, on_progress=show)
+            client.wait(sent, on_progress=show)
         except KeyboardInterrupt:
-            client.cancel(message)
+            client.cancel(sent)
             sys.exit("the file was taken back")
 
 

@@ -55,6 +55,8 @@ class SocketStream:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        # Another machine can vanish without a word; or a wait for messages would never end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def has_ended(self) -> bool:
         """See Stream."""

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import inf
 
 from nym.application.backend import Backend, Stream
 from nym.application.errors import (
@@ -122,7 +121,7 @@ class Line:
             raise refusal(answer["code"], answer["message"])
         return answer
 
-    async def news(self, until: float = inf) -> Answer | None:
+    async def news(self, until: float) -> Answer | None:
         """The next news; None if there are none before this time of the monotonic clock.
 
         Waits as long for a client that has gone. Raises NotRunningError if it isn't back then, and
