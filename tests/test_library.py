@@ -96,7 +96,11 @@ def test_contacts_have_names(served: Served, client: nym.Connection) -> None:
     assert caught.value.code == "contacts"
     add_contact(Path(served.folder.name), "bob", Contact(OTHER, is_plain=True))
     assert client.contacts() == [nym.Contact("bob", BOB, is_plain=True)]
-    with pytest.raises(nym.ContactsError, match=r"nor a contact \(known: bob\)"):
+    add_contact(Path(served.folder.name), "carol", Contact(OWN, provider=OTHER))
+    assert client.contacts()[1].address == f"{client.address}@{BOB}"
+    assert client.name_of(client.address) == "carol"
+    assert client.name_of("nobody's") is None
+    with pytest.raises(nym.ContactsError, match=r"nor a contact \(known: bob, carol\)"):
         client.send("bo", "hello")
     client.send("bob", "hello")
     (message,) = waiting(served)

@@ -173,6 +173,10 @@ class Connection:
         """The addresses of the clients that the directory lists. Raises NoNetworkError."""
         return finish(self._connection.clients())
 
+    def name_of(self, address: str) -> str | None:
+        """The name of the contact with this address, as that of a sender; None if it has none."""
+        return finish(self._connection.name_of(address))
+
     def contacts(self) -> list[Contact]:
         """The user's contacts, in the order of their names."""
         return finish(self._connection.contacts())

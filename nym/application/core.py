@@ -180,6 +180,11 @@ class Connection:
         answer = await self._ask(type="contacts")
         return [Contact(one["name"], one["address"], one["plain"]) for one in answer["contacts"]]
 
+    async def name_of(self, address: str) -> str | None:
+        """See nym.Connection."""
+        named = (one for one in await self.contacts() if one.address.partition("@")[0] == address)
+        return next((one.name for one in named), None)
+
     async def _begin(self) -> None:
         self.address = (await self._questions.open())["address"]
 
