@@ -16,7 +16,7 @@ import nym.aio
 from nym.sockets.tcp import TcpSocket
 from nym.wire.keys import encode_base58
 from tests.harness import OTHER, OWN, PATIENCE, Served, beside, free_port, wait_until
-from tests.test_library import Said, scripted
+from tests.test_library_restarts import Said, scripted
 
 BOB = encode_base58(OTHER)
 Result = TypeVar("Result")
