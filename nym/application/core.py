@@ -158,11 +158,11 @@ class Connection:
     async def outbox(self) -> list[WaitingMessage]:
         """See nym.Connection."""
         waiting: list[WaitingMessage] = []
-        after: int | None = 0
-        while after is not None:
-            answer = await self._ask(type="outbox", after=after)
+        number: int | None = 0
+        while number is not None:
+            answer = await self._ask(type="outbox", after=number)
             waiting += answer["messages"]
-            after = answer["next"]
+            number = answer["next"]
         return waiting
 
     async def status(self) -> Status:
