@@ -52,8 +52,8 @@ LEFT_OUT = {
     "multiprocessing.connection": (_PROCESSES, ["concurrent.futures.process"]),
     "multiprocessing.queues": (_PROCESSES, ["concurrent.futures.process"]),
     "multiprocessing.synchronize": (_PROCESSES, ["concurrent.futures.process"]),
-    "nym.application": ("the library for programs in Python, which bring their own", ["nym"]),
     "netrc": ("for passwords in ~/.netrc; requests works without it", ["requests.utils"]),
+    "nym.application": ("the library for programs in Python, which bring their own", ["nym"]),
     "plistlib": ("for macOS", ["platform"]),
     "readline": ("for an interactive Python", ["code"]),
     "socks": (
