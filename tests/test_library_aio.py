@@ -4,7 +4,9 @@ The event loop runs in a thread of its own, beside the client's greenlets.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,7 @@ import pytest
 
 import nym
 import nym.aio
+from nym.application import aio
 from nym.sockets.tcp import TcpSocket
 from nym.wire.keys import encode_base58
 from tests.harness import OTHER, OWN, PATIENCE, Served, beside, free_port, wait_until
@@ -119,6 +122,25 @@ def test_a_loop_that_is_cancelled_leaves_its_message(served: Served) -> None:
     served.deliver(b"two")
     running.get()
     assert len(served.inbox) == 0
+
+
+def test_a_read_that_is_cancelled_loses_nothing() -> None:
+    async def main() -> bytes:
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        with here, there:
+            stream = aio._Stream(here)
+            reading = asyncio.ensure_future(stream.read(inf))
+            await asyncio.sleep(0)
+            there.send(b"one")
+            # In the loop's next round, the socket is looked at first, then the timer goes off, and
+            # the task goes on last.
+            asyncio.get_running_loop().call_later(0, reading.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            return await stream.read(0)
+
+    assert run(main()) == b"one"
 
 
 def test_after_a_restart_everything_goes_on(served: Served) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -88,13 +89,26 @@ class _Stream(SocketStream):
 
     async def read(self, seconds: float) -> bytes:
         """See Stream."""
+        # Not with the loop's `sock_recv`: it reads before the task goes on. If the time is up in
+        # between, or the task is cancelled, what was read would be lost.
         async with asyncio.timeout(None if seconds == inf else seconds):
-            return await asyncio.get_running_loop().sock_recv(self._socket, LONGEST_READ)
+            while True:
+                with suppress(BlockingIOError):
+                    return self._socket.recv(LONGEST_READ)
+                await self._until_readable()
 
     async def write(self, data: bytes, seconds: float) -> None:
         """See Stream."""
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def _until_readable(self) -> None:
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._socket)
 
 
 async def _connected(family: int, address: Any) -> _Stream:
