@@ -221,7 +221,39 @@ def test_after_an_exception_it_comes_again(served: Served, client: nym.Connectio
     assert sorted(received(client, 2)) == [b"three", b"two"]
 
 
-def test_a_loop_ends_when_nothing_comes(client: nym.Connection) -> None:
+def test_what_was_not_acknowledged_in_the_block_is_not_acknowledged_behind_it(
+    served: Served, client: nym.Connection
+) -> None:
+    served.deliver(b"one", b"two")
+    left: list[Iterator[nym.Message]] = []
+
+    def work() -> None:
+        with client.messages() as messages:
+            left.append(messages)
+            raise ZeroDivisionError(next(messages).text)
+
+    with pytest.raises(ZeroDivisionError, match="one"):
+        work()
+    assert list(left[0]) == []
+    assert len(served.inbox) == 2
+
+
+def test_a_generator_around_a_loop_may_end_before_it(
+    served: Served, client: nym.Connection
+) -> None:
+    def texts() -> Iterator[str]:
+        with client.messages() as messages:
+            for message in messages:
+                yield message.text
+
+    served.deliver(b"one", b"two")
+    generator = texts()
+    assert [next(generator), next(generator)] == ["one", "two"]
+    generator.close()  # type: ignore[attr-defined]
+    assert len(served.inbox) == 1
+
+
+def test_a_loop_ends_when_nothing_comes(served: Served, client: nym.Connection) -> None:
     with client.messages(timeout=0.1) as messages:
         assert list(messages) == []
 

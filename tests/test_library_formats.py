@@ -54,7 +54,8 @@ def test_lines_may_be_cut_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"HTTP/1.1 400 Bad Request\r", b"[]", b"{}", b"\xff", b'{"type":1}']
+    "line",
+    [b"HTTP/1.1 400 Bad Request\r", b"[]", b"{}", b"\xff", b'{"type":1}', b"[" * 100_000],
 )
 def test_what_is_no_answer(line: bytes) -> None:
     with pytest.raises(ProtocolError, match="doesn't speak JSON lines"):

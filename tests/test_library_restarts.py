@@ -72,6 +72,32 @@ def test_what_is_in_hand_during_a_restart_is_acknowledged_all_the_same(
     assert len(served.inbox) == 0
 
 
+def test_a_loop_with_a_message_in_hand_waits_as_long(
+    served: Served, logged: pytest.LogCaptureFixture
+) -> None:
+    served.deliver(b"one", b"two")
+    with nym.connect(port=served.port, patience=0) as client, client.messages() as messages:
+        assert next(messages).text == "one"
+        served.socket.stop()
+        following = gevent.spawn(next, messages)
+        wait_until(lambda: "connecting again" in logged.text)
+        served.restart()
+        assert following.get().text == "two"
+        assert len(served.inbox) == 1
+
+
+def test_a_message_stays_in_hand_until_it_is_acknowledged(served: Served) -> None:
+    served.deliver(b"one", b"two")
+    with nym.connect(port=served.port) as client, client.messages(timeout=0.1) as messages:
+        assert next(messages).text == "one"
+        served.socket.stop()
+        with pytest.raises(nym.NotRunningError):
+            next(messages)
+        served.restart()
+        assert next(messages).text == "two"
+        assert len(served.inbox) == 1
+
+
 def test_a_client_that_stays_away(served: Served) -> None:
     with nym.connect(port=served.port, patience=0.1) as client:
         served.socket.stop()
@@ -126,7 +152,9 @@ def types(asked: list[Said]) -> list[str]:
 
 def test_nobody_knows_whether_a_message_was_accepted() -> None:
     with scripted(ends_at("send"), polite) as (port, asked), nym.connect(port=port) as client:
-        with pytest.raises(nym.UnknownOutcomeError, match="Nobody knows whether"):
+        with pytest.raises(
+            nym.UnknownOutcomeError, match="nobody knows whether this send was done: "
+        ):
             client.send(BOB, "hello")
         assert types(asked) == ["send"]
         assert client.send(BOB, "hello") == "1"
@@ -185,6 +213,24 @@ def test_nor_one_that_was_acknowledged_when_the_client_restarted() -> None:
         assert types(asked) == ["subscribe", "ack", "subscribe", "ack"]
 
 
+def test_an_acknowledgement_is_repeated_as_often_as_connections_break() -> None:
+    def breaks(request: Said) -> list[Said | None]:
+        return [SUBSCRIBED, offered("a")] if request["type"] == "subscribe" else [None]
+
+    def at_last(request: Said) -> list[Said | None]:
+        if request["type"] == "subscribe":
+            return [SUBSCRIBED, offered("a")]
+        return [{"type": "ack", "id": request["id"]}, offered("b")]
+
+    with (
+        scripted(polite, breaks, breaks, breaks, at_last) as (port, asked),
+        nym.connect(port=port, patience=0) as client,
+        client.messages() as messages,
+    ):
+        assert [next(messages).id, next(messages).id] == ["a", "b"]
+        assert types(asked) == ["subscribe", "ack"] * 4
+
+
 def test_what_was_offered_over_a_connection_that_broke_does_not_count() -> None:
     def first(request: Said) -> list[Said | None]:
         if request["type"] == "subscribe":
@@ -202,6 +248,48 @@ def test_what_was_offered_over_a_connection_that_broke_does_not_count() -> None:
         client.messages() as messages,
     ):
         assert [next(messages).id for _ in range(3)] == ["a", "c", "d"]
+
+
+def test_a_subscription_that_is_refused_is_tried_again() -> None:
+    def first(request: Said) -> list[Said | None]:
+        return [SUBSCRIBED, offered("a")] if request["type"] == "subscribe" else [None]
+
+    def second(request: Said) -> list[Said | None]:
+        if request["type"] == "subscribe":
+            return [{"type": "error", "code": "storage", "message": "the disk is full"}]
+        return [{"type": "ack", "id": "a"}]  # and nothing more would ever come
+
+    def third(request: Said) -> list[Said | None]:
+        if request["type"] == "subscribe":
+            return [SUBSCRIBED]
+        return [{"type": "ack", "id": "a"}, offered("b")]
+
+    with (
+        scripted(polite, first, second, third) as (port, _),
+        nym.connect(port=port) as client,
+        client.messages(timeout=PATIENCE) as messages,
+    ):
+        assert next(messages).id == "a"
+        with pytest.raises(nym.StorageError, match="the disk is full"):
+            next(messages)
+        assert next(messages).id == "b"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"type": "status"}, "answers progress with status"),
+        ({"type": "progress", "state": "done"}, '"progress" came without "left"'),
+    ],
+)
+def test_an_answer_of_another_version(answer: Said, said: str) -> None:
+    def odd(request: Said) -> list[Said | None]:
+        return [answer] if request["type"] == "progress" else polite(request)
+
+    with scripted(odd, odd) as (port, _), nym.connect(port=port) as client:
+        with pytest.raises(nym.ProtocolError, match=said):
+            client.progress("1")
+        assert client.status()["state"] == "running"
 
 
 def test_half_an_answer_does_not_count() -> None:
@@ -250,7 +338,9 @@ def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
             client.status()
 
 
-def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next() -> None:
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(
+    logged: pytest.LogCaptureFixture,
+) -> None:
     said = gevent.event.Event()
 
     def slow(request: Said) -> list[Said | None]:
@@ -263,6 +353,8 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next() -> None:
             client.progress("1")
         said.set()
         assert client.status()["state"] == "status"
+    # This program ended that connection, so nothing is wrong.
+    assert logged.text == ""
 
 
 # Threads, and the end.
@@ -284,6 +376,18 @@ def test_what_is_in_hand_at_the_end_is_acknowledged(served: Served, client: nym.
     with client.messages() as messages:
         assert next(messages).text == "one"
         client.close()
+        assert list(messages) == []
+    assert len(served.inbox) == 1
+
+
+def test_what_can_not_be_acknowledged_after_the_end_comes_again(
+    served: Served, client: nym.Connection
+) -> None:
+    served.deliver(b"one")
+    with client.messages() as messages:
+        assert next(messages).text == "one"
+        client.close()
+        served.restart()
         assert list(messages) == []
     assert len(served.inbox) == 1
 
@@ -384,13 +488,14 @@ def test_no_restart_loses_a_message(served: Served, program: str) -> None:
         for left in (0, 4, 1, 3, 2) * 6:  # so many are in the inbox when the client restarts
             served.deliver(*(str(number).encode() for number in range(sent, sent + 5)))
             sent += 5
-            wait_until(partial(has_at_most, served, left))
+            wait_until(partial(has_at_most, served, left, listening))
             served.restart()
-        wait_until(partial(has_at_most, served, 0))
+        wait_until(partial(has_at_most, served, 0, listening))
         out, err = beside(listening.communicate, "", PATIENCE)
     assert listening.returncode == 0, err
     assert {*map(int, out.split())} == {*range(sent)}
 
 
-def has_at_most(served: Served, left: int) -> bool:
-    return len(served.inbox) <= left
+def has_at_most(served: Served, left: int, listening: subprocess.Popen[str]) -> bool:
+    """Whether so many messages are left, or nobody listens any more."""
+    return len(served.inbox) <= left or listening.poll() is not None

@@ -20,7 +20,7 @@ class ClosedError(Error):
 
 
 class ProtocolError(Error):
-    """What listens there doesn't speak JSON lines: it is no client, or its `websocket`."""
+    """What listens there is no client, or its `websocket`; or one of another version."""
 
 
 class UnknownOutcomeError(Error):

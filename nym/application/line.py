@@ -15,6 +15,7 @@ from nym.application.errors import (
     BusyError,
     ClosedError,
     NotRunningError,
+    ProtocolError,
     UnknownOutcomeError,
     refusal,
 )
@@ -22,7 +23,9 @@ from nym.application.lines import Answer, LineBuffer, Request, encode
 from nym.application.places import Place
 
 RETRY = 0.2  # seconds between two attempts to connect
-ANSWER_TIME = 30.0  # seconds without a byte of an answer, after which the client counts as hanging
+# Seconds in which the client takes or says nothing, after which it counts as hanging.
+ANSWER_TIME = 30.0
+LONGEST_WRITE = 1 << 18  # bytes that the client has to take in that time
 _NEWS = ("message", "failed", "gone")  # the types of what comes unasked
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ class Endpoint:
             yield line
         finally:
             self._lines.discard(line)
-            line.close()
+            line.end()
 
     def close(self) -> None:
         """End waits for news, in other threads and tasks, with ClosedError; answers still come."""
@@ -64,7 +67,8 @@ class Line:
         self._endpoint = endpoint
         self._hello = hello
         self._stream: Stream | None = None
-        self._is_known = False  # whether it was open before
+        self._was_open = False  # so if it isn't any more, the client has gone
+        self._has_ended = False
         self._is_waiting = False  # for news
         self._buffer = LineBuffer()
         self._heard: deque[Answer] = deque()  # what came and wasn't looked at
@@ -84,6 +88,21 @@ class Line:
         # Only once more: this request may be what breaks the line.
         return await self.exchange(request)
 
+    async def insist(self, request: Request, give_up: float | None = None) -> Answer:
+        """Like `ask`, but as often as the line breaks: for requests that can't be what breaks it.
+
+        For `give_up`, see `open`.
+        """
+        give_up = self._patience_ends() if give_up is None else give_up
+        while True:
+            await self._make_ready(give_up)
+            try:
+                return await self.exchange(request)
+            except NotRunningError:
+                if time.monotonic() >= give_up:
+                    raise
+            await self._endpoint.backend.sleep(RETRY)
+
     async def ask_once(self, request: Request) -> Answer:
         """A request that must not be made twice, and its answer. Raises what `commit` raises."""
         await self._make_ready(self._patience_ends())
@@ -98,7 +117,7 @@ class Line:
             return await self.exchange(request)
         except NotRunningError as error:
             raise UnknownOutcomeError(
-                f"{error}. Nobody knows whether it has accepted this {request['type']}"
+                f"nobody knows whether this {request['type']} was done: {error}"
             ) from error
 
     async def exchange(self, request: Request) -> Answer:
@@ -107,7 +126,7 @@ class Line:
         Raises NotRunningError if it breaks, RefusedError, ProtocolError.
         """
         try:
-            await self._connected().write(encode(request), ANSWER_TIME)
+            await self._write(encode(request))
             while (answer := await self._next(ANSWER_TIME))["type"] in _NEWS:
                 self._news.append(answer)
         except OSError as error:
@@ -116,9 +135,13 @@ class Line:
         except BaseException:
             # Its answer may still come, and would be taken for that of the next request.
             self.close()
+            self._was_open = False  # not the client ended it, but this program
             raise
         if answer["type"] == "error":
             raise refusal(answer["code"], answer["message"])
+        if answer["type"] != request["type"]:
+            self.close()
+            raise ProtocolError(f"{self._title} answers {request['type']} with {answer['type']}")
         return answer
 
     async def news(self, until: float) -> Answer | None:
@@ -157,17 +180,15 @@ class Line:
         Raises NotRunningError, RefusedError, ProtocolError, ClosedError.
         """
         give_up = self._patience_ends() if give_up is None else give_up
-        title = self._endpoint.place.title
         self.close()
-        if self._is_known:
-            log.warning("the connection to %s has broken; connecting again", title)
-        is_said = self._is_known
+        if self._was_open:
+            log.warning("the connection to %s has broken; connecting again", self._title)
+        is_said = self._was_open
         while True:
             self._check_open()
             try:
                 answer = await self._connect()
             except (OSError, NotRunningError, BusyError) as error:
-                self.close()
                 failure = self._not_running(error)
                 if time.monotonic() >= give_up or isinstance(error, PermissionError):
                     raise failure from error
@@ -178,8 +199,8 @@ class Line:
                 is_said = True
             await self._endpoint.backend.sleep(RETRY)
         if is_said:
-            log.warning("connected to %s", title)
-        self._is_known = True
+            log.warning("connected to %s", self._title)
+        self._was_open = True
         return answer
 
     def close(self) -> None:
@@ -190,6 +211,11 @@ class Line:
         self._buffer = LineBuffer()
         self._heard.clear()
         self._news.clear()
+
+    def end(self) -> None:
+        """Close the connection for good: whoever still has this line finds it closed."""
+        self._has_ended = True
+        self.close()
 
     def interrupt(self) -> None:
         """End a wait for news; for other threads and tasks than the one that waits."""
@@ -204,11 +230,21 @@ class Line:
     async def _connect(self) -> Answer:
         """Raises OSError, NotRunningError, RefusedError, ProtocolError."""
         endpoint = self._endpoint
-        self._stream = await endpoint.backend.connect(endpoint.place.address, ANSWER_TIME)
-        self._check_open()
-        if endpoint.token is not None:
-            await self._stream.write(f"token {endpoint.token}\n".encode(), ANSWER_TIME)
-        return await self.exchange(self._hello)
+        try:
+            self._stream = await endpoint.backend.connect(endpoint.place.address, ANSWER_TIME)
+            self._check_open()
+            if endpoint.token is not None:
+                await self._write(f"token {endpoint.token}\n".encode())
+            return await self.exchange(self._hello)
+        except BaseException:
+            # A line without its first request isn't open: no news would come over it.
+            self.close()
+            raise
+
+    async def _write(self, data: bytes) -> None:
+        """Raises OSError, TimeoutError if the client takes nothing."""
+        for start in range(0, len(data), LONGEST_WRITE):
+            await self._connected().write(data[start : start + LONGEST_WRITE], ANSWER_TIME)
 
     async def _next(self, seconds: float) -> Answer:
         """What comes next. Raises OSError, TimeoutError after so many seconds, ProtocolError."""
@@ -220,7 +256,7 @@ class Line:
         return self._heard.popleft()
 
     def _check_open(self) -> None:
-        if self._endpoint.is_closed:
+        if self._endpoint.is_closed or self._has_ended:
             raise ClosedError("this connection was closed")
 
     def _connected(self) -> Stream:
@@ -229,11 +265,15 @@ class Line:
             raise ConnectionResetError
         return self._stream
 
+    @property
+    def _title(self) -> str:
+        return self._endpoint.place.title
+
     def _patience_ends(self) -> float:
         return time.monotonic() + self._endpoint.patience
 
     def _not_running(self, error: Exception) -> NotRunningError:
-        title, start = self._endpoint.place.title, self._endpoint.place.start
+        title, start = self._title, self._endpoint.place.start
         match error:
             case NotRunningError():
                 return error

@@ -2,15 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from nym.application.errors import ProtocolError
 
 Request = Mapping[str, object]
-Answer = dict[str, Any]
 
 # More than any answer has: the addresses of two million clients.
 LONGEST_LINE = 100 << 20  # bytes
+
+
+class Answer(dict[str, Any]):
+    """What a client says. Raises ProtocolError for a field that it leaves out."""
+
+    def __missing__(self, field: str) -> NoReturn:
+        raise ProtocolError(
+            f'"{self.get("type")}" came without "{field}": the client is of another version than '
+            "this library"
+        )
 
 
 def encode(request: Request) -> bytes:
@@ -43,11 +52,11 @@ class LineBuffer:
 def _decode(line: bytes) -> Answer:
     try:
         answer = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(_not_json(line)) from error
     if not isinstance(answer, dict) or not isinstance(answer.get("type"), str):
         raise ProtocolError(_not_json(line))
-    return answer
+    return Answer(answer)
 
 
 def _not_json(line: bytes) -> str:

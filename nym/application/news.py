@@ -34,17 +34,16 @@ class News(ABC, Generic[Value]):
     async def __anext__(self) -> Value:
         # Whoever closes the connection wants the loop to end, and not to fail.
         with suppress(ClosedError):
-            if (value := await self._next()) is not None:
+            if (value := await self._next(after(self._timeout))) is not None:
                 return value
         raise StopAsyncIteration
 
     @abstractmethod
-    async def _next(self) -> Value | None:
-        """The next one; None if there is none in time."""
+    async def _next(self, until: float) -> Value | None:
+        """The next one; None if there is none before this time of the monotonic clock."""
 
-    async def _hear(self, kind: str) -> Answer | None:
-        """The next news of this kind; None if there are none in time."""
-        until = after(self._timeout)
+    async def _hear(self, kind: str, until: float) -> Answer | None:
+        """The next news of this kind; None if there are none before that time."""
         while (news := await self._line.news(until)) is not None:
             if news["type"] == kind:
                 return news
@@ -56,27 +55,32 @@ class Messages(News[Message]):
 
     _in_hand: str | None = None  # the id of the message that this program works on
 
-    async def acknowledge(self) -> None:
-        """Acknowledge the message that is in hand, if there is one."""
+    async def acknowledge(self, give_up: float | None = None) -> None:
+        """Acknowledge the message that is in hand, if there is one. For `give_up`, see Line.open.
+
+        If this raises, the message stays in hand, and can be acknowledged again.
+        """
         if self._in_hand is None:
             return
-        message_id, self._in_hand = self._in_hand, None
-        # If it is gone, the client got the acknowledgement, and its answer was lost.
-        with suppress(NoSuchMessageError):
-            await self._line.ask({"type": "ack", "id": message_id})
-        self._line.forget(message_id)
+        # If it is gone, the client got the acknowledgement, and its answer was lost. If the line
+        # breaks after this program has closed the connection, the message comes again.
+        with suppress(NoSuchMessageError, ClosedError):
+            await self._line.insist({"type": "ack", "id": self._in_hand}, give_up)
+        self._line.forget(self._in_hand)
+        self._in_hand = None
 
-    async def _next(self) -> Message | None:
-        await self.acknowledge()
-        if (answer := await self._hear("message")) is None:
+    async def _next(self, until: float) -> Message | None:
+        await self.acknowledge(until)
+        if (answer := await self._hear("message", until)) is None:
             return None
-        self._in_hand = answer["id"]
-        return values.message(answer)
+        message = values.message(answer)
+        self._in_hand = message.id
+        return message
 
 
 class Failures(News[str]):
     """Iterates over the ids of messages that were given up."""
 
-    async def _next(self) -> str | None:
-        answer = await self._hear("failed")
+    async def _next(self, until: float) -> str | None:
+        answer = await self._hear("failed", until)
         return None if answer is None else str(answer["id"])
