@@ -256,6 +256,11 @@ def test_a_generator_around_a_loop_may_end_before_it(
 def test_a_loop_ends_when_nothing_comes(served: Served, client: nym.Connection) -> None:
     with client.messages(timeout=0.1) as messages:
         assert list(messages) == []
+        # It may be asked again.
+        served.deliver(b"one")
+        assert [message.text for message in messages] == ["one"]
+    with pytest.raises(StopIteration), client.messages(timeout=0.0) as messages:
+        next(messages)
 
 
 def test_loops_share_the_messages(served: Served, client: nym.Connection) -> None:

@@ -60,9 +60,10 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """End the connection. Loops over messages in other threads end, once they ask for the next.
+        """End the connection, once requests that other threads have made are answered.
 
-        A message that such a loop has in hand is acknowledged, as ever, or comes again.
+        Loops over messages in other threads end when they ask for the next one. A message that such
+        a loop has in hand is acknowledged, as ever, or comes again.
         """
         finish(self._connection.close())
 
@@ -116,7 +117,8 @@ class Connection:
 
         The iterator waits as long as it takes, also for a client that is away. With a `timeout`, it
         ends when no message has come for so many seconds, and raises NotRunningError if the client
-        was away at the end of them. Several blocks at the same time get different messages.
+        was away at the end of them. After that, it can be asked again. Several blocks at the same
+        time get different messages.
         """
         return _block(self._connection.messages(timeout))
 
@@ -189,7 +191,7 @@ def _block(
     """The same as a block without `async`."""
     iterator = finish(manager.__aenter__())
     try:
-        yield _iterated(iterator)
+        yield _Iterated(iterator)
     except BaseException as error:
         if not finish(manager.__aexit__(type(error), error, error.__traceback__)):
             raise
@@ -197,13 +199,20 @@ def _block(
         finish(manager.__aexit__(None, None, None))
 
 
-def _iterated(iterator: AsyncIterator[Value]) -> Iterator[Value]:
-    while True:
+class _Iterated(Iterator[Value]):
+    """The same as an iterator without `async`. No generator, which would never go on after an end.
+
+    Its end only says that nothing has come in time.
+    """
+
+    def __init__(self, iterator: AsyncIterator[Value]) -> None:
+        self._iterator = iterator
+
+    def __next__(self) -> Value:
         try:
-            value = finish(anext(iterator))
+            return finish(anext(self._iterator))
         except StopAsyncIteration:
-            return
-        yield value
+            raise StopIteration from None
 
 
 class _Backend:
