@@ -15,7 +15,7 @@ import pytest
 
 import nym
 from nym._secrets import Secret
-from nym.application import core
+from nym.application import core, line
 from nym.contacts import Contact, add_contact
 from nym.sockets.control import ControlSocket
 from nym.sockets.http import WebSocket
@@ -105,6 +105,24 @@ def test_refusals(client: nym.Connection) -> None:
         assert caught.value.code == kind.code
     # The connection is as good as before.
     assert client.status()["outbox"] == 0
+
+
+def test_mistakes_in_calls(served: Served, client: nym.Connection) -> None:
+    with pytest.raises(nym.TooLongError, match="16777216 are allowed"):
+        client.send(BOB, bytes(core.LONGEST_MESSAGE + 1))
+    with pytest.raises(TypeError, match="the name of a contact, not None"):
+        client.send(None, "to the sender of an anonymous message")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        client.send(BOB, 1)  # type: ignore[arg-type]
+    assert len(waiting(served)) == 0
+
+
+def test_a_long_request_is_written_in_pieces(
+    served: Served, client: nym.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "LONGEST_WRITE", 7)
+    client.send(BOB, bytes(range(256)))
+    assert [message.message[:] for message in waiting(served)] == [bytes(range(256))]
 
 
 def test_the_outbox(served: Served, client: nym.Connection) -> None:

@@ -1,5 +1,6 @@
 """What the library says and reads; and that it agrees with the client, of which it has nothing."""
 
+import copy
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import nym
 from nym import application, errors
-from nym.application import files, lines, places
+from nym.application import core, files, lines, places
 from nym.application.addresses import is_address
 from nym.application.errors import ProtocolError, RefusedError, refusal
 from nym.application.files import File
@@ -24,6 +25,7 @@ from nym.wire.answers import MessageProgress
 from nym.wire.keys import encode_base58
 from nym.wire.reports import StatusReport
 from nym.wire.reports import WaitingMessage as WaitingReport
+from nym.wire.sizes import LONGEST_SEALED
 from tests.documents import ROOT
 
 FILES = ("__init__.py", "aio.py", "py.typed", "application")  # as docs/library.md lists them
@@ -160,6 +162,17 @@ def test_every_refusal_of_a_client_has_a_class() -> None:
         assert (type(refused), refused.code, str(refused)) == (own_kind, code, "why")
     later = refusal("news", "why")
     assert (type(later), later.code) == (RefusedError, "news")
+
+
+def test_limits_are_those_of_the_client() -> None:
+    assert core.LONGEST_MESSAGE == LONGEST_SEALED
+
+
+def test_errors_can_be_copied_as_between_processes() -> None:
+    for error in (nym.DeliveryError("1", "failed"), refusal("busy", "why")):
+        copied = copy.copy(error)
+        assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
+    assert str(nym.DeliveryError("1", "failed")) == "the message 1 could not be delivered"
 
 
 def test_fields_are_those_of_the_client() -> None:

@@ -15,6 +15,17 @@ Result = TypeVar("Result")
 LONGEST_READ = 1 << 18  # bytes
 
 
+_TCP_OPTIONS = [
+    # The last piece of a request doesn't wait until the one before was acknowledged.
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # Another machine can vanish without a word. A wait for messages sees that after two minutes.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),  # seconds of silence
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),  # seconds between questions
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+]
+
+
 class Stream(Protocol):
     """One connection. Each of its methods raises OSError; TimeoutError is one of these."""
 
@@ -55,8 +66,9 @@ class SocketStream:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        # Another machine can vanish without a word; or a wait for messages would never end.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if connection.family != socket.AF_UNIX:
+            for level, option, value in _TCP_OPTIONS:
+                connection.setsockopt(level, option, value)
 
     def has_ended(self) -> bool:
         """See Stream."""

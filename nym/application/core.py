@@ -15,7 +15,7 @@ from typing import cast
 from nym.application import files, values
 from nym.application.addresses import is_address
 from nym.application.backend import Backend
-from nym.application.errors import ContactsError, DeliveryError
+from nym.application.errors import ContactsError, DeliveryError, TooLongError
 from nym.application.line import Endpoint
 from nym.application.lines import Answer, Request
 from nym.application.news import Failures, Messages, after
@@ -25,6 +25,7 @@ from nym.application.values import Contact, Message, Progress, Status, WaitingMe
 PATIENCE = 10.0  # seconds; a client that restarts is back after one or two
 LOOK = 0.2  # seconds between two looks at the progress of a message
 PART = 1 << 19  # bytes of a file that are handed over at once
+LONGEST_MESSAGE = 16 << 20  # bytes
 
 _DETAILS = {"type": "ownDetails"}
 
@@ -66,6 +67,9 @@ class Connection:
     ) -> str:
         """See nym.Connection."""
         data = message.encode() if isinstance(message, str) else message
+        # A line that is too long for the client would break the connection, without its reason.
+        if len(data) > LONGEST_MESSAGE:
+            raise TooLongError(f"the message has {len(data)} bytes; {LONGEST_MESSAGE} are allowed")
         answer = await self._ask_once(
             type="send",
             recipient_address=await self._address_of(recipient),
@@ -167,7 +171,7 @@ class Connection:
 
     async def status(self) -> Status:
         """See nym.Connection."""
-        answer = await self._ask(type="status")
+        answer = dict(await self._ask(type="status"))
         del answer["type"]
         return cast("Status", answer)
 
@@ -198,6 +202,11 @@ class Connection:
 
     async def _address_of(self, recipient: str) -> str:
         """Raises ContactsError if it is neither an address nor a contact's name."""
+        if not isinstance(recipient, str):
+            # Such as the sender of an anonymous message.
+            raise TypeError(
+                f"a recipient is an address or the name of a contact, not {recipient!r}"
+            )
         if is_address(recipient):
             return recipient
         addresses = {contact.name: contact.address for contact in await self.contacts()}

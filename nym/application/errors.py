@@ -31,10 +31,13 @@ class DeliveryError(Error):
     """A message was given up (`state` is "failed") or taken back ("cancelled")."""
 
     def __init__(self, message_id: str, state: str) -> None:
-        what = "was taken back" if state == "cancelled" else "could not be delivered"
-        super().__init__(f"the message {message_id} {what}")
+        super().__init__(message_id, state)  # so that it can be copied, as between processes
         self.id = message_id
         self.state = state
+
+    def __str__(self) -> str:
+        what = "was taken back" if self.state == "cancelled" else "could not be delivered"
+        return f"the message {self.id} {what}"
 
 
 class RefusedError(Error):
