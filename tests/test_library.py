@@ -85,6 +85,8 @@ def test_contacts_have_names(served: Served, client: nym.Connection) -> None:
     assert client.name_of("nobody's") is None
     with pytest.raises(nym.ContactsError, match=r"nor a contact \(known: bob, carol\)"):
         client.send("bo", "hello")
+    with pytest.raises(nym.ContactsError, match="nym-client contacts add 'Bob B' ADDRESS"):
+        client.send("Bob B", "hello")
     client.send("bob", "hello")
     (message,) = waiting(served)
     assert (message.recipient, message.manner) == (OTHER, Manner.PLAIN)

@@ -5,6 +5,7 @@ Programs with asyncio use this class as it is (nym.aio).
 
 import base64
 import os
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -215,7 +216,7 @@ class Connection:
         known = f" (known: {', '.join(addresses)})" if addresses else ""
         raise ContactsError(
             f'"{recipient}" is neither an address nor a contact{known}. To add a contact, run: '
-            f"nym-client contacts add {recipient} ADDRESS"
+            f"nym-client contacts add {shlex.quote(recipient)} ADDRESS"
         )
 
 
