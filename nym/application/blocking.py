@@ -126,8 +126,8 @@ class Connection:
         """An iterator over the ids of messages that are given up from now on, inside a block.
 
         It tells of all messages of this client, also of those that other programs sent. While the
-        client was away, some may be missed: `progress` tells of each one. `timeout` is as for
-        `messages`.
+        client was away, or the loop was half a minute behind, some may be missed: `progress` tells
+        of each one. `timeout` is as for `messages`.
         """
         return _block(self._connection.failures(timeout))
 
