@@ -109,6 +109,7 @@ class Status(TypedDict):
     registered: bool
     provider_sealed: bool
     backlog: dict[str, Any] | None
+    tempo: dict[str, Any] | None
     outbox: int
     inbox: int
     inbox_lost: int
