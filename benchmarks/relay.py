@@ -3,7 +3,8 @@
 The mixnode is one of `localnet`, in a process of its own. This process sends it packets, each on a
 connection of its own, as clients and nodes of 0.4 do, and is also the node to which it forwards
 them. "Processor time" is that of the mixnode's process. "Time, when busy" is how far apart packets
-leave a mixnode that always has more to do; it shares the machine with the sender.
+leave a mixnode that always has more to do; it shares the machine with the sender. It unwraps up to
+eight packets at once then, so it takes less for each.
 """
 
 import os
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from statistics import median
 
@@ -27,6 +28,7 @@ from nym.wire.sizes import PACKET_LENGTH
 
 PACKETS = 3000  # in each round
 ROUNDS = 5
+SILENCE = 5.0  # seconds after which no more packets come
 RATE = 1000.0  # packets per second, where the mixnode is not busy
 PERIODS = os.sysconf("SC_CLK_TCK")  # in which the kernel counts processor time, per second
 
@@ -37,16 +39,22 @@ def run() -> list[Row]:
         hops = [Hop(encode_address(node), key, 0), Hop(encode_address(sink.address), key, 0)]
         create = partial(create_packet, b"", hops, key)
         create()  # the first one loads libraries
-        used, busy = [], []
+        used, used_busy, busy = [], [], []
         for _ in range(ROUNDS):
             packets = [create() for _ in range(2 * PACKETS)]
             before = processor_time(pid)
-            sink.take(packets[:PACKETS], partial(send, node, gap=1 / RATE))
-            used.append((processor_time(pid) - before) / PACKETS)
+            times = sink.take(packets[:PACKETS], partial(send, node, gap=1 / RATE))
+            between = processor_time(pid)
+            used.append((between - before) / len(times))
             times = sink.take(packets[PACKETS:], partial(send, node, gap=0.0))
+            used_busy.append((processor_time(pid) - between) / len(times))
             busy.append((times[-1] - times[0]) / (len(times) - 1))
     hop = [unwrapping()] * ROUNDS
-    return [compare("processor time", used, hop), compare("time, when busy", busy, hop)]
+    return [
+        compare("processor time", used, hop),
+        compare("processor time, when busy", used_busy, hop),
+        compare("time, when busy", busy, hop),
+    ]
 
 
 def unwrapping() -> float:
@@ -61,6 +69,7 @@ class _Sink:
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self._server.settimeout(SILENCE)
         self.address = NodeAddress(*self._server.getsockname())
 
     def __enter__(self) -> "_Sink":
@@ -70,15 +79,17 @@ class _Sink:
         self._server.close()
 
     def take(self, packets: list[bytes], send: Callable[[list[bytes]], None]) -> list[float]:
-        """Let `send` send these packets; returns when each arrived, once all have."""
+        """Let `send` send these packets; returns when each arrived, once no more come."""
         sender = threading.Thread(target=send, args=(packets,))
         sender.start()
-        times = []
-        for _ in packets:
-            connection, _ = self._server.accept()
-            with connection:
-                if len(connection.recv(PACKET_LENGTH, socket.MSG_WAITALL)) == PACKET_LENGTH:
-                    times.append(time.monotonic())
+        times: list[float] = []
+        # A mixnode that is too busy refuses some.
+        with suppress(TimeoutError):
+            while len(times) < len(packets):
+                connection, _ = self._server.accept()
+                with connection:
+                    if len(connection.recv(PACKET_LENGTH, socket.MSG_WAITALL)) == PACKET_LENGTH:
+                        times.append(time.monotonic())
         sender.join()
         return times
 

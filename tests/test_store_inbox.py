@@ -2,9 +2,14 @@
 
 import struct
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import gevent
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nym.errors import StoreError
 from nym.store import shares
@@ -284,6 +289,56 @@ def test_offers_stop_where_nothing_is_acknowledged(inbox: Inbox) -> None:
     inbox.acknowledge(one.id)
     assert woken
     assert contents(inbox.offer(subscriber)) == [b"3"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_whatever_subscribers_do_each_message_is_somewhere_once(data: st.DataObject) -> None:
+    """Beside a model: the messages in their order, each with the subscriber it is on offer to."""
+    with TemporaryDirectory() as folder, closing(Journal(Path(folder), bytes(32))) as journal:
+        inbox = Inbox(journal)
+        model: dict[bytes, int | None] = {}
+        ids: dict[bytes, str] = {}
+        windows = (1, 3)
+        subscribers = [inbox.subscribe(nobody, window) for window in windows]
+        for number in range(data.draw(st.integers(1, 25))):
+            who = data.draw(st.integers(0, 1))
+            match data.draw(st.sampled_from(["deliver", "offer", "ack", "leave", "take", "back"])):
+                case "deliver":
+                    deliver(inbox, b"%d" % number)
+                    model[b"%d" % number] = None
+                case "offer":
+                    room = windows[who] - sum(owner == who for owner in model.values())
+                    expected = [one for one, owner in model.items() if owner is None][:room]
+                    offered = inbox.offer(subscribers[who])
+                    assert contents(offered) == expected
+                    model.update(dict.fromkeys(expected, who))
+                    ids.update(zip(expected, (one.id for one in offered), strict=True))
+                case "ack":
+                    own = [one for one, owner in model.items() if owner == who]
+                    if own:
+                        done = data.draw(st.sampled_from(own))
+                        assert inbox.acknowledge(ids[done])
+                        del model[done]
+                case "leave":
+                    inbox.unsubscribe(subscribers[who])
+                    subscribers[who] = inbox.subscribe(nobody, windows[who])
+                    model = {one: None if owner == who else owner for one, owner in model.items()}
+                case way:
+                    taken = inbox.take()
+                    free = [one for one, owner in model.items() if owner is None]
+                    assert contents(taken) == free
+                    model = {one: owner for one, owner in model.items() if owner is not None}
+                    if way == "back":
+                        inbox.give_back(taken)
+                        model = {**dict.fromkeys(free), **model}
+                    else:
+                        inbox.handed_over(taken)
+            assert len(inbox) == len(model)
+            assert inbox.has_free() == (None in model.values())
+            for index, subscriber in enumerate(subscribers):
+                is_drained = not {index, None} & set(model.values())
+                assert inbox.is_drained(subscriber) == is_drained
 
 
 def test_taking_no_more_than_there_is_room_for(inbox: Inbox) -> None:

@@ -4,8 +4,8 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
-from itertools import islice
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable
 from typing import Protocol
 
 from nym.store.journal import Journal
@@ -62,6 +62,8 @@ class Inbox:
         )
         self._messages: dict[str, Received] = {}
         self._arrived: dict[str, Received] = {}  # perhaps not on disk yet, so not for applications
+        # Those of `_messages` that aren't on offer. Unlike a dict, this gives its first ones fast.
+        self._free: OrderedDict[str, Received] = OrderedDict()
         self._offered: dict[str, Subscriber] = {}
         self._leaving: dict[str, None] = {}  # acknowledged, but perhaps still on disk
         self._subscribers: list[Subscriber] = []
@@ -127,7 +129,7 @@ class Inbox:
         """
         taken: list[Received] = []
         room = most_bytes
-        for received in self._free():
+        for received in self._free.values():
             if longest is not None and len(received.message) > longest:
                 continue
             if room is not None:
@@ -149,9 +151,11 @@ class Inbox:
     def give_back(self, messages: list[Received]) -> None:
         """Put messages that did not reach the application back, in front of all others."""
         later, self._messages = self._messages, {}
+        free, self._free = self._free, OrderedDict()
         for received in messages:
             self._keep(received)
         self._messages |= later
+        self._free |= free
         self._notify()
 
     def find(self, message_id: str) -> Received | None:
@@ -170,7 +174,7 @@ class Inbox:
 
     def has_free(self) -> bool:
         """Whether there is a message that is not on offer to a subscriber."""
-        return any(True for _ in self._free())
+        return bool(self._free)
 
     def watch(self, notify: Callable[[], None]) -> None:
         """Call `notify` when there may be more messages to take."""
@@ -194,18 +198,24 @@ class Inbox:
         """Remove a subscriber. Messages that it did not acknowledge are free for all again."""
         self._subscribers.remove(subscriber)
         self._offered = {id_: s for id_, s in self._offered.items() if s is not subscriber}
+        self._free = OrderedDict(
+            (id_, received) for id_, received in self._messages.items() if id_ not in self._offered
+        )
         self._notify()
 
     def offer(self, subscriber: "Subscriber") -> list[Received]:
         """Offer messages to this subscriber, as many as its window has room for."""
-        room = subscriber.window - sum(s is subscriber for s in self._offered.values())
-        offered = list(islice(self._free(), max(0, room)))
-        self._offered.update((received.id, subscriber) for received in offered)
+        offered = []
+        while self._free and subscriber.offered < subscriber.window:
+            message_id, received = self._free.popitem(last=False)
+            self._offered[message_id] = subscriber
+            subscriber.offered += 1
+            offered.append(received)
         return offered
 
     def is_drained(self, subscriber: "Subscriber") -> bool:
         """Whether there is nothing to offer to this subscriber, and nothing on offer to it."""
-        return subscriber not in self._offered.values() and not self.has_free()
+        return not subscriber.offered and not self._free
 
     def acknowledge(self, message_id: str) -> bool:
         """Delete a message, also from the disk. Returns False if there is none with this id.
@@ -227,9 +237,6 @@ class Inbox:
             self._leaving.pop(gone, None)
         return True
 
-    def _free(self) -> Iterator[Received]:
-        return (r for r in self._messages.values() if r.id not in self._offered)
-
     def _has_room(self, holder: Holder, length: int) -> bool:
         now = self._clock()
         if now >= self._review.deadline:
@@ -248,7 +255,7 @@ class Inbox:
         self._charge(received)
 
     def _add(self, received: Received) -> None:
-        self._messages[received.id] = received
+        self._messages[received.id] = self._free[received.id] = received
         for viewer in self._viewers:
             viewer.came(received)
 
@@ -260,7 +267,10 @@ class Inbox:
     def _remove(self, message_id: str) -> None:
         received = self._messages.pop(message_id)
         self._shares.free(self._holders.pop(message_id), len(received.message))
-        self._offered.pop(message_id, None)
+        if subscriber := self._offered.pop(message_id, None):
+            subscriber.offered -= 1
+        else:
+            del self._free[message_id]
         for viewer in self._viewers:
             viewer.gone(message_id)
 
@@ -287,6 +297,7 @@ class Subscriber:
     def __init__(self, notify: Callable[[], None], window: int) -> None:
         self.notify = notify
         self.window = window
+        self.offered = 0  # messages that are on offer to it
 
 
 def _encode(received: Received) -> Message:
