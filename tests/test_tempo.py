@@ -135,6 +135,7 @@ def spin(seconds: float) -> None:
 
 def test_what_the_loop_does_and_what_it_waits_for_are_told_apart() -> None:
     with Load() as load:
+        gevent.sleep(0.01)  # the loop may be on its way into this wait already, so it isn't seen
         load.look()
         gevent.sleep(0.2)
         seconds, busy = load.look()
