@@ -77,6 +77,22 @@ def test_a_file_that_is_none_is_set_aside_and_a_fresh_one_begun(
     again.close()
 
 
+def test_a_file_whose_schema_is_no_text_is_set_aside(journal: Journal, tmp_path: Path) -> None:
+    journal.close()
+    file = tmp_path / "client.db"
+    content = file.read_bytes()
+    # SQLite's error has this name in it.
+    broken = content.replace(b"tableentryentry", b"table\x87ntryentry")
+    broken = broken.replace(b"CREATE TABLE entry", b"CREATE TABLX entry")
+    assert broken != content
+    file.write_bytes(broken)
+    again = Journal(tmp_path, KEY)
+    (aside,) = damaged(tmp_path)
+    assert (tmp_path / aside).read_bytes() == broken
+    assert again.take("a") == []
+    again.close()
+
+
 def test_what_can_be_read_of_a_damaged_file_is_kept(journal: Journal, tmp_path: Path) -> None:
     for i in range(400):
         journal.put("a", str(i), bytes([i % 256]) * 1000)

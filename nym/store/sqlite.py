@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nym.errors import FolderError, StoreError
 from nym.files import FILE_MODE
@@ -42,6 +43,19 @@ class DamageError(Exception):
         return f"is damaged ({super().__str__()})"
 
 
+class _Connection(sqlite3.Connection):
+    """Errors of SQLite quote the file. Where that isn't UTF-8, Python can't make the error."""
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3."""
+        try:
+            return super().execute(*arguments)
+        except UnicodeDecodeError as unreadable:
+            error = sqlite3.DatabaseError("its schema isn't text")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error from unreadable
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database, or create it. Raises DamageError, StoreError.
 
@@ -56,7 +70,7 @@ def connect(path: Path) -> sqlite3.Connection:
             if path.stat().st_size == 0:
                 raise DamageError("it is empty") from None
         # Without a time-out, a second process is refused at once and doesn't wait for the lock.
-        return sqlite3.connect(path, timeout=0, check_same_thread=False)
+        return sqlite3.connect(path, timeout=0, check_same_thread=False, factory=_Connection)
     except (OSError, sqlite3.Error) as error:
         raise failure(path, "opened", error) from error
 
