@@ -43,7 +43,7 @@ class DamageError(Exception):
         return f"is damaged ({super().__str__()})"
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """Errors of SQLite quote the file. Where that isn't UTF-8, Python can't make the error."""
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
@@ -70,7 +70,7 @@ def connect(path: Path) -> sqlite3.Connection:
             if path.stat().st_size == 0:
                 raise DamageError("it is empty") from None
         # Without a time-out, a second process is refused at once and doesn't wait for the lock.
-        return sqlite3.connect(path, timeout=0, check_same_thread=False, factory=_Connection)
+        return sqlite3.connect(path, timeout=0, check_same_thread=False, factory=Connection)
     except (OSError, sqlite3.Error) as error:
         raise failure(path, "opened", error) from error
 

@@ -18,6 +18,8 @@ import gevent
 import gevent.socket
 import pytest
 
+from nym.store import sqlite
+
 # Methods of a socket, and the operation that each of them carries out.
 OPERATIONS = {
     "connect": "connect",
@@ -191,7 +193,7 @@ class Sockets:
         return self.parts.get(peer[1])
 
 
-class Disk(sqlite3.Connection):
+class Disk(sqlite.Connection):
     """A connection to SQLite on which some statements fail.
 
     The first `fails_at - 1` statements work, and the next `failures` raise `error`.
@@ -206,12 +208,7 @@ class Disk(sqlite3.Connection):
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> None:
         """Use this class for every database that is opened from now on; nothing fails yet."""
         cls.statements, cls.fails_at, cls.failures = 0, 0, 0
-        connect = sqlite3.connect
-
-        def faulty(*arguments: Any, **more: Any) -> sqlite3.Connection:
-            return connect(*arguments, **more, factory=cls)
-
-        monkeypatch.setattr(sqlite3, "connect", faulty)
+        monkeypatch.setattr(sqlite, "Connection", cls)
 
     @classmethod
     def fail(cls, at: int, failures: int, error: sqlite3.Error) -> None:
