@@ -73,7 +73,7 @@ class ControlConversation(LinesConversation):
 
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         if body.get("type") == "observe":
-            return Asked(Observe(), partial(self._encode, json_objects.TEXT), self._encode_error)
+            return Asked(Observe(), partial(self._encode, json_objects.TEXT), self.encode_error)
         return super()._asked_object(body)
 
     def _perform(self, request: Request, room: Room) -> Response:

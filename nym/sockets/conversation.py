@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby, islice
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gevent.event import Event
 
-from nym.errors import (
-    RequestError,
-)
+from nym.errors import FrameError, RequestError
 from nym.net.spell import Spell
 from nym.service import Service
 from nym.wire import raw
@@ -34,6 +32,8 @@ SENT_PATIENCE = 6.0  # from the last send on the connection
 # Messages that are accepted together, by one commit of some milliseconds. More would keep others
 # from their turn for longer.
 MOST_TOGETHER = 200
+
+Unit = TypeVar("Unit")  # a frame, or a line
 
 
 class Asked(NamedTuple):
@@ -96,8 +96,28 @@ class Conversation(ABC):
         return b""
 
     @abstractmethod
-    def refusal(self, error: RequestError) -> bytes:
-        """What to write if this connection isn't served at all."""
+    def encode_error(self, error: RequestError) -> bytes:
+        """What to write in the place of an answer, or if this connection isn't served at all."""
+
+    def _each(
+        self,
+        feed: Callable[[bytes], Iterable[Unit]],
+        data: bytes,
+        asked: Callable[[Unit], Asked | Remark],
+    ) -> Iterator[Asked | Remark]:
+        """What is asked in each unit that `feed` makes of what was read.
+
+        It raises FrameError at a broken one. Nothing that comes behind that is understood.
+        """
+        try:
+            for unit in feed(data):
+                yield asked(unit)
+                self._spell.rest()
+                if self.is_over:
+                    return
+        except FrameError as error:
+            self.is_over = True
+            yield partial(self.encode_error, error)
 
     def _delivered(self) -> None:
         """All answers have been written: the messages in them leave the client."""
@@ -211,15 +231,15 @@ class RawConversation(Conversation):
         self.is_over = raw.ends_connection(data)
         return self._serve(map(self._asked, raw.split_requests(data)))
 
-    def refusal(self, error: RequestError) -> bytes:
+    def encode_error(self, error: RequestError) -> bytes:
         """See Conversation."""
         return raw.encode_error(error)
 
     def _asked(self, data: bytes) -> Asked | Remark:
         try:
-            return Asked(raw.decode_request(data), _encode_raw, raw.encode_error, raw.ROOM)
+            return Asked(raw.decode_request(data), _encode_raw, self.encode_error, raw.ROOM)
         except RequestError as error:
-            return partial(raw.encode_error, error)
+            return partial(self.encode_error, error)
 
 
 def _encode_raw(response: Response) -> Iterator[bytes]:

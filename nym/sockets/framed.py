@@ -6,7 +6,7 @@ A module of its own, so that protobuf is loaded only when an application speaks 
 from collections.abc import Iterator
 from functools import partial
 
-from nym.errors import FrameError, RequestError, UnknownRequestError
+from nym.errors import RequestError, UnknownRequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, Conversation, Remark
 from nym.wire import protobuf
@@ -35,7 +35,7 @@ class FramedConversation(Conversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        return self._gather(self._serve(self._asked(data)))
+        return self._gather(self._serve(self._each(self._buffer.feed, data, self._asked_frame)))
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
@@ -46,9 +46,9 @@ class FramedConversation(Conversation):
         yield from self._gather(super().rest())
         yield from self._release()
 
-    def refusal(self, error: RequestError) -> bytes:
+    def encode_error(self, error: RequestError) -> bytes:
         """See Conversation."""
-        return self._encode_error(error)
+        return encode_frame(self._framing, protobuf.encode_error(error))
 
     def _gather(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Hold pieces back; yield them when it is time to write."""
@@ -70,17 +70,6 @@ class FramedConversation(Conversation):
         self._held.clear()
         self._is_flushed = False
 
-    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
-        try:
-            for message in self._buffer.feed(data):
-                yield self._asked_frame(message)
-                self._spell.rest()
-                if self.is_over:
-                    return
-        except FrameError as error:
-            self.is_over = True
-            yield partial(self._encode_error, error)
-
     def _asked_frame(self, message: bytes) -> Asked | Remark:
         is_first, self._is_first = self._is_first, False
         try:
@@ -88,12 +77,9 @@ class FramedConversation(Conversation):
         except RequestError as error:
             # If the first frame isn't a request, these bytes are most likely not frames at all.
             self.is_over = is_first and isinstance(error, UnknownRequestError)
-            return partial(self._encode_error, error)
-        return Asked(request, self._encode, self._encode_error, protobuf.ROOM, can_wait=True)
+            return partial(self.encode_error, error)
+        return Asked(request, self._encode, self.encode_error, protobuf.ROOM, can_wait=True)
 
     def _encode(self, response: Response) -> Iterator[bytes]:
         self._is_flushed |= isinstance(response, Flushed)
         yield encode_frame(self._framing, protobuf.encode_response(response))
-
-    def _encode_error(self, error: RequestError) -> bytes:
-        return encode_frame(self._framing, protobuf.encode_error(error))

@@ -175,7 +175,7 @@ class LocalSocket(ABC):
         begun = None
         with suppress(TimeoutError), gevent.Timeout(REFUSAL_TIME, TimeoutError()):
             begun = self._begin(connection)
-        write(connection, begun[1].refusal(refusal) if begun else f"{refusal}\n".encode())
+        write(connection, begun[1].encode_error(refusal) if begun else f"{refusal}\n".encode())
         close_politely(connection)
 
 

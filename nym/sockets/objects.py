@@ -13,7 +13,6 @@ from typing import Any
 from nym.errors import (
     AccessError,
     BusyError,
-    FrameError,
     IncompleteDataError,
     MessageTooLongError,
     RequestError,
@@ -57,9 +56,9 @@ class JsonConversation(Conversation):
         due = max(0.0, self._next_report - time.monotonic())
         return due if patience is None else min(due, patience)
 
-    def refusal(self, error: RequestError) -> bytes:
+    def encode_error(self, error: RequestError) -> bytes:
         """See Conversation."""
-        return self._encode_error(error)
+        return b"".join(self._pack([json_objects.encode_error(error)]))
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
@@ -91,7 +90,7 @@ class JsonConversation(Conversation):
         if isinstance(request, Send) and request.is_in_parts:
             request = request._replace(message=self._put_together(), is_in_parts=False)
         encode = partial(self._encode, message_format)
-        return Asked(request, encode, self._encode_error, json_objects.ROOMS[message_format])
+        return Asked(request, encode, self.encode_error, json_objects.ROOMS[message_format])
 
     def _perform(self, request: Request, room: Room) -> Response:
         if isinstance(request, Part):
@@ -153,9 +152,6 @@ class JsonConversation(Conversation):
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
         return self._pack(json_objects.encode_response(response, message_format))
 
-    def _encode_error(self, error: RequestError) -> bytes:
-        return b"".join(self._pack([json_objects.encode_error(error)]))
-
 
 class LinesConversation(JsonConversation):
     """JSON objects in lines."""
@@ -167,23 +163,12 @@ class LinesConversation(JsonConversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        return self._serve(self._asked(data))
+        return self._serve(self._each(self._buffer.feed, data, self._asked_line))
 
     def rest(self) -> Iterator[bytes]:
         """See Conversation."""
         line = self._buffer.rest()
         return self._serve([self._asked_line(line)] if line else [])
-
-    def _asked(self, data: bytes) -> Iterator[Asked | Remark]:
-        try:
-            for line in self._buffer.feed(data):
-                yield self._asked_line(line)
-                self._spell.rest()
-                if self.is_over:
-                    return
-        except FrameError as error:
-            self.is_over = True
-            yield partial(self._encode_error, error)
 
     def _asked_line(self, line: Line) -> Asked | Remark:
         try:
@@ -193,7 +178,7 @@ class LinesConversation(JsonConversation):
             # that a stranger wrote. They must not be carried out, so the connection ends at a first
             # line that isn't text (nym.wire.lines).
             self.is_over = not (self._is_understood or is_text(line))
-            return partial(self._encode_error, error)
+            return partial(self.encode_error, error)
         self._is_understood = True
         return asked
 

@@ -47,7 +47,7 @@ class TcpSocket(ApplicationSocket):
         _, conversation = (
             self._recognise(connection, data) if data else (data, RawConversation(self._service))
         )
-        write(connection, conversation.refusal(error))
+        write(connection, conversation.encode_error(error))
         close_politely(connection)
 
     def _recognise(self, connection: socket.socket, data: bytes) -> tuple[bytes, Conversation]:

@@ -95,11 +95,11 @@ class WebSocketConversation(JsonConversation):
         try:
             return self._asked_object(body)
         except RequestError as error:
-            return partial(self._encode_error, error)
+            return partial(self.encode_error, error)
 
     def _mistake(self, error: RequestError) -> Remark:
         if not self._is_mix:
-            return partial(self._encode_error, error)
+            return partial(self.encode_error, error)
         from nym.sockets import mix
 
         return mix.error_object(error, self._pack_one)
