@@ -14,14 +14,21 @@ import pysodium
 
 from benchmarks.measure import Row, compare, measure
 from nym.identity import generate_identity
-from nym.sphinx import Hop, Request, create_packet, create_packets, process_packet, process_packets
+from nym.sphinx import (
+    AT_ONCE,
+    Hop,
+    Request,
+    create_packet,
+    create_packets,
+    process_packet,
+    process_packets,
+)
 
 MESSAGE = bytes(500)
 DESTINATION = bytes(32)
 MOST_HOPS = 5
 USUAL_HOPS = 4
-EIGHT = 8
-MANY = 8 * EIGHT  # so many that a thread is busy for milliseconds
+MANY = 8 * AT_ONCE  # so many that a thread is busy for milliseconds
 
 
 def run() -> list[Row]:
@@ -44,8 +51,8 @@ def run() -> list[Row]:
                     for n in hops
                 },
                 "process": partial(process_packet, packet, key),
-                "create in eights": partial(create_packets, [request] * EIGHT),
-                "process in eights": partial(process_packets, [packet] * EIGHT, key),
+                "create in eights": partial(create_packets, [request] * AT_ONCE),
+                "process in eights": partial(process_packets, [packet] * AT_ONCE, key),
                 "create many": create_many,
                 "process many": process_many,
                 "create many twice": partial(_in_both, pool, create_many),
@@ -68,10 +75,10 @@ def run() -> list[Row]:
         compare("process a hop", times["process"], products(2, 0)),
         compare(
             f"create one of eight, {USUAL_HOPS} hops",
-            share("create in eights", EIGHT),
+            share("create in eights", AT_ONCE),
             products(USUAL_HOPS, 1),
         ),
-        compare("process one of eight", share("process in eights", EIGHT), products(2, 0)),
+        compare("process one of eight", share("process in eights", AT_ONCE), products(2, 0)),
         *(
             compare(
                 f"{what} in two threads",

@@ -14,7 +14,7 @@ is too much without any work here.
 import logging
 import socket
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -81,7 +81,7 @@ class Door(Generic[Task]):
         self._handle = handle
         self._say = say
         self._visits: OrderedDict[Visit, None] = OrderedDict()
-        self._came: deque[_Arrival] = deque()  # in this turn
+        self._came: list[_Arrival] = []  # in this turn
         self._has_stopped = False
         self._received = counts.count("nym_node_packets_received_total", "Packets that came.")
         self.dropped = counts.kinds(
@@ -174,9 +174,9 @@ class Door(Generic[Task]):
 
     def _deal_with_all(self) -> None:
         # Once for each turn: what comes later spawns this again.
-        came, self._came = self._came, deque()
-        while came:
-            self._deal_with([came.popleft() for _ in range(min(AT_ONCE, len(came)))])
+        came, self._came = self._came, []
+        for first in range(0, len(came), AT_ONCE):
+            self._deal_with(came[first : first + AT_ONCE])
 
     def _deal_with(self, arrivals: list[_Arrival]) -> None:
         if self._has_stopped:
@@ -223,7 +223,7 @@ class _Server(GuardedServer):
     most_new = MOST_NEW
 
     def do_close(self, *arguments: Any) -> None:
-        """Not when the greenlet of a connection ends, as in gevent: _Visit closes it.
+        """Not when the greenlet of a connection ends, as in gevent: Visit closes it.
 
         Answers may be owed on it for as long as packets are delayed. A greenlet that waits for
         that, for each connection, would take more memory than the packets. What only waits for an
