@@ -1,6 +1,7 @@
 """Inboxes in PostgreSQL: several processes with the same ones, and a database that goes away."""
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -325,7 +326,8 @@ def test_a_full_disk_keeps_nothing_new_and_loses_nothing() -> None:
             disk.fill()
             while True:
                 try:
-                    inboxes.put(ALICE, b"%05d" % kept + bytes(10_000))
+                    # Random bytes: the server compresses, and zeros fill the inbox before the disk.
+                    inboxes.put(ALICE, b"%05d" % kept + os.urandom(10_000))
                 except StoreError:
                     break
                 kept += 1
