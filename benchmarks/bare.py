@@ -7,14 +7,12 @@ average.
 import socket
 import sys
 import time
-from functools import partial
 from random import SystemRandom
 
 from gevent.server import StreamServer
 
 from nym.net.alarm import Alarm
 from nym.net.listening import listen
-from nym.net.watch import run_schedule
 from nym.timing import Poisson
 from nym.wire.addresses import NodeAddress
 
@@ -26,7 +24,10 @@ def main(mean: float) -> None:
     print(place.port, flush=True)
     stream = Poisson(mean, time.monotonic(), SystemRandom())
     with Alarm() as alarm:
-        run_schedule(stream, partial(_connect, place), wait_until=alarm.wait_until)
+        while True:
+            alarm.wait_until(stream.deadline)
+            _connect(place)
+            stream.advance(time.monotonic())
 
 
 def _connect(place: NodeAddress) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from random import Random
 
 import gevent
 import pytest
@@ -48,6 +49,32 @@ def test_others_run_meanwhile_and_whoever_waits_can_be_killed() -> None:
     assert waiting.dead
     assert os.listdir("/proc/self/fd") == files
     assert time.monotonic() < began + 3600
+
+
+def test_each_of_many_is_woken_after_its_own_deadline_whoever_is_killed() -> None:
+    random = Random(1)
+
+    def wait(deadline: float) -> None:
+        alarm.wait_until(deadline)
+        assert time.monotonic() >= deadline
+
+    with Alarm() as alarm:
+        deadlines = [time.monotonic() + random.uniform(-0.01, 0.05) for _ in range(200)]
+        waiting = [gevent.spawn(wait, deadline) for deadline in deadlines]
+        gevent.sleep(0.01)
+        gevent.killall(waiting[::7])  # those that still wait
+        gevent.joinall(waiting, raise_error=True)
+
+
+def test_a_ring_that_was_taken_back_wakes_nobody_early() -> None:
+    deadline = time.monotonic() + 0.05
+    with Alarm() as alarm:
+        waiting = gevent.spawn(alarm.wait_until, deadline)
+        gevent.sleep(0)
+        # As if the timer was set again after the event loop had seen that it had expired.
+        alarm._rings()
+        waiting.join()
+    assert time.monotonic() >= deadline
 
 
 def test_without_descriptors_it_is_an_error() -> None:

@@ -16,18 +16,15 @@ from typing import NamedTuple
 
 import pytest
 
-from nym.client import packets
-from nym.client.packets import Addressed
+from nym.client.packets import Draft
 from nym.client.sender import Outcome
 from nym.envelope import Run
 from nym.routes import NANOSECONDS
-from nym.sphinx import Hop
 from nym.statistics import fit_exponential, same_distribution
 from nym.store.journal import Journal
 from nym.store.outbox import Manner
 from nym.timing import Poisson
 from nym.wire.addresses import NodeAddress
-from nym.wire.sizes import PACKET_LENGTH
 from tests.test_outgoing import OTHER, OWN, Setup
 
 pytestmark = pytest.mark.no_cover
@@ -81,22 +78,18 @@ def watch(activity: Activity, folder: Path, seed: int) -> Seen:
     left: list[float] = []
     returning: list[float] = []
 
-    def create(_: bytes, hops: list[Hop], recipient: bytes) -> bytes:
-        if recipient == OWN:
-            returning.append(now + sum(hop.delay for hop in hops[:-1]) / NANOSECONDS)
-        return bytes(PACKET_LENGTH)
-
+    # What is drafted isn't made: the bytes of packets aren't looked at, and take most of the time.
     def send(
-        moment: float, make: Callable[[], Addressed], settled: Callable[[Outcome], None], _: str
+        moment: float, draft: Callable[[], Draft], settled: Callable[[Outcome], None], _: str
     ) -> None:
-        make()
+        request = draft().request
+        if request.destination == OWN:
+            returning.append(now + sum(hop.delay for hop in request.route[:-1]) / NANOSECONDS)
         left.append(moment)
         settled(Outcome.TAKEN)
 
     with closing(Journal(folder, bytes(32))) as journal, pytest.MonkeyPatch.context() as patch:
         setup = Setup(journal, [NodeAddress("127.0.0.1", 1)], is_sealed=True)
-        # The bytes of packets aren't looked at, and making them takes most of the time.
-        patch.setattr(packets, "create_packet", create)
         patch.setattr(setup.sender, "send", send)
         patch.setattr(time, "monotonic", lambda: now)
         random = Random(seed)

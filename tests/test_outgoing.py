@@ -23,7 +23,7 @@ from nym.client.delivery import Way
 from nym.client.named import NamedProviders
 from nym.client.notes import ProviderNotes
 from nym.client.outgoing import OutgoingQueue
-from nym.client.packets import PacketMaker
+from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.tempo import Tempo
@@ -33,7 +33,14 @@ from nym.errors import NoTopologyError
 from nym.health import Health
 from nym.identity import Identity, generate_identity
 from nym.routes import NANOSECONDS
-from nym.sphinx import Final, Forward, is_public_key, process_packet
+from nym.sphinx import (
+    Final,
+    Forward,
+    create_packet,
+    create_packets,
+    is_public_key,
+    process_packet,
+)
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
@@ -152,6 +159,10 @@ class Node:
         return [unwrap(packet) for packet in self.packets]
 
 
+def made(draft: Draft) -> bytes:
+    return create_packet(*draft.request[:3])
+
+
 def unwrap(packet: bytes) -> tuple[list[int], Final]:
     """Unwrap a packet hop by hop: (delays in nanoseconds, what the provider gets)."""
     delays = []
@@ -225,8 +236,8 @@ def test_cover_and_messages_are_delayed_alike(journal: Journal) -> None:
     setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     means = []
     for recipient, message in ((OWN, LOOP_COVER), (OTHER, b"hello")):
-        made = [setup.packets.make(recipient, message).packet for _ in range(400)]
-        delays = [delay / NANOSECONDS for packet in made for delay in unwrap(packet)[0]]
+        packets = [made(setup.packets.draft(recipient, message)) for _ in range(400)]
+        delays = [delay / NANOSECONDS for packet in packets for delay in unwrap(packet)[0]]
         means.append(fmean(delays))
     for mean in means:
         assert abs(mean - DELAY) < 0.015  # five standard deviations
@@ -241,7 +252,7 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
     assert len(setup.outbox) == 1
     assert setup.drops.sent == 0
     with pytest.raises(NoTopologyError):
-        setup.packets.make(OTHER, b"")
+        setup.packets.draft(OTHER, b"")
     setup.topology = topology
     setup.queue.tick(time.monotonic())
     wait_until(lambda: node.packets)
@@ -320,17 +331,17 @@ def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal:
     setup.topology = setup.topology._replace(providers=(other,))
     assert setup.packets.is_routable(OWN)
     for _ in range(5):
-        assert unwrap(setup.packets.make(OWN, b"x").packet)[1].destination == OWN
+        assert unwrap(made(setup.packets.draft(OWN, b"x")))[1].destination == OWN
 
 
 def test_routes_are_drawn_anew_for_each_packet(journal: Journal) -> None:
     hops = [NodeAddress("127.0.0.1", port) for port in range(1, 6)]
     setup = Setup(journal, hops)
-    made = [setup.packets.make(OTHER, b"x") for _ in range(100)]
-    assert {addressed.first_hop for addressed in made} == set(hops)
-    alphas = {addressed.packet[:32] for addressed in made}
-    assert len(alphas) == 100
-    forward = process_packet(made[0].packet, MIXNODES[0].private_key)
+    drafts = [setup.packets.draft(OTHER, b"x") for _ in range(100)]
+    assert {draft.route[0].address for draft in drafts} == set(hops)
+    packets = create_packets([draft.request for draft in drafts])
+    assert len({packet[:32] for packet in packets}) == 100
+    forward = process_packet(packets[0], MIXNODES[0].private_key)
     assert isinstance(forward, Forward)
     assert decode_address(forward.address) == NodeAddress("127.0.0.1", 1)
 

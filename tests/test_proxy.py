@@ -17,7 +17,7 @@ from gevent.pywsgi import WSGIServer
 
 from nym.client.judging import Judging
 from nym.client.kept_lists import KeptLists
-from nym.client.packets import Addressed
+from nym.client.packets import Draft
 from nym.client.sender import Outcome, Sender
 from nym.config import ClientSettings
 from nym.errors import (
@@ -38,10 +38,13 @@ from nym.net.outward import outward
 from nym.net.streams import read_to_end
 from nym.net.transport import connect_to_any, exchange, send_packet
 from nym.reach import Reach
+from nym.sphinx import Hop, Request
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import Records, encode_topology
 from tests.harness import (
+    OTHER,
+    OWN,
     PATIENCE,
     free_port,
     onlookers,
@@ -288,10 +291,11 @@ def test_a_mixnode_is_not_blamed_for_the_proxy(
 ) -> None:
     health = Health(20.0)
     sender, outcomes = Sender(health, onlookers()), list[Outcome]()
+    request = Request(b"", [Hop(bytes(32), OWN, 0)], OTHER)
     with through(serve):
         sender.send(
             0.0,
-            lambda: Addressed(b"packet", (Mix(NODE, b"a" * 32), *ROUTE[1:])),
+            lambda: Draft(request, (Mix(NODE, b"a" * 32), *ROUTE[1:])),
             outcomes.append,
             "fragment",
         )

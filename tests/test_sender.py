@@ -9,12 +9,14 @@ import gevent
 import pytest
 
 from nym.client import sender as sender_module
-from nym.client.packets import Addressed
+from nym.client.packets import Draft
 from nym.client.sender import Outcome, Sender
 from nym.health import Health
+from nym.identity import generate_identity
+from nym.sphinx import Final, Hop, Request, create_packets, process_packet
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
-from tests.harness import free_port, onlookers, serving, wait_until, without_descriptors
+from tests.harness import OTHER, OWN, free_port, onlookers, serving, wait_until, without_descriptors
 from tests.simulation import ROUTE
 
 
@@ -34,14 +36,15 @@ def node() -> Iterator[NodeAddress]:
         yield address
 
 
-def made(address: NodeAddress) -> Callable[[], Addressed]:
-    return lambda: Addressed(bytes(1000), (Mix(address, b"a" * 32), *ROUTE[1:]))
+def drafted(address: NodeAddress, message: bytes = b"") -> Callable[[], Draft]:
+    request = Request(message, [Hop(bytes(32), OWN, 0)], OTHER)
+    return lambda: Draft(request, (Mix(address, b"a" * 32), *ROUTE[1:]))
 
 
 def send(sender: Sender, address: NodeAddress) -> list[Outcome]:
     """Send a packet; return a list that gets its outcomes, later."""
     outcomes: list[Outcome] = []
-    sender.send(0.0, made(address), outcomes.append, "drop")
+    sender.send(0.0, drafted(address), outcomes.append, "drop")
     return outcomes
 
 
@@ -64,9 +67,9 @@ def test_a_packet_leaves_at_its_moment_however_long_others_wait(
     sender: Sender, node: NodeAddress
 ) -> None:
     later: list[Outcome] = []
-    sender.send(time.monotonic() + 3600, made(node), later.append, "drop")
+    sender.send(time.monotonic() + 3600, drafted(node), later.append, "drop")
     moment, sooner = time.monotonic() + 0.05, list[Outcome]()
-    sender.send(moment, made(node), sooner.append, "drop")
+    sender.send(moment, drafted(node), sooner.append, "drop")
     assert settled(sooner) is Outcome.TAKEN
     assert time.monotonic() >= moment
     assert later == []
@@ -75,22 +78,63 @@ def test_a_packet_leaves_at_its_moment_however_long_others_wait(
     assert later == [Outcome.REFUSED]
 
 
-def test_packets_that_take_long_to_make_can_leave_at_the_same_time(sender: Sender) -> None:
+def test_what_is_drafted_together_is_made_together_and_each_leaves_at_its_own_moment(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+
+    def create(requests: list[Request]) -> list[bytes]:
+        batches.append(len(requests))
+        return create_packets(requests)
+
+    monkeypatch.setattr(sender_module, "create_packets", create)
+    node = generate_identity()
+    hop, arrivals = Hop(bytes(32), node.public_key, 0), list[tuple[float, bytes]]()
+
+    def take(connection: socket.socket) -> None:
+        arrivals.append((time.monotonic(), connection.recv(4096)))
+
+    with serving(take) as address:
+        mixnode, began = Mix(address, node.public_key), time.monotonic()
+        moments = {b"%02d" % number: began + 0.05 * (20 - number) for number in range(20)}
+        for message, moment in moments.items():
+            draft = Draft(Request(message, [hop], OTHER), (mixnode,))
+            sender.send(moment, lambda draft=draft: draft, lambda outcome: None, "drop")  # type: ignore[misc]
+        wait_until(lambda: len(arrivals) == 20)
+    assert batches == [8, 8, 4]
+    found = []
+    for arrival, packet in arrivals:
+        final = process_packet(packet, node.private_key)
+        assert isinstance(final, Final)
+        assert arrival >= moments[final.message()]
+        found.append(final.message())
+    assert found == sorted(moments, reverse=True)
+
+
+def test_one_that_cannot_be_made_is_refused_alone(sender: Sender, node: NodeAddress) -> None:
+    outcomes: list[list[Outcome]] = [[] for _ in range(3)]
+    for number, one in enumerate(outcomes):
+        message = bytes(100_000 if number == 0 else 10)
+        sender.send(0.0, drafted(node, message), one.append, "drop")
+    assert [settled(one) for one in outcomes] == [Outcome.REFUSED, Outcome.TAKEN, Outcome.TAKEN]
+
+
+def test_packets_that_take_long_to_draft_can_leave_at_the_same_time(sender: Sender) -> None:
     """Otherwise, whoever watches the line would see that no gap is shorter than that."""
     arrivals: list[float] = []
 
-    def make() -> Addressed:
+    def draft() -> Draft:
         work = time.monotonic() + 0.01
         while time.monotonic() < work:
             pass
-        return made(address)()
+        return drafted(address)()
 
     with serving(lambda connection: arrivals.append(time.monotonic())) as address:
         gaps = []
         for _ in range(20):
             moment = time.monotonic() + 0.05
             for later in (0.0002, 0.0):
-                sender.send(moment + later, make, lambda outcome: None, "drop")
+                sender.send(moment + later, draft, lambda outcome: None, "drop")
             wait_until(lambda: len(arrivals) == 2)
             gaps.append(arrivals[1] - arrivals[0])
             arrivals.clear()
@@ -103,7 +147,7 @@ def test_without_descriptors_for_its_moment_it_is_refused_and_nobody_is_blamed(
 ) -> None:
     outcomes: list[Outcome] = []
     with without_descriptors():
-        sender.send(time.monotonic() + 0.01, made(node), outcomes.append, "drop")
+        sender.send(time.monotonic() + 0.01, drafted(node), outcomes.append, "drop")
         assert settled(outcomes) is Outcome.REFUSED
     assert sender._health.refused_since is None
 
@@ -112,12 +156,12 @@ RAISED = [MemoryError, RuntimeError, OSError, gevent.GreenletExit, gevent.Timeou
 
 
 @pytest.mark.parametrize("error", RAISED)
-def test_what_is_raised_while_it_is_made_refuses_it(
+def test_what_is_raised_while_it_is_drafted_refuses_it(
     sender: Sender, error: type[BaseException]
 ) -> None:
     outcomes: list[Outcome] = []
 
-    def fail() -> Addressed:
+    def fail() -> Draft:
         raise error
 
     with pytest.raises(error):
@@ -156,7 +200,7 @@ def test_where_no_greenlet_can_be_started_it_is_refused(
     monkeypatch.setattr(sender._pool, "start", fail)
     outcomes: list[Outcome] = []
     with pytest.raises(MemoryError):
-        sender.send(0.0, made(node), outcomes.append, "drop")
+        sender.send(0.0, drafted(node), outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
 
 
@@ -179,7 +223,7 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     nowhere = NodeAddress("127.0.0.1", 9)
     under_way = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
     outcomes: list[Outcome] = []
-    waiting = gevent.spawn(sender.send, 0.0, made(nowhere), outcomes.append, "drop")
+    waiting = gevent.spawn(sender.send, 0.0, drafted(nowhere), outcomes.append, "drop")
     # Once it has begun, it waits for room in the pool, which is full.
     wait_until(lambda: waiting.gr_frame is not None, "the beginning of the greenlet")
     assert outcomes == []
@@ -197,7 +241,7 @@ def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: No
 
     told: list[Outcome] = []
     for _ in range(5):
-        sender.send(0.0, made(node), fail, "drop")
+        sender.send(0.0, drafted(node), fail, "drop")
     outcomes = send(sender, node)
     assert settled(outcomes) is Outcome.TAKEN
     wait_until(lambda: len(told) == 5)

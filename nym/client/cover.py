@@ -14,7 +14,7 @@ import time
 from functools import partial
 from random import Random
 
-from nym.client.packets import Addressed, PacketMaker
+from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
@@ -64,12 +64,12 @@ class LoopCover:
         loop = os.urandom(ID_LENGTH)
         other = self._trial.turn()
         content = _content(loop, is_sealed=self._is_sealed)
-        addressed = self._packets.make(self._own_address, content, other)
-        settled = partial(self._settled, loop, addressed, other)
-        self._sender.send(moment, lambda: addressed, settled, "loop")
+        draft = self._packets.draft(self._own_address, content, other)
+        settled = partial(self._settled, loop, draft, other)
+        self._sender.send(moment, lambda: draft, settled, "loop")
 
     def _settled(
-        self, loop: bytes, addressed: Addressed, other: ProviderNode | None, outcome: Outcome
+        self, loop: bytes, draft: Draft, other: ProviderNode | None, outcome: Outcome
     ) -> None:
         # A loop that no mixnode took never entered the network, so its loss would prove nothing.
         if outcome is Outcome.REFUSED:
@@ -78,7 +78,7 @@ class LoopCover:
         if other:
             self._trial.sent(loop, other, time.monotonic())
         elif self._is_sealed:
-            self._health.sent(loop, addressed.route, time.monotonic(), addressed.delays)
+            self._health.sent(loop, draft.route, time.monotonic(), draft.delays)
 
 
 class DropCover:
@@ -96,14 +96,14 @@ class DropCover:
     def send(self, moment: float) -> None:
         """Send one packet at `moment`, if there is a network to send it through."""
         if provider := self._packets.random_provider():
-            self._sender.send(moment, partial(self._make, provider), self._settled, "drop")
+            self._sender.send(moment, partial(self._draft, provider), self._settled, "drop")
 
-    def _make(self, provider: ProviderNode) -> Addressed:
+    def _draft(self, provider: ProviderNode) -> Draft:
         # Nobody has the private key, which is gone at once. Another address for each packet: a
         # provider could count those that are for one.
         nobody = generate_identity().public_key
         content = _content(os.urandom(ID_LENGTH), is_sealed=self._is_sealed)
-        return self._packets.make(nobody, content, provider)
+        return self._packets.draft(nobody, content, provider)
 
     def _settled(self, outcome: Outcome) -> None:
         self.sent += outcome is Outcome.TAKEN

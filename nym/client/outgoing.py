@@ -17,7 +17,7 @@ from nym.client.cover import DropCover
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Delivery, Piece
 from nym.client.notes import ProviderNotes
-from nym.client.packets import Addressed, PacketMaker
+from nym.client.packets import Draft, PacketMaker
 from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
@@ -113,11 +113,11 @@ class OutgoingQueue:
         return _Due(delivery.recipient, content, settled, "fragment")
 
     def _send(self, moment: float, due: _Due) -> None:
-        # The packet is made inside `send`, so that an error in it is reported as a refusal, too.
-        def make() -> Addressed:
-            return self._packets.make(due.recipient, due.content())
+        # The draft is made inside `send`, so that an error in it is reported as a refusal, too.
+        def draft() -> Draft:
+            return self._packets.draft(due.recipient, due.content())
 
-        self._sender.send(moment, make, due.settled, due.carries)
+        self._sender.send(moment, draft, due.settled, due.carries)
 
     def _settle_acknowledgement(
         self, recipient: bytes, acknowledgement: Acknowledgement, outcome: Outcome

@@ -1,4 +1,4 @@
-"""Makes all packets: seals the content, finds the recipient's provider, draws a route, wraps it."""
+"""Drafts all packets: seals the content, finds the recipient's provider, draws a route."""
 
 import time
 from collections.abc import Callable
@@ -12,30 +12,24 @@ from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
 from nym.health import Health
 from nym.routes import NANOSECONDS, random_node, random_route
-from nym.sphinx import create_packet
+from nym.sphinx import Request
 from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
-from nym.wire.addresses import NodeAddress
 
 
-class Addressed(NamedTuple):
-    """A packet, and the mixnodes of its route. It has to be handed to the first of them.
+class Draft(NamedTuple):
+    """What a packet is made from, and the mixnodes of its route. It goes to the first of them.
 
     `delays`: the seconds for which each of them keeps it.
     """
 
-    packet: bytes
+    request: Request
     route: tuple[Mix, ...]
     delays: tuple[float, ...] = ()
 
-    @property
-    def first_hop(self) -> NodeAddress:
-        """The address of the first mixnode."""
-        return self.route[0].address
-
 
 class PacketMaker:
-    """Makes packets. All draw their routes and delays from the same distributions.
+    """Says what packets are made from. All have routes and delays from the same distributions.
 
     So neither shows whether a packet carries a message or cover.
     """
@@ -63,7 +57,7 @@ class PacketMaker:
         self._random = random
 
     def is_routable(self, recipient: bytes) -> bool:
-        """Whether a packet to `recipient` can be made now."""
+        """Whether a packet to `recipient` can be drafted now."""
         return self._provider(recipient) is not None
 
     def obstacle(self, recipient: bytes) -> Stage | None:
@@ -81,10 +75,10 @@ class PacketMaker:
             return None
         return Stage.PROVIDER if self._named.is_said(recipient) else Stage.RECIPIENT
 
-    def make(
+    def draft(
         self, recipient: bytes, content: Content | bytes, provider: ProviderNode | None = None
-    ) -> Addressed:
-        """Make a packet with `content` in an envelope, or with a plain message.
+    ) -> Draft:
+        """Draft a packet with `content` in an envelope, or with a plain message.
 
         Plain messages are bytes, at most 975 of them. The packet goes to the recipient's provider,
         unless another `provider` is given. Raises NoTopologyError.
@@ -99,7 +93,7 @@ class PacketMaker:
         layers = self._health.usable(topology.layers_to(provider), now, self._random)
         route, hops = random_route(layers, provider, self._average_delay, self._random)
         delays = tuple(hop.delay / NANOSECONDS for hop in hops[: len(route)])
-        return Addressed(create_packet(content, hops, recipient), route, delays)
+        return Draft(Request(content, hops, recipient), route, delays)
 
     def random_provider(self) -> ProviderNode | None:
         """A provider of the network, at random; None while there is no network."""

@@ -1,30 +1,33 @@
 """Hands packets to their first mixnode, each in its own greenlet, so that a slow node delays none.
 
 A packet is made before its moment, and leaves at that moment: what it carries, and how long it took
-to make, doesn't show in when it leaves.
+to make, doesn't show in when it leaves. Those that were drafted in one turn of the event loop are
+made together, since that takes less time (docs/protocol/sphinx.md).
 
-The outcome of a packet is reported exactly once, whatever is raised: while the packet is made,
-while it waits for a free greenlet, in the greenlet, or into the greenlet when it is killed. Unless
-the packet was certainly taken, it counts as refused. The caller can send a refused piece again, but
-could not take back one that it has counted as sent.
+The outcome of a packet is reported exactly once, whatever is raised: while the packet is drafted or
+made, while it waits for a free greenlet, in the greenlet, or into the greenlet when it is killed.
+Unless the packet was certainly taken, it counts as refused. The caller can send a refused piece
+again, but could not take back one that it has counted as sent.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from enum import Enum, auto
+from itertools import islice
 
 from gevent import Greenlet
 from gevent.pool import Pool
 
-from nym.client.packets import Addressed
+from nym.client.packets import Draft
 from nym.errors import OwnFaultError, UnreachableError
 from nym.health import Health
 from nym.net.alarm import Alarm
-from nym.net.boundary import translated
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
 from nym.onlookers import Onlookers
+from nym.sphinx import AT_ONCE, create_packets
+from nym.topology import Mix
 from nym.wire.sightings import Carried
 
 MOST_AT_ONCE = 256  # greenlets; each holds a socket
@@ -42,11 +45,21 @@ class Outcome(Enum):
 
 
 class _Attempt:
-    """The outcome of one packet: refused, unless it is set to another one before `settle`."""
+    """One packet, and its outcome: refused, unless it is set to another one before `settle`."""
 
-    def __init__(self, settled: Callable[[Outcome], None]) -> None:
-        self._settled: Callable[[Outcome], None] | None = settled
+    def __init__(
+        self,
+        draft: Draft,
+        moment: float,
+        settled: Callable[[Outcome], None],
+        carries: Carried,
+    ) -> None:
+        self.request, self.mixnode = draft.request, draft.route[0]
+        self.moment = moment
+        self.carries = carries
+        self.packet = b""  # not made yet
         self.outcome = Outcome.REFUSED
+        self._settled: Callable[[Outcome], None] | None = settled
 
     def settle(self) -> None:
         """Report the outcome. Only the first call does."""
@@ -60,40 +73,46 @@ class Sender:
     """Sends all packets of the client, whatever they carry."""
 
     def __init__(self, health: Health, onlookers: Onlookers) -> None:
+        """Raises OSError without a descriptor for its alarm."""
         self._health = health
         self._onlookers = onlookers
         self._last_taken = -ONLINE  # so that the line doesn't count as working at the start
+        self._alarm = Alarm()
         self._pool = Pool(MOST_AT_ONCE)
+        self._unmade: dict[_Attempt, None] = {}  # in the order in which they were drafted
         self._outages: dict[str, Outage] = {}
 
     def send(
         self,
         moment: float,
-        make: Callable[[], Addressed],
+        draft: Callable[[], Draft],
         settled: Callable[[Outcome], None],
         carries: Carried,
     ) -> None:
-        """Make a packet, and hand it over at `moment`, a time of the monotonic clock.
+        """Draft a packet, make it, and hand it over at `moment`, a time of the monotonic clock.
 
         `settled` is called once, with the outcome.
 
         What it carries is told to nobody but the user's own onlookers.
 
-        If making it or starting its greenlet raises an error, this call raises that, after it has
+        If drafting it or starting its greenlet raises an error, this call raises that, after it has
         called `settled`.
         """
-        attempt = _Attempt(settled)
         try:
-            greenlet: Greenlet[..., object] = Greenlet(
-                self._hand_over, moment, make(), attempt, carries
-            )
+            attempt = _Attempt(draft(), moment, settled, carries)
+        except BaseException:
+            settled(Outcome.REFUSED)
+            raise
+        try:
+            self._unmade[attempt] = None
+            greenlet: Greenlet[..., object] = Greenlet(self._hand_over, attempt)
             # A greenlet that is killed before it runs executes none of its code, no `finally`
             # either. But its links are called.
-            greenlet.rawlink(lambda ended: attempt.settle())
+            greenlet.rawlink(lambda ended: self._settle(attempt))
             # Waits while MOST_AT_ONCE greenlets are running.
             self._pool.start(greenlet)
         except BaseException:
-            attempt.settle()
+            self._settle(attempt)
             raise
 
     def is_online(self) -> bool:
@@ -104,34 +123,48 @@ class Sender:
         """Let packets under way be handed over, but not for long; then give up the others."""
         self._pool.join(LONGEST_END)
         self._pool.kill()
+        self._alarm.close()
 
-    def _hand_over(
-        self, moment: float, addressed: Addressed, attempt: _Attempt, carries: Carried
-    ) -> None:
+    def _hand_over(self, attempt: _Attempt) -> None:
         try:
-            with translated(addressed.first_hop), Alarm() as alarm:
-                alarm.wait_until(moment)
+            if not attempt.packet:
+                self._make(attempt)
+            self._alarm.wait_until(attempt.moment)
             # Now, whatever becomes of it: an attempt to connect is what others see first.
-            self._onlookers.packet(addressed.first_hop, carries)
-            send_packet(addressed.first_hop, addressed.packet)
+            self._onlookers.packet(attempt.mixnode.address, attempt.carries)
+            send_packet(attempt.mixnode.address, attempt.packet)
             # Set at once: an error in what follows must not have the packet sent again.
             attempt.outcome = Outcome.TAKEN
-            self._works(addressed)
+            self._works(attempt.mixnode)
         except UnreachableError as error:
-            self._fails(addressed, error)
+            self._fails(attempt.mixnode, error)
         finally:
-            attempt.settle()
+            self._settle(attempt)
 
-    def _works(self, addressed: Addressed) -> None:
+    def _make(self, attempt: _Attempt) -> None:
+        """Make this packet, and others with it that nobody has made yet."""
+        # Taken out first: whatever goes wrong now ends this one alone.
+        del self._unmade[attempt]
+        together = [attempt, *islice(self._unmade, AT_ONCE - 1)]
+        packets = create_packets([one.request for one in together])
+        for one, packet in zip(together, packets, strict=True):
+            one.packet = packet
+            self._unmade.pop(one, None)
+
+    def _settle(self, attempt: _Attempt) -> None:
+        self._unmade.pop(attempt, None)
+        attempt.settle()
+
+    def _works(self, mixnode: Mix) -> None:
         self._last_taken = time.monotonic()
-        self._health.accepted(addressed.route[0], time.monotonic())
-        if outage := self._outages.pop(str(addressed.first_hop), None):
+        self._health.accepted(mixnode, time.monotonic())
+        if outage := self._outages.pop(str(mixnode.address), None):
             outage.ends()
 
-    def _fails(self, addressed: Addressed, error: UnreachableError) -> None:
-        node = str(addressed.first_hop)
+    def _fails(self, mixnode: Mix, error: UnreachableError) -> None:
+        node = str(mixnode.address)
         outage = Outage(log, f"mixnode {node}", "messages take another route")
         self._outages.setdefault(node, outage).begins(error)
         # When this machine failed, the node was never asked, so it is not blamed.
         if not isinstance(error, OwnFaultError):
-            self._health.refused(addressed.route[0], time.monotonic())
+            self._health.refused(mixnode, time.monotonic())

@@ -1,4 +1,4 @@
-"""Wakes a greenlet at a moment of the monotonic clock, exact to a fraction of a millisecond.
+"""Wakes greenlets at moments of the monotonic clock, exact to a fraction of a millisecond.
 
 gevent's own timers are rounded up to whole milliseconds, because epoll_wait takes no others. So
 gaps of less than a millisecond would become none at all, and longer ones would be off by up to one.
@@ -9,9 +9,13 @@ of a Poisson process. The kernel's timers are files, and gevent waits for files 
 import ctypes
 import os
 import time
+from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
 from typing import Self
 
 import gevent
+from gevent.hub import Waiter
 
 # From sys/timerfd.h. Python itself has these functions from version 3.13 on.
 _NONBLOCK, _CLOEXEC, _RELATIVE = os.O_NONBLOCK, os.O_CLOEXEC, 0
@@ -33,34 +37,67 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Alarm:
-    """One timer of the kernel, inside the block. Raises OSError if there can't be one more."""
+    """One timer of the kernel, for any number of greenlets.
+
+    Open inside the block, or until `close`. Raises OSError if there can't be one more timer.
+    """
 
     def __init__(self) -> None:
         self._file = _checked(
             _libc.timerfd_create(time.CLOCK_MONOTONIC, _NONBLOCK | _CLOEXEC), "timerfd_create"
         )
-        self._ring = gevent.get_hub().loop.io(self._file, _READ, priority=_HIGHEST)
+        # Who waits, with the earliest deadline first. The numbers keep those of one deadline in
+        # their order. One that was killed stays until its deadline, which then wakes nobody.
+        self._waiting: list[tuple[float, int, Waiter[None]]] = []
+        self._numbers = count()
+        self._io = gevent.get_hub().loop.io(self._file, _READ, priority=_HIGHEST)
+        self._io.start(self._rings)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ring.close()
-        os.close(self._file)
+        self.close()
+
+    def close(self) -> None:
+        """Give the timer back, if that wasn't done before. Nobody may be waiting."""
+        self._io.close()
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
     def wait_until(self, deadline: float) -> None:
         """Let others run until `deadline`. One that has passed is over after their next turn."""
+        waiter: Waiter[None] = Waiter()
+        one = (deadline, next(self._numbers), waiter)
+        heappush(self._waiting, one)
+        if self._waiting[0] is one:
+            self._set(deadline)
+        waiter.get()
+
+    def _set(self, deadline: float) -> None:
         # Not the moment itself, but how far it is off: whoever looks at a clock decides which one.
         # At 0, the timer would never ring.
         wait = max(1, int((deadline - time.monotonic()) * _SECOND))
-        value = _Time(*divmod(wait, _SECOND))
-        setting = _Setting(_Time(0, 0), value)
+        setting = _Setting(_Time(0, 0), _Time(*divmod(wait, _SECOND)))
         _checked(
             _libc.timerfd_settime(self._file, _RELATIVE, ctypes.byref(setting), None),
             "timerfd_settime",
         )
-        gevent.get_hub().wait(self._ring)
-        os.read(self._file, _COUNT)
+
+    def _rings(self) -> None:
+        # Setting a timer takes away that it has expired. So it may be empty, if it was set after
+        # the event loop had seen it.
+        with suppress(BlockingIOError):
+            os.read(self._file, _COUNT)
+        now, over = time.monotonic(), []
+        while self._waiting and self._waiting[0][0] <= now:
+            over.append(heappop(self._waiting)[2])
+        # Before they run: they may wait again, and then the timer is set for the earlier deadline.
+        if self._waiting:
+            self._set(self._waiting[0][0])
+        for waiter in over:
+            waiter.switch(None)
 
 
 def _checked(result: int, what: str) -> int:

@@ -25,6 +25,8 @@ STEADY = 60.0  # after so many seconds of running, the wait starts at FIRST_REST
 # a packet that should leave while the next one is made is late. With a fixed time between the two,
 # this would happen to gaps of that length alone.
 LEAST_AHEAD, MOST_AHEAD = 0.005, 0.02
+# Packets that are made before others have their turn: one that should leave meanwhile is late.
+MOST_TOGETHER = 8
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +77,12 @@ def run_schedule(
     schedule: Schedule,
     tick: Callable[[], None],
     is_over: Callable[[], bool] = lambda: False,
-    wait_until: Callable[[float], None] | None = None,
 ) -> None:
-    """Call `tick` at each deadline, until `is_over`, which by default is never.
-
-    Without `wait_until`, a deadline is met to the millisecond.
-    """
-    wait_until = wait_until or _sleep_until
+    """Call `tick` at each deadline, to the millisecond, until `is_over`: by default, for ever."""
     while not is_over():
-        # Deadlines follow from the deadline before, not from when `tick` was done: otherwise the
-        # stream of packets would become slower while the client is busy.
-        wait_until(schedule.deadline)
+        # Deadlines follow from the deadline before, not from when `tick` was done: otherwise
+        # `tick` would be called less often while the program is busy.
+        gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
         tick()
         schedule.advance(time.monotonic())
 
@@ -97,19 +94,19 @@ def run_stream(
 
     The moments are those of a Poisson process, `mean` seconds apart on average, in the given tempo.
     Each call comes between LEAST_AHEAD and MOST_AHEAD seconds before its moment, if nothing holds
-    it up.
+    it up. Where several moments are that near, their calls come together, so that their packets
+    can be made together.
     """
     stream = Poisson(mean, time.monotonic(), random, tempo)
     with Alarm() as alarm:
-
-        def wait_for(moment: float) -> None:
-            alarm.wait_until(moment - random.uniform(LEAST_AHEAD, MOST_AHEAD))
-
-        run_schedule(stream, lambda: tick(stream.deadline), wait_until=wait_for)
-
-
-def _sleep_until(deadline: float) -> None:
-    gevent.sleep(max(0.0, deadline - time.monotonic()))
+        while True:
+            alarm.wait_until(stream.deadline - random.uniform(LEAST_AHEAD, MOST_AHEAD))
+            for _ in range(MOST_TOGETHER):
+                tick(stream.deadline)
+                now = time.monotonic()
+                stream.advance(now)
+                if stream.deadline > now + MOST_AHEAD:
+                    break
 
 
 class Once:

@@ -38,10 +38,11 @@ CALM = replace(
 POINTS: list[tuple[Any, str]] = [
     (gevent.socket.socket, "__init__"),
     (gevent.socket.socket, "connect"),
+    (sender_module, "create_packets"),
     (sender_module, "send_packet"),
     (Alarm, "wait_until"),
     (Sender, "_works"),
-    (PacketMaker, "make"),
+    (PacketMaker, "draft"),
     (Envelopes, "seal"),
 ]
 ERRORS = [MemoryError("of the test"), RuntimeError("of the test"), gevent.GreenletExit()]
