@@ -1,12 +1,26 @@
 """Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options.
 
-`timing` needs root, and has a table of its own, as `network` has.
+`timing` needs root, and has a table of its own, as `network` has. `ratios` fails if something takes
+more time than it should.
 """
 
 import argparse
 import json
+import sys
 
-from benchmarks import hkdf, line, overload, provider, pulls, relay, sphinx, start, store, timing
+from benchmarks import (
+    hkdf,
+    line,
+    overload,
+    provider,
+    pulls,
+    ratios,
+    relay,
+    sphinx,
+    start,
+    store,
+    timing,
+)
 from benchmarks.network import command as network
 
 BENCHMARKS = {
@@ -15,6 +29,7 @@ BENCHMARKS = {
     "overload": overload,
     "provider": provider,
     "pulls": pulls,
+    "ratios": ratios,
     "relay": relay,
     "sphinx": sphinx,
     "start": start,
@@ -39,10 +54,12 @@ def main() -> None:
     rows = BENCHMARKS[arguments.name].run()
     if arguments.json:
         print(json.dumps([row._asdict() for row in rows], indent=1))
-        return
-    print(f"{'what':<28}{'us':>9}{'yardstick':>12}{'ratio':>8}")
-    for row in rows:
-        print(f"{row.what:<28}{row.us:>9.1f}{row.yardstick_us:>12.1f}{row.ratio:>8.2f}")
+    else:
+        print(f"{'what':<28}{'us':>9}{'yardstick':>12}{'ratio':>8}")
+        for row in rows:
+            print(f"{row.what:<28}{row.us:>9.1f}{row.yardstick_us:>12.1f}{row.ratio:>8.2f}")
+    if arguments.name == "ratios" and (found := ratios.worse(rows)):
+        sys.exit("\n".join(found))
 
 
 main()

@@ -22,15 +22,18 @@ class Row(NamedTuple):
     ratio: float
 
 
-def measure(functions: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+def measure(
+    functions: Mapping[str, Callable[[], object]], clock: Callable[[], float] = perf_counter
+) -> dict[str, list[float]]:
     """{name: seconds per call in each round} for each function."""
     calls = {
-        name: max(1, int(ROUND_TIME / _time(function, 10))) for name, function in functions.items()
+        name: max(1, int(ROUND_TIME / _time(function, 10, clock)))
+        for name, function in functions.items()
     }
     rounds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(ROUNDS):
         for name, function in functions.items():
-            rounds[name].append(_time(function, calls[name]))
+            rounds[name].append(_time(function, calls[name], clock))
     return rounds
 
 
@@ -40,8 +43,8 @@ def compare(what: str, own: list[float], yardstick: list[float]) -> Row:
     return Row(what, median(own) * 1e6, median(yardstick) * 1e6, median(ratios))
 
 
-def _time(function: Callable[[], object], calls: int) -> float:
-    began = perf_counter()
+def _time(function: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
+    began = clock()
     for _ in range(calls):
         function()
-    return (perf_counter() - began) / calls
+    return (clock() - began) / calls

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import hkdf, line, measure, provider, pulls, sphinx, store
+from benchmarks import hkdf, line, measure, provider, pulls, ratios, sphinx, store
 from benchmarks.measure import Row
+from nym import _products
 from tests.harness import PATIENCE, beside
 
 pytestmark = pytest.mark.no_cover
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.no_cover
             ],
         ),
         (line.run, ["a pull, both sides", "a first message"]),
+        (ratios.run, list(ratios.EXPECTED[True])),
         (
             store.run,
             ["accept and end 1 message", "accept and end 100 messages", "seal a fragment"],
@@ -44,6 +46,15 @@ def test_benchmarks(
     for row in rows:
         # No upper bound: three short rounds on a busy machine show nothing about speed.
         assert min(row.us, row.yardstick_us, row.ratio) > 0
+
+
+def test_what_takes_a_fifth_longer_than_it_should_is_said() -> None:
+    expected = ratios.EXPECTED[_products.at_once() > 1]
+    rows = [Row(what, 1.0, 1.0, ratio * 1.19) for what, ratio in expected.items()]
+    assert ratios.worse(rows) == []
+    rows[1] = rows[1]._replace(ratio=expected["process"] * 1.21)
+    (found,) = ratios.worse(rows)
+    assert found.startswith("process takes 1.34 times its products, and should take 1.11")
 
 
 def test_a_provider_is_measured_empty_and_full(monkeypatch: pytest.MonkeyPatch) -> None:
