@@ -33,6 +33,7 @@ from nym.client.client import Client
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Stage, Way
 from nym.client.history import History
+from nym.client.tempo import describe
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.contacts import CurrentContacts
 from nym.errors import NymError
@@ -474,6 +475,11 @@ class Application:
         port = self.connection.getpeername()[1]
         return Lines(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
 
+    def status(self) -> Any:
+        """What `status` says."""
+        with self.lines() as lines:
+            return lines.ask(type="status")
+
     def ask(self, request: bytes) -> bytes:
         """Write one raw request, and read one answer."""
         self.connection.sendall(request)
@@ -499,6 +505,15 @@ class Application:
         # Not with a raw request: if the client knows none, the answer to that has no bytes.
         with self.lines() as lines:
             return [decode_base58(address) for address in lines.ask(type="getClients")["clients"]]
+
+
+def is_well(status: Any) -> bool:
+    """Whether a client says nothing against its network.
+
+    It may say that this machine is too slow for its rates: tests don't depend on that.
+    """
+    tempo = status["tempo"]
+    return bool(status["reason"] == (tempo and describe(tempo)))
 
 
 def running_python(process: int) -> int:

@@ -40,11 +40,6 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def status(application: Application) -> Any:
-    with application.lines() as lines:
-        return lines.ask(type="status")
-
-
 def new_key() -> bytes:
     return generate_identity().public_key
 
@@ -78,7 +73,7 @@ class Posted:
     def client(self) -> Application:
         """Start a client, and wait until it is registered; it knows what is listed at present."""
         client = self.stack.enter_context(Application(self.url))
-        wait_until(lambda: status(client)["registered"])
+        wait_until(lambda: client.status()["registered"])
         return client
 
     def trap(self) -> tuple[str, list[bytes]]:
@@ -99,7 +94,7 @@ def mixnode(host: object, layer: int, key: bytes | None = None) -> MixNode:
 
 
 def reasons(application: Application) -> dict[str, int]:
-    network = status(application)["network"]
+    network = application.status()["network"]
     return {left["why"]: left["nodes"] for left in network["left_out"]}
 
 
@@ -111,7 +106,7 @@ def test_a_client_never_sends_packets_to_its_own_socket(stack: ExitStack) -> Non
     net.mixnodes = [mixnode(host, layer) for host in hosts for layer in (1, 2, 3)]
     net.mixnodes.append(mixnode(f"0.0.0.0:{port}", 1))
     wait_until(lambda: sum(reasons(alice).values()) >= len(net.mixnodes))
-    assert status(alice)["network"]["layers"] == [1, 1, 1]
+    assert alice.status()["network"]["layers"] == [1, 1, 1]
     alice.send(alice.address, b"stays until it is fetched")
     net.carry()
     assert alice.receive(1) == [b"stays until it is fetched"]
@@ -125,7 +120,7 @@ def test_one_more_layer_does_not_end_all_routes(stack: ExitStack) -> None:
     wait_until(lambda: reasons(alice))
     net.carry()
     assert not got
-    assert status(alice)["network"]["layers"] == [1, 1, 1]
+    assert alice.status()["network"]["layers"] == [1, 1, 1]
 
 
 def test_a_directory_that_lists_one_layer_does_not_shorten_routes(
@@ -135,15 +130,15 @@ def test_a_directory_that_lists_one_layer_does_not_shorten_routes(
     alice = net.client()
     net.carry()
     net.layers = {1}
-    wait_until(lambda: status(alice)["reason"])
+    wait_until(lambda: alice.status()["reason"])
     before = net.packets.copy()
     net.carry()
     through = net.packets - before
     for node in net.network.mixnodes:
         assert through[node.address] > 100, f"packets no longer pass {node.address}"
     monkeypatch.setattr("nym.view.STALE", 0.0)
-    wait_until(lambda: status(alice)["state"] == "waiting_for_network")
-    said = status(alice)
+    wait_until(lambda: alice.status()["state"] == "waiting_for_network")
+    said = alice.status()
     assert "every layer from 1 to 3" in said["reason"]
     assert "set client.layers" in said["reason"]
     assert said["network"]["layers"] == [1, 0, 0]
@@ -151,7 +146,7 @@ def test_a_directory_that_lists_one_layer_does_not_shorten_routes(
     with alice.lines() as lines:
         assert lines.ask(type="network")["code"] == "no_network"
     net.layers = {1, 2, 3}
-    wait_until(lambda: status(alice)["state"] == "running")
+    wait_until(lambda: alice.status()["state"] == "running")
 
 
 def test_one_machine_is_one_node_whatever_is_posted_of_it(stack: ExitStack) -> None:
@@ -175,7 +170,7 @@ def test_one_machine_is_one_node_whatever_is_posted_of_it(stack: ExitStack) -> N
     # A record that is listed a hundred times is one node, and doesn't draw more traffic.
     net.mixnodes = [mixnode(host, 1, key)] * 100
     wait_until(lambda: reasons(alice).get("listed more than once") == 99)
-    assert status(alice)["network"]["layers"] == [3, 2, 2]
+    assert alice.status()["network"]["layers"] == [3, 2, 2]
 
 
 def test_a_list_of_clients_takes_nobody_away(stack: ExitStack) -> None:
@@ -187,7 +182,7 @@ def test_a_list_of_clients_takes_nobody_away(stack: ExitStack) -> None:
     net.providers = [
         Provider(host, place, trap.public_key, AddressList(bob.address), PROTOCOL_VERSION)
     ]
-    wait_until(lambda: status(alice)["network"]["providers"] == 2)
+    wait_until(lambda: alice.status()["network"]["providers"] == 2)
     for number in range(10):
         alice.send(bob.address, b"%d" % number)
     assert sorted(bob.receive(10)) == [b"%d" % number for number in range(10)]
@@ -207,7 +202,7 @@ def test_a_second_provider_does_not_hold_up_who_was_written_to_at_the_first(
     monitored = provider._inboxes.clients
     provider._inboxes.clients = lambda: [c for c in monitored() if c != unlisted]  # type: ignore[method-assign]
     alice.send(unlisted, b"before")
-    wait_until(lambda: not status(alice)["outbox"])
+    wait_until(lambda: not alice.status()["outbox"])
     net.providers = [
         Provider(
             f"127.0.0.1:{free_port()}",
@@ -217,9 +212,9 @@ def test_a_second_provider_does_not_hold_up_who_was_written_to_at_the_first(
             PROTOCOL_VERSION,
         )
     ]
-    wait_until(lambda: status(alice)["network"]["providers"] == 2)
+    wait_until(lambda: alice.status()["network"]["providers"] == 2)
     alice.send(unlisted, b"after")
-    wait_until(lambda: not status(alice)["outbox"])
+    wait_until(lambda: not alice.status()["outbox"])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from random import Random, shuffle
-from typing import Any
 
 import gevent
 import pytest
@@ -35,6 +34,7 @@ from tests.harness import (
     Application,
     PlainNetwork,
     free_port,
+    is_well,
     running,
     serving_http,
     wait_until,
@@ -63,11 +63,6 @@ class Seen:
             raise RemoteFormatError("dropped")
 
 
-def status(application: Application) -> Any:
-    with application.lines() as lines:
-        return lines.ask(type="status")
-
-
 def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
     stack: ExitStack,
 ) -> None:
@@ -85,7 +80,7 @@ def test_records_with_the_key_of_an_honest_node_do_not_keep_packets_from_it(
         return encode_topology(told._replace(mixnodes=(*told.mixnodes, *posted)))
 
     alice = stack.enter_context(Application(stack.enter_context(serving_http(records))))
-    wait_until(lambda: status(alice)["loops_returned"])
+    wait_until(lambda: alice.status()["loops_returned"])
     posted.append(closed)
     seen.counts.clear()
     wait_until(lambda: sum(seen.counts.values()) > 900, "time enough for the refusals to be seen")
@@ -113,13 +108,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def served_by(alice: Application, network: Network) -> Provider:
     """Alice's provider, once she is registered there and the loss is known from her loops."""
-    wait_until(lambda: status(alice)["loss"] is not None)
+    wait_until(lambda: alice.status()["loss"] is not None)
     key = alice.client._session._known().node.public_key
     return next(node for node in network.providers if node.keys.current.public_key == key)
 
 
 def is_left(alice: Application, provider: Provider) -> bool:
-    return bool(status(alice)["provider"] != provider.keys.current.address)
+    return bool(alice.status()["provider"] != provider.keys.current.address)
 
 
 @pytest.mark.usefixtures("quick")
@@ -133,10 +128,10 @@ def test_a_provider_that_loses_everything_is_left_for_one_that_does_not(
     provider._inboxes.put(alice.address, b"came before")
     assert alice.receive(1) == [b"came before"]
     seen.dropping = {provider.address}
-    wait_until(lambda: "is being tried" in (status(alice)["reason"] or ""))
+    wait_until(lambda: "is being tried" in (alice.status()["reason"] or ""))
     wait_until(lambda: is_left(alice, provider))
     assert ": it loses nearly everything; messages that wait there" in caplog.text
-    wait_until(lambda: status(alice)["state"] == "running" and status(alice)["reason"] is None)
+    wait_until(lambda: alice.status()["state"] == "running" and is_well(alice.status()))
     alice.send(alice.address, b"by another one")
     assert alice.receive(1) == [b"by another one"]
     provider._inboxes.put(alice.address, b"waited there")
@@ -165,7 +160,7 @@ def test_a_provider_that_answers_nonsense_is_left(
     monkeypatch.setattr(provider._reception, "_answer", answers)
     wait_until(lambda: is_left(alice, provider))
     assert "leaving provider " in caplog.text
-    wait_until(lambda: status(alice)["state"] == "running")
+    wait_until(lambda: alice.status()["state"] == "running")
     alice.send(alice.address, b"by another one")
     wait_until(lambda: b"by another one" in alice.receive(1))
 
@@ -183,8 +178,8 @@ def test_what_a_client_sends_to_itself_waits_until_the_next_provider_knows_it(
         wait_until(lambda: is_left(alice, provider))
         alice.client._session.patience = PATIENCE  # so that the client stays with the other one
         alice.send(alice.address, b"to myself")
-        sent = status(alice)["loops_sent"]
-        wait_until(lambda: status(alice)["loops_sent"] > sent + 20, "its turn")
+        sent = alice.status()["loops_sent"]
+        wait_until(lambda: alice.status()["loops_sent"] > sent + 20, "its turn")
         with alice.lines() as lines:
             (waiting,) = lines.ask(type="outbox")["messages"]
         assert (waiting["waits_for"], waiting["left"]) == ("registration", 1)
@@ -199,7 +194,7 @@ def test_a_provider_that_answers_a_registration_with_a_byte_is_not_waited_for(
     provider = network.providers[number]
     monkeypatch.setattr(provider._reception, "_answer", lambda request: b"\0")
     alice = stack.enter_context(Application(network.url))
-    wait_until(lambda: status(alice)["registered"])
+    wait_until(lambda: alice.status()["registered"])
     assert is_left(alice, provider)
 
 
@@ -210,14 +205,14 @@ def test_no_provider_is_left_because_the_mixnodes_are_dead(stack: ExitStack) -> 
     alice = stack.enter_context(Application(network.url, traffic=TRAFFIC, provider_patience=1.0))
     provider = served_by(alice, network)
     seen.dropping = {node.address for node in network.mixnodes if node.layer == 2}
-    wait_until(lambda: "is being tried" in (status(alice)["reason"] or ""))
-    began = status(alice)["loops_sent"]
-    wait_until(lambda: status(alice)["loops_sent"] > began + 600, "a trial of the other one")
+    wait_until(lambda: "is being tried" in (alice.status()["reason"] or ""))
+    began = alice.status()["loops_sent"]
+    wait_until(lambda: alice.status()["loops_sent"] > began + 600, "a trial of the other one")
     assert not is_left(alice, provider)
     seen.dropping = set()
-    wait_until(lambda: status(alice)["state"] == "running")
+    wait_until(lambda: alice.status()["state"] == "running")
     assert not is_left(alice, provider)
-    wait_until(lambda: status(alice)["reason"] is None)
+    wait_until(lambda: is_well(alice.status()))
     assert not is_left(alice, provider)
 
 
@@ -313,15 +308,15 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
     calm = replace(TrafficSettings(), average_packet_delay=0.01, message_sending_average_delay=0.25)
     alice = stack.enter_context(Application(network.url, traffic=calm))
     bob = stack.enter_context(Application(network.url))
-    wait_until(lambda: status(alice)["registered"])
+    wait_until(lambda: alice.status()["registered"])
     stranger = gevent.spawn(flood, network, alice.address)
     stack.callback(stranger.kill)
-    wait_until(lambda: status(alice)["backlog"])
+    wait_until(lambda: alice.status()["backlog"])
     for i in range(10):
         alice.send(bob.address, b"%d" % i)
-    wait_until(lambda: status(alice)["outbox"] == 0, "the end of all messages")
+    wait_until(lambda: alice.status()["outbox"] == 0, "the end of all messages")
     assert len(set(bob.receive(10))) == 10
-    assert status(alice)["backlog"], "the flood ended too early to test anything"
+    assert alice.status()["backlog"], "the flood ended too early to test anything"
     assert not stranger.dead
 
 

@@ -34,6 +34,7 @@ from tests.harness import (
     PlainNetwork,
     Program,
     beside,
+    is_well,
     run_program,
     running,
     wait_until,
@@ -59,13 +60,8 @@ class Layer:
             raise RemoteFormatError("dropped")
 
 
-def status(application: Application) -> Any:
-    with application.lines() as lines:
-        return lines.ask(type="status")
-
-
 def knows_the_loss(application: Application) -> bool:
-    return status(application)["loss"] is not None
+    return application.status()["loss"] is not None
 
 
 class Restarted:
@@ -168,22 +164,24 @@ def test_when_nothing_comes_through_messages_wait_and_arrive_when_it_does(
     with alice.lines() as lines:
         for i in range(10):  # these leave before alice can know that the network is dead
             lines.send(bob.address, b"early %d" % i)
-        wait_until(lambda: status(alice)["state"] == "waiting_for_network")
-        told = status(alice)
+        wait_until(lambda: alice.status()["state"] == "waiting_for_network")
+        told = alice.status()
         assert "no loop comes back" in told["reason"]
         assert 0 < told["state_seconds"] <= time.monotonic() - began + 1
         for i in range(10):
             lines.send(bob.address, b"late %d" % i)
-        before = status(alice)["packets_real"]
-        wait_until(lambda: status(alice)["loops_sent"] > told["loops_sent"] + 200)
-        assert status(alice)["packets_real"] - before < 10, "messages were sent into a dead network"
+        before = alice.status()["packets_real"]
+        wait_until(lambda: alice.status()["loops_sent"] > told["loops_sent"] + 200)
+        assert alice.status()["packets_real"] - before < 10, (
+            "messages were sent into a dead network"
+        )
     layer.dropping = set()
     assert len(set(bob.receive(20))) == 20
-    wait_until(lambda: status(alice)["state"] == "running")
-    assert status(alice)["reason"] is None
+    wait_until(lambda: alice.status()["state"] == "running")
+    assert is_well(alice.status())
     assert caplog.text.count("no loop comes back") == 2, "each of the two clients logs it once"
     wait_until(lambda: caplog.text.count("packets come through again") == 2)
-    assert status(alice)["state_seconds"] < time.monotonic() - began
+    assert alice.status()["state_seconds"] < time.monotonic() - began
 
 
 def test_losses_while_the_provider_was_away_are_not_the_networks(
@@ -195,20 +193,20 @@ def test_losses_while_the_provider_was_away_are_not_the_networks(
     wait_until(lambda: knows_the_loss(alice))
     began = time.monotonic()
     provider = Restarted(network)
-    wait_until(lambda: status(alice)["state"] == "waiting_for_provider")
-    told = status(alice)
+    wait_until(lambda: alice.status()["state"] == "waiting_for_provider")
+    told = alice.status()
     assert "can't be reached" in told["reason"]
     assert 0 < told["state_seconds"] <= time.monotonic() - began + 1
     provider.start()
-    wait_until(lambda: status(alice)["state"] == "running")
-    before = status(alice)["packets_real"]
+    wait_until(lambda: alice.status()["state"] == "running")
+    before = alice.status()["packets_real"]
     messages = {b"%d" % i for i in range(50)}
     for message in messages:
         alice.send(alice.address, message)
     assert set(alice.receive(50)) == messages
     wait_until(lambda: len(alice.client._outbox) == 0)
-    assert status(alice)["loss"] < 0.01
-    assert status(alice)["packets_real"] - before < 60, (
+    assert alice.status()["loss"] < 0.01
+    assert alice.status()["packets_real"] - before < 60, (
         "50 messages took far more than 50 packets: losses during the outage still count"
     )
 
@@ -219,17 +217,17 @@ def test_after_a_provider_took_a_new_key_a_start_without_the_directory_knows_it(
     network = stack.enter_context(running(PlainNetwork()))
     with Application(network.url, folder=tmp_path) as alice:
         identity = alice.identity
-        wait_until(lambda: status(alice)["state"] == "running")
+        wait_until(lambda: alice.status()["state"] == "running")
         Restarted(network).start(has_forgotten=True)
         key = network.providers[0].keys.current
-        wait_until(lambda: status(alice)["provider"] == key.address)
-        returned = status(alice)["loops_returned"]
-        wait_until(lambda: status(alice)["loops_returned"] > returned)
-        assert not status(alice)["loss"]
+        wait_until(lambda: alice.status()["provider"] == key.address)
+        returned = alice.status()["loops_returned"]
+        wait_until(lambda: alice.status()["loops_returned"] > returned)
+        assert not alice.status()["loss"]
     network._directory.stop()
     with Application(network.url, folder=tmp_path, identity=identity) as alice:
-        wait_until(lambda: status(alice)["state"] == "running")
-        assert "can't be reached" in status(alice)["reason"]
+        wait_until(lambda: alice.status()["state"] == "running")
+        assert "can't be reached" in alice.status()["reason"]
         alice.send(alice.address, b"hello")
         assert alice.receive(1) == [b"hello"]
 
@@ -240,13 +238,13 @@ def test_a_start_with_a_network_that_is_no_more_spends_no_message(
     network = stack.enter_context(running(Network()))
     with Application(network.url, folder=tmp_path) as alice:
         identity = alice.identity
-        wait_until(lambda: status(alice)["state"] == "running")
+        wait_until(lambda: alice.status()["state"] == "running")
     network._directory.stop()
     for node in network.mixnodes:  # the places are the same, but nothing opens alice's packets
         node.keys = Keyring(None)
     with Application(network.url, folder=tmp_path, identity=identity) as alice:
         alice.send(alice.address, b"hello")
-        wait_until(lambda: status(alice)["state"] == "waiting_for_network")
+        wait_until(lambda: alice.status()["state"] == "waiting_for_network")
         assert len(alice.client._outbox) == 1
 
 
@@ -256,9 +254,9 @@ def test_when_no_mixnode_takes_packets_that_is_said(
     monkeypatch.setattr("nym.client.overview.LONGEST_REFUSAL", 1.0)
     network = stack.enter_context(running(Network()))
     alice = stack.enter_context(Application(network.url))
-    wait_until(lambda: status(alice)["state"] == "running")
+    wait_until(lambda: alice.status()["state"] == "running")
     for node in network.mixnodes:
         if node.layer == 1:
             node.stop()
-    wait_until(lambda: status(alice)["state"] == "waiting_for_network")
-    assert status(alice)["reason"] == "no mixnode takes packets"
+    wait_until(lambda: alice.status()["state"] == "waiting_for_network")
+    assert alice.status()["reason"] == "no mixnode takes packets"
