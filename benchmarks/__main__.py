@@ -9,6 +9,7 @@ import json
 import sys
 
 from benchmarks import (
+    growth,
     hkdf,
     line,
     overload,
@@ -24,6 +25,7 @@ from benchmarks import (
 from benchmarks.network import command as network
 
 BENCHMARKS = {
+    "growth": growth,
     "hkdf": hkdf,
     "line": line,
     "overload": overload,

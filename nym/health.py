@@ -62,7 +62,7 @@ from typing import Any, NamedTuple
 from nym.avoidance import Avoidance
 from nym.evidence import THRESHOLD, is_proven, layer_of, log_likelihood_ratio, widths_of
 from nym.loops import Loop, Loops
-from nym.topology import Mix, ProviderNode, Topology
+from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 
 # Loops that are judged together. At the default rates they take a quarter of a minute.
@@ -197,9 +197,7 @@ class Health:
                     avoided[node] = Avoided(node, why, end - now)
         return avoided
 
-    def usable(
-        self, layers: Sequence[Sequence[Mix]], now: float, random: Random
-    ) -> list[list[Mix]]:
+    def usable(self, layers: Sequence[Nodes[Mix]], now: float, random: Random) -> list[Nodes[Mix]]:
         """The layers to draw one packet's route from, without nodes that it should avoid."""
         avoided = self.avoided(now)
         *before, last = layers
@@ -321,19 +319,19 @@ def _rename(known: dict[Mix, Any], new: dict[Mix, Mix]) -> None:
             known[after] = known.pop(before)
 
 
-def _without(layer: Sequence[Mix], avoided: dict[Mix, Avoided], most_lossy: int) -> list[Mix]:
+def _without(layer: Nodes[Mix], avoided: dict[Mix, Avoided], most_lossy: int) -> Nodes[Mix]:
     """`layer` without its avoided nodes, within the limits. Those avoided for longest go first.
 
     Nodes that refuse packets are left out first, up to half of the layer. Nodes that drop packets
     are left out as long as the total is below `most_lossy`.
     """
-    here = [avoided[node] for node in layer if node in avoided]
+    here = [one for node, one in avoided.items() if node in layer]
     here.sort(key=lambda one: one.seconds, reverse=True)
     refusing = [one.node for one in here if one.why == REFUSES]
     lossy = [one.node for one in here if one.why == DROPS]
     left_out = set(refusing[: len(layer) // 2])
     left_out.update(lossy[: max(0, most_lossy - len(left_out))])
-    return [node for node in layer if node not in left_out]
+    return layer.without(frozenset(left_out))
 
 
 def _most_of_the_last(size: int, random: Random) -> int:

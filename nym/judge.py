@@ -126,7 +126,7 @@ class Judgement(NamedTuple):
                         offers_line(record.version),
                     )
                 )
-        return Topology(tuple(map(tuple, mixnodes)), tuple(providers))
+        return Topology.of(mixnodes, providers)
 
     def encode(self) -> bytes:
         """The records of the nodes to use, as a directory would list them, with lists by digest."""

@@ -1,31 +1,24 @@
-"""Routes: one random mixnode of each layer, then the recipient's provider.
-
-To draw a node, a machine (nym.topology) is drawn first, then one of its nodes. Ports and keys cost
-nothing, so otherwise anyone could attract packets by running many nodes on one machine.
-"""
+"""Routes: one random mixnode of each layer, then the recipient's provider."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import TypeVar
 
 from nym.sphinx import Hop
 from nym.timing import exponential
-from nym.topology import Mix, ProviderNode, machine
+from nym.topology import Mix, Nodes, ProviderNode
 from nym.wire.addresses import encode_address
 
 NANOSECONDS = 10**9
 
-Node = TypeVar("Node", Mix, ProviderNode)
-
 
 def random_route(
-    layers: Sequence[Sequence[Mix]], provider: ProviderNode, average_delay: float, random: Random
+    layers: Sequence[Nodes[Mix]], provider: ProviderNode, average_delay: float, random: Random
 ) -> tuple[tuple[Mix, ...], list[Hop]]:
     """(the mixnodes, all hops). Each hop has an exponential delay, of `average_delay` s on average.
 
     Randomness is an argument, so tests can repeat a route.
     """
-    mixnodes = tuple(random_node(layer, random) for layer in layers)
+    mixnodes = tuple(layer.draw(random) for layer in layers)
     return mixnodes, hops_through((*mixnodes, provider), average_delay, random)
 
 
@@ -41,12 +34,3 @@ def hops_through(
         )
         for node in nodes
     ]
-
-
-def random_node(nodes: Sequence[Node], random: Random) -> Node:
-    """A random node of a random machine."""
-    # There is no list per machine: this runs for each packet, and thousands of lists would make
-    # work for the garbage collector.
-    where = [machine(node.address) for node in nodes]
-    chosen = random.choice(list(dict.fromkeys(where)))
-    return random.choice([node for node, at in zip(nodes, where, strict=True) if at == chosen])

@@ -6,14 +6,16 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import chain
-from typing import NamedTuple
+from random import Random
+from typing import NamedTuple, Self, TypeVar
 
 from nym.wire.addresses import NodeAddress, machine_at
 from nym.wire.keys import encode_base58
 
 _DIGEST = 20  # bytes: finding two networks with the same digest would take 2^80 attempts
+_REMEMBERED = 8  # choices of nodes: one is the usual number, or two for a last layer
 _GROUP = 4  # letters and digits per group, so that people can compare digests
 
 
@@ -49,15 +51,78 @@ class ProviderNode(NamedTuple):
         return self.address, self.client_address
 
 
+Node = TypeVar("Node", bound=Mix | ProviderNode)
+
+
+class Nodes(tuple[Node, ...]):
+    """Nodes to draw from, each with another key and another place.
+
+    A packet needs several draws, and there may be thousands of nodes. So what takes the longer the
+    more there are is done once for each network, and not for each packet.
+    """
+
+    _by_key: dict[bytes, Node]
+    _by_address: dict[NodeAddress, Node]
+    _machines: tuple[tuple[Node, ...], ...]
+    _without: "dict[frozenset[Node], Nodes[Node]]"
+
+    def __new__(cls, nodes: Iterable[Node] = ()) -> Self:
+        """Sort them by machine."""
+        self = super().__new__(cls, nodes)
+        self._by_key = {node.public_key: node for node in self}
+        self._by_address = {node.address: node for node in self}
+        machines: dict[str, list[Node]] = {}
+        for node in self:
+            machines.setdefault(machine(node.address), []).append(node)
+        self._machines = tuple(map(tuple, machines.values()))
+        self._without = {}
+        return self
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Mix | ProviderNode) and self._by_key.get(node.public_key) == node
+
+    def with_key(self, public_key: bytes) -> Node | None:
+        """The node with this key; None if there is none."""
+        return self._by_key.get(public_key)
+
+    def resembling(self, other: Mix | ProviderNode) -> frozenset[Node]:
+        """The nodes that have its key, or its place."""
+        found = (self._by_key.get(other.public_key), self._by_address.get(other.address))
+        return frozenset(node for node in found if node is not None)
+
+    def draw(self, random: Random) -> Node:
+        """A random node of a random machine.
+
+        Ports and keys cost nothing, so otherwise anyone could attract packets by running many nodes
+        on one machine.
+        """
+        return random.choice(random.choice(self._machines))
+
+    def without(self, left_out: frozenset[Node]) -> "Nodes[Node]":
+        """The others. Those of the last few calls are remembered."""
+        if not left_out:
+            return self
+        if (others := self._without.get(left_out)) is None:
+            if len(self._without) == _REMEMBERED:
+                self._without.clear()
+            others = self._without[left_out] = Nodes(node for node in self if node not in left_out)
+        return others
+
+
 class Topology(NamedTuple):
     """The layers 1..L, each with at least one mixnode, and at least one provider."""
 
-    layers: tuple[tuple[Mix, ...], ...]
-    providers: tuple[ProviderNode, ...]
+    layers: tuple[Nodes[Mix], ...]
+    providers: Nodes[ProviderNode]
+
+    @classmethod
+    def of(cls, layers: Iterable[Iterable[Mix]], providers: Iterable[ProviderNode]) -> Self:
+        """The network of these nodes."""
+        return cls(tuple(map(Nodes, layers)), Nodes(providers))
 
     def provider(self, public_key: bytes) -> ProviderNode | None:
         """The provider with this key; None if there is none."""
-        return next((node for node in self.providers if node.public_key == public_key), None)
+        return self.providers.with_key(public_key)
 
     def claiming(self, identity: bytes) -> list[ProviderNode]:
         """The providers whose records claim this identity."""
@@ -94,7 +159,7 @@ class Topology(NamedTuple):
 
         return find
 
-    def layers_to(self, provider: ProviderNode) -> tuple[tuple[Mix, ...], ...]:
+    def layers_to(self, provider: ProviderNode) -> tuple[Nodes[Mix], ...]:
         """The layers of routes to `provider`, without any mixnode that has its key or its place.
 
         The client may still wait for a provider that has left the network. Since then, a mixnode
@@ -102,14 +167,7 @@ class Topology(NamedTuple):
         """
         if provider in self.providers:
             return self.layers
-        return tuple(
-            tuple(
-                node
-                for node in layer
-                if node.public_key != provider.public_key and node.address != provider.address
-            )
-            for layer in self.layers
-        )
+        return tuple(layer.without(layer.resembling(provider)) for layer in self.layers)
 
     def places(self) -> frozenset[object]:
         """All that routes depend on: each node's key, address and layer. For comparing networks."""

@@ -47,7 +47,7 @@ class Whereabouts:
         Lists of clients can be long, so callers may run this in another thread.
         """
         before = self._known
-        known = _followed(before or _Known(Topology((), ()), {}, {}, {}, {}), topology, now)
+        known = _followed(before or _Known(Topology.of((), ()), {}, {}, {}, {}), topology, now)
         for recipient in list(before.asked if before else ()):
             known.place_of(recipient)
         self._known = known

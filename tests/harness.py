@@ -258,7 +258,7 @@ def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
 # Two valid public keys (not any 32 bytes are one), in the order in which clients are listed.
 OWN, OTHER = sorted(public_key(bytes([number]).ljust(32, b"\0")) for number in (2, 3))
 _AT = NodeAddress("127.0.0.1", 1)
-TOPOLOGY = Topology((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
+TOPOLOGY = Topology.of((), (ProviderNode(_AT, _AT, bytes(32), frozenset({OWN, OTHER})),))
 
 
 class Unconnected:

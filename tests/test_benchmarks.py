@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import hkdf, line, measure, provider, pulls, ratios, sphinx, store
+from benchmarks import growth, hkdf, line, measure, provider, pulls, ratios, sphinx, store
 from benchmarks.measure import Row
 from nym import _products
 from tests.harness import PATIENCE, beside
@@ -55,6 +55,24 @@ def test_what_takes_a_fifth_longer_than_it_should_is_said() -> None:
     rows[1] = rows[1]._replace(ratio=expected["process"] * 1.21)
     (found,) = ratios.worse(rows)
     assert found.startswith("process takes 1.34 times its products, and should take 1.11")
+
+
+def test_no_packet_and_no_message_takes_longer_where_there_is_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 5)
+    monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
+    monkeypatch.setattr(growth, "CLIENTS", 10_000)
+    monkeypatch.setattr(growth, "OUT", 2000)
+    rows = growth.run()
+    assert [row.what for row in rows] == [
+        *("a route, 10,000 nodes", "a recipient, 10,000 clients"),
+        *("a message out, 2,000 wait", "a message in, 2,000 wait"),
+    ]
+    for row in rows:
+        # Each is processor time, and the least of some rounds. A walk over all of them would take
+        # a hundred times as long.
+        assert 0 < row.ratio < 8
 
 
 def test_a_provider_is_measured_empty_and_full(monkeypatch: pytest.MonkeyPatch) -> None:

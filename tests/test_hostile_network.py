@@ -24,7 +24,7 @@ from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.provider import Provider
 from nym.routes import random_route
 from nym.sphinx import Final, Forward, create_packet
-from nym.topology import Mix, ProviderNode
+from nym.topology import Mix, Nodes, ProviderNode
 from nym.wire.addresses import NodeAddress
 from nym.wire.directory import MixNode, Records, encode_topology
 from nym.wire.provider import REFUSED, Pull, decode_request, encode_messages
@@ -322,7 +322,9 @@ def test_a_flood_does_not_keep_anonymous_messages_from_being_done(
 
 def flood(network: Network, address: bytes) -> None:
     """Send packets without a sender through the network to a client, forty per second, for ever."""
-    layers = [[Mix(node.address, node.keys.current.public_key)] for node in network.mixnodes]
+    layers = [
+        Nodes((Mix(node.address, node.keys.current.public_key),)) for node in network.mixnodes
+    ]
     provider = network.providers[0]
     node = ProviderNode(
         provider.address, provider.client_address, provider.keys.current.public_key, frozenset()

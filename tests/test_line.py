@@ -327,7 +327,7 @@ def test_an_answer_that_is_cut_anywhere_costs_nothing(host: Host, alice: Identit
 
 
 def network(*providers: ProviderNode) -> Topology:
-    return Topology(((Mix(NodeAddress("127.0.0.1", 9), bytes(32)),),), providers)
+    return Topology.of(((Mix(NodeAddress("127.0.0.1", 9), bytes(32)),),), providers)
 
 
 def session(own: Identity, journal: Journal, preferred: bytes | None = None) -> ProviderSession:

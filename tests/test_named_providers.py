@@ -116,7 +116,7 @@ def test_an_identity_means_the_provider_that_claimed_it_first() -> None:
     whereabouts = Whereabouts()
 
     def follow(now: float, *providers: ProviderNode) -> int | None:
-        whereabouts.follow(Topology((), providers), now)
+        whereabouts.follow(Topology.of((), providers), now)
         node = whereabouts.named(PROVIDER)
         return node and node.address.port
 

@@ -44,7 +44,7 @@ from nym.sphinx import (
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
-from nym.topology import Mix, ProviderNode, Topology
+from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
@@ -70,7 +70,7 @@ class Setup:
         ]
         place = NodeAddress("127.0.0.1", 2)
         provider = ProviderNode(place, place, PROVIDER.public_key, frozenset())
-        self.topology: Topology | None = Topology(tuple(map(tuple, layers)), (provider,))
+        self.topology: Topology | None = Topology.of(layers, (provider,))
         self.session = ProviderSession(OWN_IDENTITY, None, 600, State(journal), lambda: True)
         self.session.follow(self.topology)
         random = Random(1)
@@ -137,7 +137,7 @@ class Setup:
     def lead_to(self, first_hop: NodeAddress) -> None:
         """From now on, packets leave by this first hop."""
         assert self.topology is not None
-        first = (Mix(first_hop, MIXNODES[0].public_key),)
+        first = Nodes((Mix(first_hop, MIXNODES[0].public_key),))
         self.topology = self.topology._replace(layers=(first, *self.topology.layers[1:]))
 
     def tick(self) -> None:
@@ -221,7 +221,7 @@ def test_cover_goes_to_all_providers_alike(setup: Setup) -> None:
     (own,) = setup.topology.providers
     hosts = ["127.0.0.1", "192.0.2.1", "198.51.100.1", "198.51.100.1"]
     setup.topology = setup.topology._replace(
-        providers=tuple(
+        providers=Nodes(
             own._replace(address=NodeAddress(host, 9), public_key=bytes([number]) * 32)
             for number, host in enumerate(hosts)
         )
@@ -328,7 +328,7 @@ def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal:
     setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     assert setup.topology is not None
     other = setup.topology.providers[0]._replace(clients=frozenset({OWN}))
-    setup.topology = setup.topology._replace(providers=(other,))
+    setup.topology = setup.topology._replace(providers=Nodes((other,)))
     assert setup.packets.is_routable(OWN)
     for _ in range(5):
         assert unwrap(made(setup.packets.draft(OWN, b"x")))[1].destination == OWN

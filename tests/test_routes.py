@@ -5,7 +5,7 @@ from random import Random
 from statistics import fmean
 
 from nym.routes import NANOSECONDS, random_route
-from nym.topology import Mix, ProviderNode, Topology
+from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.wire.addresses import NodeAddress, decode_address
 
 CLIENT = b"c" * 32
@@ -25,7 +25,7 @@ def provider(port: int, *clients: bytes) -> ProviderNode:
     )
 
 
-LAYERS = (tuple(map(mix, (11, 12, 13))), tuple(map(mix, (21, 22))), (mix(31),))
+LAYERS = tuple(Nodes(map(mix, ports)) for ports in ((11, 12, 13), (21, 22), (31,)))
 FAR = provider(51, CLIENT)
 
 
@@ -73,10 +73,9 @@ def test_a_machine_counts_once_in_a_layer() -> None:
         for number in range(100, 150)
         for ip in ("198.51.100.9", f"2001:db8::{number}")
     ]
-    random = Random(5)
+    layer, random = Nodes([*crowd, *honest]), Random(5)
     taken = Counter(
-        random_route([[*crowd, *honest]], FAR, 0.1, random)[0][0].address.ip[:9]
-        for _ in range(8000)
+        random_route([layer], FAR, 0.1, random)[0][0].address.ip[:9] for _ in range(8000)
     )
     assert set(taken) == {"192.0.2.1", "192.0.2.2", "198.51.10", "2001:db8:"}
     for count in taken.values():
@@ -86,6 +85,28 @@ def test_a_machine_counts_once_in_a_layer() -> None:
 def test_a_route_never_has_the_provider_among_its_mixnodes() -> None:
     with_key = mix(19)._replace(public_key=FAR.public_key)
     with_place = mix(18)._replace(address=FAR.address)
-    topology = Topology(((with_key, mix(11)), (with_place,)), (provider(41),))
+    topology = Topology.of(((with_key, mix(11)), (with_place,)), (provider(41),))
     assert topology.layers_to(FAR) == ((mix(11),), ())
     assert topology.layers_to(topology.providers[0]) == topology.layers
+
+
+def test_nodes_are_those_with_the_same_key_and_the_same_place() -> None:
+    first, *others = nodes = Nodes(map(mix, (11, 12, 13)))
+    assert first in nodes
+    assert nodes.with_key(first.public_key) is first
+    for other in (first._replace(address=address(99)), first._replace(public_key=b"n" * 32), 11):
+        assert other not in nodes
+    assert nodes.resembling(first._replace(address=others[0].address)) == {first, others[0]}
+    assert nodes.resembling(provider(99)) == set()
+
+
+def test_without_some_nodes_the_others_are_drawn() -> None:
+    random, nodes = Random(6), Nodes(map(mix, range(11, 31)))
+    assert nodes.without(frozenset()) is nodes
+    for _ in range(50):  # more choices than are remembered
+        left_out = frozenset(random.sample(nodes, 10))
+        for _ in range(2):
+            usable = nodes.without(left_out)
+            assert usable == tuple(node for node in nodes if node not in left_out)
+            assert usable.draw(random) in usable
+    assert len({nodes.draw(random) for _ in range(500)}) == len(nodes)

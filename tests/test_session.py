@@ -73,7 +73,7 @@ def node(number: int, client_port: int = 1) -> ProviderNode:
 
 
 def network(*providers: ProviderNode, mixnode: bytes = bytes(32)) -> Topology:
-    return Topology(((Mix(NodeAddress("127.0.0.1", 100 + mixnode[0]), mixnode),),), providers)
+    return Topology.of(((Mix(NodeAddress("127.0.0.1", 100 + mixnode[0]), mixnode),),), providers)
 
 
 def leave_for(session: ProviderSession, clock: "Clock", there: ProviderNode) -> None:

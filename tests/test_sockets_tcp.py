@@ -17,6 +17,7 @@ from nym.errors import ContactsError, ListenError
 from nym.sockets import connection as moving
 from nym.sockets import conversation, tcp
 from nym.sockets.tcp import TcpSocket
+from nym.topology import Nodes
 from nym.wire import json_objects, mix_pb2
 from nym.wire import lines as lines_module
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
@@ -194,7 +195,7 @@ def test_what_follows_a_flush_waits_for_the_next_one(served: Served) -> None:
 def test_many_answers_before_a_flush_leave_with_it(served: Served) -> None:
     clients = frozenset(bytes([i]) * 32 for i in range(200))
     served.view.topology = TOPOLOGY._replace(
-        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+        providers=Nodes((TOPOLOGY.providers[0]._replace(clients=clients),))
     )
     with served.connect() as connection:
         connection.sendall(framed(CLIENTS, DETAILS, FLUSH))
@@ -207,7 +208,7 @@ def test_many_answers_before_a_flush_leave_with_it(served: Served) -> None:
 def test_answers_do_not_pile_up(served: Served) -> None:
     clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(2000))
     served.view.topology = TOPOLOGY._replace(
-        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+        providers=Nodes((TOPOLOGY.providers[0]._replace(clients=clients),))
     )
     received = 0
     tracemalloc.start()
@@ -471,7 +472,7 @@ def test_no_more_than_the_window_is_ahead_and_the_end_comes_last(served: Served)
 def test_answers_and_messages_do_not_mix(served: Served) -> None:
     clients = frozenset(bytes([i // 256, i % 256]) * 16 for i in range(4000))
     served.view.topology = TOPOLOGY._replace(
-        providers=(TOPOLOGY.providers[0]._replace(clients=clients),)
+        providers=Nodes((TOPOLOGY.providers[0]._replace(clients=clients),))
     )
     with Lines(served.connect()) as lines:
         assert lines.ask(type="subscribe") == {"type": "subscribe"}

@@ -28,7 +28,7 @@ def node(number: int, *clients: bytes) -> ProviderNode:
 
 
 def network(*providers: ProviderNode) -> Topology:
-    return Topology(((Mix(NodeAddress("127.0.0.1", 9), bytes(32)),),), providers)
+    return Topology.of(((Mix(NodeAddress("127.0.0.1", 9), bytes(32)),),), providers)
 
 
 class Client:

@@ -30,7 +30,7 @@ class Network:
     def list(self, *providers: ProviderNode, after: float = 10.0) -> None:
         """Let the directory list these providers, so many seconds later."""
         self.now += after
-        self.whereabouts.follow(Topology((), providers), self.now)
+        self.whereabouts.follow(Topology.of((), providers), self.now)
 
     def place(self, recipient: bytes) -> int | None:
         """The number of the provider to which the client would send, if it knows one."""

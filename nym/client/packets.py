@@ -11,7 +11,7 @@ from nym.client.session import ProviderSession
 from nym.envelope import Content, Envelopes
 from nym.errors import NoTopologyError
 from nym.health import Health
-from nym.routes import NANOSECONDS, random_node, random_route
+from nym.routes import NANOSECONDS, random_route
 from nym.sphinx import Request
 from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
@@ -98,7 +98,7 @@ class PacketMaker:
     def random_provider(self) -> ProviderNode | None:
         """A provider of the network, at random; None while there is no network."""
         topology = self._topology()
-        return random_node(topology.providers, self._random) if topology else None
+        return topology.providers.draw(self._random) if topology else None
 
     def _provider(self, recipient: bytes) -> ProviderNode | None:
         topology = self._topology()
