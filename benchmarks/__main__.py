@@ -1,7 +1,7 @@
 """Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options.
 
-`timing` needs root, and has a table of its own, as `network` has. `ratios` fails if something takes
-more time than it should.
+`client` and `timing` need root. `timing` and `network` have tables of their own. `ratios` fails if
+something takes more time than it should.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 
 from benchmarks import (
+    client,
     growth,
     hkdf,
     line,
@@ -25,6 +26,7 @@ from benchmarks import (
 from benchmarks.network import command as network
 
 BENCHMARKS = {
+    "client": client,
     "growth": growth,
     "hkdf": hkdf,
     "line": line,

@@ -10,7 +10,6 @@ Filling the database takes a minute, and 1.5 GB.
 """
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from random import SystemRandom
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Row, compare, measure
+from benchmarks.programs import memory
 from nym.nodes.inboxes import DEFAULT, statements
 from nym.nodes.inboxes.engine import Execute
 from nym.nodes.inboxes.local import open_stored
@@ -158,7 +158,4 @@ def _start(home: str) -> tuple[float, float]:
     began = time.perf_counter()
     with provider(home) as pid:
         seconds = time.perf_counter() - began
-        status = Path(f"/proc/{pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found
-        return seconds, float(found[1])
+        return seconds, float(memory(pid))

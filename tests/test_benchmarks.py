@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,6 +125,29 @@ def test_packets_are_seen_leaving_a_client() -> None:
         # Both streams were seen at about the rate that was asked for.
         for whose in ("", "yardstick_"):
             assert 0 < row[f"{whose}distance"] < 0.9, row
+
+
+SHORT_CLIENT = """
+import json
+from benchmarks import client, programs
+client.COMMAND, client.STARTS, client.IDLE = programs.CHECKOUT, 1, 1.0
+client.GAP, client.PULLS, client.WARM_UP, client.SENDING = 0.02, 0.1, 0.5, 2.0
+print(json.dumps([row._asdict() for row in client.run()]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks at the loopback interface")
+def test_a_client_is_measured_from_its_start_on() -> None:
+    # In a process of its own, because it measures with threads, which are greenlets here.
+    command = [sys.executable, "-c", SHORT_CLIENT]
+    rows = json.loads(beside(subprocess.check_output, command, timeout=PATIENCE))
+    start, _, memory, message = rows
+    assert start["what"] == "start to the first packet"
+    # A client needs more than Python alone, in any case.
+    assert start["ratio"] > 1
+    assert memory["ratio"] > 1
+    lost, sent = map(int, re.findall(r"\d+", message["what"]))
+    assert 0 <= lost < sent
 
 
 SHORT_FLOOD = """
