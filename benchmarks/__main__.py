@@ -10,6 +10,7 @@ import sys
 
 from benchmarks import (
     client,
+    directory,
     growth,
     hkdf,
     line,
@@ -27,6 +28,7 @@ from benchmarks.network import command as network
 
 BENCHMARKS = {
     "client": client,
+    "directory": directory,
     "growth": growth,
     "hkdf": hkdf,
     "line": line,

@@ -38,7 +38,7 @@ from nym.wire.versions import identity_in, offers_line
 
 _OURS = PROTOCOL_VERSION.rpartition(".")[0]
 PROVIDERS = 0  # providers count as a layer, with this number
-MOST_NODES = 1000  # per layer; a route can be drawn from so many in a few milliseconds
+MOST_NODES = 1000  # per layer; whatever is listed, a client remembers and follows no more
 _LONGEST_VERSION = 20  # characters of a foreign version that texts show
 
 # Semantic Versioning 2.0.0, sections 2, 9 and 10: three numbers, pre-release, build.

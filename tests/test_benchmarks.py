@@ -9,7 +9,18 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import growth, hkdf, line, measure, provider, pulls, ratios, sphinx, store
+from benchmarks import (
+    directory,
+    growth,
+    hkdf,
+    line,
+    measure,
+    provider,
+    pulls,
+    ratios,
+    sphinx,
+    store,
+)
 from benchmarks.measure import Row
 from nym import _products
 from tests.harness import PATIENCE, beside
@@ -74,6 +85,20 @@ def test_no_packet_and_no_message_takes_longer_where_there_is_more(
         # Each is processor time, and the least of some rounds. A walk over all of them would take
         # a hundred times as long.
         assert 0 < row.ratio < 8
+
+
+def test_a_directory_of_any_size_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 2)
+    monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
+    monkeypatch.setattr(directory, "SIZES", (100,))
+    monkeypatch.setattr(directory, "CLIENTS", 1000)
+    rows = directory.run()
+    assert [row.what for row in rows] == [
+        *("the first time, 100 nodes", "again, 100 nodes", "memory in KiB, 100 nodes"),
+        "a list of 1,000 clients",
+    ]
+    first, again, *_ = rows
+    assert again.us < first.us  # which makes sure that packets can go to each key
 
 
 def test_a_provider_is_measured_empty_and_full(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ _LONGEST_NAME = 253  # characters of a host name (RFC 1035: 255 bytes on the wir
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 _SHOWN = 80  # characters of an invalid address that an error shows
+# Whose forms are remembered. The directory's answer, every ten seconds, has mostly the same ones.
+_MOST_HOSTS = 1 << 14
 
 UNIX = "unix:"  # before a path, in the place of a host, it means a UNIX socket
 
@@ -41,7 +43,7 @@ class NodeAddress(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(_MOST_HOSTS)
 def machine_at(ip: str) -> str:
     """The machine that seems to have this address, or the site where it is.
 
@@ -54,7 +56,7 @@ def machine_at(ip: str) -> str:
     return str(ipaddress.IPv6Network((ip.partition("%")[0], _SITE), strict=False))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(_MOST_HOSTS)
 def encode_address(address: NodeAddress) -> bytes:
     """The address as 32 bytes."""
     ip = ipaddress.ip_address(address.ip)
@@ -62,7 +64,7 @@ def encode_address(address: NodeAddress) -> bytes:
     return head.ljust(ADDRESS_LENGTH, b"\0")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(_MOST_HOSTS)
 def decode_address(data: bytes) -> NodeAddress:
     """The address that these 32 bytes stand for. Raises RemoteFormatError."""
     if len(data) != ADDRESS_LENGTH:
@@ -76,6 +78,7 @@ def decode_address(data: bytes) -> NodeAddress:
     return NodeAddress(str(family(data[3:end])), int.from_bytes(data[1:3], "big"))
 
 
+@lru_cache(_MOST_HOSTS)
 def split_host(text: str) -> tuple[str, int]:
     """(name or IP, port) of `1.2.3.4:1789`, `[::1]:1789` or `mix.example:1789`.
 
@@ -172,6 +175,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@lru_cache(_MOST_HOSTS)
 def parse_numeric(text: str) -> NodeAddress | None:
     """The address, or None if `text` has a host name instead. Raises RemoteFormatError."""
     host, port = split_host(text)
