@@ -26,7 +26,15 @@ from nym.net.transport import send_packet
 from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
 from nym.nodes.reception import Reception
-from nym.sphinx import Hop, Unwrapped, create_packet, public_key, unwrap_packets
+from nym.sphinx import (
+    Hop,
+    Request,
+    Unwrapped,
+    create_packet,
+    create_packets,
+    public_key,
+    unwrap_packets,
+)
 from nym.store.clock import since_boot
 from nym.wire.addresses import NodeAddress, encode_address
 from tests.harness import FAST, Application, running, wait_until
@@ -57,10 +65,11 @@ class Watched:
         self._made: dict[bytes, Sequence[Hop]] = {}
         register = Reception._register
 
-        def made(content: bytes, hops: Sequence[Hop], recipient: bytes) -> bytes:
-            packet = create_packet(content, hops, recipient)
-            self._made[packet] = hops
-            return packet
+        def made(requests: list[Request]) -> list[bytes]:
+            packets = create_packets(requests)
+            for request, packet in zip(requests, packets, strict=True):
+                self._made[packet] = request.route
+            return packets
 
         def handed_over(address: NodeAddress, packet: bytes) -> None:
             send_packet(address, packet)
@@ -81,7 +90,7 @@ class Watched:
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)
 
-        monkeypatch.setattr("nym.client.packets.create_packet", made)
+        monkeypatch.setattr("nym.client.sender.create_packets", made)
         monkeypatch.setattr("nym.client.sender.send_packet", handed_over)
         monkeypatch.setattr("nym.nodes.keyring.unwrap_packets", unwrapped)
         monkeypatch.setattr(Reception, "_register", registered)
