@@ -7,10 +7,12 @@ something takes more time than it should.
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from benchmarks import (
     client,
     directory,
+    drawings,
     growth,
     hkdf,
     line,
@@ -50,7 +52,11 @@ def main() -> None:
     for name in (*BENCHMARKS, "network", "timing"):
         names.add_parser(name).add_argument("--json", action="store_true", help="for programs")
     network.add_arguments(names.choices["network"])
+    names.add_parser("drawings").add_argument("--draw", type=Path, metavar="FOLDER", required=True)
     arguments = parser.parse_args()
+    if arguments.name == "drawings":
+        drawings.draw_all(arguments.draw)
+        return
     if arguments.name == "network":
         network.run(arguments)
         return

@@ -44,13 +44,11 @@ def run() -> list[Row]:
     """Measure directories of some sizes, and a list of clients."""
     rows = []
     for size in SIZES:
-        answer = encode_topology(_records(size), Lists.BY_DIGEST)
-        view = NetworkView(_LAYERS, os.urandom(SALT_LENGTH))
-        read = partial(_read, answer, view)
-        first = _first(answer)
-        least = _least(read, partial(json.loads, answer))
+        answer = answer_with(size)
+        before = first(answer)
+        least = _least(reader(answer), partial(json.loads, answer))
         rows += [
-            _row(f"the first time, {size:,} nodes", first, least[1]),
+            _row(f"the first time, {size:,} nodes", before, least[1]),
             _row(f"again, {size:,} nodes", *least),
             Row(
                 f"memory in KiB, {size:,} nodes",
@@ -62,6 +60,23 @@ def run() -> list[Row]:
     packed = AddressList.of(os.urandom(32) for _ in range(CLIENTS)).packed
     least = _least(partial(AddressList.unpack, packed), lambda: hashlib.sha256(packed).digest())
     return [*rows, _row(f"a list of {CLIENTS:,} clients", *least)]
+
+
+def answer_with(size: int) -> bytes:
+    """What a directory of so many nodes answers."""
+    return encode_topology(_records(size), Lists.BY_DIGEST)
+
+
+def first(answer: bytes) -> float:
+    """Seconds until it is read the first time."""
+    began = time.thread_time()
+    _read(answer, NetworkView(_LAYERS, os.urandom(SALT_LENGTH)))
+    return time.thread_time() - began
+
+
+def reader(answer: bytes) -> Callable[[], object]:
+    """Reads it once more, each time."""
+    return partial(_read, answer, NetworkView(_LAYERS, os.urandom(SALT_LENGTH)))
 
 
 def _records(size: int) -> Records:
@@ -90,12 +105,6 @@ def _read(answer: bytes, view: NetworkView) -> None:
     addresses = {host: parse_numeric(host) for host in hosts(records, rules)}
     known = {host: address for host, address in addresses.items() if address}
     view.look(view.judge(records, known, rules), time.monotonic())
-
-
-def _first(answer: bytes) -> float:
-    began = time.thread_time()
-    _read(answer, NetworkView(_LAYERS, os.urandom(SALT_LENGTH)))
-    return time.thread_time() - began
 
 
 def _kept(answer: bytes) -> int:

@@ -45,7 +45,7 @@ def run() -> list[Row]:
             return stack.enter_context(closing(Journal(folder, bytes(32))))
 
         ways: Ways = {
-            "a route, {} nodes": (NODES, _route),
+            "a route, {} nodes": (NODES, route),
             "a recipient, {} clients": (CLIENTS, _lookup),
             "a message out, {} wait": (OUT, lambda count: _leaving(Outbox(journal()), count)),
             "a message in, {} wait": (IN, lambda count: _coming(Inbox(journal()), count)),
@@ -63,7 +63,8 @@ def run() -> list[Row]:
     return rows
 
 
-def _route(nodes: int) -> Callable[[], object]:
+def route(nodes: int) -> Callable[[], object]:
+    """Draws a route in a network of so many mixnodes."""
     random, topology = SystemRandom(), _network(nodes)
     provider, health = topology.providers[-1], Health(20.0)
     health.follow(topology, provider, was_unknown=False)

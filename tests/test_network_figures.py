@@ -1,14 +1,16 @@
-"""The command line of the simulation of networks, and its drawings (benchmarks/network)."""
+"""The command line of the simulation of networks, and all drawings that benchmarks make."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import drawings, measure
 from benchmarks.network import figures
 from benchmarks.network.plot import Axis, Line, draw
 from tests.harness import PATIENCE, beside
@@ -66,15 +68,24 @@ def test_a_drawing_has_its_lines_and_says_what_made_it() -> None:
     assert len(list(root.iter(f"{SVG}circle"))) == 2
 
 
-def test_the_document_shows_all_drawings_and_no_other_ones() -> None:
-    text = (DOCUMENTS / "scale.md").read_text()
-    drawings = {path.stem for path in (DOCUMENTS / "scale").iterdir()}
-    assert drawings == set(figures.FIGURES)
-    for name in drawings:
-        assert f"](scale/{name}.svg)" in text
-        root = parsed((DOCUMENTS / "scale" / f"{name}.svg").read_text())
-        made_by = root.findtext(f"{SVG}desc")
-        assert made_by == "Made by python -m benchmarks network --draw docs/scale --seed 1"
+@pytest.mark.parametrize(
+    ("document", "drawn", "way"),
+    [
+        ("scale", figures.FIGURES, "network --draw docs/scale --seed 1"),
+        ("performance", drawings.FIGURES, "drawings --draw docs/performance"),
+    ],
+)
+def test_the_document_shows_all_drawings_and_no_other_ones(
+    document: str, drawn: Collection[str], way: str
+) -> None:
+    text = (DOCUMENTS / f"{document}.md").read_text()
+    found = {path.stem for path in (DOCUMENTS / document).iterdir()}
+    assert found == set(drawn)
+    assert f"python -m benchmarks {way}" in text
+    for name in found:
+        assert f"]({document}/{name}.svg)" in text
+        root = parsed((DOCUMENTS / document / f"{name}.svg").read_text())
+        assert root.findtext(f"{SVG}desc") == f"Made by python -m benchmarks {way}"
 
 
 def test_a_drawing_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +96,16 @@ def test_a_drawing_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     dots = [float(dot.attrib["cy"]) for dot in root.iter(f"{SVG}circle")][:-1]
     assert len(dots) == 11
     assert dots == sorted(dots, reverse=True)  # the more are dishonest, the higher
+
+
+def test_the_drawings_of_performance_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    monkeypatch.setattr(measure, "ROUND_TIME", 0.001)
+    monkeypatch.setattr(drawings, "_NODES", (10, 30, 100, 300))
+    drawings.draw_all(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == set(drawings.FIGURES)
+    for path in tmp_path.iterdir():
+        for line in parsed(path.read_text()).iter(f"{SVG}polyline"):
+            assert len(line.attrib["points"].split()) > 1
