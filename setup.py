@@ -46,6 +46,7 @@ EXTENSIONS = [
     extension("_padding"),
     extension("_secrets", "sodium"),
     extension("_noise", "sodium"),
+    extension("_tables"),
 ]
 
 setup(
