@@ -77,6 +77,7 @@ class Network:
             "--announce-clients": "127.0.0.1:9000",
             "--store": self.store,
             "--layer": "1",
+            "--workers": "2",
             "--allow": str(self.file),
             "--token-file": str(self.home / "token"),
             "--metrics": "127.0.0.1:0",

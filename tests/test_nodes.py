@@ -383,7 +383,8 @@ def test_a_node_changes_its_key_and_clients_follow(nodes: Nodes) -> None:
 def test_limits_are_settings(nodes: Nodes) -> None:
     stops_at_once(nodes.home, "mixnode", "mix1")
     config = nodes.home / "nym/mixnodes/mix1/config.toml"
-    config.write_text("[mixnode]\nfarewell = 0\n[limits]\nsource_connections = 1\n")
+    # Several workers would share it, and each have one at least.
+    config.write_text("[mixnode]\nfarewell = 0\nworkers = 1\n[limits]\nsource_connections = 1\n")
     nodes.url = NOWHERE
     program = nodes.start_mixnode("mix1", "1")
     host, _, port = str(nodes.status("mix1")["packets"]).rpartition(":")

@@ -25,6 +25,7 @@ class Signals:
         self.reload: Callable[[], None] | None = None
         self.hurry = Event()  # set by the second signal that says stop
         self._stop = Event()
+        self._code = 0
         # Found out now: once the terminal is closed, a program that had one can't be told from one
         # that never had.
         self._is_bound_to_terminal = _has_terminal()
@@ -47,6 +48,11 @@ class Signals:
             self.hurry.set()
         self._stop.set()
 
+    def fail(self) -> None:
+        """Stop as after a signal, but with the exit code of a failure."""
+        self._code = 1
+        self._stop.set()
+
     def run_until_stop(self, end: Callable[[], None]) -> int:
         """Wait until a signal says stop, then call `end`; returns the exit code."""
         try:
@@ -54,7 +60,7 @@ class Signals:
         finally:
             notify("STOPPING=1")
             end()
-        return 0
+        return self._code
 
 
 @contextmanager

@@ -7,6 +7,7 @@ format. So no text of a peer can forge a line or control a terminal, and nothing
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,16 @@ def set_up_log(settings: LoggingSettings | None) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
+def forward_log(say: Callable[[int, str, str], None]) -> None:
+    """Call `say` with the level, part and text of each line, from now on, and write nothing.
+
+    The level from which on there are lines stays.
+    """
+    handler = _Forwarding(say)
+    handler.addFilter(_last_gate)
+    logging.basicConfig(handlers=[handler], level=logging.getLogger().level, force=True)
+
+
 def log_greenlet(kind: Any, error: Any, trace: Any) -> None:
     """Log that a greenlet, a callback of the hub or a thread died of an unforeseen error."""
     logging.getLogger(__name__).error("a greenlet died", exc_info=(kind, error, trace))
@@ -72,6 +83,18 @@ def _last_gate(record: logging.LogRecord) -> bool:
     # Nothing is left from which a formatter could make a traceback.
     record.exc_info = record.exc_text = record.stack_info = None
     return True
+
+
+class _Forwarding(logging.Handler):
+    """Lets another process log."""
+
+    def __init__(self, say: Callable[[int, str, str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        self._say(record.levelno, record.name, record.msg)
 
 
 class _Text(logging.Formatter):

@@ -6,7 +6,9 @@ starts read that file; their options override it.
 
 import gc
 import logging
+import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from nym.cli.control import is_running
 from nym.cli.daemon import Signals
 from nym.cli.figures import serve_figures
 from nym.cli.homes import DIRECTORY, MIXNODE, PROVIDER, Home, Role, check_unused, home
-from nym.cli.log import set_up_log
+from nym.cli.log import forward_log, set_up_log
 from nym.cli.moving import export_provider, import_provider
 from nym.cli.notify import feed_watchdog, notify
 from nym.cli.options import checked, number
@@ -25,13 +27,19 @@ from nym.cli.reload import Reloader
 from nym.config import checks
 from nym.config.checks import place_of
 from nym.config.file import CONFIG_FILE, load_settings, save_config
+from nym.config.nodes import MixnodeConfig
 from nym.config.setting import Sections, Settings, Value, values_of, with_values
 from nym.errors import ConfigError, FolderInUseError, UsageError
 from nym.files import exists, locked, make_folder, os_errors_as
 from nym.net.descriptors import raise_limit
+from nym.net.processors import usable
 from nym.nodes.control import NodeControl
 from nym.nodes.door import MOST_CONNECTIONS
+from nym.nodes.keys import KEYS_FOLDER
+from nym.nodes.limits import share_of
+from nym.nodes.nursery import Nursery
 from nym.nodes.programs import DirectoryProgram, MixnodeProgram, Program, ProviderProgram
+from nym.nodes.worker import Worker
 from nym.wire.addresses import is_unspecified
 from nym.wire.sizes import MOST_LAYERS
 
@@ -40,12 +48,17 @@ if TYPE_CHECKING:
 
 _DANGER = "how much passes through this node"  # for those who can read its figures
 
+# Makes a program, once nobody else can use its folder.
+Make = Callable[[], Program]
+# Gets the settings, the folder, and what to call if the node can't go on.
+Prepare = Callable[[Any, Path, Callable[[], None]], Make]
+
 log = logging.getLogger(__name__)
 
 
 def mixnode(options: Options) -> int:
     """Run a mixnode until a signal stops it."""
-    return _run(options, MIXNODE, MixnodeProgram)
+    return _run(options, MIXNODE, _with_workers)
 
 
 def provider(options: Options) -> int:
@@ -54,15 +67,15 @@ def provider(options: Options) -> int:
         return export_provider(options)
     if options["import"]:
         return import_provider(options)
-    return _run(options, PROVIDER, ProviderProgram)
+    return _run(options, PROVIDER, _alone(ProviderProgram))
 
 
 def directory(options: Options) -> int:
     """Run a directory until a signal stops it."""
-    return _run(options, DIRECTORY, DirectoryProgram)
+    return _run(options, DIRECTORY, _alone(DirectoryProgram))
 
 
-def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> int:
+def _run(options: Options, role: Role, prepare: Prepare) -> int:
     signals = Signals()  # first, so that a signal during the start isn't lost
     place = home(role, options["--id"])
     check_unused(place)
@@ -77,12 +90,13 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
         raise FolderInUseError(place.folder)
     with os_errors_as(ConfigError, f"{place.folder} can't be used"):
         make_folder(place.folder)
+    raise_limit(2 * MOST_CONNECTIONS)
+    make = prepare(config, place.folder, signals.fail)
     control = NodeControl(place.socket)
     try:
-        program = make(config, place.folder)
-        raise_limit(2 * MOST_CONNECTIONS)
+        program = make()
         program.listen()
-        figures = serve_figures(config.logging.metrics, program.counts.families, _DANGER)
+        figures = serve_figures(config.logging.metrics, program.families, _DANGER)
         _keep(place, config)
         control.serve(program.report)
         _announce(place, program, is_quiet=options["--quiet"])
@@ -95,6 +109,30 @@ def _run(options: Options, role: Role, make: Callable[[Any, Path], Program]) -> 
         return _run_until_stop(place, program, signals, figures)
     finally:
         control.stop()
+
+
+def _alone(program: Callable[[Any, Path], Program]) -> Prepare:
+    """Prepare a node that is a single process."""
+    return lambda config, folder, _: partial(program, config, folder)
+
+
+def _with_workers(config: MixnodeConfig, folder: Path, has_failed: Callable[[], None]) -> Make:
+    """Prepare a mixnode, and workers for it while this process has neither keys nor connections."""
+    count = config.mixnode.workers or usable()
+    limits, keys = share_of(config.limits, count), folder / KEYS_FOLDER
+
+    def work(line: socket.socket, listener: socket.socket) -> None:
+        worker = Worker(line, listener, keys, limits)
+        forward_log(worker.say)
+        worker.run()
+
+    # The lock goes on to the nursery and to each worker, and ends with the last of them. So this
+    # waits for those of a node that was killed a moment ago, which still listen.
+    with os_errors_as(ConfigError, f"{keys} can't be used"):
+        make_folder(keys)
+        with locked(keys):
+            start = Nursery(work, has_failed).start if count > 1 else None
+    return partial(MixnodeProgram, config, folder, count, start)
 
 
 def _announce(place: Home, program: Program, *, is_quiet: bool) -> None:
@@ -145,6 +183,9 @@ def _with_options(config: Settings, role: Role, options: Options) -> Settings:
         values["directory.client_lists"] = False
     if options.get("--layer") is not None:
         values["mixnode.layer"] = number("--layer", options["--layer"], 1, MOST_LAYERS)
+    if options.get("--workers") is not None:
+        most = checks.MOST_WORKERS
+        values["mixnode.workers"] = number("--workers", options["--workers"], 0, most)
     if options["--metrics"] is not None:
         place = checked("--metrics", options["--metrics"], checks.check_metrics)
         values["logging.metrics"] = place

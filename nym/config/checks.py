@@ -22,6 +22,7 @@ LONGEST_ID = 100  # characters
 LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
 MOST_CONNECTIONS = 100_000
 MOST_DIRECTORIES = 10
+MOST_WORKERS = 256
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -245,6 +246,7 @@ def number_of(what: str, least: int, most: int) -> Callable[[int], None]:
 
 
 check_connections = number_of("connections", 1, MOST_CONNECTIONS)
+check_workers = number_of("workers", 0, MOST_WORKERS)
 
 
 def any_value(value: object) -> None:

@@ -54,6 +54,9 @@ class MixnodeSettings(PacketSettings):
     """The section [mixnode]."""
 
     layer: int = setting(0, "from 1 to the network's number of layers", checks.check_layers)
+    workers: int = setting(
+        0, "processes that take packets; 0: one for each processor", checks.check_workers
+    )
 
 
 @dataclass(frozen=True)

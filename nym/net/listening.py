@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,19 +99,36 @@ def listen(server: StreamServer, option: str = "--port") -> NodeAddress:
 
     `option` is the one with which users choose another port. Raises ListenError.
     """
-    try:
+    with _refused(server.address, option):
         server.start()
-    except OSError as error:
-        where = "{}, port {}".format(*server.address)
-        # gevent has appended the address as a Python tuple, but ours says it for people.
-        error.strerror = error.strerror and error.strerror.removesuffix(f": {server.address}")
-        hint = ""
-        if error.errno in _PORT_ERRORS:
-            hint = f"; another port can be chosen with {option}"
-        elif error.errno == errno.EADDRNOTAVAIL:
-            hint = "; this machine doesn't have that address"
-        raise _refusal(where, error, hint) from error
     return listening_address(server)
+
+
+def listen_together(place: NodeAddress, count: int, option: str) -> list[socket.socket]:
+    """Sockets that listen at one place, for a process each; the system spreads connections evenly.
+
+    With one socket for all processes, each of those that wait would wake up for each connection,
+    and all but one in vain. Raises ListenError.
+    """
+    sockets: list[socket.socket] = []
+    family = socket.AF_INET6 if ":" in place.ip else socket.AF_INET
+    with ExitStack() as unless_all_listen, _refused(place, option):
+        for _ in range(count):
+            one = unless_all_listen.enter_context(socket.socket(family))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sockets:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                one.bind(sockets[0].getsockname())
+            else:
+                # Not shared while it is bound: it fails if another program listens there, even one
+                # that would share its port.
+                one.bind(place)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sockets.append(one)
+        for one in sockets:
+            one.listen(_BACKLOG)
+        unless_all_listen.pop_all()
+    return sockets
 
 
 def is_here(ip: str) -> bool:
@@ -214,6 +231,23 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+@contextmanager
+def _refused(place: Any, option: str) -> Iterator[None]:
+    """Turn an OSError into a ListenError that says why nothing can listen at this place."""
+    try:
+        yield
+    except OSError as error:
+        where = "{}, port {}".format(*place[:2])
+        # gevent has appended the address as a Python tuple, but ours says it for people.
+        error.strerror = error.strerror and error.strerror.removesuffix(f": {tuple(place)}")
+        hint = ""
+        if error.errno in _PORT_ERRORS:
+            hint = f"; another port can be chosen with {option}"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            hint = "; this machine doesn't have that address"
+        raise _refusal(where, error, hint) from error
 
 
 def _refusal(where: str, error: OSError, hint: str = "") -> ListenError:

@@ -5,13 +5,12 @@ import resource
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import chain
 
 from nym.net.listening import listen
 from nym.net.localhost import numeric
 from nym.net.web import Answer, Environment, WebServer, answer_with
 from nym.wire.addresses import NodeAddress, is_loopback
-from nym.wire.metrics import CONTENT_TYPE, Family, counter, encode_metrics, gauge
+from nym.wire.metrics import CONTENT_TYPE, Family, counter, encode_metrics, gauge, total
 from nym.wire.origins import is_own_host
 
 MOST_CONNECTIONS = 64
@@ -25,7 +24,10 @@ _STARTED = time.time()
 
 
 class MetricsServer:
-    """An HTTP server for what `families` returns, and for figures of this process."""
+    """An HTTP server for what `families` returns, and for figures of this process.
+
+    If `families` has those of other processes, too, they are added up.
+    """
 
     def __init__(self, host: str, port: int, families: Callable[[], Iterable[Family]]) -> None:
         self._families = families
@@ -50,7 +52,7 @@ class MetricsServer:
             return answer_with("404 Not Found", _TEXT, b"the figures are at /metrics\n")
         if request["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return answer_with("405 Method Not Allowed", _TEXT, b"this can only be read\n")
-        body = encode_metrics(chain(self._families(), of_this_process()))
+        body = encode_metrics(total([self._families(), of_this_process()]))
         return answer_with("200 OK", CONTENT_TYPE, body)
 
 

@@ -17,7 +17,8 @@ from nym.wire.sizes import PACKET_LENGTH
 MIXNODE_PACKET = 175e-6  # python -m benchmarks relay
 PROVIDER_PACKET = 170e-6  # with its part of a commit
 PROVIDER_PULL = 700e-6  # on a sealed line, with what it hands over
-# Nodes are single processes. Above this share of a core, queues grow: a burst waits for long.
+# One core for each node: a plan doesn't say how many its hosts have, nor what else they do. Above
+# this share of it, queues grow: a burst waits for long.
 BUSY = 0.5
 
 # Bytes on the wire. A packet has a connection of its own, as in 0.4: with its headers, 1,372 bytes

@@ -1,12 +1,13 @@
 """What a node counts, for `status` and for Prometheus; nothing in it says who did anything.
 
 There is one `Counts` for each node. Each part of the node adds its own figures to it, and counts in
-them: a count is a number in this process, so that a packet costs next to nothing more.
+them: a count is a number in this process, so that a packet costs next to nothing more. Workers have
+their own, which are added when somebody asks.
 """
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gevent
 
@@ -90,6 +91,8 @@ class Counts:
     def __init__(self, role: str) -> None:
         about = {"role": role, "version": __version__}
         self._families: list[Callable[[], Family]] = []
+        # The figures of other processes that are this node, too: a list for each.
+        self.elsewhere: Callable[[], Iterable[list[Family]]] = tuple
         self._add(lambda: metrics.info("nym_node_info", "What this node is.", about))
         self._lag = self.histogram(
             "nym_node_loop_lag_seconds",
@@ -127,7 +130,7 @@ class Counts:
 
     def families(self) -> list[Family]:
         """All figures, for Prometheus."""
-        return [family() for family in self._families]
+        return metrics.total([[family() for family in self._families], *self.elsewhere()])
 
     def report(self) -> dict[str, object]:
         """All figures, for `status`."""

@@ -111,8 +111,10 @@ class Door(Generic[Task]):
             lambda: len(self._visits),
         )
 
-    def listen(self) -> None:
-        """Begin. Raises ListenError."""
+    def listen(self, listener: socket.socket | None = None) -> None:
+        """Begin; with a socket that listens already, there. Raises ListenError."""
+        if listener is not None:
+            self._server.set_listener(listener)
         self.address = listen(self._server, "--listen")
 
     def close(self) -> None:

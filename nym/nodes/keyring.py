@@ -1,7 +1,7 @@
 """What all sets of keys of a node have in common: they open packets, and change in time.
 
 nym/nodes/keys.py has those of a node that has them to itself, nym/nodes/shared_keys.py those that
-several processes share.
+several processes share, and nym/nodes/given_keys.py those that a worker of a node gets from it.
 """
 
 import logging
@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 import gevent
 from gevent.event import Event
 
+from nym._secrets import Secret
 from nym.errors import MacError, NymError, ReplayedError, StoreError
 from nym.files import os_errors_as
 from nym.identity import Identity
@@ -42,6 +43,7 @@ class Keys(ABC, Generic[Begun]):
         self.lifetime = lifetime
         self.overlap = overlap
         self._is_due = Event()
+        self.passed_on: Callable[[], None] = _to_nobody  # called when there are other keys
         self._outage = Outage(log, f"keys in {place}", "this node keeps its key and tries again")
         self._keys: list[Key[Begun]] = []  # the newest first
 
@@ -49,6 +51,11 @@ class Keys(ABC, Generic[Begun]):
     def current(self) -> Identity:
         """The key that the node announces."""
         return self._current.identity
+
+    @property
+    def private_keys(self) -> list[tuple[int, Secret]]:
+        """The number and the private key of each, the newest first."""
+        return [(key.number, key.identity.private_key) for key in self._keys]
 
     @property
     @abstractmethod
@@ -97,7 +104,11 @@ class Keys(ABC, Generic[Begun]):
     def set_times(self, lifetime: float, overlap: float) -> None:
         """Use these times from now on."""
         self.lifetime, self.overlap = lifetime, overlap
-        self._is_due.set()  # a change may be due at once
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Something may be due before its time: another process says that a key is full."""
+        self._is_due.set()
 
     def run(self, has_changed: Callable[[], None]) -> None:
         """Change keys when it is time, for ever. `has_changed` is called after each change."""
@@ -111,7 +122,7 @@ class Keys(ABC, Generic[Begun]):
 
     def turn(self) -> bool:
         """Do what is due. Returns whether the current key is a new one."""
-        before = self._current
+        before, keys = self._current, list(self._keys)
         try:
             with os_errors_as(StoreError, "the disk fails"):
                 self._look()
@@ -119,9 +130,15 @@ class Keys(ABC, Generic[Begun]):
             self._outage.begins(error)
         else:
             self._outage.ends()
+        if self._keys != keys:
+            self.passed_on()
         return self._current is not before
 
     def close(self) -> None:
         """Forget the tags that are in memory."""
         for key in self._keys:
             key.replays.close()
+
+
+def _to_nobody() -> None:
+    """Without workers, all keys stay here."""

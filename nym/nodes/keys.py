@@ -68,7 +68,8 @@ class _Begun(NamedTuple):
 class Keyring(Keys[_Begun]):
     """The keys of one node, kept in `folder` if there is one, otherwise in memory.
 
-    Only one process may use the folder. A folder that has a single key, as those of earlier
+    Only one process may use the folder; or, unless this one `is_alone`, its workers use the tags of
+    packets, too (nym.nodes.workers). A folder that has a single key, as those of earlier
     versions, gives it up: it becomes the current key here.
     """
 
@@ -78,6 +79,7 @@ class Keyring(Keys[_Begun]):
         lifetime: float = KeySettings.lifetime,
         overlap: float = KeySettings.overlap,
         *,
+        is_alone: bool = True,
         boot: Callable[[], str | None] = boot_id,
         since_boot: Callable[[], float] = since_boot,
         wall: Callable[[], float] = time.time,
@@ -85,6 +87,7 @@ class Keyring(Keys[_Begun]):
         """Raises IdentityError, and OSError where the folder can't be used."""
         super().__init__(folder, lifetime, overlap)
         self.ended_early = 0  # keys that ended before their overlap was over
+        self._is_alone = is_alone
         self._folder = folder and folder / KEYS_FOLDER
         if self._folder is not None:
             make_folder(self._folder)
@@ -111,6 +114,7 @@ class Keyring(Keys[_Begun]):
 
     def _look(self) -> None:
         now = beside_the_hub(self._now)
+        self._keys[0].replays.look()  # what workers have noted
         is_full = self._keys[0].replays.is_full
         if len(self._keys) > 1 and (is_full or self._left(now) <= 0):
             self._end_the_one_before(self._left(now))
@@ -166,7 +170,7 @@ class Keyring(Keys[_Begun]):
             begun = now
         # A clock that was lost with its notes may have begun anew, at an earlier time.
         begun = _Begun(min(begun.age, now.age), min(begun.run, now.run))
-        return Key(number, load_identity(path), Replays(path), begun)
+        return Key(number, load_identity(path), self._replays(path), begun)
 
     def _make(self, identity: Identity) -> Key[_Begun]:
         begun = self._now()
@@ -181,7 +185,10 @@ class Keyring(Keys[_Begun]):
             sync_folder(making)
             path = making.rename(self._folder / str(number))
             sync_folder(self._folder)
-            return Key(number, identity, Replays(path), begun)
+            return Key(number, identity, self._replays(path), begun)
+
+    def _replays(self, path: Path) -> Replays:
+        return Replays(path, is_alone=self._is_alone)
 
     def _adopt(self, folder: Path) -> None:
         """Take over the only key of a folder of an earlier version."""

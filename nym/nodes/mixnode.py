@@ -4,6 +4,7 @@ docs/protocol/mixnode.md
 """
 
 import logging
+import socket
 import time
 from collections import Counter
 from functools import partial
@@ -52,6 +53,7 @@ class Mixnode(Node):
     """A mixnode in one layer."""
 
     role = "mixnode"
+    _takes_packets = True
 
     def __init__(
         self,
@@ -82,6 +84,13 @@ class Mixnode(Node):
             _LATENESSES,
         )
         self.counts.gauge(
+            "nym_node_workers", "Processes that take packets.", lambda: int(self._takes_packets)
+        )
+        self.workers_ended = self.counts.count(
+            "nym_node_workers_ended_total",
+            "Processes that took packets, ended by themselves, and were started again.",
+        )
+        self.counts.gauge(
             "nym_node_packets_held",
             "Packets that wait for their time, or are being sent.",
             self._delays.__len__,
@@ -97,6 +106,10 @@ class Mixnode(Node):
         """How many packets wait for their time, or are being sent."""
         return len(self._delays)
 
+    def listen_at(self, listener: socket.socket) -> None:
+        """Take packets from a socket that listens already, as a worker does."""
+        self._door.listen(listener)
+
     def start(self, *directories: str) -> None:
         """See Node; also starts to report metrics."""
         super().start(*directories)
@@ -108,6 +121,13 @@ class Mixnode(Node):
         super().stop()
         self._door.dropped[STOPPED] += len(self._delays)
         self._delays.stop()
+
+    def take_traffic(self) -> tuple[int, dict[str, int]]:
+        """How many packets came since the last call, and how many each next node took."""
+        sent = {str(node): count for node, count in self._sent.items()}
+        received, self._received = self._received, 0
+        self._sent.clear()
+        return received, sent
 
     def _post(self, desk: Desk) -> None:
         desk.post("presence", MIXNODES_PATH, lambda: encode_presence(self._presence()))
@@ -154,11 +174,8 @@ class Mixnode(Node):
     def _keep_reporting(self) -> None:
         while True:
             gevent.sleep(METRICS_PERIOD)
-            sent = {str(node): count for node, count in self._sent.items()}
-            metric = Metric(self.keys.current.address, self._received, sent)
             # Packets that come while it is posted belong to the next report.
-            self._received = 0
-            self._sent.clear()
+            metric = Metric(self.keys.current.address, *self.take_traffic())
             body = encode_metric(metric)
             for channel in self._metrics:
                 channel.offer(partial(_report, body))

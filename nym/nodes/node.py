@@ -110,7 +110,7 @@ class Node(ABC):
         self._sign_off()
         if hurry.wait(farewell):
             return
-        self._door.close()
+        self._close()
         self._finish(hurry)
 
     def stop(self) -> None:
@@ -187,6 +187,10 @@ class Node(ABC):
     def _is_last_to_leave(self) -> bool:
         """Whether no other process goes on as this node."""
         return True
+
+    def _close(self) -> None:
+        """Take no more packets, except on connections that are open."""
+        self._door.close()
 
     @abstractmethod
     def _finish(self, hurry: Event) -> None:

@@ -6,12 +6,14 @@ A local network puts nodes together in another way (nym.localnet.network).
 import logging
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gevent.event import Event
 
 from nym import __version__
+from nym.config.checks import LEVELS
 from nym.config.file import CONFIG_FILE
 from nym.config.nodes import (
     DirectoryConfig,
@@ -35,8 +37,11 @@ from nym.nodes.mixnode import Mixnode
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
 from nym.nodes.shared_keys import SharedKeyring
+from nym.nodes.shared_mixnode import SharedMixnode
+from nym.nodes.workers import Start, Workers
 from nym.signing import IDENTITY_FILE, Signer, load_signer, make_identity
 from nym.wire.addresses import NodeAddress
+from nym.wire.metrics import Family, total
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +80,10 @@ class Program(ABC):
     @abstractmethod
     def counts(self) -> Counts:
         """What the node has counted."""
+
+    def families(self) -> list[Family]:
+        """The same for Prometheus, with the figures of other processes that are this node."""
+        return self.counts.families()
 
     @abstractmethod
     def start(self) -> None:
@@ -152,12 +161,20 @@ class MixnodeProgram(_NodeProgram):
 
     role = Mixnode.role
 
-    def __init__(self, config: MixnodeConfig, folder: Path) -> None:
-        """Raises ConfigError, IdentityError."""
+    def __init__(
+        self, config: MixnodeConfig, folder: Path, count: int = 1, start: Start | None = None
+    ) -> None:
+        """`count` workers take its packets, which `start` starts; or itself, if there is none.
+
+        Raises ConfigError, IdentityError.
+        """
         settings = config.mixnode
         super().__init__(folder, settings)
-        self.node: Mixnode = Mixnode(
-            _keys(folder, config.keys),
+        keys = _keys(folder, config.keys, is_alone=start is None)
+        self._workers = start and Workers(start, count, keys)
+        make = partial(SharedMixnode, workers=self._workers) if self._workers else Mixnode
+        self.node: Mixnode = make(
+            keys,
             _numeric(settings.packets),
             settings.layer,
             announced=settings.announced,
@@ -165,17 +182,25 @@ class MixnodeProgram(_NodeProgram):
             limits=config.limits,
         )
 
+    def families(self) -> list[Family]:
+        """See Program."""
+        processes = self._workers.processes() if self._workers else ()
+        return total([super().families(), *processes])
+
     def about(self) -> list[tuple[str, str]]:
         """See Program."""
         return [("layer", str(self.node.layer)), *super().about()]
 
     def report(self) -> dict[str, Any]:
         """See Program."""
-        return {**super().report(), "layer": self.node.layer}
+        workers = self._workers.about() if self._workers else []
+        return {**super().report(), "layer": self.node.layer, "workers": workers}
 
     def reload(self, config: MixnodeConfig) -> None:
         """Take over the settings that need no restart."""
         self._take_over(config.mixnode, config.keys)
+        if self._workers:
+            self._workers.set_level(LEVELS[config.logging.level])
 
 
 class ProviderProgram(_NodeProgram):
@@ -323,9 +348,9 @@ def _signer(folder: Path) -> Signer:
     return load_signer(path)
 
 
-def _keys(folder: Path, settings: KeySettings) -> Keyring:
+def _keys(folder: Path, settings: KeySettings, *, is_alone: bool = True) -> Keyring:
     with os_errors_as(ConfigError, f"{folder} can't be used"):
-        return Keyring(folder, settings.lifetime, settings.overlap)
+        return Keyring(folder, settings.lifetime, settings.overlap, is_alone=is_alone)
 
 
 def _numeric(place: NodeAddress) -> NodeAddress:

@@ -67,6 +67,19 @@ def histogram(
     return Family(name, "histogram", about, samples)
 
 
+def total(processes: Iterable[Iterable[Family]]) -> list[Family]:
+    """The figures of several processes that are one node, added up; what a node is, only once."""
+    families: dict[str, Family] = {}
+    for figures in processes:
+        for family in figures:
+            known = families.get(family.name)
+            if known is None:
+                families[family.name] = family
+            elif not _is_info(family):
+                families[family.name] = known._replace(samples=_sum(known, family))
+    return list(families.values())
+
+
 def encode_metrics(families: Iterable[Family]) -> bytes:
     """All families as text for Prometheus."""
     lines: list[str] = []
@@ -94,11 +107,24 @@ def _as_value(family: Family) -> object:
     if family.kind == "histogram":
         buckets = {sample.labels["le"]: sample.value for sample in samples[:-2]}
         return {"count": samples[-1].value, "sum": samples[-2].value, "buckets": buckets}
-    if family.name.endswith("_info"):
+    if _is_info(family):
         return dict(samples[0].labels)
     if samples and not samples[0].labels:
         return samples[0].value
     return {next(iter(labels.values())): value for value, labels, _ in samples} or None
+
+
+def _is_info(family: Family) -> bool:
+    return family.name.endswith("_info")
+
+
+def _sum(one: Family, other: Family) -> list[Sample]:
+    samples: dict[object, Sample] = {}
+    for sample in (*one.samples, *other.samples):
+        key = (*sample.labels.items(), sample.ending)
+        known = samples.get(key)
+        samples[key] = known._replace(value=known.value + sample.value) if known else sample
+    return list(samples.values())
 
 
 def _labelled(label: str, values: Mapping[str, float]) -> list[Sample]:

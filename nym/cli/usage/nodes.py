@@ -44,6 +44,11 @@ _MIXNODE = Command(
                 ),
                 _ANNOUNCE,
                 _DIRECTORY_URL,
+                Option(
+                    "--workers",
+                    "processes that take packets; otherwise one for each processor that it may use",
+                    "N",
+                ),
                 METRICS,
                 _LOUDNESS,
             ),
