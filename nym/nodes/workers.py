@@ -165,7 +165,7 @@ class _Seat:
         self._workers = workers
         self._listener = listener
         self._line: socket.socket | None = None
-        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._greenlet = gevent.Greenlet(self._keep)
 
     @property
     def is_there(self) -> bool:
@@ -174,7 +174,7 @@ class _Seat:
 
     def begin(self) -> None:
         """See that there is a worker from now on."""
-        self._greenlet = gevent.spawn(self._keep)
+        self._greenlet.start()
 
     def tell(self, order: Order) -> None:
         """Send an order, if there is somebody to hear it."""
@@ -195,8 +195,7 @@ class _Seat:
 
     def kill(self) -> None:
         """Wait for nothing any more."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
+        self._greenlet.kill()
 
     def _keep(self) -> None:
         backoff = Backoff(FIRST_RESTART / 10, LONGEST_RESTART, SystemRandom())
