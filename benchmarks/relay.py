@@ -31,7 +31,7 @@ from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.keys import decode_base58
 from nym.wire.sizes import PACKET_LENGTH
 
-PACKETS = 300  # in each round
+PACKETS = 3000  # in each round
 ROUNDS = 5
 SILENCE = 5.0  # seconds after which no more packets come
 RATE = 1000.0  # packets per second, where the mixnode is not busy
