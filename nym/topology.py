@@ -147,12 +147,11 @@ class Topology(NamedTuple):
         public, and anybody can list them elsewhere. But if the provider at the place was elsewhere
         `before`, under the key that it has now, it has only taken over an address.
         """
-        by_key = {node.public_key: node for node in self.providers}
         by_place = {node.place: node for node in self.providers}
         known = {node.public_key for node in before.providers} if before else set()
 
         def find(node: ProviderNode) -> ProviderNode | None:
-            with_key, there = by_key.get(node.public_key), by_place.get(node.place)
+            with_key, there = self.provider(node.public_key), by_place.get(node.place)
             if there is None or with_key is None:
                 return there or with_key
             return with_key if there.public_key in known else there
