@@ -18,21 +18,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
-from pathlib import Path
 
-from benchmarks.measure import Row, compare, measure
+from benchmarks import ratios
+from benchmarks.measure import Row, compare
+from benchmarks.packets import USUAL_HOPS
 from benchmarks.programs import START, Programs, memory, read, running
 from benchmarks.relay import processor_time
 from benchmarks.start import PROGRAM
 from benchmarks.syns import Syns
 from nym.client.pace import packet_rate
 from nym.config import TrafficSettings
-from nym.envelope import Envelopes, Fragment
-from nym.identity import generate_identity
-from nym.sphinx import Hop, create_packet, process_packet
 
 COMMAND = (str(PROGRAM),)
 STARTS = 10
@@ -90,11 +87,11 @@ def _messages(programs: Programs) -> Row:
         recipient = programs.registered("bob")["address"]
         came: list[float] = []
         receiving = threading.Thread(
-            target=_receive, args=(programs.socket("bob"), came), daemon=True
+            target=_receive, args=(programs.connect("bob"), came), daemon=True
         )
         receiving.start()
         began = time.monotonic()
-        sent = _send(programs.socket("carol"), recipient)
+        sent = _send(programs.connect("carol"), recipient)
         give_up = time.monotonic() + END
         while len(came) < sent and time.monotonic() < give_up:
             time.sleep(0.1)
@@ -104,7 +101,7 @@ def _messages(programs: Programs) -> Row:
     return compare(what, [(steady[-1] - steady[0]) / (len(steady) - 1)], [_cryptography()])
 
 
-def _send(place: Path, recipient: str) -> int:
+def _send(connection: socket.socket, recipient: str) -> int:
     """Send as many as the client takes, for WARM_UP and SENDING seconds; returns how many."""
     request = {
         "type": "send",
@@ -113,7 +110,7 @@ def _send(place: Path, recipient: str) -> int:
     }
     lines = (json.dumps(request) + "\n") * TOGETHER
     sent, until = 0, time.monotonic() + WARM_UP + SENDING
-    with _connected(place) as connection, connection.makefile("r") as answers:
+    with connection, connection.makefile("r") as answers:
         while time.monotonic() < until:
             connection.sendall(lines.encode())
             taken = sum(json.loads(answers.readline())["type"] == "send" for _ in range(TOGETHER))
@@ -123,9 +120,9 @@ def _send(place: Path, recipient: str) -> int:
     return sent
 
 
-def _receive(place: Path, came: list[float]) -> None:
+def _receive(connection: socket.socket, came: list[float]) -> None:
     # Until the client ends.
-    with suppress(OSError), _connected(place) as connection, connection.makefile("r") as lines:
+    with suppress(OSError), connection, connection.makefile("r") as lines:
         connection.sendall(b'{"type":"subscribe"}\n')
         for line in lines:
             message = json.loads(line)
@@ -137,19 +134,8 @@ def _receive(place: Path, came: list[float]) -> None:
 
 def _cryptography() -> float:
     """Seconds for a message: an envelope, a packet, its four hops, the envelope again."""
-    own = generate_identity()
-    envelopes, hop = Envelopes(own), Hop(bytes(32), own.public_key, 0)
-    fragment = Fragment(bytes(16), 0, 1, _BODY)
-    envelope = envelopes.seal(fragment, own.public_key)
-    create = partial(create_packet, envelope, [hop] * 4, own.public_key)
-    work: dict[str, Callable[[], object]] = {
-        "seal": partial(envelopes.seal, fragment, own.public_key),
-        "create": create,
-        "unwrap": partial(process_packet, create(), own.private_key),
-        "open": partial(envelopes.open, envelope),
-    }
-    least = {name: min(times) for name, times in measure(work).items()}
-    return sum(least.values()) + 3 * least["unwrap"]
+    times = ratios.measured()
+    return times["seal"] + times["create"] + USUAL_HOPS * times["process"] + times["open"]
 
 
 @contextmanager
@@ -157,9 +143,3 @@ def _client(programs: Programs, name: str) -> Iterator[subprocess.Popen[str]]:
     with programs.nym("tcpsocket", "--id", name, "--port", "0") as process:
         programs.registered(name)
         yield process
-
-
-def _connected(place: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(place))
-    return connection

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address
 
-from benchmarks import measure
-from benchmarks.measure import Row
+from benchmarks.measure import Row, compare, least
 from nym.judge import Rules, hosts
 from nym.reach import Reach
 from nym.sphinx import public_key
@@ -45,21 +44,28 @@ def run() -> list[Row]:
     rows = []
     for size in SIZES:
         answer = answer_with(size)
-        before = first(answer)
-        least = _least(reader(answer), partial(json.loads, answer))
+        before, memory = first(answer), [_kept(answer) / 1024 / 1e6]
+        times = least({"read": reader(answer), "loads": partial(json.loads, answer)})
+        yardstick = [times["loads"]]
         rows += [
-            _row(f"the first time, {size:,} nodes", before, least[1]),
-            _row(f"again, {size:,} nodes", *least),
-            Row(
-                f"memory in KiB, {size:,} nodes",
-                (kept := _kept(answer) / 1024),
-                len(answer) / 1024,
-                kept * 1024 / len(answer),
-            ),
+            compare(f"the first time, {size:,} nodes", [before], yardstick),
+            compare(f"again, {size:,} nodes", [times["read"]], yardstick),
+            compare(f"memory in KiB, {size:,} nodes", memory, [len(answer) / 1024 / 1e6]),
         ]
     packed = AddressList.of(os.urandom(32) for _ in range(CLIENTS)).packed
-    least = _least(partial(AddressList.unpack, packed), lambda: hashlib.sha256(packed).digest())
-    return [*rows, _row(f"a list of {CLIENTS:,} clients", *least)]
+    times = least(
+        {
+            "unpack": partial(AddressList.unpack, packed),
+            "digest": lambda: hashlib.sha256(packed).digest(),
+        }
+    )
+    what = f"a list of {CLIENTS:,} clients"
+    return [*rows, compare(what, [times["unpack"]], [times["digest"]])]
+
+
+def places(count: int) -> list[NodeAddress]:
+    """So many places, each on a machine of its own."""
+    return [NodeAddress(str(IPv4Address(_PUBLIC + number)), 1789) for number in range(count)]
 
 
 def answer_with(size: int) -> bytes:
@@ -80,13 +86,13 @@ def reader(answer: bytes) -> Callable[[], object]:
 
 
 def _records(size: int) -> Records:
-    places = [NodeAddress(str(IPv4Address(_PUBLIC + number)), 1789) for number in range(size)]
-    providers = places[: size // 10]
+    at = places(size)
+    providers = at[: size // 10]
     # The keys have to be such that packets can go there.
     return Records(
         tuple(
             MixNode(str(place), _key(), number % _LAYERS + 1, "0.4.0")
-            for number, place in enumerate(places[len(providers) :])
+            for number, place in enumerate(at[len(providers) :])
         ),
         tuple(
             Provider(str(place), str(place._replace(port=9000)), _key(), AddressList(), "0.4.0")
@@ -114,12 +120,3 @@ def _kept(answer: bytes) -> int:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return kept
-
-
-def _least(work: Callable[[], object], yardstick: Callable[[], object]) -> tuple[float, float]:
-    times = measure.measure({"work": work, "yardstick": yardstick}, time.thread_time)
-    return min(times["work"]), min(times["yardstick"])
-
-
-def _row(what: str, seconds: float, yardstick: float) -> Row:
-    return Row(what, seconds * 1e6, yardstick * 1e6, seconds / yardstick)

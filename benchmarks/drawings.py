@@ -3,21 +3,15 @@
 All of it is processor time, and the least of some rounds.
 """
 
-import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import pysodium
-
 from benchmarks import directory, growth
-from benchmarks.measure import measure
+from benchmarks.measure import least
 from benchmarks.network.plot import Axis, Line, draw
-from nym.identity import generate_identity
-from nym.sphinx import AT_ONCE, Hop, Request, create_packet, create_packets, process_packets
+from benchmarks.packets import USUAL_HOPS, Packets
+from nym.sphinx import AT_ONCE
 
-_HOPS = 4
-_MESSAGE = bytes(500)
 _NODES = (10, 30, 100, 300, 1000, 3000, 10_000)
 _RIGHT = 12_000  # the end of the axis, so that the last number has room
 
@@ -34,25 +28,24 @@ def draw_all(folder: Path) -> None:
 
 
 def _together() -> Drawing:
-    nodes = [generate_identity() for _ in range(_HOPS)]
-    route = [Hop(bytes([i]) * 32, node.public_key, 0) for i, node in enumerate(nodes)]
-    request = Request(_MESSAGE, route, nodes[0].public_key)
-    packet, key = create_packet(*request[:3]), bytes(nodes[0].private_key)
-    numbers = range(1, AT_ONCE + 1)
-    found = _least(
+    packets, numbers = Packets(), range(1, AT_ONCE + 1)
+    found = _microseconds(
         {
-            "product": partial(pysodium.crypto_scalarmult_curve25519, key, nodes[1].public_key),
-            "base": partial(pysodium.crypto_scalarmult_curve25519_base, key),
-            **{f"create {n}": partial(create_packets, [request] * n) for n in numbers},
-            **{f"process {n}": partial(process_packets, [packet] * n, key) for n in numbers},
+            "product": packets.product,
+            "base": packets.base_product,
+            **{f"create {n}": packets.create_together(n) for n in numbers},
+            **{f"process {n}": packets.process_together(n) for n in numbers},
         }
     )
     products = {
-        "create": _HOPS * found["product"] + found["base"],
+        "create": USUAL_HOPS * found["product"] + found["base"],
         "process": 2 * found["product"],
     }
     lines = []
-    for what, name in (("create", f"a packet of {_HOPS} hops"), ("process", "a hop unwrapped")):
+    for what, name in (
+        ("create", f"a packet of {USUAL_HOPS} hops"),
+        ("process", "a hop unwrapped"),
+    ):
         lines += [
             Line(name, [(n, found[f"{what} {n}"] / n) for n in numbers]),
             Line("its products by libsodium", [(n, products[what]) for n in (1, AT_ONCE)]),
@@ -66,7 +59,7 @@ def _together() -> Drawing:
 
 
 def _routes() -> Drawing:
-    found = _least({str(nodes): growth.route(nodes) for nodes in _NODES})
+    found = _microseconds({str(nodes): growth.route(nodes) for nodes in _NODES})
     return (
         "What a route takes to draw",
         Axis("mixnodes in the network", _NODES[0], _RIGHT, is_log=True),
@@ -83,7 +76,7 @@ def _reading() -> Drawing:
         answer = directory.answer_with(size)
         first.append((size, directory.first(answer) * 1000))
         work[str(size)] = directory.reader(answer)
-    found = _least(work)
+    found = _microseconds(work)
     return (
         "What the answer of a directory takes to read",
         Axis("nodes in the directory", sizes[0], _RIGHT, is_log=True),
@@ -95,9 +88,8 @@ def _reading() -> Drawing:
     )
 
 
-def _least(work: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Microseconds for each."""
-    return {name: min(times) * 1e6 for name, times in measure(work, time.thread_time).items()}
+def _microseconds(work: dict[str, Callable[[], object]]) -> dict[str, float]:
+    return {name: seconds * 1e6 for name, seconds in least(work).items()}
 
 
 FIGURES: dict[str, Callable[[], Drawing]] = {

@@ -5,15 +5,14 @@ processor time of the event loop, whose work holds up packets; threads write to 
 """
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from ipaddress import IPv4Address
 from pathlib import Path
 from random import SystemRandom
 from tempfile import TemporaryDirectory, mkdtemp
 
-from benchmarks.measure import Row, measure
+from benchmarks.directory import places
+from benchmarks.measure import Row, compare, least
 from nym.health import Health
 from nym.routes import random_route
 from nym.store.inbox import Inbox
@@ -21,7 +20,6 @@ from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox, Outgoing, new_id
 from nym.topology import Mix, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
-from nym.wire.addresses import NodeAddress
 from nym.wire.clients import AddressList
 
 FEW = 10
@@ -55,12 +53,9 @@ def run() -> list[Row]:
             for what, (many, make) in ways.items()
             for count in (FEW, many)
         }
-        least = {name: min(times) for name, times in measure(functions, time.thread_time).items()}
-    rows = []
-    for what, (many, _) in ways.items():
-        name, yardstick = what.format(f"{many:,}"), least[what.format(FEW)]
-        rows.append(Row(name, least[name] * 1e6, yardstick * 1e6, least[name] / yardstick))
-    return rows
+        times = least(functions)
+    names = {what.format(FEW): what.format(f"{many:,}") for what, (many, _) in ways.items()}
+    return [compare(much, [times[much]], [times[few]]) for few, much in names.items()]
 
 
 def route(nodes: int) -> Callable[[], object]:
@@ -78,11 +73,11 @@ def route(nodes: int) -> Callable[[], object]:
 
 def _network(nodes: int) -> Topology:
     """A network of so many mixnodes, and half as many providers, each on its own machine."""
-    places = [NodeAddress(str(IPv4Address(0x0A000000 + number)), 1) for number in range(2 * nodes)]
-    mixnodes = [Mix(place, os.urandom(32)) for place in places[:nodes]]
+    at = places(2 * nodes)
+    mixnodes = [Mix(place, os.urandom(32)) for place in at[:nodes]]
     providers = [
-        ProviderNode(place, place._replace(port=2), os.urandom(32), frozenset())
-        for place in places[nodes::2]
+        ProviderNode(place, place._replace(port=9000), os.urandom(32), frozenset())
+        for place in at[nodes::2]
     ]
     return Topology.of((mixnodes[layer::_LAYERS] for layer in range(_LAYERS)), providers)
 

@@ -6,7 +6,7 @@ each round, one after the other, and the ratio is the median of the ratios of al
 
 from collections.abc import Callable, Mapping
 from statistics import median
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import NamedTuple
 
 ROUNDS = 60
@@ -35,6 +35,14 @@ def measure(
         for name, function in functions.items():
             rounds[name].append(_time(function, calls[name], clock))
     return rounds
+
+
+def least(functions: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """{name: the least seconds of processor time per call of all rounds}.
+
+    Other programs on the same machine hardly change it.
+    """
+    return {name: min(times) for name, times in measure(functions, thread_time).items()}
 
 
 def compare(what: str, own: list[float], yardstick: list[float]) -> Row:

@@ -58,14 +58,22 @@ class Programs:
 
     def ask(self, name: str, **request: object) -> dict[str, Any]:
         """Ask a client that runs, over its control socket. Raises OSError."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.socket(name)))
-            with connection.makefile("rw") as file:
-                file.write(json.dumps(request) + "\n")
-                file.flush()
-                answer: dict[str, Any] = json.loads(file.readline())
+        with self.connect(name) as connection, connection.makefile("rw") as file:
+            file.write(json.dumps(request) + "\n")
+            file.flush()
+            answer: dict[str, Any] = json.loads(file.readline())
         assert answer["type"] != "error", answer
         return answer
+
+    def connect(self, name: str) -> socket.socket:
+        """A connection to the client's control socket. Raises OSError."""
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(self.socket(name)))
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def first_hops(self, name: str) -> list[int]:
         """The ports of the client's first mixnodes."""
