@@ -126,7 +126,7 @@ def test_all_workers_take_packets_and_their_figures_are_added_up(mix: Mix) -> No
         mix.send(*mix.packets(20))
         sent += 20
         wait_until(partial(mix.has, "packets_forwarded", sent))
-    assert len(mix.came) == sent
+    wait_until(lambda: len(mix.came) == sent)
     assert all(len(packet) == PACKET_LENGTH for packet in mix.came)
     status = mix.status()
     assert status["figures"]["packets_received"] == sent
