@@ -236,6 +236,37 @@ def decrypt(Secret key not None, bytes sealed not None, bytes about not None, by
     return message
 
 
+def seal_secret(
+    Secret key not None, Secret secret not None, bytes about not None, bytes nonce not None
+):
+    """Encrypt a secret as `encrypt` does, without making bytes of it."""
+    cdef bytes sealed = PyBytes_FromStringAndSize(NULL, KEY + TAG)
+    if len(nonce) != NONCE:
+        raise LengthError(f"a nonce has {NONCE} bytes, not {len(nonce)}")
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        <byte *>PyBytes_AS_STRING(sealed), NULL, secret.data, KEY,
+        <const byte *>PyBytes_AS_STRING(about), len(about),
+        NULL, <const byte *>PyBytes_AS_STRING(nonce), key.data,
+    )
+    return sealed
+
+
+def open_secret(
+    Secret key not None, bytes sealed not None, bytes about not None, bytes nonce not None
+):
+    """The secret that `seal_secret` sealed. Raises ValueError for anything else."""
+    cdef Secret secret = Secret()
+    if len(sealed) != KEY + TAG or len(nonce) != NONCE:
+        raise ValueError("it hasn't the length of a sealed secret")
+    if crypto_aead_xchacha20poly1305_ietf_decrypt(
+        secret.data, NULL, NULL, <const byte *>PyBytes_AS_STRING(sealed), KEY + TAG,
+        <const byte *>PyBytes_AS_STRING(about), len(about),
+        <const byte *>PyBytes_AS_STRING(nonce), key.data,
+    ) != 0:
+        raise ValueError("it was changed, or sealed with another key")
+    return secret
+
+
 def from_base64(text, bytes head not None=b""):
     """The secret in a buffer with base64 (RFC 4648, canonical) of `head` and a key.
 

@@ -10,7 +10,8 @@ waited before the first loop left can't be counted.
 """
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 from nym.loops import Loops
 from nym.wire.reports import BacklogReport
@@ -33,30 +34,68 @@ class _Totals(NamedTuple):
 
 
 class Backlog:
-    """Follows pulls, which are `period` seconds apart. Clock readings are passed in."""
+    """What waits for all addresses of the client, which are pulled in turn.
+
+    Pulls are `period` seconds apart. Clock readings are passed in.
+    """
 
     def __init__(self, loops: Loops, period: float) -> None:
         self._loops = loops
+        self._period = period
+        self._queues: dict[bytes, _Queue] = {}
+
+    def pulled(self, count: int, now: float, *, is_drained: bool, own: bytes = b"") -> None:
+        """Note that a pull for an address brought `count` messages.
+
+        `is_drained`: nothing more waits for it.
+        """
+        if is_drained:
+            self.forsaken(own)
+        else:
+            queue = self._queues.setdefault(own, _Queue(self._loops, own, self._period))
+            queue.pulled(count, now)
+
+    def forsaken(self, own: bytes) -> None:
+        """Note that nothing waits for an address any more."""
+        self._queues.pop(own, None)
+
+    def report(self, now: float) -> BacklogReport | None:
+        """The backlog; None if nothing waits, or only since a moment ago."""
+        all_of_them = [queue.report(now) for queue in self._queues.values()]
+        reports = [report for report in all_of_them if report is not None]
+        if len(reports) < 2:
+            return reports[0] if reports else None
+        return BacklogReport(
+            lasted=max(report["lasted"] for report in reports),
+            pulled=round(sum(report["pulled"] for report in reports), 1),
+            messages=_sum([report["messages"] for report in reports]),
+            change=_sum([report["change"] for report in reports]),
+            seconds=max(report["seconds"] or 0.0 for report in reports) or None,
+        )
+
+
+class _Queue:
+    """What waits for one address."""
+
+    def __init__(self, loops: Loops, own: bytes, period: float) -> None:
+        self._loops = loops
+        self._own = own
         self._least = LEAST_LASTING * max(1.0, period)
         self._full_since: float | None = None
         self._totals: deque[_Totals] = deque()
 
-    def pulled(self, count: int, now: float, *, is_drained: bool) -> None:
-        """Note that a pull brought `count` messages. `is_drained`: nothing more waits."""
-        if is_drained:
-            self._full_since = None
-            self._totals.clear()
-            return
+    def pulled(self, count: int, now: float) -> None:
+        """Note that a pull brought `count` messages, and more wait."""
         if self._full_since is None:
             self._full_since = now
         pulled = count + (self._totals[-1].pulled if self._totals else 0)
-        loops = self._loops
-        self._totals.append(_Totals(now, pulled, loops.sent_count, loops.returned_count))
+        sent, returned = self._loops.sent_to[self._own], self._loops.returned_to[self._own]
+        self._totals.append(_Totals(now, pulled, sent, returned))
         while now - self._totals[0].at > WINDOW:
             self._totals.popleft()
 
     def report(self, now: float) -> BacklogReport | None:
-        """The backlog; None if nothing waits, or only since a moment ago."""
+        """The backlog of this address; None if it began only a moment ago."""
         if self._full_since is None or now - self._full_since < self._least:
             return None
         first, last = self._totals[0], self._totals[-1]
@@ -73,10 +112,19 @@ class Backlog:
         )
         if returned >= LEAST_LOOPS:
             kept = 1 - (self._loops.loss(now) or 0.0)
-            report["messages"] = round(self._loops.waiting(now) * pulled / returned)
+            report["messages"] = round(self._loops.waiting(self._own, now) * pulled / returned)
             report["change"] = round(rate * ((last.sent - first.sent) * kept / returned - 1), 1)
-            report["seconds"] = round(self._loops.age, 1)
+            report["seconds"] = round(self._loops.age(self._own), 1)
         return report
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _sum(numbers: Sequence[Number | None]) -> Number | None:
+    """The sum of what is known; None if nothing is."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
 
 
 def describe(report: BacklogReport) -> str:

@@ -29,10 +29,14 @@ from nym.wire.sizes import ADDRESS_LENGTH, KEY_LENGTH, LONGEST_MESSAGE, LONGEST_
 VERSION = 1
 ID_LENGTH = 16
 
-_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT, _NOTE = range(1, 6)
-_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT, _NOTE)
+SECRET_LENGTH = 16
+_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT, _NOTE, _REPLY = range(1, 7)
+_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT, _NOTE, _REPLY)
+_IS_ACKNOWLEDGED, _IS_ANSWERABLE = 1, 2  # flags of a fragment between reply addresses
 _FRAGMENT = Struct(f">{ID_LENGTH}sHHH")  # message, index, count, length
 _PROVIDER = Struct(f">Q{KEY_LENGTH}s")  # when it was written, provider
+# Before a message that can be answered: when its address ends, provider, secret.
+_REPLY_ADDRESS = Struct(f">Q{KEY_LENGTH}s{SECRET_LENGTH}s")
 _RUN = Struct(f">{ID_LENGTH}sHH")  # message, first, last
 _HEAD_LENGTH = 2  # version, kind
 _AUTHENTICATOR_LENGTH = 16
@@ -42,6 +46,8 @@ _AUTHENTICATED_LENGTH = _BODY_LENGTH - _AUTHENTICATOR_LENGTH  # of sender and bo
 
 ANONYMOUS_CAPACITY = _BODY_LENGTH - _FRAGMENT.size
 RELIABLE_CAPACITY = _AUTHENTICATED_LENGTH - ADDRESS_LENGTH - _FRAGMENT.size
+REPLY_CAPACITY = RELIABLE_CAPACITY - 1
+REPLY_HEAD_LENGTH = _REPLY_ADDRESS.size
 MOST_RUNS = (_AUTHENTICATED_LENGTH - ADDRESS_LENGTH - 1) // _RUN.size
 _PEERS = 256  # whose pair keys are kept in memory; computing one again takes a scalar product
 
@@ -54,13 +60,54 @@ class Cover(NamedTuple):
 
 @dataclass(frozen=True, slots=True)  # a tuple has methods called index and count
 class Fragment:
-    """Number `index`, from 0, of the `count` fragments of a message. No `sender`: anonymous."""
+    """Number `index`, from 0, of the `count` fragments of a message. No `sender`: anonymous.
+
+    `reply` is there if one end of the message is a reply address (docs/protocol/replies.md).
+    """
 
     message_id: bytes
     index: int
     count: int
     data: bytes
     sender: bytes | None = None
+    reply: "Reply | None" = None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the sender waits for an acknowledgement."""
+        return self.reply.is_acknowledged if self.reply else self.sender is not None
+
+
+class Reply(NamedTuple):
+    """What is said with each fragment of a message to or from a reply address.
+
+    `is_answerable`: the sender is a reply address, and the message begins with a ReplyHead.
+    """
+
+    is_acknowledged: bool
+    is_answerable: bool
+
+
+class ReplyHead(NamedTuple):
+    """How to answer: until when, at which provider, and with which secret.
+
+    `expires` is in milliseconds since 1970. The provider is named as in a ProviderNote. Only who
+    knows the secret can write to the address, which the directory lists.
+    """
+
+    expires: int
+    provider: bytes
+    secret: bytes
+
+    def encode(self) -> bytes:
+        """The first REPLY_HEAD_LENGTH bytes of a message that can be answered."""
+        return _REPLY_ADDRESS.pack(*self)
+
+    @classmethod
+    def decode(cls, message: Message) -> "ReplyHead | None":
+        """What such a message begins with; None if it is too short."""
+        head = message[:REPLY_HEAD_LENGTH]
+        return cls(*_REPLY_ADDRESS.unpack(head)) if len(head) == REPLY_HEAD_LENGTH else None
 
 
 class Run(NamedTuple):
@@ -98,39 +145,51 @@ class Unreadable(NamedTuple):
 Content = Cover | Fragment | Acknowledgement | ProviderNote
 
 
-def fragment_count(length: int, *, reliable: bool) -> int:
+def fragment_count(length: int, *, reliable: bool, is_reply: bool = False) -> int:
     """How many fragments a message of `length` bytes has. An empty message has one, too.
 
-    Raises MessageTooLongError.
+    `is_reply`: one of its ends is a reply address. Raises MessageTooLongError.
     """
     if length > LONGEST_SEALED:
         raise MessageTooLongError(length, LONGEST_SEALED)
-    return _count(length, RELIABLE_CAPACITY if reliable else ANONYMOUS_CAPACITY)
+    return _count(length, _capacity(has_sender=reliable, is_reply=is_reply))
 
 
 def fragment(
-    message: Message, message_id: bytes, index: int, sender: bytes | None = None
+    message: Message,
+    message_id: bytes,
+    index: int,
+    sender: bytes | None = None,
+    reply: Reply | None = None,
 ) -> Fragment:
     """Number `index` of the message's fragments ("Fragments"). Raises MessageTooLongError."""
-    count = fragment_count(len(message), reliable=sender is not None)
-    start = index * _capacity(sender)
-    return Fragment(message_id, index, count, message[start : start + _capacity(sender)], sender)
+    has_sender, is_reply = sender is not None, reply is not None
+    count = fragment_count(len(message), reliable=has_sender, is_reply=is_reply)
+    capacity = _capacity(has_sender=has_sender, is_reply=is_reply)
+    data = message[index * capacity : (index + 1) * capacity]
+    return Fragment(message_id, index, count, data, sender, reply)
 
 
 class Envelopes:
-    """Seals what one client sends, and opens what it receives."""
+    """Seals what is sent from one address, and opens what it receives.
 
-    def __init__(self, identity: Identity) -> None:
+    `secret` belongs to a reply address: it opens only what was sealed by somebody who knows it, and
+    acknowledgements.
+    """
+
+    def __init__(self, identity: Identity, secret: bytes = b"") -> None:
         self._private_key = identity.private_key
         self._address = identity.public_key
+        self._secret = secret
         # A scalar product is the slowest step, so it is computed once per peer, not per envelope.
         self._pair_key = lru_cache(_PEERS)(self._derive_pair_key)
 
-    def seal(self, content: Content, recipient: bytes) -> bytes:
+    def seal(self, content: Content, recipient: bytes, secret: bytes = b"") -> bytes:
         """The envelope, 975 bytes, that only `recipient` can open.
 
-        Raises GroupElementError or LengthError if `recipient` can't be anyone's address, ValueError
-        if no recipient would accept the content, or if it names a sender other than this client.
+        `secret` is that of the recipient, if it is a reply address. Raises GroupElementError or
+        LengthError if `recipient` can't be anyone's address, ValueError if no recipient would
+        accept the content, or if it names a sender other than this address.
         """
         _check(content)
         if not isinstance(content, Cover) and content.sender not in (None, self._address):
@@ -138,7 +197,7 @@ class Envelopes:
         if len(recipient) != ADDRESS_LENGTH:
             raise LengthError(f"an address has {ADDRESS_LENGTH} bytes, not {len(recipient)}")
         _check_key(recipient)
-        sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient), recipient)
+        sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient, secret), recipient)
         return sealed
 
     def open(self, data: bytes) -> Content | Unreadable | None:
@@ -169,12 +228,13 @@ class Envelopes:
             return None
         return plaintext
 
-    def _write(self, content: Content, recipient: bytes) -> bytes:
+    def _write(self, content: Content, recipient: bytes, secret: bytes) -> bytes:
         kind, body = _encode(content)
         head = bytes([VERSION, kind])
         if kind in _AUTHENTICATED:
             body = body.ljust(_AUTHENTICATED_LENGTH, b"\0")
-            head += self._authenticator(recipient, recipient, head + body)
+            key = self._pair_key(recipient, secret if kind == _REPLY else b"")
+            head += _authenticator(key, recipient, head + body)
         return (head + body).ljust(_PLAINTEXT_LENGTH, b"\0")
 
     def _read(self, plaintext: bytes) -> Content:
@@ -182,9 +242,14 @@ class Envelopes:
         version, kind = head
         if version != VERSION:
             raise ValueError(f"version {version} is not known")
+        # The directory lists reply addresses, but whoever doesn't know the secret can't fill them.
+        if self._secret and kind not in (_COVER, _ACKNOWLEDGEMENT, _REPLY):
+            raise ValueError(f"kind {kind} is not for a reply address")
         if kind in _AUTHENTICATED:
             given, body = body[:_AUTHENTICATOR_LENGTH], body[_AUTHENTICATOR_LENGTH:]
-            expected = self._authenticator(body[:ADDRESS_LENGTH], self._address, head + body)
+            secret = self._secret if kind == _REPLY else b""
+            key = self._pair_key(body[:ADDRESS_LENGTH], secret)
+            expected = _authenticator(key, self._address, head + body)
             # In constant time: the time of a comparison that stops early would help to forge.
             if not hmac.compare_digest(given, expected):
                 raise ValueError("the authenticator is wrong")
@@ -195,23 +260,23 @@ class Envelopes:
             raise ValueError("a length is wrong, or the padding isn't zero")
         return content
 
-    def _authenticator(self, peer: bytes, recipient: bytes, text: bytes) -> bytes:
-        # Both directions use the same key, so the input has to say who speaks to whom. It contains
-        # the recipient here, and the sender at its fixed place in the text. The text always has the
-        # same length, so no two inputs can be confused.
-        return blake2b(
-            recipient + text,
-            digest_size=_AUTHENTICATOR_LENGTH,
-            key=self._pair_key(peer),
-            person=b"nym-envelope-mac",
-        ).digest()
-
-    def _derive_pair_key(self, peer: bytes) -> bytes:
+    def _derive_pair_key(self, peer: bytes, secret: bytes) -> bytes:
         # Other encodings of the same key have the same products, so they would authenticate, too.
         # Then a contact could appear under another address, which isn't in the contacts.
         _check_key(peer)
         product = sphinx.multiply(self._private_key, peer)
-        return blake2b(product, digest_size=KEY_LENGTH, person=b"nym-envelope-key").digest()
+        return blake2b(
+            product + secret, digest_size=KEY_LENGTH, person=b"nym-envelope-key"
+        ).digest()
+
+
+def _authenticator(key: bytes, recipient: bytes, text: bytes) -> bytes:
+    # Both directions use the same key, so the input has to say who speaks to whom. It contains the
+    # recipient here, and the sender at its fixed place in the text. The text always has the same
+    # length, so no two inputs can be confused.
+    return blake2b(
+        recipient + text, digest_size=_AUTHENTICATOR_LENGTH, key=key, person=b"nym-envelope-mac"
+    ).digest()
 
 
 def _check_key(address: bytes) -> None:
@@ -224,9 +289,14 @@ def _encode(content: Content) -> tuple[int, bytes]:
     match content:
         case Cover(loop_id):
             return _COVER, loop_id
-        case Fragment(message_id, index, count, data, sender):
+        case Fragment(message_id, index, count, data, sender, reply):
             body = _FRAGMENT.pack(message_id, index, count, len(data)) + data
-            return (_ANONYMOUS, body) if sender is None else (_RELIABLE, sender + body)
+            if sender is None:
+                return _ANONYMOUS, body
+            if reply is None:
+                return _RELIABLE, sender + body
+            flags = _IS_ACKNOWLEDGED * reply.is_acknowledged | _IS_ANSWERABLE * reply.is_answerable
+            return _REPLY, sender + bytes([flags]) + body
         case Acknowledgement(runs, sender):
             packed = b"".join(_RUN.pack(*run) for run in runs)
             return _ACKNOWLEDGEMENT, sender + bytes([len(runs)]) + packed
@@ -243,6 +313,10 @@ def _decode(kind: int, body: bytes) -> Content:
     sender, body = body[:ADDRESS_LENGTH], body[ADDRESS_LENGTH:]
     if kind == _RELIABLE:
         return _decode_fragment(body, sender)
+    if kind == _REPLY:
+        flags = body[0]
+        reply = Reply(bool(flags & _IS_ACKNOWLEDGED), bool(flags & _IS_ANSWERABLE))
+        return _decode_fragment(body[1:], sender, reply)
     if kind == _ACKNOWLEDGEMENT:
         packed = body[1 : 1 + min(body[0], MOST_RUNS) * _RUN.size]
         return Acknowledgement(tuple(Run(*run) for run in _RUN.iter_unpack(packed)), sender)
@@ -252,10 +326,10 @@ def _decode(kind: int, body: bytes) -> Content:
     raise ValueError(f"kind {kind} is not known")
 
 
-def _decode_fragment(body: bytes, sender: bytes | None) -> Fragment:
+def _decode_fragment(body: bytes, sender: bytes | None, reply: Reply | None = None) -> Fragment:
     message_id, index, count, length = _FRAGMENT.unpack_from(body)
     data = body[_FRAGMENT.size : _FRAGMENT.size + length]
-    return Fragment(message_id, index, count, data, sender)
+    return Fragment(message_id, index, count, data, sender, reply)
 
 
 def _check(content: Content) -> None:
@@ -270,13 +344,15 @@ def _check(content: Content) -> None:
                 raise ValueError(f"an acknowledgement has 1 to {MOST_RUNS} runs, not {len(runs)}")
             for run in runs:
                 _check_id(run.message_id)
-                if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, RELIABLE_CAPACITY):
+                if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, REPLY_CAPACITY):
                     raise ValueError(f"there is no run of fragments {run.first} to {run.last}")
 
 
 def _check_fragment(piece: Fragment) -> None:
     _check_id(piece.message_id)
-    capacity = _capacity(piece.sender)
+    if piece.reply and piece.sender is None:
+        raise ValueError("a message to or from a reply address has a sender")
+    capacity = _capacity(has_sender=piece.sender is not None, is_reply=piece.reply is not None)
     if not 0 <= piece.index < piece.count <= _count(LONGEST_SEALED, capacity):
         raise ValueError(f"no message has fragment {piece.index} of {piece.count}")
     # The last fragment shows how long the message is. That length must need exactly `count`
@@ -294,8 +370,10 @@ def _check_id(value: bytes) -> None:
         raise ValueError(f"an identifier has {ID_LENGTH} bytes, not {len(value)}")
 
 
-def _capacity(sender: bytes | None) -> int:
-    return ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
+def _capacity(*, has_sender: bool, is_reply: bool) -> int:
+    if is_reply:
+        return REPLY_CAPACITY
+    return RELIABLE_CAPACITY if has_sender else ANONYMOUS_CAPACITY
 
 
 def _count(length: int, capacity: int) -> int:

@@ -152,6 +152,23 @@ class BusyError(RequestError):
     code = "busy"
 
 
+class NoReplyAddressError(RequestError):
+    """No address for an answer is free."""
+
+    code = "no_reply_address"
+
+
+class NoSuchTagError(RequestError):
+    """No message came with this tag, or its address has expired."""
+
+    code = "no_such_tag"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no message with this tag can be answered: it is unknown, or its address has expired"
+        )
+
+
 class AccessError(RequestError):
     """A socket isn't for this peer: it is another user's, or it has not shown the right token."""
 

@@ -120,14 +120,20 @@ class Health:
         self._place: tuple[bytes, NodeAddress] | None = None
 
     def sent(
-        self, name: bytes, route: Sequence[Mix], now: float, delays: Sequence[float] = ()
+        self,
+        name: bytes,
+        route: Sequence[Mix],
+        now: float,
+        delays: Sequence[float] = (),
+        own: bytes = b"",
     ) -> None:
         """Note that the first hop of a loop has taken it.
 
-        `route` has the loop's mixnodes, `delays` the seconds for which they keep it.
+        `route` has the loop's mixnodes, `delays` the seconds for which they keep it, and `own` the
+        reply address that it goes to, or nothing: the main one.
         """
         self._judge_settled(now)
-        loop = self.loops.sent(name, route, now, delays)
+        loop = self.loops.sent(name, route, now, delays, own)
         if loop is None:
             return
         if not self._epochs or len(self._epochs[-1]) == EPOCH:

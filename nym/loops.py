@@ -21,7 +21,8 @@ messages wait.
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from math import inf
 from typing import NamedTuple
 
@@ -71,10 +72,14 @@ class Outlook(NamedTuple):
 
 
 class Loop:
-    """A loop that was sent. `route` has its mixnodes, `delays` the seconds that each kept it."""
+    """A loop that was sent. `route` has its mixnodes, `delays` the seconds that each kept it.
+
+    `own` is the reply address that it went to, or empty: the client's main one.
+    """
 
     __slots__ = (
-        *("delays", "is_back", "is_counted", "is_probe", "is_void", "name", "route", "sent_at"),
+        *("delays", "is_back", "is_counted", "is_probe", "is_void", "name", "own", "route"),
+        "sent_at",
     )
 
     def __init__(
@@ -83,8 +88,10 @@ class Loop:
         route: tuple[Mix, ...],
         sent_at: float,
         delays: tuple[float, ...] = (),
+        own: bytes = b"",
     ) -> None:
         self.name = name
+        self.own = own
         self.route = route
         self.delays = delays
         self.sent_at = sent_at
@@ -101,8 +108,11 @@ class Loops:
     def __init__(self, patience: float) -> None:
         self.patience = patience
         self.usual = patience * USUAL
-        self.sent_count = 0
-        self.returned_count = 0
+        # How many there were, by the own address that they went to.
+        self.sent_to: Counter[bytes] = Counter()
+        self.returned_to: Counter[bytes] = Counter()
+        # By own address: loops to it that left before this are due.
+        self._until: dict[bytes, float] = {}
         self._loops: list[Loop] = []  # in the order in which they left
         self._due = 0  # how many of them, from the first on, are due
         self._out: dict[bytes, Loop] = {}  # those that aren't back
@@ -114,10 +124,21 @@ class Loops:
         self.alive_since = -inf  # when a loop last came back after a dead time
         self._silent = 0  # due loops that left after the last return, and aren't back
         self._silent_from: float | None = None  # when the first loop left after the last return
-        # The last loops that came back since nothing more waited, with their seconds on the way.
-        self._came: deque[tuple[Loop, float]] = deque(maxlen=LEAST)
+        # By own address: the last loops that came back since nothing more waited for it, with their
+        # seconds on the way.
+        self._came: dict[bytes, deque[tuple[Loop, float]]] = {}
         self._times: deque[float] = deque(maxlen=RECENT)  # seconds that the last loops took
         self.last: tuple[Loop, float] | None = None  # that came back, and the seconds it took
+
+    @property
+    def sent_count(self) -> int:
+        """How many loops were sent."""
+        return self.sent_to.total()
+
+    @property
+    def returned_count(self) -> int:
+        """How many came back."""
+        return self.returned_to.total()
 
     @property
     def is_served(self) -> bool:
@@ -125,15 +146,23 @@ class Loops:
         return self._unserved_since == inf
 
     def sent(
-        self, name: bytes, route: Sequence[Mix], now: float, delays: Sequence[float] = ()
+        self,
+        name: bytes,
+        route: Sequence[Mix],
+        now: float,
+        delays: Sequence[float] = (),
+        own: bytes = b"",
     ) -> Loop | None:
-        """Note that the first hop took a loop. Returns None if that loop is under way already."""
-        self.sent_count += 1
+        """Note that the first hop took a loop to an own address.
+
+        Returns None if that loop is under way already.
+        """
+        self.sent_to[own] += 1
         if self._silent_from is None:
             self._silent_from = now
         if name in self._out:
             return None
-        loop = Loop(name, tuple(route), now, tuple(delays))
+        loop = Loop(name, tuple(route), now, tuple(delays), own)
         # While pulls fail, no loop can come back, whatever the network does with it.
         loop.is_void, loop.is_probe = not self.is_served, self.is_dead
         self._out[name] = loop
@@ -147,7 +176,7 @@ class Loops:
         loop = self._out.pop(name, None)
         if loop is None:
             return False
-        self.returned_count += 1
+        self.returned_to[loop.own] += 1
         loop.is_back = True
         self.last = loop, now - loop.sent_at
         self._lost -= loop.is_counted
@@ -158,14 +187,16 @@ class Loops:
         self._returned_at, self._silent, self._silent_from = now, 0, None
         if not loop.is_void:
             self._times.append(now - loop.sent_at)
-            self._came.append((loop, now - loop.sent_at))
-            if self._came_in_order():
+            came = self._came.setdefault(loop.own, deque(maxlen=LEAST))
+            came.append((loop, now - loop.sent_at))
+            if self._came_in_order(came):
                 # What left before the latest of these is out of the backlog, or lost.
-                self._advance(max(loop.sent_at for loop, _ in self._came) - self.usual, now)
+                latest = max(loop.sent_at for loop, _ in came)
+                self._account(loop.own, latest - self.usual, now)
         return True
 
-    def pulled(self, now: float, *, is_drained: bool) -> None:
-        """Note that a pull succeeded. `is_drained`: nothing more waits.
+    def pulled(self, now: float, *, is_drained: bool, own: bytes = b"") -> None:
+        """Note that a pull for an own address succeeded. `is_drained`: nothing more waits for it.
 
         Call `returned` for the loops that it brought first, or they would count as lost.
         """
@@ -173,8 +204,8 @@ class Loops:
             self.open_since = now
         self._unserved_since = inf
         if is_drained:
-            self._came.clear()
-            self._advance(now - self.usual, now)
+            self._came.pop(own, None)
+            self._account(own, now - self.usual, now)
 
     def unserved(self, since: float) -> None:
         """Note that no pull has succeeded since then.
@@ -184,6 +215,15 @@ class Loops:
         if self.is_served:
             self._unserved_since = since
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
+
+    def forsaken(self, own: bytes, now: float) -> None:
+        """Note that a reply address has ended, or that a pull for it failed.
+
+        Loops that are under way to it are void.
+        """
+        self._make_void(lambda loop: loop.own == own and not loop.is_back)
+        self._came.pop(own, None)
+        self._account(own, now, now)
 
     def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:
         """Note that the mixnodes in `gone` have left, or that the provider has a new key or place.
@@ -230,17 +270,17 @@ class Loops:
     @property
     def lag(self) -> float:
         """The most seconds that a loop took of those that now come out of a backlog."""
-        return max((seconds for _, seconds in self._came), default=0.0)
+        came = chain.from_iterable(self._came.values())
+        return max((seconds for _, seconds in came), default=0.0)
 
-    @property
-    def age(self) -> float:
-        """The median of the seconds that loops took that now come out of a backlog."""
-        ages = sorted(seconds for _, seconds in self._came)
+    def age(self, own: bytes) -> float:
+        """The median of the seconds that loops took that now come out of an address's backlog."""
+        ages = sorted(seconds for _, seconds in self._came.get(own, ()))
         return ages[len(ages) // 2] if ages else 0.0
 
-    def waiting(self, now: float) -> float:
-        """About how many loops wait at the provider: those that aren't back, less the lost ones."""
-        first = self._loops[self._due :]
+    def waiting(self, own: bytes, now: float) -> float:
+        """About how many loops wait for an own address: those that aren't back, less the lost."""
+        first = (loop for loop in self._loops[self._due :] if loop.own == own)
         # Loops that left just now are still on their way through the network.
         away = [loop for loop in first if not loop.is_void and loop.sent_at < now - self.usual / 2]
         lost = len(away) * (self.loss(now) or 0.0)
@@ -307,25 +347,32 @@ class Loops:
         first = self._loops[self._due : self._due + 1]
         return bool(first) and now - first[0].sent_at > DOUBT
 
-    def _came_in_order(self) -> bool:
+    def _came_in_order(self, came: Collection[tuple[Loop, float]]) -> bool:
         """Whether the last loops waited at the provider, and it keeps the order of messages.
 
         If it keeps no order, some of those that come out have hardly waited, or have overtaken
         others.
         """
-        if len(self._came) < LEAST or min(seconds for _, seconds in self._came) < self.usual:
+        if len(came) < LEAST or min(seconds for _, seconds in came) < self.usual:
             return False
         latest = -inf
-        for loop, _ in self._came:
+        for loop, _ in came:
             latest = max(latest, loop.sent_at)
             if loop.sent_at < latest - self.usual:
                 return False
         return True
 
-    def _advance(self, until: float, now: float) -> None:
-        """Count the loops that left before `until` as due, and forget old ones."""
-        while self._due < len(self._loops) and self._loops[self._due].sent_at < until:
+    def _account(self, own: bytes, until: float, now: float) -> None:
+        """Count the loops to an own address that left before `until` as due; forget old ones.
+
+        Loops become due in the order in which they left, so one waits for those before it to other
+        addresses. Each address is pulled in its turn, so that isn't for long.
+        """
+        self._until[own] = max(until, self._until.get(own, -inf))
+        while self._due < len(self._loops):
             loop = self._loops[self._due]
+            if loop.sent_at >= self._until.get(loop.own, -inf):
+                break
             self._due += 1
             self._silent += self._is_silent(loop)
             if not loop.is_void and not loop.is_probe:

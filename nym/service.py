@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from nym.contacts import CurrentContacts
+from nym.envelope import REPLY_HEAD_LENGTH
 from nym.errors import (
     BadRecipientError,
     IncompleteDataError,
@@ -22,7 +23,7 @@ from nym.errors import (
 from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
 from nym.store.inbox import Inbox
-from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.subscriptions import ExclusiveSubscription, SharedSubscription, Subscription
 from nym.topology import ProviderNode, Topology
 from nym.wire.answers import (
@@ -45,6 +46,7 @@ from nym.wire.answers import (
 )
 from nym.wire.clients import AddressList
 from nym.wire.keys import encode_base58
+from nym.wire.pieces import prefix
 from nym.wire.qr import squares
 from nym.wire.reports import (
     HistoryReport,
@@ -70,6 +72,7 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    Reply,
     Request,
     Send,
     Status,
@@ -119,6 +122,19 @@ class Messages(Protocol):
         """Cancel all messages, or all to one recipient. Returns their ids. Raises StoreError."""
 
 
+class Replies(Protocol):
+    """Reply addresses, those of this client and those of others."""
+
+    def address_for(self, correspondent: bytes) -> tuple[bytes, bytes]:
+        """(a reply address that is given to this correspondent, what its messages begin with).
+
+        Raises NoReplyAddressError.
+        """
+
+    def ends_for(self, tag: bytes) -> Ends:
+        """From where to where an answer to this tag goes. Raises NoSuchTagError."""
+
+
 class Service:
     """Answers the requests of local applications."""
 
@@ -131,6 +147,7 @@ class Service:
         messages: Messages,
         manner: Manner,
         contacts: CurrentContacts,
+        replies: Replies,
         name_provider: Callable[[bytes, bytes | None], None] = lambda _, __: None,
     ) -> None:
         self.inbox = inbox
@@ -140,6 +157,7 @@ class Service:
         self._messages = messages
         self.manner = manner  # for requests that don't choose one
         self._contacts = contacts
+        self._replies = replies
         self._name_provider = name_provider  # told of each recipient, and what its provider is
 
     def answer(self, request: Request, room: Room = UNLIMITED) -> Response:
@@ -149,7 +167,7 @@ class Service:
         is for the application.
         """
         match request:
-            case Send():
+            case Send() | Reply():
                 (outcome,) = self.send([request])
                 if isinstance(outcome, RequestError):
                     raise outcome
@@ -222,7 +240,7 @@ class Service:
         kind = SharedSubscription if request.is_shared else ExclusiveSubscription
         return kind(self.inbox, self.outbox, request, notify)
 
-    def send(self, requests: Iterable[Send]) -> list[Sent | RequestError]:
+    def send(self, requests: Iterable[Send | Reply]) -> list[Sent | RequestError]:
         """Accept messages. Returns an outcome for each, in the same order.
 
         Those that are accepted are on disk when this returns. All of them are written in one
@@ -231,7 +249,10 @@ class Service:
         outcomes: list[Outgoing | RequestError] = []
         for request in requests:
             try:
-                outcomes.append(self._outgoing(request))
+                if isinstance(request, Reply):
+                    outcomes.append(self._answer_to(request))
+                else:
+                    outcomes.append(self._outgoing(request))
             except RequestError as error:
                 outcomes.append(error)
         failures = iter(self.outbox.accept([o for o in outcomes if isinstance(o, Outgoing)]))
@@ -273,9 +294,34 @@ class Service:
         # in the published client.
         if manner is not Manner.PLAIN and not is_public_key(request.recipient):
             raise BadRecipientError
+        if request.is_answerable and manner is Manner.PLAIN:
+            raise IncompleteDataError("a plain message can't carry an address for an answer")
         # Before the message: on disk, they are written in this order.
         self._name_provider(request.recipient, request.provider)
-        return Outgoing(new_id(), request.recipient, request.message, manner)
+        outgoing = Outgoing(new_id(), request.recipient, request.message, manner)
+        return self._answerable(outgoing, request.recipient) if request.is_answerable else outgoing
+
+    def _answer_to(self, request: Reply) -> Outgoing:
+        if len(request.message) > LONGEST_SEALED:
+            raise MessageTooLongError(len(request.message), LONGEST_SEALED)
+        own, peer, tag = self._replies.ends_for(request.tag)
+        is_reliable = self.manner is Manner.RELIABLE
+        if request.is_reliable is not None:
+            is_reliable = request.is_reliable
+        manner = Manner.RELIABLE if is_reliable else Manner.SEALED
+        outgoing = Outgoing(new_id(), peer, request.message, manner, own=own, tag=tag)
+        # What leaves from a reply address always says how to answer.
+        if own or request.is_answerable:
+            return self._answerable(outgoing, own or tag)
+        return outgoing
+
+    def _answerable(self, outgoing: Outgoing, correspondent: bytes) -> Outgoing:
+        """The message with an address for an answer. Raises a RequestError."""
+        longest = LONGEST_SEALED - REPLY_HEAD_LENGTH
+        if len(outgoing.message) > longest:
+            raise MessageTooLongError(len(outgoing.message), longest)
+        own, head = self._replies.address_for(correspondent)
+        return outgoing._replace(own=own, message=prefix(head, outgoing.message))
 
     def _manner_of(self, request: Send) -> Manner:
         """How the message travels: as requested, else as its recipient needs, else as configured.

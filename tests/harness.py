@@ -21,9 +21,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeVar
 
+import base58
 import gevent
 import pytest
 from gevent.pywsgi import WSGIServer
@@ -33,9 +35,15 @@ from nym.client.client import Client
 from nym.client.deliveries import Deliveries
 from nym.client.delivery import Stage, Way
 from nym.client.history import History
+from nym.client.own_addresses import OwnAddresses
+from nym.client.replies import Replies
+from nym.client.reply_addresses import ReplyAddresses, Term
+from nym.client.session import ProviderSession
+from nym.client.tags import Tags
 from nym.client.tempo import describe
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.contacts import CurrentContacts
+from nym.envelope import Envelopes
 from nym.errors import NymError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
@@ -52,10 +60,11 @@ from nym.sphinx import public_key
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Manner, Outbox
+from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from nym.wire.answers import Received
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import decode_base58, decode_tag, encode_base58
 from nym.wire.provider import decode_messages
 from nym.wire.reports import HistoryReport, HistorySample, LoopsReport, StatusReport
 from nym.wire.sightings import Observing
@@ -294,6 +303,45 @@ def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
     )
 
 
+def _no_reply_addresses(
+    identity: Identity, journal: Journal, session: ProviderSession
+) -> ReplyAddresses:
+    term = Term(addresses=0, lifetime=86_400.0, is_at_once=False)
+    return ReplyAddresses(
+        journal, identity.private_key, session, time.time, term, SystemRandom(), lambda _: None
+    )
+
+
+def _unregistered(identity: Identity, journal: Journal) -> ProviderSession:
+    return ProviderSession(identity, None, 600.0, State(journal), lambda: True)
+
+
+def unconnected_replies(journal: Journal) -> Replies:
+    """The replies of a client without reply addresses."""
+    identity = generate_identity()
+    session = _unregistered(identity, journal)
+    addresses = _no_reply_addresses(identity, journal, session)
+    return Replies(addresses, Tags(journal, time.time))
+
+
+def own_addresses(
+    identity: Identity,
+    journal: Journal,
+    session: ProviderSession | None = None,
+    tags: Tags | None = None,
+) -> OwnAddresses:
+    """The addresses of a client that has only its main one."""
+    session = session or _unregistered(identity, journal)
+    return OwnAddresses(
+        identity.public_key,
+        Envelopes(identity),
+        session,
+        _no_reply_addresses(identity, journal, session),
+        tags or Tags(journal, time.time),
+        SystemRandom(),
+    )
+
+
 class Served:
     """A socket for applications in this process, and behind it a client without a network."""
 
@@ -316,6 +364,7 @@ class Served:
             undelivered(self.outbox),
             Manner.SEALED,
             CurrentContacts(Path(self.folder.name)),
+            unconnected_replies(self.journal),
         )
         settings = {"port": 0, **settings}
 
@@ -422,14 +471,36 @@ class Lines:
     def read(line: dict[str, Any]) -> Received:
         """The message in a line that was read."""
         sender = line["sender"] and decode_base58(line["sender"])
-        return Received(line["id"], base64.b64decode(line["data"]), line["received"], sender)
+        reply_to, reply_from = line.get("reply_to"), line.get("reply_from")
+        return Received(
+            line["id"],
+            base64.b64decode(line["data"]),
+            line["received"],
+            sender,
+            reply_to=reply_to and decode_tag(reply_to),
+            reply_from=reply_from and base58.b58decode(reply_from),
+        )
+
+    def reply(self, tag: bytes, message: bytes, **flags: bool) -> str:
+        """Answer a tag, which the client has to accept; return the id of the message."""
+        answer = self.ask(
+            type="reply",
+            tag=encode_base58(tag),
+            data=base64.b64encode(message).decode(),
+            **flags,
+        )
+        assert answer["type"] == "send", answer
+        return str(answer["id"])
 
 
 class Application:
     """A client in this process, and an application's connection to its TCP socket.
 
-    `connection` is for raw requests; `lines` opens another one for JSON lines.
+    `connection` is for raw requests; `lines` opens another one for JSON lines. It has no reply
+    addresses, so that each client has one address; tests/test_replies.py gives it some.
     """
+
+    settings = ClientSettings(id="test", reply_addresses=0)
 
     def __init__(
         self,
@@ -448,7 +519,7 @@ class Application:
         self.identity = identity or generate_identity()
         self.address = self.identity.public_key
         config = Config(
-            client=replace(ClientSettings(id="test", directory=directory), **settings),
+            client=replace(self.settings, directory=directory, **settings),
             socket=SocketSettings(port=port),
             traffic=traffic,
             privacy=PrivacySettings(seal=seal),

@@ -14,6 +14,7 @@ from nym.client import acknowledgements as acknowledgements_module
 from nym.client.acknowledgements import MORE, Acknowledgements
 from nym.envelope import MOST_RUNS, Acknowledgement, Envelopes, Run
 from nym.identity import generate_identity
+from nym.store.outgoing import Ends
 
 OWN = b"o" * 32
 ALICE, BOB, CAROL = (name * 32 for name in (b"a", b"b", b"c"))
@@ -43,18 +44,18 @@ class Owing:
 
     def add(self, sender: bytes, *runs: Run, now: float = 0.0, is_complete: bool = True) -> None:
         for run in runs:
-            self.acknowledgements.add(sender, run, now, is_complete=is_complete)
+            self.acknowledgements.add(Ends(b"", sender), run, now, is_complete=is_complete)
 
     def next(
         self, now: float, is_routable: Callable[[bytes], bool] = anybody
     ) -> tuple[bytes, tuple[Run, ...]] | None:
         """The next acknowledgement that is due: (to whom, which runs)."""
-        due = self.acknowledgements.next(now, is_routable)
+        due = self.acknowledgements.next(now, lambda ends: is_routable(ends.peer))
         if due is None:
             return None
-        sender, acknowledgement = due
+        ends, acknowledgement = due
         assert acknowledgement == Acknowledgement(acknowledgement.runs, OWN)
-        return sender, acknowledgement.runs
+        return ends.peer, acknowledgement.runs
 
     def all(
         self, now: float, is_routable: Callable[[bytes], bool] = anybody
@@ -242,12 +243,13 @@ def test_all_that_came_is_said_and_nothing_else_in_envelopes_that_can_be_read(
     came: dict[bytes, set[tuple[bytes, int]]] = defaultdict(set)
     said: dict[bytes, set[tuple[bytes, int]]] = defaultdict(set)
     for now, (sender, run, is_complete, is_routable) in enumerate(steps):
-        acknowledgements.add(sender, run, now, is_complete=is_complete)
+        acknowledgements.add(Ends(b"", sender), run, now, is_complete=is_complete)
         came[sender] |= fragments((run,))
-        if due := acknowledgements.next(now, anybody if is_routable else reaching(ALICE)):
-            said[due[0]] |= fragments(due[1].runs)
-    while due := acknowledgements.next(1e6, anybody):
-        recipient, acknowledgement = due
+        reached = anybody if is_routable else reaching(ALICE)
+        if due := acknowledgements.next(now, lambda ends: reached(ends.peer)):  # noqa: B023
+            said[due[0].peer] |= fragments(due[1].runs)
+    while due := acknowledgements.next(1e6, lambda ends: anybody(ends.peer)):
+        (_, recipient, _), acknowledgement = due
         envelope = SEALING.seal(acknowledgement, RECIPIENT.public_key)
         assert OPENING.open(envelope) == acknowledgement
         said[recipient] |= fragments(acknowledgement.runs)

@@ -27,7 +27,7 @@ from nym.envelope import MOST_RUNS, Acknowledgement, Run, fragment_count
 from nym.errors import StoreError
 from nym.store import room
 from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.wire.sizes import LONGEST_SEALED
 
 OWN, BOB, CAROL = b"o" * 32, b"b" * 32, b"c" * 32
@@ -62,6 +62,10 @@ class Setup:
 
     def next(self) -> tuple[Delivery, Piece] | None:
         return self.deliveries.next(self.now)
+
+    def acknowledged(self, acknowledgement: Acknowledgement) -> None:
+        ends = Ends(b"", acknowledgement.sender)
+        self.deliveries.acknowledged(acknowledgement, ends, self.now)
 
     def send(self) -> int:
         """Let everything leave that can, as if mixnodes took it; return the number of pieces."""
@@ -221,7 +225,7 @@ def test_one_whose_parts_were_acknowledged_again_and_again_but_never_the_whole_h
             packets += 1
             setup.deliveries.taken(*due, setup.now)
             run = Run(name, due[1].fragment, due[1].fragment)
-            setup.deliveries.acknowledged(Acknowledgement((run,), BOB), setup.now)
+            setup.acknowledged(Acknowledgement((run,), BOB))
         setup.deliveries.look()
     assert setup.outbox.failed == [message_id]
     assert packets == 8 * fragment_count(80_000, reliable=True)
@@ -252,7 +256,7 @@ def test_an_acknowledgement_costs_what_its_bytes_cost(
     quickest = math.inf
     for acknowledgement in (*growing, equal, equal, equal):
         began = time.perf_counter()
-        setup.deliveries.acknowledged(acknowledgement, setup.now)
+        setup.acknowledged(acknowledgement)
         setup.next()
         quickest = min(quickest, time.perf_counter() - began)
     assert quickest < 0.005
@@ -425,9 +429,7 @@ def step(setup: Setup, ids: list[str], cancelled: Counter[str], random: Random) 
             cancelled.update(setup.deliveries.cancel([random.choice(ids)]))
         case 2:
             run = Run(bytes.fromhex(random.choice(ids)), 0, 0)
-            setup.deliveries.acknowledged(
-                Acknowledgement((run,), random.choice([BOB, CAROL])), setup.now
-            )
+            setup.acknowledged(Acknowledgement((run,), random.choice([BOB, CAROL])))
         case _:
             due = setup.next()
             if due and random.random() < 0.7:

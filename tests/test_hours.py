@@ -22,7 +22,7 @@ from nym.envelope import Run
 from nym.routes import NANOSECONDS
 from nym.statistics import fit_exponential, same_distribution
 from nym.store.journal import Journal
-from nym.store.outbox import Manner
+from nym.store.outbox import Ends, Manner
 from nym.timing import Poisson
 from nym.wire.addresses import NodeAddress
 from tests.test_outgoing import OTHER, OWN, Setup
@@ -62,7 +62,9 @@ def sending(setup: Setup, now: float) -> None:
 def answering(setup: Setup, now: float) -> None:
     """Owe acknowledgements all the time: strangers can bring this about."""
     if now % OFTEN < MEAN / 2:
-        setup.acknowledgements.add(OTHER, Run(os.urandom(16), 0, 0), now, is_complete=True)
+        setup.acknowledgements.add(
+            Ends(b"", OTHER), Run(os.urandom(16), 0, 0), now, is_complete=True
+        )
 
 
 def both(setup: Setup, now: float) -> None:

@@ -136,7 +136,7 @@ def test_a_clients_figures() -> None:
         outbox=3,
         packets_real=2,
         packets_cover=40,
-        inbox_refused={"anonymous": 1, "strangers": 0, "contacts": 5},
+        inbox_refused={"anonymous": 1, "strangers": 0, "contacts": 5, "correspondents": 0},
         failed=["a", "b"],
     )
     text = encode_metrics(figures(report)).decode()

@@ -23,6 +23,7 @@ from nym.nodes.mixnode import Mixnode
 from nym.nodes.provider import Provider
 from nym.signing import generate_signer
 from nym.store.journal import Journal
+from nym.store.outgoing import Ends
 from nym.topology import ProviderNode, Topology
 from nym.view import CLAIM
 from nym.whereabouts import Whereabouts
@@ -280,17 +281,17 @@ def test_strangers_notes_push_out_no_name(
 def test_a_peer_is_told_a_few_times_of_each_provider() -> None:
     at = [provider(1, PROVIDER)]
     notes = ProviderNotes(OWN, lambda: at[0] if at else None)
-    notes.meet(OTHER, 0.0)
-    notes.meet(OWN, 0.0)
+    notes.meet(Ends(b"", OTHER), 0.0)
+    notes.meet(Ends(b"", OWN), 0.0)
 
     def told(now: float) -> bytes | None:
         due = notes.next(now, lambda _: True)
-        assert due is None or due[0] == OTHER
+        assert due is None or due[0] == Ends(b"", OTHER)
         return due and due[1].provider
 
     assert notes.next(0.0, lambda _: False) is None, "its provider isn't known"
     assert [told(0.0), told(1.0)] == [PROVIDER, None]
-    notes.meet(OTHER, 2.0)
+    notes.meet(Ends(b"", OTHER), 2.0)
     assert [told(PAUSE), told(2 * PAUSE), told(3 * PAUSE)] == [PROVIDER, PROVIDER, None]
     at[0] = provider(2)
     assert told(3 * PAUSE) == at[0].public_key

@@ -26,6 +26,7 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.tags import Tags
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.envelope import MOST_RUNS, Acknowledgement, Cover, Envelopes, Fragment, Run
@@ -42,16 +43,17 @@ from nym.sphinx import (
     process_packet,
 )
 from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
 from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
-from tests.harness import free_port, onlookers, serving, wait_until
+from tests.harness import free_port, onlookers, own_addresses, serving, wait_until
 
 OWN_IDENTITY, OTHER_IDENTITY = generate_identity(), generate_identity()
 OWN, OTHER = OWN_IDENTITY.public_key, OTHER_IDENTITY.public_key
+TO_OTHER = Ends(b"", OTHER)
 MIXNODES = [generate_identity() for _ in range(3)]
 PROVIDER = generate_identity()
 DELAY = 0.1
@@ -78,13 +80,15 @@ class Setup:
         whereabouts = Whereabouts()
         self.named = NamedProviders(journal)
         whereabouts.follow(self.topology, 0.0)
+        tags = Tags(journal, time.time)
+        own = own_addresses(OWN_IDENTITY, journal, self.session, tags)
         self.packets = PacketMaker(
-            OWN,
+            own,
+            tags,
             lambda: self.topology,
             whereabouts,
             self.named,
             self.session,
-            Envelopes(OWN_IDENTITY),
             self.health,
             DELAY,
             random,
@@ -93,7 +97,7 @@ class Setup:
         trial = ProviderTrial(self.session, self.health.loops, lambda: True, random)
         tempo = Tempo(4.0)
         self.cover = LoopCover(
-            OWN,
+            own,
             self.packets,
             self.sender,
             self.health,
@@ -236,7 +240,7 @@ def test_cover_and_messages_are_delayed_alike(journal: Journal) -> None:
     setup = Setup(journal, [NodeAddress("127.0.0.1", 1)])
     means = []
     for recipient, message in ((OWN, LOOP_COVER), (OTHER, b"hello")):
-        packets = [made(setup.packets.draft(recipient, message)) for _ in range(400)]
+        packets = [made(setup.packets.draft(Ends(b"", recipient), message)) for _ in range(400)]
         delays = [delay / NANOSECONDS for packet in packets for delay in unwrap(packet)[0]]
         means.append(fmean(delays))
     for mean in means:
@@ -252,7 +256,7 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
     assert len(setup.outbox) == 1
     assert setup.drops.sent == 0
     with pytest.raises(NoTopologyError):
-        setup.packets.draft(OTHER, b"")
+        setup.packets.draft(TO_OTHER, b"")
     setup.topology = topology
     setup.queue.tick(time.monotonic())
     wait_until(lambda: node.packets)
@@ -312,7 +316,7 @@ def test_an_acknowledgement_that_was_refused_is_the_next_that_is_sent(
     with serving(node.take) as address:
         setup = Setup(journal, [NodeAddress("127.0.0.1", free_port())], is_sealed=True)
         for run in runs:
-            setup.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)
+            setup.acknowledgements.add(TO_OTHER, run, time.monotonic(), is_complete=True)
         for _ in range(3):
             setup.tick()
         setup.lead_to(address)
@@ -329,15 +333,15 @@ def test_own_packets_go_to_the_own_provider_whatever_the_directory_says(journal:
     assert setup.topology is not None
     other = setup.topology.providers[0]._replace(clients=frozenset({OWN}))
     setup.topology = setup.topology._replace(providers=Nodes((other,)))
-    assert setup.packets.is_routable(OWN)
+    assert setup.packets.is_routable(Ends(b"", OWN))
     for _ in range(5):
-        assert unwrap(made(setup.packets.draft(OWN, b"x")))[1].destination == OWN
+        assert unwrap(made(setup.packets.draft(Ends(b"", OWN), b"x")))[1].destination == OWN
 
 
 def test_routes_are_drawn_anew_for_each_packet(journal: Journal) -> None:
     hops = [NodeAddress("127.0.0.1", port) for port in range(1, 6)]
     setup = Setup(journal, hops)
-    drafts = [setup.packets.draft(OTHER, b"x") for _ in range(100)]
+    drafts = [setup.packets.draft(TO_OTHER, b"x") for _ in range(100)]
     assert {draft.route[0].address for draft in drafts} == set(hops)
     packets = create_packets([draft.request for draft in drafts])
     assert len({packet[:32] for packet in packets}) == 100
@@ -408,7 +412,9 @@ def owe(setup: Setup, envelopes: int) -> None:
     for _ in range(envelopes):
         sender = generate_identity().public_key
         for _ in range(MOST_RUNS):
-            setup.acknowledgements.add(sender, Run(os.urandom(16), 0, 0), 0.0, is_complete=True)
+            setup.acknowledgements.add(
+                Ends(b"", sender), Run(os.urandom(16), 0, 0), 0.0, is_complete=True
+            )
 
 
 @pytest.mark.parametrize("messages", [0, 3, 40])
@@ -432,10 +438,10 @@ def test_when_acknowledgements_leave_tells_nothing_about_messages(
 def test_acknowledgements_and_messages_take_turns(sealing: Setup, node: Node) -> None:
     for i in range(3):
         run = Run(bytes([i]) * 16, 0, 0)
-        sealing.acknowledgements.add(OTHER, run, time.monotonic(), is_complete=True)
+        sealing.acknowledgements.add(TO_OTHER, run, time.monotonic(), is_complete=True)
         for _ in range(50):  # more runs than fit into one envelope
             more = Run(os.urandom(16), 0, 0)
-            sealing.acknowledgements.add(OTHER, more, time.monotonic(), is_complete=True)
+            sealing.acknowledgements.add(TO_OTHER, more, time.monotonic(), is_complete=True)
     for _ in range(3):
         sealing.accept(OTHER, b"hello", Manner.SEALED)
     kinds = []
@@ -449,12 +455,18 @@ def test_only_the_recipient_can_acknowledge(sealing: Setup, node: Node) -> None:
     message_id = sealing.accept(OTHER, b"hello", Manner.RELIABLE)
     sealing.queue.tick(time.monotonic())
     run = Run(bytes.fromhex(message_id), 0, 0)
-    sealing.deliveries.acknowledged(Acknowledgement((run,), OWN), time.monotonic())
-    sealing.deliveries.acknowledged(
-        Acknowledgement((run._replace(message_id=bytes(16)),), OTHER), time.monotonic()
-    )
+    other_run = run._replace(message_id=bytes(16))
+
+    def acknowledged(run: Run, ends: Ends) -> None:
+        now = time.monotonic()
+        sealing.deliveries.acknowledged(Acknowledgement((run,), ends.peer), ends, now)
+
+    acknowledged(run, Ends(b"", OWN))
+    # Nor can it do so at another address of this client, which it would learn of.
+    acknowledged(run, Ends(generate_identity().public_key, OTHER))
+    acknowledged(other_run, TO_OTHER)
     assert len(sealing.outbox) == 1
-    sealing.deliveries.acknowledged(Acknowledgement((run,), OTHER), time.monotonic())
+    acknowledged(run, TO_OTHER)
     assert len(sealing.outbox) == 0
     sealed(node, 1)  # the packet is taken after its message has ended, which must do no harm
     assert len(sealing.outbox) == 0

@@ -27,7 +27,7 @@ from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
 from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
-from tests.harness import contents
+from tests.harness import contents, own_addresses
 from tests.simulation import ROUTE
 
 OWN, ALICE, BOB = (generate_identity() for _ in range(3))
@@ -44,14 +44,15 @@ class Setup:
         self.assembly = Assembly(journal, self.inbox, time.monotonic())
         self.acknowledged: list[Acknowledgement] = []
         self.notes: list[ProviderNote] = []
+        own = own_addresses(OWN, journal)
         self.receiver = Receiver(
-            Envelopes(OWN),
+            own,
             self.inbox,
             self.assembly,
             self.owed,
             Taken(State(journal)),
             self.returned,
-            lambda acknowledgement, now: self.acknowledged.append(acknowledgement),
+            lambda acknowledgement, ends, now: self.acknowledged.append(acknowledgement),
             self.notes.append,
         )
 

@@ -19,7 +19,7 @@ from nym.store.outbox import Manner, Outbox
 from nym.wire.answers import MessageProgress, Sent
 from nym.wire.requests import Progress, Send
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
-from tests.harness import OTHER, OWN, Unconnected, undelivered
+from tests.harness import OTHER, OWN, Unconnected, unconnected_replies, undelivered
 
 PLAIN, SEALED, RELIABLE = Manner
 
@@ -27,7 +27,16 @@ PLAIN, SEALED, RELIABLE = Manner
 def service(journal: Journal, configured: Manner = SEALED) -> Service:
     outbox, inbox = Outbox(journal), Inbox(journal)
     view, contacts = Unconnected(outbox, inbox), CurrentContacts(Path("/nowhere"))
-    return Service(OWN, outbox, inbox, view, undelivered(outbox), configured, contacts)
+    return Service(
+        OWN,
+        outbox,
+        inbox,
+        view,
+        undelivered(outbox),
+        configured,
+        contacts,
+        unconnected_replies(journal),
+    )
 
 
 @pytest.mark.parametrize(

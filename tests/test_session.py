@@ -22,10 +22,9 @@ from nym.client.registration import Registration
 from nym.client.session import ProviderSession
 from nym.client.taken import Taken
 from nym.client.trial import ProviderTrial
-from nym.envelope import Envelopes
 from nym.errors import UnreachableError
 from nym.health import Health
-from nym.identity import Identity, generate_identity
+from nym.identity import Identity
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import load_token_key
 from nym.nodes.provider import Provider
@@ -47,6 +46,7 @@ from tests.harness import (
     free_port,
     memory_provider,
     onlookers,
+    own_addresses,
     serving,
     serving_http,
     without_descriptors,
@@ -309,8 +309,9 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
     inbox = Inbox(journal) if inbox is None else inbox
     health = Health(20.0)
     trial = ProviderTrial(session, health.loops, online, Random(1))
+    own = own_addresses(OWN, journal, session)
     receiver = Receiver(
-        Envelopes(generate_identity()),
+        own,
         inbox,
         Assembly(journal, inbox, 0.0),
         Acknowledgements(ADDRESS, 1.0),
@@ -319,7 +320,9 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
         lambda *_: None,
         lambda _: None,
     )
-    return Poller(session, receiver, journal.check_room, health, trial, onlookers(), 0.4, Random(1))
+    return Poller(
+        session, own, receiver, journal.check_room, health, trial, onlookers(), 0.4, Random(1)
+    )
 
 
 @pytest.fixture

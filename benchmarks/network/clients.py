@@ -47,7 +47,8 @@ class Clients:
                 average_packet_delay=scenario.delay,
                 message_sending_average_delay=scenario.turn_gap,
                 fetch_message_delay=scenario.fetch,
-            )
+            ),
+            addresses=1,
         )
         self.is_measuring = False
         self.under_way = 0  # measured messages that may still arrive

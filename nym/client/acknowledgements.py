@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from nym.envelope import MOST_RUNS, Acknowledgement, Run
+from nym.store.outgoing import Ends
 
 MOST_SENDERS = 1000  # to whom something is owed at a time
 MOST_WAITING = 1000  # runs for one sender
@@ -30,15 +31,15 @@ class Acknowledgements:
     def __init__(self, own_address: bytes, delay: float) -> None:
         self._own_address = own_address
         self._delay = delay
-        self._owed: OrderedDict[bytes, _Owed] = OrderedDict()
+        self._owed: OrderedDict[Ends, _Owed] = OrderedDict()
 
-    def add(self, sender: bytes, run: Run, now: float, *, is_complete: bool) -> None:
+    def add(self, ends: Ends, run: Run, now: float, *, is_complete: bool) -> None:
         """Add a run of fragments that are on disk. `is_complete`: it is the whole message."""
-        if sender not in self._owed and len(self._owed) >= MOST_SENDERS:
+        if ends not in self._owed and len(self._owed) >= MOST_SENDERS:
             # Senders that can't be reached gather in front, because others get their turn and move
             # behind them. Strangers can make up any number of unreachable senders.
             self._owed.popitem(last=False)
-        owed = self._owed.setdefault(sender, _Owed())
+        owed = self._owed.setdefault(ends, _Owed())
         owed.due = min(owed.due, now + self._delay * (1 if is_complete else MORE))
         runs = owed.runs
         # A run that is a part of another one says nothing new, and would only take room.
@@ -50,19 +51,19 @@ class Acknowledgements:
             runs[run] = None
 
     def next(
-        self, now: float, is_routable: Callable[[bytes], bool]
-    ) -> tuple[bytes, Acknowledgement] | None:
-        """Return (recipient, acknowledgement) if one is due now, or None."""
-        for sender, owed in self._owed.items():
+        self, now: float, is_routable: Callable[[Ends], bool]
+    ) -> tuple[Ends, Acknowledgement] | None:
+        """Return (from where to where, acknowledgement) if one is due now, or None."""
+        for ends, owed in self._owed.items():
             is_due = now >= owed.due or len(owed.runs) >= MOST_RUNS
-            if is_due and is_routable(sender):
+            if is_due and is_routable(ends):
                 said = tuple(owed.runs)[:MOST_RUNS]
                 for run in said:
                     del owed.runs[run]
-                del self._owed[sender]
+                del self._owed[ends]
                 if owed.runs:
-                    self._owed[sender] = owed  # behind the others, so that senders take turns
-                return sender, Acknowledgement(said, self._own_address)
+                    self._owed[ends] = owed  # behind the others, so that senders take turns
+                return ends, Acknowledgement(said, ends.own or self._own_address)
         return None
 
 

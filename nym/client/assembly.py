@@ -12,23 +12,29 @@ A message for which nothing new arrives for PATIENCE seconds is given up, too.
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Container
+from collections.abc import Callable, Container
 from itertools import islice
 from struct import Struct
 
 from nym.client.partial import Partial
-from nym.envelope import Fragment, Run
+from nym.client.unpacked import Unpacked, as_it_came
+from nym.envelope import Fragment, Reply, Run
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.seen import Key, Seen
 from nym.store.shares import Holder, Losses, Shares, Standing, holder_of
 from nym.wire.pieces import Message
+from nym.wire.sizes import ADDRESS_LENGTH
 
 PATIENCE = 86_400.0
 MOST_EXPIRED = 100  # at a time: all messages from before a start expire together
 
 _KIND = "fragment"
-_HEAD = Struct(">HHBB")  # index, count, length of the message id, length of the sender
+_HEAD = Struct(">HHBB")  # index, count, length of the message id plus marks, length of the sender
+# Marks of a fragment to or from a reply address. If the client's end is one, it follows the sender,
+# and counts as a part of it.
+_REPLY, _IS_ACKNOWLEDGED, _IS_ANSWERABLE = 0x80, 0x40, 0x20
+_LENGTH = 0x1F  # the bits that are left for the length
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +42,23 @@ log = logging.getLogger(__name__)
 class Assembly:
     """Puts fragments together, and delivers complete messages to the inbox.
 
-    Incomplete messages are also kept on disk, fragment by fragment.
+    Incomplete messages are also kept on disk, fragment by fragment. `unpack` is called with the
+    last fragment that came of a message, the client's end of it, and the message. It returns what
+    applications get, or None for nothing.
     """
 
     def __init__(
-        self, journal: Journal, inbox: Inbox, now: float, contacts: Container[bytes] = ()
+        self,
+        journal: Journal,
+        inbox: Inbox,
+        now: float,
+        contacts: Container[bytes] = (),
+        unpack: Callable[[Fragment, bytes, Message], Unpacked | None] = as_it_came,
     ) -> None:
         self._journal = journal
         self._inbox = inbox
         self._contacts = contacts
+        self._unpack = unpack
         self._seen = Seen(journal, contacts)
         self._shares = Shares()
         self._partial: dict[Key, Partial] = {}
@@ -62,8 +76,8 @@ class Assembly:
             "incomplete messages from {} are given up, because nothing more of them arrived",
         )
         for _, body in journal.take_short(_KIND):
-            fragment = _decode(body)
-            self._keep(_key(fragment), fragment, now)
+            fragment, own = _decode(body)
+            self._keep(_key(fragment, own), fragment, now)
 
     def __len__(self) -> int:
         return len(self._partial)
@@ -73,14 +87,16 @@ class Assembly:
         """How many messages were given up, by standing."""
         return self._pushed_out.counts + self._expired.counts
 
-    def add(self, fragment: Fragment, now: float) -> Run | None:
+    def add(self, fragment: Fragment, now: float, own: bytes = b"") -> Run | None:
         """Keep a fragment. If it completes its message, deliver that to the inbox.
+
+        `own` is the reply address to which it came, or empty: the main one.
 
         Returns the run of fragments around this one that have arrived. They are on disk after the
         journal's next flush, and may be acknowledged then. Returns None if the fragment was not
         kept, because there is no room or it contradicts an earlier one.
         """
-        key, index, count = _key(fragment), fragment.index, fragment.count
+        key, index, count = _key(fragment, own), fragment.index, fragment.count
         everything = Run(fragment.message_id, 0, count - 1)
         # The message was delivered already. If it is reliable, it is acknowledged again: its sender
         # may not have received the first acknowledgement.
@@ -97,7 +113,7 @@ class Assembly:
             return everything if self._complete(key, fragment) else None
         # On its way to disk before it is kept in memory. In the other order, an error in between
         # would leave a fragment that is acknowledged, but is not on disk after a crash.
-        self._journal.put(_KIND, f"{key.name} {index}", _encode(fragment))
+        self._journal.put(_KIND, f"{key.name} {index}", _encode(fragment, own))
         first, last = self._keep(key, fragment, now)
         self._make_room(key)
         return Run(fragment.message_id, first, last)
@@ -115,14 +131,18 @@ class Assembly:
         message = partial.completed_by(last) if partial else last.data
         # If it is refused, the fragments stay. The sender of a reliable message sends the last one
         # again, and an anonymous message may have more copies on their way.
-        if not self._inbox.has_room(key.sender, len(message)):
+        holder = holder_of(key.sender, self._contacts, key.own)
+        if not self._inbox.has_room(holder, len(message)):
             return False
-        if not self._deliver(key, message):
+        unpacked = self._unpack(last, key.own, message)
+        if unpacked is None:
+            log.debug("a message without the head that it should have was dropped")
+        elif not self._deliver(key, unpacked):
             return False
         self._forget(key)
         return True
 
-    def _deliver(self, key: Key, message: Message) -> bool:
+    def _deliver(self, key: Key, unpacked: Unpacked) -> bool:
         """Deliver a message and remember it as seen: both or neither, whatever is raised.
 
         The message is remembered first, so that an error in between can't have it delivered twice.
@@ -131,7 +151,7 @@ class Assembly:
         is_delivered = False
         try:
             self._seen.add(key)
-            is_delivered = self._inbox.deliver(message, key.sender, is_sealed=True)
+            is_delivered = self._inbox.deliver(**unpacked._asdict(), is_sealed=True)
         finally:
             if not is_delivered:
                 self._seen.take_back(key)
@@ -141,7 +161,7 @@ class Assembly:
         partial = self._partial.get(key)
         is_new = partial is None
         if partial is None:
-            holder = holder_of(key.sender, self._contacts)
+            holder = holder_of(key.sender, self._contacts, key.own)
             self._partial[key] = partial = Partial(fragment.count, holder)
         turns = self._turns[partial.holder.standing]
         turns[key] = None
@@ -174,19 +194,28 @@ class Assembly:
         self._journal.drop_parts(_KIND, key.name)
 
 
-def _key(fragment: Fragment) -> Key:
-    return Key(fragment.sender, fragment.message_id)
+def _key(fragment: Fragment, own: bytes) -> Key:
+    return Key(fragment.sender, fragment.message_id, own)
 
 
-def _encode(fragment: Fragment) -> bytes:
-    sender = fragment.sender or b""
-    head = _HEAD.pack(fragment.index, fragment.count, len(fragment.message_id), len(sender))
-    return head + fragment.message_id + sender + fragment.data
+def _encode(fragment: Fragment, own: bytes) -> bytes:
+    message_id, ends, reply = fragment.message_id, (fragment.sender or b"") + own, fragment.reply
+    marked = len(message_id)
+    if reply:
+        marked |= _REPLY
+        marked |= _IS_ACKNOWLEDGED * reply.is_acknowledged | _IS_ANSWERABLE * reply.is_answerable
+    head = _HEAD.pack(fragment.index, fragment.count, marked, len(ends))
+    return head + message_id + ends + fragment.data
 
 
-def _decode(body: bytes) -> Fragment:
-    index, count, id_length, sender_length = _HEAD.unpack_from(body)
-    sender_at = _HEAD.size + id_length
-    data_at = sender_at + sender_length
-    message_id, sender = body[_HEAD.size : sender_at], body[sender_at:data_at]
-    return Fragment(message_id, index, count, body[data_at:], sender or None)
+def _decode(body: bytes) -> tuple[Fragment, bytes]:
+    """(the fragment, the client's end of it)."""
+    index, count, marked, ends_length = _HEAD.unpack_from(body)
+    ends_at = _HEAD.size + (marked & _LENGTH)
+    data_at = ends_at + ends_length
+    message_id, ends = body[_HEAD.size : ends_at], body[ends_at:data_at]
+    sender, own = ends[:ADDRESS_LENGTH], ends[ADDRESS_LENGTH:]
+    reply = None
+    if marked & _REPLY:
+        reply = Reply(bool(marked & _IS_ACKNOWLEDGED), bool(marked & _IS_ANSWERABLE))
+    return Fragment(message_id, index, count, body[data_at:], sender or None, reply), own

@@ -22,14 +22,18 @@ from nym.client.named import NamedProviders
 from nym.client.notes import ProviderNotes
 from nym.client.outgoing import OutgoingQueue
 from nym.client.overview import Overview
+from nym.client.own_addresses import OwnAddresses
 from nym.client.pace import first_wait, loop_patience, packet_rate, pull_period
 from nym.client.packets import PacketMaker
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.remembered import RememberedNetwork
+from nym.client.replies import Replies
+from nym.client.reply_addresses import ReplyAddresses, Term
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.tags import Tags
 from nym.client.taken import Taken
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
@@ -98,7 +102,6 @@ class Client:
             self._journal, clock.now, lambda message: self._deliveries.explain(message)
         )
         self._health = health = Health(loop_patience(config.traffic))
-        envelopes = Envelopes(identity)
         onlookers = _onlookers(config.traffic)
         self._sender = Sender(health, onlookers)
         self._session = _session(identity, config, state, self._has_line)
@@ -107,21 +110,33 @@ class Client:
         trial = ProviderTrial(self._session, health.loops, self._has_line, random)
         self._whereabouts = Whereabouts()
         named = NamedProviders(self._journal)
+        tags = Tags(self._journal, time.time)
+        self._reply_addresses = ReplyAddresses(
+            self._journal,
+            identity.private_key,
+            self._session,
+            clock.now,
+            _term(config),
+            random,
+            lambda address: self._poller.forsake(address),
+        )
+        self._replies = replies = Replies(self._reply_addresses, tags)
+        own = OwnAddresses(
+            address, Envelopes(identity), self._session, self._reply_addresses, tags, random
+        )
         packets = _packets(
-            address,
+            own,
+            tags,
             config,
             self._refresher,
             self._whereabouts,
             named,
             self._session,
-            envelopes,
             health,
             random,
         )
         self._tempo = tempo = Tempo(packet_rate(config.traffic))
-        self._loops = _loop_cover(
-            address, config, packets, self._sender, health, trial, tempo, random
-        )
+        self._loops = _loop_cover(own, config, packets, self._sender, health, trial, tempo, random)
         drop_cover = DropCover(packets, self._sender, is_sealed=config.privacy.seal)
         acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
@@ -136,9 +151,9 @@ class Client:
             config.traffic.message_sending_average_delay,
             random,
         )
-        assembly = Assembly(self._journal, inbox, time.monotonic(), contacts)
+        assembly = Assembly(self._journal, inbox, time.monotonic(), contacts, own.unpack)
         self._receiver = Receiver(
-            envelopes,
+            own,
             inbox,
             assembly,
             acknowledgements,
@@ -149,7 +164,7 @@ class Client:
         )
         self._receiver.accepts_plain = config.client.accept_plain
         self._poller = _poller(
-            self._session, self._receiver, self._journal, health, trial, onlookers, random
+            self._session, own, self._receiver, self._journal, health, trial, onlookers, random
         )
         self._overview = overview = Overview(
             address,
@@ -166,6 +181,7 @@ class Client:
             self._outbox,
             inbox,
             tempo,
+            self._reply_addresses,
         )
 
         def name_provider(recipient: bytes, provider: bytes | None) -> None:
@@ -181,6 +197,7 @@ class Client:
                 self._deliveries,
                 manner,
                 contacts,
+                replies,
                 name_provider,
             )
 
@@ -218,6 +235,7 @@ class Client:
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("look at messages", self._deliveries.run)
+        self._watch.start("reply addresses", self._replies.run)
         self._watch.start("history", self._overview.past.run)
         self._watch.start("tempo", self._tempo.run)
         self._watch.start("loop cover stream", self._after_registration(self._loops.run))
@@ -261,6 +279,7 @@ class Client:
     def _follow(self, topology: Topology) -> None:
         beside_the_hub(self._whereabouts.follow, topology, time.monotonic())
         self._session.follow(topology)
+        self._reply_addresses.follow(topology)
         # The refresher ends an outage only after this. While the directory was away, nodes may have
         # been gone for long.
         was_unknown = self._refresher.outage.reason is not None
@@ -338,25 +357,32 @@ def _refresher(
     )
 
 
+def _term(config: Config) -> Term:
+    client = config.client
+    # Without seals, nobody can answer, so the addresses would be for nothing.
+    count = client.reply_addresses if config.privacy.seal else 0
+    return Term(count, client.reply_lifetime, client.registers_at_once)
+
+
 def _packets(
-    address: bytes,
+    own: OwnAddresses,
+    tags: Tags,
     config: Config,
     refresher: Refresher,
     whereabouts: Whereabouts,
     named: NamedProviders,
     session: ProviderSession,
-    envelopes: Envelopes,
     health: Health,
     random: Random,
 ) -> PacketMaker:
     delay = config.traffic.average_packet_delay
     return PacketMaker(
-        address,
+        own,
+        tags,
         lambda: refresher.topology,
         whereabouts,
         named,
         session,
-        envelopes,
         health,
         delay,
         random,
@@ -364,7 +390,7 @@ def _packets(
 
 
 def _loop_cover(
-    address: bytes,
+    own: OwnAddresses,
     config: Config,
     packets: PacketMaker,
     sender: Sender,
@@ -374,9 +400,7 @@ def _loop_cover(
     random: Random,
 ) -> LoopCover:
     mean, is_sealed = config.traffic.loop_cover_traffic_average_delay, config.privacy.seal
-    return LoopCover(
-        address, packets, sender, health, trial, tempo, mean, random, is_sealed=is_sealed
-    )
+    return LoopCover(own, packets, sender, health, trial, tempo, mean, random, is_sealed=is_sealed)
 
 
 def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:
@@ -398,7 +422,8 @@ def _deliveries(
         was_carried = partial(loops.was_carried, now=now)
         return Way(outlook.loss, is_dead, was_carried, loops.open_since)
 
-    wait, lifetime = first_wait(config.traffic), config.client.message_lifetime
+    wait = first_wait(config.traffic, 1 + _term(config).addresses)
+    lifetime = config.client.message_lifetime
     return Deliveries(outbox, address, wait, packets.obstacle, way, lifetime)
 
 
@@ -408,6 +433,7 @@ def _onlookers(traffic: TrafficSettings) -> Onlookers:
 
 def _poller(
     session: ProviderSession,
+    own: OwnAddresses,
     receiver: Receiver,
     journal: Journal,
     health: Health,
@@ -416,4 +442,6 @@ def _poller(
     random: Random,
 ) -> Poller:
     period = onlookers.rates.pull_period
-    return Poller(session, receiver, journal.check_room, health, trial, onlookers, period, random)
+    return Poller(
+        session, own, receiver, journal.check_room, health, trial, onlookers, period, random
+    )

@@ -1,9 +1,9 @@
 """Cover: packets without a message, which nobody on the way can tell from those with one.
 
-Loops go to the client itself, in a stream of their own, at random times that do not depend on what
-the user does. If they are sealed, each has its own id, and those that come back show how well the
-network works. Plain loops all have the same text, that of the published client, so they show
-nothing.
+Loops go to the client itself, to all its addresses alike. They have a stream of their own, at
+random times that do not depend on what the user does. If they are sealed, each has its own id, and
+those that come back show how well the network works. Plain loops all have the same text, that of
+the published client, so they show nothing.
 
 Drop cover goes to providers, which drop it. It takes the place of messages in the outgoing queue:
 a message leaves and doesn't come back, so its cover must not come back, either.
@@ -14,6 +14,7 @@ import time
 from functools import partial
 from random import Random
 
+from nym.client.own_addresses import OwnAddresses
 from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
@@ -22,6 +23,7 @@ from nym.envelope import ID_LENGTH, Content, Cover
 from nym.health import Health
 from nym.identity import generate_identity
 from nym.net.watch import run_stream
+from nym.store.outgoing import Ends
 from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
 
@@ -31,7 +33,7 @@ class LoopCover:
 
     def __init__(
         self,
-        own_address: bytes,
+        own: OwnAddresses,
         packets: PacketMaker,
         sender: Sender,
         health: Health,
@@ -42,7 +44,7 @@ class LoopCover:
         *,
         is_sealed: bool,
     ) -> None:
-        self._own_address = own_address
+        self._own = own
         self._packets = packets
         self._sender = sender
         self._health = health
@@ -59,17 +61,24 @@ class LoopCover:
 
     def tick(self, moment: float) -> None:
         """Send one loop at `moment`, if there is a network to send it through."""
-        if not self._packets.is_routable(self._own_address):
+        other = self._trial.turn()
+        own = b"" if other else self._own.draw()
+        ends = Ends(own, self._own.address(own))
+        if not self._packets.is_routable(ends):
             return
         loop = os.urandom(ID_LENGTH)
-        other = self._trial.turn()
         content = _content(loop, is_sealed=self._is_sealed)
-        draft = self._packets.draft(self._own_address, content, other)
-        settled = partial(self._settled, loop, draft, other)
+        draft = self._packets.draft(ends, content, other)
+        settled = partial(self._settled, loop, draft, other, own)
         self._sender.send(moment, lambda: draft, settled, "loop")
 
     def _settled(
-        self, loop: bytes, draft: Draft, other: ProviderNode | None, outcome: Outcome
+        self,
+        loop: bytes,
+        draft: Draft,
+        other: ProviderNode | None,
+        own: bytes,
+        outcome: Outcome,
     ) -> None:
         # A loop that no mixnode took never entered the network, so its loss would prove nothing.
         if outcome is Outcome.REFUSED:
@@ -78,7 +87,7 @@ class LoopCover:
         if other:
             self._trial.sent(loop, other, time.monotonic())
         elif self._is_sealed:
-            self._health.sent(loop, draft.route, time.monotonic(), draft.delays)
+            self._health.sent(loop, draft.route, time.monotonic(), draft.delays, own)
 
 
 class DropCover:
@@ -103,7 +112,7 @@ class DropCover:
         # provider could count those that are for one.
         nobody = generate_identity().public_key
         content = _content(os.urandom(ID_LENGTH), is_sealed=self._is_sealed)
-        return self._packets.draft(nobody, content, provider)
+        return self._packets.draft(Ends(b"", nobody), content, provider)
 
     def _settled(self, outcome: Outcome) -> None:
         self.sent += outcome is Outcome.TAKEN

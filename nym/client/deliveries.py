@@ -20,12 +20,11 @@ import gevent
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.client.reliable import Recipient, Reliable
 from nym.client.unacknowledged import Unacknowledged
-from nym.envelope import Acknowledgement, Run
+from nym.envelope import REPLY_HEAD_LENGTH, Acknowledgement, Run
 from nym.net.watch import run_schedule
-from nym.store.outbox import Manner, Outbox, Outgoing
+from nym.store.outbox import Ends, Manner, Outbox, Outgoing
 from nym.timing import Fixed, duration
 from nym.wire.answers import MessageProgress
-from nym.wire.keys import encode_base58
 from nym.wire.reports import WaitingMessage
 
 LOOK = 5.0  # seconds between looks for messages that end although no packet of them leaves
@@ -44,7 +43,7 @@ log = logging.getLogger(__name__)
 class Deliveries:
     """The messages of an outbox that are being sent.
 
-    `obstacle` returns what prevents packets to a recipient, or None. `way` returns what is known
+    `obstacle` returns what prevents packets between two ends, or None. `way` returns what is known
     about the network. A fragment of a reliable message is sent again if it isn't acknowledged
     within `first_wait` seconds. Messages older than `lifetime` seconds are given up; with 0, never.
     """
@@ -54,7 +53,7 @@ class Deliveries:
         outbox: Outbox,
         own_address: bytes,
         first_wait: float,
-        obstacle: Callable[[bytes], Stage | None],
+        obstacle: Callable[[Ends], Stage | None],
         way: Callable[[], Way],
         lifetime: float,
     ) -> None:
@@ -64,7 +63,7 @@ class Deliveries:
         self._obstacle = obstacle
         self._way = way
         self.lifetime = lifetime
-        self._recipients: OrderedDict[bytes, Recipient] = OrderedDict()
+        self._recipients: OrderedDict[tuple[bytes, bytes], Recipient] = OrderedDict()
         self._deliveries: dict[str, Delivery] = {}
 
     def run(self) -> None:
@@ -85,10 +84,11 @@ class Deliveries:
                 # A recipient whose messages nobody was asked about keeps its place. Otherwise one
                 # with many messages that wait would be the first at every tick, for ever.
                 break
-            address, recipient = next(iter(self._recipients.items()))
+            pair, recipient = next(iter(self._recipients.items()))
             # This was its turn, whether or not something is due.
-            self._recipients.move_to_end(address)
-            if self._obstacle(address) is not None:
+            self._recipients.move_to_end(pair)
+            first = next(iter(recipient.deliveries.values()))
+            if self._obstacle(first.ends) is not None:
                 continue
             for _ in range(min(left, len(recipient.deliveries))):
                 left -= 1
@@ -103,13 +103,13 @@ class Deliveries:
         """Note that a mixnode took a piece."""
         self._advance(delivery, delivery.taken(piece, now), now)
 
-    def acknowledged(self, acknowledgement: Acknowledgement, now: float) -> None:
-        """Note what a recipient says has arrived. Only messages to that recipient are affected.
+    def acknowledged(self, acknowledgement: Acknowledgement, ends: Ends, now: float) -> None:
+        """Note what a recipient says has arrived. Only messages between these ends are affected.
 
         Each message is handled once, however many runs of it there are: a hostile recipient can
         send many.
         """
-        recipient = self._recipients.get(acknowledgement.sender)
+        recipient = self._recipients.get(ends.pair)
         if recipient is None:
             return
         by_message: dict[bytes, dict[Run, None]] = {}
@@ -129,7 +129,9 @@ class Deliveries:
         given_up: Counter[str] = Counter()
         for delivery in self._in_slices():
             self._advance(delivery, None, time.monotonic())
-            is_over = delivery.has_failed or self._is_too_old(delivery)
+            is_over = (
+                delivery.has_failed or self._is_too_old(delivery) or self._is_cut_off(delivery)
+            )
             # `_in_slices` lets others run, so the message may have ended since it was listed.
             if self._deliveries.get(delivery.id) is delivery and is_over:
                 given_up[self._why(delivery).sentence] += 1
@@ -195,14 +197,17 @@ class Deliveries:
     def cancel_all(self, recipient: bytes | None) -> list[str]:
         """Cancel all messages, or all messages to one recipient; see `cancel`."""
         return self.cancel(
-            delivery.id for delivery in self._in_slices() if recipient in (None, delivery.recipient)
+            delivery.id for delivery in self._in_slices() if recipient in (None, delivery.ends.peer)
         )
 
     def _is_too_old(self, delivery: Delivery) -> bool:
         return 0 < self.lifetime <= self._outbox.age(delivery.outgoing)
 
+    def _is_cut_off(self, delivery: Delivery) -> bool:
+        return self._obstacle(delivery.ends) is Stage.EXPIRED
+
     def _why(self, delivery: Delivery) -> Stage:
-        obstacle = self._obstacle(delivery.recipient)
+        obstacle = self._obstacle(delivery.ends)
         return obstacle or delivery.stage(time.monotonic(), self._way())
 
     def _described(self, delivery: Delivery) -> WaitingMessage:
@@ -210,8 +215,8 @@ class Deliveries:
         age = self._outbox.age(outgoing)
         return WaitingMessage(
             id=outgoing.id,
-            recipient=encode_base58(outgoing.recipient),
-            size=len(outgoing.message),
+            recipient=outgoing.to,
+            size=len(outgoing.message) - (REPLY_HEAD_LENGTH if outgoing.own else 0),
             manner=_MANNERS[outgoing.manner],
             accepted=round(time.time() - age, 3),
             age=round(age, 3),
@@ -224,7 +229,7 @@ class Deliveries:
 
     def _admit(self) -> None:
         for outgoing, progress in self._outbox.arrivals():
-            recipient = self._recipients.setdefault(outgoing.recipient, Recipient())
+            recipient = self._recipients.setdefault(outgoing.ends.pair, Recipient())
             delivery = self._begin(outgoing, progress, recipient)
             self._deliveries[delivery.id] = delivery
             recipient.deliveries[delivery.id] = delivery
@@ -232,7 +237,7 @@ class Deliveries:
     def _begin(self, outgoing: Outgoing, progress: bytes, recipient: Recipient) -> Delivery:
         if outgoing.manner is Manner.RELIABLE:
             return Reliable(outgoing, progress, recipient, self._own_address, self._first_wait)
-        return Unacknowledged(outgoing, progress)
+        return Unacknowledged(outgoing, progress, self._own_address)
 
     def _advance(self, delivery: Delivery, progress: bytes | None, now: float) -> None:
         if self._deliveries.get(delivery.id) is not delivery:
@@ -246,10 +251,10 @@ class Deliveries:
 
     def _remove(self, delivery: Delivery) -> None:
         del self._deliveries[delivery.id]
-        recipient = self._recipients[delivery.recipient]
+        recipient = self._recipients[delivery.ends.pair]
         del recipient.deliveries[delivery.id]
         if not recipient.deliveries:
-            del self._recipients[delivery.recipient]
+            del self._recipients[delivery.ends.pair]
 
     def _in_slices(self) -> Iterator[Delivery]:
         """Yield all messages, and let other greenlets run after every few."""

@@ -10,7 +10,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
-from nym.envelope import Fragment, fragment_count
+from nym.envelope import Fragment, Reply, fragment, fragment_count
 from nym.store.outbox import Manner, Outgoing
 
 
@@ -50,6 +50,7 @@ class Stage(Enum):
         "recipient",
         "the directory lists no client with the recipient's address; ADDRESS@PROVIDER would do",
     )
+    EXPIRED = "expired", "the address for its answer, or the one that it answers, has expired"
     PROVIDER = "provider", "the provider that was named for the recipient isn't in the directory"
     TURN = "turn", "it waits for its turn"
     HAND_OVER = "hand_over", "a packet of it is being handed to a mixnode"
@@ -69,20 +70,27 @@ class Stage(Enum):
 class Delivery(ABC):
     """One message that is being sent."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, outgoing: Outgoing, own_address: bytes) -> None:
         self.id = outgoing.id
-        self.recipient = outgoing.recipient
+        self.ends = outgoing.ends
         self.outgoing = outgoing
-        is_reliable = outgoing.manner is Manner.RELIABLE
+        is_reliable, is_reply = outgoing.manner is Manner.RELIABLE, self.ends.is_reply
+        # Messages to and from reply addresses name a sender, whether or not they are acknowledged:
+        # that shows who may write to the address.
+        self._sender = (self.ends.own or own_address) if is_reliable or is_reply else None
+        self._reply = Reply(is_reliable, bool(self.ends.own)) if is_reply else None
         self.count = (
             1
             if outgoing.manner is Manner.PLAIN
-            else fragment_count(len(outgoing.message), reliable=is_reliable)
+            else fragment_count(len(outgoing.message), reliable=is_reliable, is_reply=is_reply)
         )
 
-    @abstractmethod
     def content(self, piece: Piece) -> Fragment | bytes:
         """Return the content of the packet for this piece."""
+        message = self.outgoing.message
+        if self.outgoing.manner is Manner.PLAIN:
+            return bytes(message)
+        return fragment(message, bytes.fromhex(self.id), piece.fragment, self._sender, self._reply)
 
     @abstractmethod
     def next(self, now: float, way: Way) -> Piece | None:

@@ -46,10 +46,14 @@ class NamedProviders:
         named = self._named.get(address)
         return named and named.provider
 
+    def said(self, address: bytes) -> bytes | None:
+        """The name that an application or a contact gave last, whatever notes say; or None."""
+        named = self._named.get(address)
+        return named.said if named and named.said != _NEVER else None
+
     def is_said(self, address: bytes) -> bool:
         """Whether an application or a contact has ever named the recipient's provider."""
-        named = self._named.get(address)
-        return named is not None and named.said != _NEVER
+        return self.said(address) is not None
 
     def name(self, address: bytes, provider: bytes) -> None:
         """Note that somebody here wrote to ADDRESS@PROVIDER."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from nym.envelope import ProviderNote
 from nym.signing import Stamps
+from nym.store.outgoing import Ends
 from nym.topology import ProviderNode
 
 MOST_PEERS = 1000  # those met longest ago are forgotten, and told again when they are met again
@@ -35,9 +36,11 @@ class ProviderNotes:
         self._name = b""  # of the provider of which peers are told
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()
 
-    def meet(self, peer: bytes, now: float) -> None:
+    def meet(self, ends: Ends, now: float) -> None:
         """Note that this client sends something reliable to a peer, or acknowledges it."""
-        if peer == self._own_address:
+        peer = ends.peer
+        # Whoever is written to from a reply address must not learn the main one.
+        if ends.is_reply or peer == self._own_address:
             return
         self._peers.setdefault(peer, _Peer(now))
         self._peers.move_to_end(peer)
@@ -45,9 +48,9 @@ class ProviderNotes:
             self._peers.popitem(last=False)
 
     def next(
-        self, now: float, is_routable: Callable[[bytes], bool]
-    ) -> tuple[bytes, ProviderNote] | None:
-        """Return (recipient, note) if one is due now, or None."""
+        self, now: float, is_routable: Callable[[Ends], bool]
+    ) -> tuple[Ends, ProviderNote] | None:
+        """Return (from where to where, note) if one is due now, or None."""
         provider = self._provider()
         if provider is None:
             return None
@@ -56,8 +59,9 @@ class ProviderNotes:
             self._name = name
             self._peers = OrderedDict((peer, _Peer(now)) for peer in self._peers)
         for address, peer in self._peers.items():
-            if peer.left and now >= peer.due and is_routable(address):
+            ends = Ends(b"", address)
+            if peer.left and now >= peer.due and is_routable(ends):
                 peer.left -= 1
                 peer.due = now + PAUSE
-                return address, ProviderNote(name, self._stamps.next(), self._own_address)
+                return ends, ProviderNote(name, self._stamps.next(), self._own_address)
         return None

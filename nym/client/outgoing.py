@@ -23,6 +23,7 @@ from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
 from nym.envelope import Acknowledgement, Content
 from nym.net.watch import run_stream
+from nym.store.outgoing import Ends
 from nym.wire.sightings import Carried
 
 ACKNOWLEDGEMENTS_A_NOTE = 3  # so many ticks for acknowledgements, one for a note
@@ -31,7 +32,7 @@ ACKNOWLEDGEMENTS_A_NOTE = 3  # so many ticks for acknowledgements, one for a not
 class _Due(NamedTuple):
     """What a packet carries, and who is told its outcome."""
 
-    recipient: bytes
+    ends: Ends
     content: Callable[[], Content | bytes]
     settled: Callable[[Outcome], None]
     carries: Carried
@@ -89,17 +90,17 @@ class OutgoingQueue:
         due = self._acknowledgements.next(now, self._packets.is_routable)
         if due is None:
             return None
-        recipient, acknowledgement = due
-        self._notes.meet(recipient, now)
-        settled = partial(self._settle_acknowledgement, recipient, acknowledgement)
-        return _Due(recipient, lambda: acknowledgement, settled, "answer")
+        ends, acknowledgement = due
+        self._notes.meet(ends, now)
+        settled = partial(self._settle_acknowledgement, ends, acknowledgement)
+        return _Due(ends, lambda: acknowledgement, settled, "answer")
 
     def _tell(self, now: float) -> _Due | None:
         due = self._notes.next(now, self._packets.is_routable)
         if due is None:
             return None
-        recipient, note = due
-        return _Due(recipient, lambda: note, self._settle_note, "answer")
+        ends, note = due
+        return _Due(ends, lambda: note, self._settle_note, "answer")
 
     def _send_piece(self, now: float) -> _Due | None:
         due = self._deliveries.next(now)
@@ -107,27 +108,27 @@ class OutgoingQueue:
             return None
         delivery, piece = due
         if isinstance(delivery, Reliable):
-            self._notes.meet(delivery.recipient, now)
+            self._notes.meet(delivery.ends, now)
         content = partial(delivery.content, piece)
         settled = partial(self._settle_piece, delivery, piece)
-        return _Due(delivery.recipient, content, settled, "fragment")
+        return _Due(delivery.ends, content, settled, "fragment")
 
     def _send(self, moment: float, due: _Due) -> None:
         # The draft is made inside `send`, so that an error in it is reported as a refusal, too.
         def draft() -> Draft:
-            return self._packets.draft(due.recipient, due.content())
+            return self._packets.draft(due.ends, due.content())
 
         self._sender.send(moment, draft, due.settled, due.carries)
 
     def _settle_acknowledgement(
-        self, recipient: bytes, acknowledgement: Acknowledgement, outcome: Outcome
+        self, ends: Ends, acknowledgement: Acknowledgement, outcome: Outcome
     ) -> None:
         if outcome is Outcome.TAKEN:
             self.sent += 1
             return
         # They are still owed. As complete ones, they wait for the shorter time.
         for run in acknowledgement.runs:
-            self._acknowledgements.add(recipient, run, time.monotonic(), is_complete=True)
+            self._acknowledgements.add(ends, run, time.monotonic(), is_complete=True)
 
     def _settle_note(self, outcome: Outcome) -> None:
         if outcome is Outcome.TAKEN:

@@ -12,6 +12,7 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.poller import Poller
 from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
+from nym.client.reply_addresses import ReplyAddresses
 from nym.client.session import ProviderSession
 from nym.client.tempo import Tempo, describe
 from nym.client.trial import ProviderTrial
@@ -58,6 +59,7 @@ class Overview:
     outbox: Outbox
     inbox: Inbox
     tempo: Tempo
+    reply_addresses: ReplyAddresses
     started: float = field(default_factory=time.monotonic)
 
     past: History = field(init=False)
@@ -129,6 +131,7 @@ class Overview:
                 )
                 for node, why, seconds in self.health.avoided(now).values()
             ],
+            reply_addresses=self.reply_addresses.report(),
         )
 
     def sample(self) -> HistorySample:
@@ -216,6 +219,7 @@ def _by_standing(counts: Counter[Standing]) -> ByStanding:
         "anonymous": counts[Standing.ANONYMOUS],
         "strangers": counts[Standing.STRANGER],
         "contacts": counts[Standing.CONTACT],
+        "correspondents": counts[Standing.CORRESPONDENT],
     }
 
 

@@ -32,15 +32,16 @@ def pull_period(traffic: TrafficSettings) -> float:
     return longest
 
 
-def first_wait(traffic: TrafficSettings) -> float:
+def first_wait(traffic: TrafficSettings, addresses: int) -> float:
     """Return the seconds after which an acknowledgement is missing.
 
-    That is twice the time that one takes if the recipient has the same rates: 11.6 s at default
-    rates (docs/reliability.md, "Reliable messages").
+    `addresses` is how many the client has, which are pulled in turn. The wait is twice the time
+    that an answer takes if the recipient has the same settings: 14.8 s at default rates, with two
+    reply addresses (docs/reliability.md, "Reliable messages").
     """
     return (
         16 * traffic.message_sending_average_delay
-        + 4 * traffic.fetch_message_delay
+        + 4 * traffic.fetch_message_delay * addresses
         + 20 * traffic.average_packet_delay
     )
 

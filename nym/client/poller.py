@@ -14,8 +14,9 @@ from random import Random
 from gevent.lock import RLock
 
 from nym.backlog import Backlog, describe
+from nym.client.own_addresses import OwnAddresses
 from nym.client.receiver import Receiver
-from nym.client.registration import Registration
+from nym.client.registration import Delivered, Registration
 from nym.client.session import ProviderSession
 from nym.client.trial import ProviderTrial
 from nym.errors import RemoteError, StoreError
@@ -24,6 +25,7 @@ from nym.net.watch import Outage, run_schedule
 from nym.onlookers import Onlookers
 from nym.timing import Backoff, Fixed
 from nym.wire.keys import encode_base58
+from nym.wire.provider import Pulled
 
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 10.0
@@ -85,7 +87,7 @@ class Notices:
 
 
 class Poller:
-    """Brings what waits at the provider to the receiver, every `period` seconds.
+    """Brings what waits at the provider to the receiver: every `period` seconds for one address.
 
     Nothing more is pulled while the messages of the last pull are not on disk, or while
     `check_room` raises StoreError, because the disk has no room. A published provider deletes what
@@ -95,6 +97,7 @@ class Poller:
     def __init__(
         self,
         session: ProviderSession,
+        own: OwnAddresses,
         receiver: Receiver,
         check_room: Callable[[], None],
         health: Health,
@@ -104,6 +107,7 @@ class Poller:
         random: Random,
     ) -> None:
         self._session = session
+        self._own = own
         self._receiver = receiver
         self._check_room = check_room
         self._health = health
@@ -154,7 +158,7 @@ class Poller:
         try:
             self._prepare()
             if self._session.can_pull:
-                self._pull(now)
+                self._pull_next(now)
             elif now >= self._next_registration:
                 self._register()
         except RemoteError as error:
@@ -166,10 +170,11 @@ class Poller:
 
     def tick_others(self) -> None:
         """Pull once from each other provider that is in the directory."""
-        for registration in self._session.others():
+        others = [(b"", registration) for registration in self._session.others()]
+        for own, registration in [*others, *self._own.elsewhere()]:
             try:
                 self._prepare()
-                self._pull_other(registration)
+                self._pull_other(own, registration)
             except (RemoteError, StoreError) as error:
                 name = encode_base58(registration.node.public_key)
                 log.debug("other provider %s: %s", name, error)
@@ -188,15 +193,34 @@ class Poller:
         self._session.register()
         self.outage.ends()
 
-    def _pull(self, now: float) -> None:
+    def _pull_next(self, now: float) -> None:
+        """Pull for the address whose turn it is."""
+        own = self._own.turn()
+        registration = self._own.registration(own)
+        if registration is None:
+            self._pull(now, b"", self._session.pull)
+            return
+        try:
+            self._pull(now, own, registration.pull)
+        except RemoteError as error:
+            # The main address is asked for at the same provider, and shows whether it works.
+            log.debug("a reply address: %s", error)
+            self.forsake(own)
+
+    def forsake(self, own: bytes) -> None:
+        """Note that a reply address has ended, or can't be pulled for."""
+        self._health.loops.forsaken(own, time.monotonic())
+        self.backlog.forsaken(own)
+
+    def _pull(self, now: float, own: bytes, pull: Callable[[Delivered], Pulled]) -> None:
         with self._turn:
             pulled = self._onlookers.pulling(
-                partial(self._session.pull, self._receiver.taken.numbers),
+                partial(pull, partial(self._receiver.taken.numbers, own=own)),
                 self._session.place,
                 is_other=False,
                 is_sealed=self._session.is_sealed,
             )
-            self._receiver.take(pulled)
+            self._receiver.take(pulled, own)
             self._receiver.settle()
         self.outage.ends()
         self.disk = None
@@ -205,23 +229,24 @@ class Poller:
             self.served_since = now
         self.served_at = now
         # After `take`: loops must know what came back before they count others as lost.
-        self._health.loops.pulled(now, is_drained=pulled.is_drained)
-        self.backlog.pulled(pulled.waited, now, is_drained=pulled.is_drained)
+        is_drained = pulled.is_drained
+        self._health.loops.pulled(now, is_drained=is_drained, own=own)
+        self.backlog.pulled(pulled.waited, now, is_drained=is_drained, own=own)
         self._notices.look(now)
         self._trial.look(now)
 
-    def _pull_other(self, registration: Registration) -> None:
+    def _pull_other(self, own: bytes, registration: Registration) -> None:
         if not registration.is_complete:
             registration.register()
             self._session.remember()
         now = time.monotonic()
         with self._others_turn:
             pulled = self._onlookers.pulling(
-                partial(registration.pull, self._receiver.taken.numbers),
+                partial(registration.pull, partial(self._receiver.taken.numbers, own=own)),
                 registration.node.client_address,
                 is_other=True,
                 is_sealed=registration.is_sealed,
             )
-            self._receiver.take(pulled)
+            self._receiver.take(pulled, own)
             self._receiver.settle()
         self._trial.pulled(registration, now, is_drained=pulled.is_drained)

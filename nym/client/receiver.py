@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
+from nym.client.own_addresses import OwnAddresses
 from nym.client.taken import Taken
-from nym.envelope import Acknowledgement, Cover, Envelopes, Fragment, ProviderNote, Run, Unreadable
+from nym.envelope import Acknowledgement, Cover, Fragment, ProviderNote, Run, Unreadable
 from nym.errors import StoreError
 from nym.net.spell import Spell
 from nym.store.inbox import Inbox
+from nym.store.outgoing import Ends
 from nym.wire.provider import Pulled, is_cover
 
 log = logging.getLogger(__name__)
@@ -24,21 +26,21 @@ class Receiver:
     """Sorts messages that were pulled.
 
     `returned` is called with the id of each loop, `acknowledged` with each acknowledgement, and the
-    time, and `noted` with each note about a peer's provider.
+    ends of what it acknowledges and the time, and `noted` with each note about a peer's provider.
     """
 
     def __init__(
         self,
-        envelopes: Envelopes,
+        own: OwnAddresses,
         inbox: Inbox,
         assembly: Assembly,
         acknowledgements: Acknowledgements,
         taken: Taken,
         returned: Callable[[bytes, float], None],
-        acknowledged: Callable[[Acknowledgement, float], None],
+        acknowledged: Callable[[Acknowledgement, Ends, float], None],
         noted: Callable[[ProviderNote], None],
     ) -> None:
-        self._envelopes = envelopes
+        self._own = own
         self._inbox = inbox
         self._assembly = assembly
         self._acknowledgements = acknowledgements
@@ -54,7 +56,7 @@ class Receiver:
         self._contradicted = logging.WARNING
         self._said: set[type[Exception]] = set()  # kinds of errors that were logged
         # Fragments that are to be acknowledged when they are on disk.
-        self._owed: list[tuple[Fragment, Run]] = []
+        self._owed: list[tuple[Fragment, bytes, Run]] = []
 
     def settle(self) -> None:
         """Wait until all messages are on disk, then have them acknowledged. Raises StoreError."""
@@ -65,15 +67,17 @@ class Receiver:
         except StoreError:
             self._owed = owed + self._owed
             raise
-        for fragment, run in owed:
-            if fragment.sender is not None:
+        for fragment, own, run in owed:
+            if fragment.sender is not None and fragment.is_acknowledged:
                 is_complete = run.last - run.first + 1 == fragment.count
-                self._acknowledgements.add(
-                    fragment.sender, run, time.monotonic(), is_complete=is_complete
-                )
+                ends = self._own.ends(own, fragment.sender)
+                self._acknowledgements.add(ends, run, time.monotonic(), is_complete=is_complete)
 
-    def take(self, pulled: Pulled) -> None:
-        """Keep what is in these messages. The caller has to call `settle` after that."""
+    def take(self, pulled: Pulled, own: bytes = b"") -> None:
+        """Keep what is in these messages. The caller has to call `settle` after that.
+
+        They came to the reply address `own`, or, if it is empty, to the main one.
+        """
         now = time.monotonic()
         if not pulled.is_sound:
             level, self._contradicted = self._contradicted, logging.DEBUG
@@ -81,11 +85,11 @@ class Receiver:
                 level, "the provider's answer contradicts itself: its unsealed messages are dropped"
             )
         spell = Spell()  # a hostile provider can put many messages into one answer
-        for message in self.taken.new(pulled):
+        for message in self.taken.new(pulled, own):
             spell.rest()
             if not is_cover(message):
                 try:
-                    self._sort(message, now, is_sound=pulled.is_sound)
+                    self._sort(message, own, now, is_sound=pulled.is_sound)
                 except Exception as error:  # noqa: BLE001 - the other messages are nowhere else
                     self._say(error)
         self._assembly.expire(now)
@@ -96,8 +100,8 @@ class Receiver:
             self._said.add(type(error))
             log.error("a message that arrived could not be kept", exc_info=error)
 
-    def _sort(self, message: bytes, now: float, *, is_sound: bool) -> None:
-        opened = self._envelopes.open(message)
+    def _sort(self, message: bytes, own: bytes, now: float, *, is_sound: bool) -> None:
+        opened = self._own.open(message, own)
         if isinstance(opened, Cover):
             self._returned(opened.id, now)
             return
@@ -106,14 +110,17 @@ class Receiver:
             case None:
                 # In a contradictory answer, the bounds of messages are guesses. A seal proves that
                 # an envelope is complete, but a plain message may be parts of others.
-                if is_sound:
+                # Nobody who sends those knows a reply address.
+                if is_sound and not own:
                     self._take_plain(message)
             case Fragment() as fragment:
-                run = self._assembly.add(fragment, now)
+                self._own.look_ahead(fragment, own)
+                run = self._assembly.add(fragment, now, own)
                 if run is not None:
-                    self._owed.append((fragment, run))
+                    self._owed.append((fragment, own, run))
             case Acknowledgement() as acknowledgement:
-                self._acknowledged(acknowledgement, now)
+                ends = self._own.ends(own, acknowledgement.sender)
+                self._acknowledged(acknowledgement, ends, now)
             case ProviderNote() as note:
                 self._noted(note)
             case Unreadable(reason):

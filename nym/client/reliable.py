@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
-from nym.envelope import Fragment, Run, fragment
+from nym.envelope import Run
 from nym.store.outbox import Outgoing
 
 # docs/reliability.md, "Reliable messages", has these numbers in words, and what follows from them.
@@ -71,9 +71,8 @@ class Reliable(Delivery):
         own_address: bytes,
         first_wait: float,
     ) -> None:
-        super().__init__(outgoing)
+        super().__init__(outgoing, own_address)
         self._recipient = recipient
-        self._own_address = own_address
         self._first_wait = first_wait
         self._attempts: dict[int, _Attempts] = {}  # of fragments that were sent, not acknowledged
         self._first_attempt = math.inf
@@ -89,11 +88,6 @@ class Reliable(Delivery):
         self._idle_until = -math.inf  # nothing is due before that; see `_is_idle`
         self._idle_since_heard = -math.inf
         self._open_since = -math.inf  # see Way
-
-    def content(self, piece: Piece) -> Fragment:
-        """See Delivery."""
-        message_id = bytes.fromhex(self.id)
-        return fragment(self.outgoing.message, message_id, piece.fragment, self._own_address)
 
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery.

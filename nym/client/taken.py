@@ -14,6 +14,8 @@ from nym.store.state import State
 from nym.wire.keys import encode_base58
 from nym.wire.provider import Pulled
 
+MOST = 2 * MOST_OTHERS  # providers, each once for each address that is registered there
+
 _TAKEN = "taken"
 
 
@@ -24,11 +26,14 @@ class Taken:
         self._state = state
         self._numbers: dict[str, list[int]] = json.loads(state.get(_TAKEN) or b"{}")
 
-    def numbers(self, provider: bytes) -> tuple[int, ...]:
-        """Those of the provider with this identity. It deletes them when the client names them."""
-        return tuple(self._numbers.get(encode_base58(provider), ()))
+    def numbers(self, provider: bytes, own: bytes = b"") -> tuple[int, ...]:
+        """Those of the provider with this identity. It deletes them when the client names them.
 
-    def new(self, pulled: Pulled) -> Iterator[bytes]:
+        `own` is the reply address to which they came, or empty: the main one.
+        """
+        return tuple(self._numbers.get(_name(own, provider), ()))
+
+    def new(self, pulled: Pulled, own: bytes = b"") -> Iterator[bytes]:
         """The messages that the client hasn't had yet. Asking for the next one takes it.
 
         No other greenlet may run between that and the moment when the journal got the message.
@@ -38,24 +43,29 @@ class Taken:
             return
         # The answer to a pull shows that the provider has deleted what the pull named. So only what
         # came again is still known, and there are never more numbers than a pull can name.
-        before = self.numbers(pulled.keeper)
+        name, before = _name(own, pulled.keeper), self.numbers(pulled.keeper, own)
         taken = {number for number in pulled.numbers if number in before}
-        self._keep(pulled.keeper, taken)
+        self._keep(name, taken)
         for number, message in zip(pulled.numbers, pulled.messages, strict=True):
             if number not in taken:
                 yield message
                 taken.add(number)
                 # In the same round of the journal as the message.
-                self._keep(pulled.keeper, taken)
+                self._keep(name, taken)
 
-    def _keep(self, provider: bytes, numbers: set[int]) -> None:
-        name, kept = encode_base58(provider), sorted(numbers)
+    def _keep(self, name: str, numbers: set[int]) -> None:
+        kept = sorted(numbers)
         if self._numbers.get(name, []) == kept:
             return
         # Removed first, so that this provider moves to the end of the order.
         self._numbers.pop(name, None)
         if kept:
             self._numbers[name] = kept
-        while len(self._numbers) > 1 + MOST_OTHERS:
+        while len(self._numbers) > MOST:
             del self._numbers[next(iter(self._numbers))]
         self._state.set(_TAKEN, json.dumps(self._numbers).encode())
+
+
+def _name(own: bytes, provider: bytes) -> str:
+    at = encode_base58(provider)
+    return f"{encode_base58(own)}@{at}" if own else at

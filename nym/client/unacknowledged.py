@@ -5,7 +5,6 @@ from collections import deque
 from enum import Enum, auto
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
-from nym.envelope import Fragment, fragment
 from nym.store.outbox import Manner, Outgoing
 
 MOST_COPIES = 4
@@ -32,20 +31,14 @@ class Unacknowledged(Delivery):
       shown that the network carried packets when its last piece left.
     """
 
-    def __init__(self, outgoing: Outgoing, progress: bytes) -> None:
-        super().__init__(outgoing)
+    def __init__(self, outgoing: Outgoing, progress: bytes, own_address: bytes) -> None:
+        super().__init__(outgoing, own_address)
         self._is_plain = outgoing.manner is Manner.PLAIN
         self._next = Piece(*divmod(int.from_bytes(progress, "big"), self.count))
         self._again: deque[Piece] = deque()  # pieces to be sent again, before `_next`
         self._under_way: set[Piece] = set()  # pieces that are being handed to a mixnode
         self._unproven: dict[Piece, float] = {}  # pieces that may be lost, and when each was taken
         self._taken = 0  # since the start of the client
-
-    def content(self, piece: Piece) -> Fragment | bytes:
-        """See Delivery."""
-        if self._is_plain:
-            return bytes(self.outgoing.message)
-        return fragment(self.outgoing.message, bytes.fromhex(self.id), piece.fragment)
 
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery."""

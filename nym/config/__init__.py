@@ -5,10 +5,11 @@ with them. nym.config.nodes has the settings of nodes.
 """
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from nym.config import checks
 from nym.config.setting import Sections, reloadable_of, setting, settings_of
-from nym.wire.addresses import bare_host
+from nym.wire.addresses import bare_host, is_loopback
 from nym.wire.keys import decode_base58
 
 DEFAULT_DIRECTORY_PORT = 8080
@@ -66,6 +67,20 @@ class ClientSettings:
         checks.seconds(10**9),
         is_reloadable=True,
     )
+    reply_addresses: int = setting(
+        2,
+        "extra addresses for answers, each for one correspondent, always registered; 0: none",
+        checks.check_reply_addresses,
+    )
+    reply_addresses_at_once: bool = setting(
+        False,
+        "true: register them at the start; a client of a network on its own machine always does",
+    )
+    reply_lifetime: float = setting(
+        345600.0,
+        "seconds that each lasts, or half as long again, until another takes its place",
+        checks.seconds(10**8),
+    )
     accept_plain: bool = setting(
         True,
         "false: refuse messages that aren't sealed, which the provider can make up or change",
@@ -76,6 +91,15 @@ class ClientSettings:
     def directories(self) -> list[str]:
         """The URLs of the directories that were named, else the default one."""
         return checks.listed(self.directory) or [DEFAULT_DIRECTORY]
+
+    @property
+    def registers_at_once(self) -> bool:
+        """Whether reply addresses are registered at the start.
+
+        The list of a directory on this machine shows them to nobody else.
+        """
+        hosts = [urlsplit(url).hostname or "" for url in self.directories]
+        return self.reply_addresses_at_once or all(map(is_loopback, hosts))
 
     @property
     def directory_keys(self) -> list[bytes]:

@@ -18,6 +18,7 @@ from nym.wire.postgresql import parse_database_url
 from nym.wire.sizes import MOST_LAYERS
 from nym.wire.socks import parse_proxy_url
 
+MOST_REPLY_ADDRESSES = 4
 LONGEST_ID = 100  # characters
 LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
 MOST_CONNECTIONS = 100_000
@@ -116,6 +117,12 @@ def check_layers(value: int) -> None:
     """The number of layers of mixnodes; 0 stands for the number that the client sees first."""
     if not 0 <= value <= MOST_LAYERS:
         raise ValueError(f"a network has 1 to {MOST_LAYERS} layers; 0: the number seen first")
+
+
+def check_reply_addresses(value: int) -> None:
+    """The number of reply addresses. Each takes a part of the pulls and of the loops."""
+    if not 0 <= value <= MOST_REPLY_ADDRESSES:
+        raise ValueError(f"it must be a number from 0 to {MOST_REPLY_ADDRESSES}")
 
 
 def check_port(value: int) -> None:

@@ -21,7 +21,7 @@ from nym.net.spell import Spell
 from nym.service import Service
 from nym.wire import raw
 from nym.wire.answers import UNLIMITED, Response, Room
-from nym.wire.requests import Fetch, Flush, Request, Send
+from nym.wire.requests import Fetch, Flush, Reply, Request, Send
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
 # after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s
@@ -197,9 +197,9 @@ class Conversation(ABC):
             for one, outcome in zip(sends, outcomes, strict=True)
         )
 
-    def _requests(self, sends: list[Asked]) -> Iterator[Send]:
+    def _requests(self, sends: list[Asked]) -> Iterator[Send | Reply]:
         for one in sends:
-            if isinstance(one.request, Send):
+            if isinstance(one.request, Send | Reply):
                 yield one.request
             self._spell.rest()
 
@@ -220,7 +220,7 @@ class Conversation(ABC):
 
 
 def _is_send(asked: Asked | Remark) -> bool:
-    return isinstance(asked, Asked) and isinstance(asked.request, Send)
+    return isinstance(asked, Asked) and isinstance(asked.request, Send | Reply)
 
 
 class RawConversation(Conversation):

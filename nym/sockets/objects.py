@@ -24,7 +24,7 @@ from nym.wire import json_objects
 from nym.wire.answers import PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import Message, cut, gather, with_last
-from nym.wire.requests import AddContact, Part, Request, Send, Status, Subscribe
+from nym.wire.requests import AddContact, Part, Reply, Request, Send, Status, Subscribe
 from nym.wire.sizes import LONGEST_SEALED
 
 MOST_PARTS = 1000  # of a message: each takes some memory besides its bytes
@@ -87,7 +87,7 @@ class JsonConversation(Conversation):
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         """The request in a JSON object. Raises a RequestError."""
         request, message_format = json_objects.decode_request(body, self._spell.rest)
-        if isinstance(request, Send) and request.is_in_parts:
+        if isinstance(request, Send | Reply) and request.is_in_parts:
             request = request._replace(message=self._put_together(), is_in_parts=False)
         encode = partial(self._encode, message_format)
         return Asked(request, encode, self.encode_error, json_objects.ROOMS[message_format])

@@ -24,10 +24,11 @@ from nym.store.sqlite import DamageError, closed_on_failure
 from nym.wire.pieces import Message, Pieces, cut, gather
 
 # In format 1, every body was one piece, and the outbox noted no times. In format 2, the inbox did
-# not note which messages were sealed. Older programs refuse a newer format. A file gets the latest
-# format with the first change of any kind that is written to it. Earlier, only entries that older
-# programs can't read raised the number, and one kind of them was overlooked.
-_FORMAT = 3
+# not note which messages were sealed. In format 3, there were no reply addresses. Older programs
+# refuse a newer format. A file gets the latest format with the first change of any kind that is
+# written to it. Earlier, only entries that older programs can't read raised the number, and one
+# kind of them was overlooked.
+_FORMAT = 4
 # Ends the kind of a piece. The piece's id is the id of its entry, a space, and the piece's number.
 _PIECE = " piece"
 _LATEST = 1000  # no version will ever reach this format: a larger number means damage

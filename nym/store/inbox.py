@@ -14,6 +14,7 @@ from nym.timing import Fixed
 from nym.wire.answers import Received
 from nym.wire.pieces import Message, prefix, split
 from nym.wire.requests import MOST_OFFERED
+from nym.wire.sizes import ADDRESS_LENGTH, TAG_LENGTH
 
 # Seconds between reviews, which let in senders that were refused. Acknowledgements can show in
 # which of these intervals an application made room, but not when in it.
@@ -22,6 +23,10 @@ REVIEW = 3600.0
 _KIND = "received"
 _HEAD = struct.Struct(">dB")  # time of arrival; length of the sender's address, plus _SEALED
 _SEALED = 0x80
+# The message came to or from a reply address. After the sender, there are the account, the tag for
+# an answer, or zeros, the length of `reply_from`, and `reply_from`.
+_REPLY = 0x40
+_MARKS = _SEALED | _REPLY
 
 log = logging.getLogger(__name__)
 
@@ -75,16 +80,34 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._messages) + len(self._arrived)
 
-    def deliver(self, message: Message, sender: bytes | None = None, *, is_sealed: bool) -> bool:
+    def deliver(
+        self,
+        message: Message,
+        sender: bytes | None = None,
+        *,
+        is_sealed: bool,
+        reply_to: bytes | None = None,
+        reply_from: bytes | None = None,
+        account: bytes = b"",
+    ) -> bool:
         """Keep a message, and return True. Return False if there is no room, so it is refused.
 
         The caller has to call `settle` after that. `is_sealed` tells whether the message came in an
-        envelope; only then can there be a `sender`, its authenticated address. If this call raises,
-        the message isn't kept.
+        envelope; only then can there be a `sender`, its authenticated address, or the rest (see
+        Received). If this call raises, the message isn't kept.
         """
-        if not self.has_room(sender, len(message)):
+        received = Received(
+            os.urandom(8).hex(),
+            message,
+            time.time(),
+            sender,
+            is_sealed,
+            reply_to,
+            reply_from,
+            account,
+        )
+        if not self.has_room(self._holder(received), len(message)):
             return False
-        received = Received(os.urandom(8).hex(), message, time.time(), sender, is_sealed)
         self._arrived[received.id] = received
         try:
             self._journal.put(_KIND, received.id, _encode(received))
@@ -94,9 +117,8 @@ class Inbox:
         self._charge(received)
         return True
 
-    def has_room(self, sender: bytes | None, length: int) -> bool:
+    def has_room(self, holder: Holder, length: int) -> bool:
         """Whether a message of `length` bytes would be kept. If not, it is counted as refused."""
-        holder = holder_of(sender, self._contacts)
         has_room = self._has_room(holder, length)
         if not has_room:
             self.refusals.note(holder.standing)
@@ -260,9 +282,14 @@ class Inbox:
             viewer.came(received)
 
     def _charge(self, received: Received) -> None:
-        holder = holder_of(received.sender, self._contacts)
+        holder = self._holder(received)
         self._holders[received.id] = holder
         self._shares.take(holder, len(received.message))
+
+    def _holder(self, received: Received) -> Holder:
+        if received.reply_from:
+            return holder_of(None, self._contacts, received.account)
+        return holder_of(received.account or received.sender, self._contacts)
 
     def _remove(self, message_id: str) -> None:
         received = self._messages.pop(message_id)
@@ -301,16 +328,33 @@ class Subscriber:
 
 
 def _encode(received: Received) -> Message:
-    sender = received.sender or b""
-    seal = _SEALED if received.sealed else 0
-    return prefix(_HEAD.pack(received.at, len(sender) | seal) + sender, received.message)
+    sender, reply = received.sender or b"", b""
+    marks = _SEALED if received.sealed else 0
+    if received.account:
+        marks |= _REPLY
+        given = received.reply_from or b""
+        tag = received.reply_to or bytes(TAG_LENGTH)
+        reply = received.account + tag + bytes([len(given)]) + given
+    head = _HEAD.pack(received.at, len(sender) | marks)
+    return prefix(head + sender + reply, received.message)
 
 
 def _decode(entry_id: str, body: Message) -> Received:
-    at, sender_and_seal = _HEAD.unpack(body[: _HEAD.size])
-    head, message = split(body, _HEAD.size + (sender_and_seal & ~_SEALED))
-    sender = head[_HEAD.size :] or None
+    head, rest = split(body, _HEAD.size)
+    at, marked = _HEAD.unpack(head)
+    sender, rest = split(rest, marked & ~_MARKS)
     # Earlier versions did not note seals. Only a sealed message can have a sender, so one with a
     # sender was sealed. Of others nothing is known, and they do not count as sealed.
-    is_sealed = sender is not None or bool(sender_and_seal & _SEALED)
-    return Received(entry_id, message, at, sender, is_sealed)
+    is_sealed = bool(sender) or bool(marked & _SEALED)
+    received = Received(entry_id, rest, at, sender or None, is_sealed)
+    if not marked & _REPLY:
+        return received
+    ends, rest = split(rest, ADDRESS_LENGTH + TAG_LENGTH + 1)
+    given, rest = split(rest, ends[-1])
+    tag = ends[ADDRESS_LENGTH:-1]
+    return received._replace(
+        message=rest,
+        account=ends[:ADDRESS_LENGTH],
+        reply_to=tag if any(tag) else None,
+        reply_from=given or None,
+    )

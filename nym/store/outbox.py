@@ -17,19 +17,23 @@ from nym.errors import BusyError, StoreError
 from nym.store.database import Change
 from nym.store.endings import Ending, Endings
 from nym.store.journal import Journal
-from nym.store.outgoing import ID_LENGTH, Manner, Outgoing, new_id
+from nym.store.outgoing import ID_LENGTH, Ends, Manner, Outgoing, new_id
 from nym.store.room import FilledBy, Room
 from nym.timing import duration
-from nym.wire.keys import encode_base58
 from nym.wire.pieces import Message, prefix, split
+from nym.wire.sizes import ADDRESS_LENGTH, TAG_LENGTH
 
-__all__ = ["ID_LENGTH", "Manner", "Outbox", "Outgoing", "new_id"]
+__all__ = ["ID_LENGTH", "Ends", "Manner", "Outbox", "Outgoing", "new_id"]
 
 _MESSAGE, _PROGRESS = "outgoing", "progress"
 _HEAD = Struct(">Bd32s")  # manner plus _DATED, time of acceptance, recipient
 # Marks entries that have a time. Entries of format 1 don't: they begin with the manner alone, which
 # is always less than this bit.
 _DATED = 0x80
+# Marks entries of messages to or from reply addresses. These and their tags follow the head.
+_REPLY = 0x40
+_ENDS = Struct(f">{ADDRESS_LENGTH}s{TAG_LENGTH}s")  # zeros for the main address, and for no tag
+_MARKS = _DATED | _REPLY
 _UNDATED_HEAD = 1 + 32
 
 log = logging.getLogger(__name__)
@@ -209,13 +213,13 @@ class Outbox:
         """Say what fills the outbox, why that waits, and what can be done."""
         recipient, is_share = filled_by
         messages = _amount(len(self._room.held[recipient]), self._room.sizes[recipient])
-        name = encode_base58(recipient)
+        oldest = next(iter(self._room.held[recipient].values()))
+        name = oldest.to
         if is_share:
             what = f"no recipient can have more than half of the outbox, and {name} has {messages}"
         else:
             everything = _amount(self._room.count, self._room.size)
             what = f"the outbox is full, with {everything}; {messages} of it for {name}"
-        oldest = next(iter(self._room.held[recipient].values()))
         return BusyError(
             f"busy: {what}. The oldest has waited for {duration(self.age(oldest))}: "
             f"{self._explain(oldest)}. Try again later, or cancel some with nym-client outbox"
@@ -227,8 +231,10 @@ def _amount(count: int, size: int) -> str:
 
 
 def _encode(outgoing: Outgoing) -> Message:
-    head = _HEAD.pack(_DATED | outgoing.manner, outgoing.accepted, outgoing.recipient)
-    return prefix(head, outgoing.message)
+    marks = _DATED | (_REPLY if outgoing.ends.is_reply else 0)
+    head = _HEAD.pack(marks | outgoing.manner, outgoing.accepted, outgoing.recipient)
+    ends = _ENDS.pack(outgoing.own, outgoing.tag) if outgoing.ends.is_reply else b""
+    return prefix(head + ends, outgoing.message)
 
 
 def _decode(entry_id: str, body: Message, now: float) -> tuple[Outgoing, bool]:
@@ -238,4 +244,9 @@ def _decode(entry_id: str, body: Message, now: float) -> tuple[Outgoing, bool]:
         return Outgoing(entry_id, head[1:], message, Manner(head[0]), now), False
     head, message = split(body, _HEAD.size)
     manner, accepted, recipient = _HEAD.unpack(head)
-    return Outgoing(entry_id, recipient, message, Manner(manner & ~_DATED), accepted), True
+    outgoing = Outgoing(entry_id, recipient, message, Manner(manner & ~_MARKS), accepted)
+    if not manner & _REPLY:
+        return outgoing, True
+    ends, message = split(message, _ENDS.size)
+    own, tag = (end if any(end) else b"" for end in _ENDS.unpack(ends))
+    return outgoing._replace(message=message, own=own, tag=tag), True

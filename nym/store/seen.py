@@ -39,11 +39,14 @@ _NUMBER = Struct(">Q")
 class Key(NamedTuple):
     """Identifies a message. The sender, None if there is no proven one, is a part of the key.
 
-    Otherwise one sender could use the ids of another sender's messages, to have those dropped.
+    Otherwise one sender could use the ids of another sender's messages, to have those dropped. And
+    so is `own`, the reply address to which the message came, or empty. Otherwise a sender could use
+    one id for two addresses, and learn whether they belong to the same client.
     """
 
     sender: bytes | None
     message_id: bytes
+    own: bytes = b""
 
     @property
     def name(self) -> str:
@@ -52,7 +55,9 @@ class Key(NamedTuple):
         Names are not sealed there. But the id in the hash is random, so nobody can test whether a
         name belongs to a sender that they know.
         """
-        return blake2b(self.message_id + (self.sender or b""), digest_size=16).hexdigest()
+        return blake2b(
+            self.message_id + (self.sender or b"") + self.own, digest_size=16
+        ).hexdigest()
 
 
 class Seen:
@@ -70,7 +75,7 @@ class Seen:
         number = _number(key.name)
         if key.sender is None:
             return number in self._anonymous
-        own = self._own.get(key.sender, ())
+        own = self._own.get(key.sender, ()) if not key.own else ()
         # A contact may have been a stranger when it sent this message.
         return number in own or number in self._strangers
 
@@ -85,6 +90,8 @@ class Seen:
     def _memory(self, key: Key) -> "_Memory":
         if key.sender is None:
             return self._anonymous
+        if key.own:  # only correspondents get messages to it accepted, and there are few of them
+            return self._strangers
         if key.sender not in self._own:
             if holder_of(key.sender, self._contacts).standing is not Standing.CONTACT:
                 return self._strangers

@@ -1,9 +1,13 @@
 """Limits how much room the messages of each sender may take.
 
-Senders have one of three standings, and each standing has its own room. Keys cost nothing, so a
-stranger can have any number of addresses. Therefore messages of strangers take room only from other
-strangers, and messages without a proven sender only from other such messages. One sender may take
-half of the room of its standing at most.
+Senders have one of four standings. Keys cost nothing, so a stranger can have any number of
+addresses. Therefore messages of strangers take room only from other strangers, and messages without
+a proven sender only from other such messages. One sender may take half of the room of its standing
+at most.
+
+What comes to a reply address has room that belongs to this address alone, as much as one sender may
+take: if others could fill it, a correspondent could learn from a refusal which addresses belong to
+the same client. There are only a few such addresses, so their standing has no limit of its own.
 """
 
 import time
@@ -28,17 +32,26 @@ class Standing(Enum):
     ANONYMOUS = "anonymous senders"
     STRANGER = "strangers"
     CONTACT = "contacts"
+    CORRESPONDENT = "correspondents"
 
 
 class Holder(NamedTuple):
-    """The sender whose room a message takes; `sender` is empty for an anonymous message."""
+    """The sender whose room a message takes; `sender` is empty for an anonymous message.
+
+    For a correspondent, it is the reply address to which the message came.
+    """
 
     standing: Standing
     sender: bytes = b""
 
 
-def holder_of(sender: bytes | None, contacts: Container[bytes]) -> Holder:
-    """Return the holder for a message from `sender`, which is None if no sender is proven."""
+def holder_of(sender: bytes | None, contacts: Container[bytes], own: bytes = b"") -> Holder:
+    """Return the holder for a message from `sender`, which is None if no sender is proven.
+
+    `own` is the reply address to which it came, or empty.
+    """
+    if own:
+        return Holder(Standing.CORRESPONDENT, own)
     if sender is None:
         return Holder(Standing.ANONYMOUS)
     return Holder(Standing.CONTACT if sender in contacts else Standing.STRANGER, sender)
@@ -60,6 +73,8 @@ class Shares:
         # Anonymous messages have no senders to tell apart, so there is no half for each.
         if standing is not Standing.ANONYMOUS and self._is_over(holder, more, 2):
             return holder
+        if standing is Standing.CORRESPONDENT:
+            return None
         return standing if self._is_over(standing, more, 1) else None
 
     def take(self, holder: Holder, size: int, messages: int = 1) -> None:

@@ -21,6 +21,10 @@ class Received(NamedTuple):
 
     `id` names it at this client only. `sender`, an address, is known for reliable messages only.
     `sealed`: it came in an envelope, which nobody on the way could read.
+
+    `reply_to` is the tag with which it can be answered. `reply_from` says to whom the address that
+    it came to was given: an address of 32 bytes, or a tag (docs/protocol/replies.md). `account` is
+    not for applications: the reply address, of one side or the other, whose room the message takes.
     """
 
     id: str
@@ -28,6 +32,9 @@ class Received(NamedTuple):
     at: float
     sender: bytes | None = None
     sealed: bool = False
+    reply_to: bytes | None = None
+    reply_from: bytes | None = None
+    account: bytes = b""
 
 
 class KnownClient(NamedTuple):

@@ -36,7 +36,7 @@ from nym.wire.answers import (
     WaitingMessages,
 )
 from nym.wire.base64 import decode_pieces, encode_pieces
-from nym.wire.keys import encode_base58
+from nym.wire.keys import decode_tag, encode_base58
 from nym.wire.lines import Line
 from nym.wire.long_json import LongText, check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
@@ -58,6 +58,7 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    Reply,
     Request,
     Send,
     Status,
@@ -76,6 +77,7 @@ BEGIN_SHOWN = 1 << 10
 SHORTEST_PERIOD, LONGEST_PERIOD = 0.5, 3600.0  # seconds between two reports
 _TYPES = (
     "send",
+    "reply",
     "fetch",
     "getClients",
     "ownDetails",
@@ -125,6 +127,8 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
     match body.get("type"):
         case "send":
             return _decode_send(body, rest), TEXT
+        case "reply":
+            return _decode_reply(body, rest), TEXT
         case "part":
             return Part(_bytes(body, rest)), TEXT
         case "fetch":
@@ -263,13 +267,19 @@ def encode_news(news: News) -> Iterator[str]:
 
 
 def _about(received: Received) -> dict[str, Any]:
-    return {
+    about = {
         "type": "message",
         "id": received.id,
         "sender": received.sender and encode_base58(received.sender),
         "sealed": received.sealed,
         "received": received.at,
     }
+    # Left out where there is nothing to say, as in messages of earlier versions.
+    if received.reply_to:
+        about["reply_to"] = encode_base58(received.reply_to)
+    if received.reply_from:
+        about["reply_from"] = encode_base58(received.reply_from)
+    return about
 
 
 def _whole(about: dict[str, Any], received: Received) -> Iterator[str]:
@@ -283,20 +293,41 @@ def encode_error(error: RequestError) -> str:
 
 
 def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
-    is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
     recipient, provider = _recipient(body)
+    message, is_in_parts = _message(body, rest)
+    return Send(
+        recipient,
+        message,
+        _flag(body, "plain"),
+        _flag(body, "reliable"),
+        provider,
+        is_in_parts,
+        _flag(body, "anonymous_reply") is True,
+    )
+
+
+def _decode_reply(body: dict[str, Any], rest: Rest) -> Reply:
+    try:
+        tag = decode_tag(_text(body, "tag"))
+    except ValueError as error:
+        raise IncompleteDataError(f"tag is not a tag: {error}") from error
+    message, is_in_parts = _message(body, rest)
+    is_answerable = _flag(body, "anonymous_reply") is True
+    return Reply(tag, message, _flag(body, "reliable"), is_in_parts, is_answerable)
+
+
+def _message(body: dict[str, Any], rest: Rest) -> tuple[Message, bool]:
+    """(the message, whether it is what came in parts before)."""
     is_in_parts = _flag(body, "parts") is True
     if ("data" in body) + ("message" in body) + is_in_parts != 1:
         raise IncompleteDataError(
-            'send takes either "message", a text, or "data", base64, or "parts":true'
+            f'{body["type"]} takes either "message", a text, or "data", base64, or "parts":true'
         )
     if is_in_parts:
-        message: Message = b""
-    elif "message" in body:
-        message = gather(_encoded(pieces_of(_any_text(body, "message")), rest))
-    else:
-        message = _bytes(body, rest)
-    return Send(recipient, message, is_plain, is_reliable, provider, is_in_parts)
+        return b"", True
+    if "message" in body:
+        return gather(_encoded(pieces_of(_any_text(body, "message")), rest)), False
+    return _bytes(body, rest), False
 
 
 def _bytes(body: dict[str, Any], rest: Rest) -> Message:

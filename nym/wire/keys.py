@@ -10,7 +10,7 @@ from functools import lru_cache
 import base58
 
 from nym.wire.base64 import decode_url_safe
-from nym.wire.sizes import KEY_LENGTH
+from nym.wire.sizes import KEY_LENGTH, TAG_LENGTH
 
 # Characters that 32 bytes take, at most, in either encoding. Checked first, because the time to
 # decode base58 grows with the square of the length.
@@ -26,12 +26,15 @@ def encode_base58(key: bytes) -> str:
 @lru_cache(maxsize=1 << 16)  # the directory's answer, every ten seconds, has mostly the same
 def decode_base58(text: str) -> bytes:
     """The key, 32 bytes. Raises ValueError."""
-    if len(text) > LONGEST_TEXT:
-        raise ValueError(f"a key in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
-    # The library would ignore white space at the end.
-    if not set(text) <= _BASE58:
-        raise ValueError("a key in base58 has letters and digits, but no 0, O, I and l")
-    return _checked(base58.b58decode(text))
+    return _checked(_decoded(text, "a key"))
+
+
+def decode_tag(text: str) -> bytes:
+    """The tag, 16 bytes. Raises ValueError."""
+    tag = _decoded(text, "a tag")
+    if len(tag) != TAG_LENGTH:
+        raise ValueError(f"a tag has {TAG_LENGTH} bytes, not {len(tag)}")
+    return tag
 
 
 def encode_base64(key: bytes) -> str:
@@ -47,6 +50,15 @@ def decode_base64(text: str) -> bytes:
         return _checked(decode_url_safe(text))
     except ValueError as error:
         raise ValueError(f"not a key in base64: {error}") from error
+
+
+def _decoded(text: str, what: str) -> bytes:
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{what} in base58 has at most {LONGEST_TEXT} characters, not {len(text)}")
+    # The library would ignore white space at the end.
+    if not set(text) <= _BASE58:
+        raise ValueError(f"{what} in base58 has letters and digits, but no 0, O, I and l")
+    return base58.b58decode(text)
 
 
 def _checked(key: bytes) -> bytes:

@@ -73,9 +73,10 @@ class ByStanding(TypedDict):
     anonymous: int
     strangers: int
     contacts: int
+    correspondents: int
 
 
-NONE_OF_ANY: ByStanding = {"anonymous": 0, "strangers": 0, "contacts": 0}
+NONE_OF_ANY: ByStanding = {"anonymous": 0, "strangers": 0, "contacts": 0, "correspondents": 0}
 
 
 class NodeDetails(TypedDict):
@@ -104,6 +105,16 @@ class NetworkDetails(NamedTuple):
     digest: str
     directory: str = ""
     directory_verified: bool = False
+
+
+class ReplyAddressesReport(TypedDict):
+    """How many reply addresses are registered, and how many of these nobody was told of."""
+
+    registered: int
+    free: int
+
+
+NO_REPLY_ADDRESSES = ReplyAddressesReport(registered=0, free=0)
 
 
 class StatusReport(NamedTuple):
@@ -160,6 +171,7 @@ class StatusReport(NamedTuple):
     loop_time: float | None = None
     loss: float | None = None
     avoided_nodes: Sequence[AvoidedNode] = ()
+    reply_addresses: ReplyAddressesReport = NO_REPLY_ADDRESSES
 
 
 class HistorySample(NamedTuple):

@@ -17,7 +17,7 @@ class Send(NamedTuple):
 
     `is_plain`: as the published client does. `is_reliable`: again, until it is acknowledged. None
     leaves the choice to the contacts and the settings. `is_in_parts`: the message is what came in
-    parts before.
+    parts before. `is_answerable`: it carries an address for an answer, and not the client's own.
     """
 
     recipient: bytes
@@ -26,6 +26,17 @@ class Send(NamedTuple):
     is_reliable: bool | None = None
     provider: bytes | None = None
     is_in_parts: bool = False
+    is_answerable: bool = False
+
+
+class Reply(NamedTuple):
+    """Answer the messages that came with `tag`, 16 bytes. The rest is as in Send."""
+
+    tag: bytes
+    message: Message
+    is_reliable: bool | None = None
+    is_in_parts: bool = False
+    is_answerable: bool = False
 
 
 class Part(NamedTuple):
@@ -137,6 +148,7 @@ class CancelAll(NamedTuple):
 
 Request = (
     Send
+    | Reply
     | Part
     | Fetch
     | Clients

@@ -6,6 +6,7 @@ this client's own limits, which bound the memory that one peer or application ca
 
 MOST_LAYERS = 4  # layers of mixnodes; a header has room for five hops, the last one a provider
 KEY_LENGTH = 32
+TAG_LENGTH = 16  # names a reply address of somebody else to applications
 ADDRESS_LENGTH = 32  # of a client (its public key), and of a node in a header
 PACKET_LENGTH = 1372
 LONGEST_MESSAGE = 975  # in one packet

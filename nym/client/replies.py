@@ -1,0 +1,48 @@
+"""Answers without an address: what applications ask for, and what has to be done from time to time.
+
+nym/client/reply_addresses.py has the addresses of this client, nym/client/tags.py those of others.
+"""
+
+import time
+
+from nym.client.reply_addresses import ReplyAddresses
+from nym.client.tags import Tags
+from nym.errors import NoSuchTagError
+from nym.net.watch import run_schedule
+from nym.store.outgoing import Ends
+from nym.timing import Fixed
+
+LOOK = 1.0  # seconds between two looks at what is due
+
+
+class Replies:
+    """See nym.service.Replies."""
+
+    def __init__(self, addresses: ReplyAddresses, tags: Tags) -> None:
+        self._addresses = addresses
+        self._tags = tags
+
+    def run(self) -> None:
+        """Make, register and destroy addresses, and forget tags, for ever."""
+        run_schedule(Fixed(LOOK, time.monotonic()), self._look)
+
+    def address_for(self, correspondent: bytes) -> tuple[bytes, bytes]:
+        """See nym.service.Replies.
+
+        A correspondent is an address or a tag. Or it is a reply address of this client, whose
+        conversation goes on.
+        """
+        one = self._addresses.get(correspondent) or self._addresses.give(correspondent)
+        return one.address, self._addresses.head(one).encode()
+
+    def ends_for(self, tag: bytes) -> Ends:
+        """See nym.service.Replies."""
+        known = self._tags.find(tag)
+        if known is None or not self._tags.is_valid(tag):
+            raise NoSuchTagError
+        self._tags.answered(known)
+        return Ends(known.own, known.peer, tag)
+
+    def _look(self) -> None:
+        self._addresses.look()
+        self._tags.expire()

@@ -1,0 +1,89 @@
+"""Answers without an address, between whole clients on a network (docs/protocol/replies.md)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from nym.localnet.network import Network
+from nym.wire.answers import Received
+from tests.harness import Application, running, wait_until
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A network of two providers."""
+    with running(Network(providers=2)) as network:
+        yield network
+
+
+class Correspondent:
+    """A client with reply addresses, which are registered at once, and its application."""
+
+    def __init__(self, network: Network, stack: ExitStack, **settings: Any) -> None:
+        self.client = stack.enter_context(
+            Application(network.url, **{"reply_addresses": 2, **settings})
+        )
+        self.address = self.client.address
+        self._asking = stack.enter_context(self.client.lines())
+        self._news = stack.enter_context(self.client.lines())
+        self._news.ask(type="subscribe")
+
+    def wait_for_addresses(self) -> None:
+        """Wait until a reply address is free."""
+        wait_until(lambda: self.addresses()["free"] > 0, "a free reply address")
+
+    def addresses(self) -> Any:
+        """What `status` says about reply addresses."""
+        return self.client.status()["reply_addresses"]
+
+    def write(self, recipient: bytes, message: bytes, **flags: bool) -> str:
+        """Send a message that can be answered."""
+        return self._asking.send(recipient, message, anonymous_reply=True, **flags)
+
+    def answer(self, question: Received, message: bytes, **flags: bool) -> str:
+        """Answer a message that came."""
+        assert question.reply_to is not None
+        return self._asking.reply(question.reply_to, message, **flags)
+
+    def receive(self) -> Received:
+        """The next message."""
+        return self._news.receive()
+
+    def wait_for(self, message_id: str) -> None:
+        """Wait until a message has been sent, or acknowledged."""
+        wait_until(lambda: self.ask(type="progress", id=message_id)["state"] == "done")
+
+    def ask(self, **request: object) -> Any:
+        """Ask the client something."""
+        return self._asking.ask(**request)
+
+
+@pytest.fixture
+def pair(network: Network) -> Iterator[tuple[Correspondent, Correspondent]]:
+    """Two clients, the first of which has a free reply address."""
+    with ExitStack() as stack:
+        alice, bob = Correspondent(network, stack), Correspondent(network, stack)
+        alice.wait_for_addresses()
+        yield alice, bob
+
+
+@pytest.mark.parametrize("is_reliable", [False, True])
+def test_a_message_is_answered_without_an_address(
+    pair: tuple[Correspondent, Correspondent], is_reliable: bool
+) -> None:
+    alice, bob = pair
+    long = os.urandom(5000)  # several fragments
+    sent = alice.write(bob.address, long, reliable=is_reliable)
+    question = bob.receive()
+    assert question.message == long
+    assert question.sender is None
+    answered = bob.answer(question, b"yes", reliable=is_reliable)
+    answer = alice.receive()
+    # Whoever writes to a reply address says who they are: only the correspondent may.
+    assert (answer.message, answer.sender) == (b"yes", bob.address)
+    assert (answer.reply_from, answer.reply_to) == (bob.address, None)
+    alice.wait_for(sent)
+    bob.wait_for(answered)
