@@ -30,9 +30,7 @@ VERSION = 1
 ID_LENGTH = 16
 
 SECRET_LENGTH = 16
-_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT, _NOTE, _REPLY = range(1, 7)
-_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT, _NOTE, _REPLY)
-_IS_ACKNOWLEDGED, _IS_ANSWERABLE = 1, 2  # flags of a fragment between reply addresses
+_COVER, _ANONYMOUS, _RELIABLE, _ACKNOWLEDGEMENT, _NOTE = range(1, 6)
 _FRAGMENT = Struct(f">{ID_LENGTH}sHHH")  # message, index, count, length
 _PROVIDER = Struct(f">Q{KEY_LENGTH}s")  # when it was written, provider
 # Before a message that can be answered: when its address ends, provider, secret.
@@ -46,7 +44,6 @@ _AUTHENTICATED_LENGTH = _BODY_LENGTH - _AUTHENTICATOR_LENGTH  # of sender and bo
 
 ANONYMOUS_CAPACITY = _BODY_LENGTH - _FRAGMENT.size
 RELIABLE_CAPACITY = _AUTHENTICATED_LENGTH - ADDRESS_LENGTH - _FRAGMENT.size
-REPLY_CAPACITY = RELIABLE_CAPACITY - 1
 REPLY_HEAD_LENGTH = _REPLY_ADDRESS.size
 MOST_RUNS = (_AUTHENTICATED_LENGTH - ADDRESS_LENGTH - 1) // _RUN.size
 _PEERS = 256  # whose pair keys are kept in memory; computing one again takes a scalar product
@@ -142,17 +139,26 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+_REPLIES = {  # the kinds of fragments to and from reply addresses
+    6: Reply(is_acknowledged=False, is_answerable=False),
+    7: Reply(is_acknowledged=True, is_answerable=False),
+    8: Reply(is_acknowledged=False, is_answerable=True),
+    9: Reply(is_acknowledged=True, is_answerable=True),
+}
+_KIND_OF = {reply: kind for kind, reply in _REPLIES.items()}
+_AUTHENTICATED = (_RELIABLE, _ACKNOWLEDGEMENT, _NOTE, *_REPLIES)
+
 Content = Cover | Fragment | Acknowledgement | ProviderNote
 
 
-def fragment_count(length: int, *, reliable: bool, is_reply: bool = False) -> int:
+def fragment_count(length: int, *, reliable: bool) -> int:
     """How many fragments a message of `length` bytes has. An empty message has one, too.
 
-    `is_reply`: one of its ends is a reply address. Raises MessageTooLongError.
+    Those to and from reply addresses are like `reliable` ones. Raises MessageTooLongError.
     """
     if length > LONGEST_SEALED:
         raise MessageTooLongError(length, LONGEST_SEALED)
-    return _count(length, _capacity(has_sender=reliable, is_reply=is_reply))
+    return _count(length, RELIABLE_CAPACITY if reliable else ANONYMOUS_CAPACITY)
 
 
 def fragment(
@@ -163,9 +169,8 @@ def fragment(
     reply: Reply | None = None,
 ) -> Fragment:
     """Number `index` of the message's fragments ("Fragments"). Raises MessageTooLongError."""
-    has_sender, is_reply = sender is not None, reply is not None
-    count = fragment_count(len(message), reliable=has_sender, is_reply=is_reply)
-    capacity = _capacity(has_sender=has_sender, is_reply=is_reply)
+    count = fragment_count(len(message), reliable=sender is not None)
+    capacity = _capacity(sender)
     data = message[index * capacity : (index + 1) * capacity]
     return Fragment(message_id, index, count, data, sender, reply)
 
@@ -233,7 +238,7 @@ class Envelopes:
         head = bytes([VERSION, kind])
         if kind in _AUTHENTICATED:
             body = body.ljust(_AUTHENTICATED_LENGTH, b"\0")
-            key = self._pair_key(recipient, secret if kind == _REPLY else b"")
+            key = self._pair_key(recipient, secret if kind in _REPLIES else b"")
             head += _authenticator(key, recipient, head + body)
         return (head + body).ljust(_PLAINTEXT_LENGTH, b"\0")
 
@@ -243,11 +248,11 @@ class Envelopes:
         if version != VERSION:
             raise ValueError(f"version {version} is not known")
         # The directory lists reply addresses, but whoever doesn't know the secret can't fill them.
-        if self._secret and kind not in (_COVER, _ACKNOWLEDGEMENT, _REPLY):
+        if self._secret and kind not in (_COVER, _ACKNOWLEDGEMENT, *_REPLIES):
             raise ValueError(f"kind {kind} is not for a reply address")
         if kind in _AUTHENTICATED:
             given, body = body[:_AUTHENTICATOR_LENGTH], body[_AUTHENTICATOR_LENGTH:]
-            secret = self._secret if kind == _REPLY else b""
+            secret = self._secret if kind in _REPLIES else b""
             key = self._pair_key(body[:ADDRESS_LENGTH], secret)
             expected = _authenticator(key, self._address, head + body)
             # In constant time: the time of a comparison that stops early would help to forge.
@@ -293,10 +298,7 @@ def _encode(content: Content) -> tuple[int, bytes]:
             body = _FRAGMENT.pack(message_id, index, count, len(data)) + data
             if sender is None:
                 return _ANONYMOUS, body
-            if reply is None:
-                return _RELIABLE, sender + body
-            flags = _IS_ACKNOWLEDGED * reply.is_acknowledged | _IS_ANSWERABLE * reply.is_answerable
-            return _REPLY, sender + bytes([flags]) + body
+            return _KIND_OF[reply] if reply else _RELIABLE, sender + body
         case Acknowledgement(runs, sender):
             packed = b"".join(_RUN.pack(*run) for run in runs)
             return _ACKNOWLEDGEMENT, sender + bytes([len(runs)]) + packed
@@ -311,12 +313,8 @@ def _decode(kind: int, body: bytes) -> Content:
     if kind == _ANONYMOUS:
         return _decode_fragment(body, None)
     sender, body = body[:ADDRESS_LENGTH], body[ADDRESS_LENGTH:]
-    if kind == _RELIABLE:
-        return _decode_fragment(body, sender)
-    if kind == _REPLY:
-        flags = body[0]
-        reply = Reply(bool(flags & _IS_ACKNOWLEDGED), bool(flags & _IS_ANSWERABLE))
-        return _decode_fragment(body[1:], sender, reply)
+    if kind == _RELIABLE or kind in _REPLIES:
+        return _decode_fragment(body, sender, _REPLIES.get(kind))
     if kind == _ACKNOWLEDGEMENT:
         packed = body[1 : 1 + min(body[0], MOST_RUNS) * _RUN.size]
         return Acknowledgement(tuple(Run(*run) for run in _RUN.iter_unpack(packed)), sender)
@@ -344,7 +342,7 @@ def _check(content: Content) -> None:
                 raise ValueError(f"an acknowledgement has 1 to {MOST_RUNS} runs, not {len(runs)}")
             for run in runs:
                 _check_id(run.message_id)
-                if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, REPLY_CAPACITY):
+                if not 0 <= run.first <= run.last < _count(LONGEST_SEALED, RELIABLE_CAPACITY):
                     raise ValueError(f"there is no run of fragments {run.first} to {run.last}")
 
 
@@ -352,7 +350,7 @@ def _check_fragment(piece: Fragment) -> None:
     _check_id(piece.message_id)
     if piece.reply and piece.sender is None:
         raise ValueError("a message to or from a reply address has a sender")
-    capacity = _capacity(has_sender=piece.sender is not None, is_reply=piece.reply is not None)
+    capacity = _capacity(piece.sender)
     if not 0 <= piece.index < piece.count <= _count(LONGEST_SEALED, capacity):
         raise ValueError(f"no message has fragment {piece.index} of {piece.count}")
     # The last fragment shows how long the message is. That length must need exactly `count`
@@ -370,10 +368,8 @@ def _check_id(value: bytes) -> None:
         raise ValueError(f"an identifier has {ID_LENGTH} bytes, not {len(value)}")
 
 
-def _capacity(*, has_sender: bool, is_reply: bool) -> int:
-    if is_reply:
-        return REPLY_CAPACITY
-    return RELIABLE_CAPACITY if has_sender else ANONYMOUS_CAPACITY
+def _capacity(sender: bytes | None) -> int:
+    return ANONYMOUS_CAPACITY if sender is None else RELIABLE_CAPACITY
 
 
 def _count(length: int, capacity: int) -> int:

@@ -147,7 +147,7 @@ def test_under_another_key_nothing_is_read_and_nothing_deleted(
 def test_a_newer_versions_file_is_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     connection = sqlite3.connect(tmp_path / "client.db")
-    connection.execute("PRAGMA user_version = 4")
+    connection.execute("PRAGMA user_version = 5")
     connection.close()
     with pytest.raises(StoreError, match="newer version"):
         Journal(tmp_path, KEY)
@@ -353,7 +353,7 @@ def test_older_programs_read_a_file_until_anything_is_written_to_it(
     again = Journal(tmp_path, KEY)
     again.write([Change("a", "2", body)])
     again.close()
-    assert version(tmp_path) == 3
+    assert version(tmp_path) == 4
 
 
 def test_a_long_body_of_an_older_program_is_one_piece_on_disk_and_several_here(

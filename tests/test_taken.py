@@ -9,8 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from nym.client.others import MOST_OTHERS
-from nym.client.taken import Taken
+from nym.client.taken import MOST, Taken
 from nym.identity import generate_identity, save_identity
 from nym.localnet.network import Network
 from nym.nodes.inboxes.memory import MemoryInboxes
@@ -90,7 +89,7 @@ def test_there_are_never_more_numbers_than_a_pull_can_name(journal: Journal) -> 
 
 def test_not_more_providers_are_remembered_than_a_client_has(journal: Journal) -> None:
     taken = Taken(State(journal))
-    keepers = [bytes([number]) * 32 for number in range(MOST_OTHERS + 3)]
+    keepers = [bytes([number]) * 32 for number in range(MOST + 2)]
     for keeper in keepers:
         assert list(taken.new(pulled(1, keeper=keeper)))
     assert [keeper for keeper in keepers if not taken.numbers(keeper)] == keepers[:2]

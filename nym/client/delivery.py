@@ -82,7 +82,7 @@ class Delivery(ABC):
         self.count = (
             1
             if outgoing.manner is Manner.PLAIN
-            else fragment_count(len(outgoing.message), reliable=is_reliable, is_reply=is_reply)
+            else fragment_count(len(outgoing.message), reliable=self._sender is not None)
         )
 
     def content(self, piece: Piece) -> Fragment | bytes:

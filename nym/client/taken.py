@@ -10,11 +10,15 @@ import json
 from collections.abc import Iterator
 
 from nym.client.others import MOST_OTHERS
+from nym.client.reply_addresses import MOST_ELSEWHERE
+from nym.config.checks import MOST_REPLY_ADDRESSES
 from nym.store.state import State
 from nym.wire.keys import encode_base58
 from nym.wire.provider import Pulled
 
-MOST = 2 * MOST_OTHERS  # providers, each once for each address that is registered there
+# Registrations that a client has at most: of its main address, and of reply addresses, which may
+# also be at providers that the client has left.
+MOST = 1 + MOST_OTHERS + MOST_REPLY_ADDRESSES + MOST_ELSEWHERE
 
 _TAKEN = "taken"
 

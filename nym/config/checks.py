@@ -18,7 +18,7 @@ from nym.wire.postgresql import parse_database_url
 from nym.wire.sizes import MOST_LAYERS
 from nym.wire.socks import parse_proxy_url
 
-MOST_REPLY_ADDRESSES = 4
+MOST_REPLY_ADDRESSES = 4  # each gets a part of the pulls and of the loops
 LONGEST_ID = 100  # characters
 LONGEST_NAME = 255  # bytes of a folder's name: the limit of Linux file systems
 MOST_CONNECTIONS = 100_000
