@@ -159,14 +159,12 @@ class NoReplyAddressError(RequestError):
 
 
 class NoSuchTagError(RequestError):
-    """No message came with this tag, or its address has expired."""
+    """No message came with this tag, or an address that an answer needs has expired."""
 
     code = "no_such_tag"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "no message with this tag can be answered: it is unknown, or its address has expired"
-        )
+    def __init__(self, why: str = "this tag is unknown, or its address has expired") -> None:
+        super().__init__(why)
 
 
 class AccessError(RequestError):

@@ -81,6 +81,8 @@ from nym.wire.requests import (
 )
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
 
+LONGEST_ANSWERABLE = LONGEST_SEALED - REPLY_HEAD_LENGTH  # of messages that can carry an address
+
 
 class View(Protocol):
     """What the running client knows at the moment."""
@@ -131,8 +133,12 @@ class Replies(Protocol):
         Raises NoReplyAddressError.
         """
 
-    def ends_for(self, tag: bytes) -> Ends:
-        """From where to where an answer to this tag goes. Raises NoSuchTagError."""
+    def way_to(self, tag: bytes, *, is_answerable: bool) -> tuple[Ends, bytes]:
+        """(from where to where an answer to this tag goes, what it begins with).
+
+        `is_answerable`: it has to leave from a reply address. It does anyway if the message that
+        came with the tag was for one. Raises NoSuchTagError, NoReplyAddressError.
+        """
 
 
 class Service:
@@ -281,7 +287,11 @@ class Service:
 
     def _outgoing(self, request: Send) -> Outgoing:
         manner = self._manner_of(request)
-        longest = LONGEST_MESSAGE if manner is Manner.PLAIN else LONGEST_SEALED
+        if request.is_answerable and manner is Manner.PLAIN:
+            raise IncompleteDataError("a plain message can't carry an address for an answer")
+        longest = LONGEST_ANSWERABLE if request.is_answerable else LONGEST_SEALED
+        if manner is Manner.PLAIN:
+            longest = LONGEST_MESSAGE
         if len(request.message) > longest:
             raise MessageTooLongError(len(request.message), longest)
         # Anyone can post a provider whose address is this client's own socket, so that the client's
@@ -294,34 +304,24 @@ class Service:
         # in the published client.
         if manner is not Manner.PLAIN and not is_public_key(request.recipient):
             raise BadRecipientError
-        if request.is_answerable and manner is Manner.PLAIN:
-            raise IncompleteDataError("a plain message can't carry an address for an answer")
         # Before the message: on disk, they are written in this order.
         self._name_provider(request.recipient, request.provider)
-        outgoing = Outgoing(new_id(), request.recipient, request.message, manner)
-        return self._answerable(outgoing, request.recipient) if request.is_answerable else outgoing
+        own, head = b"", b""
+        if request.is_answerable:
+            own, head = self._replies.address_for(request.recipient)
+        message = prefix(head, request.message)
+        return Outgoing(new_id(), request.recipient, message, manner, own=own)
 
     def _answer_to(self, request: Reply) -> Outgoing:
-        if len(request.message) > LONGEST_SEALED:
-            raise MessageTooLongError(len(request.message), LONGEST_SEALED)
-        own, peer, tag = self._replies.ends_for(request.tag)
+        if len(request.message) > LONGEST_ANSWERABLE:
+            raise MessageTooLongError(len(request.message), LONGEST_ANSWERABLE)
         is_reliable = self.manner is Manner.RELIABLE
         if request.is_reliable is not None:
             is_reliable = request.is_reliable
         manner = Manner.RELIABLE if is_reliable else Manner.SEALED
-        outgoing = Outgoing(new_id(), peer, request.message, manner, own=own, tag=tag)
-        # What leaves from a reply address always says how to answer.
-        if own or request.is_answerable:
-            return self._answerable(outgoing, own or tag)
-        return outgoing
-
-    def _answerable(self, outgoing: Outgoing, correspondent: bytes) -> Outgoing:
-        """The message with an address for an answer. Raises a RequestError."""
-        longest = LONGEST_SEALED - REPLY_HEAD_LENGTH
-        if len(outgoing.message) > longest:
-            raise MessageTooLongError(len(outgoing.message), longest)
-        own, head = self._replies.address_for(correspondent)
-        return outgoing._replace(own=own, message=prefix(head, outgoing.message))
+        ends, head = self._replies.way_to(request.tag, is_answerable=request.is_answerable)
+        message = prefix(head, request.message)
+        return Outgoing(new_id(), ends.peer, message, manner, own=ends.own, tag=ends.tag)
 
     def _manner_of(self, request: Send) -> Manner:
         """How the message travels: as requested, else as its recipient needs, else as configured.

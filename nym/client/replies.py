@@ -27,21 +27,28 @@ class Replies:
         run_schedule(Fixed(LOOK, time.monotonic()), self._look)
 
     def address_for(self, correspondent: bytes) -> tuple[bytes, bytes]:
-        """See nym.service.Replies.
-
-        A correspondent is an address or a tag. Or it is a reply address of this client, whose
-        conversation goes on.
-        """
-        one = self._addresses.get(correspondent) or self._addresses.give(correspondent)
+        """See nym.service.Replies."""
+        one = self._addresses.give(correspondent)
         return one.address, self._addresses.head(one).encode()
 
-    def ends_for(self, tag: bytes) -> Ends:
+    def way_to(self, tag: bytes, *, is_answerable: bool) -> tuple[Ends, bytes]:
         """See nym.service.Replies."""
         known = self._tags.find(tag)
         if known is None or not self._tags.is_valid(tag):
             raise NoSuchTagError
+        own, head = b"", b""
+        if one := self._addresses.get(known.own):
+            own, head = one.address, self._addresses.head(one).encode()
+        elif is_answerable:
+            own, head = self.address_for(tag)
+        elif known.own:
+            # Never from the main address: the peer doesn't know that it is the same client's.
+            raise NoSuchTagError(
+                "this client's own address of that conversation has expired; "
+                '"anonymous_reply":true answers from another one'
+            )
         self._tags.answered(known)
-        return Ends(known.own, known.peer, tag)
+        return Ends(own, known.peer, tag), head
 
     def _look(self) -> None:
         self._addresses.look()

@@ -74,6 +74,8 @@ def cut(message: Message) -> Iterator[bytes]:
 
 def prefix(head: bytes, message: Message) -> Message:
     """The message with `head` before it."""
+    if not head:
+        return message
     if isinstance(message, Pieces):
         return Pieces((head, *message.pieces))
     return head + message
