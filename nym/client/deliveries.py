@@ -45,7 +45,8 @@ class Deliveries:
 
     `obstacle` returns what prevents packets between two ends, or None. `way` returns what is known
     about the network. A fragment of a reliable message is sent again if it isn't acknowledged
-    within `first_wait` seconds. Messages older than `lifetime` seconds are given up; with 0, never.
+    within `first_wait` seconds, or within more if its recipient's answers take longer. Messages
+    older than `lifetime` seconds are given up; with 0, never.
     """
 
     def __init__(
@@ -115,13 +116,15 @@ class Deliveries:
         by_message: dict[bytes, dict[Run, None]] = {}
         for run in acknowledgement.runs:
             by_message.setdefault(run.message_id, {})[run] = None
+        is_new = False
         for message_id, runs in by_message.items():
             delivery = recipient.deliveries.get(message_id.hex())
             if isinstance(delivery, Reliable):
                 progress = delivery.acknowledge(runs, now)
-                if progress is not None:
-                    recipient.hear(now)
+                is_new |= progress is not None
                 self._advance(delivery, progress, now)
+        if is_new:
+            recipient.hear(now)
 
     def look(self) -> None:
         """End messages that are done, have failed or are too old. None needs another packet."""

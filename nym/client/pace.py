@@ -33,11 +33,12 @@ def pull_period(traffic: TrafficSettings) -> float:
 
 
 def first_wait(traffic: TrafficSettings, addresses: int) -> float:
-    """Return the seconds after which an acknowledgement is missing.
+    """Return the seconds after which an acknowledgement is missing, as far as settings tell.
 
     `addresses` is how many the client has, which are pulled in turn. The wait is twice the time
     that an answer takes if the recipient has the same settings: 14.8 s at default rates, with two
-    reply addresses (docs/reliability.md, "Reliable messages").
+    reply addresses (docs/reliability.md, "Reliable messages"). If it is measured to take longer,
+    the wait is longer (round_trip.py).
     """
     return (
         16 * traffic.message_sending_average_delay

@@ -4,6 +4,8 @@ A recipient can acknowledge whatever it likes. So an acknowledgement never takes
 can cause only a limited number of packets:
 
 - A recipient counts as heard only when it acknowledges something new, and that comes to an end.
+- A fragment is waited for as long as the recipient's answers take (round_trip.py), but never for
+  less than `first_wait`. So no answer, however quick, has anything sent earlier.
 - Each fragment is sent again at its own growing intervals, whatever else is acknowledged. The
   intervals start again when a recipient is heard after a silence. This happens a few times per
   message, and once more for every window of fragments that it has acknowledged.
@@ -18,6 +20,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
+from nym.client.round_trip import LONGEST_ANSWER, RoundTrip
 from nym.envelope import Run
 from nym.store.outbox import Outgoing
 
@@ -31,21 +34,26 @@ WAIT_SHARE = 1 / 8
 MOST_RESTARTS = 4  # of the intervals, in addition to those that progress earns
 MOST_ROUNDS = 7  # after the first one
 ROUND_GROWTH = 4  # how much longer each pause before a round is; the first is `first_wait`
+# Fragments that have to be missed until a recipient that is heard is waited for longer. Fewer may
+# be lost in a row, even where the network loses half of all packets.
+MISSED = 16
 
 
 class Recipient:
-    """A recipient, its messages by id in the order of their turns, and when it was heard."""
+    """A recipient, its messages by id in the order of their turns, and how it answers."""
 
     def __init__(self) -> None:
         self.deliveries: OrderedDict[str, Delivery] = OrderedDict()
         self.heard = -math.inf  # when it last acknowledged something new
         self.returned = -math.inf  # when it last did so after a silence
+        self.round_trip = RoundTrip()
 
     def hear(self, now: float) -> None:
-        """Note that the recipient acknowledged something new."""
+        """Note that an acknowledgement of the recipient had something new in it."""
         if now - self.heard > LONGEST_WAIT:
             self.returned = now
         self.heard = now
+        self.round_trip.heard(now)
 
 
 class _Attempts(NamedTuple):
@@ -98,6 +106,7 @@ class Reliable(Delivery):
         self._look_at_recipient()
         if way.open_since != self._open_since:
             self._open_since = way.open_since
+            self._recipient.round_trip.forget(way.open_since)
             self._idle_until = -math.inf
         if self._is_idle(now) or now < self._round_begins or self.has_failed:
             return None
@@ -118,6 +127,8 @@ class Reliable(Delivery):
         self._idle_until = -math.inf
         if last := self._attempts.get(piece.fragment):
             self._first_attempt = min(self._first_attempt, now)
+            if last.taken:
+                self._miss(last, now)
             self._attempts[piece.fragment] = last._replace(
                 taken=piece.copy + 1, at=now, is_under_way=False
             )
@@ -145,6 +156,7 @@ class Reliable(Delivery):
             return b"" if self._is_complete else None
         self._idle_until = -math.inf
         for index in [index for index in self._attempts if self._has(index)]:
+            self._measure(index, now)
             del self._attempts[index]
         if not self._missing and not self._is_complete:
             self._begin_round(now)
@@ -175,6 +187,10 @@ class Reliable(Delivery):
         is_due = any(self._due(index) <= now for index in self._attempts)
         return Stage.TURN if is_due else Stage.ACKNOWLEDGEMENT
 
+    def _wait(self, left: float) -> float:
+        """How many seconds a fragment that left then is waited for, at least."""
+        return self._recipient.round_trip.wait(left, self._first_wait)
+
     @property
     def _missing(self) -> int:
         return self.count - self._acknowledged.bit_count()
@@ -185,7 +201,9 @@ class Reliable(Delivery):
         return acknowledged + bytes([self._round])
 
     def _begin_round(self, now: float) -> None:
-        self._round_begins = now + self._first_wait * float(ROUND_GROWTH**self._round)
+        # Late answers to this round must not be taken for answers to the next one.
+        pause = max(self._wait(now), self._first_wait * float(ROUND_GROWTH**self._round))
+        self._round_begins = now + pause
         self._round += 1
         self._acknowledged = self._fresh = 0
 
@@ -211,6 +229,24 @@ class Reliable(Delivery):
             self._restarted = self._recipient.returned
             self._idle_until = -math.inf
 
+    def _miss(self, missed: _Attempts, now: float) -> None:
+        """Note that a fragment has left again, because its wait was over."""
+        recipient, wait = self._recipient, self._wait(missed.at)
+        if missed.at >= recipient.heard:
+            # The recipient may be away. A long wait would hold up what is lost until it is back.
+            longest = min(LONGEST_WAIT, self._first_wait * float(1 << MOST_DOUBLINGS))
+            recipient.round_trip.missed(missed.at, now, wait, longest, enough=1)
+        elif missed.taken == 1 and missed.at >= recipient.returned:
+            recipient.round_trip.missed(missed.at, now, wait, LONGEST_ANSWER, enough=MISSED)
+
+    def _measure(self, index: int, now: float) -> None:
+        """Take the time until a fragment was acknowledged, if it left only once."""
+        taken, at, _, is_under_way = self._attempts[index]
+        # In a later round, this may be the answer to an earlier one.
+        if taken == 1 and not is_under_way and not self._round:
+            # If it was to leave again, but hasn't, this client was late, not the recipient.
+            self._recipient.round_trip.answered(at, min(now, self._due(index)))
+
     def _due(self, index: int) -> float:
         taken, at, since, is_under_way = self._attempts[index]
         if is_under_way:
@@ -229,7 +265,7 @@ class Reliable(Delivery):
         began = max(self._first_attempt, self._round_begins, self._open_since)
         silence = at - max(self._recipient.heard, began)
         longest = max(LONGEST_WAIT, max(age, silence) * WAIT_SHARE)
-        return at + max(self._first_wait, min(longest, max(wait, silence)))
+        return at + max(self._wait(at), min(longest, max(wait, silence)))
 
     @property
     def _has_turn(self) -> bool:
