@@ -5,7 +5,6 @@ base64, subscriptions, and requests about the client's state. Long texts are rea
 pieces, so that a message of 16 MiB doesn't hold up everything else.
 """
 
-import codecs
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -36,10 +35,11 @@ from nym.wire.answers import (
     WaitingMessages,
 )
 from nym.wire.base64 import decode_pieces, encode_pieces
+from nym.wire.json_texts import any_text, escaped, message_in, short_text
 from nym.wire.keys import decode_tag, encode_base58
 from nym.wire.lines import Line
-from nym.wire.long_json import LongText, check_characters, loads, pieces_of
-from nym.wire.pieces import PIECE, Message, Rest, cut, gather, no_rest
+from nym.wire.long_json import check_characters, loads, pieces_of
+from nym.wire.pieces import PIECE, Message, Rest, no_rest
 from nym.wire.recipients import Recipient, parse_recipient
 from nym.wire.reports import HistoryReport, LoopsReport, NetworkDetails, StatusReport
 from nym.wire.requests import (
@@ -140,13 +140,13 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
         case "contacts":
             return Contacts(), TEXT
         case "addContact":
-            return AddContact(_text(body, "name"), _recipient(body)), TEXT
+            return AddContact(short_text(body, "name"), _recipient(body)), TEXT
         case "subscribe":
             return _decode_subscribe(body), BASE64
         case "read":
-            return Read(_text(body, "id")), BASE64
+            return Read(short_text(body, "id")), BASE64
         case "ack":
-            return Acknowledge(_text(body, "id")), TEXT
+            return Acknowledge(short_text(body, "id")), TEXT
         case "status":
             return Status(_period(body)), TEXT
         case "history":
@@ -156,7 +156,7 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
         case "network":
             return Network(), TEXT
         case "progress":
-            return Progress(_text(body, "id")), TEXT
+            return Progress(short_text(body, "id")), TEXT
         case "outbox":
             return Waiting(_number(body, "after", 0, 0, _LARGEST)), TEXT
         case "cancel":
@@ -308,7 +308,7 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
 
 def _decode_reply(body: dict[str, Any], rest: Rest) -> Reply:
     try:
-        tag = decode_tag(_text(body, "tag"))
+        tag = decode_tag(short_text(body, "tag"))
     except ValueError as error:
         raise IncompleteDataError(f"tag is not a tag: {error}") from error
     message, is_in_parts = _message(body, rest)
@@ -326,13 +326,13 @@ def _message(body: dict[str, Any], rest: Rest) -> tuple[Message, bool]:
     if is_in_parts:
         return b"", True
     if "message" in body:
-        return gather(_encoded(pieces_of(_any_text(body, "message")), rest)), False
+        return message_in(body, "message", rest), False
     return _bytes(body, rest), False
 
 
 def _bytes(body: dict[str, Any], rest: Rest) -> Message:
     try:
-        return decode_pieces(pieces_of(_any_text(body, "data")), rest)
+        return decode_pieces(pieces_of(any_text(body, "data")), rest)
     except ValueError as error:
         raise IncompleteDataError(f"data: not base64: {error}") from error
 
@@ -376,7 +376,7 @@ def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
     if sum(name in body for name in ("id", "recipient_address", "all")) != 1:
         raise IncompleteDataError('cancel takes one of "id", "recipient_address" and "all":true')
     if "id" in body:
-        return Cancel(_text(body, "id"))
+        return Cancel(short_text(body, "id"))
     if "recipient_address" in body:
         return CancelAll(_recipient(body).address)
     if _flag(body, "all") is not True:
@@ -394,46 +394,18 @@ def _number(body: dict[str, Any], name: str, default: int, least: int, most: int
 
 def _recipient(body: dict[str, Any]) -> Recipient:
     try:
-        return parse_recipient(_text(body, "recipient_address"))
+        return parse_recipient(short_text(body, "recipient_address"))
     except ValueError as error:
         raise IncompleteDataError(
             f"recipient_address is not an address ({error}); contacts' names work only in commands"
         ) from error
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = _any_text(body, name)
-    if isinstance(value, LongText):
-        raise IncompleteDataError(f"{name} is too long")
-    return value
-
-
-def _any_text(body: dict[str, Any], name: str) -> str | LongText:
-    value = body.get(name)
-    if not isinstance(value, str | LongText):
-        raise IncompleteDataError(f"{name} is missing, or isn't a text")
-    return value
-
-
-def _encoded(texts: Iterable[str], rest: Rest) -> Iterator[bytes]:
-    for text in texts:
-        yield text.encode()
-        rest()
-
-
 def _written(message: Message, message_format: str) -> Iterator[str]:
     """A message as a JSON string, in pieces."""
     yield '"'
-    yield from encode_pieces(message) if message_format == BASE64 else _escaped(message)
+    yield from encode_pieces(message) if message_format == BASE64 else escaped(message)
     yield '"'
-
-
-def _escaped(message: Message) -> Iterator[str]:
-    # A piece may end inside a character, so the decoder keeps its beginning for the next piece.
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    for piece in cut(message):
-        yield json.dumps(decode(piece))[1:-1]
-    yield json.dumps(decode(b"", True))[1:-1]
 
 
 def _joined(texts: Iterable[str]) -> Iterator[str]:
