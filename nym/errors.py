@@ -93,6 +93,14 @@ class IncompleteDataError(RequestError):
         super().__init__("IncompleteDataError" + (f": {missing}" if missing else ""))
 
 
+class EmptyRequestError(IncompleteDataError):
+    """A request has no bytes at all."""
+
+
+class ShortRequestError(IncompleteDataError):
+    """A request ends before all of its fields are there."""
+
+
 class UnknownRequestError(RequestError):
     """A request isn't of any known kind."""
 

@@ -186,10 +186,11 @@ class Service:
             case Clients():
                 return ClientList(_known_clients(self._view.topology))
             case Details(has_code):
-                own = _known(self._address, self._view.provider)
-                if not has_code:
-                    return OwnDetails(own)
-                return OwnDetails(own, beside_the_hub(squares, encode_base58(self._address)))
+                provider = self._view.provider
+                own = _known(self._address, provider)
+                text = encode_base58(self._address)
+                code = beside_the_hub(squares, text) if has_code else ()
+                return OwnDetails(own, code, provider and provider.identity)
             case Contacts():
                 return self._listed_contacts()
             case AddContact(name, recipient):

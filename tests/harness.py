@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from tempfile import TemporaryDirectory
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import base58
 import gevent
@@ -533,7 +533,7 @@ class Application:
         self.connection = socket.create_connection(("127.0.0.1", place), timeout=PATIENCE)
         self.client.start()
 
-    def __enter__(self) -> "Application":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -176,10 +176,14 @@ class Conversation(ABC):
             now = time.monotonic()
             self._deadline = max(now + FETCH_PATIENCE, self._sent + SENT_PATIENCE)
         self._waiting.append(asked)
+        self._watch()  # wakes the greenlet that waits for news, so that it learns the deadline
+
+    def _watch(self) -> None:
+        """Have `unasked` called now, and whenever there may be more messages."""
         if not self._is_watching:
             self._is_watching = True
             self._service.inbox.watch(self.news.set)
-        self.news.set()  # wakes the greenlet that waits for news, so that it learns the deadline
+        self.news.set()
 
     def _answer_waiting(self) -> Iterator[bytes]:
         # Taken first: each answer gives other greenlets their turn, and is given only once.

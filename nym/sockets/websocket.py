@@ -16,17 +16,21 @@ from websockets.server import ServerProtocol
 from nym.errors import RequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, Remark
-from nym.sockets.objects import JsonConversation
+from nym.sockets.successor import SuccessorConversation
 from nym.wire import json_objects
 from nym.wire.detection import is_protobuf
 from nym.wire.long_json import flat
+from nym.wire.successor.texts import is_request
 
-MIX = "/mix"  # the only path at which binary messages are understood
+MIX = "/mix"  # the path at which binary messages are protobuf
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
-class WebSocketConversation(JsonConversation):
-    """JSON objects or protobuf as JSON in text messages; protobuf in binary messages, at /mix."""
+class WebSocketConversation(SuccessorConversation):
+    """JSON objects or protobuf as JSON in text messages.
+
+    Binary messages are protobuf at /mix, elsewhere those of nym-client 1.1.
+    """
 
     def __init__(self, service: Service, protocol: ServerProtocol, path: str) -> None:
         super().__init__(service)
@@ -59,10 +63,6 @@ class WebSocketConversation(JsonConversation):
                 continue  # the protocol answers pings and closes
             if frame.opcode is not Opcode.CONT:
                 self._is_text = frame.opcode is Opcode.TEXT
-            if not (self._is_text or self._is_mix):
-                reason = f"binary messages are understood at {MIX} only"
-                self._fail(CloseCode.UNSUPPORTED_DATA, reason)
-                return
             self._message += frame.data
             if not frame.fin:
                 continue
@@ -76,6 +76,8 @@ class WebSocketConversation(JsonConversation):
                 return
 
     def _asked_binary(self, message: bytes) -> Asked | Remark:
+        if not self._is_mix:
+            return self._asked_successor_binary(message)
         from nym.sockets import mix
 
         return mix.asked_binary(message, partial(_frame, Opcode.BINARY))
@@ -89,6 +91,8 @@ class WebSocketConversation(JsonConversation):
             from nym.sockets import mix
 
             return mix.asked_object(flat(body), self._pack_one)
+        if is_request(body):
+            return self._asked_successor_object(body)
         return self._asked_body(body)
 
     def _asked_body(self, body: dict[str, Any]) -> Asked | Remark:
@@ -105,14 +109,17 @@ class WebSocketConversation(JsonConversation):
         return mix.error_object(error, self._pack_one)
 
     def _pack(self, texts: Iterable[str]) -> Iterator[bytes]:
-        pieces = []
-        for text in texts:
-            pieces.append(text.encode())
+        return self._written((text.encode() for text in texts), is_text=True)
+
+    def _written(self, pieces: Iterable[bytes], *, is_text: bool) -> Iterator[bytes]:
+        ready = []
+        for piece in pieces:
+            ready.append(piece)
             self._spell.rest()
         # One frame, because some programs can't join the fragments of a message. A frame begins
         # with its length, so all pieces have to be there before the first is written.
-        yield _head(Opcode.TEXT, sum(map(len, pieces))) + pieces[0]
-        yield from pieces[1:]
+        yield _head(Opcode.TEXT if is_text else Opcode.BINARY, sum(map(len, ready))) + ready[0]
+        yield from ready[1:]
 
     def _pack_one(self, text: str) -> bytes:
         return _frame(Opcode.TEXT, text.encode())

@@ -70,10 +70,14 @@ class ClientList(NamedTuple):
 
 
 class OwnDetails(NamedTuple):
-    """The client itself; `code` has the rows of a QR code of its address, if that was asked for."""
+    """The client itself, and the identity of its provider, if that has one.
+
+    `code` has the rows of a QR code of its address, if that was asked for.
+    """
 
     client: KnownClient
     code: Sequence[str] = ()
+    provider_identity: bytes | None = None
 
 
 class KnownContact(NamedTuple):

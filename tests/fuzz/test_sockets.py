@@ -30,6 +30,10 @@ OBJECTS: list[dict[str, object]] = [
     {"type": "subscribe"},
     {"type": "ack", "id": "ab12"},
     {"type": "status"},
+    {"type": "selfAddress"},
+    {"type": "send", "recipient": encode_base58(OTHER), "message": "hi", "connectionId": 7},
+    {"type": "sendAnonymous", "recipient": encode_base58(OTHER), "message": "hi"},
+    {"type": "reply", "senderTag": "1" * 16, "message": "hi"},
     {"fetch": {}},
     {"details": {}},
     {"send": {"message": "aGk=", "recipient": {"pubKey": "cA==", "provider": {"layer": "1"}}}},
@@ -45,6 +49,13 @@ PROTOBUF = [
         mix_pb2.Request(flush=NOTHING),
         mix_pb2.Request(send=mix_pb2.Send(message=b"hi", recipient=mix_pb2.Client(pub_key=OTHER))),
     )
+]
+SUCCESSOR = [
+    b"\0" + bytes(32) + OTHER + bytes(40) + (2).to_bytes(8, "big") + b"hi",
+    b"\2" + bytes(24) + (2).to_bytes(8, "big") + b"hi",
+    b"\2",
+    b"\3",
+    b"\5" + bytes(8),
 ]
 HEAD = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -67,7 +78,7 @@ def tcp_input(chance: random.Random) -> bytes:
 def websocket_frame(chance: random.Random) -> bytes:
     """One valid WebSocket frame, which may or may not make sense where it stands."""
     opcode = chance.choice([*[Opcode.TEXT] * 4, Opcode.BINARY, *Opcode])
-    data = chance.choice(PROTOBUF if opcode is Opcode.BINARY else JSON)
+    data = chance.choice(PROTOBUF + SUCCESSOR if opcode is Opcode.BINARY else JSON)
     if opcode in (Opcode.PING, Opcode.PONG, Opcode.CLOSE):
         return Frame(opcode, data[:100]).serialize(mask=True)
     return Frame(opcode, data, fin=chance.random() < 0.9).serialize(mask=True)

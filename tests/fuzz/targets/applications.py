@@ -19,6 +19,7 @@ from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.long_json import flat
 from nym.wire.mix_pb2 import Request as MixRequest
+from nym.wire.successor import binary, texts
 from tests.fuzz.targets import Target
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors"
@@ -86,6 +87,22 @@ def protobuf_request(data: bytes) -> None:
     protobuf.decode_request(data)
 
 
+def successor_text(data: bytes) -> None:
+    body = json_objects.parse(data)
+    if not texts.is_request(body):
+        raise RequestError
+    texts.is_early(body)
+    texts.decode(body)
+
+
+def successor_binary(data: bytes) -> None:
+    binary.decode(data)
+
+
+def early_successor_binary(data: bytes) -> None:
+    binary.decode_early(data)
+
+
 def websocket(data: bytes) -> None:
     """A handshake, and frames behind it: what the socket does with them."""
     head, end, behind = data.partition(handshake.HEAD_END)
@@ -139,6 +156,34 @@ def _requests() -> list[bytes]:
     return made
 
 
+def _successor_texts() -> list[bytes]:
+    said: list[dict[str, object]] = [
+        {"type": "selfAddress"},
+        {"type": "send", "recipient": "1" * 32, "message": "hi", "connectionId": 7},
+        {"type": "send", "recipient": "1" * 32, "message": "hi", "withReplySurb": True},
+        {"type": "sendAnonymous", "recipient": f"{'1' * 32}@{'1' * 32}", "message": "hi"},
+        {"type": "send", "recipient": f"{'1' * 32}.{'1' * 32}@{'1' * 32}", "message": "hi"},
+        {"type": "reply", "senderTag": "1" * 16, "message": "hi"},
+        {"type": "reply", "replySurb": "1" * 16, "message": "hi"},
+    ]
+    return [json.dumps(body).encode() for body in said]
+
+
+_LENGTH = (2).to_bytes(8, "big")
+_SUCCESSOR_BINARY = [
+    b"\0" + bytes(104) + _LENGTH + b"hi",
+    b"\1" + bytes(108) + _LENGTH + b"hi",
+    b"\2" + bytes(24) + _LENGTH + b"hi",
+    b"\3",
+    b"\4" + bytes(8),
+    b"\5" + bytes(8),
+]
+_EARLY_SUCCESSOR_BINARY = [
+    b"\0\1" + bytes(96) + _LENGTH + b"hi",
+    b"\1" + (16).to_bytes(8, "big") + bytes(16) + _LENGTH + b"hi",
+    b"\2",
+]
+
 TARGETS = {
     "detection": Target(
         detection, (), lambda: [b"\2", b"\4", b"{", b"\0", *_protobuf_frames()], 2048
@@ -154,6 +199,11 @@ TARGETS = {
         lambda: [*_protobuf_frames(), *(encode_frame(Framing.VARINT, r) for r in _requests())],
     ),
     "protobuf": Target(protobuf_request, RequestError, _requests),
+    "successor_text": Target(successor_text, RequestError, _successor_texts),
+    "successor_binary": Target(successor_binary, RequestError, lambda: _SUCCESSOR_BINARY),
+    "early_successor_binary": Target(
+        early_successor_binary, RequestError, lambda: _EARLY_SUCCESSOR_BINARY
+    ),
     "websocket": Target(
         websocket,
         HandshakeError,
