@@ -48,15 +48,18 @@ class Listener:
         self.connection.sendall(b"".join(self.protocol.data_to_send()))
 
     def next(self) -> Any:
-        """The next event; None at the end. Pings are answered."""
-        while not self.events:
-            if not (data := self.connection.recv(1 << 16)):
-                self.protocol.receive_eof()
-                return None
-            self.protocol.receive_data(data)
-            self.flush()
-            self.events += self.protocol.events_received()
-        return self.events.popleft()
+        """The next event; None at the end. Pings are answered, and left out."""
+        while True:
+            while not self.events:
+                if not (data := self.connection.recv(1 << 16)):
+                    self.protocol.receive_eof()
+                    return None
+                self.protocol.receive_data(data)
+                self.flush()
+                self.events += self.protocol.events_received()
+            event = self.events.popleft()
+            if not (isinstance(event, Frame) and event.opcode is Opcode.PING):
+                return event
 
     def hear(self) -> Any:
         """The next metric."""
