@@ -52,6 +52,7 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    Reply,
     Request,
     Send,
     Status,
@@ -63,6 +64,7 @@ from nym.wire.sizes import LONGEST_FRAME
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "websocket_json.json").read_text())
 KEY = bytes(range(32))
 ADDRESS = encode_base58(KEY)
+TAG = encode_base58(bytes(range(16)))
 WAITING = WaitingMessage(
     id="ab12",
     recipient=ADDRESS,
@@ -125,6 +127,22 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
         (
             {"type": "send", "recipient_address": ADDRESS, "message": "é"},
             Send(KEY, b"\xc3\xa9"),
+            TEXT,
+        ),
+        (
+            {
+                "type": "send",
+                "recipient_address": ADDRESS,
+                "data": "AA==",
+                "anonymous_reply": True,
+            },
+            Send(KEY, b"\0", is_answerable=True),
+            TEXT,
+        ),
+        ({"type": "reply", "tag": TAG, "message": "a"}, Reply(bytes(range(16)), b"a"), TEXT),
+        (
+            {"type": "reply", "tag": TAG, "parts": True, "reliable": True, "anonymous_reply": True},
+            Reply(bytes(range(16)), b"", True, is_in_parts=True, is_answerable=True),
             TEXT,
         ),
         (
@@ -259,11 +277,21 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "outbox": 2,
                 "inbox": 3,
                 "inbox_lost": 0,
-                "inbox_refused": {"anonymous": 0, "strangers": 0, "contacts": 0},
+                "inbox_refused": {
+                    "anonymous": 0,
+                    "strangers": 0,
+                    "contacts": 0,
+                    "correspondents": 0,
+                },
                 "plain_refused": 0,
                 "partial": 4,
                 "partial_lost": 5,
-                "partial_given_up": {"anonymous": 0, "strangers": 0, "contacts": 0},
+                "partial_given_up": {
+                    "anonymous": 0,
+                    "strangers": 0,
+                    "contacts": 0,
+                    "correspondents": 0,
+                },
                 "failed": ["cd"],
                 "packets_real": 6,
                 "packets_cover": 7,
@@ -275,6 +303,7 @@ def test_a_fetch_knows_how_long_its_answer_gets(
                 "avoided_nodes": [
                     {"key": "k", "address": "10.0.0.1:1789", "why": "refuses", "seconds": 3.0}
                 ],
+                "reply_addresses": {"registered": 0, "free": 0},
             },
         ),
         (
@@ -336,6 +365,17 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
     }
 
 
+def test_a_message_that_can_be_answered_has_a_tag() -> None:
+    tag = bytes(range(16))
+    question = received(b"a")._replace(reply_to=tag, account=KEY)
+    answer = received(b"a")._replace(sender=KEY, reply_from=tag, account=KEY)
+    told = [json.loads(text(encode_news(one))) for one in (question, answer)]
+    assert [one.get("reply_to") for one in told] == [TAG, None]
+    assert [one.get("reply_from") for one in told] == [None, TAG]
+    assert [one["sender"] for one in told] == [None, ADDRESS]
+    assert not any("account" in one for one in told)
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
@@ -343,8 +383,8 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
         ("{", "unknown_request", "JSON object"),
         ("[]", "unknown_request", "JSON object"),
         ("[" * 100_000, "unknown_request", "JSON object"),
-        ("{}", "unknown_request", "send, fetch"),
-        ('{"type": []}', "unknown_request", "send, fetch"),
+        ("{}", "unknown_request", "send, reply, fetch"),
+        ('{"type": []}', "unknown_request", "send, reply, fetch"),
         ('{"type": "send"}', "incomplete", "recipient_address is missing"),
         ('{"type": "send", "recipient_address": 3}', "incomplete", "isn't a text"),
         ('{"type": "send", "recipient_address": "abc"}', "incomplete", "32 bytes"),
@@ -365,6 +405,12 @@ def test_a_subscriber_gets_everything_about_a_message() -> None:
         ('{"type": "outbox", "after": -1}', "incomplete", "after has to be a number from 0"),
         ('{"type": "outbox", "after": true}', "incomplete", "after has to be a number from 0"),
         ('{"type": "cancel"}', "incomplete", 'one of "id"'),
+        ('{"type":"reply","message":"a"}', "incomplete", "tag is missing"),
+        ('{"type":"reply","tag":"","message":"a"}', "incomplete", "a tag has 16 bytes, not 0"),
+        ('{"type":"reply","tag":"0","message":"a"}', "incomplete", "a tag in base58"),
+        (f'{{"type":"reply","tag":"{ADDRESS}","message":"a"}}', "incomplete", "not 32"),
+        (f'{{"type":"reply","tag":"{TAG}"}}', "incomplete", "reply takes either"),
+        (f'{{"type":"reply","tag":"{TAG}","data":"*"}}', "incomplete", "not base64"),
         ('{"type": "cancel", "id": "ab", "all": true}', "incomplete", 'one of "id"'),
         ('{"type": "cancel", "all": false}', "incomplete", "all has to be true"),
         ('{"type": "cancel", "recipient_address": "x"}', "incomplete", "recipient_address"),

@@ -293,17 +293,11 @@ def encode_error(error: RequestError) -> str:
 
 
 def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
+    is_plain, is_reliable = _flag(body, "plain"), _flag(body, "reliable")
+    is_answerable = _flag(body, "anonymous_reply") is True
     recipient, provider = _recipient(body)
     message, is_in_parts = _message(body, rest)
-    return Send(
-        recipient,
-        message,
-        _flag(body, "plain"),
-        _flag(body, "reliable"),
-        provider,
-        is_in_parts,
-        _flag(body, "anonymous_reply") is True,
-    )
+    return Send(recipient, message, is_plain, is_reliable, provider, is_in_parts, is_answerable)
 
 
 def _decode_reply(body: dict[str, Any], rest: Rest) -> Reply:
