@@ -4,6 +4,7 @@ What a library imports only when it is needed is missing from the file without a
 long as nobody comes to that line; here everybody does.
 """
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -124,9 +125,22 @@ class Network:
         given = (arguments.get(argument.name) for argument in form.arguments)
         return [*line, *(argument for argument in given if argument is not None)]
 
+    def _tag(self) -> str:
+        """The tag of a message that bob has sent to alice."""
+        alice = self.run("address", "--id", "alice")
+        # It may say that it waits for an address.
+        code, _, _ = run_program(self.home, "send", "--id", "bob", "--reply", alice, str(self.file))
+        assert code == 0
+        while True:
+            line = self.run("receive", "--id", "alice", "--count", "1", "--json")
+            if tag := json.loads(line)["reply_to"]:
+                return str(tag)
+
     def _prepare(
         self, command: Command, form: Form, option: Option | None, arguments: dict[str, str]
     ) -> None:
+        if command.name == "reply":
+            arguments["TAG"] = self._tag()
         if command.name == "delete":
             self.run("init", "--id", arguments["NAME"], "--directory", self.url)
         if folder := NODES.get(command.name):

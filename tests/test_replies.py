@@ -9,6 +9,7 @@ import pytest
 
 from nym.localnet.network import Network
 from nym.wire.answers import Received
+from nym.wire.keys import encode_base58
 from tests.harness import Application, running, wait_until
 
 
@@ -87,3 +88,40 @@ def test_a_message_is_answered_without_an_address(
     assert (answer.reply_from, answer.reply_to) == (bob.address, None)
     alice.wait_for(sent)
     bob.wait_for(answered)
+
+
+def test_a_correspondent_keeps_its_address_and_another_one_waits(network: Network) -> None:
+    with ExitStack() as stack:
+        alice = Correspondent(network, stack, reply_addresses=1)
+        bob, carol = Correspondent(network, stack), Correspondent(network, stack)
+        alice.wait_for_addresses()
+        for _ in range(2):
+            alice.write(bob.address, b"again")
+        tags = {bob.receive().reply_to for _ in range(2)}
+        assert len(tags) == 1
+        assert alice.addresses() == {"registered": 1, "free": 0}
+        refused = alice.ask(
+            type="send",
+            recipient_address=encode_base58(carol.address),
+            message="",
+            anonymous_reply=True,
+        )
+        assert refused["code"] == "no_reply_address"
+        assert "the next one will be in" in refused["message"]
+
+
+def test_both_sides_are_anonymous_to_each_other(pair: tuple[Correspondent, Correspondent]) -> None:
+    alice, bob = pair
+    bob.wait_for_addresses()
+    alice.write(bob.address, b"1")
+    question = bob.receive()
+    bob.answer(question, b"2", anonymous_reply=True, reliable=True)
+    tags = set()
+    for number in range(3, 9):
+        asked = alice if number % 2 else bob
+        came = asked.receive()
+        assert (came.message, came.sender) == (b"%d" % (number - 1), None)
+        assert came.reply_from == (bob.address if asked is alice else question.reply_to)
+        tags.add(came.reply_to)
+        asked.answer(came, b"%d" % number, reliable=bool(number % 3))
+    assert len(tags) == 2  # one at each side

@@ -45,13 +45,13 @@ from tests.test_reliability import FASTER
 class Shell:
     """Two clients, alice and bob, and a shell whose commands talk to them."""
 
-    def __init__(self, home: Path, stack: ExitStack) -> None:
+    def __init__(self, home: Path, stack: ExitStack, **settings: Any) -> None:
         self.home = home
         network = stack.enter_context(running(Network()))
         for name in ("alice", "bob"):
             folder = home / "nym" / "clients" / name
             folder.mkdir(parents=True)
-            client = Application(network.url, folder=folder, traffic=FASTER)
+            client = Application(network.url, folder=folder, traffic=FASTER, **settings)
             setattr(self, name, stack.enter_context(client))
         add_contact(home / "nym", "bob", Contact(self.bob.address))
 
@@ -94,9 +94,14 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
-        yield Shell(tmp_path, stack)
+        yield stack
+
+
+@pytest.fixture
+def shell(tmp_path: Path, stack: ExitStack) -> Shell:
+    return Shell(tmp_path, stack)
 
 
 @pytest.mark.parametrize("options", ["", "--reliable", "--wait"])
@@ -111,6 +116,31 @@ def test_any_bytes_go_through_pipes(shell: Shell, options: str) -> None:
     code, out, err = shell.run("nym-client receive --id bob --count 1 | cat")
     assert (code, err) == (0, b"")
     assert out == data
+
+
+def test_a_message_is_answered_without_an_address(tmp_path: Path, stack: ExitStack) -> None:
+    shell = Shell(tmp_path, stack, reply_addresses=1)
+    # It waits until the address is registered, and says so.
+    code, out, _ = shell.run("nym-client send --id alice --reply --wait bob -m 'who?'")
+    assert (code, out) == (0, b"")
+    code, out, err = shell.run("nym-client receive --id bob --count 1 --json")
+    assert (code, err) == (0, b"")
+    question = json.loads(out)
+    assert (question["text"], question["sender"]) == ("who?", None)
+    answer = f"nym-client reply --id bob --wait {question['reply_to']} -m me"
+    code, out, _ = shell.run(answer)
+    assert (code, out) == (0, b"")
+    code, out, err = shell.run("nym-client receive --id alice --count 1 --json")
+    assert (code, err) == (0, b"")
+    answered, bob = json.loads(out), encode_base58(shell.bob.address)
+    assert [answered[name] for name in ("text", "sender", "reply_from", "contact")] == [
+        *("me", bob, bob, "bob")
+    ]
+    code, _, err = shell.run("nym-client reply --id bob 111 -m me")
+    assert (code, err[:38]) == (1, b"nym-client: IncompleteDataError: tag i")
+    code, _, err = shell.run("nym-client send --id alice --plain --reply bob -m x")
+    assert code == 2
+    assert b"can't be combined with --plain" in err
 
 
 def test_many_senders_at_once(shell: Shell) -> None:
@@ -150,7 +180,7 @@ def test_lines_wait_for_room(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(room, "MOST_MESSAGES", 10)  # one recipient may have half of them
     code, _, err = shell.run("seq 12 | nym-client send --id alice --lines bob")
     assert code == 0
-    assert b"Waiting for room" in err
+    assert b". Waiting" in err
     code, out, _ = shell.run("nym-client receive --id bob --count 12 --lines")
     assert sorted(map(int, out.split())) == list(range(1, 13))
 

@@ -74,6 +74,7 @@ class Connection:
         *,
         reliable: bool | None = None,
         plain: bool | None = None,
+        anonymous_reply: bool | None = None,
     ) -> str:
         """Hand over a message, and return its id: it is on the client's disk then.
 
@@ -83,10 +84,38 @@ class Connection:
         client, and has up to 975 bytes. If neither is given, the contact and the client's settings
         decide.
 
+        With `anonymous_reply`, the recipient can answer (see `reply`) without learning an address
+        of this client: the message comes from one that serves this recipient alone, for some days.
+        Raises NoReplyAddressError if none is free.
+
         Raises UnknownOutcomeError if the client went away before it answered: then it may have
         accepted the message, or not. BusyError: the outbox is full.
         """
-        return finish(self._connection.send(recipient, message, reliable=reliable, plain=plain))
+        sending = self._connection.send(
+            recipient, message, reliable=reliable, plain=plain, anonymous_reply=anonymous_reply
+        )
+        return finish(sending)
+
+    def reply(
+        self,
+        question: Message | str,
+        message: str | bytes,
+        *,
+        reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
+    ) -> str:
+        """Answer a message that has a `reply_to`, or the tag itself; return the id of the answer.
+
+        The answer names this client to the one who asked, unless `anonymous_reply` is true, or the
+        message came to an address that serves this conversation alone. Otherwise as `send`.
+
+        Raises NoSuchTagError if the message can't be answered any more, NoReplyAddressError, and
+        ValueError if the message has no tag.
+        """
+        replying = self._connection.reply(
+            question, message, reliable=reliable, anonymous_reply=anonymous_reply
+        )
+        return finish(replying)
 
     def send_file(
         self,

@@ -65,19 +65,34 @@ class Connection:
         *,
         reliable: bool | None = None,
         plain: bool | None = None,
+        anonymous_reply: bool | None = None,
     ) -> str:
         """See nym.Connection."""
-        data = message.encode() if isinstance(message, str) else message
-        # A line that is too long for the client would break the connection, without its reason.
-        if len(data) > LONGEST_MESSAGE:
-            raise TooLongError(f"the message has {len(data)} bytes; {LONGEST_MESSAGE} are allowed")
-        answer = await self._ask_once(
+        return await self._commit(
             type="send",
+            data=_encoded(message),
             recipient_address=await self._address_of(recipient),
-            data=base64.b64encode(data).decode(),
-            **_given(reliable=reliable, plain=plain),
+            **_given(reliable=reliable, plain=plain, anonymous_reply=anonymous_reply),
         )
-        return str(answer["id"])
+
+    async def reply(
+        self,
+        question: Message | str,
+        message: str | bytes,
+        *,
+        reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
+    ) -> str:
+        """See nym.Connection."""
+        tag = question.reply_to if isinstance(question, Message) else question
+        if tag is None:
+            raise ValueError("this message has no tag with which it could be answered")
+        return await self._commit(
+            type="reply",
+            data=_encoded(message),
+            tag=tag,
+            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+        )
 
     async def send_file(
         self,
@@ -201,6 +216,9 @@ class Connection:
         async with self._turn:
             return await self._questions.ask_once(request)
 
+    async def _commit(self, **request: object) -> str:
+        return str((await self._ask_once(**request))["id"])
+
     async def _address_of(self, recipient: str) -> str:
         """Raises ContactsError if it is neither an address nor a contact's name."""
         if not isinstance(recipient, str):
@@ -218,6 +236,15 @@ class Connection:
             f'"{recipient}" is neither an address nor a contact{known}. To add a contact, run: '
             f"nym-client contacts add {shlex.quote(recipient)} ADDRESS"
         )
+
+
+def _encoded(message: str | bytes) -> str:
+    """Raises TooLongError."""
+    data = message.encode() if isinstance(message, str) else message
+    # A line that is too long for the client would break the connection, without its reason.
+    if len(data) > LONGEST_MESSAGE:
+        raise TooLongError(f"the message has {len(data)} bytes; {LONGEST_MESSAGE} are allowed")
+    return base64.b64encode(data).decode()
 
 
 def _given(**options: bool | None) -> dict[str, bool]:

@@ -93,6 +93,18 @@ class NoNetworkError(RefusedError):
     code = "no_network"
 
 
+class NoReplyAddressError(RefusedError):
+    """No address for an answer is free: the text says when the next one will be."""
+
+    code = "no_reply_address"
+
+
+class NoSuchTagError(RefusedError):
+    """The tag is unknown, or one of the two addresses has expired: no answer is possible."""
+
+    code = "no_such_tag"
+
+
 class NoSuchMessageError(RefusedError):
     """No message with this id waits."""
 

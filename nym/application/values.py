@@ -13,6 +13,9 @@ class Message(NamedTuple):
     `sender` is the address of the client that proved to have sent it; None if the message is
     anonymous. `is_sealed`: nobody on the way could read or change it. `received`: when it came, in
     seconds since 1970. If a message comes again, it has the same `id`.
+
+    `reply_to`: the tag with which `Connection.reply` answers it; None if it can't be answered like
+    that. `reply_from`: to whom the address was given that this answer came to, an address or a tag.
     """
 
     id: str
@@ -20,6 +23,8 @@ class Message(NamedTuple):
     sender: str | None
     is_sealed: bool
     received: float
+    reply_to: str | None = None
+    reply_from: str | None = None
 
     @property
     def text(self) -> str:
@@ -40,6 +45,8 @@ def message(answer: Answer) -> Message:
         answer["sender"],
         answer["sealed"],
         answer["received"],
+        answer.get("reply_to"),
+        answer.get("reply_from"),
     )
 
 
@@ -127,3 +134,4 @@ class Status(TypedDict):
     loop_time: float | None
     loss: float | None
     avoided_nodes: list[dict[str, Any]]
+    reply_addresses: dict[str, int]

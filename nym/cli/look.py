@@ -69,6 +69,7 @@ def _rows(client_id: str, report: dict[str, Any]) -> list[tuple[str, str]]:
             messages(report["inbox"], (report["inbox_lost"], "lost because there was no room")),
         ),
         *([("refused", f"{plain_refused} plain")] if plain_refused else []),
+        ("answers", _reply_addresses(report["reply_addresses"])),
         ("partial", messages(report["partial"], (report["partial_lost"], "given up"))),
         ("packets", f"{report['packets_real']} real, {report['packets_cover']} cover"),
         ("loops", _loops(report)),
@@ -86,6 +87,11 @@ def _provider(report: dict[str, Any]) -> str:
     if report["provider"] is None:
         return "none yet"
     return f"{report['provider']}, {'' if report['provider_sealed'] else 'not '}on a sealed line"
+
+
+def _reply_addresses(report: dict[str, int]) -> str:
+    registered, free = report["registered"], report["free"]
+    return f"{registered} address{'' if registered == 1 else 'es'} for answers, {free} free"
 
 
 def _loops(report: dict[str, Any]) -> str:

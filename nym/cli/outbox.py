@@ -9,7 +9,7 @@ from nym.cli.contacts import names_of_contacts
 from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import nym_folder
 from nym.cli.output import complain, say
-from nym.contacts import find_recipient
+from nym.contacts import Contacts, find_recipient
 from nym.errors import NymError
 from nym.store.outbox import ID_LENGTH
 from nym.timing import duration
@@ -40,7 +40,7 @@ def _list(client: Control, *, is_json: bool) -> None:
     contacts = names_of_contacts()
     listed = []
     for message in _waiting(client):
-        name = contacts.name_of(decode_base58(message["recipient"]))
+        name = _name(contacts, message["recipient"])
         listed.append(message | {"contact": name})
     if is_json:
         say(json.dumps(listed))
@@ -48,6 +48,14 @@ def _list(client: Control, *, is_json: bool) -> None:
         complain("nothing waits to be sent")
     for line in () if is_json else _table(listed):
         say(line)
+
+
+def _name(contacts: Contacts, recipient: str) -> str | None:
+    """The name of a contact; None if it isn't one, as the tag of an answer."""
+    try:
+        return contacts.name_of(decode_base58(recipient))
+    except ValueError:
+        return None
 
 
 def _table(messages: list[Message]) -> list[str]:

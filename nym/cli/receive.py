@@ -94,6 +94,8 @@ class _Writer:
             data = self._object(said, message)
         elif self._is_shown:
             data = shown(message) if said["sealed"] else _PLAIN + shown(message)
+            if tag := said.get("reply_to"):
+                data += f"\n(to answer: nym-client reply {tag})".encode()
         else:
             data = message
         write(data + b"\n" if self._is_lines or self._is_json else data)
@@ -110,6 +112,8 @@ class _Writer:
             "sender": sender,
             "contact": sender and self._contacts.name_of(decode_base58(sender)),
             "sealed": said["sealed"],
+            "reply_to": said.get("reply_to"),
+            "reply_from": said.get("reply_from"),
             "data": said["data"],
             "text": text,
         }

@@ -1,4 +1,4 @@
-"""`send` hands messages to the running client: a text, a file, a pipe, or the lines of one."""
+"""`send` and `reply` hand messages to the client: a text, a file, a pipe, or the lines of one."""
 
 import base64
 import json
@@ -27,6 +27,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two attempts with a full 
 SAY_AGAIN = 60.0  # seconds until the user is told again that the outbox is full, and why
 LOOK = 0.2  # seconds between two looks for an acknowledgement
 MOST_NAMED = 10  # refused lines that an error names
+_LATER = {"busy", "no_reply_address"}  # there is no room, or no address for an answer is free
 _ENDS = {"failed": "given up", "cancelled": "cancelled"}
 WORTH_SAYING = 10.0  # seconds; if something will take longer, the user is told
 
@@ -37,14 +38,23 @@ class SendError(NymError):
 
 def send(options: Options) -> int:
     """Hand over everything; with --wait, also wait for the acknowledgements."""
-    manner = _manner(options)
+    return _hand_over(options, _request_to(options))
+
+
+def reply(options: Options) -> int:
+    """Answer a message that came with a tag."""
+    request = {"type": "reply", "tag": options["TAG"]}
+    return _hand_over(options, request | _flags(options))
+
+
+def _hand_over(options: Options, request: dict[str, Any]) -> int:
     with ExitStack() as stack:
         client = stack.enter_context(control(options["--id"], patience=STARTING))
         batches = _batches(options, stack)
         # A client that doesn't answer this gets no messages, so nobody has to wonder whether it has
         # taken them.
         client.ask(type="ownDetails")
-        outbox = _Outbox(client, manner)
+        outbox = _Outbox(client, request)
         for batch in batches:
             for message_id in outbox.accept(batch):
                 if options["--json"]:
@@ -59,8 +69,17 @@ def send(options: Options) -> int:
     return 0
 
 
-def _manner(options: Options) -> dict[str, Any]:
-    is_reliable = options["--reliable"] or options["--wait"]
+def _flags(options: Options) -> dict[str, bool]:
+    flags = {
+        "reliable": options["--reliable"] or options["--wait"],
+        "anonymous_reply": options["--reply"],
+    }
+    return {name: True for name, is_given in flags.items() if is_given}
+
+
+def _request_to(options: Options) -> dict[str, Any]:
+    flags = _flags(options)
+    is_reliable = "reliable" in flags
     is_manner_given = options["--plain"] or is_reliable
     contact = find_recipient(nym_folder(), options["TO"], is_manner_given=is_manner_given)
     is_plain = options["--plain"] or contact.is_plain
@@ -69,12 +88,15 @@ def _manner(options: Options) -> dict[str, Any]:
             "recipients that run the published client don't acknowledge anything, so --plain, and "
             "contacts added with it, can't be combined with --reliable or --wait"
         )
-    manner: dict[str, Any] = {"recipient_address": str(contact.recipient)}
+    if is_plain and options["--reply"]:
+        raise UsageError(
+            "recipients that run the published client can't answer a message that is sent with "
+            "--reply, so it can't be combined with --plain"
+        )
+    request: dict[str, Any] = {"type": "send", "recipient_address": str(contact.recipient)}
     if is_plain:
-        manner["plain"] = True
-    if is_reliable:
-        manner["reliable"] = True
-    return manner
+        request["plain"] = True
+    return request | flags
 
 
 def _batches(options: Options, stack: ExitStack) -> Iterator[list[bytes]]:
@@ -159,7 +181,7 @@ def _checked(message: bytes, options: Options) -> bytes:
     It can't be sent faster: packets leave at the rate of the cover traffic, or they would show
     that somebody sends.
     """
-    if options["--plain"] or not is_shown():
+    if options.get("--plain") or not is_shown():
         return message
     traffic = load_config(client_folder(options["--id"])).traffic
     packets = fragment_count(len(message), reliable=options["--reliable"] or options["--wait"])
@@ -178,9 +200,9 @@ class _Outbox:
     A refused line doesn't stop the others, which were handed over together with it.
     """
 
-    def __init__(self, client: Control, manner: dict[str, Any]) -> None:
+    def __init__(self, client: Control, request: dict[str, Any]) -> None:
         self._client = client
-        self._manner = manner
+        self._request = request
         self._wait = self._said = 0.0
         self._read = 0
         self.accepted: list[tuple[str, int]] = []  # (id, length)
@@ -193,19 +215,19 @@ class _Outbox:
         while waiting:
             for _, message in waiting:
                 data = base64.b64encode(message).decode()
-                self._client.say(type="send", data=data, **self._manner)
+                self._client.say(**self._request, data=data)
             answered = [(number, message, self._client.outcome()) for number, message in waiting]
             waiting, full = [], None
             for number, message, answer in answered:
                 if not isinstance(answer, RefusedError):
                     self.accepted.append((answer["id"], len(message)))
                     yield answer["id"]
-                elif answer.code == "busy":
+                elif answer.code in _LATER:
                     waiting.append((number, message))
                     full = str(answer)
                 else:
                     self.refused.append((number, answer))
-            # "busy" doesn't mean that a message is bad, only that it has to wait for room.
+            # That doesn't mean that a message is bad, only that it has to wait.
             self._pause(full)
 
     def check(self) -> None:
@@ -223,13 +245,13 @@ class _Outbox:
         )
 
     def _pause(self, full: str | None) -> None:
-        """If the outbox is full, wait a moment. `full` says why; the user is told now and then."""
+        """If there is no room, wait a moment. `full` says why; the user is told now and then."""
         if full is None:
             self._wait = self._said = 0.0
             return
         if not self._wait or time.monotonic() - self._said > SAY_AGAIN:
             self._said = time.monotonic()
-            complain(f"{full}. Waiting for room")
+            complain(f"{full}. Waiting")
         self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
         time.sleep(self._wait)
 

@@ -5,6 +5,26 @@ from nym.cli.usage.common import OPTIONAL_ID, json_output
 
 _TO = Argument("TO", "an address, or the name of a contact", kind="contact")
 
+_MESSAGE = (
+    Option(
+        "--message",
+        "send this text; while the command runs, other users of this machine can see it in the "
+        "list of processes",
+        "TEXT",
+        short="-m",
+    ),
+    Option("--lines", "send each line as a message of its own"),
+)
+_RELIABLE = Option("--reliable", "send until the recipient acknowledges it, who learns who sent it")
+_WAIT = Option("--wait", "wait until the recipient acknowledges it; implies --reliable")
+_IDS = json_output('print each message\'s id: {"id": "..."}')
+_FILE = Argument(
+    "FILE",
+    "what to send, at most 16 MiB; - or nothing: standard input",
+    kind="file",
+    is_optional=True,
+)
+
 _SEND = Command(
     "send",
     "nym.cli.send",
@@ -13,39 +33,23 @@ _SEND = Command(
         Form(
             takes=(
                 OPTIONAL_ID,
+                _MESSAGE,
                 (
-                    Option(
-                        "--message",
-                        "send this text; while the command runs, other users of this machine can "
-                        "see it in the list of processes",
-                        "TEXT",
-                        short="-m",
-                    ),
-                    Option("--lines", "send each line as a message of its own"),
-                ),
-                (
-                    Option(
-                        "--reliable",
-                        "send until the recipient acknowledges it, who learns who sent it",
-                    ),
+                    _RELIABLE,
                     Option(
                         "--plain",
                         "send as the published client does, for recipients that run it; at most "
                         "975 bytes",
                     ),
                 ),
-                Option("--wait", "wait until the recipient acknowledges it; implies --reliable"),
-                json_output('print each message\'s id: {"id": "..."}'),
-            ),
-            arguments=(
-                _TO,
-                Argument(
-                    "FILE",
-                    "what to send, at most 16 MiB; - or nothing: standard input",
-                    kind="file",
-                    is_optional=True,
+                _WAIT,
+                Option(
+                    "--reply",
+                    "let the recipient answer without learning your address: with a tag",
                 ),
+                _IDS,
             ),
+            arguments=(_TO, _FILE),
         ),
     ),
     notes=(
@@ -59,6 +63,34 @@ _SEND = Command(
         "tar c notes | nym-client send --id alice bob",
         "nym-client send --id alice --wait bob report.pdf",
         "tail -f log | nym-client send --id alice --lines bob",
+    ),
+)
+
+_REPLY = Command(
+    "reply",
+    "nym.cli.send",
+    "Answer a message that came with a tag",
+    (
+        Form(
+            takes=(
+                OPTIONAL_ID,
+                _MESSAGE,
+                Option("--reliable", "send until it is acknowledged"),
+                Option("--wait", "wait until it is acknowledged; implies --reliable"),
+                Option("--reply", "answer from an address that serves this conversation alone"),
+                _IDS,
+            ),
+            arguments=(Argument("TAG", "what receive shows with the message"), _FILE),
+        ),
+    ),
+    notes=(
+        "A message that was sent with --reply has a tag. It stands for an address of its sender "
+        "that serves this conversation alone, for some days. The answer tells the sender who "
+        "answers, unless the message came to such an address, or the answer is sent with --reply.",
+    ),
+    examples=(
+        'nym-client reply --id bob 8FfEMxt4vNJCDSGDxvLa2R --message "yes, at eight"',
+        "nym-client reply --id bob --wait 8FfEMxt4vNJCDSGDxvLa2R photo.jpg",
     ),
 )
 
@@ -82,8 +114,8 @@ _RECEIVE = Command(
                 (
                     Option("--lines", "put a line end behind each message"),
                     json_output(
-                        "one object per line: id, received, sender, contact, sealed, data "
-                        "(base64), text"
+                        "one object per line: id, received, sender, contact, sealed, "
+                        "reply_to, reply_from, data (base64), text"
                     ),
                 ),
             ),
@@ -176,4 +208,4 @@ _OUTBOX = Command(
     ),
 )
 
-MESSAGES = (_SEND, _RECEIVE, _CHAT, _OUTBOX)
+MESSAGES = (_SEND, _REPLY, _RECEIVE, _CHAT, _OUTBOX)
