@@ -89,12 +89,17 @@ class OwnAddresses:
         ]
 
     def seal(self, content: Content, ends: Ends) -> bytes:
-        """The envelope for the peer. Raises what Envelopes.seal raises."""
+        """The envelope for the peer.
+
+        Raises LookupError if the own address has ended, and what Envelopes.seal raises.
+        """
         tag = self._tags.find(ends.tag)
         return self._of(ends.own).seal(content, ends.peer, tag.secret if tag else b"")
 
     def open(self, data: bytes, own: bytes) -> Content | Unreadable | None:
         """What came to one of the addresses (see Envelopes.open)."""
+        if not self.is_there(own):  # it has ended while a pull was under way
+            return Unreadable("the reply address has ended")
         return self._of(own).open(data)
 
     def ends(self, own: bytes, peer: bytes) -> Ends:
