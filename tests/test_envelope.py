@@ -27,6 +27,8 @@ from nym.envelope import (
     Envelopes,
     Fragment,
     ProviderNote,
+    Reply,
+    ReplyHead,
     Run,
     Unreadable,
     fragment,
@@ -214,6 +216,46 @@ def test_what_is_sealed_is_opened_by_its_recipient_alone(content: Content) -> No
     assert FROM_BOB.open(sealed) == content
     assert FROM_EVE.open(sealed) is None
     assert FROM_ALICE.open(sealed) is None
+
+
+@given(fragments(ALICE.public_key), st.booleans(), st.booleans(), ids)
+def test_fragments_of_answers_have_the_layout_of_the_document(
+    piece: Fragment, is_acknowledged: bool, is_answerable: bool, secret: bytes
+) -> None:
+    content = replace(piece, reply=Reply(is_acknowledged, is_answerable))
+    sealed = FROM_ALICE.seal(content, BOB.public_key, secret)
+    head = bytes([1, 6 + is_acknowledged + 2 * is_answerable])
+    numbers = b"".join(n.to_bytes(2, "big") for n in (piece.index, piece.count, len(piece.data)))
+    body = ALICE.public_key + piece.message_id + numbers + piece.data
+    rest = (head + body).ljust(PLAINTEXT - 16, b"\0")
+    product = sphinx.multiply(ALICE.private_key, BOB.public_key)
+    key = blake2b(product + secret, digest_size=32, person=b"nym-envelope-key").digest()
+    mac = blake2b(BOB.public_key + rest, digest_size=16, key=key, person=b"nym-envelope-mac")
+    assert unseal(BOB, sealed) == head + mac.digest() + rest[2:]
+    assert Envelopes(BOB, secret).open(sealed) == content
+    assert content.is_acknowledged == is_acknowledged
+    for others in (b"", bytes(16), secret[::-1]):
+        if others != secret:
+            assert isinstance(Envelopes(BOB, others).open(sealed), Unreadable)
+
+
+@given(contents(ALICE.public_key))
+def test_a_reply_address_takes_only_loops_acknowledgements_and_answers(content: Content) -> None:
+    opened = Envelopes(BOB, bytes(16)).open(FROM_ALICE.seal(content, BOB.public_key))
+    if isinstance(content, Cover | Acknowledgement):
+        assert opened == content
+    else:
+        assert isinstance(opened, Unreadable)
+
+
+@given(st.integers(0, 2**64 - 1), st.binary(min_size=32, max_size=32), ids, st.binary())
+def test_a_head_stands_before_its_message(
+    expires: int, provider: bytes, secret: bytes, message: bytes
+) -> None:
+    head = ReplyHead(expires, provider, secret)
+    assert head.encode() == expires.to_bytes(8, "big") + provider + secret
+    assert ReplyHead.decode(head.encode() + message) == head
+    assert ReplyHead.decode(head.encode()[:-1]) is None
 
 
 @given(scalars, scalars, st.data())
