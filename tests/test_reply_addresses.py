@@ -1,4 +1,4 @@
-"""What correspondents and strangers try: none learns which addresses belong to one client."""
+"""Reply addresses: whom they serve, when they end, and what nobody learns by writing to them."""
 
 import os
 import time
