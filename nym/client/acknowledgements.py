@@ -50,6 +50,11 @@ class Acknowledgements:
         if len(runs) < MOST_WAITING:
             runs[run] = None
 
+    def forsake(self, own: bytes) -> None:
+        """Forget what a reply address owes, because it has ended: nobody can be told from it."""
+        for ends in [ends for ends in self._owed if ends.own == own]:
+            del self._owed[ends]
+
     def next(
         self, now: float, is_routable: Callable[[Ends], bool]
     ) -> tuple[Ends, Acknowledgement] | None:

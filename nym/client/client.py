@@ -118,7 +118,7 @@ class Client:
             clock.now,
             _term(config),
             random,
-            lambda address: self._poller.forsake(address),
+            self._forsake,
         )
         self._replies = replies = Replies(self._reply_addresses, tags)
         own = OwnAddresses(
@@ -138,7 +138,7 @@ class Client:
         self._tempo = tempo = Tempo(packet_rate(config.traffic))
         self._loops = _loop_cover(own, config, packets, self._sender, health, trial, tempo, random)
         drop_cover = DropCover(packets, self._sender, is_sealed=config.privacy.seal)
-        acknowledgements = _acknowledgements(address, config)
+        self._acknowledgements = acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(
             self._deliveries,
@@ -284,6 +284,11 @@ class Client:
         # been gone for long.
         was_unknown = self._refresher.outage.reason is not None
         self._health.follow(topology, self._session.provider, was_unknown=was_unknown)
+
+    def _forsake(self, own: bytes) -> None:
+        """Forget what belongs to a reply address that has ended."""
+        self._poller.forsake(own)
+        self._acknowledgements.forsake(own)
 
     def _registered_at(self) -> ProviderNode | None:
         """The provider, if it keeps messages for this client: peers may be told of it."""

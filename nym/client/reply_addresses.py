@@ -85,8 +85,10 @@ class ReplyAddresses:
         """Make, register and destroy addresses, whatever is due."""
         now = self._now()
         for one in list(self._all.values()):
-            if one.ends <= now or not (one.given or self._is_usual(one)):
+            if one.ends <= now:
                 self._destroy(one)
+        # Those at a provider that was left stay until their end, used or not: that provider would
+        # see in the missing pulls which ones nobody was told of.
         # A client that changes its provider again and again must not collect addresses for ever.
         elsewhere = sorted(self.elsewhere(), key=lambda one: one.ends)
         for one in elsewhere[:-MOST_ELSEWHERE]:

@@ -1,0 +1,105 @@
+"""Correspondents who look for links between two addresses of one client, and ends at bad moments.
+
+In each test, what comes to one address must not change what the client does at another one.
+"""
+
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from nym.client.acknowledgements import Acknowledgements
+from nym.client.own_addresses import OwnAddresses
+from nym.client.registration import Registration
+from nym.client.reply_addresses import ReplyAddresses, Term
+from nym.client.session import ProviderSession
+from nym.client.tags import Tags
+from nym.envelope import Cover, Envelopes, Run
+from nym.identity import generate_identity
+from nym.store.journal import Journal
+from nym.store.outbox import Ends
+from nym.store.state import State
+from nym.topology import ProviderNode, Topology
+from nym.wire.addresses import NodeAddress
+
+ONE, OTHER = (generate_identity().public_key for _ in range(2))  # two addresses of one client
+MALLORY = generate_identity()
+SENDER = MALLORY.public_key
+LIFETIME = 1000.0
+
+
+def provider(port: int) -> ProviderNode:
+    place = NodeAddress("127.0.0.1", port)
+    return ProviderNode(place, place, generate_identity().public_key, frozenset())
+
+
+class Setup:
+    """The addresses of a client that uses the first of two providers, by a clock of its own."""
+
+    def __init__(self, journal: Journal, *, is_at_once: bool = True) -> None:
+        self.identity = generate_identity()
+        self.now = 1e6
+        self.gone: list[bytes] = []
+        self.first, self.second = provider(1), provider(2)
+        self.session = ProviderSession(self.identity, None, 600, State(journal), lambda: True)
+        self.session.follow(Topology.of([], (self.first,)))
+        self.replies = ReplyAddresses(
+            journal,
+            self.identity.private_key,
+            self.session,
+            lambda: self.now,
+            Term(2, LIFETIME, is_at_once),
+            Random(1),
+            self.gone.append,
+        )
+        self.own = OwnAddresses(
+            self.identity.public_key,
+            Envelopes(self.identity),
+            self.session,
+            self.replies,
+            Tags(journal, time.time),
+            Random(1),
+        )
+
+    def register(self) -> list[bytes]:
+        """Make all addresses, as if the provider had taken them; return them."""
+        self.replies.look()
+        for one in self.replies._all.values():
+            one.registration = one.registration or Registration(one.identity, self.first, bytes(32))
+        return [one.address for one in self.replies.ready()]
+
+
+@pytest.fixture
+def setup(journal: Journal) -> Setup:
+    return Setup(journal)
+
+
+def test_a_provider_that_is_left_does_not_see_which_addresses_were_used(setup: Setup) -> None:
+    addresses = setup.register()
+    setup.replies.give(SENDER)
+    setup.session.leave_for(setup.second, "test")
+    setup.replies.look()
+    assert [own for own, _ in setup.own.elsewhere()] == addresses
+    assert not setup.gone
+
+
+def test_what_comes_to_an_address_that_has_just_ended_is_dropped(setup: Setup) -> None:
+    one = setup.register()[0]
+    sealed = Envelopes(MALLORY).seal(Cover(bytes(16)), one)
+    assert setup.own.open(sealed, one) == Cover(bytes(16))
+    setup.now += 2 * LIFETIME
+    setup.replies.look()
+    assert one in setup.gone
+    assert setup.own.open(sealed, one) is None
+
+
+def test_an_address_that_has_ended_owes_no_acknowledgements(setup: Setup) -> None:
+    owed = Acknowledgements(setup.identity.public_key, 0.0)
+    for own in (ONE, OTHER):
+        owed.add(Ends(own, SENDER), Run(bytes(16), 0, 0), 0.0, is_complete=True)
+    owed.forsake(ONE)
+    due = owed.next(1.0, lambda ends: True)
+    assert due is not None
+    assert due[0].own == OTHER
+    assert owed.next(1.0, lambda ends: True) is None
