@@ -4,21 +4,23 @@ In each test, what comes to one address must not change what the client does at 
 """
 
 import time
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from nym.client.acknowledgements import Acknowledgements
+from nym.client.assembly import PATIENCE, Assembly
 from nym.client.own_addresses import OwnAddresses
 from nym.client.registration import Registration
 from nym.client.reply_addresses import ReplyAddresses, Term
 from nym.client.session import ProviderSession
 from nym.client.tags import Tags
-from nym.envelope import Cover, Envelopes, Run
+from nym.envelope import RELIABLE_CAPACITY, Cover, Envelopes, Fragment, Reply, Run
 from nym.identity import generate_identity
+from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends
+from nym.store.seen import GENERATIONS, Key, Seen
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
@@ -27,6 +29,7 @@ ONE, OTHER = (generate_identity().public_key for _ in range(2))  # two addresses
 MALLORY = generate_identity()
 SENDER = MALLORY.public_key
 LIFETIME = 1000.0
+ACKNOWLEDGED = Reply(is_acknowledged=True, is_answerable=False)
 
 
 def provider(port: int) -> ProviderNode:
@@ -103,3 +106,51 @@ def test_an_address_that_has_ended_owes_no_acknowledgements(setup: Setup) -> Non
     assert due is not None
     assert due[0].own == OTHER
     assert owed.next(1.0, lambda ends: True) is None
+
+
+def test_filling_one_address_makes_no_repetition_at_another_new(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.seen.GENERATION", 4)
+    seen = Seen(journal)
+    keys = [Key(SENDER, bytes(16), own) for own in (b"", ONE, OTHER)]
+    for key in keys:
+        seen.add(key)
+    for number in range(4 * (GENERATIONS + 1)):
+        seen.add(Key(SENDER, number.to_bytes(16, "big"), ONE))
+    assert [key in seen for key in keys] == [True, False, True]
+    for number in range(4 * (GENERATIONS + 1)):
+        seen.add(Key(SENDER, number.to_bytes(16, "big")))
+    assert [key in seen for key in keys] == [False, False, True]
+    seen.forget(OTHER)
+    assert keys[2] not in seen
+
+
+def part(own: bytes, name: int) -> tuple[Fragment, bytes]:
+    """The first fragment of a message of two, and the address that it came to."""
+    data = bytes(RELIABLE_CAPACITY)
+    return Fragment(name.to_bytes(16, "big"), 0, 2, data, SENDER, ACKNOWLEDGED), own
+
+
+def test_expired_messages_at_one_address_do_not_delay_those_at_another(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.assembly.MOST_EXPIRED", 10)
+    assembly = Assembly(journal, Inbox(journal), 0.0)
+    for number in range(50):
+        fragment, own = part(ONE, number)
+        assembly.add(fragment, 0.0, own)
+    fragment, own = part(OTHER, 1)
+    assembly.add(fragment, 0.0, own)
+    assembly.expire(PATIENCE + 1.0)
+    assert len(assembly) == 40
+
+
+def test_an_address_that_has_ended_leaves_no_incomplete_message(journal: Journal) -> None:
+    assembly = Assembly(journal, Inbox(journal), 0.0)
+    for own in (ONE, OTHER):
+        for number in range(3):
+            fragment, _ = part(own, number)
+            assembly.add(fragment, 0.0, own)
+    assembly.forsake(ONE)
+    assert len(assembly) == 3

@@ -64,7 +64,9 @@ class Assembly:
         self._partial: dict[Key, Partial] = {}
         # Incomplete messages in the order in which they are given up. A new fragment moves its
         # message to the end.
-        self._turns: dict[Standing, OrderedDict[Key, None]] = {s: OrderedDict() for s in Standing}
+        # Each reply address has an order of its own: otherwise, expired messages at one would delay
+        # when those at another expire, which acknowledgements show.
+        self._turns: dict[Standing | Holder, OrderedDict[Key, None]] = {}
         self._pushed_out = Losses(
             log,
             logging.WARNING,
@@ -120,11 +122,17 @@ class Assembly:
 
     def expire(self, now: float) -> None:
         """Give up messages for which nothing has arrived for too long, some of them at a time."""
-        for turns in self._turns.values():
+        for turns in list(self._turns.values()):
             for key in list(islice(turns, MOST_EXPIRED)):
                 if now - self._partial[key].touched <= PATIENCE:
                     break
                 self._give_up(key, self._expired)
+
+    def forsake(self, own: bytes) -> None:
+        """Forget what came to a reply address, because it has ended."""
+        for key in list(self._turns.get(Holder(Standing.CORRESPONDENT, own), ())):
+            self._forget(key)
+        self._seen.forget(own)
 
     def _complete(self, key: Key, last: Fragment) -> bool:
         partial = self._partial.get(key)
@@ -163,7 +171,7 @@ class Assembly:
         if partial is None:
             holder = holder_of(key.sender, self._contacts, key.own)
             self._partial[key] = partial = Partial(fragment.count, holder)
-        turns = self._turns[partial.holder.standing]
+        turns = self._turns.setdefault(_order(partial.holder), OrderedDict())
         turns[key] = None
         turns.move_to_end(key)
         self._shares.take(partial.holder, len(fragment.data), messages=int(is_new))
@@ -173,7 +181,7 @@ class Assembly:
         """Give up other messages until this one exceeds no limit."""
         holder = self._partial[key].holder
         while overfull := self._shares.overfull(holder):
-            in_turn = (other for other in self._turns[holder.standing] if other != key)
+            in_turn = (other for other in self._turns[_order(holder)] if other != key)
             if isinstance(overfull, Holder):
                 in_turn = (other for other in in_turn if self._partial[other].holder == overfull)
             untouched_for_longest = next(in_turn, None)
@@ -189,9 +197,17 @@ class Assembly:
         partial = self._partial.pop(key, None)
         if partial is None:
             return
-        del self._turns[partial.holder.standing][key]
+        order = _order(partial.holder)
+        del self._turns[order][key]
+        if not self._turns[order]:
+            del self._turns[order]
         self._shares.free(partial.holder, partial.size)
         self._journal.drop_parts(_KIND, key.name)
+
+
+def _order(holder: Holder) -> Standing | Holder:
+    """With whom a holder shares the order in which messages are given up."""
+    return holder if holder.standing is Standing.CORRESPONDENT else holder.standing
 
 
 def _key(fragment: Fragment, own: bytes) -> Key:

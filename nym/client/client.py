@@ -151,7 +151,9 @@ class Client:
             config.traffic.message_sending_average_delay,
             random,
         )
-        assembly = Assembly(self._journal, inbox, time.monotonic(), contacts, own.unpack)
+        self._assembly = assembly = Assembly(
+            self._journal, inbox, time.monotonic(), contacts, own.unpack
+        )
         self._receiver = Receiver(
             own,
             inbox,
@@ -289,6 +291,7 @@ class Client:
         """Forget what belongs to a reply address that has ended."""
         self._poller.forsake(own)
         self._acknowledgements.forsake(own)
+        self._assembly.forsake(own)
 
     def _registered_at(self) -> ProviderNode | None:
         """The provider, if it keeps messages for this client: peers may be told of it."""

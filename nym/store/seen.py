@@ -1,10 +1,12 @@
 """Remembers which messages have arrived, so that none is delivered twice.
 
 Whoever handled an envelope, such as the provider, can repeat it at any time. So for each complete
-message, a number of eight bytes is kept: a hash of its id and its sender. There are three kinds of
+message, a number of eight bytes is kept: a hash of its id and its sender. There are four kinds of
 memories:
 
 - Each contact has its own, which nobody else can fill.
+- So has each reply address of this client, until it ends. If two of its addresses shared one,
+  filling it at one of them would have repetitions taken for new messages at the other.
 - All strangers share one, because keys cost nothing. If each stranger had its own, there would have
   to be a limit on strangers. Made-up strangers would reach that limit long before their messages
   fill the shared memory.
@@ -68,14 +70,18 @@ class Seen:
         self._contacts = contacts
         self._anonymous = _Memory(journal, "anonymous")
         self._strangers = _Memory(journal, "strangers")
-        self._own: dict[bytes, _Memory] = {}  # of each sender that is, or was, a contact
+        self._own: dict[
+            bytes, _Memory
+        ] = {}  # of each contact, also former ones, and each reply address
         self._restore(journal.take_short(_KIND))
 
     def __contains__(self, key: Key) -> bool:
         number = _number(key.name)
         if key.sender is None:
             return number in self._anonymous
-        own = self._own.get(key.sender, ()) if not key.own else ()
+        if key.own:
+            return number in self._own.get(key.own, ())
+        own = self._own.get(key.sender, ())
         # A contact may have been a stranger when it sent this message.
         return number in own or number in self._strangers
 
@@ -87,17 +93,21 @@ class Seen:
         """Forget the message that was added last, because it could not be delivered."""
         self._memory(key).take_back(_number(key.name))
 
+    def forget(self, own: bytes) -> None:
+        """Forget what came to a reply address, because it has ended."""
+        if memory := self._own.pop(own, None):
+            memory.forget()
+
     def _memory(self, key: Key) -> "_Memory":
         if key.sender is None:
             return self._anonymous
-        if key.own:  # only correspondents get messages to it accepted, and there are few of them
-            return self._strangers
-        if key.sender not in self._own:
-            if holder_of(key.sender, self._contacts).standing is not Standing.CONTACT:
+        owner = key.own or key.sender
+        if owner not in self._own:
+            if holder_of(key.sender, self._contacts, key.own).standing is Standing.STRANGER:
                 return self._strangers
-            # Names are not sealed on disk, so a random one is used: it must not show the contact.
-            self._own[key.sender] = _Memory(self._journal, os.urandom(8).hex(), key.sender)
-        return self._own[key.sender]
+            # Names are not sealed on disk, so a random one is used: it must not show the owner.
+            self._own[owner] = _Memory(self._journal, os.urandom(8).hex(), owner)
+        return self._own[owner]
 
     def _restore(self, entries: Iterable[tuple[str, bytes]]) -> None:
         memories = {memory.name: memory for memory in (self._anonymous, self._strangers)}
@@ -141,7 +151,7 @@ class _Generation:
 
 
 class _Memory:
-    """The latest numbers that were added; `owner` is the sender they all belong to, or empty."""
+    """The latest numbers that were added; `owner` is the address they belong to, or empty."""
 
     def __init__(self, journal: Journal, name: str, owner: bytes = b"") -> None:
         self._journal = journal
@@ -165,6 +175,10 @@ class _Memory:
             generation.latest.pop()
             del generation.ordered[bisect_left(generation.ordered, number)]
         self._write(generation, generation.latest)
+
+    def forget(self) -> None:
+        """Delete all numbers from the disk."""
+        self._journal.drop_parts(_KIND, self.name)
 
     def add_all(self, numbers: Iterable[int]) -> None:
         """Add many numbers at once, and write each chunk once."""
