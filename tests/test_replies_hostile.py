@@ -17,9 +17,10 @@ from nym.client.session import ProviderSession
 from nym.client.tags import Tags
 from nym.envelope import RELIABLE_CAPACITY, Cover, Envelopes, Fragment, Reply, Run
 from nym.identity import generate_identity
-from nym.store.inbox import Inbox
+from nym.store import shares
+from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
-from nym.store.outbox import Ends
+from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.store.seen import GENERATIONS, Key, Seen
 from nym.store.state import State
 from nym.topology import ProviderNode, Topology
@@ -154,3 +155,45 @@ def test_an_address_that_has_ended_leaves_no_incomplete_message(journal: Journal
             assembly.add(fragment, 0.0, own)
     assembly.forsake(ONE)
     assert len(assembly) == 3
+
+
+def test_when_two_full_addresses_are_let_in_again_does_not_link_them(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MOST_MESSAGES", 2)
+    now = 0.0
+    inbox = Inbox(journal, clock=lambda: now)
+
+    def arrives(own: bytes) -> bool:
+        return inbox.deliver(b"", SENDER, is_sealed=True, reply_from=SENDER, account=own)
+
+    def refused() -> list[bool]:
+        return [not arrives(own) for own in (ONE, OTHER)]
+
+    now = 0.4 * REVIEW
+    assert [arrives(ONE), arrives(ONE)] == [True, False]
+    now = 0.7 * REVIEW
+    assert [arrives(OTHER), arrives(OTHER)] == [True, False]
+    inbox.settle()
+    inbox.handed_over(inbox.take())
+    now = 1.1 * REVIEW  # after the review of those who write to the main address
+    assert refused() == [True, True]
+    now = 1.5 * REVIEW
+    assert refused() == [False, True]
+    now = 1.8 * REVIEW
+    assert not refused()[1]
+
+
+def test_a_recipient_who_takes_nothing_at_one_address_keeps_nobody_out_at_another(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.room.MOST_MESSAGES", 10)
+    outbox = Outbox(journal)
+
+    def accepted(own: bytes) -> bool:
+        message = Outgoing(new_id(), SENDER, b"", Manner.RELIABLE, own=own)
+        return outbox.accept([message]) == [None]
+
+    assert [accepted(ONE) for _ in range(6)] == [True] * 5 + [False]
+    assert accepted(b"")
+    assert accepted(OTHER)

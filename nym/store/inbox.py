@@ -40,7 +40,9 @@ class Inbox:
     at once, it could send the same message again and again, and learn when an application makes
     room. So after a refusal, more messages are refused until the next review: all of the same
     sender if its own share was full, all of the same standing if the standing's room was full.
-    Reviews happen at fixed times that do not depend on what applications do.
+    Reviews happen at fixed times that do not depend on what applications do. A reply address has
+    its own, a fixed time after a refusal: two addresses that are let in at the same moments, again
+    and again, would belong to the same client.
 
     Applications can get a message once it is on disk. It leaves the inbox when an application has
     taken it, or has acknowledged it after it was offered. While a message is on offer to one
@@ -61,6 +63,7 @@ class Inbox:
         # that they took.
         self._holders: dict[str, Holder] = {}
         self._closed: set[Holder | Standing] = set()  # refused until the next review
+        self._closed_until: dict[Holder | Standing, float] = {}  # reply addresses
         self._review = Fixed(REVIEW, clock())
         self.refusals = Losses(
             log, logging.ERROR, "the inbox is full: new messages from {} are refused", clock
@@ -264,11 +267,15 @@ class Inbox:
         if now >= self._review.deadline:
             self._review.advance(now)
             self._closed.clear()
-        if holder in self._closed or holder.standing in self._closed:
+        for closed in [closed for closed, until in self._closed_until.items() if until <= now]:
+            del self._closed_until[closed]
+        if holder in self._closed_until or not self._closed.isdisjoint((holder, holder.standing)):
             return False
         full = self._shares.overfull(holder, more=length)
         # Anonymous senders get no acknowledgement, so room for them can count at once.
-        if full is not None and holder.standing is not Standing.ANONYMOUS:
+        if full is not None and holder.standing is Standing.CORRESPONDENT:
+            self._closed_until[full] = now + REVIEW
+        elif full is not None and holder.standing is not Standing.ANONYMOUS:
             self._closed.add(full)
         return full is None
 
