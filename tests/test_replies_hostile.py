@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from nym.client.acknowledgements import Acknowledgements
+from nym.client.acknowledgements import MOST_SENDERS, Acknowledgements
 from nym.client.assembly import PATIENCE, Assembly
 from nym.client.own_addresses import OwnAddresses
 from nym.client.registration import Registration
@@ -103,10 +103,8 @@ def test_an_address_that_has_ended_owes_no_acknowledgements(setup: Setup) -> Non
     for own in (ONE, OTHER):
         owed.add(Ends(own, SENDER), Run(bytes(16), 0, 0), 0.0, is_complete=True)
     owed.forsake(ONE)
-    due = owed.next(1.0, lambda ends: True)
-    assert due is not None
-    assert due[0].own == OTHER
-    assert owed.next(1.0, lambda ends: True) is None
+    assert owed.next(1.0, lambda ends: True, OTHER) is not None
+    assert owed.next(1.0, lambda ends: True, ONE) is None
 
 
 def test_filling_one_address_makes_no_repetition_at_another_new(
@@ -197,3 +195,22 @@ def test_a_recipient_who_takes_nothing_at_one_address_keeps_nobody_out_at_anothe
     assert [accepted(ONE) for _ in range(6)] == [True] * 5 + [False]
     assert accepted(b"")
     assert accepted(OTHER)
+
+
+def test_what_one_address_owes_takes_no_turn_of_another() -> None:
+    owed = Acknowledgements(generate_identity().public_key, 0.0)
+    owed.add(Ends(OTHER, SENDER), Run(bytes(16), 0, 0), 0.0, is_complete=True)
+    for number in range(MOST_SENDERS + 1):
+        stranger = number.to_bytes(32, "big")
+        owed.add(Ends(b"", stranger), Run(bytes(16), 0, 0), 0.0, is_complete=True)
+    owed.add(Ends(ONE, SENDER), Run(bytes(16), 0, 0), 0.0, is_complete=True)
+    due = owed.next(1.0, lambda ends: True, ONE)
+    assert due is not None
+    assert due[0] == Ends(ONE, SENDER)
+    assert owed.next(1.0, lambda ends: True, ONE) is None
+    assert owed.next(1.0, lambda ends: True, OTHER) is not None
+
+
+def test_turns_are_drawn_for_all_addresses_alike(setup: Setup) -> None:
+    addresses = setup.register()
+    assert sorted(setup.own.all()) == sorted([b"", *addresses])

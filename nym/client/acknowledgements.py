@@ -12,7 +12,7 @@ from collections.abc import Callable
 from nym.envelope import MOST_RUNS, Acknowledgement, Run
 from nym.store.outgoing import Ends
 
-MOST_SENDERS = 1000  # to whom something is owed at a time
+MOST_SENDERS = 1000  # to whom one own address owes something at a time
 MOST_WAITING = 1000  # runs for one sender
 MORE = 4  # a run that completes no message waits so many times as long as one that does
 
@@ -37,8 +37,11 @@ class Acknowledgements:
         """Add a run of fragments that are on disk. `is_complete`: it is the whole message."""
         if ends not in self._owed and len(self._owed) >= MOST_SENDERS:
             # Senders that can't be reached gather in front, because others get their turn and move
-            # behind them. Strangers can make up any number of unreachable senders.
-            self._owed.popitem(last=False)
+            # behind them. Strangers can make up any number of unreachable senders. They must not
+            # push out what another address of this client owes.
+            alike = [other for other in self._owed if other.own == ends.own]
+            if len(alike) >= MOST_SENDERS:
+                del self._owed[alike[0]]
         owed = self._owed.setdefault(ends, _Owed())
         owed.due = min(owed.due, now + self._delay * (1 if is_complete else MORE))
         runs = owed.runs
@@ -56,10 +59,12 @@ class Acknowledgements:
             del self._owed[ends]
 
     def next(
-        self, now: float, is_routable: Callable[[Ends], bool]
+        self, now: float, is_routable: Callable[[Ends], bool], own: bytes = b""
     ) -> tuple[Ends, Acknowledgement] | None:
-        """Return (from where to where, acknowledgement) if one is due now, or None."""
+        """Return (from where to where, acknowledgement) if `own` has one to send now, or None."""
         for ends, owed in self._owed.items():
+            if ends.own != own:
+                continue
             is_due = now >= owed.due or len(owed.runs) >= MOST_RUNS
             if is_due and is_routable(ends):
                 said = tuple(owed.runs)[:MOST_RUNS]

@@ -87,7 +87,10 @@ class OutgoingQueue:
         self._cover.send(moment)
 
     def _acknowledge(self, now: float) -> _Due | None:
-        due = self._acknowledgements.next(now, self._packets.is_routable)
+        # Drawn, whether or not it owes anything. If the others took its turns, whoever floods one
+        # address would see it in the acknowledgements of another one.
+        own = self._packets.draw_own()
+        due = self._acknowledgements.next(now, self._packets.is_routable, own)
         if due is None:
             return None
         ends, acknowledgement = due

@@ -67,6 +67,11 @@ class OwnAddresses:
         """The end of the next loop. All get as many, so the provider can't tell the main one."""
         return self._random.choice([b"", *(one.address for one in self._replies.ready())])
 
+    def all(self) -> list[bytes]:
+        """All of them, also those at providers that the client has left."""
+        others = (*self._replies.ready(), *self._replies.elsewhere())
+        return [b"", *(one.address for one in others)]
+
     def turn(self) -> bytes:
         """The one that is pulled next: each in its turn."""
         for own in self._turns:

@@ -106,6 +106,10 @@ class PacketMaker:
         topology = self._topology()
         return topology.providers.draw(self._random) if topology else None
 
+    def draw_own(self) -> bytes:
+        """An address of this client, at random: it may acknowledge something now."""
+        return self._random.choice(self._own.all())
+
     def _is_over(self, ends: Ends) -> bool:
         is_valid = not ends.tag or self._tags.is_valid(ends.tag)
         return not (is_valid and self._own.is_there(ends.own))
