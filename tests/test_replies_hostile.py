@@ -8,10 +8,12 @@ from random import Random
 
 import pytest
 
+from nym._secrets import derive
 from nym.client.acknowledgements import MOST_SENDERS, Acknowledgements
 from nym.client.assembly import PATIENCE, Assembly
 from nym.client.own_addresses import OwnAddresses
 from nym.client.registration import Registration
+from nym.client.reply_address import ReplyAddress
 from nym.client.reply_addresses import ReplyAddresses, Term
 from nym.client.session import ProviderSession
 from nym.client.tags import Tags
@@ -214,3 +216,14 @@ def test_what_one_address_owes_takes_no_turn_of_another() -> None:
 def test_turns_are_drawn_for_all_addresses_alike(setup: Setup) -> None:
     addresses = setup.register()
     assert sorted(setup.own.all()) == sorted([b"", *addresses])
+
+
+def test_a_step_of_the_clock_does_not_show_in_conversations(setup: Setup) -> None:
+    setup.register()
+    one = setup.replies.give(SENDER)
+    before = setup.replies.head(one)
+    assert abs(before.expires / 1000 - time.time() - (one.ends - setup.now)) < 1.0
+    setup.now += 3.0  # without that the wall clock goes on
+    assert setup.replies.head(one) == before
+    key = derive(setup.identity.private_key, b"test")
+    assert ReplyAddress.decode(one.encode(key), key).told == before.expires

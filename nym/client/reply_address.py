@@ -11,7 +11,7 @@ from nym.envelope import SECRET_LENGTH, Envelopes
 from nym.identity import Identity, generate_identity
 
 _NONCE_LENGTH, _SEALED_LENGTH = 24, 48
-_HEAD = Struct(f">ddB{SECRET_LENGTH}s{_NONCE_LENGTH}s{_SEALED_LENGTH}s")
+_HEAD = Struct(f">ddQB{SECRET_LENGTH}s{_NONCE_LENGTH}s{_SEALED_LENGTH}s")
 
 
 class ReplyAddress:
@@ -19,7 +19,9 @@ class ReplyAddress:
 
     Both are readings of the client's lasting clock. `given` is the correspondent who was told of
     it: an address of 32 bytes, or a tag; or it is empty. `secret` is told to that correspondent,
-    and nobody else can write to the address.
+    and nobody else can write to the address. `told` is the end that this correspondent was told,
+    in milliseconds since 1970, or 0: it never changes, or steps of the client's clock would show
+    in all of its conversations at once.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class ReplyAddress:
         secret: bytes,
         given: bytes = b"",
         registration: Registration | None = None,
+        told: int = 0,
     ) -> None:
         self.identity = identity
         self.begins = begins
@@ -37,6 +40,7 @@ class ReplyAddress:
         self.secret = secret
         self.given = given
         self.registration = registration
+        self.told = told
         self.envelopes = Envelopes(identity, secret)
 
     @classmethod
@@ -58,14 +62,16 @@ class ReplyAddress:
         """What the next start needs of it. The private key is sealed with `key`."""
         nonce = os.urandom(_NONCE_LENGTH)
         sealed = seal_secret(key, self.identity.private_key, b"", nonce)
-        head = _HEAD.pack(self.begins, self.ends, len(self.given), self.secret, nonce, sealed)
+        head = _HEAD.pack(
+            self.begins, self.ends, self.told, len(self.given), self.secret, nonce, sealed
+        )
         registration = json.dumps(self.registration.to_json()) if self.registration else ""
         return head + self.given + registration.encode()
 
     @classmethod
     def decode(cls, body: bytes, key: Secret) -> "ReplyAddress":
         """The address that `encode` was called for. Raises ValueError."""
-        begins, ends, length, secret, nonce, sealed = _HEAD.unpack_from(body)
+        begins, ends, told, length, secret, nonce, sealed = _HEAD.unpack_from(body)
         private_key = open_secret(key, sealed, b"", nonce)
         identity = Identity(private_key, sphinx.public_key(private_key))
         rest = body[_HEAD.size :]
@@ -73,4 +79,4 @@ class ReplyAddress:
         restored = (
             Registration.restored(identity, json.loads(registration)) if registration else None
         )
-        return cls(identity, begins, ends, secret, given, restored)
+        return cls(identity, begins, ends, secret, given, restored, told)

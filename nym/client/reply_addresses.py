@@ -131,16 +131,16 @@ class ReplyAddresses:
         one = max(known or free, key=lambda one: one.ends)
         if not one.given:
             one.given = correspondent
+            one.told = round((time.time() + one.ends - self._now()) * 1000)
             self._keep(one)
         return one
 
     def head(self, one: ReplyAddress) -> ReplyHead:
-        """What a message says about an address that is registered."""
+        """What a message says about an address that was given."""
         if one.registration is None:
             raise AssertionError("only registered addresses are given")
         node = one.registration.node
-        expires = time.time() + one.ends - self._now()
-        return ReplyHead(round(expires * 1000), node.identity or node.public_key, one.secret)
+        return ReplyHead(one.told, node.identity or node.public_key, one.secret)
 
     def report(self) -> ReplyAddressesReport:
         """What `status` says about them."""
