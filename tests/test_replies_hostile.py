@@ -3,7 +3,10 @@
 In each test, what comes to one address must not change what the client does at another one.
 """
 
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -20,6 +23,7 @@ from nym.client.tags import Tags
 from nym.envelope import RELIABLE_CAPACITY, Cover, Envelopes, Fragment, Reply, Run
 from nym.identity import generate_identity
 from nym.store import shares
+from nym.store.aside import FILE
 from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
@@ -227,3 +231,21 @@ def test_a_step_of_the_clock_does_not_show_in_conversations(setup: Setup) -> Non
     assert setup.replies.head(one) == before
     key = derive(setup.identity.private_key, b"test")
     assert ReplyAddress.decode(one.encode(key), key).told == before.expires
+
+
+def test_the_key_of_an_address_that_has_ended_is_gone_from_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, bytes(32))
+    for number in range(50):
+        journal.put("seen", str(number), bytes(100))
+    journal.put("reply address", "one", bytes(300))
+    journal.flush()
+    journal.close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        (sealed,) = connection.execute("SELECT body FROM entry WHERE id = 'one'").fetchone()
+    assert sealed in (tmp_path / FILE).read_bytes()
+    journal = Journal(tmp_path, bytes(32))
+    journal.drop("reply address", "one")
+    journal.flush()
+    journal.close()
+    left = b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
+    assert not [at for at in range(0, 300, 20) if sealed[at : at + 20] in left]

@@ -87,6 +87,9 @@ def configure(connection: sqlite3.Connection, pages: int) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
     connection.execute(f"PRAGMA journal_size_limit = {pages * _PAGE}")
+    # What is deleted is overwritten, so that the key of a reply address is gone. Debian's SQLite
+    # does that by default, but others don't. FAST would leave copies in pages that are given up.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def transact(
