@@ -90,8 +90,8 @@ def _provider(report: dict[str, Any]) -> str:
 
 
 def _reply_addresses(report: dict[str, int]) -> str:
-    registered, free = report["registered"], report["free"]
-    return f"{registered} address{'' if registered == 1 else 'es'} for answers, {free} free"
+    registered = report["registered"]
+    return f"{registered} address{'' if registered == 1 else 'es'}, {report['free']} free"
 
 
 def _loops(report: dict[str, Any]) -> str:
