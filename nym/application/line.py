@@ -26,6 +26,7 @@ RETRY = 0.2  # seconds between two attempts to connect
 # Seconds in which the client takes or says nothing, after which it counts as hanging.
 ANSWER_TIME = 30.0
 LONGEST_WRITE = 1 << 18  # bytes that the client has to take in that time
+_ANSWERS = {"reply": "send"}  # the types of answers, where they aren't those of requests
 _NEWS = ("message", "failed", "gone")  # the types of what comes unasked
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Line:
             raise
         if answer["type"] == "error":
             raise refusal(answer["code"], answer["message"])
-        if answer["type"] != request["type"]:
+        if answer["type"] != _ANSWERS.get(str(request["type"]), request["type"]):
             self.close()
             raise ProtocolError(f"{self._title} answers {request['type']} with {answer['type']}")
         return answer
