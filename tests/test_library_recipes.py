@@ -1,5 +1,6 @@
 """The recipes of docs/library.md, as a reader runs them: programs beside clients on a network."""
 
+import json
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 import nym
 from tests.documents import ROOT, names
-from tests.harness import PATIENCE, Program, beside, run_program
+from tests.harness import PATIENCE, Program, beside, run_program, wait_until
 
 pytestmark = pytest.mark.no_cover  # the time goes into programs and a network
 
@@ -94,6 +95,18 @@ def test_calls(home: Path) -> None:
         assert run(home, "rpc.py", "call", "alice", "bob", "nothing") == "KeyError: 'nothing'\n"
 
 
+def free_reply_addresses(home: Path, name: str) -> int:
+    _, out, _ = run_program(home, "status", "--id", name, "--json")
+    return int(json.loads(out)["reply_addresses"]["free"])
+
+
+def test_a_help_desk(home: Path) -> None:
+    wait_until(lambda: free_reply_addresses(home, "alice") > 0, "a free reply address")
+    with Recipe(home, "help_desk.py", "serve", "bob"):
+        assert run(home, "help_desk.py", "ask", "alice", "bob", "Hours") == "from nine to five\n"
+        assert run(home, "help_desk.py", "ask", "alice", "bob", "why?") == "nobody here knows\n"
+
+
 def test_a_drop_box(home: Path, tmp_path: Path) -> None:
     content = bytes(range(256)) * 12  # several packets
     (tmp_path / "photo.jpg").write_bytes(content)
@@ -137,7 +150,7 @@ import signal
 import sys
 import nym
 def work_on(message: nym.Message) -> None: ...
-def examples(client: nym.Connection) -> None:
+def examples(client: nym.Connection, message: nym.Message) -> None:
 """
 
 
