@@ -110,7 +110,8 @@ class _Queue:
             change=None,
             seconds=None,
         )
-        if returned >= LEAST_LOOPS:
+        # Loops to a reply address don't count while it has a backlog (nym/loops.py).
+        if returned >= LEAST_LOOPS and not self._own:
             kept = 1 - (self._loops.loss(now) or 0.0)
             report["messages"] = round(self._loops.waiting(self._own, now) * pulled / returned)
             report["change"] = round(rate * ((last.sent - first.sent) * kept / returned - 1), 1)

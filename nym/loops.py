@@ -206,6 +206,8 @@ class Loops:
         if is_drained:
             self._came.pop(own, None)
             self._account(own, now - self.usual, now)
+        elif own:
+            self._disregard(own, now)
 
     def unserved(self, since: float) -> None:
         """Note that no pull has succeeded since then.
@@ -221,9 +223,7 @@ class Loops:
 
         Loops that are under way to it are void.
         """
-        self._make_void(lambda loop: loop.own == own and not loop.is_back)
-        self._came.pop(own, None)
-        self._account(own, now, now)
+        self._disregard(own, now)
 
     def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:
         """Note that the mixnodes in `gone` have left, or that the provider has a new key or place.
@@ -361,6 +361,18 @@ class Loops:
             if loop.sent_at < latest - self.usual:
                 return False
         return True
+
+    def _disregard(self, own: bytes, now: float) -> None:
+        """Make the loops void that are under way to a reply address, or waited there until now.
+
+        The directory lists such addresses, and whoever fills one must not see the effect in what
+        the client sends from another one: neither must its loops count, nor must others wait for
+        them.
+        """
+        since = self._until.get(own, -inf)
+        self._make_void(lambda loop: loop.own == own and loop.sent_at >= since)
+        self._came.pop(own, None)
+        self._account(own, now, now)
 
     def _account(self, own: bytes, until: float, now: float) -> None:
         """Count the loops to an own address that left before `until` as due; forget old ones.

@@ -5,7 +5,8 @@ The network and the provider are simulated (tests/simulation.py), so the true ba
 
 import pytest
 
-from nym.backlog import LEAST_LASTING, describe
+from nym.backlog import LEAST_LASTING, Backlog, describe
+from nym.loops import Loops
 from nym.wire.reports import BacklogReport
 from tests.simulation import Way
 
@@ -88,3 +89,16 @@ def test_it_is_said_in_a_sentence_with_advice(change: float, says: str) -> None:
     assert says in said
     assert "were sent 38 s ago" in said
     assert "traffic.fetch_message_delay" in said
+
+
+def test_each_address_has_a_backlog_of_its_own() -> None:
+    backlog, now = Backlog(Loops(20.0), 0.4), 0.0
+    for turn in range(120):
+        now += 0.4
+        own = (b"", b"r" * 32)[turn % 2]
+        backlog.pulled(5, now, is_drained=not own, own=own)
+    report = backlog.report(now)
+    assert report is not None
+    assert (report["messages"], report["pulled"]) == (None, 6.3)
+    backlog.forsaken(b"r" * 32)
+    assert backlog.report(now) is None

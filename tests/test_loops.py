@@ -4,6 +4,7 @@ The network and the provider are simulated (tests/simulation.py), with every ord
 provider may hand messages over. So the true loss is known.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -340,3 +341,54 @@ def test_what_is_remembered_has_a_bound(is_drained: bool) -> None:
     assert len(loops._loops) <= MOST
     assert len(loops._out) <= MOST
     assert not loops.returned(b"0", 3 * MOST / 10)
+
+
+REPLY = b"r" * 32  # a reply address
+
+
+def two(loops: Loops, count: int, at: float) -> list[bytes]:
+    """Loops to both addresses, one after the other; returns the names of those to the main one."""
+    names = [os.urandom(8) for _ in range(count)]
+    for name in names:
+        loops.sent(name, ROUTE, at)
+        loops.sent(name[::-1], ROUTE, at, own=REPLY)
+    return names
+
+
+def test_a_loop_is_due_when_its_own_address_was_pulled() -> None:
+    loops = Loops(PATIENCE)
+    two(loops, LEAST, 0.0)
+    loops.pulled(PATIENCE, is_drained=True)
+    assert loops.loss(PATIENCE) is None, "the others may still wait"
+    loops.pulled(PATIENCE, is_drained=True, own=REPLY)
+    assert loops.loss(PATIENCE) == 1.0
+
+
+def test_whoever_fills_a_reply_address_changes_nothing_else() -> None:
+    loops, now = Loops(PATIENCE), 0.0
+    for _ in range(400):  # many times as long as what nobody knows counts as lost
+        (name,) = two(loops, 1, now)
+        now += 2.0
+        loops.returned(name, now)
+        loops.pulled(now, is_drained=True)
+        loops.pulled(now, is_drained=False, own=REPLY)
+    assert loops.outlook(now) == (False, 0.0)
+    assert loops.loss(now) == 0.0
+    # When it is over, they count again.
+    for _ in range(LEAST):
+        loops.pulled(now, is_drained=True, own=REPLY)
+        (name,) = two(loops, 1, now)
+        now += 2.0
+        loops.returned(name, now)
+        loops.pulled(now, is_drained=True)
+    loops.pulled(now + PATIENCE, is_drained=True)
+    loops.pulled(now + PATIENCE, is_drained=True, own=REPLY)
+    assert loops.loss(now + PATIENCE)
+
+
+def test_an_address_that_has_ended_holds_up_no_others() -> None:
+    loops = Loops(PATIENCE)
+    two(loops, LEAST, 0.0)
+    loops.forsaken(REPLY, 1.0)
+    loops.pulled(PATIENCE, is_drained=True)
+    assert loops.loss(PATIENCE) == 1.0

@@ -167,7 +167,9 @@ def test_what_contacts_send_has_room_whatever_strangers_filled(
 
         def is_full() -> bool:
             refused = watching.ask(type="status")["inbox_refused"]
-            return bool(refused == {"anonymous": 2, "strangers": 2, "contacts": 0})
+            return bool(
+                refused == {"anonymous": 2, "strangers": 2, "contacts": 0, "correspondents": 0}
+            )
 
         wait_until(is_full, "an inbox without room for strangers")
         lines.send(bob.address, b"from a friend", reliable=True)
