@@ -126,8 +126,12 @@ class Client:
 
     def said(self) -> list[tuple[Ends, tuple[Run, ...]]]:
         """All acknowledgements that are owed."""
-        due = iter(lambda: self.owed.next(time.monotonic() + 100, lambda ends: True), None)
-        return [(ends, acknowledgement.runs) for ends, acknowledgement in due]
+        now = time.monotonic() + 100
+        said = []
+        for own in (b"", *(one.address for one in self.addresses.ready())):
+            while due := self.owed.next(now, lambda ends: True, own):
+                said.append((due[0], due[1].runs))
+        return said
 
 
 @pytest.fixture
@@ -434,6 +438,16 @@ def test_tags_are_bounded_and_those_that_were_answered_stay(
         question(bob, generate_identity())
     assert len(bob.tags._by_name) == 3
     assert bob.tags.find(tag) is not None
+    # Those of a reply address have a limit of their own.
+    address, head = bob.give(CAROL.public_key)
+    whole = ReplyHead(round((time.time() + 1000) * 1000), bytes(32), bytes(16)).encode()
+    piece = answer(whole, by=CAROL, is_answerable=True)
+    bob.take(sealed(piece, address, head.secret, by=CAROL), own=address)
+    assert len(bob.inbox.take()) == 1
+    assert len(bob.tags._by_name) == 4
+    for _ in range(5):
+        question(bob, generate_identity())
+    assert bob.tags.of(address, CAROL.public_key) is not None
 
 
 def test_loops_and_pulls_treat_all_addresses_alike(alice: Client) -> None:

@@ -6,6 +6,7 @@ message may be printed twice if the command is killed in between, but no message
 
 import base64
 import json
+import shlex
 import sys
 import time
 from math import inf
@@ -81,6 +82,7 @@ class _Writer:
     """Writes messages to standard output, in the form that the options ask for."""
 
     def __init__(self, options: Options) -> None:
+        self._id = shlex.quote(options["--id"])
         self._is_json = options["--json"]
         is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._is_shown = is_terminal and not self._is_json
@@ -95,7 +97,7 @@ class _Writer:
         elif self._is_shown:
             data = shown(message) if said["sealed"] else _PLAIN + shown(message)
             if tag := said.get("reply_to"):
-                data += f"\n(to answer: nym-client reply {tag})".encode()
+                data += f"\n(to answer: nym-client reply --id {self._id} {tag})".encode()
         else:
             data = message
         write(data + b"\n" if self._is_lines or self._is_json else data)

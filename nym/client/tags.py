@@ -7,7 +7,7 @@ that was written to.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -15,7 +15,10 @@ from nym.envelope import SECRET_LENGTH, ReplyHead
 from nym.store.journal import Journal
 from nym.wire.sizes import ADDRESS_LENGTH, KEY_LENGTH, TAG_LENGTH
 
-MOST = 10_000  # strangers can make up addresses; those go first that were never answered
+# Tags that one own address can have; those go first that were never answered. Strangers can make up
+# addresses that write to the main one, but only a correspondent can write to a reply address. If
+# all had one limit, strangers could have the tags of a reply address forgotten.
+MOST, MOST_OF_REPLY_ADDRESS = 10_000, 100
 # Seconds; whatever a sender claims, its address is forgotten after that.
 LONGEST = 90 * 86_400.0
 KEPT = 600.0  # seconds after its end, so that whoever answers learns why that is impossible
@@ -47,6 +50,7 @@ class Tags:
         self._now = now
         self._by_name: dict[bytes, Tag] = {}
         self._by_ends: dict[tuple[bytes, bytes], Tag] = {}
+        self._names: dict[bytes, dict[bytes, None]] = {}  # of the tags of each own address
         for entry_id, body in journal.take_short(_KIND):
             self._add(_decode(bytes.fromhex(entry_id), body))
 
@@ -86,22 +90,28 @@ class Tags:
             self._drop(tag)
 
     def _keep(self, tag: Tag) -> None:
-        if tag.name not in self._by_name:
-            while len(self._by_name) >= MOST:
-                self._drop(next(self._least()))
+        names = self._names.get(tag.own, {})
+        if tag.name not in names:
+            while len(names) >= (MOST_OF_REPLY_ADDRESS if tag.own else MOST):
+                self._drop(next(self._least(names)))
         self._journal.put(_KIND, tag.name.hex(), _encode(tag))
         self._add(tag)
 
     def _add(self, tag: Tag) -> None:
         self._by_name[tag.name] = self._by_ends[tag.own, tag.peer] = tag
+        self._names.setdefault(tag.own, {})[tag.name] = None
 
     def _drop(self, tag: Tag) -> None:
         self._journal.drop(_KIND, tag.name.hex())
         del self._by_name[tag.name], self._by_ends[tag.own, tag.peer]
+        del self._names[tag.own][tag.name]
+        if not self._names[tag.own]:
+            del self._names[tag.own]
 
-    def _least(self) -> Iterator[Tag]:
-        yield from (tag for tag in self._by_name.values() if not tag.is_answered)
-        yield from self._by_name.values()
+    def _least(self, names: Iterable[bytes]) -> Iterator[Tag]:
+        tags = [self._by_name[name] for name in names]
+        yield from (tag for tag in tags if not tag.is_answered)
+        yield from tags
 
 
 def _encode(tag: Tag) -> bytes:
