@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.wire.answers import Received
 from nym.wire.keys import encode_base58
@@ -125,3 +127,48 @@ def test_both_sides_are_anonymous_to_each_other(pair: tuple[Correspondent, Corre
         tags.add(came.reply_to)
         asked.answer(came, b"%d" % number, reliable=bool(number % 3))
     assert len(tags) == 2  # one at each side
+
+
+def test_a_conversation_goes_on_after_both_clients_have_restarted(
+    network: Network, tmp_path: Path
+) -> None:
+    homes = [(generate_identity(), tmp_path / name) for name in ("alice", "bob")]
+    for _, folder in homes:
+        folder.mkdir()
+
+    def begun(stack: ExitStack) -> list[Correspondent]:
+        return [
+            Correspondent(network, stack, identity=identity, folder=folder)
+            for identity, folder in homes
+        ]
+
+    with ExitStack() as stack:
+        alice, bob = begun(stack)
+        alice.wait_for_addresses()
+        alice.write(bob.address, b"question")
+        question = bob.receive()
+    with ExitStack() as stack:
+        alice, bob = begun(stack)
+        bob.answer(question, b"answer", reliable=True)
+        answer = alice.receive()
+        assert (answer.message, answer.reply_from) == (b"answer", bob.address)
+
+
+def test_after_its_end_an_address_is_followed_by_another(network: Network) -> None:
+    with ExitStack() as stack:
+        alice = Correspondent(network, stack, reply_addresses=1, reply_lifetime=15.0)
+        bob = Correspondent(network, stack)
+        alice.wait_for_addresses()
+        alice.write(bob.address, b"first")
+        first = bob.receive()
+        assert first.reply_to is not None
+        late = {"type": "reply", "tag": encode_base58(first.reply_to), "message": "late"}
+        assert alice.addresses()["free"] == 0
+        alice.wait_for_addresses()  # after the end of the first one
+        assert bob.ask(**late)["code"] == "no_such_tag"
+        alice.write(bob.address, b"second")
+        second = bob.receive()
+        assert second.message == b"second"
+        assert second.reply_to != first.reply_to
+        bob.answer(second, b"in time")
+        assert alice.receive().message == b"in time"
