@@ -48,22 +48,20 @@ class Listener:
         self.connection.sendall(b"".join(self.protocol.data_to_send()))
 
     def next(self) -> Any:
-        """The next event; None at the end. Pings are answered, and left out."""
-        while True:
-            while not self.events:
-                if not (data := self.connection.recv(1 << 16)):
-                    self.protocol.receive_eof()
-                    return None
-                self.protocol.receive_data(data)
-                self.flush()
-                self.events += self.protocol.events_received()
-            event = self.events.popleft()
-            if not (isinstance(event, Frame) and event.opcode is Opcode.PING):
-                return event
+        """The next event; None at the end. Pings are answered."""
+        while not self.events:
+            if not (data := self.connection.recv(1 << 16)):
+                self.protocol.receive_eof()
+                return None
+            self.protocol.receive_data(data)
+            self.flush()
+            self.events += self.protocol.events_received()
+        return self.events.popleft()
 
     def hear(self) -> Any:
-        """The next metric."""
-        frame = self.next()
+        """The next metric, whatever pings come before it."""
+        while (frame := self.next()).opcode is Opcode.PING:
+            pass
         assert frame.opcode is Opcode.TEXT
         assert frame.fin
         return json.loads(frame.data)
