@@ -43,6 +43,7 @@ ONCE = {
     "tcpsocket": "tcpsocket --id alice -p 0",
     "websocket": "websocket --id alice -p 0",
     "send": "send --id alice EkA4Dhmj325XUjpwRvJCu8McmUuGJZncWBbQGVSD7gye",
+    "reply": "reply --id alice 1111111111111111",
     "receive": "receive --id alice",
     "status": "status --id alice",
     "clients": "clients --id alice",

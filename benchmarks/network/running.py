@@ -162,7 +162,8 @@ class _Client:
         self.address = encode_base58(identity.public_key)
         folder.mkdir(mode=0o700)
         config = Config(
-            client=ClientSettings(id="bench", directory=directory),
+            # As in the simulation, a client has one address.
+            client=ClientSettings(id="bench", directory=directory, reply_addresses=0),
             traffic=TrafficSettings(
                 average_packet_delay=scenario.delay,
                 message_sending_average_delay=scenario.turn_gap,
