@@ -10,8 +10,7 @@ waited before the first loop left can't be counted.
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from nym.loops import Loops
 from nym.wire.reports import BacklogReport
@@ -61,16 +60,18 @@ class Backlog:
 
     def report(self, now: float) -> BacklogReport | None:
         """The backlog; None if nothing waits, or only since a moment ago."""
-        all_of_them = [queue.report(now) for queue in self._queues.values()]
-        reports = [report for report in all_of_them if report is not None]
-        if len(reports) < 2:
-            return reports[0] if reports else None
+        all_of_them = {own: queue.report(now) for own, queue in self._queues.items()}
+        reports = {own: report for own, report in all_of_them.items() if report is not None}
+        if not reports:
+            return None
+        # Only for the main address is it known how much waits.
+        told = reports.get(b"") or next(iter(reports.values()))
         return BacklogReport(
-            lasted=max(report["lasted"] for report in reports),
-            pulled=round(sum(report["pulled"] for report in reports), 1),
-            messages=_sum([report["messages"] for report in reports]),
-            change=_sum([report["change"] for report in reports]),
-            seconds=max(report["seconds"] or 0.0 for report in reports) or None,
+            lasted=max(report["lasted"] for report in reports.values()),
+            pulled=round(sum(report["pulled"] for report in reports.values()), 1),
+            messages=told["messages"],
+            change=told["change"],
+            seconds=told["seconds"],
         )
 
 
@@ -113,19 +114,10 @@ class _Queue:
         # Loops to a reply address don't count while it has a backlog (nym/loops.py).
         if returned >= LEAST_LOOPS and not self._own:
             kept = 1 - (self._loops.loss(now) or 0.0)
-            report["messages"] = round(self._loops.waiting(self._own, now) * pulled / returned)
+            report["messages"] = round(self._loops.waiting(now) * pulled / returned)
             report["change"] = round(rate * ((last.sent - first.sent) * kept / returned - 1), 1)
-            report["seconds"] = round(self._loops.age(self._own), 1)
+            report["seconds"] = round(self._loops.age, 1)
         return report
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _sum(numbers: Sequence[Number | None]) -> Number | None:
-    """The sum of what is known; None if nothing is."""
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
 
 
 def describe(report: BacklogReport) -> str:

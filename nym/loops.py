@@ -207,7 +207,7 @@ class Loops:
             self._came.pop(own, None)
             self._account(own, now - self.usual, now)
         elif own:
-            self._disregard(own, now)
+            self.disregard(own, now)
 
     def unserved(self, since: float) -> None:
         """Note that no pull has succeeded since then.
@@ -218,12 +218,17 @@ class Loops:
             self._unserved_since = since
             self._make_void(lambda loop: loop.sent_at >= since - self.usual)
 
-    def forsaken(self, own: bytes, now: float) -> None:
-        """Note that a reply address has ended, or that a pull for it failed.
+    def disregard(self, own: bytes, now: float) -> None:
+        """Make the loops void that are under way to a reply address, or waited there until now.
 
-        Loops that are under way to it are void.
+        That is for one that has ended, whose pull failed, or that has a backlog. The directory
+        lists such addresses, and whoever fills one must not see the effect in what the client sends
+        from another one: neither must its loops count, nor must others wait for them.
         """
-        self._disregard(own, now)
+        since = self._until.get(own, -inf)
+        self._make_void(lambda loop: loop.own == own and loop.sent_at >= since)
+        self._came.pop(own, None)
+        self._account(own, now, now)
 
     def moved(self, gone: frozenset[Mix], *, is_provider_new: bool) -> None:
         """Note that the mixnodes in `gone` have left, or that the provider has a new key or place.
@@ -273,14 +278,15 @@ class Loops:
         came = chain.from_iterable(self._came.values())
         return max((seconds for _, seconds in came), default=0.0)
 
-    def age(self, own: bytes) -> float:
-        """The median of the seconds that loops took that now come out of an address's backlog."""
-        ages = sorted(seconds for _, seconds in self._came.get(own, ()))
+    @property
+    def age(self) -> float:
+        """The median of the seconds that loops took that now come out of the main backlog."""
+        ages = sorted(seconds for _, seconds in self._came.get(b"", ()))
         return ages[len(ages) // 2] if ages else 0.0
 
-    def waiting(self, own: bytes, now: float) -> float:
-        """About how many loops wait for an own address: those that aren't back, less the lost."""
-        first = (loop for loop in self._loops[self._due :] if loop.own == own)
+    def waiting(self, now: float) -> float:
+        """About how many loops wait for the main address: those that aren't back, less the lost."""
+        first = (loop for loop in self._loops[self._due :] if not loop.own)
         # Loops that left just now are still on their way through the network.
         away = [loop for loop in first if not loop.is_void and loop.sent_at < now - self.usual / 2]
         lost = len(away) * (self.loss(now) or 0.0)
@@ -361,18 +367,6 @@ class Loops:
             if loop.sent_at < latest - self.usual:
                 return False
         return True
-
-    def _disregard(self, own: bytes, now: float) -> None:
-        """Make the loops void that are under way to a reply address, or waited there until now.
-
-        The directory lists such addresses, and whoever fills one must not see the effect in what
-        the client sends from another one: neither must its loops count, nor must others wait for
-        them.
-        """
-        since = self._until.get(own, -inf)
-        self._make_void(lambda loop: loop.own == own and loop.sent_at >= since)
-        self._came.pop(own, None)
-        self._account(own, now, now)
 
     def _account(self, own: bytes, until: float, now: float) -> None:
         """Count the loops to an own address that left before `until` as due; forget old ones.

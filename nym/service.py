@@ -290,9 +290,8 @@ class Service:
         manner = self._manner_of(request)
         if request.is_answerable and manner is Manner.PLAIN:
             raise IncompleteDataError("a plain message can't carry an address for an answer")
-        longest = LONGEST_ANSWERABLE if request.is_answerable else LONGEST_SEALED
-        if manner is Manner.PLAIN:
-            longest = LONGEST_MESSAGE
+        sealed = LONGEST_ANSWERABLE if request.is_answerable else LONGEST_SEALED
+        longest = LONGEST_MESSAGE if manner is Manner.PLAIN else sealed
         if len(request.message) > longest:
             raise MessageTooLongError(len(request.message), longest)
         # Anyone can post a provider whose address is this client's own socket, so that the client's

@@ -389,6 +389,6 @@ def test_whoever_fills_a_reply_address_changes_nothing_else() -> None:
 def test_an_address_that_has_ended_holds_up_no_others() -> None:
     loops = Loops(PATIENCE)
     two(loops, LEAST, 0.0)
-    loops.forsaken(REPLY, 1.0)
+    loops.disregard(REPLY, 1.0)
     loops.pulled(PATIENCE, is_drained=True)
     assert loops.loss(PATIENCE) == 1.0

@@ -124,20 +124,31 @@ class Client:
         own = OwnAddresses(
             address, Envelopes(identity), self._session, self._reply_addresses, tags, random
         )
-        packets = _packets(
+        packets = PacketMaker(
             own,
             tags,
-            config,
-            self._refresher,
+            lambda: self._refresher.topology,
             self._whereabouts,
             named,
             self._session,
             health,
+            config.traffic.average_packet_delay,
             random,
         )
         self._tempo = tempo = Tempo(packet_rate(config.traffic))
-        self._loops = _loop_cover(own, config, packets, self._sender, health, trial, tempo, random)
-        drop_cover = DropCover(packets, self._sender, is_sealed=config.privacy.seal)
+        is_sealed = config.privacy.seal
+        self._loops = LoopCover(
+            own,
+            packets,
+            self._sender,
+            health,
+            trial,
+            tempo,
+            config.traffic.loop_cover_traffic_average_delay,
+            random,
+            is_sealed=is_sealed,
+        )
+        drop_cover = DropCover(packets, self._sender, is_sealed=is_sealed)
         self._acknowledgements = acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(
@@ -370,45 +381,6 @@ def _term(config: Config) -> Term:
     # Without seals, nobody can answer, so the addresses would be for nothing.
     count = client.reply_addresses if config.privacy.seal else 0
     return Term(count, client.reply_lifetime, client.registers_at_once)
-
-
-def _packets(
-    own: OwnAddresses,
-    tags: Tags,
-    config: Config,
-    refresher: Refresher,
-    whereabouts: Whereabouts,
-    named: NamedProviders,
-    session: ProviderSession,
-    health: Health,
-    random: Random,
-) -> PacketMaker:
-    delay = config.traffic.average_packet_delay
-    return PacketMaker(
-        own,
-        tags,
-        lambda: refresher.topology,
-        whereabouts,
-        named,
-        session,
-        health,
-        delay,
-        random,
-    )
-
-
-def _loop_cover(
-    own: OwnAddresses,
-    config: Config,
-    packets: PacketMaker,
-    sender: Sender,
-    health: Health,
-    trial: ProviderTrial,
-    tempo: Tempo,
-    random: Random,
-) -> LoopCover:
-    mean, is_sealed = config.traffic.loop_cover_traffic_average_delay, config.privacy.seal
-    return LoopCover(own, packets, sender, health, trial, tempo, mean, random, is_sealed=is_sealed)
 
 
 def _acknowledgements(address: bytes, config: Config) -> Acknowledgements:

@@ -207,7 +207,8 @@ class Deliveries:
         return 0 < self.lifetime <= self._outbox.age(delivery.outgoing)
 
     def _is_cut_off(self, delivery: Delivery) -> bool:
-        return self._obstacle(delivery.ends) is Stage.EXPIRED
+        # Only reply addresses end, so nobody is asked about the many others.
+        return delivery.ends.is_reply and self._obstacle(delivery.ends) is Stage.EXPIRED
 
     def _why(self, delivery: Delivery) -> Stage:
         obstacle = self._obstacle(delivery.ends)

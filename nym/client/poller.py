@@ -209,7 +209,7 @@ class Poller:
 
     def forsake(self, own: bytes) -> None:
         """Note that a reply address has ended, or can't be pulled for."""
-        self._health.loops.forsaken(own, time.monotonic())
+        self._health.loops.disregard(own, time.monotonic())
         self.backlog.forsaken(own)
 
     def _pull(self, now: float, own: bytes, pull: Callable[[Delivered], Pulled]) -> None:

@@ -51,8 +51,7 @@ class Term(NamedTuple):
 class ReplyAddresses:
     """The reply addresses of one client. They outlast the process.
 
-    `now` reads the client's lasting clock. `gone` is called with each address that has ended, or
-    that its provider doesn't know any more.
+    `now` reads the client's lasting clock. `gone` is called with each address that has ended.
     """
 
     def __init__(

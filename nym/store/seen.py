@@ -70,9 +70,8 @@ class Seen:
         self._contacts = contacts
         self._anonymous = _Memory(journal, "anonymous")
         self._strangers = _Memory(journal, "strangers")
-        self._own: dict[
-            bytes, _Memory
-        ] = {}  # of each contact, also former ones, and each reply address
+        # Of each sender that is, or was, a contact, and of each reply address.
+        self._own: dict[bytes, _Memory] = {}
         self._restore(journal.take_short(_KIND))
 
     def __contains__(self, key: Key) -> bool:
