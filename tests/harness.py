@@ -303,43 +303,48 @@ def undelivered(outbox: Outbox, lifetime: float = 0.0) -> Deliveries:
     )
 
 
-def _no_reply_addresses(
-    identity: Identity, journal: Journal, session: ProviderSession
-) -> ReplyAddresses:
-    term = Term(addresses=0, lifetime=86_400.0, is_at_once=False)
-    return ReplyAddresses(
-        journal, identity.private_key, session, time.time, term, SystemRandom(), lambda _: None
-    )
+REPLY_LIFETIME = 4000.0  # client.reply_lifetime of `Addresses`
 
 
-def _unregistered(identity: Identity, journal: Journal) -> ProviderSession:
-    return ProviderSession(identity, None, 600.0, State(journal), lambda: True)
+class Addresses:
+    """All addresses of a client, by a clock that the test sets. Nothing is sent."""
 
-
-def unconnected_replies(journal: Journal) -> Replies:
-    """The replies of a client without reply addresses."""
-    identity = generate_identity()
-    session = _unregistered(identity, journal)
-    addresses = _no_reply_addresses(identity, journal, session)
-    return Replies(addresses, Tags(journal, time.time))
-
-
-def own_addresses(
-    identity: Identity,
-    journal: Journal,
-    session: ProviderSession | None = None,
-    tags: Tags | None = None,
-) -> OwnAddresses:
-    """The addresses of a client that has only its main one."""
-    session = session or _unregistered(identity, journal)
-    return OwnAddresses(
-        identity.public_key,
-        Envelopes(identity),
-        session,
-        _no_reply_addresses(identity, journal, session),
-        tags or Tags(journal, time.time),
-        SystemRandom(),
-    )
+    def __init__(
+        self,
+        journal: Journal,
+        identity: Identity | None = None,
+        session: ProviderSession | None = None,
+        tags: Tags | None = None,
+        *,
+        count: int = 2,
+        is_at_once: bool = True,
+    ) -> None:
+        self.identity = identity or generate_identity()
+        self.now = 1e6
+        self.gone: list[bytes] = []
+        self.session = session or ProviderSession(
+            self.identity, None, 600.0, State(journal), lambda: True
+        )
+        self.tags = tags or Tags(journal, time.time)
+        random = SystemRandom()
+        self.addresses = ReplyAddresses(
+            journal,
+            self.identity.private_key,
+            self.session,
+            lambda: self.now,
+            Term(count, REPLY_LIFETIME, is_at_once),
+            random,
+            self.gone.append,
+        )
+        self.replies = Replies(self.addresses, self.tags)
+        self.own = OwnAddresses(
+            self.identity.public_key,
+            Envelopes(self.identity),
+            self.session,
+            self.addresses,
+            self.tags,
+            random,
+        )
 
 
 class Served:
@@ -364,7 +369,7 @@ class Served:
             undelivered(self.outbox),
             Manner.SEALED,
             CurrentContacts(Path(self.folder.name)),
-            unconnected_replies(self.journal),
+            Addresses(self.journal, count=0).replies,
         )
         settings = {"port": 0, **settings}
 
@@ -450,14 +455,13 @@ class Lines:
 
     def send(self, recipient: bytes, message: bytes, **flags: bool) -> str:
         """Send a message, which the client has to accept; return its id."""
-        answer = self.ask(
-            type="send",
-            recipient_address=encode_base58(recipient),
-            data=base64.b64encode(message).decode(),
-            **flags,
+        return self._hand_over(
+            message, type="send", recipient_address=encode_base58(recipient), **flags
         )
-        assert answer["type"] == "send", answer
-        return str(answer["id"])
+
+    def reply(self, tag: bytes, message: bytes, **flags: bool) -> str:
+        """Answer a tag, which the client has to accept; return the id of the message."""
+        return self._hand_over(message, type="reply", tag=encode_base58(tag), **flags)
 
     def receive(self) -> Received:
         """Wait for the next message of a subscription, and acknowledge it."""
@@ -481,14 +485,8 @@ class Lines:
             reply_from=reply_from and base58.b58decode(reply_from),
         )
 
-    def reply(self, tag: bytes, message: bytes, **flags: bool) -> str:
-        """Answer a tag, which the client has to accept; return the id of the message."""
-        answer = self.ask(
-            type="reply",
-            tag=encode_base58(tag),
-            data=base64.b64encode(message).decode(),
-            **flags,
-        )
+    def _hand_over(self, message: bytes, **request: object) -> str:
+        answer = self.ask(data=base64.b64encode(message).decode(), **request)
         assert answer["type"] == "send", answer
         return str(answer["id"])
 

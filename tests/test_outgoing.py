@@ -49,7 +49,7 @@ from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
-from tests.harness import free_port, onlookers, own_addresses, serving, wait_until
+from tests.harness import Addresses, free_port, onlookers, serving, wait_until
 
 OWN_IDENTITY, OTHER_IDENTITY = generate_identity(), generate_identity()
 OWN, OTHER = OWN_IDENTITY.public_key, OTHER_IDENTITY.public_key
@@ -81,7 +81,7 @@ class Setup:
         self.named = NamedProviders(journal)
         whereabouts.follow(self.topology, 0.0)
         tags = Tags(journal, time.time)
-        own = own_addresses(OWN_IDENTITY, journal, self.session, tags)
+        own = Addresses(journal, OWN_IDENTITY, self.session, tags, count=0).own
         self.packets = PacketMaker(
             own,
             tags,

@@ -27,7 +27,7 @@ from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.state import State
 from nym.wire.provider import DUMMY, LOOP_COVER, Pulled
-from tests.harness import contents, own_addresses
+from tests.harness import Addresses, contents
 from tests.simulation import ROUTE
 
 OWN, ALICE, BOB = (generate_identity() for _ in range(3))
@@ -44,7 +44,7 @@ class Setup:
         self.assembly = Assembly(journal, self.inbox, time.monotonic())
         self.acknowledged: list[Acknowledgement] = []
         self.notes: list[ProviderNote] = []
-        own = own_addresses(OWN, journal)
+        own = Addresses(journal, OWN, count=0).own
         self.receiver = Receiver(
             own,
             self.inbox,

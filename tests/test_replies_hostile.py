@@ -7,35 +7,29 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from nym._secrets import derive
 from nym.client.acknowledgements import MOST_SENDERS, Acknowledgements
 from nym.client.assembly import PATIENCE, Assembly
-from nym.client.own_addresses import OwnAddresses
 from nym.client.registration import Registration
 from nym.client.reply_address import ReplyAddress
-from nym.client.reply_addresses import ReplyAddresses, Term
-from nym.client.session import ProviderSession
-from nym.client.tags import Tags
 from nym.envelope import RELIABLE_CAPACITY, Cover, Envelopes, Fragment, Reply, Run, Unreadable
-from nym.identity import generate_identity
+from nym.identity import Identity, generate_identity
 from nym.store import shares
 from nym.store.aside import FILE
 from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.store.seen import GENERATIONS, Key, Seen
-from nym.store.state import State
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
+from tests.harness import REPLY_LIFETIME, Addresses
 
 ONE, OTHER = (generate_identity().public_key for _ in range(2))  # two addresses of one client
 MALLORY = generate_identity()
 SENDER = MALLORY.public_key
-LIFETIME = 1000.0
 ACKNOWLEDGED = Reply(is_acknowledged=True, is_answerable=False)
 
 
@@ -44,40 +38,20 @@ def provider(port: int) -> ProviderNode:
     return ProviderNode(place, place, generate_identity().public_key, frozenset())
 
 
-class Setup:
-    """The addresses of a client that uses the first of two providers, by a clock of its own."""
+class Setup(Addresses):
+    """The addresses of a client that uses the first of two providers."""
 
-    def __init__(self, journal: Journal, *, is_at_once: bool = True) -> None:
-        self.identity = generate_identity()
-        self.now = 1e6
-        self.gone: list[bytes] = []
+    def __init__(self, journal: Journal, identity: Identity | None = None) -> None:
+        super().__init__(journal, identity)
         self.first, self.second = provider(1), provider(2)
-        self.session = ProviderSession(self.identity, None, 600, State(journal), lambda: True)
         self.session.follow(Topology.of([], (self.first,)))
-        self.replies = ReplyAddresses(
-            journal,
-            self.identity.private_key,
-            self.session,
-            lambda: self.now,
-            Term(2, LIFETIME, is_at_once),
-            Random(1),
-            self.gone.append,
-        )
-        self.own = OwnAddresses(
-            self.identity.public_key,
-            Envelopes(self.identity),
-            self.session,
-            self.replies,
-            Tags(journal, time.time),
-            Random(1),
-        )
 
     def register(self) -> list[bytes]:
         """Make all addresses, as if the provider had taken them; return them."""
-        self.replies.look()
-        for one in self.replies._all.values():
+        self.addresses.look()
+        for one in self.addresses._all.values():
             one.registration = one.registration or Registration(one.identity, self.first, bytes(32))
-        return [one.address for one in self.replies.ready()]
+        return [one.address for one in self.addresses.ready()]
 
 
 @pytest.fixture
@@ -87,9 +61,9 @@ def setup(journal: Journal) -> Setup:
 
 def test_a_provider_that_is_left_does_not_see_which_addresses_were_used(setup: Setup) -> None:
     addresses = setup.register()
-    setup.replies.give(SENDER)
+    setup.addresses.give(SENDER)
     setup.session.leave_for(setup.second, "test")
-    setup.replies.look()
+    setup.addresses.look()
     assert [own for own, _ in setup.own.elsewhere()] == addresses
     assert not setup.gone
 
@@ -98,8 +72,8 @@ def test_what_comes_to_an_address_that_has_just_ended_is_dropped(setup: Setup) -
     one = setup.register()[0]
     sealed = Envelopes(MALLORY).seal(Cover(bytes(16)), one)
     assert setup.own.open(sealed, one) == Cover(bytes(16))
-    setup.now += 2 * LIFETIME
-    setup.replies.look()
+    setup.now += 2 * REPLY_LIFETIME
+    setup.addresses.look()
     assert one in setup.gone
     assert isinstance(setup.own.open(sealed, one), Unreadable)
 
@@ -224,11 +198,11 @@ def test_turns_are_drawn_for_all_addresses_alike(setup: Setup) -> None:
 
 def test_a_step_of_the_clock_does_not_show_in_conversations(setup: Setup) -> None:
     setup.register()
-    one = setup.replies.give(SENDER)
-    before = setup.replies.head(one)
+    one = setup.addresses.give(SENDER)
+    before = setup.addresses.head(one)
     assert abs(before.expires / 1000 - time.time() - (one.ends - setup.now)) < 1.0
     setup.now += 3.0  # without that the wall clock goes on
-    assert setup.replies.head(one) == before
+    assert setup.addresses.head(one) == before
     key = derive(setup.identity.private_key, b"test")
     assert ReplyAddress.decode(one.encode(key), key).told == before.expires
 

@@ -14,14 +14,8 @@ from nym.client.deliveries import Deliveries
 from nym.client.delivery import Stage, Way
 from nym.client.named import NamedProviders
 from nym.client.notes import ProviderNotes
-from nym.client.own_addresses import OwnAddresses
 from nym.client.packets import PacketMaker
 from nym.client.receiver import Receiver
-from nym.client.registration import Registration
-from nym.client.replies import Replies
-from nym.client.reply_addresses import ReplyAddresses, Term
-from nym.client.session import ProviderSession
-from nym.client.tags import Tags
 from nym.client.taken import Taken
 from nym.envelope import (
     Acknowledgement,
@@ -42,53 +36,25 @@ from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.store.state import State
-from nym.topology import Mix, ProviderNode, Topology
+from nym.topology import Mix, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress
 from nym.wire.pieces import prefix
 from nym.wire.provider import Pulled
+from tests.harness import REPLY_LIFETIME, Addresses
+from tests.test_replies_hostile import Setup
 
 ALICE, BOB, CAROL = (generate_identity() for _ in range(3))
-LIFETIME = 4000.0
 AT = NodeAddress("127.0.0.1", 1)
-PROVIDER, OTHER_PROVIDER = (
-    ProviderNode(AT._replace(port=port), AT._replace(port=port), bytes([port]) * 32, frozenset())
-    for port in (1, 2)
-)
-TOPOLOGY = Topology.of([[Mix(AT, bytes(32))]], (PROVIDER, OTHER_PROVIDER))
 
 
-class Client:
-    """What of a client decides about answers, with a clock that tests set; nothing is sent."""
+class Client(Setup):
+    """What of a client decides about answers; nothing is sent."""
 
-    def __init__(self, journal: Journal, identity: Identity = ALICE, addresses: int = 2) -> None:
-        self.now = 1_000_000.0
-        self.wall = 2_000_000.0
-        self.journal = journal
-        state, self.inbox = State(journal), Inbox(journal)
-        self.session = ProviderSession(identity, None, 600.0, state, lambda: True)
-        self.session.follow(Topology.of([[Mix(AT, bytes(32))]], (PROVIDER,)))
-        self.gone: list[bytes] = []
-        self.addresses = ReplyAddresses(
-            journal,
-            identity.private_key,
-            self.session,
-            lambda: self.now,
-            Term(addresses, LIFETIME, is_at_once=True),
-            SystemRandom(),
-            self.gone.append,
-        )
-        self.tags = Tags(journal, time.time)
-        self.replies = Replies(self.addresses, self.tags)
+    def __init__(self, journal: Journal, identity: Identity = ALICE) -> None:
+        super().__init__(journal, identity)
+        self.inbox = Inbox(journal)
         self.main = identity.public_key
-        self.own = OwnAddresses(
-            self.main,
-            Envelopes(identity),
-            self.session,
-            self.addresses,
-            self.tags,
-            SystemRandom(),
-        )
         self.owed = Acknowledgements(self.main, 0.0)
         self.outbox, self.named = Outbox(journal), NamedProviders(journal)
         self.deliveries = Deliveries(
@@ -99,18 +65,11 @@ class Client:
             self.inbox,
             Assembly(journal, self.inbox, 0.0, (), self.own.unpack),
             self.owed,
-            Taken(state),
+            Taken(State(journal)),
             lambda loop, now: None,
             self.deliveries.acknowledged,
             self.named.learn,
         )
-
-    def register(self) -> None:
-        """Let all addresses that are due be registered, as if the provider had taken them."""
-        self.addresses.look()
-        for one in self.addresses._all.values():
-            if one.registration is None and one.begins <= self.now:
-                one.registration = Registration(one.identity, PROVIDER, bytes(16))
 
     def give(self, correspondent: bytes) -> tuple[bytes, ReplyHead]:
         """A reply address that this correspondent is told of, and what it is told."""
@@ -137,7 +96,6 @@ class Client:
 @pytest.fixture
 def alice(journal: Journal) -> Client:
     client = Client(journal)
-    client.session._use(PROVIDER, "")
     client.register()
     return client
 
@@ -237,7 +195,7 @@ def test_what_leaves_from_a_reply_address_names_no_other(alice: Client) -> None:
 
 def test_nobody_who_is_written_to_from_a_reply_address_gets_a_note(alice: Client) -> None:
     address, _ = alice.give(BOB.public_key)
-    notes = ProviderNotes(alice.main, lambda: PROVIDER)
+    notes = ProviderNotes(alice.main, lambda: alice.first)
     notes.meet(Ends(address, BOB.public_key), 0.0)
     notes.meet(Ends(b"", BOB.public_key, bytes(16)), 0.0)
     assert notes.next(100.0, lambda ends: True) is None
@@ -246,12 +204,13 @@ def test_nobody_who_is_written_to_from_a_reply_address_gets_a_note(alice: Client
 
 
 def packets(client: Client) -> PacketMaker:
+    topology = Topology.of([[Mix(AT, bytes(32))]], (client.first, client.second))
     whereabouts = Whereabouts()
-    whereabouts.follow(TOPOLOGY, 0.0)
+    whereabouts.follow(topology, 0.0)
     return PacketMaker(
         client.own,
         client.tags,
-        lambda: TOPOLOGY,
+        lambda: topology,
         whereabouts,
         client.named,
         client.session,
@@ -264,15 +223,15 @@ def packets(client: Client) -> PacketMaker:
 def test_what_a_peer_says_to_one_address_steers_no_packets_of_another(alice: Client) -> None:
     address, _ = alice.give(BOB.public_key)
     maker = packets(alice)
-    alice.take(sealed(ProviderNote(PROVIDER.public_key, 1, BOB.public_key), alice.main))
+    alice.take(sealed(ProviderNote(alice.first.public_key, 1, BOB.public_key), alice.main))
     assert maker.is_routable(Ends(b"", BOB.public_key))
     assert not maker.is_routable(Ends(address, BOB.public_key))
-    alice.named.name(BOB.public_key, OTHER_PROVIDER.public_key)
+    alice.named.name(BOB.public_key, alice.second.public_key)
     assert maker.is_routable(Ends(address, BOB.public_key))
     # A note is newer than the name, but it was told to the main address.
-    alice.take(sealed(ProviderNote(PROVIDER.public_key, 2, BOB.public_key), alice.main))
-    assert maker._provider(Ends(b"", BOB.public_key)) == PROVIDER
-    assert maker._provider(Ends(address, BOB.public_key)) == OTHER_PROVIDER
+    alice.take(sealed(ProviderNote(alice.first.public_key, 2, BOB.public_key), alice.main))
+    assert maker._provider(Ends(b"", BOB.public_key)) == alice.first
+    assert maker._provider(Ends(address, BOB.public_key)) == alice.second
 
 
 def test_a_full_share_at_one_address_refuses_nothing_at_another(
@@ -305,7 +264,6 @@ def test_addresses_are_kept_and_given_as_before_after_a_restart(
     address, head = alice.give(BOB.public_key)
     alice.addresses._keep(alice.addresses._all[address])
     again = Client(reopen())
-    again.session._use(PROVIDER, "")
     assert again.give(BOB.public_key)[0] == address
     again.take(sealed(answer(), address, head.secret), own=address)
     assert len(again.inbox) == 1
@@ -313,7 +271,7 @@ def test_addresses_are_kept_and_given_as_before_after_a_restart(
 
 def test_an_address_ends_and_what_is_sent_to_it_stays_closed(alice: Client) -> None:
     address, head = alice.give(BOB.public_key)
-    alice.now += LIFETIME * 1.5 + 1
+    alice.now += REPLY_LIFETIME * 1.5 + 1
     alice.addresses.look()
     assert address in alice.gone
     assert alice.addresses.get(address) is None
@@ -329,14 +287,14 @@ def test_an_address_ends_and_what_is_sent_to_it_stays_closed(alice: Client) -> N
 
 def test_nothing_is_given_away_that_ends_too_soon(alice: Client) -> None:
     first = alice.give(BOB.public_key)[0]
-    alice.now += LIFETIME * 1.5
+    alice.now += REPLY_LIFETIME * 1.5
     alice.register()
     alice.now += 1
     alice.register()
     second, head = alice.give(BOB.public_key)
     assert second != first
     left = head.expires / 1000 - time.time()
-    assert LIFETIME / 4 < left <= LIFETIME * 1.5
+    assert REPLY_LIFETIME / 4 < left <= REPLY_LIFETIME * 1.5
 
 
 @pytest.fixture
@@ -344,7 +302,6 @@ def bob(tmp_path: Path) -> Client:
     folder = tmp_path / "bob"
     folder.mkdir()
     client = Client(Journal(folder, BOB.private_key), BOB)
-    client.session._use(PROVIDER, "")
     client.register()
     return client
 
@@ -353,7 +310,7 @@ def question(
     client: Client, address: Identity, data: bytes = b"?", lasts: float = 1000.0
 ) -> tuple[bytes, ReplyHead]:
     """Let a message come that can be answered; returns its tag, and what it said."""
-    head = ReplyHead(round((time.time() + lasts) * 1000), PROVIDER.public_key, os.urandom(16))
+    head = ReplyHead(round((time.time() + lasts) * 1000), client.first.public_key, os.urandom(16))
     whole = prefix(head.encode(), data)
     piece = answer(bytes(whole), by=address, is_answerable=True)
     client.take(sealed(piece, client.main, by=address))
@@ -384,7 +341,7 @@ def test_an_answer_never_leaves_from_the_main_address_in_the_place_of_another(bo
     (received,) = bob.inbox.take()
     assert received.reply_to is not None
     assert bob.replies.way_to(received.reply_to, is_answerable=False)[0].own == address
-    bob.now += 1.5 * LIFETIME + 1
+    bob.now += 1.5 * REPLY_LIFETIME + 1
     bob.register()
     with pytest.raises(NoSuchTagError, match="own address of that conversation has expired"):
         bob.replies.way_to(received.reply_to, is_answerable=False)
@@ -462,12 +419,11 @@ def test_loops_and_pulls_treat_all_addresses_alike(alice: Client) -> None:
 
 
 def test_registrations_have_moments_of_their_own(journal: Journal) -> None:
-    client = Client(journal, addresses=4)
-    client.addresses._term = Term(4, LIFETIME, is_at_once=False)
+    client = Addresses(journal, count=4, is_at_once=False)
     client.addresses.look()
     begins = [one.begins - client.now for one in client.addresses._all.values()]
     assert len(set(begins)) == 4
     assert all(600 <= wait <= 4 * 3600 for wait in begins)
     lasts = {one.ends - one.begins for one in client.addresses._all.values()}
     assert len(lasts) == 4
-    assert all(LIFETIME <= seconds <= 1.5 * LIFETIME for seconds in lasts)
+    assert all(REPLY_LIFETIME <= seconds <= 1.5 * REPLY_LIFETIME for seconds in lasts)

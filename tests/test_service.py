@@ -19,7 +19,7 @@ from nym.store.outbox import Manner, Outbox
 from nym.wire.answers import MessageProgress, Sent
 from nym.wire.requests import Progress, Send
 from nym.wire.sizes import LONGEST_MESSAGE, LONGEST_SEALED
-from tests.harness import OTHER, OWN, Unconnected, unconnected_replies, undelivered
+from tests.harness import OTHER, OWN, Addresses, Unconnected, undelivered
 
 PLAIN, SEALED, RELIABLE = Manner
 
@@ -35,7 +35,7 @@ def service(journal: Journal, configured: Manner = SEALED) -> Service:
         undelivered(outbox),
         configured,
         contacts,
-        unconnected_replies(journal),
+        Addresses(journal, count=0).replies,
     )
 
 

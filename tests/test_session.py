@@ -42,11 +42,11 @@ from nym.wire.provider import (
     encode_messages,
 )
 from tests.harness import (
+    Addresses,
     contents,
     free_port,
     memory_provider,
     onlookers,
-    own_addresses,
     serving,
     serving_http,
     without_descriptors,
@@ -309,7 +309,7 @@ def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = Non
     inbox = Inbox(journal) if inbox is None else inbox
     health = Health(20.0)
     trial = ProviderTrial(session, health.loops, online, Random(1))
-    own = own_addresses(OWN, journal, session)
+    own = Addresses(journal, OWN, session, count=0).own
     receiver = Receiver(
         own,
         inbox,
