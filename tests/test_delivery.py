@@ -629,6 +629,22 @@ def test_a_recipient_that_acknowledges_parts_and_never_the_whole_gets_each_eight
     assert hostile(lambda now, came: [(i, i) for i in came], 7) == 100 * (1 + MOST_ROUNDS)
 
 
+@pytest.mark.no_cover  # a week of packets
+def test_a_recipient_that_has_the_whole_sent_again_at_the_worst_times_is_bounded() -> None:
+    rounds = 1 + MOST_ROUNDS
+    said = 0
+
+    def say(now: float, came: list[int]) -> Iterable[tuple[int, int]]:
+        nonlocal said
+        if now // (7 * DAY / rounds) > said:
+            said += 1
+            yield 0, 0
+            yield 1, 1
+
+    # Each round has the intervals of a fragment begin anew, and none is as long as a week.
+    assert 200 * 2 < hostile(say, 7, 2) < 400 * 2
+
+
 @pytest.mark.no_cover  # hours of packets
 @pytest.mark.parametrize("every", [60.0, 900.0, 3600.0])
 def test_a_recipient_that_acknowledges_one_after_another_gets_a_bounded_number_of_packets(
