@@ -170,7 +170,10 @@ def test_nobody_sees_what_a_user_does(stack: ExitStack) -> None:
             seen, seconds = watched.counts(), time.monotonic() - began
             rates[activity].append({name: (seen[name] - before[name]) / seconds for name in seen})
             real[activity] += alice.client._outgoing.sent
-    assert real["sending"] > 10 * ROUNDS
+    # So many of the packets of the turns, of which a third are loops, were real, however fast this
+    # machine is.
+    packets = sum(rate["alice: packets"] * WINDOW for rate in rates["sending"])
+    assert real["sending"] > packets / 4
     # A note about the provider now and then; and on a busy machine, late acknowledgements.
     assert real["idle"] < real["sending"] / 5
     assert real["answering"] > ROUNDS / 2

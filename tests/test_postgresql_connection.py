@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import gevent
@@ -14,7 +15,7 @@ from nym.net import postgresql
 from nym.net.postgresql import Connection, DatabaseLineError, ServerError
 from nym.net.threads import beside_the_hub
 from nym.wire.postgresql import parse_database_url
-from tests.harness import serving
+from tests.harness import serving, wait_until
 from tests.postgres import PASSWORD, USER, Line, Postgres
 
 NAME = "127.0.0.1"  # in the certificate
@@ -182,7 +183,15 @@ def test_a_server_that_falls_silent_is_given_up(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "ANSWER_TIMEOUT", 0.2)
-    connection = connect(postgres.url("postgres"))
+    connections: list[Connection] = []
+
+    def connects() -> bool:
+        with suppress(DatabaseLineError):  # on a busy machine, the server takes longer than that
+            connections.append(connect(postgres.url("postgres")))
+        return bool(connections)
+
+    wait_until(connects, "a connection")
+    (connection,) = connections
     with pytest.raises(DatabaseLineError, match="timed out"):
         connection.execute("SELECT pg_sleep(:much)", much=60)
     connection.close()

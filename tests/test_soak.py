@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.soaking.checks import check_messages, table
+from tests.soaking.checks import check_messages, check_program, table
 from tests.soaking.ledger import Answer, Kind, Ledger, Message
-from tests.soaking.programs import ClientProgram
+from tests.soaking.programs import ClientProgram, Sample
 
 SOAK = Path(__file__).with_name("soak")
 QUICK = ["--duration=20", "--messages=40", "--gap=4", "--restart=8", "--speed=3", "--drain=600"]
@@ -137,3 +137,18 @@ def test_what_was_refused_does_not_arrive(ledger: Ledger) -> None:
     message.answer = Answer.REFUSED
     arrive(ledger, message)
     assert list(ledger.violations) == ["a message that was refused arrived"]
+
+
+@pytest.mark.parametrize(("minutes", "is_judged"), [(60, True), (5, False)])
+def test_what_grows_for_long_is_a_violation(
+    ledger: Ledger, tmp_path: Path, minutes: int, is_judged: bool
+) -> None:
+    client = ClientProgram("dave", tmp_path, ledger, 0)
+    (tmp_path / "dave.log").touch()
+    client.samples = [
+        [Sample(10.0 * i, 30_000 + 500 * i, 20 + i) for i in range(6 * minutes)],
+        [Sample(10.0 * i, 30_000, 20) for i in range(6 * minutes)],
+    ]
+    check_program(ledger, client, minutes / 60)
+    found = {"memory grows": 1, "descriptors grow": 1}
+    assert ledger.violations == (found if is_judged else {})

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from math import inf
 from random import Random
 from typing import Any, NamedTuple
 
@@ -48,6 +49,8 @@ class Comparison(NamedTuple):
     @property
     def deviation(self) -> float:
         """Of the simulated figure from the real one, as a share of that."""
+        if not self.real:
+            return inf if self.simulated else 0.0
         return self.simulated / self.real - 1
 
 
@@ -60,11 +63,15 @@ def compare(seed: int, seconds: float) -> list[Comparison]:
             f"latency, {share:.0%}",
             quantile(real["latencies"], share),
             simulated.latency(share),
-            real["written"],
+            len(real["latencies"]),
             real["waited"],
         )
         for share in (0.5, 0.9)
     ]
+    gone = 1 - len(real["latencies"]) / real["written"]
+    calm = Comparison(
+        "lost while calm", gone, simulated.lost_messages, real["written"], real["waited"]
+    )
     random = Random(seed)  # noqa: S311 - the same seed, the same times
     nodes = CHURN.layers * CHURN.width
     schedule = changes(nodes, CHURN.up, CHURN.down, WARM_UP + seconds, random)
@@ -74,7 +81,7 @@ def compare(seed: int, seconds: float) -> list[Comparison]:
     lossy = Simulation(many, seed, schedule).run(seconds, warm_up=WARM_UP)
     lost = 1 - real["arrived"] / real["taken"]
     loss = Comparison("packets lost", lost, lossy.lost_packets, real["taken"], real["waited"])
-    return [*latencies, loss]
+    return [*latencies, calm, loss]
 
 
 def run_really(

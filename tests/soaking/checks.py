@@ -14,7 +14,7 @@ LOST_WITH_A_CLIENT = 5  # what one pull brings, and a kill ends
 FLAT = 1.10  # of the last quarter's memory, compared with the second's
 SLACK = 6_000  # kB, for what a backlog of the moment takes
 MOST_MEMORY = 250_000  # kB, of any client at any time
-LONG_ENOUGH = 40  # samples from which on a slope says something
+LONG_ENOUGH = 1200.0  # seconds from which on a slope says something
 LINES_A_LIFE, LINES_A_FAULT = 8, 6
 
 
@@ -126,9 +126,9 @@ def _check_losses(ledger: Ledger, kills: int) -> None:
 def _check_flat(ledger: Ledger, name: str, samples: Sequence[Sample]) -> None:
     if any(sample.memory > MOST_MEMORY for sample in samples):
         ledger.violate("a program takes much memory", name)
-    if len(samples) < LONG_ENOUGH:
+    if not samples or samples[-1].at - samples[0].at < LONG_ENOUGH:
         return
-    quarter = len(samples) // 4
+    quarter = max(1, len(samples) // 4)
     second, last = samples[quarter : 2 * quarter], samples[-quarter:]
     before, after = (median(sample.memory for sample in part) for part in (second, last))
     if after > FLAT * before + SLACK:
