@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.client.delivery import Piece, Way
-from nym.client.reliable import LONGEST_WAIT, MISSED, WINDOW
+from nym.client.reliable import LONGEST_WAIT, MISSED, RARE, WINDOW, misses_by_loss
 from nym.client.round_trip import LONGEST_ANSWER, RoundTrip
 from nym.envelope import Acknowledgement, Fragment, Run
 from nym.store.journal import Journal
@@ -416,6 +416,48 @@ def test_loss_alone_makes_no_wait_much_longer(loss: float, journal: Journal) -> 
 
     network.run(until=look)
     assert sorted(waits)[len(waits) // 2] < 3 * FIRST_WAIT
+
+
+class OneByOne(SlowNetwork):
+    """Messages of one fragment, each written once the one before has been acknowledged."""
+
+    def times(self, messages: int) -> list[float]:
+        """How long each takes."""
+        times = []
+        for _ in range(messages):
+            self.sending = Sending(1, recipient=self.sending.recipient)
+            self.sending.delivery.way = Way(self._loss)
+            began = self.now
+            self.run()
+            times.append(self.now - began)
+        return times
+
+    def _hear(self, acknowledgement: Acknowledgement) -> None:
+        own = bytes.fromhex(self.sending.message.id)
+        if runs := tuple(run for run in acknowledgement.runs if run.message_id == own):
+            super()._hear(acknowledgement._replace(runs=runs))
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.03, 0.1, 0.3, 0.6])
+def test_loss_alone_makes_short_messages_take_hardly_longer(loss: float, tmp_path: Path) -> None:
+    took = []
+    for round_trip in (RoundTrip(), Unmeasured()):
+        folder = tmp_path / type(round_trip).__name__
+        folder.mkdir()
+        with closing(Journal(folder, bytes(32))) as journal:
+            network = OneByOne(journal, 1, lambda now: 0.0, round_trip, loss)
+            took.append(sum(network.times(300)))
+    measured, unmeasured = took
+    assert measured < 1.25 * unmeasured
+
+
+@given(st.floats(0, 1))
+def test_so_many_are_missed_as_loss_hardly_explains(loss: float) -> None:
+    count = misses_by_loss(loss)
+    explained = 1 - (1 - loss) ** 2
+    assert 1 <= count <= MISSED
+    assert explained**count <= RARE or count == MISSED
+    assert count == 1 or explained ** (count - 1) > RARE
 
 
 # A hostile recipient.

@@ -37,6 +37,8 @@ ROUND_GROWTH = 4  # how much longer each pause before a round is; the first is `
 # Fragments that have to be missed until a recipient that is heard is waited for longer. Fewer may
 # be lost in a row, even where the network loses half of all packets.
 MISSED = 16
+# The chance that lost packets alone have all of so many fragments missed that the wait gets longer.
+RARE = 0.05
 
 
 class Recipient:
@@ -95,15 +97,16 @@ class Reliable(Delivery):
         self._fresh = 0  # the first fragment of those that were never sent in this round
         self._idle_until = -math.inf  # nothing is due before that; see `_is_idle`
         self._idle_since_heard = -math.inf
-        self._open_since = -math.inf  # see Way
+        self._open_since, self._loss = -math.inf, 0.0  # see Way
 
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery.
 
-        The state of the network doesn't matter: a lost packet costs only its turn, and the fragment
+        The state of the network stops nothing: a lost packet costs only its turn, and the fragment
         is sent again.
         """
         self._look_at_recipient()
+        self._loss = way.loss or 0.0
         if way.open_since != self._open_since:
             self._open_since = way.open_since
             self._recipient.round_trip.forget(way.open_since)
@@ -235,7 +238,8 @@ class Reliable(Delivery):
         if missed.at >= recipient.heard:
             # The recipient may be away. A long wait would hold up what is lost until it is back.
             longest = min(LONGEST_WAIT, self._first_wait * float(1 << MOST_DOUBLINGS))
-            recipient.round_trip.missed(missed.at, now, wait, longest, enough=1)
+            enough = misses_by_loss(self._loss)
+            recipient.round_trip.missed(missed.at, now, wait, longest, enough)
         elif missed.taken == 1 and missed.at >= recipient.returned:
             recipient.round_trip.missed(missed.at, now, wait, LONGEST_ANSWER, enough=MISSED)
 
@@ -278,3 +282,15 @@ class Reliable(Delivery):
 
     def _has(self, index: int) -> bool:
         return bool(self._acknowledged >> index & 1)
+
+
+def misses_by_loss(loss: float) -> int:
+    """How many fragments have to be missed in a row until that is hardly because of lost packets.
+
+    `loss` is the share of packets that is lost, 0 to 1. The result is MISSED at most.
+    """
+    missed = 1 - (1 - loss) ** 2  # the fragment is lost, or its acknowledgement is
+    count = 1
+    while count < MISSED and missed**count > RARE:
+        count += 1
+    return count
