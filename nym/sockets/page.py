@@ -14,9 +14,9 @@ from nym.web.page import Page
 _PAGE = Page(
     "client",
     (
-        *("client.css", "client.js", "connection.js", "content.js", "conversations.js", "icon.svg"),
-        *("messages.js", "network.js", "packet.js", "repeatedly.js", "state.js", "talk.js"),
-        *("token.js", "traffic.js"),
+        *("client.css", "client.js", "compose.js", "connection.js", "content.js"),
+        *("conversations.js", "icon.svg", "messages.js", "network.js", "packet.js"),
+        *("repeatedly.js", "state.js", "talk.js", "token.js", "traffic.js"),
     ),
 )
 

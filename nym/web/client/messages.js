@@ -1,14 +1,13 @@
-// Messages: who has written, one conversation, and what is sent.
+// Messages: who has written, one conversation, and what is under way.
 
+import { Compose } from "/web/client/compose.js";
+import { decode } from "/web/client/content.js";
 import { ANONYMOUS, Conversations, PLAIN } from "/web/client/conversations.js";
-import { decode, encode, pack } from "/web/client/content.js";
 import { Talk } from "/web/client/talk.js";
 import { byId, draw, make, say } from "/web/common/dom.js";
 import { bytes } from "/web/common/numbers.js";
 import { short, visible } from "/web/common/text.js";
 
-const PART = 1 << 18; // bytes that are handed to the client at a time
-const LONGEST = 16 << 20; // bytes of a message
 const POLL = 1500; // milliseconds between two looks at what is under way
 const MOST_FOLLOWED = 100; // messages that are asked about at a time
 const ADDRESS = /^[1-9A-HJ-NP-Za-km-z]{43,44}(@[1-9A-HJ-NP-Za-km-z]{43,44})?$/;
@@ -25,6 +24,11 @@ export class Messages {
       read: async ({ id }) => decode((await client.ask({ type: "read", id })).data),
       cancel: ({ id }) => this.cancel(id),
     });
+    this.compose = new Compose(client, this.talks, {
+      began: (message) => message.key === this.key && this.talk.add(message),
+      changed: (message) => this.ended(message),
+      taken: () => this.follow(),
+    });
     client.on("open", () => this.begin());
     client.on("message", (news) => this.came(news));
     client.on("gone", ({ id }) => this.ended(this.talks.gone(id)));
@@ -37,31 +41,6 @@ export class Messages {
 
   listen() {
     byId("search").addEventListener("input", () => this.changed());
-    byId("compose").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.sendText();
-    });
-    byId("text").addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-        event.preventDefault();
-        this.sendText();
-      }
-    });
-    byId("text").addEventListener("input", () => (this.talks.with(this.key).draft = byId("text").value));
-    byId("file").addEventListener("change", () => {
-      for (const file of byId("file").files) this.sendFile(file);
-      byId("file").value = "";
-    });
-    const place = byId("conversation");
-    place.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      place.classList.add("over");
-    });
-    for (const name of ["dragleave", "drop"]) place.addEventListener(name, () => place.classList.remove("over"));
-    place.addEventListener("drop", (event) => {
-      event.preventDefault();
-      for (const file of event.dataTransfer.files) this.sendFile(file);
-    });
     byId("back").addEventListener("click", () => this.open(null));
     byId("own").addEventListener("click", () => this.showOwn());
     byId("copy").addEventListener("click", async () => {
@@ -78,10 +57,6 @@ export class Messages {
     byId("keep").addEventListener("submit", (event) => {
       event.preventDefault();
       this.keepContact();
-    });
-    addEventListener("beforeunload", (event) => {
-      const hasDraft = [...this.talks.all.values()].some(({ draft, messages }) => draft.trim() || messages.some(({ state }) => state === "writing"));
-      if (hasDraft) event.preventDefault(); // the browser asks whether to leave
     });
   }
 
@@ -150,7 +125,7 @@ export class Messages {
     try {
       await this.client.ask({ type: "cancel", id });
     } catch (error) {
-      if (error.code !== "no_such_message") say(byId("compose-mistake"), error.message);
+      if (error.code !== "no_such_message") this.compose.complain(error.message);
     }
     await this.follow();
   }
@@ -212,78 +187,13 @@ export class Messages {
     const talk = this.talks.with(key);
     say(byId("peer"), visible(this.talks.name(key)));
     say(byId("peer-about"), about(key, this.talks.isPlain(key)));
-    byId("compose").hidden = key === ANONYMOUS || key === PLAIN;
-    byId("keep").hidden = byId("compose").hidden || this.talks.names.has(key);
+    const canWrite = key !== ANONYMOUS && key !== PLAIN;
+    byId("keep").hidden = !canWrite || this.talks.names.has(key);
     byId("contact-name").value = "";
     say(byId("keep-mistake"), "");
-    byId("signed").closest("label").hidden = this.talks.isPlain(key);
-    byId("text").value = talk.draft;
-    say(byId("compose-mistake"), "");
+    this.compose.open(canWrite ? key : null);
     this.talk.open(talk.messages);
     this.draw();
-    if (!byId("compose").hidden) byId("text").focus();
-  }
-
-  async sendText() {
-    const field = byId("text");
-    const text = field.value;
-    if (!text.trim()) return;
-    const data = new TextEncoder().encode(text);
-    if (data.length > LONGEST) {
-      say(byId("compose-mistake"), `This has ${bytes(data.length)}. A message has ${bytes(LONGEST)} at most.`);
-      return;
-    }
-    field.value = this.talks.with(this.key).draft = "";
-    await this.send(this.key, data, { text });
-  }
-
-  async sendFile(file) {
-    const { key } = this;
-    if (file.size > LONGEST - 1000) {
-      say(byId("compose-mistake"), `${file.name} has ${bytes(file.size)}. A message has ${bytes(LONGEST)} at most.`);
-      return;
-    }
-    const data = pack(file.name, new Uint8Array(await file.arrayBuffer()));
-    await this.send(key, data, { file: { name: file.name, size: file.size } });
-  }
-
-  /** Hand a message to the client, and show what becomes of it. */
-  async send(key, data, fields) {
-    const isPlain = this.talks.isPlain(key);
-    const isSigned = byId("signed").checked && !isPlain;
-    const message = this.talks.sent(key, { ...fields, size: data.length, isSigned });
-    if (key === this.key) this.talk.add(message);
-    const to = { type: "send", recipient_address: this.talks.with(key).to, ...(isPlain ? {} : { reliable: isSigned, plain: false }) };
-    try {
-      // One message after the other: parts of two would mix.
-      this.turn = (this.turn ?? Promise.resolve()).catch(() => {}).then(() => this.handOver(to, data, message));
-      message.id = await this.turn;
-      message.state = "waiting";
-      message.fragments = message.left = 0;
-      say(byId("compose-mistake"), "");
-    } catch (error) {
-      message.state = "refused";
-      message.why = error.message;
-      // Nothing is lost: the text is there again.
-      const talk = this.talks.with(key);
-      if (fields.text && !talk.draft) {
-        talk.draft = fields.text;
-        if (key === this.key) byId("text").value = talk.draft;
-      }
-    }
-    this.talk.update(message);
-    this.changed();
-    await this.follow();
-  }
-
-  async handOver(to, data, message) {
-    if (data.length <= PART) return (await this.client.ask({ ...to, data: encode(data) })).id;
-    for (let at = 0; at < data.length; at += PART) {
-      await this.client.ask({ type: "part", data: encode(data.subarray(at, at + PART)) });
-      message.written = Math.min(data.length, at + PART);
-      this.talk.update(message);
-    }
-    return (await this.client.ask({ ...to, parts: true })).id;
   }
 
   // Windows above the page.
