@@ -23,14 +23,16 @@ from hypothesis import strategies as st
 from nym.client.deliveries import MOST_LISTED, Deliveries
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.client.reliable import WINDOW
-from nym.envelope import MOST_RUNS, Acknowledgement, Run, fragment_count
+from nym.envelope import MOST_RUNS, REPLY_HEAD_LENGTH, Acknowledgement, Run, fragment_count
 from nym.errors import StoreError
 from nym.store import room
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
-from nym.wire.sizes import LONGEST_SEALED
+from nym.wire.keys import encode_base58
+from nym.wire.sizes import LONGEST_SEALED, TAG_LENGTH
 
 OWN, BOB, CAROL = b"o" * 32, b"b" * 32, b"c" * 32
+TAG = b"t" * TAG_LENGTH
 WEEK = 604_800.0
 
 
@@ -350,6 +352,18 @@ def test_a_full_outbox_names_whom_it_waits_for_and_why(
     (refusal,) = setup.outbox.accept([Outgoing(new_id(), BOB, bytes(16), Manner.SEALED)])
     assert f"has waited for 1 h 0 min: {Stage.RECIPIENT.sentence}" in str(refusal)
     assert "it is given up in 6 d 23 h" in str(refusal)
+
+
+@pytest.mark.parametrize(("own", "tag"), [(b"", b""), (CAROL, b""), (b"", TAG), (CAROL, TAG)])
+def test_the_list_shows_tags_and_what_leaves_from_a_reply_address(
+    setup: Setup, own: bytes, tag: bytes
+) -> None:
+    head = bytes(REPLY_HEAD_LENGTH) if own else b""
+    outgoing = Outgoing(new_id(), BOB, head + b"hello", Manner.SEALED, own=own, tag=tag)
+    assert setup.outbox.accept([outgoing]) == [None]
+    ((listed,), _) = setup.deliveries.waiting(0)
+    assert listed["recipient"] == encode_base58(tag or BOB)
+    assert (listed["anonymous_reply"], listed["size"]) == (bool(own), 5)
 
 
 def test_what_waits_is_listed_page_by_page(setup: Setup) -> None:

@@ -70,6 +70,7 @@ WAITING = WaitingMessage(
     recipient=ADDRESS,
     size=5,
     manner="reliable",
+    anonymous_reply=False,
     accepted=1580000000.5,
     age=60.0,
     expires=None,

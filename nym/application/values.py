@@ -90,6 +90,7 @@ class WaitingMessage(TypedDict):
     recipient: str
     size: int
     manner: Literal["anonymous", "reliable", "plain"]
+    anonymous_reply: bool
     accepted: float
     age: float
     expires: float | None

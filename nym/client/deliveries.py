@@ -222,6 +222,7 @@ class Deliveries:
             recipient=outgoing.to,
             size=len(outgoing.message) - (REPLY_HEAD_LENGTH if outgoing.own else 0),
             manner=_MANNERS[outgoing.manner],
+            anonymous_reply=bool(outgoing.own),
             accepted=round(time.time() - age, 3),
             age=round(age, 3),
             expires=round(max(0.0, self.lifetime - age), 3) if self.lifetime else None,

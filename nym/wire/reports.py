@@ -238,12 +238,14 @@ class WaitingMessage(TypedDict):
 
     `accepted` is in seconds since 1970, `age` in seconds. It is given up in `expires` seconds; None
     means never. `waits_for` is a word for programs, `why` half a sentence for people.
+    `anonymous_reply`: it leaves from a reply address.
     """
 
     id: str
     recipient: str
     size: int
     manner: Literal["plain", "anonymous", "reliable"]
+    anonymous_reply: bool
     accepted: float
     age: float
     expires: float | None
