@@ -6,8 +6,6 @@ import math
 import os
 import time
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,69 +13,20 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from nym._secrets import Secret
 from nym.contacts import Contact, add_contact, load_contacts
 from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.sockets.http import WebSocket
-from nym.sockets.token import Token
 from nym.wire.keys import encode_base58
 from nym.wire.reports import HISTORY, HistorySample
-from tests.browser.browser import Browser, Tab
-from tests.harness import FAST, Application, Served, free_port, running, serving_http, wait_until
+from tests.browser.browser import Browser
+from tests.browser.client_page import Run, link, said, serving_page, show, write_to
+from tests.harness import FAST, Application, free_port, serving_http, wait_until
 
-KEY = bytes(range(32))
 PARTS = ("messages", "traffic", "network", "packet")
 # A message of a thousand parts takes some seconds, and each of them can be pulled at once.
 SWIFT = replace(FAST, message_sending_average_delay=0.012)
 EAGER = replace(FAST, fetch_message_delay=0.02)
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with running(Network()) as network:
-        yield network
-
-
-Run = Callable[..., Application]
-
-
-@pytest.fixture
-def run(network: Network) -> Iterator[Run]:
-    """Starts a client with a page in the test's network."""
-    with ExitStack() as stack:
-        yield lambda **how: stack.enter_context(Application(network.url, kind=WebSocket, **how))
-
-
-def link(application: Application) -> str:
-    page = application.client.page(application.connection.getpeername()[1])
-    assert page is not None
-    return page
-
-
-def show(tab: Tab, part: str) -> None:
-    tab.click(f'nav a[href="#/{part}"]')
-    tab.wait_for(f"!document.getElementById('{part}').hidden")
-
-
-def write_to(tab: Tab, recipient: str) -> None:
-    tab.click("#new")
-    tab.type("#recipient", recipient)
-    tab.click("#to button.main")
-    tab.wait_for("!document.getElementById('conversation').hidden")
-
-
-def put(tab: Tab, text: str) -> None:
-    """Enter a text at once, as pasting does: typing takes a round trip for each letter."""
-    tab.run(
-        "const field = document.getElementById('text'); field.value = arguments[0];"
-        "field.dispatchEvent(new Event('input', { bubbles: true }))",
-        text,
-    )
-
-
-def said(tab: Tab) -> list[str]:
-    return tab.texts("#talk article p:first-child")
 
 
 def test_two_people_chat(run: Run, browser: Browser) -> None:
@@ -259,9 +208,9 @@ HOSTILE = [
 
 
 def test_messages_are_text_whatever_is_in_them(browser: Browser) -> None:
-    with Served(WebSocket, page_token=Token(Secret(KEY))) as served:
+    with serving_page() as (served, url):
         served.deliver(*(text.encode() for text in HOSTILE), b"\xff\xfe\0")
-        tab = browser.tab(str(served.socket.page(served.port)), width=360)
+        tab = browser.tab(url, width=360)
         tab.wait_for_text("#unread", " 7 unread")
         tab.click("#conversations button")
         tab.wait_for("document.querySelectorAll('#talk article').length === 7")
@@ -296,17 +245,17 @@ def test_messages_are_text_whatever_is_in_them(browser: Browser) -> None:
 )
 def test_names_of_files_are_harmless(browser: Browser, name: str, harmless: str) -> None:
     head = f"nym-file 1\n{json.dumps({'name': name})}\n".encode()
-    with Served(WebSocket, page_token=Token(Secret(KEY))) as served:
+    with serving_page() as (served, url):
         served.deliver(head + b"content")
-        tab = browser.tab(str(served.socket.page(served.port)))
+        tab = browser.tab(url)
         tab.click("#conversations button")
         tab.wait_for_text("#talk article strong", f"{harmless}, 7 B")
 
 
 def test_ten_thousand_messages_are_all_there(browser: Browser) -> None:
-    with Served(WebSocket, page_token=Token(Secret(KEY))) as served:
+    with serving_page() as (served, url):
         served.deliver(*(f"message {number}".encode() for number in range(10_000)))
-        tab = browser.tab(str(served.socket.page(served.port)))
+        tab = browser.tab(url)
         tab.wait_for_text("#unread", " 10000 unread")
         tab.type("#search", "message 777")
         tab.click("#conversations button")
