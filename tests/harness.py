@@ -361,6 +361,7 @@ class Served:
         self.journal = Journal(Path(self.folder.name), bytes(32))
         self.outbox, self.inbox = Outbox(self.journal), Inbox(self.journal)
         self.view = Unconnected(self.outbox, self.inbox)
+        self.addresses = Addresses(self.journal, count=0)
         self._service = Service(
             OWN,
             self.outbox,
@@ -369,7 +370,7 @@ class Served:
             undelivered(self.outbox),
             Manner.SEALED,
             CurrentContacts(Path(self.folder.name)),
-            Addresses(self.journal, count=0).replies,
+            self.addresses.replies,
         )
         settings = {"port": 0, **settings}
 
@@ -403,9 +404,9 @@ class Served:
         )
         self.socket.start()
 
-    def deliver(self, *messages: bytes) -> None:
+    def deliver(self, *messages: bytes, **origin: bytes) -> None:
         """Put messages into the inbox, as if they had arrived, and wait until they are on disk."""
-        assert all(self.inbox.deliver(message, is_sealed=True) for message in messages)
+        assert all(self.inbox.deliver(message, is_sealed=True, **origin) for message in messages)
         self.inbox.settle()
 
     @property

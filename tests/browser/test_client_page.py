@@ -66,7 +66,7 @@ def test_two_people_chat(run: Run, browser: Browser) -> None:
     other.click('#conversations [data-key="anonymous"]')
     assert said(other) == ["Guess who"]
     other.wait_for("document.getElementById('compose').hidden")
-    tab.wait_for_text("#talk", "nobody confirms anonymous messages")
+    tab.wait_for_text("#talk", "nobody was asked to confirm it")
     show(tab, "messages")
     tab.picture("page-messages")
 

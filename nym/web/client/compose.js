@@ -1,11 +1,15 @@
 // The form below a conversation: drafts, how a message goes, and how it is handed to the client.
 
 import { encode, pack } from "/web/client/content.js";
+import { isTag } from "/web/client/conversations.js";
 import { byId, say } from "/web/common/dom.js";
 import { bytes } from "/web/common/numbers.js";
 
 const PART = 1 << 18; // bytes that are handed to the client at a time
 const LONGEST = 16 << 20; // bytes of a message
+const ENDED = "this can't be answered any more, because the address for answers has ended";
+const SIGN = "Sign it: the recipient learns my address and confirms that it came";
+const CONFIRM = "Ask for a confirmation that it came";
 
 export class Compose {
   /**
@@ -35,6 +39,10 @@ export class Compose {
       }
     });
     byId("text").addEventListener("input", () => (this.talks.with(this.key).draft = byId("text").value));
+    byId("hide").addEventListener("change", () => {
+      this.talks.with(this.key).hidesAddress = byId("hide").checked;
+      this.showManner();
+    });
     byId("file").addEventListener("change", () => {
       this.sendFiles(byId("file").files);
       byId("file").value = "";
@@ -61,9 +69,21 @@ export class Compose {
     byId("compose").hidden = key === null;
     this.complain("");
     if (key === null) return;
-    byId("signed").closest("label").hidden = this.talks.isPlain(key);
+    this.showManner();
     byId("text").value = this.talks.with(key).draft;
     byId("text").focus();
+  }
+
+  /** Show how messages of this conversation go, and what can be chosen there. */
+  showManner() {
+    const { key } = this;
+    if (key === null) return;
+    const isPlain = this.talks.isPlain(key);
+    const hidesAddress = this.talks.hidesAddress(key);
+    byId("signed").closest("label").hidden = isPlain;
+    say(byId("signed-about"), hidesAddress || isTag(key) ? CONFIRM : SIGN);
+    byId("hide").closest("label").hidden = isPlain || isTag(key);
+    byId("hide").checked = hidesAddress;
   }
 
   /** Say what went wrong. */
@@ -99,18 +119,18 @@ export class Compose {
 
   /** Hand a message to the client, and show what becomes of it. */
   async send(key, data, fields) {
-    const isPlain = this.talks.isPlain(key);
-    const isSigned = byId("signed").checked && !isPlain;
-    const message = this.talks.sent(key, { ...fields, size: data.length, isSigned });
+    const isSigned = byId("signed").checked && !this.talks.isPlain(key);
+    const hidesAddress = this.talks.hidesAddress(key);
+    const request = this.talks.request(key, isSigned);
+    const message = this.talks.sent(key, { ...fields, size: data.length, isSigned, hidesAddress });
     this.began(message);
-    const to = { type: "send", recipient_address: this.talks.with(key).to, ...(isPlain ? {} : { reliable: isSigned, plain: false }) };
     try {
       // One message after the other: parts of two would mix.
-      this.turn = this.turn.catch(() => {}).then(() => this.handOver(to, data, message));
+      this.turn = this.turn.catch(() => {}).then(() => this.handOver(request, data, message));
       message.id = await this.turn;
     } catch (error) {
       message.state = "refused";
-      message.why = error.message;
+      message.why = error.code === "no_such_tag" ? ENDED : error.message;
       this.restore(key, fields.text);
       this.changed(message);
       return;
@@ -122,14 +142,14 @@ export class Compose {
     await this.taken();
   }
 
-  async handOver(to, data, message) {
-    if (data.length <= PART) return (await this.client.ask({ ...to, data: encode(data) })).id;
+  async handOver(request, data, message) {
+    if (data.length <= PART) return (await this.client.ask({ ...request, data: encode(data) })).id;
     for (let at = 0; at < data.length; at += PART) {
       await this.client.ask({ type: "part", data: encode(data.subarray(at, at + PART)) });
       message.written = Math.min(data.length, at + PART);
       this.changed(message);
     }
-    return (await this.client.ask({ ...to, parts: true })).id;
+    return (await this.client.ask({ ...request, parts: true })).id;
   }
 
   /** Nothing is lost: a text that the client didn't take is there again, unless there is another one already. */

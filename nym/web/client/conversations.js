@@ -5,13 +5,17 @@ import { decode, file, text } from "/web/client/content.js";
 
 export const ANONYMOUS = "anonymous"; // sealed, and nobody says from whom
 export const PLAIN = "plain"; // not even sealed: the provider could have read, changed or made it up
+const TAG = /^[1-9A-HJ-NP-Za-km-z]{16,22}$/; // 16 bytes; an address has 32
+
+/** Whether a conversation is with somebody who can only be answered (docs/protocol/replies.md). */
+export const isTag = (key) => TAG.test(key);
 
 /** A message in a conversation. */
 class Message {
   constructor(fields) {
     Object.assign(
       this,
-      { id: null, isMine: false, at: 0, text: null, file: null, size: 0, isUnread: false, isWhole: true, state: null, why: null, left: 0, fragments: 0, isSigned: false },
+      { id: null, isMine: false, at: 0, text: null, file: null, size: 0, isUnread: false, isWhole: true, state: null, why: null, left: 0, fragments: 0, isSigned: false, signer: null, hidesAddress: false, isAnswer: false },
       fields,
     );
   }
@@ -19,25 +23,44 @@ class Message {
 
 export class Conversations {
   constructor() {
-    this.all = new Map(); // by key: an address, ANONYMOUS or PLAIN
+    this.all = new Map(); // by key: an address, a tag, ANONYMOUS or PLAIN
+    this.homes = new Map(); // keys, by each tag that came in their conversations
     this.names = new Map(); // of contacts, by address
     this.contacts = [];
     this.unread = new Map(); // messages by id
     this.own = null;
   }
 
-  /** The conversation with this key, which is made if there is none. `to` is what `send` takes. */
+  /**
+   * The conversation with this key, which is made if there is none. `to` is what `send` or `reply` takes;
+   * `hidesAddress`, whether messages to a recipient go without the own address: null until that is chosen.
+   */
   with(key, to = key) {
-    if (!this.all.has(key)) this.all.set(key, { key, to, messages: [], draft: "" });
+    if (!this.all.has(key)) this.all.set(key, { key, to, messages: [], draft: "", hidesAddress: null });
     const found = this.all.get(key);
-    if (to.includes("@")) found.to = to;
+    if (to !== key) found.to = to;
     return found;
+  }
+
+  /** Whether messages of this conversation go without the own address. */
+  hidesAddress(key) {
+    return this.with(key).hidesAddress === true && !isTag(key) && !this.isPlain(key);
+  }
+
+  /** The request that sends something in this conversation, without the message. */
+  request(key, isReliable) {
+    const { to } = this.with(key);
+    if (isTag(key)) return { type: "reply", tag: to, reliable: isReliable };
+    const send = { type: "send", recipient_address: to };
+    if (this.isPlain(key)) return send;
+    return { ...send, reliable: isReliable, plain: false, anonymous_reply: this.hidesAddress(key) };
   }
 
   /** The conversation's name, and whether it is a contact's. */
   name(key) {
     if (key === ANONYMOUS) return "Anonymous senders";
     if (key === PLAIN) return "Unsealed messages";
+    if (isTag(key)) return `Somebody who can be answered (${key.slice(0, 5)}…)`;
     return this.names.get(key) ?? `${key.slice(0, 8)}…${key.slice(-4)}`;
   }
 
@@ -56,27 +79,42 @@ export class Conversations {
   /** A message came: returns it, or null if it is known. */
   came(news) {
     if (this.unread.has(news.id)) return null;
-    const { id, sender, sealed, received, size } = news;
+    const { id, sender, received, size } = news;
     const begin = decode(news.data ?? news.begin);
     const isWhole = "data" in news;
     const found = file(begin);
+    const key = this.place(news);
     const message = new Message({
       id,
+      key,
       at: received,
       size,
       isUnread: true,
       isWhole,
       isSigned: sender !== null,
+      signer: sender === null || sender === key ? null : sender,
+      isAnswer: "reply_from" in news,
       file: found && { name: found.name, size: size - found.start, start: found.start, bytes: isWhole ? begin : null },
       text: found ? null : isWhole ? text(begin) : null,
       begin: found || isWhole ? null : text(begin.subarray(0, 200)),
       bytes: begin,
     });
-    const key = sender ?? (sealed ? ANONYMOUS : PLAIN);
-    message.key = key;
     this.with(key).messages.push(message);
     this.unread.set(id, message);
     return message;
+  }
+
+  /** The key of the conversation that a message has come in, where it is answered from now on. */
+  place({ sender, sealed, reply_to: tag, reply_from: given }) {
+    const from = given ?? sender ?? tag ?? (sealed ? ANONYMOUS : PLAIN);
+    const key = this.homes.get(from) ?? from;
+    const talk = this.with(key);
+    if (tag) this.homes.set(tag, key);
+    // The address behind an earlier tag may have ended.
+    if (tag && isTag(key)) talk.to = tag;
+    // Whoever has written there without the own address must not show it by mistake.
+    if (given) talk.hidesAddress ??= true;
+    return key;
   }
 
   /** A message has left the inbox: it was seen here, or elsewhere. */
@@ -97,12 +135,14 @@ export class Conversations {
 
   /** A message that waits, and that this page knows nothing of: it was sent before, or by others. */
   waits(waiting) {
-    const key = waiting.recipient.split("@")[0];
-    const talk = this.with(key, waiting.recipient);
+    const { recipient, anonymous_reply: hidesAddress } = waiting;
+    const key = this.homes.get(recipient) ?? recipient;
+    const talk = this.with(key);
+    if (hidesAddress) talk.hidesAddress ??= true; // as in `place`
     if (talk.messages.some((message) => message.isMine && message.id === waiting.id)) return;
     const { id, accepted, size, left, fragments, why } = waiting;
     talk.messages.push(
-      new Message({ key, id, isMine: true, at: accepted, size, left, fragments, why, state: "waiting", isSigned: waiting.manner === "reliable" }),
+      new Message({ key, id, isMine: true, at: accepted, size, left, fragments, why, state: "waiting", isSigned: waiting.manner === "reliable", hidesAddress }),
     );
   }
 

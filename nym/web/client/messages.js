@@ -2,7 +2,7 @@
 
 import { Compose } from "/web/client/compose.js";
 import { decode } from "/web/client/content.js";
-import { ANONYMOUS, Conversations, PLAIN } from "/web/client/conversations.js";
+import { ANONYMOUS, Conversations, isTag, PLAIN } from "/web/client/conversations.js";
 import { Talk } from "/web/client/talk.js";
 import { byId, draw, make, say } from "/web/common/dom.js";
 import { bytes } from "/web/common/numbers.js";
@@ -23,6 +23,7 @@ export class Messages {
       seen: (message) => this.seen(message),
       read: async ({ id }) => decode((await client.ask({ type: "read", id })).data),
       cancel: ({ id }) => this.cancel(id),
+      name: (address) => this.talks.name(address),
     });
     this.compose = new Compose(client, this.talks, {
       began: (message) => message.key === this.key && this.talk.add(message),
@@ -72,6 +73,7 @@ export class Messages {
     } catch (error) {
       if (error.code !== "lost") throw error;
     }
+    this.compose.showManner();
     this.changed();
   }
 
@@ -83,7 +85,10 @@ export class Messages {
   came(news) {
     const message = this.talks.came(news);
     if (!message) return;
-    if (message.key === this.key) this.talk.add(message);
+    if (message.key === this.key) {
+      this.talk.add(message);
+      if (message.isAnswer) this.compose.showManner(); // which the answer may have decided
+    }
     this.changed();
   }
 
@@ -188,7 +193,7 @@ export class Messages {
     say(byId("peer"), visible(this.talks.name(key)));
     say(byId("peer-about"), about(key, this.talks.isPlain(key)));
     const canWrite = key !== ANONYMOUS && key !== PLAIN;
-    byId("keep").hidden = !canWrite || this.talks.names.has(key);
+    byId("keep").hidden = !canWrite || isTag(key) || this.talks.names.has(key);
     byId("contact-name").value = "";
     say(byId("keep-mistake"), "");
     this.compose.open(canWrite ? key : null);
@@ -243,6 +248,7 @@ export class Messages {
 function about(key, isPlain) {
   if (key === ANONYMOUS) return "Nobody knows who sent these, and you can't answer. Each may be from somebody else.";
   if (key === PLAIN) return "These came without a seal: the provider could read and change them, or make them up.";
+  if (isTag(key)) return "You can answer for some days, and don't learn who this is. They know your address.";
   return isPlain ? `${key}. Runs the published client, which confirms nothing; its provider can read what you write.` : key;
 }
 

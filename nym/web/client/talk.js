@@ -10,7 +10,7 @@ const BLOCK = 50; // messages whose size is worked out together; others aren't d
 const STATES = {
   writing: ["…", "is handed to the client"],
   waiting: ["○", "waits"],
-  sent: ["✓", "has left; nobody confirms anonymous messages"],
+  sent: ["✓", "has left; nobody was asked to confirm it"],
   confirmed: ["✓✓", "has arrived: the recipient's client has confirmed it"],
   refused: ["✗", "wasn't taken by the client"],
   failed: ["✗", "was given up"],
@@ -19,14 +19,15 @@ const STATES = {
 
 /**
  * Shows messages in `place`. `seen(message)` is called once an unread one was on the screen, `read(message)` for all
- * bytes of a message, `cancel(message)` to take one back.
+ * bytes of a message, `cancel(message)` to take one back, and `name(address)` for the name of a sender.
  */
 export class Talk {
-  constructor(place, { seen, read, cancel }) {
+  constructor(place, { seen, read, cancel, name }) {
     this.place = place;
     this.seen = seen;
     this.read = read;
     this.cancel = cancel;
+    this.name = name;
     this.rows = new Map(); // elements, by message
     this.block = null;
     this.observer = new IntersectionObserver((entries) => this.look(entries), { root: place, threshold: 0.2 });
@@ -52,7 +53,7 @@ export class Talk {
 
   /** Show one more message at the end. Whoever looks at the end goes on looking at it. */
   add(message, follow = true) {
-    const isAtEnd = this.place.scrollHeight - this.place.scrollTop - this.place.clientHeight < 40;
+    const isAtEnd = this.isAtEnd();
     if (!this.block || this.block.childElementCount === BLOCK) {
       this.block = make("div", { class: "block" });
       this.place.append(this.block);
@@ -61,16 +62,22 @@ export class Talk {
     const row = make("article", { class: message.isMine ? "mine" : "theirs" }, ...this.content(message), this.foot(message, mark));
     this.rows.set(message, { row, mark });
     this.block.append(row);
-    this.update(message);
+    this.showState(message);
     // What has to be opened or saved first isn't seen yet.
     if (message.isUnread && message.isWhole && !message.file) this.observer.observe(row);
     if (follow && (isAtEnd || message.isMine)) this.toEnd();
   }
 
-  /** Show what has become of a message. */
+  /** Show what has become of a message. Whoever looks at the end sees all of it. */
   update(message) {
+    if (!this.rows.has(message)) return;
+    const follow = message.isMine && this.isAtEnd();
+    this.showState(message);
+    if (follow) this.toEnd();
+  }
+
+  showState(message) {
     const found = this.rows.get(message);
-    if (!found) return;
     found.row.classList.toggle("unread", message.isUnread);
     if (message.isMine) {
       const [sign, what] = STATES[message.state];
@@ -135,8 +142,15 @@ export class Talk {
   }
 
   foot(message, mark) {
-    const who = message.isMine ? "Me" : message.isSigned ? "Signed" : "Anonymous";
-    return make("footer", { class: "quiet" }, make("time", { datetime: new Date(1000 * message.at).toISOString() }, time(message.at)), ` · ${who} `, mark);
+    const at = make("time", { datetime: new Date(1000 * message.at).toISOString() }, time(message.at));
+    const answer = message.isAnswer ? make("div", { class: "answer" }, "Answers what I sent without my address") : null;
+    return make("footer", { class: "quiet" }, answer, at, ` · ${this.who(message)} `, mark);
+  }
+
+  who({ isMine, hidesAddress, isSigned, signer }) {
+    if (isMine) return hidesAddress ? "Me, without my address" : "Me";
+    if (!isSigned) return "Anonymous";
+    return signer === null ? "Signed" : `Signed by ${visible(this.name(signer))}`;
   }
 
   look(entries) {
@@ -160,6 +174,10 @@ export class Talk {
       this.observer.unobserve(row);
       this.observer.observe(row);
     }
+  }
+
+  isAtEnd() {
+    return this.place.scrollHeight - this.place.scrollTop - this.place.clientHeight < 40;
   }
 
   toEnd() {
