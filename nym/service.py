@@ -33,6 +33,7 @@ from nym.wire.answers import (
     Cancelled,
     ClientList,
     ContactList,
+    CorrespondentList,
     Fetched,
     Flushed,
     KnownClient,
@@ -62,6 +63,7 @@ from nym.wire.requests import (
     CancelAll,
     Clients,
     Contacts,
+    Correspondents,
     Details,
     Fetch,
     Flush,
@@ -140,6 +142,9 @@ class Replies(Protocol):
         came with the tag was for one. Raises NoSuchTagError, NoReplyAddressError.
         """
 
+    def correspondents(self) -> list[bytes]:
+        """Those to whom a reply address was given that has not ended: addresses, and tags."""
+
 
 class Service:
     """Answers the requests of local applications."""
@@ -201,6 +206,8 @@ class Service:
                 # In a thread: it waits for the disk, and for others who change the file.
                 beside_the_hub(self._contacts.add, name, recipient)
                 return self._listed_contacts()
+            case Correspondents():
+                return CorrespondentList(self._replies.correspondents())
             case Flush():
                 return Flushed()
             case Status():

@@ -136,6 +136,17 @@ def test_the_owner_adds_contacts_and_nobody_else_does(served: Served) -> None:
         assert (folder / "contacts.toml").read_text() == "no toml"
 
 
+def test_only_the_owner_learns_who_is_written_to_without_an_address(served: Served) -> None:
+    here = f"127.0.0.1:{served.port}"
+    page = {"Host": here, "Origin": f"http://{here}"}
+    with (
+        Application(served, f"/?token={TOKEN}", **page) as owner,
+        Application(served) as application,
+    ):
+        assert application.ask(type="correspondents")["code"] == "access"
+        assert owner.ask(type="correspondents") == {"type": "correspondents", "correspondents": []}
+
+
 def test_where_applications_need_a_token_the_page_needs_the_same() -> None:
     token = Token(Secret(OTHER_KEY))
     with Served(WebSocket, token, token) as served:

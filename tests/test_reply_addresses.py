@@ -254,6 +254,7 @@ def test_one_address_serves_one_correspondent(alice: Client) -> None:
     assert len({alice.main, for_bob[0], for_carol[0]}) == 3
     assert for_bob[1].secret != for_carol[1].secret
     assert alice.give(BOB.public_key)[0] == for_bob[0]
+    assert set(alice.replies.correspondents()) == {BOB.public_key, CAROL.public_key}
     with pytest.raises(NoReplyAddressError, match="the next one will be in"):
         alice.give(generate_identity().public_key)
 
@@ -272,8 +273,10 @@ def test_addresses_are_kept_and_given_as_before_after_a_restart(
 def test_an_address_ends_and_what_is_sent_to_it_stays_closed(alice: Client) -> None:
     address, head = alice.give(BOB.public_key)
     alice.now += REPLY_LIFETIME * 1.5 + 1
+    assert alice.replies.correspondents() == [BOB.public_key]
     alice.addresses.look()
     assert address in alice.gone
+    assert alice.replies.correspondents() == []
     assert alice.addresses.get(address) is None
     # As if a pull had been under way.
     alice.take(sealed(answer(), address, head.secret), own=address)

@@ -14,6 +14,7 @@ from nym.wire.answers import (
     AllCancelled,
     Cancelled,
     ClientList,
+    CorrespondentList,
     Fetched,
     Flushed,
     KnownClient,
@@ -45,6 +46,7 @@ from nym.wire.requests import (
     CancelAll,
     Clients,
     Contacts,
+    Correspondents,
     Details,
     Fetch,
     History,
@@ -186,6 +188,7 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
             AddContact("bob", Recipient(KEY, KEY)),
             TEXT,
         ),
+        ({"type": "correspondents"}, Correspondents(), TEXT),
         ({"type": "ownDetails", "code": True}, Details(has_code=True), TEXT),
         (
             {"type": "send", "recipient_address": ADDRESS, "parts": True},
@@ -232,6 +235,11 @@ def test_a_fetch_knows_how_long_its_answer_gets(
         ),
         (ClientList([KnownClient(KEY)]), TEXT, {"type": "getClients", "clients": [ADDRESS]}),
         (OwnDetails(KnownClient(KEY)), TEXT, {"type": "ownDetails", "address": ADDRESS}),
+        (
+            CorrespondentList([KEY, bytes(range(16))]),
+            TEXT,
+            {"type": "correspondents", "correspondents": [ADDRESS, TAG]},
+        ),
         (Subscribed(), BASE64, {"type": "subscribe"}),
         (Acknowledged("ab12"), TEXT, {"type": "ack", "id": "ab12"}),
         (

@@ -50,6 +50,10 @@ class Replies:
         self._tags.answered(known)
         return Ends(own, known.peer, tag), head
 
+    def correspondents(self) -> list[bytes]:
+        """See nym.service.Replies."""
+        return self._addresses.correspondents()
+
     def _look(self) -> None:
         self._addresses.look()
         self._tags.expire()

@@ -134,6 +134,10 @@ class ReplyAddresses:
             self._keep(one)
         return one
 
+    def correspondents(self) -> list[bytes]:
+        """Those to whom an address was given that has not ended, each once."""
+        return list(dict.fromkeys(one.given for one in self._all.values() if one.given))
+
     def head(self, one: ReplyAddress) -> ReplyHead:
         """What a message says about an address that was given."""
         if one.registration is None:

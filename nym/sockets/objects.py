@@ -24,10 +24,25 @@ from nym.wire import json_objects
 from nym.wire.answers import PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import Message, cut, gather, with_last
-from nym.wire.requests import AddContact, Part, Reply, Request, Send, Status, Subscribe
+from nym.wire.requests import (
+    AddContact,
+    Correspondents,
+    Part,
+    Reply,
+    Request,
+    Send,
+    Status,
+    Subscribe,
+)
 from nym.wire.sizes import LONGEST_SEALED
 
 MOST_PARTS = 1000  # of a message: each takes some memory besides its bytes
+# What only the client's own page may ask, and what others are told. Other users' programs can use
+# the port, too, and must neither name addresses nor learn who is written to without an address.
+_FOR_THE_PAGE: dict[type[Request], str] = {
+    AddContact: "only the client's own page adds contacts: nym-client contacts add",
+    Correspondents: "only the client's own page is told to whom reply addresses were given",
+}
 
 
 class JsonConversation(Conversation):
@@ -95,8 +110,8 @@ class JsonConversation(Conversation):
     def _perform(self, request: Request, room: Room) -> Response:
         if isinstance(request, Part):
             return self._keep_part(request.part)
-        if isinstance(request, AddContact) and not self.is_own_page:
-            raise AccessError("only the client's own page adds contacts: nym-client contacts add")
+        if not self.is_own_page and (refusal := _FOR_THE_PAGE.get(type(request))):
+            raise AccessError(refusal)
         if isinstance(request, Status):
             self._report_every(request.every)
         if not isinstance(request, Subscribe):

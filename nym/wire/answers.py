@@ -94,6 +94,12 @@ class ContactList(NamedTuple):
     contacts: Sequence[KnownContact]
 
 
+class CorrespondentList(NamedTuple):
+    """Those to whom a reply address was given: addresses, and tags."""
+
+    correspondents: Sequence[bytes]
+
+
 class Flushed(NamedTuple):
     """All answers that were held back come before this one."""
 
@@ -174,6 +180,7 @@ Response = (
     | ClientList
     | OwnDetails
     | ContactList
+    | CorrespondentList
     | PartKept
     | Flushed
     | StatusReport

@@ -17,6 +17,7 @@ from nym.wire.answers import (
     Cancelled,
     ClientList,
     ContactList,
+    CorrespondentList,
     Drained,
     Failed,
     Fetched,
@@ -50,6 +51,7 @@ from nym.wire.requests import (
     CancelAll,
     Clients,
     Contacts,
+    Correspondents,
     Details,
     Fetch,
     History,
@@ -83,6 +85,7 @@ _TYPES = (
     "ownDetails",
     "contacts",
     "addContact",
+    "correspondents",
     "part",
     "subscribe",
     "read",
@@ -141,6 +144,8 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Contacts(), TEXT
         case "addContact":
             return AddContact(short_text(body, "name"), _recipient(body)), TEXT
+        case "correspondents":
+            return Correspondents(), TEXT
         case "subscribe":
             return _decode_subscribe(body), BASE64
         case "read":
@@ -222,6 +227,9 @@ def _answer(response: Response) -> str:
                 for name, recipient, is_plain in contacts
             ]
             return _object({"type": "contacts", "contacts": listed})
+        case CorrespondentList(correspondents):
+            known = [encode_base58(one) for one in correspondents]
+            return _object({"type": "correspondents", "correspondents": known})
         case PartKept(length):
             return _object({"type": "part", "bytes": length})
         case Subscribed():

@@ -70,6 +70,10 @@ class AddContact(NamedTuple):
     recipient: Recipient
 
 
+class Correspondents(NamedTuple):
+    """List those whom a reply address was given. Only the client's own page may."""
+
+
 class Flush(NamedTuple):
     """Write the answers that were held back (framed dialect)."""
 
@@ -155,6 +159,7 @@ Request = (
     | Details
     | Contacts
     | AddContact
+    | Correspondents
     | Flush
     | Status
     | History

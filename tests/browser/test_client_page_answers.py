@@ -117,6 +117,24 @@ def test_what_waits_without_an_address_is_known_after_a_reload(run: Run, browser
     assert [bool(waiting.own) for waiting in alice.client._outbox.waiting(0, 9)] == [True, False]
 
 
+def test_who_was_written_to_without_an_address_is_known_after_a_reload(
+    run: Run, browser: Browser
+) -> None:
+    alice = asking(run)
+    tab = browser.tab(link(alice))
+    tab.wait_for_text("#conversations", "Nobody has written yet")
+    write_to(tab, encode_base58(BOB))
+    tab.click("#hide")
+    tab.click("#signed")
+    tab.type("#text", "Who is there?", Keys.ENTER)
+    tab.wait_for_text("#talk", "nobody was asked to confirm it")
+    # Nothing waits, and nothing has come.
+    tab.run("location.reload()")
+    open_with(tab, BOB)
+    assert said(tab) == []
+    assert is_hiding(tab)
+
+
 def test_an_answer_that_waits_is_in_its_conversation(browser: Browser) -> None:
     with serving_page() as (served, url):
         tag = known_tag(served)

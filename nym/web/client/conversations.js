@@ -47,6 +47,14 @@ export class Conversations {
     return this.with(key).hidesAddress === true && !isTag(key) && !this.isPlain(key);
   }
 
+  /**
+   * This recipient was written to without the own address. A message that shows it could tell who wrote the
+   * others, so that has to be chosen.
+   */
+  hideAddress(key) {
+    this.with(key).hidesAddress ??= true;
+  }
+
   /** The request that sends something in this conversation, without the message. */
   request(key, isReliable) {
     const { to } = this.with(key);
@@ -112,8 +120,7 @@ export class Conversations {
     if (tag) this.homes.set(tag, key);
     // The address behind an earlier tag may have ended.
     if (tag && isTag(key)) talk.to = tag;
-    // Whoever has written there without the own address must not show it by mistake.
-    if (given) talk.hidesAddress ??= true;
+    if (given) this.hideAddress(key);
     return key;
   }
 
@@ -135,14 +142,12 @@ export class Conversations {
 
   /** A message that waits, and that this page knows nothing of: it was sent before, or by others. */
   waits(waiting) {
-    const { recipient, anonymous_reply: hidesAddress } = waiting;
+    const { id, recipient, accepted, size, left, fragments, why, manner, anonymous_reply: hidesAddress } = waiting;
     const key = this.homes.get(recipient) ?? recipient;
     const talk = this.with(key);
-    if (hidesAddress) talk.hidesAddress ??= true; // as in `place`
-    if (talk.messages.some((message) => message.isMine && message.id === waiting.id)) return;
-    const { id, accepted, size, left, fragments, why } = waiting;
+    if (talk.messages.some((message) => message.isMine && message.id === id)) return;
     talk.messages.push(
-      new Message({ key, id, isMine: true, at: accepted, size, left, fragments, why, state: "waiting", isSigned: waiting.manner === "reliable", hidesAddress }),
+      new Message({ key, id, isMine: true, at: accepted, size, left, fragments, why, state: "waiting", isSigned: manner === "reliable", hidesAddress }),
     );
   }
 

@@ -64,6 +64,9 @@ export class Messages {
   async begin() {
     try {
       this.talks.own = (await this.client.ask({ type: "ownDetails" })).address;
+      // First, as nobody is to be written to before this is known.
+      const { correspondents } = await this.client.ask({ type: "correspondents" });
+      for (const key of correspondents) if (!isTag(key)) this.talks.hideAddress(key);
       this.know((await this.client.ask({ type: "contacts" })).contacts);
       for (let after = 0; after !== null; ) {
         const { messages, next } = await this.client.ask({ type: "outbox", after });
