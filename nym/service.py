@@ -145,6 +145,9 @@ class Replies(Protocol):
     def correspondents(self) -> list[bytes]:
         """Those to whom a reply address was given that has not ended: addresses, and tags."""
 
+    def answered(self) -> list[bytes]:
+        """Tags that came to the main address, were answered, and can be answered again."""
+
 
 class Service:
     """Answers the requests of local applications."""
@@ -207,7 +210,7 @@ class Service:
                 beside_the_hub(self._contacts.add, name, recipient)
                 return self._listed_contacts()
             case Correspondents():
-                return CorrespondentList(self._replies.correspondents())
+                return CorrespondentList(self._replies.correspondents(), self._replies.answered())
             case Flush():
                 return Flushed()
             case Status():

@@ -144,7 +144,8 @@ def test_only_the_owner_learns_who_is_written_to_without_an_address(served: Serv
         Application(served) as application,
     ):
         assert application.ask(type="correspondents")["code"] == "access"
-        assert owner.ask(type="correspondents") == {"type": "correspondents", "correspondents": []}
+        nobody: dict[str, list[str]] = {"correspondents": [], "answered": []}
+        assert owner.ask(type="correspondents") == {"type": "correspondents", **nobody}
 
 
 def test_where_applications_need_a_token_the_page_needs_the_same() -> None:

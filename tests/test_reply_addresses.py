@@ -373,6 +373,25 @@ def test_an_answer_that_comes_too_late_is_refused(bob: Client) -> None:
         bob.replies.way_to(bytes(16), is_answerable=True)
 
 
+def test_what_was_answered_is_listed_as_long_as_it_can_be(
+    bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, head = bob.give(CAROL.public_key)
+    whole = ReplyHead(round((time.time() + 1000) * 1000), bytes(32), bytes(16)).encode()
+    bob.take(sealed(answer(whole, is_answerable=True), address, head.secret), own=address)
+    (at_reply_address,) = bob.inbox.take()
+    assert at_reply_address.reply_to is not None
+    tag, _ = question(bob, generate_identity())
+    question(bob, generate_identity())
+    assert bob.replies.answered() == []
+    for answered in (tag, at_reply_address.reply_to):
+        bob.replies.way_to(answered, is_answerable=False)
+    assert bob.replies.answered() == [tag]
+    later = time.time() + 10**6
+    monkeypatch.setattr(bob.tags, "_now", lambda: later)
+    assert bob.replies.answered() == []
+
+
 def test_an_address_that_lasts_for_ever_is_forgotten_all_the_same(bob: Client) -> None:
     tag, _ = question(bob, generate_identity(), lasts=10**9)
     known = bob.tags.find(tag)

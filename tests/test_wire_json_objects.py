@@ -236,9 +236,9 @@ def test_a_fetch_knows_how_long_its_answer_gets(
         (ClientList([KnownClient(KEY)]), TEXT, {"type": "getClients", "clients": [ADDRESS]}),
         (OwnDetails(KnownClient(KEY)), TEXT, {"type": "ownDetails", "address": ADDRESS}),
         (
-            CorrespondentList([KEY, bytes(range(16))]),
+            CorrespondentList([KEY, bytes(range(16))], [bytes(range(16))]),
             TEXT,
-            {"type": "correspondents", "correspondents": [ADDRESS, TAG]},
+            {"type": "correspondents", "correspondents": [ADDRESS, TAG], "answered": [TAG]},
         ),
         (Subscribed(), BASE64, {"type": "subscribe"}),
         (Acknowledged("ab12"), TEXT, {"type": "ack", "id": "ab12"}),

@@ -54,6 +54,10 @@ class Replies:
         """See nym.service.Replies."""
         return self._addresses.correspondents()
 
+    def answered(self) -> list[bytes]:
+        """See nym.service.Replies."""
+        return self._tags.in_use()
+
     def _look(self) -> None:
         self._addresses.look()
         self._tags.expire()

@@ -74,6 +74,14 @@ class Tags:
         if not tag.is_answered:
             self._keep(tag._replace(is_answered=True))
 
+    def in_use(self) -> list[bytes]:
+        """Tags that came to the main address, were answered, and can be answered again."""
+        return [
+            name
+            for name, tag in self._by_name.items()
+            if tag.is_answered and not tag.own and self.is_valid(name)
+        ]
+
     def is_valid(self, name: bytes) -> bool:
         """Whether the address behind a tag can still be reached."""
         tag = self._by_name.get(name)

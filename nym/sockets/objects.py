@@ -41,7 +41,7 @@ MOST_PARTS = 1000  # of a message: each takes some memory besides its bytes
 # the port, too, and must neither name addresses nor learn who is written to without an address.
 _FOR_THE_PAGE: dict[type[Request], str] = {
     AddContact: "only the client's own page adds contacts: nym-client contacts add",
-    Correspondents: "only the client's own page is told to whom reply addresses were given",
+    Correspondents: "only the client's own page is told who is written to without an address",
 }
 
 

@@ -95,9 +95,10 @@ class ContactList(NamedTuple):
 
 
 class CorrespondentList(NamedTuple):
-    """Those to whom a reply address was given: addresses, and tags."""
+    """Those to whom a reply address was given, addresses and tags; and tags that were answered."""
 
     correspondents: Sequence[bytes]
+    answered: Sequence[bytes]
 
 
 class Flushed(NamedTuple):

@@ -227,9 +227,9 @@ def _answer(response: Response) -> str:
                 for name, recipient, is_plain in contacts
             ]
             return _object({"type": "contacts", "contacts": listed})
-        case CorrespondentList(correspondents):
-            known = [encode_base58(one) for one in correspondents]
-            return _object({"type": "correspondents", "correspondents": known})
+        case CorrespondentList():
+            lists = {name: list(map(encode_base58, of)) for name, of in response._asdict().items()}
+            return _object({"type": "correspondents", **lists})
         case PartKept(length):
             return _object({"type": "part", "bytes": length})
         case Subscribed():

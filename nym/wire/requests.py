@@ -71,7 +71,7 @@ class AddContact(NamedTuple):
 
 
 class Correspondents(NamedTuple):
-    """List those whom a reply address was given. Only the client's own page may."""
+    """List with whom there are conversations without an address. Only the own page may ask."""
 
 
 class Flush(NamedTuple):

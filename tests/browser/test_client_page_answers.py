@@ -158,6 +158,22 @@ def test_an_answer_that_waits_is_in_its_conversation(browser: Browser) -> None:
         assert len(tab.all("#conversations li")) == 1
 
 
+def test_who_was_answered_can_be_answered_after_a_reload(browser: Browser) -> None:
+    with serving_page() as (served, url):
+        tag = known_tag(served)
+        served.deliver(b"Who is there?", reply_to=tag)
+        tab = browser.tab(url)
+        open_with(tab, tag)
+        tab.type("#text", "Me", Keys.ENTER)
+        tab.click("#talk button.small")
+        wait_until(lambda: not served.outbox and not len(served.inbox), "nothing to be left")
+        tab.run("location.reload()")
+        open_with(tab, tag)
+        assert said(tab) == []
+        tab.type("#text", "Me again", Keys.ENTER)
+        wait_until(lambda: len(served.outbox) == 1, "the answer")
+
+
 def test_what_cannot_be_answered_any_more_stays_a_draft(browser: Browser) -> None:
     with serving_page() as (served, url):
         tag = known_tag(served, lifetime=-1.0)

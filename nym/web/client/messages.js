@@ -65,8 +65,9 @@ export class Messages {
     try {
       this.talks.own = (await this.client.ask({ type: "ownDetails" })).address;
       // First, as nobody is to be written to before this is known.
-      const { correspondents } = await this.client.ask({ type: "correspondents" });
+      const { correspondents, answered } = await this.client.ask({ type: "correspondents" });
       for (const key of correspondents) if (!isTag(key)) this.talks.hideAddress(key);
+      for (const tag of answered) this.talks.with(tag);
       this.know((await this.client.ask({ type: "contacts" })).contacts);
       for (let after = 0; after !== null; ) {
         const { messages, next } = await this.client.ask({ type: "outbox", after });
