@@ -14,6 +14,7 @@ import gevent
 import pytest
 
 import nym
+from nym import service
 from nym._secrets import Secret
 from nym.application import core, line
 from nym.contacts import Contact, add_contact
@@ -191,6 +192,27 @@ def test_a_file(
         assert next(messages).file == nym.File("photo.jpg", bytes(2500))
     with pytest.raises(FileNotFoundError):
         client.send_file(BOB, tmp_path / "none")
+
+
+def test_files_that_are_refused(
+    served: Served, client: nym.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(bytes(2500))
+    tag = "8FfEMxt4vNJCDSGDxvLa2R"
+    with pytest.raises(nym.NoReplyAddressError):
+        client.send_file(BOB, path, anonymous_reply=True)
+    with pytest.raises(nym.NoSuchTagError):
+        client.reply_file(tag, path)
+    with pytest.raises(FileNotFoundError):
+        client.reply_file(tag, tmp_path / "none")
+    monkeypatch.setattr(service, "LONGEST_ANSWERABLE", 2500)
+    with pytest.raises(nym.TooLongError):
+        client.reply_file(tag, path)
+    served.deliver(b"from somebody who can't be answered")
+    with client.messages() as messages, pytest.raises(ValueError, match="no tag"):
+        client.reply_file(next(messages), path)
+    assert len(waiting(served)) == 0
 
 
 def test_a_message_that_is_no_text(served: Served, client: nym.Connection) -> None:

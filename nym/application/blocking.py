@@ -123,6 +123,7 @@ class Connection:
         path: str | os.PathLike[str],
         *,
         reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> str:
         """Hand over a file with its name, and return the id of the message: see `send`.
@@ -132,9 +133,32 @@ class Connection:
         OSError if the file can't be read. After NotRunningError, nothing of it is sent.
         """
         sending = self._connection.send_file(
-            recipient, path, reliable=reliable, on_progress=on_progress
+            recipient,
+            path,
+            reliable=reliable,
+            anonymous_reply=anonymous_reply,
+            on_progress=on_progress,
         )
         return finish(sending)
+
+    def reply_file(
+        self,
+        question: Message | str,
+        path: str | os.PathLike[str],
+        *,
+        reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """Answer with a file: see `reply` and `send_file`."""
+        replying = self._connection.reply_file(
+            question,
+            path,
+            reliable=reliable,
+            anonymous_reply=anonymous_reply,
+            on_progress=on_progress,
+        )
+        return finish(replying)
 
     def messages(self, timeout: float | None = None) -> AbstractContextManager[Iterator[Message]]:
         """An iterator over messages as they come, inside a block.

@@ -84,13 +84,10 @@ class Connection:
         anonymous_reply: bool | None = None,
     ) -> str:
         """See nym.Connection."""
-        tag = question.reply_to if isinstance(question, Message) else question
-        if tag is None:
-            raise ValueError("this message has no tag with which it could be answered")
         return await self._commit(
             type="reply",
             data=_encoded(message),
-            tag=tag,
+            tag=_tag_of(question),
             **_given(reliable=reliable, anonymous_reply=anonymous_reply),
         )
 
@@ -100,24 +97,35 @@ class Connection:
         path: str | os.PathLike[str],
         *,
         reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> str:
         """See nym.Connection."""
-        with open(path, "rb") as file, self._endpoint.line(_DETAILS) as line:
-            length = os.fstat(file.fileno()).st_size
-            address = await self._address_of(recipient)
-            # A line of its own: a client puts together the parts that came over one connection.
-            await line.open()
-            await line.exchange(_part(files.head(Path(path).name)))
-            handed_over = 0
-            for part in iter(partial(file.read, PART), b""):
-                await line.exchange(_part(part))
-                handed_over += len(part)
-                if on_progress is not None:
-                    on_progress(handed_over, length)
-            request = {"type": "send", "recipient_address": address, "parts": True}
-            answer = await line.commit({**request, **_given(reliable=reliable)})
-        return str(answer["id"])
+        return await self._commit_file(
+            path,
+            on_progress,
+            type="send",
+            recipient_address=await self._address_of(recipient),
+            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+        )
+
+    async def reply_file(
+        self,
+        question: Message | str,
+        path: str | os.PathLike[str],
+        *,
+        reliable: bool | None = None,
+        anonymous_reply: bool | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """See nym.Connection."""
+        return await self._commit_file(
+            path,
+            on_progress,
+            type="reply",
+            tag=_tag_of(question),
+            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+        )
 
     @asynccontextmanager
     async def messages(self, timeout: float | None = None) -> AsyncIterator[AsyncIterator[Message]]:
@@ -219,6 +227,26 @@ class Connection:
     async def _commit(self, **request: object) -> str:
         return str((await self._ask_once(**request))["id"])
 
+    async def _commit_file(
+        self,
+        path: str | os.PathLike[str],
+        on_progress: Callable[[int, int], object] | None,
+        **request: object,
+    ) -> str:
+        with open(path, "rb") as file, self._endpoint.line(_DETAILS) as line:
+            length = os.fstat(file.fileno()).st_size
+            # A line of its own: a client puts together the parts that came over one connection.
+            await line.open()
+            await line.exchange(_part(files.head(Path(path).name)))
+            handed_over = 0
+            for part in iter(partial(file.read, PART), b""):
+                await line.exchange(_part(part))
+                handed_over += len(part)
+                if on_progress is not None:
+                    on_progress(handed_over, length)
+            answer = await line.commit({**request, "parts": True})
+        return str(answer["id"])
+
     async def _address_of(self, recipient: str) -> str:
         """Raises ContactsError if it is neither an address nor a contact's name."""
         if not isinstance(recipient, str):
@@ -236,6 +264,14 @@ class Connection:
             f'"{recipient}" is neither an address nor a contact{known}. To add a contact, run: '
             f"nym-client contacts add {shlex.quote(recipient)} ADDRESS"
         )
+
+
+def _tag_of(question: Message | str) -> str:
+    """Raises ValueError if it is a message without a tag."""
+    tag = question.reply_to if isinstance(question, Message) else question
+    if tag is None:
+        raise ValueError("this message has no tag with which it could be answered")
+    return tag
 
 
 def _encoded(message: str | bytes) -> str:
