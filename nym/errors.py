@@ -161,9 +161,21 @@ class BusyError(RequestError):
 
 
 class NoReplyAddressError(RequestError):
-    """No address for an answer is free."""
+    """No address for an answer is free. One will be."""
 
     code = "no_reply_address"
+
+
+class NoAnswersError(RequestError):
+    """The client has no addresses for answers, and makes none: its settings say so."""
+
+    code = "no_answers"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this client can't be answered without its address: client.reply_addresses is 0, or "
+            "privacy.seal is false"
+        )
 
 
 class NoSuchTagError(RequestError):

@@ -132,14 +132,14 @@ class Replies(Protocol):
     def address_for(self, correspondent: bytes) -> tuple[bytes, bytes]:
         """(a reply address that is given to this correspondent, what its messages begin with).
 
-        Raises NoReplyAddressError.
+        Raises NoReplyAddressError, NoAnswersError.
         """
 
     def way_to(self, tag: bytes, *, is_answerable: bool) -> tuple[Ends, bytes]:
         """(from where to where an answer to this tag goes, what it begins with).
 
         `is_answerable`: it has to leave from a reply address. It does anyway if the message that
-        came with the tag was for one. Raises NoSuchTagError, NoReplyAddressError.
+        came with the tag was for one. Raises NoSuchTagError, NoReplyAddressError, NoAnswersError.
         """
 
     def correspondents(self) -> list[bytes]:

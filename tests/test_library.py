@@ -200,7 +200,7 @@ def test_files_that_are_refused(
     path = tmp_path / "photo.jpg"
     path.write_bytes(bytes(2500))
     tag = "8FfEMxt4vNJCDSGDxvLa2R"
-    with pytest.raises(nym.NoReplyAddressError):
+    with pytest.raises(nym.NoAnswersError, match="reply_addresses is 0"):
         client.send_file(BOB, path, anonymous_reply=True)
     with pytest.raises(nym.NoSuchTagError):
         client.reply_file(tag, path)

@@ -29,7 +29,7 @@ from nym.envelope import (
     Run,
     fragment,
 )
-from nym.errors import NoReplyAddressError, NoSuchTagError
+from nym.errors import NoAnswersError, NoReplyAddressError, NoSuchTagError
 from nym.health import Health
 from nym.identity import Identity, generate_identity
 from nym.store.inbox import Inbox
@@ -257,6 +257,12 @@ def test_one_address_serves_one_correspondent(alice: Client) -> None:
     assert set(alice.replies.correspondents()) == {BOB.public_key, CAROL.public_key}
     with pytest.raises(NoReplyAddressError, match="the next one will be in"):
         alice.give(generate_identity().public_key)
+
+
+def test_a_client_without_addresses_does_not_promise_any(journal: Journal) -> None:
+    without = Addresses(journal, count=0)
+    with pytest.raises(NoAnswersError):
+        without.replies.address_for(BOB.public_key)
 
 
 def test_addresses_are_kept_and_given_as_before_after_a_restart(

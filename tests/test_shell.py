@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import termios
@@ -145,6 +146,26 @@ def test_a_message_is_answered_without_an_address(tmp_path: Path, stack: ExitSta
     code, _, err = shell.run("nym-client send --id alice --plain --reply bob -m x")
     assert code == 2
     assert b"can't be combined with --plain" in err
+
+
+def test_without_a_free_address_send_says_until_when_it_waits(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    shell = Shell(tmp_path, stack, reply_addresses=1)
+    wait_until(lambda: shell.alice.status()["reply_addresses"]["free"], "a free reply address")
+    with shell.alice.lines() as lines:
+        lines.send(OTHER, b"", anonymous_reply=True)
+    asked = ("send", "--id", "alice", "--reply", "bob", "-m", "who?")
+    with Program(tmp_path, *asked) as program:
+        beside(program.logged, r"the next one will be in [\w ]+ at the latest.*\. Waiting$")
+        assert beside(program.end, signal.SIGINT) == (130, "", "")
+    assert shell.alice.status()["outbox"] <= 1  # the message to OTHER
+
+
+def test_a_client_without_reply_addresses_refuses_at_once(shell: Shell) -> None:
+    code, out, err = shell.run("nym-client send --id alice --reply bob -m 'who?'")
+    assert (code, out) == (1, b"")
+    assert b"client.reply_addresses is 0" in err
 
 
 def test_many_senders_at_once(shell: Shell) -> None:

@@ -86,7 +86,7 @@ class Connection:
 
         With `anonymous_reply`, the recipient can answer (see `reply`) without learning an address
         of this client: the message comes from one that serves this recipient alone, for some days.
-        Raises NoReplyAddressError if none is free.
+        Raises NoReplyAddressError if none is free, NoAnswersError if the client never has one.
 
         Raises UnknownOutcomeError if the client went away before it answered: then it may have
         accepted the message, or not. BusyError: the outbox is full.
@@ -109,8 +109,8 @@ class Connection:
         The answer names this client to the one who asked, unless `anonymous_reply` is true, or the
         message came to an address that serves this conversation alone. Otherwise as `send`.
 
-        Raises NoSuchTagError if the message can't be answered any more, NoReplyAddressError, and
-        ValueError if the message has no tag.
+        Raises NoSuchTagError if the message can't be answered any more, NoReplyAddressError,
+        NoAnswersError, and ValueError if the message has no tag.
         """
         replying = self._connection.reply(
             question, message, reliable=reliable, anonymous_reply=anonymous_reply

@@ -87,6 +87,12 @@ class IncompleteError(RefusedError):
     code = "incomplete"
 
 
+class NoAnswersError(RefusedError):
+    """The client has no addresses for answers, and makes none: its settings say so."""
+
+    code = "no_answers"
+
+
 class NoNetworkError(RefusedError):
     """The client doesn't know a network yet."""
 

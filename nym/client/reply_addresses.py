@@ -21,7 +21,7 @@ from nym.client.registration import Registration
 from nym.client.reply_address import ReplyAddress
 from nym.client.session import ProviderSession
 from nym.envelope import ReplyHead
-from nym.errors import NoReplyAddressError, RemoteError
+from nym.errors import NoAnswersError, NoReplyAddressError, RemoteError
 from nym.store.journal import Journal
 from nym.timing import Backoff, duration
 from nym.topology import Topology
@@ -120,12 +120,14 @@ class ReplyAddresses:
     def give(self, correspondent: bytes) -> ReplyAddress:
         """The address for this correspondent: one that it knows, or one that nobody knows yet.
 
-        Raises NoReplyAddressError.
+        Raises NoReplyAddressError, NoAnswersError.
         """
         lasting = [one for one in self.ready() if self._left(one) > 0]
         known = [one for one in lasting if one.given == correspondent]
         free = [one for one in lasting if not one.given]
         if not known + free:
+            if not self._term.addresses:
+                raise NoAnswersError
             raise NoReplyAddressError(self._why_none())
         one = max(known or free, key=lambda one: one.ends)
         if not one.given:
@@ -156,8 +158,6 @@ class ReplyAddresses:
         return one.ends - self._now() - LEAST_LEFT * self._term.lifetime
 
     def _why_none(self) -> str:
-        if not self._term.addresses:
-            return "no address for an answer: client.reply_addresses is 0, or privacy.seal is false"
         now = self._now()
         begins = [one.begins for one in self._all.values() if not one.is_registered]
         # One that was given, or ends soon, is followed by another, some time after its end.

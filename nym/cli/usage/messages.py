@@ -45,7 +45,8 @@ _SEND = Command(
                 _WAIT,
                 Option(
                     "--reply",
-                    "let the recipient answer without learning your address: with a tag",
+                    "let the recipient answer without learning your address: with a tag; if no "
+                    "address for that is free, the command says when one will be, and waits",
                 ),
                 _IDS,
             ),
