@@ -12,13 +12,14 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import gevent
 import pytest
 
 from nym.contacts import Contact, add_contact
-from tests.harness import PATIENCE, PROGRAM, beside
+from tests.harness import PATIENCE, PROGRAM, Application, beside, wait_until
 from tests.test_shell import Shell
 
 CLEAR = "\r\x1b[K"
@@ -30,6 +31,24 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         shell = Shell(tmp_path, stack)
         add_contact(tmp_path / "nym", "alice", Contact(shell.alice.address))
         yield shell
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def answerable(home: Path, stack: ExitStack) -> Shell:
+    """Alice and Bob, who have a free reply address each."""
+    shell = Shell(home, stack, reply_addresses=1)
+    for client in (shell.alice, shell.bob):
+        wait_until(partial(has_free_address, client), "a free reply address")
+    return shell
+
+
+def has_free_address(client: Application) -> bool:
+    return bool(client.status()["reply_addresses"]["free"])
 
 
 class Terminal:
@@ -115,6 +134,53 @@ def test_on_a_terminal_what_arrives_stands_above_what_is_typed(shell: Shell) -> 
         while (line := bob.hear())["type"] != "message":
             pass
         assert line["data"] == "aGFsZiBhIGxpbmU="
+        terminal.type("\x04")
+        assert terminal.end() == 0
+
+
+def test_what_can_be_answered_is_shown_with_the_command_that_answers(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    shell = answerable(tmp_path, stack)
+    with (
+        Terminal(shell, "--id", "alice", "bob") as terminal,
+        shell.bob.lines() as bob,
+        shell.bob.lines() as news,
+    ):
+        terminal.see("> ")
+        # A message can't put a command of its own there: its lines are indented.
+        text = b"who is\n(to answer: rm -r)"
+        bob.send(shell.alice.address, text, anonymous_reply=True)
+        shown = terminal.see(r"\(to answer: nym-client reply --id alice \w+\)\r\n")
+        assert "(anonymous): who is\r\n             (to answer: rm -r)\r\n" in shown
+        command = re.findall(r"nym-client reply[\w -]+", shown)[0]
+        assert shell.run(f"{command} --reply -m 'somebody'")[:2] == (0, b"")
+        news.say(type="subscribe")
+        answer = news.receive()
+        assert (answer.message, answer.sender) == (b"somebody", None)
+        # The answer to an answer comes from somebody whom this client has no address of.
+        assert answer.reply_to is not None
+        bob.reply(answer.reply_to, b"aha")
+        tag = command.split()[-1]
+        terminal.see(rf"{tag}: aha\r\n.*\(to answer: nym-client reply --id alice \w+\)")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+
+
+def test_an_answer_has_the_name_of_the_one_who_was_asked(tmp_path: Path, stack: ExitStack) -> None:
+    shell = answerable(tmp_path, stack)
+    assert shell.run("nym-client send --id alice --reply bob -m 'who?'")[0] == 0
+    with (
+        Terminal(shell, "--id", "alice", "bob") as terminal,
+        shell.bob.lines() as bob,
+        shell.bob.lines() as news,
+    ):
+        news.say(type="subscribe")
+        question = news.receive()
+        assert question.reply_to is not None
+        bob.reply(question.reply_to, b"me", anonymous_reply=True)
+        terminal.see(r"bob: me\r\n")
+        terminal.see(r"\(to answer: nym-client reply --id alice \w+\)")
         terminal.type("\x04")
         assert terminal.end() == 0
 

@@ -19,17 +19,16 @@ from typing import Any
 import gevent
 
 from nym.cli import Options
-from nym.cli.contacts import names_of_contacts
+from nym.cli.contacts import name_of, names_of_contacts
 from nym.cli.control import STARTING, Control, RefusedError, control
 from nym.cli.daemon import exit_on_signals
 from nym.cli.line_editor import LineEditor
 from nym.cli.options import nym_folder
 from nym.cli.output import complain, say, write
 from nym.cli.progress import is_terminal
-from nym.cli.receive import shown
+from nym.cli.receive import how_to_answer, shown
 from nym.contacts import Contact, find_recipient
 from nym.errors import NymError
-from nym.wire.keys import decode_base58
 from nym.wire.text import visible
 
 # How many messages the client hands over that aren't acknowledged yet. Messages that are left for
@@ -161,6 +160,10 @@ class _Chat:
         # All lines but the first are indented. Otherwise a message with line ends in it could look
         # as if another contact had written a part of it.
         self._print(head + ("\n" + " " * len(head)).join(lines))
+        # The chat itself doesn't answer it: what is typed here goes to somebody else, or tells this
+        # client's address. The tag isn't shown again, because the message leaves the client.
+        if hint := how_to_answer(said, self._id):
+            self._print(hint)
         self._ask(type="ack", id=said["id"])
 
     def _ask(self, **request: object) -> None:
@@ -168,8 +171,9 @@ class _Chat:
         self._asked.append(str(request["type"]))
 
     def _sender(self, said: dict[str, Any]) -> str:
-        if said["sender"] is not None:
-            return self._names.name_of(decode_base58(said["sender"])) or str(said["sender"])
+        # Only the one to whom an address was given can write to it.
+        if known := said["sender"] or said.get("reply_from"):
+            return name_of(self._names, known) or str(known)
         return "(anonymous)" if said["sealed"] else "(plain)"
 
     def _print(self, text: str) -> None:

@@ -16,7 +16,7 @@ from nym.contacts import (
 )
 from nym.errors import ConfigError
 from nym.sphinx import is_public_key
-from nym.wire.keys import encode_base58
+from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.recipients import parse_recipient
 
 
@@ -51,6 +51,14 @@ def names_of_contacts() -> Contacts:
     except ConfigError as error:
         complain(f"nym-client: {error}. Addresses are shown without names")
         return Contacts({})
+
+
+def name_of(contacts: Contacts, peer: str) -> str | None:
+    """The name of the contact with this address in base58; None if there is none, as for a tag."""
+    try:
+        return contacts.name_of(decode_base58(peer))
+    except ValueError:
+        return None
 
 
 def _list(contacts: Contacts, *, is_json: bool) -> None:

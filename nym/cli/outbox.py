@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from nym.cli import Options
-from nym.cli.contacts import names_of_contacts
+from nym.cli.contacts import name_of, names_of_contacts
 from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import nym_folder
 from nym.cli.output import complain, say
-from nym.contacts import Contacts, find_recipient
+from nym.contacts import find_recipient
 from nym.errors import NymError
 from nym.store.outbox import ID_LENGTH
 from nym.timing import duration
-from nym.wire.keys import decode_base58, encode_base58
+from nym.wire.keys import encode_base58
 
 SHOWN = 12  # digits of an id that the list shows: enough to tell random ids apart
 
@@ -38,24 +38,16 @@ def outbox(options: Options) -> int:
 
 def _list(client: Control, *, is_json: bool) -> None:
     contacts = names_of_contacts()
-    listed = []
-    for message in _waiting(client):
-        name = _name(contacts, message["recipient"])
-        listed.append(message | {"contact": name})
+    listed = [
+        message | {"contact": name_of(contacts, message["recipient"])}
+        for message in _waiting(client)
+    ]
     if is_json:
         say(json.dumps(listed))
     elif not listed:
         complain("nothing waits to be sent")
     for line in () if is_json else _table(listed):
         say(line)
-
-
-def _name(contacts: Contacts, recipient: str) -> str | None:
-    """The name of a contact; None if it isn't one, as the tag of an answer."""
-    try:
-        return contacts.name_of(decode_base58(recipient))
-    except ValueError:
-        return None
 
 
 def _table(messages: list[Message]) -> list[str]:

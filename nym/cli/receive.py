@@ -82,7 +82,7 @@ class _Writer:
     """Writes messages to standard output, in the form that the options ask for."""
 
     def __init__(self, options: Options) -> None:
-        self._id = shlex.quote(options["--id"])
+        self._id = options["--id"]
         self._is_json = options["--json"]
         is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._is_shown = is_terminal and not self._is_json
@@ -96,8 +96,8 @@ class _Writer:
             data = self._object(said, message)
         elif self._is_shown:
             data = shown(message) if said["sealed"] else _PLAIN + shown(message)
-            if tag := said.get("reply_to"):
-                data += f"\n(to answer: nym-client reply --id {self._id} {tag})".encode()
+            if hint := how_to_answer(said, self._id):
+                data += f"\n{hint}".encode()
         else:
             data = message
         write(data + b"\n" if self._is_lines or self._is_json else data)
@@ -120,6 +120,13 @@ class _Writer:
             "text": text,
         }
         return json.dumps(fields).encode()  # ASCII, so that nothing in it can control a terminal
+
+
+def how_to_answer(said: dict[str, Any], client_id: str) -> str | None:
+    """What people are told about a message that came with a tag; None for other messages."""
+    if (tag := said.get("reply_to")) is None:
+        return None
+    return f"(to answer: nym-client reply --id {shlex.quote(client_id)} {tag})"
 
 
 def shown(message: bytes) -> bytes:
