@@ -168,6 +168,36 @@ def test_a_client_without_reply_addresses_refuses_at_once(shell: Shell) -> None:
     assert b"client.reply_addresses is 0" in err
 
 
+def test_an_answer_that_waits_is_listed_with_its_tag(tmp_path: Path, stack: ExitStack) -> None:
+    shell = Shell(tmp_path, stack, reply_addresses=1)
+    assert shell.run("nym-client send --id alice --reply bob -m 'who?'")[0] == 0
+    out = shell.run("nym-client receive --id bob --count 1 --json")[1]
+    tag = json.loads(out)["reply_to"]
+    shell.alice.client.stop()  # so nothing is acknowledged
+    sent = []
+    for options in ("", "--reply"):
+        code, out, _ = shell.run(
+            f"nym-client reply --id bob --reliable {options} --json {tag} -m later"
+        )
+        assert code == 0
+        sent.append(json.loads(out)["id"])
+
+    code, out, err = shell.run("nym-client outbox list --id bob")
+    assert (code, err) == (0, b"")
+    lines = out.decode().splitlines()
+    assert [re.split("  +", line)[:5] for line in lines] == [
+        [message_id[:12], tag, "5 bytes", "reliable", "1 of 1 left"] for message_id in sent
+    ]
+    assert all("waiting for " in line for line in lines)
+    listed = json.loads(shell.run("nym-client outbox list --id bob --json")[1])
+    named = ("id", "recipient", "contact", "size", "left")
+    assert [[one[name] for name in named] for one in listed] == [
+        [message_id, tag, None, 5, 1] for message_id in sent
+    ]
+    code, _, err = shell.run(f"nym-client outbox cancel --id bob {sent[0][:12]}")
+    assert (code, err) == (0, b"1 message was cancelled\n")
+
+
 def test_many_senders_at_once(shell: Shell) -> None:
     command = 'seq 40 | xargs -P8 -I{} sh -c "echo {} | nym-client send --id alice bob"'
     assert shell.run(command) == (0, b"", b"")

@@ -4,16 +4,20 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from struct import pack
 
 import gevent
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nym.errors import BusyError, StoreError
 from nym.store import endings, room
 from nym.store.journal import Journal
-from nym.store.outbox import Manner, Outbox, Outgoing, new_id
+from nym.store.outbox import ID_LENGTH, Manner, Outbox, Outgoing, _decode, _encode, new_id
 from nym.store.room import MOST_MESSAGES
 from nym.wire.keys import encode_base58
+from nym.wire.pieces import Pieces, prefix
 
 ALICE = b"a" * 32
 
@@ -55,6 +59,65 @@ def test_what_is_accepted_arrives_once_now_and_at_each_start_until_it_is_done(
     again = reopened()
     assert len(again) == 2
     assert arrived(again) == [(accepted[1], b""), (accepted[2], b"half")]
+
+
+def bytes_of(length: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=length, max_size=length)
+
+
+WRITTEN = st.builds(
+    Outgoing,
+    id=bytes_of(ID_LENGTH).map(bytes.hex),
+    recipient=bytes_of(32),
+    message=st.binary() | st.lists(st.binary(min_size=1), min_size=2).map(Pieces),
+    manner=st.sampled_from(Manner),
+    accepted=st.floats(allow_nan=False),
+    number=st.just(0),
+    # Zeros stand for the main address, and for no tag. Both are random, so they are never that.
+    own=st.just(b"") | bytes_of(32).filter(any),
+    tag=st.just(b"") | bytes_of(16).filter(any),
+)
+
+
+@given(WRITTEN)
+def test_an_entry_is_read_as_it_was_written(outgoing: Outgoing) -> None:
+    assert _decode(outgoing.id, _encode(outgoing), 0.0) == (outgoing, True)
+
+
+@given(WRITTEN)
+def test_an_entry_of_before_there_were_answers_has_the_main_address_and_no_tag(
+    written: Outgoing,
+) -> None:
+    head = bytes([0x80 | written.manner]) + pack(">d", written.accepted) + written.recipient
+    read, is_dated = _decode(written.id, prefix(head, written.message), 0.0)
+    assert (read, is_dated) == (written._replace(own=b"", tag=b""), True)
+    assert not read.ends.is_reply
+
+
+@given(WRITTEN)
+def test_an_entry_of_before_messages_had_a_time_gets_one(written: Outgoing) -> None:
+    head = bytes([written.manner]) + written.recipient
+    read, is_dated = _decode(written.id, prefix(head, written.message), 7.0)
+    assert (read, is_dated) == (written._replace(accepted=7.0, own=b"", tag=b""), False)
+
+
+def test_the_ends_of_an_answer_outlive_a_start(
+    outbox: Outbox, reopened: Callable[[], Outbox]
+) -> None:
+    own, tag = b"o" * 32, b"t" * 16
+    accepted = [
+        outgoing._replace(own=one, tag=other)
+        for outgoing, one, other in zip(
+            messages(b"1", b"2", b"3", bytes(100_000)),
+            (b"", own, b"", own),
+            (b"", b"", tag, tag),
+            strict=True,
+        )
+    ]
+    assert outbox.accept(accepted) == [None] * 4
+    again = arrived(reopened())
+    assert [outgoing for outgoing, _ in again] == accepted
+    assert [outgoing.ends for outgoing, _ in again] == [outgoing.ends for outgoing in accepted]
 
 
 def test_of_what_is_done_nothing_is_left(outbox: Outbox, journal: Journal) -> None:
