@@ -11,16 +11,19 @@ from pathlib import Path
 from nym import sphinx
 from nym._ciphers import hop_keys
 from nym._padding import pad
-from nym.envelope import Unreadable
+from nym.envelope import Envelopes, Unreadable
 from nym.errors import RemoteFormatError, SphinxError
 from nym.wire.addresses import decode_address, encode_address
 from tests.fuzz.targets import Target
 from tests.fuzz.test_envelope import (
+    AUTHENTICATED,
     BOB,
     CONTENTS,
     FROM_ALICE,
     FROM_BOB,
     PLAINTEXT,
+    SECRET,
+    TO_REPLY_ADDRESS,
     authenticated,
     seal,
     unseal,
@@ -30,7 +33,6 @@ VECTORS = Path(__file__).parent.parent.parent / "vectors"
 KEY = BOB.private_key
 ALPHA, MAC, HEADER, PACKET, PAYLOAD = 32, 16, 348, 1372, 1024
 ONE_HOP = [sphinx.Hop(bytes(32), BOB.public_key, 7)]
-AUTHENTICATED = (3, 4, 5)  # kinds of content whose sender proves itself
 
 
 def node_address(data: bytes) -> None:
@@ -56,15 +58,23 @@ def payload(data: bytes) -> None:
 
 
 def envelope(data: bytes) -> None:
+    _has_one_form(data, FROM_BOB, b"")
+
+
+def envelope_to_reply_address(data: bytes) -> None:
+    _has_one_form(data, TO_REPLY_ADDRESS, SECRET)
+
+
+def _has_one_form(data: bytes, recipient: Envelopes, secret: bytes) -> None:
     plaintext = data[:PLAINTEXT].ljust(PLAINTEXT, b"\0")
     if plaintext[1] in AUTHENTICATED:
-        plaintext = authenticated(plaintext)
-    opened = FROM_BOB.open(seal(plaintext))
+        plaintext = authenticated(plaintext, secret)
+    opened = recipient.open(seal(plaintext))
     assert opened is not None
     sender = getattr(opened, "sender", None)
     # Alice's address in another form has the same products; see test_envelope.py.
     if not isinstance(opened, Unreadable) and sender in (None, FROM_ALICE._address):
-        assert unseal(FROM_ALICE.seal(opened, BOB.public_key)) == plaintext
+        assert unseal(FROM_ALICE.seal(opened, BOB.public_key, secret)) == plaintext
 
 
 def sealed_envelope(data: bytes) -> None:
@@ -80,6 +90,10 @@ def _payloads() -> list[bytes]:
     return [pad(bytes(32), message) for message in (b"", b"hello\1\0", bytes(975))]
 
 
+def _plaintexts() -> list[bytes]:
+    return [unseal(FROM_ALICE.seal(content, BOB.public_key)) for content in CONTENTS]
+
+
 def _addresses() -> list[bytes]:
     cases = json.loads((VECTORS / "node_addresses.json").read_text())
     return [bytes.fromhex(case["bytes"]) for case in cases]
@@ -89,9 +103,8 @@ TARGETS = {
     "node_address": Target(node_address, RemoteFormatError, _addresses, 64),
     "packet": Target(packet, SphinxError, _packets, PACKET),
     "payload": Target(payload, SphinxError, _payloads, PAYLOAD),
-    "envelope": Target(
-        envelope, (), lambda: [unseal(FROM_ALICE.seal(c, BOB.public_key)) for c in CONTENTS], 975
-    ),
+    "envelope": Target(envelope, (), _plaintexts, 975),
+    "envelope_to_reply_address": Target(envelope_to_reply_address, (), _plaintexts, 975),
     "sealed_envelope": Target(
         sealed_envelope, (), lambda: [FROM_ALICE.seal(c, BOB.public_key) for c in CONTENTS], 1024
     ),
