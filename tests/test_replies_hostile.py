@@ -23,6 +23,7 @@ from nym.store.inbox import REVIEW, Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
 from nym.store.seen import GENERATIONS, Key, Seen
+from nym.store.sqlite import PAGE, empty_log
 from nym.topology import ProviderNode, Topology
 from nym.wire.addresses import NodeAddress
 from tests.harness import REPLY_LIFETIME, Addresses
@@ -30,6 +31,7 @@ from tests.harness import REPLY_LIFETIME, Addresses
 ONE, OTHER = (generate_identity().public_key for _ in range(2))  # two addresses of one client
 MALLORY = generate_identity()
 SENDER = MALLORY.public_key
+NONCE = 24  # bytes before what is sealed in an entry
 ACKNOWLEDGED = Reply(is_acknowledged=True, is_answerable=False)
 
 
@@ -207,19 +209,80 @@ def test_a_step_of_the_clock_does_not_show_in_conversations(setup: Setup) -> Non
     assert ReplyAddress.decode(one.encode(key), key).told == before.expires
 
 
-def test_the_key_of_an_address_that_has_ended_is_gone_from_the_disk(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, bytes(32))
+def left_of(sealed: bytes, folder: Path) -> list[int]:
+    """Where parts of the sealed entry begin that are still in the files of the database."""
+    files = b"".join(path.read_bytes() for path in folder.glob(f"{FILE}*"))
+    return [at for at in range(0, len(sealed), 20) if sealed[at : at + 20] in files]
+
+
+def sealed_entries(journal: Journal, kind: str) -> list[bytes]:
+    """The entries of a kind, as they are on the disk."""
+    journal.flush()
+    rows = journal._database._connection.execute("SELECT body FROM entry WHERE kind = ?", (kind,))
+    return [body for (body,) in rows]
+
+
+def test_the_key_of_an_address_that_has_ended_is_gone_from_the_disk(
+    setup: Setup, journal: Journal, tmp_path: Path
+) -> None:
     for number in range(50):
         journal.put("seen", str(number), bytes(100))
+    setup.register()
+    setup.addresses.give(SENDER)  # writes the address again
+    sealed = sealed_entries(journal, "reply address")
+    assert len(sealed) == 2
+    assert all(left_of(one, tmp_path) for one in sealed)
+    setup.now += 2 * REPLY_LIFETIME
+    setup.addresses.look()
+    journal.flush()
+    assert len(setup.gone) == 2
+    assert not any(left_of(one, tmp_path) for one in sealed)
+
+
+def test_no_page_in_which_entries_are_moved_has_a_key(
+    setup: Setup, journal: Journal, tmp_path: Path
+) -> None:
+    for number in range(50):
+        journal.put("seen", str(number), bytes(100))
+    setup.register()
+    setup.addresses.give(SENDER)
+    sealed = sealed_entries(journal, "reply address")
+    empty_log(journal._database._connection)
+    data = (tmp_path / FILE).read_bytes()
+    for one in sealed:
+        at = data.index(one[-100:])
+        # A page for the rest of one entry begins with the number of the next page, or with zeros. A
+        # page of entries begins with its type.
+        assert data[at - at % PAGE] == 0
+        key = one[NONCE + PAGE :]
+        assert at + 100 - len(key) > at - at % PAGE, "the key begins in the same page"
+
+
+def test_a_key_that_could_not_be_erased_is_erased_with_the_next_change(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("the disk is full")
+
     journal.put("reply address", "one", bytes(300))
+    (sealed,) = sealed_entries(journal, "reply address")
+    with monkeypatch.context() as patch:
+        patch.setattr("nym.store.sqlite.empty_log", fail)
+        journal.erase("reply address", "one")
+        journal.flush()  # no error: the entry itself is deleted
+    assert sealed_entries(journal, "reply address") == []
+    assert left_of(sealed, tmp_path)
+    # The files as a kill at this moment would leave them.
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for path in tmp_path.glob(f"{FILE}*"):
+        (killed / path.name).write_bytes(path.read_bytes())
+
+    journal.put("seen", "1", b"")
     journal.flush()
-    journal.close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
-        (sealed,) = connection.execute("SELECT body FROM entry WHERE id = 'one'").fetchone()
-    assert sealed in (tmp_path / FILE).read_bytes()
-    journal = Journal(tmp_path, bytes(32))
-    journal.drop("reply address", "one")
-    journal.flush()
-    journal.close()
-    left = b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
-    assert not [at for at in range(0, 300, 20) if sealed[at : at + 20] in left]
+    assert not left_of(sealed, tmp_path)
+    with closing(Journal(killed, bytes(32))) as again:
+        assert left_of(sealed, killed)
+        again.put("seen", "1", b"")
+        again.flush()
+        assert not left_of(sealed, killed)

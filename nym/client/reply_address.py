@@ -9,8 +9,13 @@ from nym._secrets import Secret, open_secret, seal_secret
 from nym.client.registration import Registration
 from nym.envelope import SECRET_LENGTH, Envelopes
 from nym.identity import Identity, generate_identity
+from nym.store.sqlite import PAGE
 
 _NONCE_LENGTH, _SEALED_LENGTH = 24, 48
+# SQLite moves the entries of a page around, and leaves copies where nothing is any more, which it
+# never overwrites. What is behind the first page of an entry has pages of its own: these stay where
+# they are, and are overwritten when the entry is erased.
+_BEFORE = bytes(PAGE)
 _HEAD = Struct(f">ddQB{SECRET_LENGTH}s{_NONCE_LENGTH}s{_SEALED_LENGTH}s")
 
 
@@ -66,15 +71,15 @@ class ReplyAddress:
             self.begins, self.ends, self.told, len(self.given), self.secret, nonce, sealed
         )
         registration = json.dumps(self.registration.to_json()) if self.registration else ""
-        return head + self.given + registration.encode()
+        return _BEFORE + head + self.given + registration.encode()
 
     @classmethod
     def decode(cls, body: bytes, key: Secret) -> "ReplyAddress":
         """The address that `encode` was called for. Raises ValueError."""
-        begins, ends, told, length, secret, nonce, sealed = _HEAD.unpack_from(body)
+        begins, ends, told, length, secret, nonce, sealed = _HEAD.unpack_from(body, len(_BEFORE))
         private_key = open_secret(key, sealed, b"", nonce)
         identity = Identity(private_key, sphinx.public_key(private_key))
-        rest = body[_HEAD.size :]
+        rest = body[len(_BEFORE) + _HEAD.size :]
         given, registration = rest[:length], rest[length:]
         restored = (
             Registration.restored(identity, json.loads(registration)) if registration else None

@@ -206,6 +206,6 @@ class ReplyAddresses:
         self._all[one.address] = one
 
     def _destroy(self, one: ReplyAddress) -> None:
-        self._journal.drop(_KIND, self._entries[one.address])
+        self._journal.erase(_KIND, self._entries[one.address])
         del self._all[one.address], self._entries[one.address]
         self._gone(one.address)

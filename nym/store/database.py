@@ -11,6 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,11 +42,15 @@ log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple):
-    """A new body for an entry; a `body` of None deletes the entry."""
+    """A new body for an entry; a `body` of None deletes the entry.
+
+    With `is_erased`, nothing of the entry stays in the write-ahead log either.
+    """
 
     kind: str
     id: str
     body: Message | None
+    is_erased: bool = False
 
 
 class Parts(NamedTuple):
@@ -68,6 +73,9 @@ class Database:
         # Entries that may have pieces. Others need no search for pieces when they are changed.
         self._long: set[tuple[str, str]] = set()
         self._has_format = False  # whether the file has the latest format number
+        # Whether the log may have pages with entries that were erased: it does at the start if the
+        # process before was killed at a bad moment.
+        self._has_erased = True
         self._key = derive(private_key, b"nym client.db")
         self._reserve = Reserve(folder)
         self._connection = self._open()
@@ -100,11 +108,22 @@ class Database:
             )
         except (MemoryError, sqlite3.Error, OSError) as error:
             return sqlite.failure(self.path, "written", error)
+        self._has_erased |= any(isinstance(one, Change) and one.is_erased for one in changes)
+        if self._has_erased:
+            self._forget()
         return None
 
     def close(self) -> None:
         """Close the file, and release its lock."""
         self._connection.close()
+
+    def _forget(self) -> None:
+        # What was deleted is overwritten in the file, but the log still has pages from before. If
+        # this fails, as on a full disk, the changes are on disk all the same: the next ones try it
+        # again.
+        with suppress(MemoryError, sqlite3.Error):
+            sqlite.empty_log(self._connection)
+            self._has_erased = False
 
     def _make(self, changes: Sequence[Change | Parts]) -> None:
         if self._connection.in_transaction:
@@ -125,7 +144,7 @@ class Database:
         if isinstance(change, Parts):
             self._delete_parts(*change)
             return
-        kind, entry_id, body = change
+        kind, entry_id, body, _ = change
         if (kind, entry_id) in self._long:
             # The new body may have fewer pieces, and a piece too many counts as damage.
             self._delete_parts(kind + _PIECE, entry_id)

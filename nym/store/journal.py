@@ -3,8 +3,8 @@
 There are two kinds of changes:
 
 - A change that is asked for (`write`) begins something new. If the disk has no room, it is refused.
-- A change that is due (`put`, `drop`) records something that has already happened. It is tried
-  again until it succeeds. The reserve (nym/store/reserve.py) is for such changes.
+- A change that is due (`put`, `drop`, `erase`) records something that has already happened. It is
+  tried again until it succeeds. The reserve (nym/store/reserve.py) is for such changes.
 
 No greenlet waits for the disk unless it depends on the result.
 """
@@ -111,6 +111,13 @@ class Journal(Rounds[_Round]):
     def drop(self, kind: str, entry_id: str) -> None:
         """Delete this entry soon. If this call raises, the entry will not be deleted."""
         self._ask(Change(kind, entry_id, None))
+
+    def erase(self, kind: str, entry_id: str) -> None:
+        """Delete this entry soon, such as a key, and all that the files still have of it.
+
+        If this call raises, it will not be deleted.
+        """
+        self._ask(Change(kind, entry_id, None, is_erased=True))
 
     def drop_parts(self, kind: str, name: str) -> None:
         """Delete all entries whose ids are `name`, a space and anything more, soon.

@@ -19,7 +19,7 @@ from nym.errors import FolderError, StoreError
 from nym.files import FILE_MODE
 from nym.store.reserve import Reserve
 
-_PAGE = 4096
+PAGE = 4096  # bytes
 
 # Errors of the machine or of this program. Any other error of SQLite means a damaged file.
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -86,7 +86,7 @@ def configure(connection: sqlite3.Connection, pages: int) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
-    connection.execute(f"PRAGMA journal_size_limit = {pages * _PAGE}")
+    connection.execute(f"PRAGMA journal_size_limit = {pages * PAGE}")
     # What is deleted is overwritten, so that the key of a reply address is gone. Debian's SQLite
     # does that by default, but others don't. FAST would leave copies in pages that are given up.
     connection.execute("PRAGMA secure_delete = ON")
@@ -112,8 +112,16 @@ def transact(
         if has_to_be:
             reserve.give_up()
         # The write-ahead log may hold room that only a checkpoint gives back.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        empty_log(connection)
         make()
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Bring everything from the write-ahead log into the file, and cut the log to no bytes.
+
+    Raises sqlite3.Error.
+    """
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def lack(reserve: Reserve, folder: Path) -> StoreError | None:
