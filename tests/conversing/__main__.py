@@ -69,7 +69,9 @@ def main() -> int:
             ]
     one, other = talking.people
     talk = Talk(PAIRS[0], (one.moments, other.moments))
-    findings = list(compare(watched.seen, span, talk, PAIRS[1], PAIRS[2]))
+    findings = list(
+        compare(watched.seen, span, talk, PAIRS[1], PAIRS[2], are_replaced=are_replaced)
+    )
     say(f"{'seen by: what':<75} {'samples':>15}        p")
     for finding in findings:
         here, there = finding.samples

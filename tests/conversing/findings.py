@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from nym.statistics import same_distribution, same_shares
-from tests.conversing.seen import Line, Seen, Visit
+from tests.conversing.seen import Inbox, Line, Seen, Visit
 
 # A difference that is as large in one of so many runs, for each comparison, is no accident.
 LEAST_P = 1e-4
@@ -69,10 +69,14 @@ class Talk(NamedTuple):
     moments: tuple[Sequence[float], Sequence[float]]
 
 
-def compare(seen: Seen, span: Span, talk: Talk, named: Pair, silent: Pair) -> Iterator[Finding]:
+def compare(
+    seen: Seen, span: Span, talk: Talk, named: Pair, silent: Pair, *, are_replaced: bool
+) -> Iterator[Finding]:
     """All comparisons of two clients that converse by answers with others.
 
-    `named` converse by name, as much as they do, and `silent` do nothing.
+    `named` converse by name, as much as they do, and `silent` do nothing. If addresses end and
+    others take their place, they aren't compared one by one: each gets packets for a part of the
+    time.
     """
     groups = [seen.lines[name] for name in talk.names], [seen.lines[name] for name in silent]
 
@@ -101,6 +105,8 @@ def compare(seen: Seen, span: Span, talk: Talk, named: Pair, silent: Pair) -> It
     yield _reactions(span, talk, *groups)
     yield sampled("directory: gaps between requests", lambda line: span.gaps(line.lookups))
     yield from _providers(seen, span, talk.names, named, silent)
+    if not are_replaced:
+        yield from _addresses(seen, span, talk.names, named, silent)
 
 
 def _reactions(span: Span, talk: Talk, speakers: Sequence[Line], silent: Sequence[Line]) -> Finding:
@@ -122,36 +128,35 @@ def _providers(
     def pulls(pair: Pair) -> list[float]:
         return [gap for name in pair for inbox in seen.of(name) for gap in span.gaps(inbox.pulled)]
 
-    def packets(pair: Pair, part: slice) -> list[float]:
-        """Of each client, for some of its addresses together."""
-        counts = (
-            span.counts(at for inbox in seen.of(name)[part] for at in inbox.arrived)
-            for name in pair
-        )
-        return [count for some in counts for count in some]
-
-    def packets_of_each(pair: Pair, part: slice) -> list[float]:
-        return [
-            count
-            for name in pair
-            for inbox in seen.of(name)[part]
-            for count in span.counts(inbox.arrived)
-        ]
-
     yield _sample("provider: gaps between pulls of an address", pulls(speakers), pulls(silent))
-    # The address that is used comes first.
+    yield _sample(
+        "provider: packets for a client, as for those who converse by name",
+        *(_arrivals(span, map(seen.of, pair)) for pair in (speakers, named)),
+    )
+
+
+def _addresses(
+    seen: Seen, span: Span, speakers: Pair, named: Pair, silent: Pair
+) -> Iterator[Finding]:
+    """What comes can't be hidden from the provider. What can be is which address is the main one.
+
+    The address that is used has most packets.
+    """
     yield _sample(
         "provider: packets for an unused address, as for any of the silent ones",
-        packets_of_each(speakers, slice(1, None)),
-        packets_of_each(silent, slice(None)),
+        _arrivals(span, ([inbox] for name in speakers for inbox in seen.of(name)[1:])),
+        _arrivals(span, ([inbox] for name in silent for inbox in seen.of(name))),
     )
-    # What comes can't be hidden from the provider. What can be is which address is the main one.
-    for what, part in (("the busiest address", slice(1)), ("all addresses", slice(None))):
-        yield _sample(
-            f"provider: packets for {what}, as for those who converse by name",
-            packets(speakers, part),
-            packets(named, part),
-        )
+    yield _sample(
+        "provider: packets for the busiest address, as for those who converse by name",
+        *(_arrivals(span, (seen.of(name)[:1] for name in pair)) for pair in (speakers, named)),
+    )
+
+
+def _arrivals(span: Span, owners: Iterable[Sequence[Inbox]]) -> list[float]:
+    """How many packets came in each LONG seconds: for the inboxes of each owner together."""
+    counts = (span.counts(at for inbox in own for at in inbox.arrived) for own in owners)
+    return [count for some in counts for count in some]
 
 
 def _packets(line: Line) -> list[Visit]:
@@ -167,7 +172,8 @@ def _times(visits: Iterable[Visit]) -> Iterator[float]:
 
 
 def _sample(what: str, one: Sequence[float], other: Sequence[float]) -> Finding:
-    return Finding(what, (len(one), len(other)), same_distribution(one, other).p)
+    p = same_distribution(one, other).p if one and other else 1.0  # a short run may have none
+    return Finding(what, (len(one), len(other)), p)
 
 
 def _shares(what: str, one: Counter[str], other: Counter[str]) -> Finding:
