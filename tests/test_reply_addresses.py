@@ -8,6 +8,7 @@ from random import SystemRandom
 
 import pytest
 
+from nym._secrets import random_scalar
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.assembly import Assembly
 from nym.client.deliveries import Deliveries
@@ -16,6 +17,7 @@ from nym.client.named import NamedProviders
 from nym.client.notes import ProviderNotes
 from nym.client.packets import PacketMaker
 from nym.client.receiver import Receiver
+from nym.client.reply_address import ReplyAddress
 from nym.client.taken import Taken
 from nym.envelope import (
     Acknowledgement,
@@ -35,6 +37,7 @@ from nym.identity import Identity, generate_identity
 from nym.store.inbox import Inbox
 from nym.store.journal import Journal
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing, new_id
+from nym.store.sqlite import PAGE
 from nym.store.state import State
 from nym.topology import Mix, Topology
 from nym.whereabouts import Whereabouts
@@ -274,6 +277,16 @@ def test_addresses_are_kept_and_given_as_before_after_a_restart(
     assert again.give(BOB.public_key)[0] == address
     again.take(sealed(answer(), address, head.secret), own=address)
     assert len(again.inbox) == 1
+
+
+def test_entries_without_a_page_of_zeros_are_read_too() -> None:
+    key, one = random_scalar(), ReplyAddress.drawn(1.0, 2.0)
+    body = one.encode(key)
+    for stored in (body, body.removeprefix(bytes(PAGE))):
+        restored = ReplyAddress.decode(stored, key)
+        assert (restored.address, restored.secret) == (one.address, one.secret)
+        assert (restored.begins, restored.ends) == (1.0, 2.0)
+    assert len(body) > PAGE
 
 
 def test_an_address_ends_and_what_is_sent_to_it_stays_closed(alice: Client) -> None:

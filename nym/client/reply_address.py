@@ -76,10 +76,11 @@ class ReplyAddress:
     @classmethod
     def decode(cls, body: bytes, key: Secret) -> "ReplyAddress":
         """The address that `encode` was called for. Raises ValueError."""
-        begins, ends, told, length, secret, nonce, sealed = _HEAD.unpack_from(body, len(_BEFORE))
+        body = body.removeprefix(_BEFORE)  # the first clients with reply addresses wrote none
+        begins, ends, told, length, secret, nonce, sealed = _HEAD.unpack_from(body)
         private_key = open_secret(key, sealed, b"", nonce)
         identity = Identity(private_key, sphinx.public_key(private_key))
-        rest = body[len(_BEFORE) + _HEAD.size :]
+        rest = body[_HEAD.size :]
         given, registration = rest[:length], rest[length:]
         restored = (
             Registration.restored(identity, json.loads(registration)) if registration else None
