@@ -305,6 +305,19 @@ def test_a_loop_ends_when_nothing_comes(served: Served, client: nym.Connection) 
         next(messages)
 
 
+def test_a_look_finds_what_is_there(served: Served, client: nym.Connection) -> None:
+    served.deliver(b"one", b"two", b"three")
+    with client.messages(timeout=0) as messages:
+        assert [message.text for message in messages] == ["one", "two", "three"]
+        served.deliver(b"four")
+        assert [message.text for message in messages] == ["four"]
+    assert len(served.inbox) == 0
+    with client.failures(timeout=0) as failures:
+        sent = client.send(BOB, "")
+        served.outbox.give_up(sent)
+        assert list(failures) == [sent]
+
+
 def test_loops_share_the_messages(served: Served, client: nym.Connection) -> None:
     served.deliver(b"one", b"two")
     with client.messages() as some, client.messages() as others:

@@ -5,6 +5,7 @@ The event loop runs in a thread of its own, beside the client's greenlets.
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from math import inf
 from pathlib import Path
@@ -220,6 +221,37 @@ def test_a_question_that_is_cancelled_leaves_its_answer_to_nobody() -> None:
         wait_until(lambda: heard or running.ready())
         asked.set()
         running.get()
+
+
+def test_all_who_wait_for_a_client_wait_for_it_together(served: Served) -> None:
+    patience = 0.5
+    connected: list[nym.aio.Connection] = []
+    stopped: list[bool] = []
+
+    async def main() -> float:
+        async with nym.aio.connect(port=served.port, patience=patience) as client:
+            connected.append(client)
+            await until(lambda: stopped)
+            began = time.monotonic()
+            asks = [client.status(), client.send(BOB, ""), client.outbox(), client.status()]
+            for outcome in await asyncio.gather(*asks, return_exceptions=True):
+                assert isinstance(outcome, nym.NotRunningError)
+            # Nor does one that has less time wait for those before it.
+            asking = asyncio.create_task(client.status())
+            with pytest.raises(nym.NotRunningError):
+                await client.wait("1", timeout=0.1)
+            assert not asking.done()
+            with pytest.raises(nym.NotRunningError):
+                await asking
+            return time.monotonic() - began
+
+    running = gevent.get_hub().threadpool.spawn(asyncio.run, main())
+    wait_until(lambda: connected or running.ready())
+    served.socket.stop()
+    stopped.append(True)
+    took = running.get()
+    assert took is not None
+    assert 2 * patience <= took < 4 * patience
 
 
 def test_where_nothing_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -103,8 +104,40 @@ def test_a_client_that_stays_away(served: Served) -> None:
         served.socket.stop()
         with pytest.raises(nym.NotRunningError, match="doesn't run; start it with"):
             client.status()
-        with pytest.raises(nym.NotRunningError), client.messages():
+        with pytest.raises(nym.NotRunningError), client.messages(timeout=0.1):
             pass
+
+
+@pytest.mark.parametrize("kind", ["messages", "failures"])
+def test_the_beginning_of_a_loop_waits_for_the_client(
+    served: Served, kind: str, logged: pytest.LogCaptureFixture
+) -> None:
+    with nym.connect(port=served.port, patience=0) as client:
+        served.socket.stop()
+
+        def listen() -> None:
+            with getattr(client, kind)():
+                pass
+
+        listening = gevent.spawn(listen)
+        wait_until(lambda: "waiting for it" in logged.text)
+        # Longer than between two attempts, which is the patience of all other calls.
+        gevent.sleep(2 * line.RETRY)
+        assert not listening.ready()
+        served.restart()
+        listening.get()
+
+
+def test_the_end_of_a_connection_ends_the_wait_for_a_client(
+    served: Served, logged: pytest.LogCaptureFixture
+) -> None:
+    with nym.connect(port=served.port) as client:
+        served.socket.stop()
+        listening = gevent.spawn(received, client, 1)
+        wait_until(lambda: "waiting for it" in logged.text)
+        client.close()
+        with pytest.raises(nym.ClosedError):
+            listening.get()
 
 
 # Connections that break at one moment.
@@ -336,6 +369,37 @@ def test_a_client_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
             client.send(BOB, "hello")
         with pytest.raises(nym.NotRunningError, match="doesn't answer; it is stopped, or hangs"):
             client.status()
+
+
+def within(seconds: float, ask: Callable[[], object]) -> None:
+    """The client doesn't answer, and this is said in time."""
+    began = time.monotonic()
+    with pytest.raises(nym.NotRunningError, match="doesn't answer"):
+        ask()
+    assert seconds <= time.monotonic() - began < seconds + 2
+
+
+def test_whoever_has_little_time_does_not_wait_longer_for_a_client_that_hangs() -> None:
+    def hangs(request: Said) -> list[Said | None]:
+        return polite(request) if request["type"] == "ownDetails" else []
+
+    with (
+        scripted(*[hangs] * 3) as (port, _),
+        nym.connect(port=port) as client,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        within(1.2, lambda: client.wait("1", timeout=1.2))
+        within(1.2, client.messages(timeout=1.2).__enter__)
+        within(1.2, lambda: nym.connect(port=silent.getsockname()[1], patience=1.2))
+
+
+def test_a_wait_for_a_client_that_is_away_ends_in_time(served: Served) -> None:
+    with nym.connect(port=served.port, patience=PATIENCE) as client:
+        served.socket.stop()
+        began = time.monotonic()
+        with pytest.raises(nym.NotRunningError, match="doesn't run"):
+            client.wait("1", timeout=0.3)
+        assert time.monotonic() - began < PATIENCE
 
 
 def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(

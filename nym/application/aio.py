@@ -79,9 +79,25 @@ class _Backend:
         """See Backend."""
         await asyncio.sleep(seconds)
 
-    def lock(self) -> asyncio.Lock:
+    def lock(self) -> "_Lock":
         """See Backend."""
-        return asyncio.Lock()
+        return _Lock()
+
+
+class _Lock:
+    """A lock of tasks: see Lock."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def acquire(self, seconds: float) -> None:
+        """See Lock."""
+        async with asyncio.timeout(None if seconds == inf else seconds):
+            await self._lock.acquire()
+
+    def release(self) -> None:
+        """See Lock."""
+        self._lock.release()
 
 
 class _Stream(SocketStream):

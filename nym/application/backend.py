@@ -7,7 +7,7 @@ runs it like a function.
 
 import socket
 from collections.abc import Awaitable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -48,6 +48,16 @@ class Stream(Protocol):
         """Close it. Nobody else may use it meanwhile."""
 
 
+class Lock(Protocol):
+    """Only one thread or task at a time has it."""
+
+    async def acquire(self, seconds: float) -> None:
+        """Get it within so many seconds. Raises TimeoutError."""
+
+    def release(self) -> None:
+        """Let the next one have it."""
+
+
 class Backend(Protocol):
     """Makes connections, and waits."""
 
@@ -57,8 +67,8 @@ class Backend(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
 
-    def lock(self) -> AbstractAsyncContextManager[None]:
-        """A new lock: only one thread or task at a time is inside it."""
+    def lock(self) -> Lock:
+        """A new lock."""
 
 
 class SocketStream:

@@ -168,10 +168,11 @@ class Connection:
         again. So it does if this program, or the client, dies in between: a message can come twice,
         with the same id.
 
-        The iterator waits as long as it takes, also for a client that is away. With a `timeout`, it
-        ends when no message has come for so many seconds, and raises NotRunningError if the client
-        was away at the end of them. After that, it can be asked again. Several blocks at the same
-        time get different messages.
+        The block and the iterator wait as long as it takes, also for a client that is away. With a
+        `timeout`, the iterator ends when no message has come for so many seconds; with 0, it gives
+        what is there. Both raise NotRunningError if the client was away at the end of them. After
+        that, the iterator can be asked again. Several blocks at the same time get different
+        messages.
         """
         return _block(self._connection.messages(timeout))
 
@@ -194,7 +195,7 @@ class Connection:
 
         `on_progress` is called with each change of its progress. Raises DeliveryError if the
         message was given up, or taken back; TimeoutError after `timeout` seconds, when it is still
-        on its way.
+        on its way; NotRunningError if the client isn't back by then, or within the `patience`.
         """
         finish(self._connection.wait(message_id, timeout, on_progress))
 
@@ -308,14 +309,17 @@ class _Stream(SocketStream):
         self._socket.sendall(data)
 
 
-class _Lock(AbstractAsyncContextManager[None]):
-    """A lock of threads."""
+class _Lock:
+    """A lock of threads: see Lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    async def __aenter__(self) -> None:
-        self._lock.acquire()
+    async def acquire(self, seconds: float) -> None:
+        """See Lock."""
+        if not self._lock.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX)):
+            raise TimeoutError
 
-    async def __aexit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """See Lock."""
         self._lock.release()

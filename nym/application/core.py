@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ from nym.application import files, values
 from nym.application.addresses import is_address
 from nym.application.backend import Backend
 from nym.application.errors import ContactsError, DeliveryError, TooLongError
-from nym.application.line import Endpoint
+from nym.application.line import DETAILS, Endpoint
 from nym.application.lines import Answer, Request
 from nym.application.news import Failures, Messages, after
 from nym.application.places import place
@@ -27,8 +28,6 @@ PATIENCE = 10.0  # seconds; a client that restarts is back after one or two
 LOOK = 0.2  # seconds between two looks at the progress of a message
 PART = 1 << 19  # bytes of a file that are handed over at once
 LONGEST_MESSAGE = 16 << 20  # bytes
-
-_DETAILS = {"type": "ownDetails"}
 
 
 class Connection:
@@ -43,7 +42,7 @@ class Connection:
         self._backend = backend
         self._endpoint = endpoint
         self._open = ExitStack()
-        self._questions = self._open.enter_context(endpoint.line(_DETAILS))
+        self._questions = self._open.enter_context(endpoint.line(DETAILS))
         self._turn = backend.lock()
 
     async def __aenter__(self) -> "Connection":
@@ -55,7 +54,7 @@ class Connection:
     async def close(self) -> None:
         """See nym.Connection."""
         self._endpoint.close()
-        async with self._turn:
+        async with self._in_turn():
             self._open.close()
 
     async def send(
@@ -131,7 +130,7 @@ class Connection:
     async def messages(self, timeout: float | None = None) -> AsyncIterator[AsyncIterator[Message]]:
         """See nym.Connection."""
         with self._endpoint.line({"type": "subscribe", "window": 1}) as line:
-            await line.open()
+            await line.open(after(timeout))
             messages = Messages(line, timeout)
             yield messages
             await messages.acknowledge()
@@ -140,7 +139,7 @@ class Connection:
     async def failures(self, timeout: float | None = None) -> AsyncIterator[AsyncIterator[str]]:
         """See nym.Connection."""
         with self._endpoint.line({"type": "subscribe", "shared": True}) as line:
-            await line.open()
+            await line.open(after(timeout))
             yield Failures(line, timeout)
 
     async def wait(
@@ -153,7 +152,8 @@ class Connection:
         until = after(timeout)
         told = None
         while True:
-            progress = await self.progress(message_id)
+            answer = await self._ask(until, type="progress", id=message_id)
+            progress = values.progress(answer)
             if on_progress is not None and progress != told:
                 on_progress(progress)
                 told = progress
@@ -214,15 +214,31 @@ class Connection:
         return next((one.name for one in named), None)
 
     async def _begin(self) -> None:
-        self.address = (await self._questions.open())["address"]
+        self.address = (await self._questions.open(self._endpoint.patience_ends()))["address"]
 
-    async def _ask(self, **request: object) -> Answer:
-        async with self._turn:
-            return await self._questions.ask(request)
+    async def _ask(self, until: float = inf, /, **request: object) -> Answer:
+        # Patience begins with the call, not with its turn: so all who wait for a client that is
+        # away have waited for it together.
+        give_up = min(until, self._endpoint.patience_ends())
+        async with self._in_turn(until):
+            return await self._questions.ask(request, give_up, until)
 
     async def _ask_once(self, **request: object) -> Answer:
-        async with self._turn:
-            return await self._questions.ask_once(request)
+        give_up = self._endpoint.patience_ends()
+        async with self._in_turn():
+            return await self._questions.ask_once(request, give_up)
+
+    @asynccontextmanager
+    async def _in_turn(self, until: float = inf) -> AsyncIterator[None]:
+        """Only one request is on its way over the line. Raises NotRunningError."""
+        try:
+            await self._turn.acquire(until - time.monotonic())
+        except TimeoutError as error:
+            raise self._questions.not_running(error) from error
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _commit(self, **request: object) -> str:
         return str((await self._ask_once(**request))["id"])
@@ -233,10 +249,10 @@ class Connection:
         on_progress: Callable[[int, int], object] | None,
         **request: object,
     ) -> str:
-        with open(path, "rb") as file, self._endpoint.line(_DETAILS) as line:
+        with open(path, "rb") as file, self._endpoint.line(DETAILS) as line:
             length = os.fstat(file.fileno()).st_size
             # A line of its own: a client puts together the parts that came over one connection.
-            await line.open()
+            await line.open(self._endpoint.patience_ends())
             await line.exchange(_part(files.head(Path(path).name)))
             handed_over = 0
             for part in iter(partial(file.read, PART), b""):

@@ -178,7 +178,10 @@ class LinesConversation(JsonConversation):
 
     def answer(self, data: bytes) -> Iterator[bytes]:
         """See Conversation."""
-        return self._serve(self._each(self._buffer.feed, data, self._asked_line))
+        # First what is there already: by asking anything, a subscriber learns that it has all.
+        if self._subscription is not None and self.news.is_set():
+            yield from self.unasked()
+        yield from self._serve(self._each(self._buffer.feed, data, self._asked_line))
 
     def rest(self) -> Iterator[bytes]:
         """See Conversation."""
