@@ -370,7 +370,14 @@ def test_a_token(served: Served) -> None:
         for token in (None, "0" * 64):
             with pytest.raises(nym.AccessError):
                 nym.connect(port=served.port, token=token)
-        with nym.connect(port=served.port, token=key.hex()) as client:
+        for wrong in (f"{key.hex()}\n{{}}", "", "\n"):
+            with pytest.raises(ValueError, match="token must be one word"):
+                nym.connect(port=served.port, token=wrong)
+        for odd in (key, 5):
+            with pytest.raises(TypeError, match="token must be a str"):
+                nym.connect(port=served.port, token=odd)  # type: ignore[arg-type]
+        # As it stands in the client's file, with the end of its line.
+        with nym.connect(port=served.port, token=f"{key.hex()}\n") as client:
             served.deliver(b"one")
             assert received(client, 1) == [b"one"]
 

@@ -307,6 +307,18 @@ def _part(data: bytes) -> Request:
     return {"type": "part", "data": base64.b64encode(data).decode()}
 
 
+def _one_word(token: str | None) -> str | None:
+    """A token without the end of its line, as files have one. Raises ValueError, TypeError."""
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        raise TypeError(f"token must be a str, not {type(token).__name__}")
+    # What stood in another line would be taken for a request.
+    if len(words := token.split()) != 1:
+        raise ValueError("token must be one word, as in the client's token file")
+    return words[0]
+
+
 async def connect(
     backend: Backend,
     id: str | None,
@@ -316,7 +328,8 @@ async def connect(
     patience: float,
 ) -> Connection:
     """Connect as the arguments of nym.connect say. Raises what it raises."""
-    connection = Connection(backend, Endpoint(backend, place(id, host, port), token, patience))
+    endpoint = Endpoint(backend, place(id, host, port), _one_word(token), patience)
+    connection = Connection(backend, endpoint)
     try:
         await connection._begin()
     except BaseException:
