@@ -86,3 +86,7 @@ if not TYPE_CHECKING:  # or a misspelt name would have the type of this function
         from nym import application
 
         return getattr(application, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -228,6 +228,12 @@ def test_the_client_does_not_load_it() -> None:
     assert [name for name in loaded if name.startswith("nym")] == ["nym"]
 
 
+def test_what_is_public_is_listed_without_being_loaded(alone: Path) -> None:
+    listed = run("import nym, sys; print(*dir(nym), *sys.modules)", alone).split()
+    assert {"__version__", *nym.__all__} <= {*listed}
+    assert "nym.application" not in listed
+
+
 def test_a_misspelt_name(alone: Path) -> None:
     said = run("import nym\ntry: nym.conn\nexcept AttributeError as error: print(error)", alone)
     assert said == "module 'nym' has no attribute 'conn'\n"
