@@ -181,6 +181,13 @@ def test_fields_are_those_of_the_client() -> None:
     assert {"id", *nym.Progress._fields} == set(MessageProgress._fields)
 
 
+def test_a_long_message_is_shown_short() -> None:
+    message = nym.Message("1", b"short", None, True, 0.0)
+    assert "data=b'short', sender=None" in repr(message)
+    assert len(repr(message._replace(data=bytes(1 << 20)))) < 400
+    assert "... (1048576 bytes)" in repr(message._replace(data=bytes(1 << 20)))
+
+
 def test_what_is_public() -> None:
     assert nym.__all__ == application.__all__
     assert all(getattr(nym, name).__doc__ for name in nym.__all__)

@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from nym.application import files
 from nym.application.lines import Answer
 
+SHOWN = 40  # bytes of a message, where one is shown to programmers
+
 
 class Message(NamedTuple):
     """A message that came.
@@ -25,6 +27,13 @@ class Message(NamedTuple):
     received: float
     reply_to: str | None = None
     reply_from: str | None = None
+
+    def __repr__(self) -> str:
+        data = f"{self.data[:SHOWN]!r}"
+        if len(self.data) > SHOWN:
+            data += f"... ({len(self.data)} bytes)"
+        fields = {**{name: repr(value) for name, value in self._asdict().items()}, "data": data}
+        return f"Message({', '.join(f'{name}={shown}' for name, shown in fields.items())})"
 
     @property
     def text(self) -> str:
