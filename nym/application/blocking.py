@@ -109,8 +109,9 @@ class Connection:
         The answer names this client to the one who asked, unless `anonymous_reply` is true, or the
         message came to an address that serves this conversation alone. Otherwise as `send`.
 
-        Raises NoSuchTagError if the message can't be answered any more, NoReplyAddressError,
-        NoAnswersError, and ValueError if the message has no tag.
+        Raises NoSuchTagError if the message can't be answered any more, or only with
+        `anonymous_reply`, as its text says then; NoReplyAddressError, NoAnswersError, and
+        ValueError if the message has no tag.
         """
         replying = self._connection.reply(
             question, message, reliable=reliable, anonymous_reply=anonymous_reply

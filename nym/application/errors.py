@@ -106,7 +106,10 @@ class NoReplyAddressError(RefusedError):
 
 
 class NoSuchTagError(RefusedError):
-    """The tag is unknown, or one of the two addresses has expired: no answer is possible."""
+    """The tag is unknown, or one of the two addresses has expired.
+
+    If it is this client's own one, `anonymous_reply=True` answers from another: the text says so.
+    """
 
     code = "no_such_tag"
 

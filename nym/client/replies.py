@@ -45,7 +45,7 @@ class Replies:
             # Never from the main address: the peer doesn't know that it is the same client's.
             raise NoSuchTagError(
                 "this client's own address of that conversation has expired; "
-                '"anonymous_reply":true answers from another one'
+                "answer with anonymous_reply, from another one"
             )
         self._tags.answered(known)
         return Ends(own, known.peer, tag), head
