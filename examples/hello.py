@@ -56,7 +56,7 @@ def main(port: str = "9001", address: str = "", count: str = "1") -> None:
         client.ask(type="send", recipient_address=address or own, message="Hello from Python!")
     for _ in range(int(count)):
         message = client.next_message()
-        print(base64.b64decode(message["data"]).decode())
+        print(base64.b64decode(message["data"]).decode(errors="replace"))
         client.ask(type="ack", id=message["id"])  # otherwise the next subscriber gets it again
 
 
