@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,8 +73,21 @@ def hear(home: Path, recipient: str) -> str:
     return out
 
 
+def status(home: Path, name: str) -> Any:
+    _, out, _ = run_program(home, "status", "--id", name, "--json")
+    return json.loads(out)
+
+
 def test_hello(home: Path) -> None:
     assert re.fullmatch(r"I am \w+\nHello from the library!\n", run(home, "hello.py", "alice"))
+
+
+def test_hello_prints_what_is_no_text(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    assert run_program(home, "send", "--id", "bob", "alice", str(tmp_path / "bytes"))[0] == 0
+    wait_until(lambda: status(home, "alice")["inbox"] == 1, "the message")
+    assert run(home, "hello.py", "alice", "bob").endswith("\n\ufffd\ufffd\n")
+    assert hear(home, "bob") == "Hello from the library!\n"
 
 
 def test_hello_says_what_is_wrong(home: Path) -> None:
@@ -95,13 +109,25 @@ def test_calls(home: Path) -> None:
         assert run(home, "rpc.py", "call", "alice", "bob", "nothing") == "KeyError: 'nothing'\n"
 
 
-def free_reply_addresses(home: Path, name: str) -> int:
-    _, out, _ = run_program(home, "status", "--id", name, "--json")
-    return int(json.loads(out)["reply_addresses"]["free"])
+def test_calls_outlive_what_is_no_call(home: Path) -> None:
+    tell(home, "alice", "bob", "[" * 10_000)  # deeper than Python follows
+    wait_until(lambda: status(home, "bob")["inbox"] == 1, "the message")
+    with Recipe(home, "rpc.py", "serve", "bob"):
+        assert run(home, "rpc.py", "call", "alice", "bob", "add", "1", "2.5") == "3.5\n"
+
+
+def test_a_call_shows_what_is_no_answer(home: Path) -> None:
+    tell(home, "bob", "alice", "meanwhile")
+    wait_until(lambda: status(home, "alice")["inbox"] == 1, "the message")
+    with (
+        Recipe(home, "rpc.py", "serve", "bob"),
+        Recipe(home, "rpc.py", "call", "alice", "bob", "upper", "a") as call,
+    ):
+        assert call.end() == (0, "A\n", "another message came: b'meanwhile'\n")
 
 
 def test_a_help_desk(home: Path) -> None:
-    wait_until(lambda: free_reply_addresses(home, "alice") > 0, "a free reply address")
+    wait_until(lambda: status(home, "alice")["reply_addresses"]["free"] > 0, "a reply address")
     with Recipe(home, "help_desk.py", "serve", "bob"):
         assert run(home, "help_desk.py", "ask", "alice", "bob", "Hours") == "from nine to five\n"
         assert run(home, "help_desk.py", "ask", "alice", "bob", "why?") == "nobody here knows\n"
@@ -119,6 +145,16 @@ def test_a_drop_box(home: Path, tmp_path: Path) -> None:
         kept = drop_box.line(r"^(.*-photo\.jpg)$")[1]
     assert Path(kept).parent == box
     assert Path(kept).read_bytes() == content
+
+
+def test_a_drop_box_keeps_a_file_with_a_long_name(home: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("\u6f22" * 80 + ".pdf")  # more bytes than fit beside the id
+    long.write_bytes(b"content")
+    box = tmp_path / "box"
+    box.mkdir()
+    with Recipe(home, "drop_box.py", "bob", box) as drop_box:
+        run(home, "send_file.py", "alice", "bob", long)
+        assert Path(drop_box.line(r"^(.*\.pdf)$")[1]).read_bytes() == b"content"
 
 
 def test_a_drop_box_outlives_its_client(home: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ def main(own: str, folder: str) -> None:
         for message in messages:
             file = message.file or nym.File("message.txt", message.data)
             # With the id in front, no file takes the place of another one; and a message that comes
-            # again, because this program was stopped in between, takes its own place.
-            path = Path(folder, f"{message.id}-{file.name}")
+            # again, because this program was stopped in between, takes its own place. The end of a
+            # name has its type, and 50 characters fit into a file system in any script.
+            path = Path(folder, f"{message.id}-{file.name[-50:]}")
             write(path, file.data)
             print(path, flush=True)
             # The loop goes on, so the message leaves the client: the disk has it.

@@ -12,8 +12,8 @@ def main(own: str) -> None:
     """Answer for ever."""
     with nym.connect(own) as client, client.messages() as messages:
         for message in messages:
-            # Only reliable messages say who sent them. The answer is anonymous, so two echo
-            # services don't answer each other for ever.
+            # Reliable messages say who sent them. The answer is anonymous, so two echo services
+            # don't answer each other for ever.
             if message.sender:
                 client.send(message.sender, message.data, reliable=False)
 

@@ -14,7 +14,8 @@ def main(own: str, recipient: str = "") -> None:
         print("I am", client.address)
         client.send(recipient or client.address, "Hello from the library!")
         with client.messages() as messages:
-            print(next(messages).text)
+            # Anybody can write here, also what is no text.
+            print(next(messages).data.decode(errors="replace"))
 
 
 try:

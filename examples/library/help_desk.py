@@ -23,8 +23,8 @@ def serve(own: str) -> None:
             question = message.data.decode(errors="replace").strip().lower()
             try:
                 client.reply(message, ANSWERS.get(question, "nobody here knows"), reliable=True)
-            except nym.NoSuchTagError:
-                print("one question came too late to be answered", file=sys.stderr)
+            except nym.NoSuchTagError as error:
+                print("one question was not answered:", error, file=sys.stderr)
 
 
 def ask(own: str, desk: str, question: str) -> str:
@@ -39,6 +39,8 @@ def ask(own: str, desk: str, question: str) -> str:
                     client.name_of(message.reply_from),
                 ):
                     return message.data.decode(errors="replace")
+                # The loop takes it from the client for good, so it is shown at least.
+                print("another message came:", message.data, file=sys.stderr)
     raise TimeoutError(f"{desk} has not answered")
 
 
