@@ -63,7 +63,8 @@ class Connection:
         """End the connection, once requests that other threads have made are answered.
 
         Loops over messages in other threads end when they ask for the next one. A message that such
-        a loop has in hand is acknowledged, as ever, or comes again.
+        a loop has in hand is acknowledged, as ever, or comes again. Whoever enters a block of
+        `messages` or `failures` after that gets ClosedError.
         """
         finish(self._connection.close())
 
@@ -165,9 +166,9 @@ class Connection:
         """An iterator over messages as they come, inside a block.
 
         A message is acknowledged, and leaves the client, when the iterator is asked for the next
-        one, or when the block is left without an exception. After an exception, it stays, and comes
-        again. So it does if this program, or the client, dies in between: a message can come twice,
-        with the same id.
+        one, or when the block is left without an exception. After an exception that leaves the
+        block, it stays, and comes again. So it does if this program, or the client, dies in
+        between: a message can come twice, with the same id.
 
         The block and the iterator wait as long as it takes, also for a client that is away. With a
         `timeout`, the iterator ends when no message has come for so many seconds; with 0, it gives
@@ -192,11 +193,12 @@ class Connection:
         timeout: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> None:
-        """Wait until a message has left: acknowledged, if it is reliable; else carried away.
+        """Wait until a reliable message was acknowledged, or nothing is left to do for another one.
 
+        The latter can be minutes after it arrived. Returns at once for an id that nobody knows.
         `on_progress` is called with each change of its progress. Raises DeliveryError if the
-        message was given up, or taken back; TimeoutError after `timeout` seconds, when it is still
-        on its way; NotRunningError if the client isn't back by then, or within the `patience`.
+        message was given up, or taken back; TimeoutError after `timeout` seconds, when it still
+        waits; NotRunningError if the client isn't back by then, or within the `patience`.
         """
         finish(self._connection.wait(message_id, timeout, on_progress))
 

@@ -12,9 +12,10 @@ SHOWN = 40  # bytes of a message, where one is shown to programmers
 class Message(NamedTuple):
     """A message that came.
 
-    `sender` is the address of the client that proved to have sent it; None if the message is
-    anonymous. `is_sealed`: nobody on the way could read or change it. `received`: when it came, in
-    seconds since 1970. If a message comes again, it has the same `id`.
+    `sender` is the address of the client that proved to have sent it, as for reliable messages and
+    answers; None if the message is anonymous, or came from a reply address. `is_sealed`: nobody on
+    the way could read or change it. `received`: when it came, in seconds since 1970. If a message
+    comes again, it has the same `id`.
 
     `reply_to`: the tag with which `Connection.reply` answers it; None if it can't be answered like
     that. `reply_from`: to whom the address was given that this answer came to, an address or a tag.
@@ -74,8 +75,10 @@ class Progress(NamedTuple):
     """How far a message has come.
 
     `state` is "waiting", "done", "failed" (it was given up) or "cancelled". `left` of `fragments`
-    packets are still to be sent, or to be acknowledged. `waits_for` is a word for programs, and
-    `why` half a sentence for people; both are None unless the message waits.
+    packets are still to be sent, or to be acknowledged; both are 0 unless the message waits. Of one
+    that isn't reliable, only the first copy counts, and `left` grows when packets are sent again.
+    `waits_for` is a word for programs, and `why` half a sentence for people; both are None unless
+    the message waits.
     """
 
     state: Literal["waiting", "done", "failed", "cancelled"]
