@@ -24,7 +24,17 @@ from nym.sockets.tcp import TcpSocket
 from nym.sockets.token import Token
 from nym.store.outbox import Manner
 from nym.wire.keys import encode_base58
-from tests.harness import OTHER, OWN, PATIENCE, Lines, Served, free_port, onlookers, wait_until
+from tests.harness import (
+    OTHER,
+    OWN,
+    PATIENCE,
+    Lines,
+    Served,
+    deliver,
+    free_port,
+    onlookers,
+    wait_until,
+)
 
 BOB = encode_base58(OTHER)
 
@@ -210,9 +220,18 @@ def test_files_that_are_refused(
     with pytest.raises(nym.TooLongError):
         client.reply_file(tag, path)
     served.deliver(b"from somebody who can't be answered")
-    with client.messages() as messages, pytest.raises(ValueError, match="no tag"):
+    with client.messages() as messages, pytest.raises(ValueError, match="nobody can be answered"):
         client.reply_file(next(messages), path)
     assert len(waiting(served)) == 0
+
+
+def test_who_has_shown_an_address_is_answered_there(served: Served, client: nym.Connection) -> None:
+    assert deliver(served.inbox, b"who is there?", OTHER)
+    with client.messages() as messages:
+        message = next(messages)
+        assert message.correspondent == message.sender == BOB
+        client.reply(message, "me")
+    assert [one["recipient"] for one in client.outbox()] == [BOB]
 
 
 def test_a_message_that_is_no_text(served: Served, client: nym.Connection) -> None:

@@ -102,8 +102,16 @@ def test_the_same_with_asyncio(ports: tuple[int, int], photo: Path) -> None:
             assert (answer.text, answer.sender) == ("me", bob.address)
             assert (answer.reply_from, answer.reply_to) == (bob.address, None)
             await bob.wait(sent, timeout=PATIENCE)
-            with pytest.raises(ValueError, match="no tag"):
-                await alice.reply(answer, "nice")
+            assert (question.correspondent, answer.correspondent) == (
+                question.reply_to,
+                bob.address,
+            )
+
+            # The answer names Bob, and what is said next still doesn't name Alice.
+            await alice.reply(answer, "nice", reliable=True)
+            further = await anext(to_bob)
+            assert (further.text, further.sender) == ("nice", None)
+            assert further.correspondent == question.correspondent
 
             await bob.reply(question, "somebody", anonymous_reply=True)
             answer = await anext(to_alice)
@@ -111,6 +119,7 @@ def test_the_same_with_asyncio(ports: tuple[int, int], photo: Path) -> None:
             await alice.reply_file(answer, photo)
             last = await anext(to_bob)
             assert (last.file, last.reply_from) == (file, question.reply_to)
+            assert last.correspondent == question.correspondent != last.reply_to
 
             await alice.send_file(bob.address, photo, anonymous_reply=True)
             again = await anext(to_bob)

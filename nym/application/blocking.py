@@ -105,14 +105,14 @@ class Connection:
         reliable: bool | None = None,
         anonymous_reply: bool | None = None,
     ) -> str:
-        """Answer a message that has a `reply_to`, or the tag itself; return the id of the answer.
+        """Answer a message that has a `reply_to` or a `sender`, or a tag; return the answer's id.
 
-        The answer names this client to the one who asked, unless `anonymous_reply` is true, or the
+        The answer names this client to the one who wrote, unless `anonymous_reply` is true, or the
         message came to an address that serves this conversation alone. Otherwise as `send`.
 
         Raises NoSuchTagError if the message can't be answered any more, or only with
         `anonymous_reply`, as its text says then; NoReplyAddressError, NoAnswersError, and
-        ValueError if the message has no tag.
+        ValueError if the message has neither.
         """
         replying = self._connection.reply(
             question, message, reliable=reliable, anonymous_reply=anonymous_reply

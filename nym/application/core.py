@@ -84,10 +84,9 @@ class Connection:
     ) -> str:
         """See nym.Connection."""
         return await self._commit(
-            type="reply",
             data=_encoded(message),
-            tag=_tag_of(question),
-            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+            **_way_back(question, anonymous_reply),
+            **_given(reliable=reliable),
         )
 
     async def send_file(
@@ -121,9 +120,8 @@ class Connection:
         return await self._commit_file(
             path,
             on_progress,
-            type="reply",
-            tag=_tag_of(question),
-            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+            **_way_back(question, anonymous_reply),
+            **_given(reliable=reliable),
         )
 
     @asynccontextmanager
@@ -282,12 +280,19 @@ class Connection:
         )
 
 
-def _tag_of(question: Message | str) -> str:
-    """Raises ValueError if it is a message without a tag."""
+def _way_back(question: Message | str, anonymous_reply: bool | None) -> Request:
+    """What a request for an answer says about its way. Raises ValueError."""
     tag = question.reply_to if isinstance(question, Message) else question
-    if tag is None:
-        raise ValueError("this message has no tag with which it could be answered")
-    return tag
+    if tag is not None:
+        return {"type": "reply", "tag": tag, **_given(anonymous_reply=anonymous_reply)}
+    assert isinstance(question, Message)
+    if question.sender is None:
+        raise ValueError("this message has neither a tag nor a sender, so nobody can be answered")
+    # Who was asked without an address doesn't learn it from what is said next, by default.
+    if anonymous_reply is None and question.reply_from is not None:
+        anonymous_reply = True
+    to = {"type": "send", "recipient_address": question.sender}
+    return {**to, **_given(anonymous_reply=anonymous_reply)}
 
 
 def _encoded(message: str | bytes) -> str:

@@ -37,6 +37,15 @@ class Message(NamedTuple):
         return f"Message({', '.join(f'{name}={shown}' for name, shown in fields.items())})"
 
     @property
+    def correspondent(self) -> str | None:
+        """Who wrote, as far as it is known: an address or a tag, the same in a conversation.
+
+        It isn't `reply_to` where the message came to a reply address: that was given to one
+        correspondent, who is known by it.
+        """
+        return self.reply_from or self.reply_to or self.sender
+
+    @property
     def text(self) -> str:
         """The message as text. Raises UnicodeDecodeError if it is none."""
         return self.data.decode()
