@@ -199,7 +199,7 @@ def test_while_no_address_is_free_the_client_says_so_and_the_draft_stays(browser
         write_to(tab, encode_base58(BOB))
         tab.click("#hide")
         tab.type("#text", "Who is there?", Keys.ENTER)
-        tab.wait_for_text("#talk", "no address for an answer: client.reply_addresses is 0")
+        tab.wait_for_text("#talk", "client.reply_addresses is 0")
         assert draft(tab) == "Who is there?"
         assert is_hiding(tab)
         assert not served.outbox
@@ -316,5 +316,5 @@ def test_it_is_done_with_the_keyboard_alone(browser: Browser) -> None:
         tab.wait_for_text("#signed-about", "Ask for a confirmation")
         press(Keys.SHIFT + Keys.TAB)
         press("Who is there?", Keys.ENTER)
-        tab.wait_for_text("#talk", "no address for an answer")
+        tab.wait_for_text("#talk", "client.reply_addresses is 0")
         tab.wait_for("document.getElementById('text').value === 'Who is there?'")
