@@ -35,6 +35,11 @@ from tests.postgres import Postgres  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes minutes, so that no process is left with it when the others are done."""
+    items.sort(key=lambda item: "tests/faults/test_outcomes.py" not in item.nodeid)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One more process than there are processors: most tests wait half of the time."""
     return (os.cpu_count() or 1) + 1
