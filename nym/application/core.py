@@ -282,17 +282,19 @@ class Connection:
 
 def _way_back(question: Message | str, anonymous_reply: bool | None) -> Request:
     """What a request for an answer says about its way. Raises ValueError."""
-    tag = question.reply_to if isinstance(question, Message) else question
-    if tag is not None:
-        return {"type": "reply", "tag": tag, **_given(anonymous_reply=anonymous_reply)}
-    assert isinstance(question, Message)
-    if question.sender is None:
+    way: Request
+    if isinstance(question, str):
+        way = {"type": "reply", "tag": question}
+    elif question.reply_to is not None:
+        way = {"type": "reply", "tag": question.reply_to}
+    elif question.sender is not None:
+        way = {"type": "send", "recipient_address": question.sender}
+        # Whoever was written to without an address isn't shown one now, unless that is asked for.
+        if anonymous_reply is None and question.reply_from is not None:
+            anonymous_reply = True
+    else:
         raise ValueError("this message has neither a tag nor a sender, so nobody can be answered")
-    # Who was asked without an address doesn't learn it from what is said next, by default.
-    if anonymous_reply is None and question.reply_from is not None:
-        anonymous_reply = True
-    to = {"type": "send", "recipient_address": question.sender}
-    return {**to, **_given(anonymous_reply=anonymous_reply)}
+    return {**way, **_given(anonymous_reply=anonymous_reply)}
 
 
 def _encoded(message: str | bytes) -> str:
