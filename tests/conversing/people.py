@@ -16,9 +16,9 @@ from random import Random
 import gevent
 
 import nym
-from nym.config import TrafficSettings
 from nym.config.file import load_config, save_config
 from tests.harness import Program, free_port, wait_until
+from tests.soaking.programs import faster
 
 ADDRESSES = 3  # of each client: its main one, and as many reply addresses as are usual
 MOST_BYTES = 700  # of a message: one packet holds it
@@ -48,17 +48,9 @@ class Person:
         self._port = free_port()
         self._run("init", "--id", name, "--directory", directory).wait()
         place = self._home / "nym" / "clients" / name
-        config, usual = load_config(place), TrafficSettings()
-        traffic = replace(
-            usual,
-            message_sending_average_delay=usual.message_sending_average_delay / speed,
-            loop_cover_traffic_average_delay=usual.loop_cover_traffic_average_delay / speed,
-            fetch_message_delay=usual.fetch_message_delay / speed,
-            average_packet_delay=usual.average_packet_delay / speed,
-            topology_refresh_rate=usual.topology_refresh_rate / speed,
-        )
+        config = load_config(place)
         client = replace(config.client, reply_lifetime=life)
-        save_config(replace(config, traffic=traffic, client=client), place)
+        save_config(replace(config, traffic=faster(speed), client=client), place)
         self._process = self._start()
         self.program = nym.connect(port=self._port, patience=120.0)
 

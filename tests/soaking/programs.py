@@ -192,18 +192,22 @@ class ClientProgram(Program):
         """Make its folder, with rates that are `speed` times the default ones."""
         await self.run("init", "--id", self.name, "--directory", directory)
         folder = self.home / "nym" / "clients" / self.name
-        usual = TrafficSettings()
-        traffic = replace(
-            usual,
-            message_sending_average_delay=usual.message_sending_average_delay / speed,
-            loop_cover_traffic_average_delay=usual.loop_cover_traffic_average_delay / speed,
-            fetch_message_delay=usual.fetch_message_delay / speed,
-            average_packet_delay=usual.average_packet_delay / speed,
-            topology_refresh_rate=usual.topology_refresh_rate / speed,
-        )
-        save_config(replace(load_config(folder), traffic=traffic), folder)
+        save_config(replace(load_config(folder), traffic=faster(speed)), folder)
         self.address = load_identity(folder).address
 
     async def begin(self) -> None:
         """Start it."""
         await self.start("tcpsocket", "--id", self.name, "--port", str(self.port))
+
+
+def faster(speed: float) -> TrafficSettings:
+    """Rates that are `speed` times the default ones."""
+    usual = TrafficSettings()
+    return replace(
+        usual,
+        message_sending_average_delay=usual.message_sending_average_delay / speed,
+        loop_cover_traffic_average_delay=usual.loop_cover_traffic_average_delay / speed,
+        fetch_message_delay=usual.fetch_message_delay / speed,
+        average_packet_delay=usual.average_packet_delay / speed,
+        topology_refresh_rate=usual.topology_refresh_rate / speed,
+    )
