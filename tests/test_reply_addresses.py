@@ -365,7 +365,7 @@ def test_an_answer_never_leaves_from_the_main_address_in_the_place_of_another(bo
     assert bob.replies.way_to(received.reply_to, is_answerable=False)[0].own == address
     bob.now += 1.5 * REPLY_LIFETIME + 1
     bob.register()
-    with pytest.raises(NoSuchTagError, match="has expired; answer with anonymous_reply, from"):
+    with pytest.raises(NoSuchTagError, match="has expired; to answer from another one, ask for"):
         bob.replies.way_to(received.reply_to, is_answerable=False)
     bob.now += 1
     bob.register()

@@ -24,7 +24,9 @@ from nym.wire.sizes import LONGEST_SEALED
 
 MOST_AT_ONCE = 64  # messages that are handed over together
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two attempts with a full outbox
-SAY_AGAIN = 60.0  # seconds until the user is told again that the outbox is full, and why
+# Seconds until the user is told again why messages wait here. They double each time: a full outbox
+# has room within minutes, a free address for an answer may take hours.
+FIRST_SILENCE, LONGEST_SILENCE = 60.0, 3600.0
 LOOK = 0.2  # seconds between two looks for an acknowledgement
 MOST_NAMED = 10  # refused lines that an error names
 _LATER = {"busy", "no_reply_address"}  # there is no room, or no address for an answer is free
@@ -203,7 +205,7 @@ class _Outbox:
     def __init__(self, client: Control, request: dict[str, Any]) -> None:
         self._client = client
         self._request = request
-        self._wait = self._said = 0.0
+        self._wait = self._silence = self._said = 0.0
         self._read = 0
         self.accepted: list[tuple[str, int]] = []  # (id, length)
         self.refused: list[tuple[int, RefusedError]] = []  # (which one, counted from 1, why)
@@ -247,11 +249,13 @@ class _Outbox:
     def _pause(self, full: str | None) -> None:
         """If there is no room, wait a moment. `full` says why; the user is told now and then."""
         if full is None:
-            self._wait = self._said = 0.0
+            self._wait = 0.0
             return
-        if not self._wait or time.monotonic() - self._said > SAY_AGAIN:
-            self._said = time.monotonic()
+        now = time.monotonic()
+        if now - self._said >= self._silence:
             complain(f"{full}. Waiting")
+            self._said = now
+            self._silence = min(LONGEST_SILENCE, 2 * self._silence) or FIRST_SILENCE
         self._wait = min(LONGEST_WAIT, self._wait * 2) or FIRST_WAIT
         time.sleep(self._wait)
 

@@ -44,8 +44,8 @@ class Replies:
         elif known.own:
             # Never from the main address: the peer doesn't know that it is the same client's.
             raise NoSuchTagError(
-                "this client's own address of that conversation has expired; "
-                "answer with anonymous_reply, from another one"
+                "this client's own address of that conversation has expired; to answer from "
+                "another one, ask for that: --reply on the command line, anonymous_reply in JSON"
             )
         self._tags.answered(known)
         return Ends(own, known.peer, tag), head
