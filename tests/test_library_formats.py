@@ -82,22 +82,30 @@ def test_files_come_back(name: str, data: bytes) -> None:
     assert len(files.head(name)) <= len(files.MAGIC) + files.LONGEST_HEAD
 
 
-@pytest.mark.parametrize(
-    ("name", "harmless"),
-    [
-        ("photo.jpg", "photo.jpg"),
-        ("../../etc/passwd", "passwd"),
-        ("..\\..\\boot.ini", "boot.ini"),
-        (".bashrc", "bashrc"),
-        ("...", "file"),
-        ("", "file"),
-        ("/", "file"),
-        ("gpj.\u202eexe", "gpj._exe"),
-        ("a\nb:c", "a_b_c"),
-        ("x" * 300, "x" * 100),
-        ("x" * 99 + ".jpg", "x" * 99),
-    ],
-)
+# The client's page makes the same of them (tests/browser/test_client_page.py).
+NAMES = [
+    ("photo.jpg", "photo.jpg"),
+    ("../../etc/passwd", "passwd"),
+    ("..\\..\\boot.ini", "boot.ini"),
+    (".bashrc", "bashrc"),
+    ("...", "file"),
+    ("", "file"),
+    ("/", "file"),
+    ("gpj.\u202eexe", "gpj._exe"),
+    ("a\nb:c", "a_b_c"),
+    ("C:\\x\\y.txt", "y.txt"),
+    ('<b>"|?*', "_b_____"),
+    ("a  \t b\u2028c", "a _ b_c"),
+    ("x" * 300, "x" * 100),
+    ("x" * 96 + ".jpg", "x" * 96 + ".jpg"),
+    ("x" * 97 + ".jpg", "x" * 96 + ".jpg"),
+    ("\U0001f600" * 70 + "x" * 50 + ".tar.gz", "\U0001f600" * 70 + "x" * 27 + ".gz"),
+    ("x" * 80 + ". ." * 20 + ".jpeg", "x" * 80 + ".jpeg"),
+    ("x." + "y" * 300, "x." + "y" * 98),
+]
+
+
+@pytest.mark.parametrize(("name", "harmless"), NAMES)
 def test_a_stranger_s_name_for_a_file(name: str, harmless: str) -> None:
     message = files.MAGIC + json.dumps({"name": name}).encode() + b"\nbytes"
     assert files.parse(message) == (harmless, b"bytes")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 MAGIC = b"nym-file 1\n"
 LONGEST_HEAD = 1000  # bytes of the line behind it
 LONGEST_NAME = 100  # characters
+_LONGEST_EXTENSION = 15  # characters that a long name keeps of its end, behind the last dot
 _REFUSED = frozenset('<>:"|?*')  # by some file systems
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # categories of Unicode; "Cf" turns text round
 
@@ -45,10 +46,18 @@ def parse(message: bytes) -> File | None:
 
 
 def harmless(name: str) -> str:
-    """A name for a file, from one that a stranger chose."""
+    """A name for a file, from one that a stranger chose. The client's page makes the same one."""
     last = name.replace("\\", "/").rpartition("/")[2]
     seen = "".join("_" if _is_hidden(character) else character for character in last)
-    return " ".join(seen.split())[:LONGEST_NAME].strip(". ") or "file"
+    trimmed = " ".join(seen.split()).strip(". ") or "file"
+    return trimmed if len(trimmed) <= LONGEST_NAME else _shortened(trimmed)
+
+
+def _shortened(name: str) -> str:
+    # From their extension, people and programs know what files are.
+    _, dot, extension = name.rpartition(".")
+    end = dot + extension if dot and len(extension) <= _LONGEST_EXTENSION else ""
+    return name[: LONGEST_NAME - len(end)].rstrip(". ") + end
 
 
 def _is_hidden(character: str) -> bool:

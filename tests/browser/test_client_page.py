@@ -22,6 +22,7 @@ from nym.wire.reports import HISTORY, HistorySample
 from tests.browser.browser import Browser
 from tests.browser.client_page import Run, link, said, serving_page, show, write_to
 from tests.harness import FAST, Application, free_port, serving_http, wait_until
+from tests.test_library_formats import NAMES
 
 PARTS = ("messages", "traffic", "network", "packet")
 # A message of a thousand parts takes some seconds, and each of them can be pulled at once.
@@ -232,17 +233,7 @@ def test_messages_are_text_whatever_is_in_them(browser: Browser) -> None:
         assert not tab.is_too_wide()
 
 
-@pytest.mark.parametrize(
-    ("name", "harmless"),
-    [
-        ("../../.bashrc", "bashrc"),
-        ("C:\\x\\y.txt", "y.txt"),
-        ("\u202egpj.exe", "_gpj.exe"),
-        ("..", "file"),
-        ("a" * 300, "a" * 99 + "…"),
-        ('<b>"|?*', "_b_____"),
-    ],
-)
+@pytest.mark.parametrize(("name", "harmless"), NAMES)
 def test_names_of_files_are_harmless(browser: Browser, name: str, harmless: str) -> None:
     head = f"nym-file 1\n{json.dumps({'name': name})}\n".encode()
     with serving_page() as (served, url):

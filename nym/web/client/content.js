@@ -1,10 +1,9 @@
 // What is in a message: a text, or a file with its name (docs/protocol/pages.md, "Files").
 
-import { short } from "/web/common/text.js";
-
 const MAGIC = "nym-file 1\n";
 const LONGEST_HEAD = 1000; // bytes of the line behind it
 const LONGEST_NAME = 100; // characters
+const EXTENSION = /\.[^.]{1,15}$/u; // what a long name keeps of its end
 
 /** The bytes of base64. */
 export function decode(base64) {
@@ -55,11 +54,16 @@ export function text(bytes) {
   }
 }
 
-/** A name that leads into no folder, hides nothing, and begins with no dot. */
+/** A name that leads into no folder, hides nothing, and begins with no dot. The library makes the same one. */
 export function harmless(name) {
   const last = name.split(/[/\\]/).at(-1);
-  const seen = short(last.replace(/[\p{Cc}\p{Cf}<>:"|?*]/gu, "_"), LONGEST_NAME).replace(/^[. ]+|[. ]+$/g, "");
-  return seen || "file";
+  const seen = last.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}<>:"|?*]/gu, "_").replace(/\s+/g, " ");
+  const trimmed = seen.replace(/^[. ]+|[. ]+$/g, "") || "file";
+  const characters = [...trimmed];
+  if (characters.length <= LONGEST_NAME) return trimmed;
+  const extension = EXTENSION.exec(trimmed)?.[0] ?? "";
+  const stem = characters.slice(0, LONGEST_NAME - [...extension].length).join("");
+  return stem.replace(/[. ]+$/, "") + extension;
 }
 
 /** Let the user save these bytes under this name. */
