@@ -123,7 +123,10 @@ class Messages(Protocol):
         """Cancel these messages, and return the ids of those that there were. Raises StoreError."""
 
     def cancel_all(self, recipient: bytes | None) -> list[str]:
-        """Cancel all messages, or all to one recipient. Returns their ids. Raises StoreError."""
+        """Cancel all messages, or all to one recipient, an address or a tag, and return their ids.
+
+        Raises StoreError.
+        """
 
 
 class Replies(Protocol):

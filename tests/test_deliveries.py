@@ -306,6 +306,15 @@ def test_all_or_all_to_one_recipient_are_cancelled(setup: Setup) -> None:
     assert setup.next() is None
 
 
+def test_answers_are_cancelled_by_the_tag_that_the_list_shows(setup: Setup) -> None:
+    answers = [Outgoing(new_id(), BOB, b"an answer", Manner.SEALED, tag=TAG) for _ in range(2)]
+    assert setup.outbox.accept(answers) == [None, None]
+    to_the_same_address = setup.accept()
+    # Whoever answers doesn't know the address behind the tag, and doesn't mean it.
+    assert setup.deliveries.cancel_all(BOB) == [to_the_same_address]
+    assert setup.deliveries.cancel_all(TAG) == [answer.id for answer in answers]
+
+
 def test_what_the_disk_does_not_take_is_said_and_cancelled_all_the_same(
     setup: Setup, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ tests/test_library_restarts.py what happens when connections break.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,54 @@ def test_refusals(client: nym.Connection) -> None:
     assert client.status()["outbox"] == 0
 
 
-def test_mistakes_in_calls(served: Served, client: nym.Connection) -> None:
+def test_mistakes_in_calls(served: Served, client: Any) -> None:
     with pytest.raises(nym.TooLongError, match="16777216 are allowed"):
         client.send(BOB, bytes(core.LONGEST_MESSAGE + 1))
     with pytest.raises(TypeError, match="the name of a contact, not None"):
-        client.send(None, "to the sender of an anonymous message")  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        client.send(BOB, 1)  # type: ignore[arg-type]
+        client.send(None, "to the sender of an anonymous message")
+
+    async def told(_: object) -> None:
+        pass
+
+    mistakes: list[tuple[str, Callable[[], object]]] = [
+        ("message must be a str or bytes, not int", lambda: client.send(BOB, 1)),
+        ("reliable must be a bool, not str", lambda: client.send(BOB, "", reliable="no")),
+        ("anonymous_reply must be a bool", lambda: client.reply("tag", "", anonymous_reply=1)),
+        ("question must be a Message or its tag", lambda: client.reply(None, "")),
+        ("int", lambda: client.send_file(BOB, 0)),
+        ("async function", lambda: client.send_file(BOB, "/", on_progress=told)),
+        ("on_progress must be a function", lambda: client.wait("id", on_progress=1)),
+        ("async function", lambda: client.wait("id", on_progress=told)),
+        ("message_id must be a str, not NoneType", lambda: client.wait(None)),
+        ("message_id must be a str, not int", lambda: client.progress(5)),
+        ("message_id must be a str", lambda: client.cancel(None)),
+        ("timeout must be a number of seconds, not str", client.messages(timeout="1").__enter__),
+        ("timeout must be a number", lambda: client.wait("id", timeout=True)),
+    ]
+    for said, call in mistakes:
+        with pytest.raises(TypeError, match=said):
+            call()
+    with pytest.raises(ValueError, match="timeout must be a number of seconds, not nan"):
+        client.wait("id", timeout=nan)
+    # The connection is as good as before. What was due already is asked about all the same.
+    client.wait("id", timeout=-1)
     assert len(waiting(served)) == 0
+
+
+def test_mistakes_in_connecting(served: Served) -> None:
+    connect: Any = nym.connect
+    mistakes: list[tuple[type[Exception], str, dict[str, object]]] = [
+        (TypeError, "port must be an int, not str", {"port": "9001"}),
+        (TypeError, "port must be an int, not bool", {"port": True}),
+        (ValueError, "port must be between 1 and 65535, not 70000", {"port": 70000}),
+        (TypeError, "id must be a str, not int", {"id": 5}),
+        (TypeError, "host must be a str, not bytes", {"host": b"::1", "port": 1}),
+        (ValueError, "needs no token; leave it out", {"id": "alice", "token": "x"}),
+        (TypeError, "patience must be a number", {"port": served.port, "patience": "1"}),
+    ]
+    for kind, said, given in mistakes:
+        with pytest.raises(kind, match=said):
+            connect(**given)
 
 
 def test_a_long_request_is_written_in_pieces(
@@ -219,6 +260,9 @@ def test_files_that_are_refused(
     monkeypatch.setattr(service, "LONGEST_ANSWERABLE", 2500)
     with pytest.raises(nym.TooLongError):
         client.reply_file(tag, path)
+    monkeypatch.setattr(core, "LONGEST_MESSAGE", 2500)
+    with pytest.raises(nym.TooLongError, match=r"photo\.jpg has 2500 bytes; 2467 are allowed"):
+        client.send_file(BOB, path)
     served.deliver(b"from somebody who can't be answered")
     with client.messages() as messages, pytest.raises(ValueError, match="nobody can be answered"):
         client.reply_file(next(messages), path)

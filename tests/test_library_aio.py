@@ -6,7 +6,7 @@ The event loop runs in a thread of its own, beside the client's greenlets.
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
@@ -221,6 +221,39 @@ def test_a_question_that_is_cancelled_leaves_its_answer_to_nobody() -> None:
         wait_until(lambda: heard or running.ready())
         asked.set()
         running.get()
+
+
+def test_another_event_loop_needs_a_connection_of_its_own(served: Served) -> None:
+    """A lock or a socket in two loops at once would hang, or lose what it reads."""
+    served.deliver(b"one")
+
+    async def is_refused(ask: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await ask()
+
+    async def main() -> None:
+        async with nym.aio.connect(port=served.port) as client:
+
+            async def loop() -> None:
+                async with client.messages():
+                    pass
+
+            async with client.messages() as messages:
+                first = await anext(messages)
+                asks: list[Callable[[], Awaitable[object]]] = [
+                    client.status,
+                    lambda: client.send(BOB, ""),
+                    loop,
+                    lambda: anext(messages),
+                    client.close,
+                ]
+                for ask in asks:
+                    await asyncio.to_thread(asyncio.run, is_refused(ask))
+                assert first.data == b"one"
+                await client.status()
+
+    run(main())
+    assert len(served.inbox) == 0
 
 
 def test_all_who_wait_for_a_client_wait_for_it_together(served: Served) -> None:

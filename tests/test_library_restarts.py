@@ -501,6 +501,47 @@ def test_threads_share_a_connection(served: Served) -> None:
     assert (ran.stderr, ran.stdout) == ("", f"{[str(number) for number in range(50)]}\n")
 
 
+WAITERS = """
+import sys, threading, time
+import nym
+
+def ask(client):
+    try:
+        client.status()
+    except nym.NotRunningError:
+        refused.append(client)
+
+with nym.connect(port=int(sys.argv[1]), patience=1) as client:
+    print("connected", flush=True)
+    sys.stdin.readline()
+    refused, began = [], time.monotonic()
+    threads = [threading.Thread(target=ask, args=(client,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(len(refused), time.monotonic() - began)
+"""
+
+
+def test_threads_that_wait_for_a_client_wait_for_it_together(served: Served) -> None:
+    """Not one after the other, for the patience of each."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITERS, str(served.port)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        assert waiting.stdout is not None
+        assert beside(waiting.stdout.readline) == "connected\n"
+        served.socket.stop()
+        out, _ = beside(waiting.communicate, "\n", PATIENCE)
+    refused, took = map(float, out.split())
+    assert refused == 20
+    assert 1 <= took < 10
+
+
 LISTENER = """
 import sys, threading
 import nym

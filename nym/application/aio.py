@@ -56,7 +56,9 @@ class Connecting:
 
 
 class _Backend:
-    """Connections in the event loop: see Backend."""
+    """Connections in the event loop that uses them first: see Backend."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
 
     async def connect(self, address: Path | tuple[str, int], seconds: float) -> "_Stream":
         """See Backend."""
@@ -82,6 +84,15 @@ class _Backend:
     def lock(self) -> "_Lock":
         """See Backend."""
         return _Lock()
+
+    def check_caller(self) -> None:
+        """See Backend. Sockets and locks belong to one event loop."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise RuntimeError(
+                "this connection belongs to another event loop; make one in each loop that needs it"
+            )
 
 
 class _Lock:

@@ -70,6 +70,9 @@ class Backend(Protocol):
     def lock(self) -> Lock:
         """A new lock."""
 
+    def check_caller(self) -> None:
+        """Raises RuntimeError if who calls can't use what this has made."""
+
 
 class SocketStream:
     """What streams over sockets have in common."""

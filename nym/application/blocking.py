@@ -216,7 +216,8 @@ class Connection:
     def cancel_all(self, recipient: str | None = None) -> list[str]:
         """Take back all messages that wait, or those to one recipient; return their ids.
 
-        Raises UnknownOutcomeError.
+        `recipient` is an address, the name of a contact, or the tag of answers. Raises
+        UnknownOutcomeError.
         """
         return finish(self._connection.cancel_all(recipient))
 
@@ -296,6 +297,9 @@ class _Backend:
     def lock(self) -> "_Lock":
         """See Backend."""
         return _Lock()
+
+    def check_caller(self) -> None:
+        """See Backend. Each thread can."""
 
 
 class _Stream(SocketStream):

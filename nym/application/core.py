@@ -14,8 +14,8 @@ from math import inf
 from pathlib import Path
 from typing import cast
 
-from nym.application import files, values
-from nym.application.addresses import is_address
+from nym.application import arguments, files, values
+from nym.application.addresses import is_address, is_tag
 from nym.application.backend import Backend
 from nym.application.errors import ContactsError, DeliveryError, TooLongError
 from nym.application.line import DETAILS, Endpoint
@@ -148,9 +148,10 @@ class Connection:
     ) -> None:
         """See nym.Connection."""
         until = after(timeout)
+        arguments.callback("on_progress", on_progress)
         told = None
         while True:
-            answer = await self._ask(until, type="progress", id=message_id)
+            answer = await self._ask(until, **_asked("progress", message_id))
             progress = values.progress(answer)
             if on_progress is not None and progress != told:
                 on_progress(progress)
@@ -166,19 +167,18 @@ class Connection:
 
     async def progress(self, message_id: str) -> Progress:
         """See nym.Connection."""
-        return values.progress(await self._ask(type="progress", id=message_id))
+        return values.progress(await self._ask(**_asked("progress", message_id)))
 
     async def cancel(self, message_id: str) -> None:
         """See nym.Connection."""
-        await self._ask_once(type="cancel", id=message_id)
+        await self._ask_once(**_asked("cancel", message_id))
 
     async def cancel_all(self, recipient: str | None = None) -> list[str]:
         """See nym.Connection."""
         if recipient is None:
             answer = await self._ask_once(type="cancel", all=True)
         else:
-            address = await self._address_of(recipient)
-            answer = await self._ask_once(type="cancel", recipient_address=address)
+            answer = await self._ask_once(type="cancel", **await self._ends_of(recipient))
         return list(answer["ids"])
 
     async def outbox(self) -> list[WaitingMessage]:
@@ -228,7 +228,8 @@ class Connection:
 
     @asynccontextmanager
     async def _in_turn(self, until: float = inf) -> AsyncIterator[None]:
-        """Only one request is on its way over the line. Raises NotRunningError."""
+        """Only one request is on its way over the line. Raises NotRunningError, RuntimeError."""
+        self._backend.check_caller()
         try:
             await self._turn.acquire(until - time.monotonic())
         except TimeoutError as error:
@@ -247,11 +248,16 @@ class Connection:
         on_progress: Callable[[int, int], object] | None,
         **request: object,
     ) -> str:
-        with open(path, "rb") as file, self._endpoint.line(DETAILS) as line:
+        arguments.callback("on_progress", on_progress)
+        path = Path(path)  # refuses numbers, which `open` takes for descriptors
+        with path.open("rb") as file, self._endpoint.line(DETAILS) as line:
             length = os.fstat(file.fileno()).st_size
+            head = files.head(path.name)
+            if length > (most := LONGEST_MESSAGE - len(head)):
+                raise TooLongError(f"the file {path} has {length} bytes; {most} are allowed")
             # A line of its own: a client puts together the parts that came over one connection.
             await line.open(self._endpoint.patience_ends())
-            await line.exchange(_part(files.head(Path(path).name)))
+            await line.exchange(_part(head))
             handed_over = 0
             for part in iter(partial(file.read, PART), b""):
                 await line.exchange(_part(part))
@@ -260,6 +266,18 @@ class Connection:
                     on_progress(handed_over, length)
             answer = await line.commit({**request, "parts": True})
         return str(answer["id"])
+
+    async def _ends_of(self, recipient: str) -> Request:
+        """What a request says about whom messages in the outbox go to: an address, or a tag.
+
+        Raises ContactsError.
+        """
+        try:
+            return {"recipient_address": await self._address_of(recipient)}
+        except ContactsError:
+            if is_tag(recipient):
+                return {"tag": recipient}
+            raise
 
     async def _address_of(self, recipient: str) -> str:
         """Raises ContactsError if it is neither an address nor a contact's name."""
@@ -281,10 +299,12 @@ class Connection:
 
 
 def _way_back(question: Message | str, anonymous_reply: bool | None) -> Request:
-    """What a request for an answer says about its way. Raises ValueError."""
+    """What a request for an answer says about its way. Raises ValueError, TypeError."""
     way: Request
     if isinstance(question, str):
         way = {"type": "reply", "tag": question}
+    elif not isinstance(question, Message):
+        raise TypeError(f"question must be a Message or its tag, not {type(question).__name__}")
     elif question.reply_to is not None:
         way = {"type": "reply", "tag": question.reply_to}
     elif question.sender is not None:
@@ -298,8 +318,8 @@ def _way_back(question: Message | str, anonymous_reply: bool | None) -> Request:
 
 
 def _encoded(message: str | bytes) -> str:
-    """Raises TooLongError."""
-    data = message.encode() if isinstance(message, str) else message
+    """Raises TooLongError, TypeError."""
+    data = arguments.content("message", message)
     # A line that is too long for the client would break the connection, without its reason.
     if len(data) > LONGEST_MESSAGE:
         raise TooLongError(f"the message has {len(data)} bytes; {LONGEST_MESSAGE} are allowed")
@@ -307,23 +327,19 @@ def _encoded(message: str | bytes) -> str:
 
 
 def _given(**options: bool | None) -> dict[str, bool]:
-    return {name: value for name, value in options.items() if value is not None}
+    """Raises TypeError."""
+    return {
+        name: arguments.choice(name, value) for name, value in options.items() if value is not None
+    }
+
+
+def _asked(kind: str, message_id: str) -> dict[str, str]:
+    """A request about a message. Raises TypeError."""
+    return {"type": kind, "id": arguments.text("message_id", message_id)}
 
 
 def _part(data: bytes) -> Request:
     return {"type": "part", "data": base64.b64encode(data).decode()}
-
-
-def _one_word(token: str | None) -> str | None:
-    """A token without the end of its line, as files have one. Raises ValueError, TypeError."""
-    if token is None:
-        return None
-    if not isinstance(token, str):
-        raise TypeError(f"token must be a str, not {type(token).__name__}")
-    # What stood in another line would be taken for a request.
-    if len(words := token.split()) != 1:
-        raise ValueError("token must be one word, as in the client's token file")
-    return words[0]
 
 
 async def connect(
@@ -335,7 +351,13 @@ async def connect(
     patience: float,
 ) -> Connection:
     """Connect as the arguments of nym.connect say. Raises what it raises."""
-    endpoint = Endpoint(backend, place(id, host, port), _one_word(token), patience)
+    if token is not None:
+        token = arguments.word("token", token)
+        if id is not None:
+            # The control socket would take it for a request.
+            raise ValueError("a connection by the client's id needs no token; leave it out")
+    arguments.seconds("patience", patience)
+    endpoint = Endpoint(backend, place(id, host, port), token, patience)
     connection = Connection(backend, endpoint)
     try:
         await connection._begin()

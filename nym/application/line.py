@@ -49,7 +49,11 @@ class Endpoint:
 
     @contextmanager
     def line(self, hello: Request) -> Iterator["Line"]:
-        """A line that begins with the request `hello` each time when it is opened."""
+        """A line that begins with the request `hello` each time when it is opened.
+
+        Raises RuntimeError for whoever can't use it (Backend.check_caller).
+        """
+        self.backend.check_caller()
         line = Line(self, hello)
         self._lines.add(line)
         try:
@@ -64,6 +68,7 @@ class Endpoint:
 
     def close(self) -> None:
         """End waits for news, in other threads and tasks, with ClosedError; answers still come."""
+        self.backend.check_caller()
         self.is_closed = True
         for line in list(self._lines):
             line.interrupt()
@@ -107,6 +112,7 @@ class Line:
         It waits until `give_up` (see `open`) for the client, and for its answer; None: as long as
         the user has patience for the client, and as usual for the answer.
         """
+        self._endpoint.backend.check_caller()
         until = inf if give_up is None else give_up
         give_up = self._endpoint.patience_ends() if give_up is None else give_up
         while True:
@@ -172,6 +178,7 @@ class Line:
         gone. Raises NotRunningError if it isn't back then, and RefusedError, ProtocolError,
         ClosedError.
         """
+        self._endpoint.backend.check_caller()
         # In so little time, nothing could be heard of what is there.
         is_short = until - time.monotonic() < SHORTEST_ANSWER_TIME
         with self._waiting():

@@ -7,7 +7,7 @@ from contextlib import suppress
 from math import inf
 from typing import Generic, TypeVar
 
-from nym.application import values
+from nym.application import arguments, values
 from nym.application.errors import ClosedError, NoSuchMessageError
 from nym.application.line import Line
 from nym.application.lines import Answer
@@ -16,9 +16,9 @@ from nym.application.values import Message
 Value = TypeVar("Value")
 
 
-def after(seconds: float | None) -> float:
-    """The time of the monotonic clock in so many seconds; None: never."""
-    return inf if seconds is None else time.monotonic() + seconds
+def after(timeout: float | None) -> float:
+    """The time of the monotonic clock in so many seconds; None: never. Raises TypeError."""
+    return inf if timeout is None else time.monotonic() + arguments.seconds("timeout", timeout)
 
 
 class News(ABC, Generic[Value]):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from nym.application import arguments
 from nym.application.errors import NotRunningError
 
 CONTROL_SOCKET = "client.sock"
@@ -23,7 +24,15 @@ class Place(NamedTuple):
 
 
 def place(id: str | None, host: str | None, port: int | None) -> Place:
-    """The place that the arguments of `connect` name. Raises NotRunningError, ValueError."""
+    """The place that the arguments of `connect` name.
+
+    Raises NotRunningError, ValueError, TypeError.
+    """
+    for name, value in (("id", id), ("host", host)):
+        if value is not None:
+            arguments.text(name, value)
+    if port is not None:
+        arguments.port("port", port)
     match id, host, port:
         case str(), None, None:
             return _control_socket(id)

@@ -10,10 +10,10 @@ from nym.cli.control import Control, RefusedError, control
 from nym.cli.options import nym_folder
 from nym.cli.output import complain, say
 from nym.contacts import find_recipient
-from nym.errors import NymError
+from nym.errors import ConfigError, ContactError, NymError
 from nym.store.outbox import ID_LENGTH
 from nym.timing import duration
-from nym.wire.keys import encode_base58
+from nym.wire.keys import encode_base58, is_tag
 
 SHOWN = 12  # digits of an id that the list shows: enough to tell random ids apart
 
@@ -103,10 +103,20 @@ def _cancel_all(client: Control, to: str | None) -> None:
     if to is None:
         answer = client.ask(type="cancel", all=True)
     else:
+        answer = client.ask(type="cancel", **_recipient(to))
+    _say_number(len(answer["ids"]))
+
+
+def _recipient(to: str) -> dict[str, str]:
+    """The field of the request that names a contact, an address, or the tag of answers."""
+    try:
         # is_manner_given: nothing is sent, so it doesn't matter how this recipient gets messages.
         contact = find_recipient(nym_folder(), to, is_manner_given=True)
-        answer = client.ask(type="cancel", recipient_address=encode_base58(contact.address))
-    _say_number(len(answer["ids"]))
+    except (ContactError, ConfigError):
+        if is_tag(to):
+            return {"tag": to}
+        raise
+    return {"recipient_address": encode_base58(contact.address)}
 
 
 def _id(client: Control, name: str) -> str:

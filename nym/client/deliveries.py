@@ -198,9 +198,12 @@ class Deliveries:
         return cancelled
 
     def cancel_all(self, recipient: bytes | None) -> list[str]:
-        """Cancel all messages, or all messages to one recipient; see `cancel`."""
+        """Cancel all messages, or all to one recipient, an address or a tag; see `cancel`."""
         return self.cancel(
-            delivery.id for delivery in self._in_slices() if recipient in (None, delivery.ends.peer)
+            delivery.id
+            for delivery in self._in_slices()
+            # An address behind a tag is unknown to those who ask.
+            if recipient in (None, delivery.ends.tag or delivery.ends.peer)
         )
 
     def _is_too_old(self, delivery: Delivery) -> bool:

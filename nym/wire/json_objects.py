@@ -309,10 +309,7 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
 
 
 def _decode_reply(body: dict[str, Any], rest: Rest) -> Reply:
-    try:
-        tag = decode_tag(short_text(body, "tag"))
-    except ValueError as error:
-        raise IncompleteDataError(f"tag is not a tag: {error}") from error
+    tag = _tag(body)
     message, is_in_parts = _message(body, rest)
     is_answerable = _flag(body, "anonymous_reply") is True
     return Reply(tag, message, _flag(body, "reliable"), is_in_parts, is_answerable)
@@ -375,10 +372,14 @@ def _flag(body: dict[str, Any], name: str) -> bool | None:
 
 
 def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
-    if sum(name in body for name in ("id", "recipient_address", "all")) != 1:
-        raise IncompleteDataError('cancel takes one of "id", "recipient_address" and "all":true')
+    if sum(name in body for name in ("id", "recipient_address", "tag", "all")) != 1:
+        raise IncompleteDataError(
+            'cancel takes one of "id", "recipient_address", "tag" and "all":true'
+        )
     if "id" in body:
         return Cancel(short_text(body, "id"))
+    if "tag" in body:
+        return CancelAll(_tag(body))
     if "recipient_address" in body:
         return CancelAll(_recipient(body).address)
     if _flag(body, "all") is not True:
@@ -392,6 +393,13 @@ def _number(body: dict[str, Any], name: str, default: int, least: int, most: int
     if type(value) is not int or not least <= value <= most:
         raise IncompleteDataError(f"{name} has to be a number from {least} to {most}")
     return value
+
+
+def _tag(body: dict[str, Any]) -> bytes:
+    try:
+        return decode_tag(short_text(body, "tag"))
+    except ValueError as error:
+        raise IncompleteDataError(f"tag is not a tag: {error}") from error
 
 
 def _recipient(body: dict[str, Any]) -> Recipient:

@@ -37,6 +37,14 @@ def decode_tag(text: str) -> bytes:
     return tag
 
 
+def is_tag(text: str) -> bool:
+    """Whether this is a tag."""
+    try:
+        return bool(decode_tag(text))
+    except ValueError:
+        return False
+
+
 def encode_base64(key: bytes) -> str:
     """The key as the 2019 directory writes it."""
     return base64.urlsafe_b64encode(key).decode("ascii")

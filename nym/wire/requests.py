@@ -145,7 +145,7 @@ class Cancel(NamedTuple):
 
 
 class CancelAll(NamedTuple):
-    """Cancel all messages that wait, or those to one `recipient`."""
+    """Cancel all messages that wait, or those to one `recipient`: an address, or a tag."""
 
     recipient: bytes | None = None
 

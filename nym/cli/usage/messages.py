@@ -185,7 +185,7 @@ _OUTBOX = Command(
             needs=(
                 Option(
                     "--to",
-                    "all messages to this address, or to this contact",
+                    "all messages to this address or contact, or all answers to this tag",
                     "ADDRESS",
                     kind="contact",
                 ),
