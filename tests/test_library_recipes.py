@@ -133,6 +133,16 @@ def test_a_help_desk(home: Path) -> None:
         assert run(home, "help_desk.py", "ask", "alice", "bob", "why?") == "nobody here knows\n"
 
 
+def test_the_answer_to_an_earlier_question_is_not_taken_for_the_one_to_this(home: Path) -> None:
+    wait_until(lambda: status(home, "alice")["reply_addresses"]["free"] > 0, "a reply address")
+    with Recipe(home, "help_desk.py", "serve", "bob"):
+        run_program(home, "send", "--id", "alice", "--reply", "bob", "-m", "earlier hours")
+        wait_until(lambda: status(home, "alice")["inbox"] == 1, "the earlier answer")
+        with Recipe(home, "help_desk.py", "ask", "alice", "bob", "place") as asking:
+            earlier = "another message came: b'earlier from nine to five'\n"
+            assert asking.end() == (0, "in the old mill\n", earlier)
+
+
 def test_a_drop_box(home: Path, tmp_path: Path) -> None:
     content = bytes(range(256)) * 12  # several packets
     (tmp_path / "photo.jpg").write_bytes(content)

@@ -29,10 +29,11 @@ async def work(client: nym.aio.Connection, notes: dict[str, list[str]]) -> None:
     async with client.messages() as messages:
         async for message in messages:
             if message.sender:  # people have to write reliable messages: `nym-client chat` does
-                text = message.data.decode(errors="replace")
-                await client.send(
-                    message.sender, answer(text, notes[message.sender]), reliable=True
-                )
+                said = answer(message.data.decode(errors="replace"), notes[message.sender])
+                try:
+                    await client.send(message.sender, said, reliable=True)
+                except nym.RefusedError as error:  # such as an outbox that is full
+                    print("one message was not answered:", error, file=sys.stderr)
 
 
 def answer(text: str, notes: list[str]) -> str:

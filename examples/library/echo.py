@@ -15,7 +15,10 @@ def main(own: str) -> None:
             # Reliable messages say who sent them. The answer is anonymous, so two echo services
             # don't answer each other for ever.
             if message.sender:
-                client.send(message.sender, message.data, reliable=False)
+                try:
+                    client.send(message.sender, message.data, reliable=False)
+                except nym.RefusedError as error:  # such as an outbox that is full
+                    print("one message was not sent back:", error, file=sys.stderr)
 
 
 main(*sys.argv[1:])

@@ -4,6 +4,7 @@ Usage: python3 help_desk.py serve ID
        python3 help_desk.py ask ID DESK QUESTION
 """
 
+import secrets
 import sys
 
 import nym
@@ -20,25 +21,26 @@ def serve(own: str) -> None:
         for message in messages:
             if message.reply_to is None:
                 continue  # nobody can be answered
-            question = message.data.decode(errors="replace").strip().lower()
+            number, _, question = message.data.decode(errors="replace").partition(" ")
+            answer = ANSWERS.get(question.strip().lower(), "nobody here knows")
             try:
-                client.reply(message, ANSWERS.get(question, "nobody here knows"), reliable=True)
-            except nym.NoSuchTagError as error:
+                client.reply(message, f"{number} {answer}", reliable=True)
+            except nym.RefusedError as error:  # such as an address that has ended
                 print("one question was not answered:", error, file=sys.stderr)
 
 
 def ask(own: str, desk: str, question: str) -> str:
     """Ask a question, and return the answer. Raises TimeoutError after five minutes."""
+    # Only the desk learns this number, so nobody else can answer. And a late answer to an earlier
+    # question isn't taken for the one to this.
+    number = secrets.token_hex(16)
     with nym.connect(own) as client:
-        client.send(desk, question, reliable=True, anonymous_reply=True)
+        client.send(desk, f"{number} {question}", reliable=True, anonymous_reply=True)
         with client.messages(timeout=300) as messages:
             for message in messages:
-                # Only the desk knows the address that this came to, so only the desk can answer.
-                if message.reply_from and desk in (
-                    message.reply_from,
-                    client.name_of(message.reply_from),
-                ):
-                    return message.data.decode(errors="replace")
+                known, _, answer = message.data.decode(errors="replace").partition(" ")
+                if known == number:
+                    return answer
                 # The loop takes it from the client for good, so it is shown at least.
                 print("another message came:", message.data, file=sys.stderr)
     raise TimeoutError(f"{desk} has not answered")
