@@ -95,6 +95,24 @@ def test_somebody_without_an_address_is_answered(run: Run, browser: Browser) -> 
     assert len(other.all("#conversations li")) == 1
 
 
+def test_files_go_the_same_way(run: Run, browser: Browser, tmp_path: Path) -> None:
+    alice, bob = asking(run), run()
+    tab, other = browser.tab(link(alice)), browser.tab(link(bob))
+    for name in ("question.txt", "answer.txt"):
+        (tmp_path / name).write_bytes(bytes(3000))  # several packets
+    write_to(tab, encode_base58(bob.address))
+    tab.click("#hide")
+    tab.find("#file").send_keys(str(tmp_path / "question.txt"))
+    other.wait_for_text("#conversations", "question.txt")
+    other.click("#conversations button")
+    other.wait_for_text("#talk", "question.txt, 3.0 kB")
+    assert encode_base58(alice.address) not in other.run("return document.body.innerHTML")
+    other.find("#file").send_keys(str(tmp_path / "answer.txt"))
+    tab.wait_for_text("#talk", "answer.txt, 3.0 kB")
+    assert len(tab.all("#conversations li")) == 1
+    assert marks(tab) == ["· Me, without my address", f"{ANSWERED} · Signed"]
+
+
 def test_what_waits_without_an_address_is_known_after_a_reload(run: Run, browser: Browser) -> None:
     alice = asking(run)
     recipient = encode_base58(BOB)  # who confirms nothing
