@@ -1,18 +1,22 @@
 """Answers without an address, between whole clients on a network (docs/protocol/replies.md)."""
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nym.envelope import Envelopes
 from nym.identity import generate_identity
 from nym.localnet.network import Network
 from nym.wire.answers import Received
-from nym.wire.keys import encode_base58
+from nym.wire.keys import decode_base58, encode_base58
 from tests.harness import Application, running, wait_until
+
+GRAM = 8  # bytes that two texts don't have in common by chance
 
 
 @pytest.fixture
@@ -127,6 +131,48 @@ def test_both_sides_are_anonymous_to_each_other(pair: tuple[Correspondent, Corre
         tags.add(came.reply_to)
         asked.answer(came, b"%d" % number, reliable=bool(number % 3))
     assert len(tags) == 2  # one at each side
+
+
+def grams(texts: Iterable[bytes]) -> set[bytes]:
+    """All pieces of GRAM bytes in them, but those with zeros, as numbers and padding have."""
+    pieces = {text[at : at + GRAM] for text in texts for at in range(len(text) - GRAM + 1)}
+    return {piece for piece in pieces if 0 not in piece}
+
+
+def test_two_conversations_of_one_client_have_nothing_in_common(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob and Carol lay side by side all that came to them, opened, and find nothing."""
+    opened: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    unseal = Envelopes._unseal
+
+    def noted(envelopes: Envelopes, data: bytes) -> bytes | None:
+        if plaintext := unseal(envelopes, data):
+            opened[envelopes._address] += [data, plaintext]
+        return plaintext
+
+    monkeypatch.setattr(Envelopes, "_unseal", noted)
+    with ExitStack() as stack:
+        alice = Correspondent(network, stack, reply_addresses=2)
+        others = Correspondent(network, stack), Correspondent(network, stack)
+        wait_until(lambda: alice.addresses()["free"] == 2)
+        waiting = [
+            alice.write(other.address, os.urandom(length), reliable=True)
+            for length in (10, 3000)
+            for other in others
+        ]
+        for other in others:
+            for _ in range(2):
+                other.answer(other.receive(), os.urandom(1500), reliable=True)
+        for message_id in waiting:
+            alice.wait_for(message_id)
+        for _ in range(4):
+            alice.receive()
+        provider = decode_base58(alice.client.status()["provider_identity"])
+    bob, carol = (grams(opened[other.address]) for other in others)
+    assert min(len(bob), len(carol)) > 5000
+    # Where to answer is the same, as for all clients of that provider.
+    assert bob & carol == grams([provider])
 
 
 def test_a_conversation_goes_on_after_both_clients_have_restarted(

@@ -28,7 +28,7 @@ def serve(own: str) -> None:
                 answer = {"call": request["call"], "result": run(request)}
                 try:
                     client.send(message.sender, json.dumps(answer), reliable=True)
-                except nym.RefusedError as error:  # such as a result that is too long, or an outbox that is full
+                except nym.RefusedError as error:  # such as a long result, a full outbox
                     print("one call was not answered:", error, file=sys.stderr)
 
 
