@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from benchmarks.directory import places
 from benchmarks.measure import Row, compare, least
+from nym.client.deliveries import Deliveries
+from nym.client.delivery import Delivery, Way
 from nym.health import Health
 from nym.routes import random_route
 from nym.store.inbox import Inbox
@@ -34,7 +36,7 @@ Ways = dict[str, tuple[int, Callable[[int], Callable[[], object]]]]
 
 
 def run() -> list[Row]:
-    """Measure a route, a lookup, and messages that leave and come."""
+    """Measure a route, a lookup, turns, and messages that leave and come."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
 
@@ -46,6 +48,7 @@ def run() -> list[Row]:
             "a route, {} nodes": (NODES, route),
             "a recipient, {} clients": (CLIENTS, _lookup),
             "a message out, {} wait": (OUT, lambda count: _leaving(Outbox(journal()), count)),
+            "a turn, {} are on their way": (OUT, lambda count: _turn(Outbox(journal()), count)),
             "a message in, {} wait": (IN, lambda count: _coming(Inbox(journal()), count)),
         }
         functions = {
@@ -101,11 +104,39 @@ def _leaving(outbox: Outbox, messages: int) -> Callable[[], object]:
     return leave
 
 
+def _turn(outbox: Outbox, messages: int) -> Callable[[], object]:
+    """One more message leaves, where so many wait to learn whether the network carried them."""
+    way = Way(0.0, was_carried=lambda at: None)
+    deliveries = Deliveries(outbox, bytes(32), 10.0, lambda ends: None, lambda: way, 0.0)
+
+    def leave() -> Delivery:
+        (outgoing,) = _messages(1)
+        assert outbox.accept([outgoing]) == [None]
+        due = deliveries.next(0.0)
+        assert due is not None
+        deliveries.taken(*due, 0.0)
+        return due[0]
+
+    for _ in range(messages):
+        leave()
+    while deliveries.next(0.0):
+        pass
+
+    def pass_by() -> None:
+        deliveries.cancel([leave().id])
+
+    return pass_by
+
+
 def _accept(outbox: Outbox, count: int) -> list[Outgoing]:
-    messages = [Outgoing(new_id(), os.urandom(32), _BODY, Manner.SEALED) for _ in range(count)]
+    messages = _messages(count)
     assert not any(outbox.accept(messages))
     assert len(list(outbox.arrivals())) == count
     return messages
+
+
+def _messages(count: int) -> list[Outgoing]:
+    return [Outgoing(new_id(), os.urandom(32), _BODY, Manner.SEALED) for _ in range(count)]
 
 
 def _coming(inbox: Inbox, messages: int) -> Callable[[], object]:

@@ -79,7 +79,8 @@ def test_no_packet_and_no_message_takes_longer_where_there_is_more(
     rows = growth.run()
     assert [row.what for row in rows] == [
         *("a route, 10,000 nodes", "a recipient, 10,000 clients"),
-        *("a message out, 2,000 wait", "a message in, 2,000 wait"),
+        *("a message out, 2,000 wait", "a turn, 2,000 are on their way"),
+        "a message in, 2,000 wait",
     ]
     for row in rows:
         # Each is processor time, and the least of some rounds. A walk over all of them would take

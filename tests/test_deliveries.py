@@ -125,6 +125,7 @@ def test_what_was_not_carried_goes_out_again_though_nobody_noticed_meanwhile(set
     lost_at = setup.now
     setup.now += 300
     setup.way = Way(0.0, was_carried=lambda at: at > lost_at)
+    setup.deliveries.look()
     assert setup.send() == 1
     setup.deliveries.look()
     assert len(setup.outbox) == 0
@@ -140,7 +141,7 @@ def test_reliable_messages_are_tried_whatever_comes_back(setup: Setup) -> None:
 def test_one_that_is_due_among_many_that_wait_is_found(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nym.client.deliveries.MOST_ASKED", 10)
+    monkeypatch.setattr("nym.client.turns.MOST_ASKED", 10)
     for recipient in (BOB, CAROL):
         for _ in range(50):
             setup.accept(Manner.RELIABLE, recipient)
@@ -157,7 +158,7 @@ def test_one_that_is_due_among_many_that_wait_is_found(
 def test_a_recipient_with_many_that_wait_takes_no_turn_from_others(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nym.client.deliveries.MOST_ASKED", 10)
+    monkeypatch.setattr("nym.client.turns.MOST_ASKED", 10)
     for _ in range(50):
         setup.accept(Manner.RELIABLE, BOB)
     assert setup.send() == 50

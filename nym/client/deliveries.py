@@ -1,7 +1,7 @@
-"""All messages that are being sent: whose turn it is, what became of packets, and how each ends.
+"""All messages that are being sent: what became of packets, and how each message ends.
 
-Recipients take turns, and so do the messages to each recipient. So a long message, or a recipient
-that doesn't answer, holds up nobody else.
+They take turns (turns.py), so a long message, or a recipient that doesn't answer, holds up nobody
+else.
 
 A message ends in one of three ways: it is done; it is given up, because it is older than the
 lifetime or has failed; or it is cancelled. It leaves the outbox first and this list last. If an
@@ -10,7 +10,7 @@ error is raised in between, the next look ends it again.
 
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
@@ -19,6 +19,7 @@ import gevent
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.client.reliable import Recipient, Reliable
+from nym.client.turns import Turns
 from nym.client.unacknowledged import Unacknowledged
 from nym.envelope import REPLY_HEAD_LENGTH, Acknowledgement, Run
 from nym.net.watch import run_schedule
@@ -29,7 +30,6 @@ from nym.wire.reports import WaitingMessage
 
 LOOK = 5.0  # seconds between looks for messages that end although no packet of them leaves
 MOST_LISTED = 100  # messages in one answer: nothing else runs while it is made
-MOST_ASKED = 300  # messages that are asked at a tick, which takes less than a millisecond
 _AT_ONCE = 100  # messages that are looked at before other greenlets have their turn
 _MANNERS: dict[Manner, Literal["plain", "anonymous", "reliable"]] = {
     Manner.PLAIN: "plain",
@@ -64,8 +64,9 @@ class Deliveries:
         self._obstacle = obstacle
         self._way = way
         self.lifetime = lifetime
-        self._recipients: OrderedDict[tuple[bytes, bytes], Recipient] = OrderedDict()
+        self._recipients: dict[tuple[bytes, bytes], Recipient] = {}
         self._deliveries: dict[str, Delivery] = {}
+        self._turns = Turns(obstacle)
 
     def run(self) -> None:
         """Look for messages that have ended, for ever."""
@@ -74,35 +75,20 @@ class Deliveries:
     def next(self, now: float) -> tuple[Delivery, Piece] | None:
         """Return the next piece to send, with its message, or None if nothing is due.
 
-        The caller has to report later whether the piece was taken or refused. If many messages only
-        wait, each call asks some of them, so that a tick is short.
+        The caller has to report later whether the piece was taken or refused.
         """
         self._admit()
-        way = self._way()
-        left = MOST_ASKED
-        for _ in range(min(left, len(self._recipients))):
-            if not left:
-                # A recipient whose messages nobody was asked about keeps its place. Otherwise one
-                # with many messages that wait would be the first at every tick, for ever.
-                break
-            pair, recipient = next(iter(self._recipients.items()))
-            # This was its turn, whether or not something is due.
-            self._recipients.move_to_end(pair)
-            first = next(iter(recipient.deliveries.values()))
-            if self._obstacle(first.ends) is not None:
-                continue
-            for _ in range(min(left, len(recipient.deliveries))):
-                left -= 1
-                delivery = next(iter(recipient.deliveries.values()))
-                recipient.deliveries.move_to_end(delivery.id)
-                piece = delivery.next(now, way)
-                if piece is not None:
-                    return delivery, piece
-        return None
+        return self._turns.next(now, self._way())
 
     def taken(self, delivery: Delivery, piece: Piece, now: float) -> None:
         """Note that a mixnode took a piece."""
         self._advance(delivery, delivery.taken(piece, now), now)
+        self._wake(delivery)
+
+    def refused(self, delivery: Delivery, piece: Piece) -> None:
+        """Note that no mixnode took a piece. It is sent again, as a new packet on a new route."""
+        delivery.refused(piece)
+        self._wake(delivery)
 
     def acknowledged(self, acknowledgement: Acknowledgement, ends: Ends, now: float) -> None:
         """Note what a recipient says has arrived. Only messages between these ends are affected.
@@ -121,25 +107,34 @@ class Deliveries:
             delivery = recipient.deliveries.get(message_id.hex())
             if isinstance(delivery, Reliable):
                 progress = delivery.acknowledge(runs, now)
-                is_new |= progress is not None
-                self._advance(delivery, progress, now)
-        if is_new:
-            recipient.hear(now)
+                if progress is not None:
+                    is_new = True
+                    self._advance(delivery, progress, now)
+                    self._wake(delivery)
+        if is_new and recipient.hear(now) > self._first_wait:
+            # What waited for longer because of the silence may be due.
+            for delivery in recipient.deliveries.values():
+                self._wake(delivery)
 
     def look(self) -> None:
-        """End messages that are done, have failed or are too old. None needs another packet."""
+        """End messages that are done, have failed or are too old; let others have their turns.
+
+        To end, none needs another packet. What loops have shown since the last look has some sent
+        again.
+        """
         self._admit()
         given_up: Counter[str] = Counter()
         for delivery in self._in_slices():
-            self._advance(delivery, None, time.monotonic())
-            is_over = (
-                delivery.has_failed or self._is_too_old(delivery) or self._is_cut_off(delivery)
-            )
-            # `_in_slices` lets others run, so the message may have ended since it was listed.
-            if self._deliveries.get(delivery.id) is delivery and is_over:
+            now = time.monotonic()
+            self._advance(delivery, None, now)
+            if self._deliveries.get(delivery.id) is not delivery:
+                continue  # it ended just now, or since it was listed: `_in_slices` lets others run
+            if delivery.has_failed or self._is_too_old(delivery) or self._is_cut_off(delivery):
                 given_up[self._why(delivery).sentence] += 1
                 self._outbox.give_up(delivery.id)
                 self._remove(delivery)
+            elif delivery.rests_until(now, self._way()) <= now:
+                self._turns.give(delivery)
         if given_up:
             # Without their ids, which belong into no log. Applications are told them, and `status`
             # has them.
@@ -239,8 +234,8 @@ class Deliveries:
         for outgoing, progress in self._outbox.arrivals():
             recipient = self._recipients.setdefault(outgoing.ends.pair, Recipient())
             delivery = self._begin(outgoing, progress, recipient)
-            self._deliveries[delivery.id] = delivery
-            recipient.deliveries[delivery.id] = delivery
+            self._deliveries[delivery.id] = recipient.deliveries[delivery.id] = delivery
+            self._turns.give(delivery)
 
     def _begin(self, outgoing: Outgoing, progress: bytes, recipient: Recipient) -> Delivery:
         if outgoing.manner is Manner.RELIABLE:
@@ -257,7 +252,13 @@ class Deliveries:
         elif progress is not None:
             self._outbox.note(delivery.id, progress)
 
+    def _wake(self, delivery: Delivery) -> None:
+        """Let a message have turns again, unless it has ended."""
+        if self._deliveries.get(delivery.id) is delivery:
+            self._turns.give(delivery)
+
     def _remove(self, delivery: Delivery) -> None:
+        self._turns.take(delivery)
         del self._deliveries[delivery.id]
         recipient = self._recipients[delivery.ends.pair]
         del recipient.deliveries[delivery.id]

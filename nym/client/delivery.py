@@ -97,6 +97,14 @@ class Delivery(ABC):
         """Return the piece to send now, or None. Later, `taken` or `refused` is called for it."""
 
     @abstractmethod
+    def rests_until(self, now: float, way: Way) -> float:
+        """Return until when `next` needn't be called again; a time that is past: it has to be.
+
+        A rest is cut short when a piece is settled, when something of the message is acknowledged,
+        and when its recipient is heard after a silence.
+        """
+
+    @abstractmethod
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """Note that a mixnode took the piece. Returns the progress if it should be stored now."""
 

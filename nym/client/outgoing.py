@@ -142,5 +142,4 @@ class OutgoingQueue:
             self.sent += 1
             self._deliveries.taken(delivery, piece, time.monotonic())
         else:
-            # It is sent again at a later tick, as a new packet on a new route.
-            delivery.refused(piece)
+            self._deliveries.refused(delivery, piece)

@@ -15,7 +15,6 @@ can cause only a limited number of packets:
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -42,20 +41,25 @@ RARE = 0.05
 
 
 class Recipient:
-    """A recipient, its messages by id in the order of their turns, and how it answers."""
+    """A recipient, its messages by id, and how it answers."""
 
     def __init__(self) -> None:
-        self.deliveries: OrderedDict[str, Delivery] = OrderedDict()
+        self.deliveries: dict[str, Delivery] = {}
         self.heard = -math.inf  # when it last acknowledged something new
         self.returned = -math.inf  # when it last did so after a silence
         self.round_trip = RoundTrip()
 
-    def hear(self, now: float) -> None:
-        """Note that an acknowledgement of the recipient had something new in it."""
-        if now - self.heard > LONGEST_WAIT:
+    def hear(self, now: float) -> float:
+        """Note that an acknowledgement of the recipient had something new in it.
+
+        Returns for how many seconds there had been none.
+        """
+        silence = now - self.heard
+        if silence > LONGEST_WAIT:
             self.returned = now
         self.heard = now
         self.round_trip.heard(now)
+        return silence
 
 
 class _Attempts(NamedTuple):
@@ -124,6 +128,14 @@ class Reliable(Delivery):
         last = self._attempts.get(index, _Attempts(0, now, now, is_under_way=False))
         self._attempts[index] = last._replace(is_under_way=True)
         return Piece(last.taken, index)
+
+    def rests_until(self, now: float, way: Way) -> float:
+        """See Delivery."""
+        if self.has_failed:
+            return math.inf
+        if self._is_idle(now):
+            return self._idle_until
+        return self._round_begins
 
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""

@@ -58,6 +58,11 @@ class Unacknowledged(Delivery):
         self._under_way.add(piece)
         return piece
 
+    def rests_until(self, now: float, way: Way) -> float:
+        """See Delivery. What loops have shown meanwhile is asked in `is_done`, now and then."""
+        is_due = not self._has_left or self._copies(way) is _Copies.TOO_FEW
+        return now if is_due else math.inf
+
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""
         self._under_way.remove(piece)
