@@ -102,11 +102,16 @@ FAST = TrafficSettings(
 Result = TypeVar("Result")
 
 
-def wait_until(condition: Callable[[], object], what: str = "it") -> None:
-    """Wait until `condition()` is true, and fail after PATIENCE seconds; `what` names it then."""
+def wait_until(condition: Callable[[], object], what: str | Callable[[], object] = "it") -> None:
+    """Wait until `condition()` is true, and fail after PATIENCE seconds.
+
+    `what` names it then, or returns what shows why it isn't true.
+    """
     give_up = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < give_up, f"waited {PATIENCE} s for this in vain: {what}"
+        if time.monotonic() >= give_up:
+            shown = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {PATIENCE} s for this in vain: {shown}")
         gevent.sleep(0.01)
 
 
@@ -549,6 +554,14 @@ class Application:
         """What `status` says."""
         with self.lines() as lines:
             return lines.ask(type="status")
+
+    def wait_until_sent(self) -> None:
+        """Wait until nothing waits to be sent or acknowledged."""
+        with self.lines() as lines:
+            wait_until(
+                lambda: not lines.ask(type="status")["outbox"],
+                lambda: [lines.ask(type=about) for about in ("outbox", "status")],
+            )
 
     def ask(self, request: bytes) -> bytes:
         """Write one raw request, and read one answer."""

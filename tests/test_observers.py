@@ -168,7 +168,8 @@ def test_nobody_sees_what_a_user_does(stack: ExitStack) -> None:
     rates: dict[str, list[dict[str, float]]] = {activity: [] for activity in activities}
     for _ in range(ROUNDS):
         for activity, begin in activities.items():
-            wait_until(lambda: not alice.client._outbox and not bob.client._outbox)
+            alice.wait_until_sent()
+            bob.wait_until_sent()
             begin()
             gevent.sleep(SETTLE)
             before, began = watched.counts(), time.monotonic()

@@ -204,7 +204,7 @@ def test_losses_while_the_provider_was_away_are_not_the_networks(
     for message in messages:
         alice.send(alice.address, message)
     assert set(alice.receive(50)) == messages
-    wait_until(lambda: len(alice.client._outbox) == 0)
+    alice.wait_until_sent()
     assert alice.status()["loss"] < 0.01
     assert alice.status()["packets_real"] - before < 60, (
         "50 messages took far more than 50 packets: losses during the outage still count"

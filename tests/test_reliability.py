@@ -100,7 +100,7 @@ def test_what_was_accepted_goes_out_at_the_next_start(tmp_path: Path, stack: Exi
     stack.enter_context(running(Network(port=port)))
     with Application(url, folder=tmp_path / "alice", identity=identity) as alice:
         assert sorted(alice.receive(5)) == sorted([b"0", b"1", b"2", b"3", bytes(5000)])
-        wait_until(lambda: len(alice.client._outbox) == 0)
+        alice.wait_until_sent()
 
 
 def test_a_message_arrives_though_its_recipient_lost_its_folder_meanwhile(
@@ -118,7 +118,7 @@ def test_a_message_arrives_though_its_recipient_lost_its_folder_meanwhile(
         identity = bob.identity
     again = Application(network.url, folder=tmp_path / "after", identity=identity, traffic=FASTER)
     assert subscribed(stack, stack.enter_context(again)).receive().message == message
-    wait_until(lambda: len(alice.client._outbox) == 0)
+    alice.wait_until_sent()
 
 
 def test_what_was_received_is_there_at_the_next_start(tmp_path: Path, stack: ExitStack) -> None:
@@ -146,7 +146,7 @@ def test_reliable_messages_arrive_through_loss(stack: ExitStack, weather: Weathe
     received = [receiving.receive() for _ in messages]
     assert Counter(r.message for r in received) == Counter(messages)
     assert {r.sender for r in received} == {alice.address}
-    wait_until(lambda: len(alice.client._outbox) == 0, "an acknowledgement of everything")
+    alice.wait_until_sent()
     assert alice.client._outbox.failed == []
 
 
@@ -160,7 +160,7 @@ def test_anonymous_messages_arrive_through_loss_also_those_sent_at_once(
     with alice.lines() as sending:
         for message in messages:
             sending.send(bob.address, message)
-    wait_until(lambda: len(alice.client._outbox) == 0)
+    alice.wait_until_sent()
     # On average, one message of 150 loses all four copies (0.3 ** 4). More than five are unlikely.
     received = bob.receive(145)
     assert set(received) <= messages
@@ -194,7 +194,7 @@ def test_providers_see_the_same_whatever_it_is(stack: ExitStack, weather: Weathe
         lines.send(bob.address, b"text " * 100)
         lines.send(bob.address, bytes(3000), reliable=True)
     assert sorted(bob.receive(2)) == [bytes(3000), b"text " * 100]
-    wait_until(lambda: len(alice.client._outbox) == 0)
+    alice.wait_until_sent()
     assert {len(message) for message in weather.arrived} == {975}
     assert not any(b"text" in message or bytes(20) in message for message in weather.arrived)
 
@@ -378,4 +378,4 @@ def test_what_nobody_acknowledges_outlives_a_network_that_carries_nothing_for_a_
             back = serving(provider._reception._serve, *place)
             stack.enter_context(back)
         assert sorted(bob.receive(20)) == sorted(messages)
-        wait_until(lambda: len(alice.client._outbox) == 0)
+        alice.wait_until_sent()

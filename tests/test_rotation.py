@@ -194,7 +194,7 @@ def test_a_client_that_was_away_for_longer_than_all_keys_lived_goes_on(
         bob.send(alice.address, b"before")
         assert alice.receive(1) == [b"before"]
     bob.send(identity.public_key, b"meanwhile")
-    wait_until(lambda: len(bob.client._outbox) == 0)
+    bob.wait_until_sent()
     changing.change()
     changing.end_those_before(bob)
     with Application(changing.url, traffic=TRAFFIC, folder=folder, identity=identity) as alice:

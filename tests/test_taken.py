@@ -183,7 +183,7 @@ def test_a_client_that_is_killed_again_and_again_loses_nothing_and_gets_nothing_
         with Program(tmp_path, "tcpsocket", "--id", "bob", "--port", "0") as program:
             beside(program.logged, "Starting nym client")
             came = received(tmp_path, "--count", str(len(sent)))
-            wait_until(lambda: not alice.client._outbox)
+            alice.wait_until_sent()
             waiting = partial(inboxes.hand_over, bob.public_key, (), 10_000)
             wait_until(lambda: not any(m.startswith(b"message") for _, m in waiting()))
             came += received(tmp_path)

@@ -142,7 +142,7 @@ class Pair:
         while self.received.total() < self.accepted.total():
             self.received[bytes(self.receiving.receive().message)] += 1
         assert self.received == self.accepted
-        wait_until(lambda: len(self.alice.client._outbox) == 0, "the last acknowledgement")
+        self.alice.wait_until_sent()
 
 
 @pytest.mark.parametrize("is_plain", [False, True])
