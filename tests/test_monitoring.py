@@ -138,6 +138,8 @@ def test_a_clients_figures() -> None:
         packets_cover=40,
         inbox_refused={"anonymous": 1, "strangers": 0, "contacts": 5, "correspondents": 0},
         failed=["a", "b"],
+        provider_sealed=True,
+        tempo={"asked": 1000.0, "possible": 250.0},
     )
     text = encode_metrics(figures(report)).decode()
     for line in (
@@ -151,12 +153,15 @@ def test_a_clients_figures() -> None:
         "nym_client_providers 2",
         "nym_client_left_out_nodes 5",
         "nym_client_backlog_messages 0",
+        "nym_client_provider_sealed 1",
+        "nym_client_packet_rate_ratio 0.25",
     ):
         assert f"\n{line}\n" in text
     assert "\nnym_client_loss_ratio" not in text  # not known yet
 
 
 def test_what_is_not_known_is_left_out() -> None:
+    assert "\nnym_client_packet_rate_ratio 1" in encode_metrics(figures(StatusReport(__version__, "address"))).decode()
     backlog = {"lasted": 1.0, "pulled": 2.0, "messages": None, "change": None, "seconds": None}
     report = StatusReport(__version__, "address", backlog=backlog)  # type: ignore[arg-type]
     assert gauge("nym_client_backlog_messages", "", None).samples == next(

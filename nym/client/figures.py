@@ -9,7 +9,7 @@ from collections import Counter
 from typing import get_args
 
 from nym.wire.metrics import Family, counter, counters, gauge, gauges, info
-from nym.wire.reports import BacklogReport, NetworkReport, State, StatusReport
+from nym.wire.reports import BacklogReport, NetworkReport, State, StatusReport, TempoReport
 
 
 def figures(report: StatusReport) -> list[Family]:
@@ -22,6 +22,11 @@ def figures(report: StatusReport) -> list[Family]:
             "1 for the state that the client is in.",
             "state",
             {state: int(state == report.state) for state in get_args(State)},
+        ),
+        gauge(
+            "nym_client_provider_sealed",
+            "1 while the client speaks with its provider on a sealed line.",
+            int(report.provider_sealed),
         ),
         gauge("nym_client_outbox_messages", "Messages that wait to be sent.", report.outbox),
         gauge("nym_client_inbox_messages", "Messages that wait to be fetched.", report.inbox),
@@ -54,6 +59,11 @@ def figures(report: StatusReport) -> list[Family]:
             "Packets that a mixnode took, whatever they carry.",
             report.packets_real + report.packets_cover,
         ),
+        gauge(
+            "nym_client_packet_rate_ratio",
+            "The share of the packets that the settings ask for, less than 1 on a slow machine.",
+            _tempo(report.tempo),
+        ),
         counter("nym_client_loops_sent_total", "Loops that left.", report.loops_sent),
         counter("nym_client_loops_returned_total", "Loops that came back.", report.loops_returned),
         gauge("nym_client_loop_time_seconds", "The median of the last loops.", report.loop_time),
@@ -74,6 +84,10 @@ def _nodes(network: NetworkReport | None) -> tuple[int, int, int]:
         return 0, 0, 0
     left_out = sum(group["nodes"] for group in network["left_out"])
     return sum(network["layers"]), network["providers"], left_out
+
+
+def _tempo(tempo: TempoReport | None) -> float:
+    return tempo["possible"] / tempo["asked"] if tempo else 1.0
 
 
 def _backlog(backlog: BacklogReport | None) -> int | None:
