@@ -13,6 +13,13 @@ def _object(**fields: Any) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
+def _refusal(status: str, why: str) -> dict[str, Any]:
+    return {status: {"description": why, "schema": {"$ref": "#/definitions/Error"}}}
+
+
+_TAKEN = {"201": {"description": "taken", "schema": {"$ref": "#/definitions/Ok"}}}
+
+
 def _post(summary: str, kind: str) -> dict[str, Any]:
     body = {
         "name": "body",
@@ -27,25 +34,35 @@ def _post(summary: str, kind: str) -> dict[str, Any]:
         "produces": ["application/json"],
         "parameters": [body, signature],
         "responses": {
-            "201": {"description": "taken", "schema": {"$ref": "#/definitions/Ok"}},
-            "400": {"description": "refused", "schema": {"$ref": "#/definitions/Error"}},
-            "403": {
-                "description": "not on this directory's list of identities",
-                "schema": {"$ref": "#/definitions/Error"},
-            },
+            **_TAKEN,
+            **_refusal("400", "refused"),
+            **_refusal("403", "not on this directory's list of identities"),
         },
     }
 
 
-def _get(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _get(summary: str, schema: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         "summary": summary,
         "produces": ["application/json"],
+        "parameters": list(parameters),
         "responses": {"200": {"description": "the list", "schema": schema}},
     }
 
 
 _TEXT = {"type": "string"}
+_DIGEST = _TEXT | {"description": "the digest of a list of addresses: SIZE-HEX"}
+_CHANGES = {"type": "string", "format": "binary"}
+_NAMED = {"name": "digest", "in": "path", "required": True, **_DIGEST}
+_SINCE = {"name": "since", "in": "query", "required": False, **_DIGEST}
+_BY_DIGEST = {
+    "name": "clients",
+    "in": "query",
+    "required": False,
+    **_TEXT,
+    "enum": ["digest"],
+    "description": "providers come with the digests of their lists of clients (ListedInShort)",
+}
 _HOST = _TEXT | {"description": "HOST:PORT: a name, an IPv4 address, or an IPv6 one in brackets"}
 _KEY = _TEXT | {"description": "an X25519 public key in base58"}
 _TIME = {"type": "integer", "format": "int64", "description": "nanoseconds since 1970"}
@@ -60,6 +77,10 @@ _PROVIDER = {
     "pubKey": _KEY,
     "registeredClients": _listed("Client"),
     "version": _TEXT,
+}
+_IN_SHORT = {
+    **{name: schema for name, schema in _PROVIDER.items() if name != "registeredClients"},
+    "clients": _DIGEST,
 }
 _METRIC = {
     "pubKey": _TEXT,
@@ -79,7 +100,28 @@ DESCRIPTION: dict[str, Any] = {
     "paths": {
         "/healthcheck": {"get": _get("Whether the directory works", {"$ref": "#/definitions/Ok"})},
         "/presence/topology": {
-            "get": _get("All nodes that are alive", {"$ref": "#/definitions/Topology"})
+            "get": _get("All nodes that are alive", {"$ref": "#/definitions/Topology"}, _BY_DIGEST)
+        },
+        "/presence/clients/{digest}": {
+            "get": {
+                "summary": "The changes to a list of clients, since the one that is known or none",
+                "produces": ["application/octet-stream"],
+                "parameters": [_NAMED, _SINCE],
+                "responses": {
+                    "200": {"description": "the changes", "schema": _CHANGES},
+                    **_refusal("404", "no provider has this list"),
+                },
+            },
+            "post": {
+                "summary": "A list of clients that this directory has asked a provider for",
+                "consumes": ["application/octet-stream"],
+                "produces": ["application/json"],
+                "parameters": [
+                    _NAMED,
+                    {"name": "body", "in": "body", "required": True, "schema": _CHANGES},
+                ],
+                "responses": {**_TAKEN, **_refusal("400", "refused")},
+            },
         },
         "/presence/mixnodes": {"post": _post("A mixnode is alive", "MixNode")},
         "/presence/mixproviders": {"post": _post("A provider is alive", "Provider")},
@@ -102,6 +144,7 @@ DESCRIPTION: dict[str, Any] = {
         "ListedMetric": _object(**_METRIC, timestamp=_TIME),
         "ListedMixNode": _object(**_MIXNODE, lastSeen=_TIME),
         "ListedProvider": _object(**_PROVIDER, lastSeen=_TIME),
+        "ListedInShort": _object(**_IN_SHORT, lastSeen=_TIME),
         "ListedCocoNode": _object(**_COCONODE, lastSeen=_TIME),
         "Topology": _object(
             mixNodes=_listed("ListedMixNode"),
