@@ -1,14 +1,11 @@
 """What programs may give: a mistake is named before anything of it reaches the client.
 
-Each function takes the name of a parameter and what was given for it, and raises TypeError or
-ValueError.
+Each function takes the name of a parameter and what was given for it. It returns that in the form
+in which it is used, if there is one, and raises TypeError or ValueError.
 """
 
-from collections.abc import Callable
 from types import CodeType
-from typing import TypeVar
 
-Call = TypeVar("Call", bound=Callable[..., object])
 _HIGHEST_PORT = 65535
 # The flag of code that makes coroutines. inspect has it, too, but takes long to import.
 _CO_COROUTINE = 0x80
@@ -46,13 +43,12 @@ def seconds(name: str, value: float) -> float:
     return value
 
 
-def port(name: str, value: int) -> int:
+def port(name: str, value: int) -> None:
     """The number of a port."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(name, "an int", value)
     if not 1 <= value <= _HIGHEST_PORT:
         raise ValueError(f"{name} must be between 1 and {_HIGHEST_PORT}, not {value}")
-    return value
 
 
 def word(name: str, value: str) -> str:
@@ -63,16 +59,13 @@ def word(name: str, value: str) -> str:
     return words[0]
 
 
-def callback(name: str, value: Call | None) -> Call | None:
-    """What is called with news, if anything is."""
-    if value is None:
-        return None
-    if not callable(value):
+def callback(name: str, value: object) -> None:
+    """What is called with news, if it isn't None."""
+    if value is not None and not callable(value):
         raise _wrong(name, "a function", value)
     code = getattr(value, "__code__", None)
     if isinstance(code, CodeType) and code.co_flags & _CO_COROUTINE:
         raise TypeError(f"{name} is called without await, so it must not be an async function")
-    return value
 
 
 def _wrong(name: str, kind: str, value: object) -> TypeError:
