@@ -129,6 +129,18 @@ def test_what_loops_have_shown_is_seen_at_the_next_look(setup: Setup) -> None:
     assert (due[0].id, due[1].copy) == (message_id, 1)
 
 
+def test_a_long_message_that_is_acknowledged_bit_by_bit_has_few_alarms(setup: Setup) -> None:
+    message_id = setup.accept(Manner.RELIABLE, message=bytes(2_000_000))
+    for _ in range(1000):
+        assert setup.send()
+        first = setup.deliveries.progress(message_id)
+        assert first
+        done = first.fragments - first.left
+        setup.acknowledged(Acknowledgement((Run(bytes.fromhex(message_id), 0, done),), BOB))
+        setup.now += 0.1
+    assert len(setup.deliveries._turns._alarms) < 10
+
+
 def test_what_is_cancelled_while_it_waits_does_not_come_back(setup: Setup) -> None:
     message_id = setup.accept(Manner.RELIABLE)
     assert setup.send() == 1

@@ -25,7 +25,8 @@ class Turns:
             OrderedDict()
         )
         self._resting: dict[str, Delivery] = {}
-        self._ends: list[tuple[float, str]] = []  # a heap: when rests end; some were cut short
+        self._alarms: list[tuple[float, str]] = []  # a heap
+        self._alarm: dict[str, float] = {}  # the earliest one of each message that has some
         self._seen: tuple[bool, float] | None = None  # `is_dead` and `open_since` of the last way
 
     def give(self, delivery: Delivery) -> None:
@@ -71,8 +72,11 @@ class Turns:
     def _rest(self, delivery: Delivery, until: float) -> None:
         self.take(delivery)
         self._resting[delivery.id] = delivery
-        if until < inf:
-            heapq.heappush(self._ends, (until, delivery.id))
+        # An alarm that is earlier does no harm. With one for each rest, they would become many: a
+        # long message rests, and is woken by an acknowledgement, thousands of times.
+        if until < self._alarm.get(delivery.id, inf):
+            self._alarm[delivery.id] = until
+            heapq.heappush(self._alarms, (until, delivery.id))
 
     def _wake(self, now: float, way: Way) -> None:
         seen = way.is_dead, way.open_since
@@ -81,7 +85,9 @@ class Turns:
             self._seen = seen
             for delivery in list(self._resting.values()):
                 self.give(delivery)
-        while self._ends and self._ends[0][0] <= now:
-            _, message_id = heapq.heappop(self._ends)
-            if rested := self._resting.get(message_id):
-                self.give(rested)
+        while self._alarms and self._alarms[0][0] <= now:
+            at, message_id = heapq.heappop(self._alarms)
+            if self._alarm.get(message_id) == at:
+                del self._alarm[message_id]
+                if rested := self._resting.get(message_id):
+                    self.give(rested)
