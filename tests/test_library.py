@@ -17,7 +17,7 @@ import pytest
 import nym
 from nym import service
 from nym._secrets import Secret
-from nym.application import core, line
+from nym.application import core, line, requests
 from nym.contacts import Contact, add_contact
 from nym.sockets.control import ControlSocket
 from nym.sockets.http import WebSocket
@@ -123,7 +123,7 @@ def test_refusals(client: nym.Connection) -> None:
 
 def test_mistakes_in_calls(served: Served, client: Any) -> None:
     with pytest.raises(nym.TooLongError, match="16777216 are allowed"):
-        client.send(BOB, bytes(core.LONGEST_MESSAGE + 1))
+        client.send(BOB, bytes(requests.LONGEST_MESSAGE + 1))
     with pytest.raises(TypeError, match="the name of a contact, not None"):
         client.send(None, "to the sender of an anonymous message")
 
@@ -260,7 +260,7 @@ def test_files_that_are_refused(
     monkeypatch.setattr(service, "LONGEST_ANSWERABLE", 2500)
     with pytest.raises(nym.TooLongError):
         client.reply_file(tag, path)
-    monkeypatch.setattr(core, "LONGEST_MESSAGE", 2500)
+    monkeypatch.setattr(requests, "LONGEST_MESSAGE", 2500)
     with pytest.raises(nym.TooLongError, match=r"photo\.jpg has 2500 bytes; 2467 are allowed"):
         client.send_file(BOB, path)
     served.deliver(b"from somebody who can't be answered")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import nym
 from nym import application, errors
-from nym.application import core, files, lines, places
+from nym.application import files, lines, places, requests
 from nym.application.addresses import is_address
 from nym.application.errors import ProtocolError, RefusedError, refusal
 from nym.application.files import File
@@ -173,7 +173,7 @@ def test_every_refusal_of_a_client_has_a_class() -> None:
 
 
 def test_limits_are_those_of_the_client() -> None:
-    assert core.LONGEST_MESSAGE == LONGEST_SEALED
+    assert requests.LONGEST_MESSAGE == LONGEST_SEALED
 
 
 def test_errors_can_be_copied_as_between_processes() -> None:

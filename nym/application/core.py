@@ -3,7 +3,6 @@
 Programs with asyncio use this class as it is (nym.aio).
 """
 
-import base64
 import os
 import shlex
 import time
@@ -14,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import cast
 
-from nym.application import arguments, files, values
+from nym.application import arguments, files, requests, values
 from nym.application.addresses import is_address, is_tag
 from nym.application.backend import Backend
 from nym.application.errors import ContactsError, DeliveryError, TooLongError
@@ -27,7 +26,6 @@ from nym.application.values import Contact, Message, Progress, Status, WaitingMe
 PATIENCE = 10.0  # seconds; a client that restarts is back after one or two
 LOOK = 0.2  # seconds between two looks at the progress of a message
 PART = 1 << 19  # bytes of a file that are handed over at once
-LONGEST_MESSAGE = 16 << 20  # bytes
 
 
 class Connection:
@@ -69,9 +67,9 @@ class Connection:
         """See nym.Connection."""
         return await self._commit(
             type="send",
-            data=_encoded(message),
+            data=requests.encoded(message),
             recipient_address=await self._address_of(recipient),
-            **_given(reliable=reliable, plain=plain, anonymous_reply=anonymous_reply),
+            **requests.given(reliable=reliable, plain=plain, anonymous_reply=anonymous_reply),
         )
 
     async def reply(
@@ -84,9 +82,9 @@ class Connection:
     ) -> str:
         """See nym.Connection."""
         return await self._commit(
-            data=_encoded(message),
-            **_way_back(question, anonymous_reply),
-            **_given(reliable=reliable),
+            data=requests.encoded(message),
+            **requests.way_back(question, anonymous_reply),
+            **requests.given(reliable=reliable),
         )
 
     async def send_file(
@@ -104,7 +102,7 @@ class Connection:
             on_progress,
             type="send",
             recipient_address=await self._address_of(recipient),
-            **_given(reliable=reliable, anonymous_reply=anonymous_reply),
+            **requests.given(reliable=reliable, anonymous_reply=anonymous_reply),
         )
 
     async def reply_file(
@@ -120,8 +118,8 @@ class Connection:
         return await self._commit_file(
             path,
             on_progress,
-            **_way_back(question, anonymous_reply),
-            **_given(reliable=reliable),
+            **requests.way_back(question, anonymous_reply),
+            **requests.given(reliable=reliable),
         )
 
     @asynccontextmanager
@@ -151,7 +149,7 @@ class Connection:
         arguments.callback("on_progress", on_progress)
         told = None
         while True:
-            answer = await self._ask(until, **_asked("progress", message_id))
+            answer = await self._ask(until, **requests.about("progress", message_id))
             progress = values.progress(answer)
             if on_progress is not None and progress != told:
                 on_progress(progress)
@@ -167,11 +165,11 @@ class Connection:
 
     async def progress(self, message_id: str) -> Progress:
         """See nym.Connection."""
-        return values.progress(await self._ask(**_asked("progress", message_id)))
+        return values.progress(await self._ask(**requests.about("progress", message_id)))
 
     async def cancel(self, message_id: str) -> None:
         """See nym.Connection."""
-        await self._ask_once(**_asked("cancel", message_id))
+        await self._ask_once(**requests.about("cancel", message_id))
 
     async def cancel_all(self, recipient: str | None = None) -> list[str]:
         """See nym.Connection."""
@@ -253,14 +251,14 @@ class Connection:
         with path.open("rb") as file, self._endpoint.line(DETAILS) as line:
             length = os.fstat(file.fileno()).st_size
             head = files.head(path.name)
-            if length > (most := LONGEST_MESSAGE - len(head)):
+            if length > (most := requests.LONGEST_MESSAGE - len(head)):
                 raise TooLongError(f"the file {path} has {length} bytes; {most} are allowed")
             # A line of its own: a client puts together the parts that came over one connection.
             await line.open(self._endpoint.patience_ends())
-            await line.exchange(_part(head))
+            await line.exchange(requests.part(head))
             handed_over = 0
             for part in iter(partial(file.read, PART), b""):
-                await line.exchange(_part(part))
+                await line.exchange(requests.part(part))
                 handed_over += len(part)
                 if on_progress is not None:
                     on_progress(handed_over, length)
@@ -296,50 +294,6 @@ class Connection:
             f'"{recipient}" is neither an address nor a contact{known}. To add a contact, run: '
             f"nym-client contacts add {shlex.quote(recipient)} ADDRESS"
         )
-
-
-def _way_back(question: Message | str, anonymous_reply: bool | None) -> Request:
-    """What a request for an answer says about its way. Raises ValueError, TypeError."""
-    way: Request
-    if isinstance(question, str):
-        way = {"type": "reply", "tag": question}
-    elif not isinstance(question, Message):
-        raise TypeError(f"question must be a Message or its tag, not {type(question).__name__}")
-    elif question.reply_to is not None:
-        way = {"type": "reply", "tag": question.reply_to}
-    elif question.sender is not None:
-        way = {"type": "send", "recipient_address": question.sender}
-        # Whoever was written to without an address isn't shown one now, unless that is asked for.
-        if anonymous_reply is None and question.reply_from is not None:
-            anonymous_reply = True
-    else:
-        raise ValueError("this message has neither a tag nor a sender, so nobody can be answered")
-    return {**way, **_given(anonymous_reply=anonymous_reply)}
-
-
-def _encoded(message: str | bytes) -> str:
-    """Raises TooLongError, TypeError."""
-    data = arguments.content("message", message)
-    # A line that is too long for the client would break the connection, without its reason.
-    if len(data) > LONGEST_MESSAGE:
-        raise TooLongError(f"the message has {len(data)} bytes; {LONGEST_MESSAGE} are allowed")
-    return base64.b64encode(data).decode()
-
-
-def _given(**options: bool | None) -> dict[str, bool]:
-    """Raises TypeError."""
-    return {
-        name: arguments.choice(name, value) for name, value in options.items() if value is not None
-    }
-
-
-def _asked(kind: str, message_id: str) -> dict[str, str]:
-    """A request about a message. Raises TypeError."""
-    return {"type": kind, "id": arguments.text("message_id", message_id)}
-
-
-def _part(data: bytes) -> Request:
-    return {"type": "part", "data": base64.b64encode(data).decode()}
 
 
 async def connect(
