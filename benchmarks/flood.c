@@ -1,4 +1,4 @@
-/* Opens connections to a node as fast as it is told, for benchmarks/overload.py.
+/* Opens connections to a node as fast as it is told, for the benchmarks `overload` and `relay`.
 
    flood PORT SOURCE SOURCES RATE AT_ONCE SECONDS [PACKETS]
 
@@ -7,6 +7,8 @@
    PACKETS in the file, and waits for an answer; a packet that gets none is sent again. Without a
    file, each sends a packet of garbage, and waits for the end of the connection. RATE -1 opens
    AT_ONCE connections, sends half a packet on every second one, says `ready`, and holds them.
+
+   It ends after SECONDS, or when all packets of the file have been answered.
 
    Prints how many connections were opened, how many packets were answered, and how many seconds
    that took. */
@@ -158,7 +160,7 @@ int main(int argc, char **argv) {
                 waiting[i] = (int)i;
             fclose(file);
         }
-        while (now() < until || (packets && !answered)) {
+        while (packets ? answered < count && (now() < until || !answered) : now() < until) {
             int ready;
             while (open < at_once && (!packets || first < last) &&
                    (rate == 0 || (double)opened < (now() - began) * rate) && start(epoll))

@@ -11,7 +11,6 @@ another source during the third flood, half of them and all, beside half of them
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -22,8 +21,9 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from benchmarks.flood import compiled
 from benchmarks.measure import Row, compare
-from benchmarks.relay import mixnode
+from benchmarks.mixnodes import mixnode
 from nym.routes import NANOSECONDS
 from nym.sphinx import Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
@@ -39,7 +39,6 @@ GUESS = 6000.0  # packets per second that a mixnode may forward, before that is 
 _PATIENCE = 60.0  # seconds
 _FULL, _FLOOD, _GARBAGE = 64, 4000, 500  # connections at the same time
 _FIRST, _GARBAGE_FROM, _SILENT_FROM, _OTHER = 11, 31, 41, 61  # sources: 127.0.0.11, and so on
-_SOURCE = Path(__file__).with_name("flood.c")
 
 
 def run() -> list[Row]:
@@ -75,10 +74,8 @@ class _Bench(ExitStack):
     def __enter__(self) -> "_Bench":
         super().__enter__()
         self._folder = Path(self.enter_context(TemporaryDirectory()))
-        self._flood = self._folder / "flood"
-        compiler = shutil.which("cc") or "cc"
-        subprocess.run([compiler, "-O2", "-Wall", "-o", self._flood, _SOURCE], check=True)
-        process, self._node, self._key = self.enter_context(mixnode())
+        self._flood = self.enter_context(compiled())
+        (process,), self._node, self._key = self.enter_context(mixnode())
         processors = sorted(os.sched_getaffinity(0))
         if len(processors) > 1:
             os.sched_setaffinity(process, processors[:1])

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
+from benchmarks.load import send
 from benchmarks.measure import Row, compare
 from benchmarks.provider import NAME, provider
-from benchmarks.relay import processor_time, send, unwrapping
+from benchmarks.relay import processor_time, unwrapping
 from nym.client.registration import Registration
 from nym.identity import generate_identity
 from nym.sphinx import Hop, create_packet

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Self
 
+from benchmarks import stamps
+
 _ALL_PROTOCOLS = 0x0003  # ETH_P_ALL, so that packets that leave are seen, too
 _OUTGOING = 4  # PACKET_OUTGOING: on the loopback interface, each packet also comes in
-_TIMESTAMP = 35  # SO_TIMESTAMPNS and SCM_TIMESTAMPNS on 64-bit systems: struct timespec
-_TIMESPEC = struct.Struct("qq")
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 _BUFFER = 1 << 22  # bytes of stamps that wait for this process
 _LOOK = 0.2  # seconds between two looks at whether it is over
@@ -54,7 +54,7 @@ class Syns:
         attached = struct.pack("HL", len(_SYNS), ctypes.addressof(program))
         self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, attached)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
+        stamps.ask(self._socket)
         self._socket.settimeout(_LOOK)
         self._socket.bind(("lo", _ALL_PROTOCOLS))
         self._thread.start()
@@ -85,16 +85,15 @@ class Syns:
     def _collect(self) -> None:
         while not self._is_over:
             try:
-                data, ancillary, _, source = self._socket.recvmsg(_HEADERS, socket.CMSG_SPACE(16))
+                data, ancillary, _, source = self._socket.recvmsg(_HEADERS, stamps.SPACE)
             except TimeoutError:
                 continue
-            if source[2] != _OUTGOING:
+            at = stamps.stamp(ancillary)
+            if source[2] != _OUTGOING or at is None:
                 continue
-            ((_, _, stamp),) = ancillary
-            seconds, nanoseconds = _TIMESPEC.unpack(stamp)
             (port,) = struct.unpack_from(">H", data, 4 * (data[0] & 0xF) + 2)
             if port not in self._ports:
                 continue
             with self._more:
-                self._times.setdefault(port, []).append(seconds + nanoseconds / 1e9)
+                self._times.setdefault(port, []).append(at)
                 self._more.notify_all()

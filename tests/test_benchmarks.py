@@ -21,9 +21,12 @@ from benchmarks import (
     sphinx,
     store,
 )
+from benchmarks.load import Sink
 from benchmarks.measure import Row
 from nym import _products
-from tests.harness import PATIENCE, beside
+from nym.identity import generate_identity
+from nym.sphinx import Forward, process_packet
+from tests.harness import ANYWHERE, PATIENCE, beside
 
 pytestmark = pytest.mark.no_cover
 
@@ -193,3 +196,40 @@ def test_a_mixnode_goes_on_under_a_flood() -> None:
     # each, the benchmark waits.
     for row in rows:
         assert 0 < row["us"] < 10**7, row
+
+
+RELAYED = [
+    *("processor time", "added delay, median", "added delay, 99th percentile"),
+    *("processor time, when busy", "time, when busy"),
+]
+
+
+SHORT_RELAY = """
+import json
+from benchmarks import measure, relay
+measure.ROUNDS, measure.ROUND_TIME = 2, 0.001
+relay.ROUNDS, relay.PACKETS, relay.MANY = 1, 20, 200
+print(json.dumps([row._asdict() for row in relay.run()]))
+"""
+
+
+def test_a_mixnode_is_measured_in_one_process_and_on_all_cores() -> None:
+    # In a process of its own, because it measures with threads, which are greenlets here.
+    command = [sys.executable, "-c", SHORT_RELAY]
+    rows = json.loads(beside(subprocess.check_output, command, timeout=PATIENCE))
+    assert [row["what"] for row in rows] == [
+        *RELAYED,
+        *(f"{what}, on all cores" for what in RELAYED),
+    ]
+    for row in rows:
+        assert 0 < row["us"] < 10**7, row
+
+
+def test_the_node_behind_a_mixnode_knows_packets_by_their_numbers() -> None:
+    mixnode = generate_identity()
+    with Sink() as sink:
+        for number, packet in enumerate(sink.packets(ANYWHERE, mixnode.public_key, 300)):
+            task = process_packet(packet, mixnode.private_key)
+            assert isinstance(task, Forward)
+            assert task.delay == 0
+            assert sink.number(task.packet) == number
