@@ -1,7 +1,7 @@
 """Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options.
 
-`client` and `timing` need root. `timing` and `network` have tables of their own. `ratios` fails if
-something takes more time than it should.
+`client` and `timing` need root, `published` needs the published programs. `timing` and `network`
+have tables of their own. `ratios` fails if something takes more time than it should.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from benchmarks import (
     line,
     overload,
     provider,
+    published,
     pulls,
     ratios,
     relay,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "line": line,
     "overload": overload,
     "provider": provider,
+    "published": published,
     "pulls": pulls,
     "ratios": ratios,
     "relay": relay,

@@ -1,18 +1,21 @@
-"""Mixnodes in processes of their own, to measure them."""
+"""Mixnodes in processes of their own, to measure them: ours, and a published one."""
 
 import json
 import os
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from benchmarks.programs import CHECKOUT
+from benchmarks.programs import CHECKOUT, START, read, running
 from nym.wire.addresses import NodeAddress
 from nym.wire.keys import decode_base58
 
 _NOWHERE = "http://127.0.0.1:1"  # a directory that isn't there
+_LOOK = 0.05  # seconds between two looks at whether a mixnode listens
 
 
 class Mixnode(NamedTuple):
@@ -42,9 +45,9 @@ def mixnode() -> Iterator[Mixnode]:
 
 
 @contextmanager
-def workers(count: int) -> Iterator[Mixnode]:
+def workers(count: int, directory: str = _NOWHERE) -> Iterator[Mixnode]:
     """One that runs by itself with so many workers; with one, it is a single process."""
-    options = ["--layer", "1", "--listen", "127.0.0.1:0", "--directory", _NOWHERE]
+    options = ["--layer", "1", "--listen", "127.0.0.1:0", "--directory", directory]
     with (
         tempfile.TemporaryDirectory() as home,
         tempfile.TemporaryFile() as log,
@@ -69,3 +72,42 @@ def workers(count: int) -> Iterator[Mixnode]:
             yield Mixnode(pids, NodeAddress(ip, int(port)), decode_base58(status["key"]))
         finally:
             process.kill()  # with which the workers end
+
+
+@contextmanager
+def directory() -> Iterator[str]:
+    """The URL of a directory that takes posts of mixnodes."""
+    command = [*CHECKOUT, "directory", "--id", "directory", "--listen", "127.0.0.1:0"]
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running(command, environment={"XDG_CONFIG_HOME": home}) as process,
+    ):
+        yield read(process, r"^directory +(http\S+)")
+
+
+@contextmanager
+def published(program: str, directory: str) -> Iterator[Mixnode]:
+    """A mixnode with the command line of the published one of 0.4, which makes a key at its start.
+
+    Raises TimeoutError if it doesn't listen.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = NodeAddress(*free.getsockname())
+    options = ["--layer", "1", "--host", place.ip, "--port", str(place.port)]
+    with running([program, "run", *options, "--directory", directory]) as process:
+        key = decode_base58(read(process, r"^Public key: (\S+)"))
+        _wait_until_listening(place)
+        yield Mixnode([process.pid], place, key)
+
+
+def _wait_until_listening(place: NodeAddress) -> None:
+    give_up = time.monotonic() + START
+    while True:
+        try:
+            socket.create_connection(place).close()
+        except OSError as error:
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"the mixnode doesn't listen after {START:.0f} s") from error
+            time.sleep(_LOOK)
+        else:
+            return

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from benchmarks import (
     line,
     measure,
     provider,
+    published,
     pulls,
     ratios,
     sphinx,
@@ -198,10 +200,78 @@ def test_a_mixnode_goes_on_under_a_flood() -> None:
         assert 0 < row["us"] < 10**7, row
 
 
+# A mixnode with the command line of the published one: it takes one packet after the other.
+OTHER_MIXNODE = """
+import socket
+import sys
+from nym.identity import generate_identity
+from nym.sphinx import process_packet
+from nym.wire.addresses import decode_address
+from nym.wire.keys import encode_base58
+command, *options = sys.argv[1:]
+given = dict(zip(options[::2], options[1::2], strict=True))
+assert command == "run" and given["--layer"] == "1" and given["--directory"].startswith("http")
+own = generate_identity()
+print("Starting", flush=True)
+print("Public key:", encode_base58(own.public_key), flush=True)
+with socket.create_server((given["--host"], int(given["--port"])), backlog=100) as server:
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            packet = connection.recv(1372, socket.MSG_WAITALL)
+            if packet:
+                task = process_packet(packet, own.private_key)
+                with socket.create_connection(decode_address(task.address)) as on:
+                    on.sendall(task.packet)
+                connection.sendall(b"foomp")
+"""
+
+OTHER_SPHINX = """
+print('{"create": 2.0, "process": 1e0}')
+"""
+
+SHORT_PUBLISHED = """
+import json
+from benchmarks import measure, published, relay
+measure.ROUNDS, measure.ROUND_TIME, published.ROUNDS = 2, 0.001, 1
+relay.ROUNDS, relay.PACKETS, relay.MANY = 1, 20, 200
+print(json.dumps([row._asdict() for row in published.run()]))
+"""
+
 RELAYED = [
     *("processor time", "added delay, median", "added delay, 99th percentile"),
     *("processor time, when busy", "time, when busy"),
 ]
+
+
+def test_published_programs_are_measured_beside_ours(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    for name, code in ((published.MIXNODE, OTHER_MIXNODE), (published.SPHINX, OTHER_SPHINX)):
+        program = tmp_path / name
+        program.write_text(f"#!{sys.executable}\n{code}")
+        program.chmod(0o700)
+        environment[name] = str(program)
+    # In a process of its own, because it measures with threads, which are greenlets here.
+    command = [sys.executable, "-c", SHORT_PUBLISHED]
+    rows = json.loads(beside(subprocess.check_output, command, timeout=PATIENCE, env=environment))
+    assert [row["what"] for row in rows] == [
+        *("create a packet, 4 hops", "process a hop", "create one of eight"),
+        "process one of eight",
+        *(f"{what}, {how}" for how in ("in one process", "on all cores") for what in RELAYED),
+    ]
+    assert [row["yardstick_us"] for row in rows[:4]] == [2e6, 1e6, 2e6, 1e6]
+    for row in rows:
+        assert 0 < row["us"] < 10**7, row
+        assert row["ratio"] == pytest.approx(row["us"] / row["yardstick_us"])
+
+
+def test_without_a_published_program_it_is_said_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(published.MIXNODE, raising=False)
+    monkeypatch.delenv(published.SPHINX, raising=False)
+    with pytest.raises(SystemExit, match=f"{published.MIXNODE} has to name .* docs/performance"):
+        published.run()
 
 
 SHORT_RELAY = """
