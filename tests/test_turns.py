@@ -6,7 +6,6 @@ Deliveries over a real outbox, as in tests/test_deliveries.py.
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -176,12 +175,11 @@ class AnyOrder(RuleBasedStateMachine):
             if due := self._setup.next():
                 self._under_way.append(due)
 
-    @rule(random=st.randoms(use_true_random=False), is_taken=st.booleans())
-    def settle(self, random: Random, is_taken: bool) -> None:
-        random.shuffle(self._under_way)
+    @rule(data=st.data(), is_taken=st.booleans())
+    def settle(self, data: st.DataObject, is_taken: bool) -> None:
+        settled, self._under_way = data.draw(st.permutations(self._under_way)), []
         deliveries = self._setup.deliveries
-        while self._under_way:
-            delivery, piece = self._under_way.pop()
+        for delivery, piece in settled:
             if is_taken:
                 deliveries.taken(delivery, piece, self._setup.now)
             else:

@@ -43,25 +43,22 @@ class Unacknowledged(Delivery):
     def next(self, now: float, way: Way) -> Piece | None:
         """See Delivery."""
         self._prove(way)
-        if way.is_dead:
+        if way.is_dead or not self._is_due(way):
             return None
         if self._again:
             piece = self._again.popleft()
-        elif not self._is_between_copies or self._copies(way) is _Copies.TOO_FEW:
+        else:
             piece = self._next
             last = piece.fragment == self.count - 1
             self._next = (
                 Piece(piece.copy + 1, 0) if last else piece._replace(fragment=piece.fragment + 1)
             )
-        else:
-            return None
         self._under_way.add(piece)
         return piece
 
     def rests_until(self, now: float, way: Way) -> float:
         """See Delivery. What loops have shown meanwhile is asked in `is_done`, now and then."""
-        is_due = not self._has_left or self._copies(way) is _Copies.TOO_FEW
-        return now if is_due else math.inf
+        return now if self._under_way or self._is_due(way) else math.inf
 
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""
@@ -100,9 +97,13 @@ class Unacknowledged(Delivery):
             return Stage.HAND_OVER
         if way.is_dead:
             return Stage.LOOPS
-        is_due = self._again or not self._is_between_copies
-        is_due = is_due or self._copies(way) is _Copies.TOO_FEW
-        return Stage.TURN if is_due else Stage.KNOWLEDGE
+        return Stage.TURN if self._is_due(way) else Stage.KNOWLEDGE
+
+    def _is_due(self, way: Way) -> bool:
+        """Whether there is a piece to send, as soon as it may leave."""
+        return (
+            bool(self._again) or not self._is_between_copies or self._copies(way) is _Copies.TOO_FEW
+        )
 
     @property
     def _is_between_copies(self) -> bool:
