@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from benchmarks.programs import CHECKOUT, START, read, running
-from nym.wire.addresses import NodeAddress
+from nym.wire.addresses import NodeAddress, parse_numeric
 from nym.wire.keys import decode_base58
 
 _NOWHERE = "http://127.0.0.1:1"  # a directory that isn't there
@@ -29,19 +29,10 @@ class Mixnode(NamedTuple):
 @contextmanager
 def mixnode() -> Iterator[Mixnode]:
     """The one of a `localnet`."""
-    with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen(
-            [*CHECKOUT, "localnet", "--port", "0"], stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        try:
-            assert process.stdout
-            _, _, _, host, key = process.stdout.readline().split()
-            ip, _, port = host.rpartition(":")
-            yield Mixnode([process.pid], NodeAddress(ip, int(port)), decode_base58(key))
-        finally:
-            process.terminate()
+    with running([*CHECKOUT, "localnet", "--port", "0"]) as process:
+        assert process.stdout
+        _, _, _, host, key = process.stdout.readline().split()
+        yield _found([process.pid], host, key)
 
 
 @contextmanager
@@ -68,10 +59,16 @@ def workers(count: int, directory: str = _NOWHERE) -> Iterator[Mixnode]:
                 asked = [*CHECKOUT, "status", "--id", "mix", "--json"]
                 status = json.loads(subprocess.check_output(asked, env=environment))
                 pids = [process.pid, *(worker["pid"] for worker in status["workers"])]
-            ip, _, port = status["packets"].rpartition(":")
-            yield Mixnode(pids, NodeAddress(ip, int(port)), decode_base58(status["key"]))
+            yield _found(pids, status["packets"], status["key"])
         finally:
             process.kill()  # with which the workers end
+
+
+def _found(pids: list[int], place: str, key: str) -> Mixnode:
+    """A mixnode of ours, as it says where it is."""
+    address = parse_numeric(place)
+    assert address
+    return Mixnode(pids, address, decode_base58(key))
 
 
 @contextmanager
