@@ -36,8 +36,8 @@ from nym.wire.answers import (
     WaitingMessages,
 )
 from nym.wire.base64 import decode_pieces, encode_pieces
-from nym.wire.json_texts import any_text, escaped, message_in, short_text
-from nym.wire.keys import decode_tag, encode_base58
+from nym.wire.json_texts import any_text, escaped, message_in, short_text, tag_in
+from nym.wire.keys import encode_base58
 from nym.wire.lines import Line
 from nym.wire.long_json import check_characters, loads, pieces_of
 from nym.wire.pieces import PIECE, Message, Rest, no_rest
@@ -309,7 +309,7 @@ def _decode_send(body: dict[str, Any], rest: Rest) -> Send:
 
 
 def _decode_reply(body: dict[str, Any], rest: Rest) -> Reply:
-    tag = _tag(body)
+    tag = tag_in(body, "tag")
     message, is_in_parts = _message(body, rest)
     is_answerable = _flag(body, "anonymous_reply") is True
     return Reply(tag, message, _flag(body, "reliable"), is_in_parts, is_answerable)
@@ -379,7 +379,7 @@ def _decode_cancel(body: dict[str, Any]) -> Cancel | CancelAll:
     if "id" in body:
         return Cancel(short_text(body, "id"))
     if "tag" in body:
-        return CancelAll(_tag(body))
+        return CancelAll(tag_in(body, "tag"))
     if "recipient_address" in body:
         return CancelAll(_recipient(body).address)
     if _flag(body, "all") is not True:
@@ -393,13 +393,6 @@ def _number(body: dict[str, Any], name: str, default: int, least: int, most: int
     if type(value) is not int or not least <= value <= most:
         raise IncompleteDataError(f"{name} has to be a number from {least} to {most}")
     return value
-
-
-def _tag(body: dict[str, Any]) -> bytes:
-    try:
-        return decode_tag(short_text(body, "tag"))
-    except ValueError as error:
-        raise IncompleteDataError(f"tag is not a tag: {error}") from error
 
 
 def _recipient(body: dict[str, Any]) -> Recipient:

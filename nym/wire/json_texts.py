@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nym.errors import IncompleteDataError
+from nym.wire.keys import decode_tag
 from nym.wire.long_json import LongText, pieces_of
 from nym.wire.pieces import Message, Rest, cut, gather
 
@@ -16,6 +17,14 @@ def short_text(body: dict[str, Any], name: str) -> str:
     if isinstance(value, LongText):
         raise IncompleteDataError(f"{name} is too long")
     return value
+
+
+def tag_in(body: dict[str, Any], name: str) -> bytes:
+    """The tag under this name. Raises IncompleteDataError."""
+    try:
+        return decode_tag(short_text(body, name))
+    except ValueError as error:
+        raise IncompleteDataError(f"{name} is not a tag: {error}") from error
 
 
 def any_text(body: dict[str, Any], name: str) -> str | LongText:

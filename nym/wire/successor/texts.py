@@ -17,8 +17,8 @@ from typing import Any
 from nym.errors import IncompleteDataError, RequestError
 from nym.wire import json_objects
 from nym.wire.answers import OwnDetails, Received
-from nym.wire.json_texts import escaped, message_in, short_text
-from nym.wire.keys import decode_tag, encode_base58
+from nym.wire.json_texts import escaped, message_in, short_text, tag_in
+from nym.wire.keys import encode_base58
 from nym.wire.pieces import Rest, no_rest
 from nym.wire.recipients import Recipient
 from nym.wire.requests import Details, Reply, Send
@@ -52,7 +52,7 @@ def decode(body: dict[str, Any], rest: Rest = no_rest) -> Wanted:
     message = message_in(body, "message", rest)
     if body["type"] == "reply":
         tag_name = "replySurb" if is_early(body) else "senderTag"
-        return Wanted(Reply(_tag(body, tag_name), message), _lane(body))
+        return Wanted(Reply(tag_in(body, tag_name), message), _lane(body))
     is_answerable = body["type"] == "sendAnonymous" or body.get("withReplySurb") is True
     address, provider = _recipient(body)
     send = Send(address, message, provider=provider, is_answerable=is_answerable)
@@ -64,13 +64,6 @@ def _recipient(body: dict[str, Any]) -> Recipient:
         return parse(short_text(body, "recipient"))
     except ValueError as error:
         raise IncompleteDataError(f"recipient is not an address: {error}") from error
-
-
-def _tag(body: dict[str, Any], name: str) -> bytes:
-    try:
-        return decode_tag(short_text(body, name))
-    except ValueError as error:
-        raise IncompleteDataError(f"{name} is not a tag: {error}") from error
 
 
 def _lane(body: dict[str, Any]) -> int | None:
