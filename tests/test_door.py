@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nym.errors import NymError, OverloadError, RemoteFormatError
+from nym.net.bare import BareSocket
 from nym.net.sources import Source, SourceLimits
 from nym.nodes import door as door_module
 from nym.nodes import visits
@@ -227,7 +228,7 @@ def test_a_mistake_in_unwrapping_loses_the_packets_and_nothing_else(
 
 
 def test_what_comes_when_the_door_has_stopped_is_not_looked_at(node: Node) -> None:
-    visit = Visit(blocking_socket(), Source(1.0, 0.0), node.door._visits)
+    visit = Visit(BareSocket(socket.AF_INET), Source(1.0, 0.0), node.door._visits)
     node.door.stop()
     node.door._deal_with([_Arrival(packet(0), visit.owe(), visit)])
     assert node.batches == []

@@ -30,6 +30,7 @@ from nym.errors import (
 )
 from nym.health import Health
 from nym.net import socks
+from nym.net.bare import BareSocket
 from nym.net.directory import fetch_topology
 from nym.net.http import http_get
 from nym.net.listening import listen
@@ -262,13 +263,18 @@ def test_a_connection_that_ends_once_the_proxy_has_its_request_is_as_without_a_p
 
 def test_nothing_goes_past_a_proxy_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[object] = []
-    connect = socket.socket.connect
 
-    def noting(connection: socket.socket, place: object) -> None:
-        reached.append(place)
-        connect(connection, place)  # type: ignore[arg-type]
+    def note(kind: Any) -> None:
+        connect = kind.connect
 
-    monkeypatch.setattr(socket.socket, "connect", noting)
+        def noting(connection: Any, place: object, *more: object) -> None:
+            reached.append(place)
+            connect(connection, place, *more)
+
+        monkeypatch.setattr(kind, "connect", noting)
+
+    note(socket.socket)
+    note(BareSocket)
     port = free_port()
     settle(f"socks5://127.0.0.1:{port}")
     for reach in (

@@ -13,6 +13,7 @@ from nym.client.packets import Draft
 from nym.client.sender import Outcome, Sender
 from nym.health import Health
 from nym.identity import generate_identity
+from nym.net.bare import BareSocket
 from nym.sphinx import Final, Hop, Request, create_packets, process_packet
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
@@ -176,7 +177,7 @@ def test_what_is_raised_while_it_is_handed_over_refuses_it(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(gevent.socket.socket, "connect", fail)
+    monkeypatch.setattr(BareSocket, "connect", fail)
     assert settled(send(sender, node)) is Outcome.REFUSED
 
 

@@ -51,7 +51,8 @@ class Outward:
 
     def proxy_to(self, host: str) -> SocksProxy | None:
         """The proxy through which a host, as a name or an IP address, is reached."""
-        return None if is_loopback(host) else self.proxy
+        # The proxy first: without one, this is asked for each packet.
+        return None if self.proxy is None or is_loopback(host) else self.proxy
 
 
 outward = Outward()

@@ -1,5 +1,6 @@
 """What is done with a connected socket, whatever is spoken on it."""
 
+import _socket
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def closed_on_error(connection: socket.socket) -> Iterator[None]:
+def closed_on_error(connection: _socket.socket) -> Iterator[None]:
     """Close the connection if anything is raised inside, which goes on to the caller."""
     try:
         yield

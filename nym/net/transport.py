@@ -2,9 +2,10 @@
 
 import logging
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from nym.errors import UnreachableError
+from nym.net.bare import BareSocket
 from nym.net.boundary import deadline, translated
 from nym.net.descriptors import lack_of_descriptors
 from nym.net.outward import outward
@@ -27,7 +28,7 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     with (
         deadline(address, PACKET_TIMEOUT),
         translated(address),
-        connect_to_any(address, PACKET_TIMEOUT) as connection,
+        closing(_connect_to_any(address, PACKET_TIMEOUT)) as connection,
     ):
         # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
         # not `sendall`, which would write the rest later: the node would see two broken packets.
@@ -81,11 +82,21 @@ def try_place(place: NodeAddress) -> None:
 
 
 def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
-    """A connection to `address`, or to another address of the same name.
+    """A connection to `address`, or to another address of the same name, for an exchange.
 
     Each address has its share of `seconds`, so that a silent one leaves time for the others. Raises
     OSError, and UnreachableError through a proxy, with which no names are looked up.
     """
+    connection = _connect_to_any(address, seconds)
+    if isinstance(connection, socket.socket):
+        return connection
+    with closed_on_error(connection):
+        patient = socket.socket(connection.family, fileno=connection.fileno())
+    connection.detach()
+    return patient
+
+
+def _connect_to_any(address: NodeAddress, seconds: float) -> BareSocket | socket.socket:
     if proxy := outward.proxy_to(address.ip):
         return proxy.connect(*address)
     *others, last = experience.in_turn(address)
@@ -100,17 +111,15 @@ def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
     return _connect(last, None)  # limited by the deadline of the whole exchange
 
 
-def _connect(place: NodeAddress, seconds: float | None) -> socket.socket:
-    family = socket.AF_INET6 if ":" in place.ip else socket.AF_INET
-    connection = socket.socket(family, socket.SOCK_STREAM)
+def _connect(place: NodeAddress, seconds: float | None) -> BareSocket:
+    connection = BareSocket(socket.AF_INET6 if ":" in place.ip else socket.AF_INET)
     try:
-        with closed_on_error(connection):
-            connection.settimeout(seconds)
-            connection.connect((place.ip, place.port))
-            connection.settimeout(None)
-    except OSError:
+        connection.connect(place, seconds)
+    except BaseException as error:
+        connection.close()
         # The deadline of the whole exchange, which is no OSError, is nothing against this address.
-        experience.refused(place)
+        if isinstance(error, OSError):
+            experience.refused(place)
         raise
     experience.took(place)
     return connection

@@ -21,6 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import gevent
 
 from nym.errors import DescriptorsError, NymError, ReplayedError
+from nym.net.bare import BareServer, BareSocket
 from nym.net.crew import Crew
 from nym.net.descriptors import are_scarce
 from nym.net.listening import listen
@@ -130,7 +131,7 @@ class Door(Generic[Task]):
         for visit in list(self._visits):
             visit.close()
 
-    def _visit(self, connection: socket.socket, peer: Any) -> None:
+    def _visit(self, connection: BareSocket, peer: Any) -> None:
         if self._has_stopped:  # after this connection was accepted
             connection.close()
             return
@@ -218,7 +219,7 @@ class Door(Generic[Task]):
         answer.refuse()
 
 
-class _Server(GuardedServer):
+class _Server(GuardedServer, BareServer):
     """Leaves open what it has accepted, and accepts a few at a time."""
 
     # Each brings a packet, mostly. What is to be sent on meanwhile waits for all of them.

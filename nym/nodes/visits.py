@@ -8,11 +8,10 @@ A peer that stops in the middle of a packet loses its connection after PACKET_TI
 """
 
 import logging
-import os
-import socket
 import time
 from collections import OrderedDict, deque
 
+from nym.net.bare import BareSocket
 from nym.net.sources import Source
 from nym.wire.provider import ACKNOWLEDGED
 from nym.wire.sizes import PACKET_LENGTH
@@ -51,7 +50,7 @@ class Visit:
     """
 
     def __init__(
-        self, connection: socket.socket, source: Source, visits: "OrderedDict[Visit, None]"
+        self, connection: BareSocket, source: Source, visits: "OrderedDict[Visit, None]"
     ) -> None:
         self._connection = connection
         self.source = source
@@ -66,10 +65,8 @@ class Visit:
         """The next packet; empty at the end of the stream. Raises OSError."""
         packet, until, self.has_begun = b"", 0.0, False
         while (missing := PACKET_LENGTH - len(packet)) > 0:
-            self._connection.settimeout(
-                max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
-            )
-            chunk = self._connection.recv(missing)
+            left = max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
+            chunk = self._connection.recv(missing, left)
             if not chunk:
                 return b""
             if not packet:
@@ -108,9 +105,8 @@ class Visit:
         self._connection.close()
 
     def _write(self, data: bytes) -> None:
-        # Not the socket's `send`, which waits: nothing here may wait for a peer that doesn't read.
         try:
-            is_written = os.write(self._connection.fileno(), data) == len(data)
+            is_written = self._connection.send(data) == len(data)
         except OSError as error:
             log.debug("an answer was lost: %s", error)
             is_written = False

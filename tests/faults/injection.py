@@ -18,9 +18,10 @@ import gevent
 import gevent.socket
 import pytest
 
+from nym.net.bare import BareSocket
 from nym.store import sqlite
 
-# Methods of a socket, and the operation that each of them carries out.
+# Methods of sockets, and the operation that each of them carries out.
 OPERATIONS = {
     "connect": "connect",
     "send": "send",
@@ -29,6 +30,7 @@ OPERATIONS = {
     "recv_into": "receive",
     "shutdown": "shut down",
 }
+BARE = ("connect", "send")  # what a client does with sockets that aren't gevent's
 CHUNK = 4096
 
 Call = Callable[[], Any]
@@ -108,7 +110,7 @@ class Point:
     """A function or method that can be made to raise any exception, not only an OSError.
 
     `owner` is the class, module or object in which `name` is looked up. For sockets that can't be
-    made, that is `(gevent.socket.socket, "__init__")`; for names that can't be resolved,
+    made, that is `(BareSocket, "__init__")`; for names that can't be resolved,
     `(gevent.get_hub().resolver, "getaddrinfo")`; for threads that can't be started,
     `(gevent.threadpool.ThreadPool, "spawn")`.
     """
@@ -150,10 +152,10 @@ class Sockets:
         self.calls: Counter[tuple[str, str]] = Counter()  # by (part, operation)
         self.parts: dict[int, str] = {}  # by port
         self._armed: tuple[str, str, Fault] | None = None
-        for method, operation in OPERATIONS.items():
-            original = getattr(gevent.socket.socket, method)
-            wrapped = self._wrapped(original, method, operation)
-            monkeypatch.setattr(gevent.socket.socket, method, wrapped)
+        for owner, methods in ((gevent.socket.socket, OPERATIONS), (BareSocket, BARE)):
+            for method in methods:
+                wrapped = self._wrapped(getattr(owner, method), method, OPERATIONS[method])
+                monkeypatch.setattr(owner, method, wrapped)
 
     def arm(self, part: str, operation: str, fault: Fault) -> None:
         """From now on, this operation on connections to this part meets the fault."""

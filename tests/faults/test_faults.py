@@ -20,6 +20,7 @@ import gevent.threadpool
 import pytest
 
 from nym.config import TrafficSettings
+from nym.net.bare import BareSocket
 from nym.net.directory import fetch_topology
 from nym.store.database import Database
 from nym.store.journal import Journal
@@ -46,6 +47,7 @@ PLAIN_POINTS = [
 
 OTHER_POINTS = [
     (gevent.socket.socket, "__init__"),
+    (BareSocket, "__init__"),
     (gevent.threadpool.ThreadPool, "spawn"),
     (Database, "_make"),
     (Journal, "_commit"),

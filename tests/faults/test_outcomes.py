@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 import gevent
-import gevent.socket
 import pytest
 
 from nym.client import sender as sender_module
@@ -20,6 +19,7 @@ from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.envelope import Envelopes
 from nym.net.alarm import Alarm
+from nym.net.bare import BareSocket
 from tests.faults.injection import Point
 from tests.faults.test_faults import Pair
 from tests.harness import FAST, Program, wait_until
@@ -36,8 +36,8 @@ CALM = replace(
     topology_refresh_rate=5.0,
 )
 POINTS: list[tuple[Any, str]] = [
-    (gevent.socket.socket, "__init__"),
-    (gevent.socket.socket, "connect"),
+    (BareSocket, "__init__"),
+    (BareSocket, "connect"),
     (sender_module, "create_packets"),
     (sender_module, "send_packet"),
     (Alarm, "wait_until"),

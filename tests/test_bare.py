@@ -1,0 +1,159 @@
+"""Bare sockets: what they wait for, how long, and what becomes of whoever waits."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import gevent
+import pytest
+
+from nym.net.bare import BareServer, BareSocket
+from nym.net.transport import connect_to_any
+from nym.wire.addresses import NodeAddress
+from tests.harness import PATIENCE, free_port, wait_until
+
+HOSTS = ["127.0.0.1", "::1"]
+SOON = 0.05  # seconds
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def pair(stack: ExitStack, host: str = "127.0.0.1") -> tuple[BareSocket, socket.socket]:
+    """A bare socket, and what it is connected to."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = stack.enter_context(socket.create_server((host, 0), family=family))
+    ours = stack.enter_context(closing(BareSocket(family)))
+    ours.connect(NodeAddress(*server.getsockname()[:2]))
+    return ours, stack.enter_context(server.accept()[0])
+
+
+@contextmanager
+def silence() -> Iterator[NodeAddress]:
+    """A place that neither takes connections nor refuses them: nobody serves its short queue."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        place = NodeAddress(*server.getsockname())
+        while True:
+            one = stack.enter_context(closing(BareSocket(socket.AF_INET)))
+            try:
+                one.connect(place, SOON)
+            except TimeoutError:
+                break
+        yield place
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_is_sent_arrives(stack: ExitStack, host: str) -> None:
+    ours, theirs = pair(stack, host)
+    assert ours.send(b"hello") == 5
+    assert theirs.recv(100) == b"hello"
+    theirs.sendall(b"and back")
+    assert ours.recv(3, PATIENCE) == b"and"
+    assert ours.recv(100, PATIENCE) == b" back"
+    theirs.close()
+    assert ours.recv(100, PATIENCE) == b""
+
+
+def test_whoever_reads_waits_until_something_comes(stack: ExitStack) -> None:
+    ours, theirs = pair(stack)
+    reading = gevent.spawn(ours.recv, 100, PATIENCE)
+    wait_until(lambda: ours._watcher is not None)
+    theirs.sendall(b"late")
+    assert reading.get() == b"late"
+
+
+def test_a_wait_has_an_end(stack: ExitStack) -> None:
+    ours, theirs = pair(stack)
+    with pytest.raises(TimeoutError):
+        ours.recv(100, SOON)
+    theirs.sendall(b"late")
+    assert ours.recv(100, PATIENCE) == b"late"
+
+
+def test_a_silent_place_costs_no_more_time_than_it_may() -> None:
+    before = open_descriptors()
+    with silence() as place, closing(BareSocket(socket.AF_INET)) as ours:
+        with pytest.raises(TimeoutError):
+            ours.connect(place, SOON)
+        assert ours._watcher is None
+    assert open_descriptors() == before
+
+
+def test_a_place_that_refuses_says_so() -> None:
+    with closing(BareSocket(socket.AF_INET)) as ours, pytest.raises(ConnectionRefusedError):
+        ours.connect(NodeAddress("127.0.0.1", free_port()))
+
+
+def test_nothing_waits_for_a_peer_that_does_not_read(stack: ExitStack) -> None:
+    ours, _ = pair(stack)
+
+    def fill() -> None:
+        while True:
+            ours.send(bytes(1 << 20))
+
+    with pytest.raises(BlockingIOError):
+        fill()
+
+
+def test_whoever_waits_for_a_socket_that_is_closed_hears_of_it(stack: ExitStack) -> None:
+    before = open_descriptors()
+    ours, theirs = pair(stack)
+    reading = gevent.spawn(ours.recv, 100)
+    wait_until(lambda: ours._watcher is not None)
+    ours.close()
+    with pytest.raises(OSError, match="closed") as raised:
+        reading.get(timeout=PATIENCE)
+    assert raised.value.errno == errno.EBADF
+    assert theirs.recv(1) == b""
+    stack.close()
+    assert open_descriptors() == before
+
+
+def test_whoever_waits_can_be_killed(stack: ExitStack) -> None:
+    ours, theirs = pair(stack)
+    reading = gevent.spawn(ours.recv, 100)
+    wait_until(lambda: ours._watcher is not None)
+    reading.kill()
+    theirs.sendall(b"for another one")
+    assert ours.recv(100, PATIENCE) == b"for another one"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_server_accepts_bare_sockets(stack: ExitStack, host: str) -> None:
+    def echo(connection: Any, peer: tuple[str, int]) -> None:
+        with closing(connection):
+            assert isinstance(connection, BareSocket)
+            connection.send(connection.recv(100, PATIENCE) + str(peer[1]).encode())
+
+    server = BareServer((host, 0), echo)
+    server.start()
+    stack.callback(server.stop)
+    with socket.create_connection((host, server.server_port), PATIENCE) as connection:
+        connection.sendall(b"port ")
+        assert connection.recv(100) == b"port %d" % connection.getsockname()[1]
+        assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_for_an_exchange_the_descriptor_is_handed_on(stack: ExitStack, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = stack.enter_context(socket.create_server((host, 0), family=family))
+    before = open_descriptors()
+    connection = connect_to_any(NodeAddress(*server.getsockname()[:2]), PATIENCE)
+    assert len(open_descriptors() - before) == 1
+    theirs = stack.enter_context(server.accept()[0])
+    gevent.spawn_later(SOON, theirs.sendall, b"later")
+    assert connection.recv(100) == b"later"  # it waits
+    connection.close()
+    assert theirs.recv(1) == b""
