@@ -34,7 +34,7 @@ def pair(stack: ExitStack, host: str = "127.0.0.1") -> tuple[BareSocket, socket.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = stack.enter_context(socket.create_server((host, 0), family=family))
     ours = stack.enter_context(closing(BareSocket(family)))
-    ours.connect(NodeAddress(*server.getsockname()[:2]))
+    ours.connect_within(PATIENCE, NodeAddress(*server.getsockname()[:2]))
     return ours, stack.enter_context(server.accept()[0])
 
 
@@ -47,7 +47,7 @@ def silence() -> Iterator[NodeAddress]:
         while True:
             one = stack.enter_context(closing(BareSocket(socket.AF_INET)))
             try:
-                one.connect(place, SOON)
+                one.connect_within(SOON, place)
             except TimeoutError:
                 break
         yield place
@@ -59,15 +59,15 @@ def test_what_is_sent_arrives(stack: ExitStack, host: str) -> None:
     assert ours.send(b"hello") == 5
     assert theirs.recv(100) == b"hello"
     theirs.sendall(b"and back")
-    assert ours.recv(3, PATIENCE) == b"and"
-    assert ours.recv(100, PATIENCE) == b" back"
+    assert ours.recv_within(PATIENCE, 3) == b"and"
+    assert ours.recv_within(PATIENCE, 100) == b" back"
     theirs.close()
-    assert ours.recv(100, PATIENCE) == b""
+    assert ours.recv_within(PATIENCE, 100) == b""
 
 
 def test_whoever_reads_waits_until_something_comes(stack: ExitStack) -> None:
     ours, theirs = pair(stack)
-    reading = gevent.spawn(ours.recv, 100, PATIENCE)
+    reading = gevent.spawn(ours.recv_within, PATIENCE, 100)
     wait_until(lambda: ours._watcher is not None)
     theirs.sendall(b"late")
     assert reading.get() == b"late"
@@ -75,24 +75,24 @@ def test_whoever_reads_waits_until_something_comes(stack: ExitStack) -> None:
 
 def test_a_wait_has_an_end(stack: ExitStack) -> None:
     ours, theirs = pair(stack)
-    with pytest.raises(TimeoutError):
-        ours.recv(100, SOON)
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+        ours.recv_within(SOON, 100)
     theirs.sendall(b"late")
-    assert ours.recv(100, PATIENCE) == b"late"
+    assert ours.recv_within(PATIENCE, 100) == b"late"
 
 
 def test_a_silent_place_costs_no_more_time_than_it_may() -> None:
     before = open_descriptors()
     with silence() as place, closing(BareSocket(socket.AF_INET)) as ours:
         with pytest.raises(TimeoutError):
-            ours.connect(place, SOON)
+            ours.connect_within(SOON, place)
         assert ours._watcher is None
     assert open_descriptors() == before
 
 
 def test_a_place_that_refuses_says_so() -> None:
     with closing(BareSocket(socket.AF_INET)) as ours, pytest.raises(ConnectionRefusedError):
-        ours.connect(NodeAddress("127.0.0.1", free_port()))
+        ours.connect_within(PATIENCE, NodeAddress("127.0.0.1", free_port()))
 
 
 def test_nothing_waits_for_a_peer_that_does_not_read(stack: ExitStack) -> None:
@@ -109,7 +109,7 @@ def test_nothing_waits_for_a_peer_that_does_not_read(stack: ExitStack) -> None:
 def test_whoever_waits_for_a_socket_that_is_closed_hears_of_it(stack: ExitStack) -> None:
     before = open_descriptors()
     ours, theirs = pair(stack)
-    reading = gevent.spawn(ours.recv, 100)
+    reading = gevent.spawn(ours.recv_within, PATIENCE, 100)
     wait_until(lambda: ours._watcher is not None)
     ours.close()
     with pytest.raises(OSError, match="closed") as raised:
@@ -122,11 +122,11 @@ def test_whoever_waits_for_a_socket_that_is_closed_hears_of_it(stack: ExitStack)
 
 def test_whoever_waits_can_be_killed(stack: ExitStack) -> None:
     ours, theirs = pair(stack)
-    reading = gevent.spawn(ours.recv, 100)
+    reading = gevent.spawn(ours.recv_within, PATIENCE, 100)
     wait_until(lambda: ours._watcher is not None)
     reading.kill()
     theirs.sendall(b"for another one")
-    assert ours.recv(100, PATIENCE) == b"for another one"
+    assert ours.recv_within(PATIENCE, 100) == b"for another one"
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -134,7 +134,7 @@ def test_a_server_accepts_bare_sockets(stack: ExitStack, host: str) -> None:
     def echo(connection: Any, peer: tuple[str, int]) -> None:
         with closing(connection):
             assert isinstance(connection, BareSocket)
-            connection.send(connection.recv(100, PATIENCE) + str(peer[1]).encode())
+            connection.send(connection.recv_within(PATIENCE, 100) + str(peer[1]).encode())
 
     server = BareServer((host, 0), echo)
     server.start()

@@ -264,17 +264,17 @@ def test_a_connection_that_ends_once_the_proxy_has_its_request_is_as_without_a_p
 def test_nothing_goes_past_a_proxy_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[object] = []
 
-    def note(kind: Any) -> None:
-        connect = kind.connect
+    def note(kind: type, method: str) -> None:
+        connect = getattr(kind, method)
 
-        def noting(connection: Any, place: object, *more: object) -> None:
-            reached.append(place)
-            connect(connection, place, *more)
+        def noting(connection: object, *arguments: object) -> None:
+            reached.append(arguments[-1])
+            connect(connection, *arguments)
 
-        monkeypatch.setattr(kind, "connect", noting)
+        monkeypatch.setattr(kind, method, noting)
 
-    note(socket.socket)
-    note(BareSocket)
+    note(socket.socket, "connect")
+    note(BareSocket, "connect_within")
     port = free_port()
     settle(f"socks5://127.0.0.1:{port}")
     for reach in (

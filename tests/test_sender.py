@@ -177,7 +177,7 @@ def test_what_is_raised_while_it_is_handed_over_refuses_it(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(BareSocket, "connect", fail)
+    monkeypatch.setattr(BareSocket, "connect_within", fail)
     assert settled(send(sender, node)) is Outcome.REFUSED
 
 

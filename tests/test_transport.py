@@ -17,6 +17,7 @@ from nym.net.http import http_get, http_post
 from nym.net.transport import exchange, send_packet
 from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, serving, wait_until
+from tests.test_bare import silence
 
 
 @pytest.fixture
@@ -84,6 +85,12 @@ def test_a_silent_or_dripping_peer_costs_a_limited_time(
             http_get(f"http://{address}/")
         # Several time-outs of 0.3 s, and a margin; the peers would go on for a minute, or for ever.
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("short_timeout")
+def test_a_packet_for_a_silent_place_costs_a_limited_time() -> None:
+    with silence() as address, pytest.raises(UnreachableError, match=f"{address}.*within 0.3 s"):
+        send_packet(address, bytes(1372))
 
 
 def test_a_peer_that_is_not_there() -> None:

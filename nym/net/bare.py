@@ -14,6 +14,8 @@ from gevent import get_hub
 from gevent.server import StreamServer
 from gevent.socket import wait
 
+from nym.wire.addresses import NodeAddress
+
 _READ, _WRITE = 1, 2  # events of libev
 
 
@@ -35,8 +37,8 @@ class BareSocket(_socket.socket):
             super().__init__(family, _socket.SOCK_STREAM, 0, descriptor)
             self.setblocking(False)
 
-    def connect(self, place: Any, /, seconds: float | None = None) -> None:
-        """Connect to an IP address and a port. Raises OSError, TimeoutError after the seconds."""
+    def connect_within(self, seconds: float, place: NodeAddress) -> None:
+        """Connect, for at most so many seconds. Raises OSError, TimeoutError among them."""
         number = self.connect_ex(place)
         if number == errno.EINPROGRESS:
             number = self.connect_ex(place)  # within one machine, it is connected by now
@@ -46,11 +48,11 @@ class BareSocket(_socket.socket):
         if number:
             raise OSError(number, os.strerror(number))
 
-    def recv(self, most: int, seconds: float | None = None) -> bytes:
+    def recv_within(self, seconds: float, most: int) -> bytes:
         """What is there, or comes within the seconds; empty at the end. Raises OSError."""
         while True:
             try:
-                return super().recv(most)
+                return self.recv(most)
             except BlockingIOError:
                 self._wait(_READ, seconds)
 
@@ -63,11 +65,11 @@ class BareSocket(_socket.socket):
             error = OSError(errno.EBADF, "another greenlet has closed this connection")
             get_hub().cancel_waits_close_and_then([self._watcher], error, super().close)
 
-    def _wait(self, event: int, seconds: float | None) -> None:
+    def _wait(self, event: int, seconds: float) -> None:
         watcher = get_hub().loop.io(self.fileno(), event)
         self._watcher = watcher
         try:
-            wait(watcher, seconds)
+            wait(watcher, seconds, TimeoutError(f"no answer within {seconds:g} s"))
         finally:
             watcher.close()
             self._watcher = None

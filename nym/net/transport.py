@@ -25,11 +25,9 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
 
     Raises UnreachableError.
     """
-    with (
-        deadline(address, PACKET_TIMEOUT),
-        translated(address),
-        closing(_connect_to_any(address, PACKET_TIMEOUT)) as connection,
-    ):
+    # No deadline for the whole, which would be a timer for each packet: only connecting takes time,
+    # and that has a limit of its own.
+    with translated(address), closing(_connect_to_any(address, PACKET_TIMEOUT)) as connection:
         # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
         # not `sendall`, which would write the rest later: the node would see two broken packets.
         sent = connection.send(packet)
@@ -71,8 +69,8 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
 
 def try_connection(address: NodeAddress) -> None:
     """Connect, and send nothing. Raises UnreachableError."""
-    with deadline(address, TRIAL_TIMEOUT), translated(address):
-        _connect(address, None).close()
+    with translated(address):
+        _connect(address, TRIAL_TIMEOUT).close()
 
 
 def try_place(place: NodeAddress) -> None:
@@ -98,23 +96,25 @@ def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
 
 def _connect_to_any(address: NodeAddress, seconds: float) -> BareSocket | socket.socket:
     if proxy := outward.proxy_to(address.ip):
-        return proxy.connect(*address)
+        with deadline(address, seconds):
+            return proxy.connect(*address)
     *others, last = experience.in_turn(address)
+    share = seconds / (len(others) + 1)
     for place in others:
         try:
-            return _connect(place, seconds / (len(others) + 1))
+            return _connect(place, share)
         except OSError as error:
             # Without descriptors the other addresses fail in the same way.
             if lack_of_descriptors(error):
                 raise
             log.debug("%s doesn't answer, trying another address of its name: %s", place, error)
-    return _connect(last, None)  # limited by the deadline of the whole exchange
+    return _connect(last, share)
 
 
-def _connect(place: NodeAddress, seconds: float | None) -> BareSocket:
+def _connect(place: NodeAddress, seconds: float) -> BareSocket:
     connection = BareSocket(socket.AF_INET6 if ":" in place.ip else socket.AF_INET)
     try:
-        connection.connect(place, seconds)
+        connection.connect_within(seconds, place)
     except BaseException as error:
         connection.close()
         # The deadline of the whole exchange, which is no OSError, is nothing against this address.

@@ -66,7 +66,7 @@ class Visit:
         packet, until, self.has_begun = b"", 0.0, False
         while (missing := PACKET_LENGTH - len(packet)) > 0:
             left = max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
-            chunk = self._connection.recv(missing, left)
+            chunk = self._connection.recv_within(left, missing)
             if not chunk:
                 return b""
             if not packet:

@@ -30,7 +30,7 @@ OPERATIONS = {
     "recv_into": "receive",
     "shutdown": "shut down",
 }
-BARE = ("connect", "send")  # what a client does with sockets that aren't gevent's
+BARE = {"connect_within": "connect", "send": "send"}  # of sockets that aren't gevent's
 CHUNK = 4096
 
 Call = Callable[[], Any]
@@ -153,8 +153,8 @@ class Sockets:
         self.parts: dict[int, str] = {}  # by port
         self._armed: tuple[str, str, Fault] | None = None
         for owner, methods in ((gevent.socket.socket, OPERATIONS), (BareSocket, BARE)):
-            for method in methods:
-                wrapped = self._wrapped(getattr(owner, method), method, OPERATIONS[method])
+            for method, operation in methods.items():
+                wrapped = self._wrapped(getattr(owner, method), method, operation)
                 monkeypatch.setattr(owner, method, wrapped)
 
     def arm(self, part: str, operation: str, fault: Fault) -> None:
@@ -174,22 +174,25 @@ class Sockets:
             def call() -> Any:
                 return original(connection, *arguments, **more)
 
-            part = self._part(connection, arguments if method == "connect" else ())
+            part = self._part(connection, arguments[-1] if operation == "connect" else None)
             if part is None:
                 return call()
             self.calls[part, operation] += 1
             if self._armed and self._armed[:2] == (part, operation):
                 buffer = Buffer(method, arguments) if operation == "receive" else None
-                return self._armed[2](call, buffer)
+                # It is told how long it may take; other methods have deadlines around them.
+                seconds = arguments[0] if method == "connect_within" else None
+                with gevent.Timeout(seconds, TimeoutError("timed out in the test")):
+                    return self._armed[2](call, buffer)
             return call()
 
         return wrapped
 
-    def _part(self, connection: Any, arguments: tuple[Any, ...]) -> str | None:
+    def _part(self, connection: Any, place: Any) -> str | None:
         if connection.family != socket.AF_INET:
             return None
         try:
-            peer = arguments[0] if arguments else connection.getpeername()
+            peer = place or connection.getpeername()
         except OSError:
             return None
         return self.parts.get(peer[1])

@@ -37,7 +37,7 @@ CALM = replace(
 )
 POINTS: list[tuple[Any, str]] = [
     (BareSocket, "__init__"),
-    (BareSocket, "connect"),
+    (BareSocket, "connect_within"),
     (sender_module, "create_packets"),
     (sender_module, "send_packet"),
     (Alarm, "wait_until"),
