@@ -112,6 +112,9 @@ def test_a_network_of_nodes_carries_messages(nodes: Nodes) -> None:
         ("provider", "home", True),
         ("directory", "main", True),
     }
+    table = run_program(nodes.home, "status", "--id", "mix2")[1]
+    assert "\npackets " in table
+    assert "announced" not in table  # it is where it listens
     for name in ("main", "mix2", "home"):
         for options in ([], ["--running"]):
             code, out, _ = run_program(nodes.home, "check", "--id", name, *options)
@@ -128,6 +131,8 @@ def test_later_starts_need_no_options(nodes: Nodes) -> None:
     before = nodes.status("mix1")
     assert before["announced"] == "mix.example:1789"
     assert before["packets"] == f"127.0.0.1:{port}"
+    table = run_program(nodes.home, "status", "--id", "mix1")[1]
+    assert re.search(r"^announced +mix\.example:1789$", table, re.M)
     program.end(signal.SIGKILL)
     nodes.start("mixnode", "mix1")
     again = nodes.status("mix1")

@@ -71,6 +71,10 @@ class Mix:
         assert (code, err) == (0, "")
         return json.loads(out)
 
+    def table(self) -> str:
+        """The same for people."""
+        return run_program(self.home, "status", "--id", "mix1")[1]
+
     def pids(self) -> list[int]:
         return [worker["pid"] for worker in self.status()["workers"]]
 
@@ -134,6 +138,8 @@ def test_all_workers_take_packets_and_their_figures_are_added_up(mix: Mix) -> No
     assert sum(mix.received()) == sent
     assert status["figures"]["workers"] == 2
     assert status["figures"]["info"]["role"] == "mixnode"
+    shares = ", ".join(map(str, mix.received()))
+    assert re.search(rf"^workers +2; packets that came to each: {shares}$", mix.table(), re.M)
 
 
 @pytest.mark.parametrize("count", [2, 8])
@@ -176,6 +182,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(mix: Mix) -> N
     wait_until(lambda: all(mix.pids()) and killed not in mix.pids())
     assert other in mix.pids()
     assert mix.figure("workers_ended") == 1
+    assert "; 1 ended by itself and was started again\n" in mix.table()
     mix.send(*mix.packets(20), *[first] * 10)
     wait_until(lambda: mix.figure("packets_dropped")["replay"] == 10)
     wait_until(lambda: len(mix.came) == 41)
