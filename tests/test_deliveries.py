@@ -131,6 +131,54 @@ def test_what_was_not_carried_goes_out_again_though_nobody_noticed_meanwhile(set
     assert len(setup.outbox) == 0
 
 
+def test_what_loops_have_shown_to_arrive_is_done_without_a_look(setup: Setup) -> None:
+    carried = -math.inf
+    setup.way = Way(0.0, was_carried=lambda at: at <= carried or None)
+    ids, times = [], []
+    for _ in range(5):
+        ids.append(setup.accept())
+        times.append(setup.now)
+        assert setup.send() == 1
+        setup.now += 1
+    setup.deliveries.end_proven()
+    assert len(setup.outbox) == 5
+    for done in range(1, 6):
+        carried = times[done - 1]
+        setup.deliveries.end_proven()
+        assert [outgoing.id for outgoing in setup.outbox.waiting(0, 9)] == ids[done:]
+
+
+def test_what_loops_have_shown_to_be_lost_goes_out_again_without_a_look(setup: Setup) -> None:
+    setup.way = Way(0.0, was_carried=lambda at: None)
+    lost, arrived = setup.accept(), setup.accept()
+    (first, _), (second, _) = sent = [due for _ in range(2) if (due := setup.next())]
+    assert [first.id, second.id] == [lost, arrived]
+    for due in sent:
+        setup.now += 1
+        setup.deliveries.taken(*due, setup.now)
+    assert setup.next() is None
+    setup.way = Way(0.0, was_carried=lambda at: at >= setup.now)
+    setup.deliveries.end_proven()
+    assert [outgoing.id for outgoing in setup.outbox.waiting(0, 9)] == [lost]
+    assert setup.send() == 1
+
+
+def test_a_message_that_has_more_to_send_keeps_no_other_from_its_end(setup: Setup) -> None:
+    setup.way = Way(0.0, was_carried=lambda at: None)
+    long = setup.accept(message=bytes(20_000))
+    short = setup.accept(recipient=CAROL)
+    sent = []
+    while short not in sent:
+        due = setup.next()
+        assert due
+        setup.deliveries.taken(*due, setup.now)
+        sent.append(due[0].id)
+    assert long in sent
+    setup.way = Way(0.0)
+    setup.deliveries.end_proven()
+    assert [outgoing.id for outgoing in setup.outbox.waiting(0, 9)] == [long]
+
+
 def test_reliable_messages_are_tried_whatever_comes_back(setup: Setup) -> None:
     message_id = setup.accept(Manner.RELIABLE)
     setup.way = Way(0.5, is_dead=True)

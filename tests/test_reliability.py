@@ -228,6 +228,20 @@ def test_a_reliable_message_that_nobody_acknowledges_fails_with_its_id(
     assert "messages that were given up: 1; 1 because the recipient" in caplog.text
 
 
+def test_an_anonymous_message_is_done_once_a_loop_is_back(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.client.deliveries.LOOK", 3600.0)
+    network = stack.enter_context(running(Network()))
+    alice = stack.enter_context(Application(network.url))
+    with alice.lines() as lines:
+        # At the start, it isn't known how much the network loses, so the message would wait longer.
+        wait_until(lambda: lines.ask(type="status")["loss"] is not None)
+        lines.send(alice.address, b"hello")
+        assert alice.receive(1) == [b"hello"]
+        wait_until(lambda: lines.ask(type="status")["outbox"] == 0)
+
+
 def test_a_node_that_drops_packets_is_avoided(
     stack: ExitStack, weather: Weather, monkeypatch: pytest.MonkeyPatch
 ) -> None:

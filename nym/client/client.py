@@ -107,7 +107,7 @@ class Client:
         self._session = _session(identity, config, state, self._has_line)
         self._judging = Judging(KeptLists(folder), resolve_names=config.client.resolve_names)
         self._refresher = _refresher(config, self._follow, state, random, revive, self._judging)
-        trial = ProviderTrial(self._session, health.loops, self._has_line, random)
+        self._trial = trial = ProviderTrial(self._session, health.loops, self._has_line, random)
         self._whereabouts = Whereabouts()
         named = NamedProviders(self._journal)
         tags = Tags(self._journal, time.time)
@@ -171,7 +171,7 @@ class Client:
             assembly,
             acknowledgements,
             Taken(state),
-            trial.returned,
+            self._loop_returned,
             self._deliveries.acknowledged,
             named.learn,
         )
@@ -248,6 +248,7 @@ class Client:
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
         self._watch.start("look at messages", self._deliveries.run)
+        self._watch.start("proofs of messages", self._deliveries.run_proofs)
         self._watch.start("reply addresses", self._replies.run)
         self._watch.start("history", self._overview.past.run)
         self._watch.start("tempo", self._tempo.run)
@@ -303,6 +304,10 @@ class Client:
         self._poller.forsake(own)
         self._acknowledgements.forsake(own)
         self._assembly.forsake(own)
+
+    def _loop_returned(self, name: bytes, now: float) -> None:
+        self._trial.returned(name, now)
+        self._deliveries.loop_returned()
 
     def _registered_at(self) -> ProviderNode | None:
         """The provider, if it keeps messages for this client: peers may be told of it."""

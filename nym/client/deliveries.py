@@ -3,6 +3,9 @@
 They take turns (turns.py), so a long message, or a recipient that doesn't answer, holds up nobody
 else.
 
+What nobody acknowledges is done once loops have shown that it arrived. That is looked at whenever
+one comes back. With a thousand messages a second, those that are done would else fill the outbox.
+
 A message ends in one of three ways: it is done; it is given up, because it is older than the
 lifetime or has failed; or it is cancelled. It leaves the outbox first and this list last. If an
 error is raised in between, the next look ends it again.
@@ -10,18 +13,20 @@ error is raised in between, the next look ends it again.
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
 import gevent
+from gevent.event import Event
 
 from nym.client.delivery import Delivery, Piece, Stage, Way
 from nym.client.reliable import Recipient, Reliable
 from nym.client.turns import Turns
 from nym.client.unacknowledged import Unacknowledged
 from nym.envelope import REPLY_HEAD_LENGTH, Acknowledgement, Run
+from nym.net.spell import Spell
 from nym.net.watch import run_schedule
 from nym.store.outbox import Ends, Manner, Outbox, Outgoing
 from nym.timing import Fixed, duration
@@ -67,10 +72,24 @@ class Deliveries:
         self._recipients: dict[tuple[bytes, bytes], Recipient] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._turns = Turns(obstacle)
+        # Those that wait for loops alone, in the order in which their last pieces were taken.
+        self._unproven: OrderedDict[str, Delivery] = OrderedDict()
+        self._has_loops = Event()  # a loop has come back, and nobody has looked since
 
     def run(self) -> None:
         """Look for messages that have ended, for ever."""
         run_schedule(Fixed(LOOK, time.monotonic()), self.look)
+
+    def run_proofs(self) -> None:
+        """End messages as soon as loops have shown that they arrived, for ever."""
+        while True:
+            self._has_loops.wait()
+            self._has_loops.clear()
+            self.end_proven()
+
+    def loop_returned(self) -> None:
+        """Note that a loop came back, which may show what has arrived."""
+        self._has_loops.set()
 
     def next(self, now: float) -> tuple[Delivery, Piece] | None:
         """Return the next piece to send, with its message, or None if nothing is due.
@@ -84,6 +103,9 @@ class Deliveries:
         """Note that a mixnode took a piece."""
         self._advance(delivery, delivery.taken(piece, now), now)
         self._wake(delivery)
+        if delivery.waits_for_loops(self._way()) and delivery.id in self._deliveries:
+            self._unproven[delivery.id] = delivery
+            self._unproven.move_to_end(delivery.id)
 
     def refused(self, delivery: Delivery, piece: Piece) -> None:
         """Note that no mixnode took a piece. It is sent again, as a new packet on a new route."""
@@ -115,6 +137,23 @@ class Deliveries:
             # What waited for longer because of the silence may be due.
             for delivery in recipient.deliveries.values():
                 self._wake(delivery)
+
+    def end_proven(self) -> None:
+        """End the messages that loops have shown to be done, as far as is known.
+
+        Loops show it for those that left first, first. So the others aren't asked.
+        """
+        spell = Spell()
+        while self._unproven:
+            delivery = next(iter(self._unproven.values()))
+            self._advance(delivery, None, time.monotonic())
+            if delivery.id in self._unproven:
+                if delivery.waits_for_loops(self._way()):
+                    return
+                # They have shown that it has to be sent again.
+                del self._unproven[delivery.id]
+                self._wake(delivery)
+            spell.rest()
 
     def look(self) -> None:
         """End messages that are done, have failed or are too old; let others have their turns.
@@ -259,6 +298,7 @@ class Deliveries:
 
     def _remove(self, delivery: Delivery) -> None:
         self._turns.take(delivery)
+        self._unproven.pop(delivery.id, None)
         del self._deliveries[delivery.id]
         recipient = self._recipients[delivery.ends.pair]
         del recipient.deliveries[delivery.id]

@@ -104,6 +104,10 @@ class Delivery(ABC):
         and when its recipient is heard after a silence.
         """
 
+    def waits_for_loops(self, way: Way) -> bool:
+        """Whether only what loops show has yet to come: whether it is done, or goes out again."""
+        return False
+
     @abstractmethod
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """Note that a mixnode took the piece. Returns the progress if it should be stored now."""

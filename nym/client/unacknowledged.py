@@ -57,8 +57,12 @@ class Unacknowledged(Delivery):
         return piece
 
     def rests_until(self, now: float, way: Way) -> float:
-        """See Delivery. What loops have shown meanwhile is asked in `is_done`, now and then."""
-        return now if self._under_way or self._is_due(way) else math.inf
+        """See Delivery. What loops have shown meanwhile is asked in `is_done`."""
+        return math.inf if self.waits_for_loops(way) else now
+
+    def waits_for_loops(self, way: Way) -> bool:
+        """See Delivery."""
+        return not (self._under_way or self._is_due(way))
 
     def taken(self, piece: Piece, now: float) -> bytes | None:
         """See Delivery."""
