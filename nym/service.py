@@ -4,7 +4,7 @@ Parsing and writing are the dialects' business (nym.wire), connections that of n
 request is a value, and so is its answer.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from heapq import merge
 from itertools import groupby, repeat
 from operator import itemgetter
@@ -19,6 +19,7 @@ from nym.errors import (
     NoSuchMessageError,
     NoTopologyError,
     RequestError,
+    StoreError,
 )
 from nym.net.threads import beside_the_hub
 from nym.sphinx import is_public_key
@@ -185,10 +186,7 @@ class Service:
         """
         match request:
             case Send() | Reply():
-                (outcome,) = self.send([request])
-                if isinstance(outcome, RequestError):
-                    raise outcome
-                return outcome
+                return _only(self.send([request]))
             case Fetch():
                 taken = self.inbox.take(
                     most_bytes=room.most_bytes, size=room.size, longest=room.longest
@@ -246,10 +244,8 @@ class Service:
                 if (received := self.inbox.find(message_id)) is None:
                     raise NoSuchMessageError(message_id)
                 return received
-            case Acknowledge(message_id):
-                if not self.inbox.acknowledge(message_id):
-                    raise NoSuchMessageError(message_id)
-                return Acknowledged(message_id)
+            case Acknowledge():
+                return _only(self.acknowledge([request]))
 
     def has_messages(self) -> bool:
         """Whether a fetch would bring a message."""
@@ -279,6 +275,21 @@ class Service:
         return [
             outcome if isinstance(outcome, RequestError) else next(failures) or Sent(outcome.id)
             for outcome in outcomes
+        ]
+
+    def acknowledge(self, requests: Iterable[Acknowledge]) -> list[Acknowledged | RequestError]:
+        """Delete messages that applications have. Returns an outcome for each, in the same order.
+
+        Those that are acknowledged are gone from the disk when this returns, by one commit, too.
+        """
+        ids = [request.id for request in requests]
+        try:
+            found = self.inbox.acknowledge(ids)
+        except StoreError as error:
+            return [error] * len(ids)
+        return [
+            Acknowledged(message_id) if is_there else NoSuchMessageError(message_id)
+            for message_id, is_there in zip(ids, found, strict=True)
         ]
 
     def delivered(self, response: Response) -> None:
@@ -375,6 +386,14 @@ class Service:
         return MessageProgress(
             message_id, "failed" if self.outbox.has_failed(message_id) else "done"
         )
+
+
+def _only(outcomes: Sequence[Response | RequestError]) -> Response:
+    """The outcome of a single request. Raises it if it is an error."""
+    (outcome,) = outcomes
+    if isinstance(outcome, RequestError):
+        raise outcome
+    return outcome
 
 
 def _known(address: bytes, provider: ProviderNode | None) -> KnownClient:

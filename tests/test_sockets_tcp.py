@@ -22,6 +22,7 @@ from nym.wire import json_objects, mix_pb2
 from nym.wire import lines as lines_module
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
+from nym.wire.requests import MOST_OFFERED
 from tests.harness import OTHER, OWN, PATIENCE, TOPOLOGY, Lines, Served, contents, wait_until
 
 
@@ -544,6 +545,23 @@ def test_a_thousand_sends_are_not_a_thousand_commits(served: Served) -> None:
     assert len({answer["id"] for answer in answers}) == len(served.outbox) == 1000
     # Requests that are read together are written together; how many are read at once varies.
     assert len(seen) < 50
+
+
+def test_messages_that_are_acknowledged_together_take_few_commits(served: Served) -> None:
+    served.deliver(*[b"hello"] * MOST_OFFERED)
+    with Lines(served.connect()) as lines:
+        assert lines.ask(type="subscribe") == {"type": "subscribe"}
+        ids = [lines.hear()["id"] for _ in range(MOST_OFFERED)]
+        seen = commits(served)
+        wanted = [*ids[:50], "nonsense", *ids[50:]]
+        acks = "".join(json.dumps({"type": "ack", "id": one}) + "\n" for one in wanted)
+        lines.connection.sendall(acks.encode())
+        answers = [lines.hear() for _ in wanted]
+    assert answers.pop(50)["type"] == "error"
+    assert answers == [{"type": "ack", "id": one} for one in ids]
+    assert len(served.inbox) == 0
+    # As for sends.
+    assert len(seen) < 10
 
 
 def test_sends_that_are_read_together_are_answered_one_by_one(served: Served) -> None:

@@ -85,7 +85,7 @@ def test_what_was_acknowledged_is_gone_at_once(
 ) -> None:
     deliver(inbox, b"1")
     (one,) = inbox.offer(inbox.subscribe(nobody))
-    assert inbox.acknowledge(one.id)
+    assert inbox.acknowledge([one.id]) == [True]
     entries = journal._database._connection.execute("SELECT count(*) FROM entry").fetchone()
     assert entries == (0,)
     assert reopened().take() == []
@@ -101,11 +101,11 @@ def test_what_was_acknowledged_while_the_disk_fails_is_acknowledged_again(
     disk.fail(OSError("no disk"))
     for _ in range(2):
         with pytest.raises(StoreError):
-            inbox.acknowledge(one.id)
+            inbox.acknowledge([one.id])
     assert inbox.take() == []
     disk.work()
-    assert inbox.acknowledge(one.id)
-    assert not inbox.acknowledge(one.id)
+    assert inbox.acknowledge([one.id]) == [True]
+    assert inbox.acknowledge([one.id]) == [False]
     assert reopened().take() == []
 
 
@@ -270,9 +270,9 @@ def test_what_is_acknowledged_is_gone_for_good(inbox: Inbox) -> None:
     deliver(inbox, b"1")
     deliver(inbox, b"2")
     one, two = inbox.offer(subscriber)
-    assert inbox.acknowledge(one.id)
-    assert not inbox.acknowledge(one.id)
-    assert not inbox.acknowledge("nonsense")
+    assert inbox.acknowledge([one.id]) == [True]
+    assert inbox.acknowledge([one.id]) == [False]
+    assert inbox.acknowledge(["nonsense"]) == [False]
     inbox.unsubscribe(subscriber)
     assert inbox.take() == [two]
     assert len(inbox) == 0
@@ -286,7 +286,7 @@ def test_offers_stop_where_nothing_is_acknowledged(inbox: Inbox) -> None:
     one, _ = inbox.offer(subscriber)
     assert inbox.offer(subscriber) == []
     woken.clear()
-    inbox.acknowledge(one.id)
+    inbox.acknowledge([one.id])
     assert woken
     assert contents(inbox.offer(subscriber)) == [b"3"]
 
@@ -318,7 +318,7 @@ def test_whatever_subscribers_do_each_message_is_somewhere_once(data: st.DataObj
                     own = [one for one, owner in model.items() if owner == who]
                     if own:
                         done = data.draw(st.sampled_from(own))
-                        assert inbox.acknowledge(ids[done])
+                        assert inbox.acknowledge([ids[done]]) == [True]
                         del model[done]
                 case "leave":
                     inbox.unsubscribe(subscribers[who])

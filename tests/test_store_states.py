@@ -110,10 +110,10 @@ class Machine(RuleBasedStateMachine):
         if fails:
             self.disk.fail(OSError("no disk"))
             with pytest.raises(StoreError):
-                self.inbox.acknowledge(message_id)
+                self.inbox.acknowledge([message_id])
             self.disk.work()
-        assert self.inbox.acknowledge(message_id)
-        assert not self.inbox.acknowledge(message_id)
+        assert self.inbox.acknowledge([message_id]) == [True]
+        assert self.inbox.acknowledge([message_id]) == [False]
         self.is_due = False  # everything that was due was written in the same round
         del self.offered[message_id]
 

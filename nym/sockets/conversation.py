@@ -8,11 +8,11 @@ messages in it leave the client. If the connection ends before, they stay for an
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, islice
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gevent.event import Event
 
@@ -21,7 +21,7 @@ from nym.net.spell import Spell
 from nym.service import Service
 from nym.wire import raw
 from nym.wire.answers import UNLIMITED, Response, Room
-from nym.wire.requests import Fetch, Flush, Reply, Request, Send
+from nym.wire.requests import Acknowledge, Fetch, Flush, Reply, Request, Send
 
 # Seconds that a fetch waits for a message if there is none. Published programs wait for one second
 # after a send, then fetch once and take the first message of the answer. But a message takes 1.1 s
@@ -34,6 +34,7 @@ SENT_PATIENCE = 6.0  # from the last send on the connection
 MOST_TOGETHER = 200
 
 Unit = TypeVar("Unit")  # a frame, or a line
+T = TypeVar("T")
 
 
 class Asked(NamedTuple):
@@ -49,6 +50,20 @@ class Asked(NamedTuple):
 # Writes an answer that doesn't need the service, such as the error for a broken request. It is
 # called when all answers before it have been written.
 Remark = Callable[[], bytes]
+
+
+# Carries out requests of one kind by one commit, and returns an outcome for each.
+_Together = Callable[[Service, Iterable[Any]], Sequence[Response | RequestError]]
+_TOGETHER: dict[type[Request], _Together] = {
+    Send: Service.send,
+    Reply: Service.send,
+    Acknowledge: Service.acknowledge,
+}
+
+
+def _together(asked: Asked | Remark) -> _Together | None:
+    """What carries this out together with others of its kind; None: it is done by itself."""
+    return _TOGETHER.get(type(asked.request)) if isinstance(asked, Asked) else None
 
 
 class Conversation(ABC):
@@ -135,15 +150,15 @@ class Conversation(ABC):
             self._service.inbox.unwatch(self.news.set)
 
     def _serve(self, asked: Iterable[Asked | Remark]) -> Iterator[bytes]:
-        """Answer requests in their order; sends that follow each other share one commit."""
-        for is_send, group in groupby(asked, _is_send):
-            if is_send:
+        """Answer requests in their order; those that follow each other may share one commit."""
+        for carry_out, group in groupby(asked, _together):
+            if carry_out:
                 # Answers must come in the order of the requests, so a fetch that waits is answered
                 # first, with what is there.
                 yield from self._answer_waiting()
-                sends = (one for one in group if isinstance(one, Asked))
-                while together := list(islice(sends, MOST_TOGETHER)):
-                    yield self._accept(together)
+                alike = (one for one in group if isinstance(one, Asked))
+                while together := list(islice(alike, MOST_TOGETHER)):
+                    yield self._commit(carry_out, together)
                 continue
             for one in group:
                 if isinstance(one, Asked) and self._may_wait(one):
@@ -191,20 +206,21 @@ class Conversation(ABC):
         for asked in waiting:
             yield from self._answer_one(asked)
 
-    def _accept(self, sends: list[Asked]) -> bytes:
-        self._sent = time.monotonic()
-        outcomes = self._service.send(self._requests(sends))
+    def _commit(self, carry_out: _Together, together: list[Asked]) -> bytes:
+        """Carry out requests by one commit; returns their answers."""
+        if carry_out is Service.send:
+            self._sent = time.monotonic()
+        outcomes = carry_out(self._service, self._rested(one.request for one in together))
         return b"".join(
             one.encode_error(outcome)
             if isinstance(outcome, RequestError)
             else b"".join(one.encode(outcome))
-            for one, outcome in zip(sends, outcomes, strict=True)
+            for one, outcome in zip(together, outcomes, strict=True)
         )
 
-    def _requests(self, sends: list[Asked]) -> Iterator[Send | Reply]:
-        for one in sends:
-            if isinstance(one.request, Send | Reply):
-                yield one.request
+    def _rested(self, some: Iterable[T]) -> Iterator[T]:
+        for one in some:
+            yield one
             self._spell.rest()
 
     def _answer_one(self, asked: Asked) -> Iterator[bytes]:
@@ -221,10 +237,6 @@ class Conversation(ABC):
     def _perform(self, request: Request, room: Room) -> Response:
         """Carry out a request. Raises a RequestError."""
         return self._service.answer(request, room)
-
-
-def _is_send(asked: Asked | Remark) -> bool:
-    return isinstance(asked, Asked) and isinstance(asked.request, Send | Reply)
 
 
 class RawConversation(Conversation):

@@ -143,11 +143,6 @@ class JsonConversation(Conversation):
         parts, self._parts = self._parts, []
         return gather(self._rested(piece for part in parts for piece in cut(part)))
 
-    def _rested(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            yield piece
-            self._spell.rest()
-
     def _report_every(self, period: float) -> None:
         """Report from now on every `period` seconds; 0: no longer. Raises BusyError."""
         if period and not self.is_listening:

@@ -242,25 +242,30 @@ class Inbox:
         """Whether there is nothing to offer to this subscriber, and nothing on offer to it."""
         return not subscriber.offered and not self._free
 
-    def acknowledge(self, message_id: str) -> bool:
-        """Delete a message, also from the disk. Returns False if there is none with this id.
+    def acknowledge(self, message_ids: Iterable[str]) -> list[bool]:
+        """Delete messages, also from the disk. Returns for each id whether there was one with it.
 
-        Raises StoreError if it is not deleted from the disk yet. Then the application can
-        acknowledge it again.
+        Waits once for all of them. Raises StoreError if they are not deleted from the disk yet.
+        Then the application can acknowledge them again.
         """
-        if message_id in self._messages:
-            self._remove(message_id)
-            self._leaving[message_id] = None
-            self._journal.drop(_KIND, message_id)
-            self._notify()  # there is room for another offer
-        elif message_id not in self._leaving:
-            return False
+        found = [self._let_go(message_id) for message_id in message_ids]
+        if not any(found):
+            return found
+        self._notify()  # there is room for other offers
         # More may be acknowledged during the flush, and they may not be part of it.
         leaving = list(self._leaving)
         self._journal.flush()
         for gone in leaving:
             self._leaving.pop(gone, None)
-        return True
+        return found
+
+    def _let_go(self, message_id: str) -> bool:
+        """Delete an acknowledged message soon. Returns False if there is none with this id."""
+        if message_id in self._messages:
+            self._remove(message_id)
+            self._leaving[message_id] = None
+            self._journal.drop(_KIND, message_id)
+        return message_id in self._leaving
 
     def _has_room(self, holder: Holder, length: int) -> bool:
         now = self._clock()
