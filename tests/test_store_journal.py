@@ -2,14 +2,18 @@
 
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import gevent
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nym.errors import StoreError
 from nym.store import journal as journal_module
-from nym.store.database import Change
+from nym.store.database import Change, Database, Parts
 from nym.store.journal import Journal
+from nym.wire.pieces import PIECE, gather
 from tests.harness import PATIENCE, wait_until
 
 KEY = bytes(32)
@@ -33,6 +37,47 @@ def test_entries_last_in_their_order(journal: Journal, tmp_path: Path) -> None:
     assert again.take("a") == []
     assert again.take("b") == [("1", b"another kind")]
     again.close()
+
+
+IDS = st.sampled_from(["1", "2", "1 0", "1 1"])
+CHANGES = st.one_of(
+    st.builds(Change, st.sampled_from("ab"), IDS, st.binary(max_size=4) | st.none()),
+    st.builds(Change, st.just("a"), IDS, st.just(gather([bytes(PIECE), b"end"]))),
+    st.builds(Parts, st.sampled_from("ab"), st.just("1")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=st.lists(CHANGES, max_size=12))
+def test_changes_in_one_transaction_do_what_they_do_one_by_one(
+    changes: list[Change | Parts],
+) -> None:
+    found = []
+    for rounds in ([changes], [[change] for change in changes]):
+        with TemporaryDirectory() as folder:
+            database = Database(Path(folder), KEY)
+            assert [database.transact(some) for some in rounds] == [None] * len(rounds)
+            database.close()
+            again = Database(Path(folder), KEY)
+            again.close()
+        found.append(
+            {
+                kind: [(entry_id, bytes(body)) for entry_id, body in entries]
+                for kind, entries in again.entries.items()
+            }
+        )
+    assert found[0] == found[1]
+
+
+def test_an_entry_that_changes_often_is_written_once_a_round(journal: Journal) -> None:
+    written: list[str] = []
+    journal._database._connection.set_trace_callback(
+        lambda statement: written.append(statement) if "INSERT" in statement else None
+    )
+    for number in range(100):
+        journal.put("a", "1", b"%d" % number)
+    journal.flush()
+    assert len(written) == 1
 
 
 def test_write_and_flush_return_when_the_disk_has_it(journal: Journal, tmp_path: Path) -> None:

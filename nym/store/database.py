@@ -129,7 +129,7 @@ class Database:
         if self._connection.in_transaction:
             self._connection.rollback()  # the last change failed, and so did its rollback
         with self._connection:
-            for change in changes:
+            for change in _lasting(changes):
                 self._apply(change)
             if changes and not self._has_format:
                 # In the same transaction: older programs must refuse the file from then on.
@@ -306,6 +306,26 @@ class Database:
     def _unseal(self, body: bytes, what: bytes) -> bytes:
         nonce, sealed = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
         return decrypt(self._key, sealed, what, nonce)
+
+
+def _lasting(changes: Iterable[Change | Parts]) -> list[Change | Parts]:
+    """Leave out bodies that others replace in the same transaction.
+
+    Some entries change with each message, and many messages share a transaction. Each entry keeps
+    its place in the order.
+    """
+    lasting: list[Change | Parts] = []
+    places: dict[tuple[str, str], int] = {}  # of the bodies that nothing has deleted since
+    for change in changes:
+        if isinstance(change, Parts):
+            places.clear()  # one of them may be deleted here
+        elif change.body is None:
+            places.pop((change.kind, change.id), None)
+        elif (place := places.setdefault((change.kind, change.id), len(lasting))) < len(lasting):
+            lasting[place] = change
+            continue
+        lasting.append(change)
+    return lasting
 
 
 def _what(kind: str, entry_id: str, number: int, count: int) -> bytes:
