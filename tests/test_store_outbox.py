@@ -141,6 +141,20 @@ def test_many_at_once_take_one_commit(outbox: Outbox, journal: Journal) -> None:
     assert 1 <= len(commits) <= 3
 
 
+def test_a_message_without_progress_takes_two_changes_on_disk(
+    outbox: Outbox, journal: Journal
+) -> None:
+    changes: list[str] = []
+    journal._database._connection.set_trace_callback(
+        lambda statement: changes.append(statement.partition(" ")[0])
+    )
+    (outgoing,) = messages(b"short")
+    outbox.accept([outgoing])
+    outbox.done(outgoing.id)
+    journal.flush()
+    assert [one for one in changes if one in ("INSERT", "DELETE")] == ["INSERT", "DELETE"]
+
+
 @pytest.mark.parametrize(("limit", "value"), [("MOST_MESSAGES", 4), ("MOST_BYTES", 20)])
 def test_one_recipient_has_half_of_the_outbox_and_a_full_one_says_who_fills_it(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, limit: str, value: int

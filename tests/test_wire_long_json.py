@@ -188,6 +188,12 @@ def test_base64_is_read_as_strictly_in_pieces(texts: list[str]) -> None:
         assert decode_pieces(texts, no_rest) == whole
 
 
+@given(st.binary(max_size=200))
+def test_a_text_in_one_piece_is_a_message_in_one_piece(data: bytes) -> None:
+    assert decode_pieces([base64.b64encode(data).decode()], no_rest) == data
+    assert isinstance(decode_pieces([base64.b64encode(data).decode()], no_rest), bytes)
+
+
 @given(st.lists(st.binary(max_size=9), max_size=5))
 def test_base64_is_the_same_in_pieces(data: list[bytes]) -> None:
     assert "".join(encode_pieces(Pieces(data))) == base64.b64encode(b"".join(data)).decode()

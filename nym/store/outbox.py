@@ -61,6 +61,7 @@ class Outbox:
         self._arrived: deque[Outgoing] = deque()
         self._watchers: list[Callable[[str], None]] = []
         self._progress = dict(journal.take_short(_PROGRESS))
+        self._noted = set(self._progress)  # the messages whose progress is on disk
         self._endings = Endings(journal)
         for entry_id, body in journal.take(_MESSAGE):
             self._restore(entry_id, body)
@@ -143,6 +144,7 @@ class Outbox:
     def note(self, message_id: str, progress: bytes) -> None:
         """Keep the progress of a message for the next start."""
         self._journal.put(_PROGRESS, message_id, progress)
+        self._noted.add(message_id)
 
     def done(self, message_id: str) -> None:
         """End a message for which nothing is left to do."""
@@ -184,7 +186,9 @@ class Outbox:
             return False
         self._endings.note(message_id, ending)
         self._journal.drop(_MESSAGE, message_id)
-        self._journal.drop(_PROGRESS, message_id)
+        if message_id in self._noted:  # few have any: short messages leave at once
+            self._journal.drop(_PROGRESS, message_id)
+            self._noted.remove(message_id)
         self._room.free(outgoing)
         del self._messages[message_id]
         return True

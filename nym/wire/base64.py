@@ -7,7 +7,7 @@ two texts stand for the same bytes, and a text that was cut off or changed is mo
 import binascii
 from collections.abc import Iterable, Iterator
 
-from nym.wire.pieces import Message, Rest, cut, gather
+from nym.wire.pieces import Message, Rest, cut, gather, with_last
 
 _TO_STANDARD = str.maketrans("-_+/", "+/-_")
 
@@ -35,8 +35,10 @@ def decode_pieces(texts: Iterable[str], rest: Rest) -> Message:
 
 def _decoded(texts: Iterable[str], rest: Rest) -> Iterator[bytes]:
     left = ""
-    for text in texts:
+    for text, is_last in with_last(texts):
         left += text
+        if is_last:  # as one piece: short messages have no other
+            break
         # Four characters make three bytes. What doesn't fill four is kept for the next piece, and
         # the last four always for the end, because only they may be padded.
         whole = max(0, (len(left) - 1) // 4 * 4)
