@@ -22,6 +22,7 @@ from nym.wire import json_objects, mix_pb2
 from nym.wire import lines as lines_module
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
+from nym.wire.pieces import PIECE
 from nym.wire.requests import MOST_OFFERED
 from tests.harness import OTHER, OWN, PATIENCE, TOPOLOGY, Lines, Served, contents, wait_until
 
@@ -402,7 +403,7 @@ def test_a_subscriber_who_cannot_be_told_loses_its_connection_and_no_message(
     error: type[Exception],
 ) -> None:
     def fail(*_: object) -> Iterator[str]:
-        yield "{"
+        yield "{" * PIECE
         yield ""
         raise error
 
@@ -410,8 +411,10 @@ def test_a_subscriber_who_cannot_be_told_loses_its_connection_and_no_message(
     with Lines(served.connect()) as lines:
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         served.deliver(b"1", b"2")
-        assert lines.connection.recv(10) == b"{"
-        assert lines.connection.recv(10) == b""
+        received = b""
+        while some := lines.connection.recv(1 << 16):
+            received += some
+        assert received == b"{" * PIECE
     wait_until(lambda: not served.inbox._subscribers)
     assert contents(served.inbox.take()) == [b"1", b"2"]
     assert caplog.text.count("a subscriber could not be told") == 1
@@ -562,6 +565,24 @@ def test_messages_that_are_acknowledged_together_take_few_commits(served: Served
     assert len(served.inbox) == 0
     # As for sends.
     assert len(seen) < 10
+
+
+def test_messages_that_came_together_take_few_writes(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+
+    def write(connection: socket.socket, data: bytes) -> None:
+        writes.append(len(data))
+        connection.sendall(data)
+
+    monkeypatch.setattr(moving, "write", write)
+    served.deliver(*[b"hello"] * MOST_OFFERED)
+    with Lines(served.connect()) as lines:
+        lines.ask(type="subscribe")
+        came = [lines.hear()["data"] for _ in range(MOST_OFFERED)]
+    assert came == [base64.b64encode(b"hello").decode()] * MOST_OFFERED
+    assert len(writes) < 5
 
 
 def test_sends_that_are_read_together_are_answered_one_by_one(served: Served) -> None:

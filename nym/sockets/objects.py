@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -23,7 +24,7 @@ from nym.subscriptions import Subscription
 from nym.wire import json_objects
 from nym.wire.answers import PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
-from nym.wire.pieces import Message, cut, gather, with_last
+from nym.wire.pieces import Message, cut, gather, joined, with_last
 from nym.wire.requests import (
     AddContact,
     Correspondents,
@@ -79,8 +80,9 @@ class JsonConversation(Conversation):
         """See Conversation."""
         yield from super().unasked()
         if self._subscription is not None and not self.is_over:
-            for news in self._subscription.news():
-                yield from self._pack(json_objects.encode_news(news))
+            news = self._rested(self._subscription.news())
+            packed = (self._pack(json_objects.encode_news(one)) for one in news)
+            yield from joined(chain.from_iterable(packed))
         if time.monotonic() >= self._next_report and not self.is_over:
             self._next_report = time.monotonic() + self._period
             report = self._service.answer(Status())

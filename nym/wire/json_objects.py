@@ -40,7 +40,7 @@ from nym.wire.json_texts import any_text, escaped, message_in, short_text, tag_i
 from nym.wire.keys import encode_base58
 from nym.wire.lines import Line
 from nym.wire.long_json import check_characters, loads, pieces_of
-from nym.wire.pieces import PIECE, Message, Rest, no_rest
+from nym.wire.pieces import Message, Rest, joined, no_rest
 from nym.wire.recipients import Recipient, parse_recipient
 from nym.wire.reports import HistoryReport, LoopsReport, NetworkDetails, StatusReport
 from nym.wire.requests import (
@@ -172,7 +172,7 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
 def encode_response(response: Response, message_format: str) -> Iterator[str]:
     """The answer as JSON, in pieces if it is long."""
     if isinstance(response, Fetched):
-        return _joined(_fetched(response, message_format))
+        return joined(_fetched(response, message_format))
     if isinstance(response, ClientList):
         return _listed(response.clients)
     if isinstance(response, HistoryReport):
@@ -292,7 +292,7 @@ def _about(received: Received) -> dict[str, Any]:
 
 def _whole(about: dict[str, Any], received: Received) -> Iterator[str]:
     begin, data = _object(about)[:-1], _written(received.message, BASE64)
-    return _joined(chain([f'{begin},"data":'], data, ["}"]))
+    return joined(chain([f'{begin},"data":'], data, ["}"]))
 
 
 def encode_error(error: RequestError) -> str:
@@ -409,20 +409,6 @@ def _written(message: Message, message_format: str) -> Iterator[str]:
     yield '"'
     yield from encode_pieces(message) if message_format == BASE64 else escaped(message)
     yield '"'
-
-
-def _joined(texts: Iterable[str]) -> Iterator[str]:
-    """The same text in fewer, longer pieces: each one costs a write."""
-    held: list[str] = []
-    length = 0
-    for text in texts:
-        held.append(text)
-        length += len(text)
-        if length >= PIECE:
-            yield "".join(held)
-            held, length = [], 0
-    if held:
-        yield "".join(held)
 
 
 def _base64_size(message: Message) -> int:

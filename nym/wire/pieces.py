@@ -8,7 +8,7 @@ fetches a long message, and anyone who watches the stream could see that.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import TypeVar
+from typing import AnyStr, TypeVar
 
 PIECE = 48 << 10  # bytes; whatever is done with them takes some tenths of a millisecond
 
@@ -91,6 +91,20 @@ def split(message: Message, length: int) -> tuple[bytes, Message]:
         behind.append(piece[length:])  # most slices are whole pieces, which aren't copied
         length = max(0, length - len(piece))
     return head, gather(behind)
+
+
+def joined(pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    """The same bytes or text in fewer, longer pieces: each one costs a write."""
+    held: list[AnyStr] = []
+    length = 0
+    for piece in pieces:
+        held.append(piece)
+        length += len(piece)
+        if length >= PIECE:
+            yield piece[:0].join(held)
+            held, length = [], 0
+    if held:
+        yield held[0][:0].join(held)
 
 
 Piece = TypeVar("Piece")
