@@ -8,6 +8,7 @@ them at its next start, and an application gets no message twice.
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 
 from nym.client.others import MOST_OTHERS
 from nym.client.reply_addresses import MOST_ELSEWHERE
@@ -70,6 +71,7 @@ class Taken:
         self._state.set(_TAKEN, json.dumps(self._numbers).encode())
 
 
+@lru_cache(MOST)
 def _name(own: bytes, provider: bytes) -> str:
     at = encode_base58(provider)
     return f"{encode_base58(own)}@{at}" if own else at
