@@ -36,7 +36,18 @@ class Programs:
         """Make a client with these settings under [traffic]."""
         self._do("init", "--id", name, "--directory", self._directory)
         for setting, value in traffic.items():
-            self._do("config", "set", "--id", name, f"traffic.{setting}", str(value))
+            self.set(name, f"traffic.{setting}", value)
+
+    def set(self, name: str, setting: str, value: float) -> None:
+        """Change a setting of a client."""
+        self._do("config", "set", "--id", name, setting, str(value))
+
+    @contextmanager
+    def client(self, name: str) -> Iterator[subprocess.Popen[str]]:
+        """A client that runs, and is registered."""
+        with self.nym("tcpsocket", "--id", name, "--port", "0") as process:
+            self.registered(name)
+            yield process
 
     def nym(
         self, *arguments: str, niceness: int = 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from benchmarks import (
     hkdf,
     line,
     measure,
+    messages,
     provider,
     published,
     pulls,
@@ -25,6 +27,7 @@ from benchmarks import (
 )
 from benchmarks.load import Sink
 from benchmarks.measure import Row
+from benchmarks.programs import Programs
 from nym import _products
 from nym.identity import generate_identity
 from nym.sphinx import Forward, process_packet
@@ -303,3 +306,31 @@ def test_the_node_behind_a_mixnode_knows_packets_by_their_numbers() -> None:
             assert isinstance(task, Forward)
             assert task.delay == 0
             assert sink.number(task.packet) == number
+
+
+class _Clients:
+    """Two clients of which one has so many messages left to send."""
+
+    def __init__(self, outbox: int) -> None:
+        self._outbox = outbox
+
+    def registered(self, name: str) -> dict[str, str]:
+        return {"address": name}
+
+    def ask(self, name: str, **request: str) -> dict[str, int]:
+        assert (name, request) == ("carol", {"type": "status"})
+        return {"outbox": self._outbox}
+
+
+@pytest.mark.parametrize(("outbox", "missing"), [(0, (2, 0)), (1, (0, 2))])
+def test_messages_that_are_on_their_way_are_not_lost(
+    monkeypatch: pytest.MonkeyPatch, outbox: int, missing: tuple[int, int]
+) -> None:
+    for name, seconds in (("SILENCE", 0.0), ("PATIENCE", 0.1), ("_LOOK", 0.01)):
+        monkeypatch.setattr(messages, name, seconds)
+    arrivals = messages._Arrivals()
+    trials = messages._Trials(cast("Programs", _Clients(outbox)), arrivals)
+    arrivals.times[2] = 0.0
+    assert trials._missing({1, 2, 3}) == missing
+    arrivals.times.update({1: 0.0, 3: 0.0})
+    assert trials._missing({1, 2, 3}) == (0, 0)
