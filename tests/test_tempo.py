@@ -168,3 +168,28 @@ def test_a_stream_that_cannot_be_kept_becomes_slower_and_fast_again(
     wait_until(lambda: tempo.stretch == 1.0)
     stream.kill()
     running.kill()
+
+
+def test_the_loop_is_looked_at_only_while_the_tempo_is_slower_than_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+
+    class Noted(Load):
+        def __init__(self) -> None:
+            looks.append(tempo.stretch)
+            super().__init__()
+
+    monkeypatch.setattr(tempo_module, "PERIOD", 0.01)
+    monkeypatch.setattr(tempo_module, "Load", Noted)
+    tempo = Tempo(1000.0)
+    running = gevent.spawn(tempo.run)
+    gevent.sleep(0.1)
+    assert not looks
+    tempo.missed(1000.0)
+    wait_until(lambda: tempo.stretch == 1.0 and bool(looks))
+    count = len(looks)
+    gevent.sleep(0.1)
+    running.kill()
+    assert len(looks) == count
+    assert min(looks) > 1.0
