@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zstd.h>
-#include <zstd_errors.h>
 
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -75,11 +74,12 @@ int bundle_find(const unsigned char *bundle, const char *name, struct member *fo
 
 void bundle_unpack(const struct member *member, void *to)
 {
-    size_t size = ZSTD_decompress(to, member->size, member->data, member->packed);
-    if (size == member->size)
-        return;
-    int is_out_of_memory = ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation;
-    fail(is_out_of_memory ? "there is not enough memory" : damaged);
+    /* One for all members: to make one takes longer than to unpack a small module. */
+    static ZSTD_DCtx *context;
+    if (!context && !(context = ZSTD_createDCtx()))
+        fail("there is not enough memory");
+    if (ZSTD_decompressDCtx(context, to, member->size, member->data, member->packed) != member->size)
+        fail(damaged);
 }
 
 void bundle_forget(const unsigned char *bundle)
@@ -161,7 +161,9 @@ int bundle_file(const char *folder, const char *name, const struct member *membe
     int error = reserve(fd, member->size);
     if (!error) {
         bundle_step = "a file can't be mapped";
-        void *to = mmap(NULL, member->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        /* All of it is written at once, so all pages are mapped at once, and not each when it is met. */
+        int how = MAP_SHARED | MAP_POPULATE;
+        void *to = mmap(NULL, member->size, PROT_READ | PROT_WRITE, how, fd, 0);
         if (to != MAP_FAILED) {
             bundle_unpack(member, to);
             munmap(to, member->size);

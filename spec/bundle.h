@@ -31,8 +31,8 @@ void bundle_check(const unsigned char *bundle, size_t length);
 /* Finds the member of that name; returns 0 if there is none. */
 int bundle_find(const unsigned char *bundle, const char *name, struct member *found);
 
-/* Unpacks a member into memory that has room for it. If that fails, the one file is damaged, or there
- * is no memory: the program says so, and ends. */
+/* Unpacks a member into memory that has room for it, in one thread at a time. If that fails, the one
+ * file is damaged, or there is no memory: the program says so, and ends. */
 void bundle_unpack(const struct member *member, void *to);
 
 /* Gives memory back to the system: pages of the one file that were read. To be called when members
