@@ -19,7 +19,7 @@ venv=$(scripts/prepare)
 rm -rf dist build/lib* build/bdist* # files of an earlier build in them would be packed, too
 # Two builds of one commit must have the same bytes: so hashes and times are fixed, and PyInstaller
 # gets a cache of its own, without what it has kept of other builds.
-export PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$PWD/build/pyinstaller-config
+export PYTHONHASHSEED=0 PYTHONNODEBUGRANGES=1 PYINSTALLER_CONFIG_DIR=$PWD/build/pyinstaller-config
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1580515200)
 export SOURCE_DATE_EPOCH
 

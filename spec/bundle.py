@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import struct
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import zstandard
-from contents import HERE, NAMESPACE, Files, output, replaced
+from contents import HERE, NAMESPACE, PROJECT, Files, output, replaced
 
 HEAD, RECORD = struct.Struct("<8sQQQ"), struct.Struct("<QQQQ")
 CHECKSUM = struct.Struct("<Q")  # behind the head
@@ -29,6 +30,9 @@ EARLY_PACKAGES = ["encodings", "importlib"]
 EARLY = [*EARLY_PACKAGES, "encodings.aliases", "encodings.utf_8", "warnings", "importer"]
 if sys.version_info >= (3, 14):
     EARLY.append("_py_warnings")  # the greater part of warnings
+
+# What a client imports at its start. What it compiles meanwhile of regular expressions is packed.
+STARTED = ["nym.__main__", "nym.cli.run", "nym.sockets.tcp", "nym.sockets.http"]
 
 # The dynamic linkers of glibc that the launcher can enter, one for each architecture that it knows.
 LINKERS = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"]
@@ -53,6 +57,7 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
     members = _members(files | libraries | {PROGRAM: program})
     members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
+    members["patterns"] = _patterns()
     linker = at_start[0]
     members[linker] = _without_preload(members[linker])
     (work / "bundle").write_bytes(packed(members))
@@ -121,9 +126,19 @@ def _needed(path: Path) -> set[str]:
 
 
 def _code(name: str, source: bytes) -> bytes:
+    # Without the columns of everything in a line, which only Python's own tracebacks show.
+    if not os.environ.get("PYTHONNODEBUGRANGES"):
+        raise SystemExit("modules are compiled with PYTHONNODEBUGRANGES=1")
     # `name` is the path that tracebacks show. A path of the machine that builds the file would tell
     # about that machine, and two builds of one commit would differ.
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2))
+
+
+def _patterns() -> bytes:
+    # In a process of its own, which has compiled nothing yet.
+    command = [sys.executable, "-OO", str(HERE / "patterns.py"), *STARTED]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout
 
 
 def _python_flags() -> list[str]:

@@ -16,6 +16,7 @@ import _bundle
 TYPE_CHECKING = False  # the name that type checkers know; typing would have to be loaded for it
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Any
 
 # {library or extension: libraries of the bundle that it needs}, without those loaded at the start.
 _NEEDS: dict[str, list[str]] = marshal.loads(_bundle.read("needs"))
@@ -76,10 +77,25 @@ class _Module:
 
     def exec_module(self, module: "ModuleType") -> None:
         exec(marshal.loads(_bundle.read(self.member)), module.__dict__)
+        if self.member == "re/_compiler.py":
+            _use_compiled_patterns(module)
 
     def get_data(self, path: str) -> bytes:
         """What is packed under this name, such as a file of a page (PEP 302)."""
         return _bundle.read(path)
+
+
+def _use_compiled_patterns(compiler: "Any") -> None:
+    """Let the compiler of regular expressions take those that the build has compiled."""
+    compile_new, make = compiler.compile, compiler._sre.compile
+    patterns = marshal.loads(_bundle.read("patterns"))  # spec/patterns.py
+
+    def compile(pattern: "Any", flags: int = 0) -> "Any":
+        # Each is asked for once: Python's `re` keeps it, or the module that has asked.
+        compiled = patterns.pop((pattern, int(flags)), None)
+        return make(pattern, *compiled) if compiled else compile_new(pattern, flags)
+
+    compiler.compile = compile
 
 
 class _Extension:
