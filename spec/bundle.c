@@ -84,12 +84,13 @@ void bundle_unpack(const struct member *member, void *to)
 
 void bundle_forget(const unsigned char *bundle)
 {
-    /* All of the bundle, not only the member: the kernel also maps pages near those that are read.
-     * The first and the last page have other constants, too. A page that is needed again is read
-     * from the file again. */
-    size_t size = ((const struct head *)bundle)->size;
-    size_t into_page = (uintptr_t)bundle % getauxval(AT_PAGESZ);
-    madvise((void *)(bundle - into_page), into_page + size, MADV_DONTNEED);
+    /* All of the data, not only the member: the kernel also maps pages near those that are read. The
+     * first and the last page have other things, too. A page that is needed again is read from the
+     * file again, so the names, which are needed for each member, stay. */
+    const struct head *head = (const struct head *)bundle;
+    const unsigned char *data = bundle + head->data;
+    size_t into_page = (uintptr_t)data % getauxval(AT_PAGESZ);
+    madvise((void *)(data - into_page), into_page + head->size - head->data, MADV_DONTNEED);
 }
 
 /* Libraries are mapped from such a file, and it is never executed. Some machines allow only files

@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_MAPPED = 1 << 16 }; /* bytes of packed members */
-
 static const unsigned char *bundle;
 static const char *folder;
 
@@ -26,18 +24,6 @@ static int find(const char *name, struct member *member)
         return 1;
     PyErr_Format(PyExc_LookupError, "%s isn't in the program's file", name);
     return 0;
-}
-
-/* Gives back what unpacking this member has mapped of the one file, together with that of the members
- * before: a system call after each small module would take as long as unpacking it. */
-static void forget(const struct member *member)
-{
-    static size_t mapped;
-    mapped += member->packed;
-    if (mapped < MOST_MAPPED)
-        return;
-    mapped = 0;
-    bundle_forget(bundle);
 }
 
 static PyObject *bundle_has(PyObject *module, PyObject *name)
@@ -59,7 +45,7 @@ static PyObject *bundle_read(PyObject *module, PyObject *name)
     if (!bytes)
         return NULL;
     bundle_unpack(&member, PyBytes_AS_STRING(bytes));
-    forget(&member);
+    bundle_forget(bundle);
     return bytes;
 }
 
@@ -73,7 +59,7 @@ static PyObject *bundle_open(PyObject *module, PyObject *name)
     int fd = bundle_file(folder, text, &member);
     if (fd < 0)
         return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
-    forget(&member);
+    bundle_forget(bundle);
     return PyLong_FromLong(fd);
 }
 
