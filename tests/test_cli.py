@@ -435,6 +435,23 @@ def test_a_start_leaves_processes_to_python() -> None:
     assert ran.stdout == "socket\nFalse\n"
 
 
+def test_what_is_loaded_is_looked_through_for_garbage_once() -> None:
+    program = (
+        "import gc, nym.__main__, nym.cli, nym.cli.clients\n"
+        "before = gc.get_stats()[2]['collections']\n"
+        "def carry_out(options):\n"
+        "    print(gc.isenabled(), gc.get_stats()[2]['collections'] - before)\n"
+        "    print(gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 1000)\n"
+        "    return 0\n"
+        "nym.cli.clients.list = carry_out\n"
+        "nym.cli.run(['list'])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "True 1\nTrue True\n"
+
+
 def test_demo(tmp_path: Path) -> None:
     code, out, err = run_program(tmp_path, "demo")
     assert (code, err) == (0, "")

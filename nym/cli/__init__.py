@@ -108,7 +108,11 @@ def _run(arguments: list[str]) -> int:
     set_up_log(None)
     _keep_memory_private()
     carry_out: Callable[[Options], int] = getattr(import_module(command.module), name)
-    gc.enable()  # nym.__main__ turned it off
+    # nym.__main__ turned the collector off. What was loaded stays until the end, so it is looked
+    # through once, for what was only needed meanwhile, and never again.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     # Ctrl-C raises KeyboardInterrupt from now on. Until here, it ends the process at once, because
     # an import that is interrupted can lose the exception, and the program would go on.
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
