@@ -147,7 +147,7 @@ def _coming(inbox: Inbox, messages: int) -> Callable[[], object]:
     def come() -> None:
         _keep(inbox, 1)
         (received,) = inbox.offer(subscriber)
-        inbox.acknowledge(received.id)
+        inbox.acknowledge([received.id])
 
     return come
 
