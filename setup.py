@@ -8,7 +8,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_py import build_py
 
-# For ladder.c: loops over limbs are unrolled, and registers aren't spilled as often.
+# For field.h: loops over limbs are unrolled, and registers aren't spilled as often.
 FASTEST = ["-O3", "-fschedule-insns", "-fsched-pressure"]
 VERSION = re.search(r'__version__ = "(.+)"', Path("nym/__init__.py").read_text())
 
@@ -18,7 +18,7 @@ def extension(name: str, *libraries: str, also: tuple[str, ...] = ()) -> Extensi
     return Extension(
         f"nym.{name}",
         [f"nym/{name}.pyx", *(f"nym/{file}.c" for file in also)],
-        depends=[f"nym/{file}.h" for file in also],
+        depends=["nym/field.h", "nym/ladders.h"] if also else [],
         libraries=list(libraries),
         # SHA256_* is deprecated in OpenSSL 3, not removed; nym/_ciphers.pyx has the reason.
         define_macros=[("OPENSSL_SUPPRESS_DEPRECATED", "1")],
@@ -39,8 +39,8 @@ class BuildWithCommit(build_py):
 
 
 EXTENSIONS = [
-    extension("_curve", "sodium"),
-    extension("_products", "sodium", also=("ladder",)),
+    extension("_curve", "sodium", also=("one_ladder",)),
+    extension("_products", "sodium", also=("eight_ladders",)),
     extension("_ciphers", "sodium", "crypto"),
     extension("_sphinx", "sodium", "crypto"),
     extension("_padding"),

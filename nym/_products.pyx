@@ -1,10 +1,10 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Up to eight scalar products at once (docs/protocol/sphinx.md, "Eight products at once").
 
-On processors with AVX-512 IFMA, ladder.c computes eight products in 1.5 times the time that
-libsodium takes for one. It needs scalars in the clamped form, so it is given those that `clamp`
-makes. Whatever it can't do is left to nym/_curve.pyx: scalars without a clamped form, and points of
-low order, which give zero. So results and errors are the same on all machines.
+On processors with AVX-512 IFMA, eight_ladders.c computes eight products in the time that single
+ones take for three and a half. It needs scalars in the clamped form, so it is given those that
+`clamp` makes. Whatever it can't do is left to nym/_curve.pyx: scalars without a clamped form, and
+points of low order, which give zero. So results and errors are the same on all machines.
 
 Branches depend on which lanes these are. `product` says why that may be known.
 """
@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 from nym._checks cimport OK, byte
 from nym._curve cimport KEY, base_product, clamp, product
-from nym._ladder cimport LADDER_LANES, ladder, ladder_is_usable
+from nym._ladders cimport LADDERS, eight_ladders, ladders_are_usable
 from nym._sodium cimport sodium_is_zero
 
 cdef struct Pointers:
@@ -21,9 +21,10 @@ cdef struct Pointers:
     const byte *n[LANES]
     const byte *p[LANES]
 
-assert LANES == <int>LADDER_LANES
-cdef bint EIGHT_AT_ONCE = ladder_is_usable()
-cdef bint together = EIGHT_AT_ONCE
+assert LANES == <int>LADDERS
+cdef enum:
+    FEW = 3  # so many take less one by one
+cdef bint together = ladders_are_usable()
 cdef byte BASE_POINT[KEY]
 memset(BASE_POINT, 0, KEY)
 BASE_POINT[0] = 9
@@ -50,7 +51,7 @@ cdef void multiply_together(Pointers *to, Lane *lanes, int count) noexcept nogil
             to.p[i] = lanes[i].p
             if to.p[i] is NULL:
                 to.p[i] = BASE_POINT
-    ladder(to.q, to.n, to.p)
+    eight_ladders(to.q, to.n, to.p)
 
 
 cdef void products(Lane *lanes, int count) noexcept nogil:
@@ -59,7 +60,7 @@ cdef void products(Lane *lanes, int count) noexcept nogil:
     cdef Lane *lane
     cdef int i
     memset(&to, 0, sizeof(to))
-    if together and busy_ones(lanes, count) > 1:  # for a single one, libsodium is faster
+    if together and busy_ones(lanes, count) > FEW:
         multiply_together(&to, lanes, count)
     for i in range(count):
         lane = &lanes[i]
@@ -79,4 +80,4 @@ def at_once():
 def set_at_once(int most):
     """Choose 1, or 8 where that is possible. Only tests and benchmarks call this, to compare."""
     global together
-    together = EIGHT_AT_ONCE and most == LANES
+    together = ladders_are_usable() and most == LANES

@@ -1,4 +1,7 @@
-"""Batches of packets give what single packets give, with eight products at once and with one."""
+"""Batches of packets give what single packets give, whichever way the products are made.
+
+That is eight at once, or one by one, by the project's own ladder or by libsodium.
+"""
 
 import itertools
 import json
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nym import _products, errors, sphinx
+from nym import _curve, _products, errors, sphinx
 from nym._secrets import Secret
 from nym.identity import generate_identity
 from tests.extensions import extension
@@ -39,14 +42,18 @@ CURVE = load("curve_products.json")["products"]
 X25519 = load("x25519.json")
 
 
-@pytest.fixture(params=[LANES, 1], autouse=True)
-def at_once(request: pytest.FixtureRequest) -> Iterator[int]:
-    """How many products are made at once."""
-    _products.set_at_once(request.param)
-    if _products.at_once() != request.param:
-        pytest.skip("this processor can't make eight products at once")
-    yield request.param
+@pytest.fixture(params=[(LANES, True), (1, True), (1, False)], ids=str, autouse=True)
+def ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How many products are made at once, and whether single ones are by the own ladder."""
+    at_once, is_own = request.param
+    _products.set_at_once(at_once)
+    _curve.use_own_ladder(is_own)
+    if (_products.at_once(), _curve.has_own_ladder()) == request.param:
+        yield
+    else:
+        pytest.skip("this processor has no lanes for products")
     _products.set_at_once(LANES)
+    _curve.use_own_ladder(True)
 
 
 def same(one: object, other: object) -> bool:

@@ -121,17 +121,19 @@ def test_keys_are_wiped(work: Callable[[], None], hops: list[dict[str, dict[str,
     assert not left_behind(secrets)
 
 
-def test_scalars_of_eight_products_are_wiped() -> None:
+@pytest.mark.parametrize("count", [1, 8])
+def test_scalars_of_products_are_wiped(count: int) -> None:
     primitives = extension(Path(__file__).parent / "primitives.pyx")
     eighth = int.from_bytes(PRIVATE_KEY, "little") * pow(8, -1, L) % L
     clamped = 8 * (eighth if eighth >> 251 == 1 else L - eighth)
-    # Beside each word of a scalar are the same words of the seven others, which are equal here.
+    # Each word of a scalar is in all four lanes. Of eight, it is beside those of the others, which
+    # are equal here.
     words = [(clamped >> 64 * i) % 2**64 for i in range(4)]
     secrets = [word.to_bytes(8, "little").hex() * 4 for word in words]
     assert not left_behind(secrets), "the secrets are on the stack before the test does anything"
-    found = primitives.products_of([(PRIVATE_KEY, PACKET[:32])] * 8)
+    found = primitives.products_of([(PRIVATE_KEY, PACKET[:32])] * count)
     assert not left_behind(secrets)
-    assert found == [sphinx.multiply(PRIVATE_KEY, PACKET[:32])] * 8
+    assert found == [sphinx.multiply(PRIVATE_KEY, PACKET[:32])] * count
 
 
 def refuse_to_create(

@@ -11,7 +11,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from nym._checks cimport byte
 from nym._ciphers cimport BETA, MAC, CipherWork, HopKeys, header_mac, is_header_mac
-from nym._curve cimport KEY, CurveWork, clamp
+from nym._curve cimport KEY, CurveWork, clamp, product
 from nym._padding cimport PAYLOAD, PREFIX, last_nonzero
 from nym._products cimport LANES, Lane, products
 from nym._sodium cimport crypto_core_ed25519_scalar_mul, crypto_core_ed25519_scalar_negate
@@ -74,6 +74,15 @@ cdef int clamp_scalar_and_tell(Work *w, const byte *scalar) noexcept nogil:
 
 
 cdef int multiply(Work *w, const byte *scalar) noexcept nogil:
+    product(&w.curve, w.product[0], scalar, w.point)
+    return w.product[0][0]
+
+
+cdef int multiply_and_tell(Work *w, const byte *scalar) noexcept nogil:
+    return multiply(w, scalar) + add_where_set(w, w.curve.clamped, scalar)
+
+
+cdef int multiply_eight(Work *w, const byte *scalar) noexcept nogil:
     cdef int i
     for i in range(LANES):
         w.lanes[i].q, w.lanes[i].n, w.lanes[i].p = w.product[i], scalar, w.point
@@ -81,12 +90,18 @@ cdef int multiply(Work *w, const byte *scalar) noexcept nogil:
     return w.product[0][0]
 
 
-cdef int multiply_and_tell(Work *w, const byte *scalar) noexcept nogil:
-    cdef int i, found = multiply(w, scalar)
-    for i in range(8 * KEY):  # as a ladder that adds only where a bit is set
-        if w.lanes[0].work.clamped[i // 8] >> (i % 8) & 1:
+cdef int multiply_eight_and_tell(Work *w, const byte *scalar) noexcept nogil:
+    return multiply_eight(w, scalar) + add_where_set(w, w.lanes[0].work.clamped, scalar)
+
+
+cdef int add_where_set(Work *w, const byte *clamped, const byte *scalar) noexcept nogil:
+    # As a ladder that adds only where a bit is set.
+    cdef int i, added = 0
+    for i in range(8 * KEY):
+        if clamped[i // 8] >> (i % 8) & 1:
             crypto_core_ed25519_scalar_negate(w.curve.negated, scalar)
-    return found
+            added += w.curve.negated[0]
+    return added
 
 
 def header_mac_of_zeros():
@@ -102,7 +117,9 @@ cdef Measured function_of(str name, bint tells):
         return unpad_and_tell if tells else unpad
     if name == "clamp_scalar":
         return clamp_scalar_and_tell if tells else clamp_scalar
-    return multiply_and_tell if tells else multiply
+    if name == "multiply":
+        return multiply_and_tell if tells else multiply
+    return multiply_eight_and_tell if tells else multiply_eight
 
 
 def nanoseconds(str name, bint tells, bytes inputs not None, int length):
