@@ -159,7 +159,9 @@ class Node:
     def take(self, connection: socket.socket) -> None:
         self.packets.append(connection.recv(4096))
 
-    def unwrapped(self) -> list[tuple[list[int], Final]]:
+    def unwrapped(self, count: int = 0) -> list[tuple[list[int], Final]]:
+        """What it got, once that is so many packets: senders don't wait until they are read."""
+        wait_until(lambda: len(self.packets) >= count)
         return [unwrap(packet) for packet in self.packets]
 
 
@@ -197,8 +199,7 @@ def test_every_tick_is_one_packet_a_message_or_cover(setup: Setup, node: Node) -
     for _ in range(5):
         setup.queue.tick(time.monotonic())
         setup.cover.tick(time.monotonic())
-    wait_until(lambda: len(node.packets) == 10)
-    contents = [(final.destination, final.message()) for _, final in node.unwrapped()]
+    contents = [(final.destination, final.message()) for _, final in node.unwrapped(10)]
     drops = [content for content in contents if content[0] not in (OWN, OTHER)]
     assert len(dict(drops)) == 3, "each has an address of its own"
     sent = [(OTHER, b"one"), (OTHER, b"two"), *[(OWN, LOOP_COVER)] * 5]
@@ -210,7 +211,7 @@ def test_cover_in_the_place_of_messages_never_comes_back(sealing: Setup, node: N
     """Messages don't, so whoever counts what leaves and comes in would see how many there are."""
     for _ in range(20):
         sealing.tick()
-    finals = [final for _, final in node.unwrapped()]
+    finals = [final for _, final in node.unwrapped(20)]
     assert len({final.destination for final in finals}) == 20
     for final in finals:
         assert is_public_key(final.destination)  # as if a client had it
@@ -259,8 +260,7 @@ def test_without_a_network_nothing_is_sent_and_nothing_lost(setup: Setup, node: 
         setup.packets.draft(TO_OTHER, b"")
     setup.topology = topology
     setup.queue.tick(time.monotonic())
-    wait_until(lambda: node.packets)
-    assert node.unwrapped()[0][1].message() == b"later"
+    assert node.unwrapped(1)[0][1].message() == b"later"
 
 
 def test_a_message_that_no_node_took_goes_out_again(journal: Journal, node: Node) -> None:
@@ -299,7 +299,7 @@ def test_a_piece_that_was_refused_is_the_next_that_is_sent(
         for _ in range(3):
             setup.tick()
         assert setup.queue.sent == 1, "the message must leave once; all other packets are cover"
-        (_, final), *cover = node.unwrapped()
+        (_, final), *cover = node.unwrapped(3)
         assert len(cover) == 2
         content = Envelopes(OTHER_IDENTITY).open(final.message())
         if manner is Manner.PLAIN:
@@ -376,8 +376,7 @@ def sealing(node: Node, journal: Journal) -> Iterator[Setup]:
 
 def sealed(node: Node, count: int, recipient: Identity = OTHER_IDENTITY) -> list[object]:
     """Wait for `count` packets; return the contents of all those that `recipient` can open."""
-    wait_until(lambda: len(node.packets) >= count)
-    envelopes = [final.message() for _, final in node.unwrapped()]
+    envelopes = [final.message() for _, final in node.unwrapped(count)]
     assert {len(envelope) for envelope in envelopes} == {975}
     opened = map(Envelopes(recipient).open, envelopes)
     return [content for content in opened if content is not None]
