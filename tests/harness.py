@@ -699,6 +699,12 @@ def run_program(home: Path, *arguments: str, umask: int = 0o022) -> tuple[int, s
         return program.end()
 
 
+def printed(program: str) -> str:
+    """What some lines of Python print in a process of their own, which must succeed."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def run_in_own_network(module: str) -> tuple[Any, str]:
     """Run a module of the tests in a network namespace and a mount namespace of its own, as root.
 

@@ -27,6 +27,7 @@ from tests.harness import (
     PROGRAM,
     Program,
     beside,
+    printed,
     run_program,
     running,
     serving_http,
@@ -429,10 +430,7 @@ def test_a_start_leaves_processes_to_python() -> None:
         "print(*filter(monkey.is_module_patched, ['os', 'signal', 'subprocess', 'socket']))\n"
         "print('multiprocessing' in sys.modules)\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "socket\nFalse\n"
+    assert printed(program) == "socket\nFalse\n"
 
 
 def test_what_is_loaded_is_looked_through_for_garbage_once() -> None:
@@ -446,10 +444,7 @@ def test_what_is_loaded_is_looked_through_for_garbage_once() -> None:
         "nym.cli.clients.list = carry_out\n"
         "nym.cli.run(['list'])\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "True 1\nTrue True\n"
+    assert printed(program) == "True 1\nTrue True\n"
 
 
 def test_demo(tmp_path: Path) -> None:

@@ -28,14 +28,13 @@ class BareSocket(_socket.socket):
     __slots__ = ("_watcher",)
 
     def __init__(self, family: int, descriptor: int | None = None) -> None:
-        """A new socket, or one for a connection that the system has at `descriptor`."""
+        """A new socket, or one for a connection that the system has at `descriptor`.
+
+        There, it must not block.
+        """
         self._watcher: Any = None  # of the greenlet that waits
-        if descriptor is None:
-            kind = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
-            super().__init__(family, kind)
-        else:
-            super().__init__(family, _socket.SOCK_STREAM, 0, descriptor)
-            self.setblocking(False)
+        kind = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
+        super().__init__(family, kind, 0, descriptor)
 
     def connect_within(self, seconds: float, place: NodeAddress) -> None:
         """Connect, for at most so many seconds. Raises OSError, TimeoutError among them."""
@@ -85,7 +84,9 @@ class BareServer(StreamServer):
         except BlockingIOError:
             return None
         try:
+            os.set_blocking(descriptor, False)
             return BareSocket(self.socket.family, descriptor), peer
         except BaseException:
+            # No socket has it: making one is the last step that can fail.
             os.close(descriptor)
             raise
