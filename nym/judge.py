@@ -184,15 +184,18 @@ def judge(
             left_out[obstacle] += 1
             continue
         node = _standing(record, addresses)
-        left_out[_REPEATED] += node in here
-        here[node] = _merged(record, here.get(node))
+        if other := here.get(node):
+            left_out[_REPEATED] += 1
+            record = _merged(record, other)
+        here[node] = record
     # Known nodes first; then new ones that contradict neither a known node nor each other.
     kept = _first_known(here, known)
     marks = set(chain.from_iterable(node.marks() for node in kept))
     new = [node for node in here if node not in kept and marks.isdisjoint(node.marks())]
     left_out[_LATE] = len(here) - len(kept) - len(new)
     uses = Counter(chain.from_iterable(node.marks() for node in new))
-    disputed = [node for node in new if any(uses[mark] > 1 for mark in node.marks())]
+    rivals = {mark for mark, count in uses.items() if count > 1}
+    disputed = [node for node in new if not rivals.isdisjoint(node.marks())]
     left_out[_DISPUTED] = len(disputed)
     kept |= set(new) - set(disputed)
     used = _used(kept, places or {node.place(): known[node] for node in known}, salt)
@@ -233,9 +236,9 @@ def _used(nodes: set[Standing], places: Mapping[Standing, float], salt: bytes) -
     # Of each node: since when it is known, and which one of its machine's nodes it is.
     turns: dict[Standing, tuple[float, int]] = {}
     on_machine = Counter[tuple[int, str]]()
-    for node in sorted(nodes, key=lambda node: (since(node), lot(node))):
+    for at, _, node in sorted((since(node), lot(node), node) for node in nodes):
         where = node.layer, machine(node.address)
-        turns[node] = since(node), on_machine[where]
+        turns[node] = at, on_machine[where]
         on_machine[where] += 1
     used: set[Standing] = set()
     widths = Counter[int]()
@@ -262,7 +265,7 @@ def _count_disputed(disputed: list[Standing]) -> Counter[int]:
     )
 
 
-def _merged(record: MixNode | Provider, other: MixNode | Provider | None) -> MixNode | Provider:
+def _merged(record: MixNode | Provider, other: MixNode | Provider) -> MixNode | Provider:
     """Two records of one node as one. A provider gets the clients of both.
 
     So the result doesn't depend on the records' order, which whoever posts them may influence.

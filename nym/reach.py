@@ -7,9 +7,9 @@ clients connect to services on their own machines and private networks.
 
 from enum import IntEnum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
-from nym.wire.addresses import meant
+from nym.wire.addresses import meant, parse_ip
 
 _THIS_NETWORK = 0  # the first byte of 0.0.0.0/8 (RFC 1122, section 3.2.1.3)
 
@@ -38,7 +38,7 @@ def obstacle_to_address(ip: str, directory: Reach) -> str:
 
     The text follows "1 node" in a sentence.
     """
-    if _is_nowhere(ip_address(ip)):
+    if _is_nowhere(parse_ip(ip)):
         return "at an address that no node can have"
     reach = reach_of(ip)
     if reach <= directory:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pysodium
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nym import sphinx
@@ -530,6 +530,18 @@ def test_no_sender_is_authenticated_under_another_form_of_its_address(form: str)
     ).digest()
     sealed = pysodium.crypto_box_seal(head + tag + body, BOB.public_key)
     assert isinstance(Envelopes(BOB).open(sealed), Unreadable)
+
+
+@given(st.binary(min_size=32, max_size=32))
+@example(LOW_ORDER[1].to_bytes(32, "little"))
+@example(LOW_ORDER[10].to_bytes(32, "little"))
+def test_what_can_share_a_secret_has_products(key: bytes) -> None:
+    try:
+        sphinx.multiply((1).to_bytes(32, "little"), key)
+    except GroupElementError:
+        assert not sphinx.can_share_secret(key)
+    else:
+        assert sphinx.can_share_secret(key)
 
 
 @given(st.binary(min_size=32, max_size=32))

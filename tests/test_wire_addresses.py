@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nym.wire.addresses import (
     encode_address,
     is_loopback,
     is_unspecified,
+    parse_ip,
     parse_numeric,
     split_host,
 )
@@ -43,6 +45,13 @@ def test_addresses_survive_both_ways(ip: object, port: int) -> None:
     address = NodeAddress(str(ip), port)
     assert decode_address(encode_address(address)) == address
     assert parse_numeric(str(address)) == address
+
+
+def test_no_address_is_remembered_with_a_scope_of_any_length() -> None:
+    text = "fe80::1%" + "x" * 1_000_000
+    held = sys.getrefcount(text)
+    assert "%" in str(parse_ip(text))
+    assert sys.getrefcount(text) == held
 
 
 @given(st.binary(min_size=32, max_size=32) | st.binary(max_size=40))

@@ -20,6 +20,8 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 _SHOWN = 80  # characters of an invalid address that an error shows
 # Whose forms are remembered. The directory's answer, every ten seconds, has mostly the same ones.
 _MOST_HOSTS = 1 << 14
+_LONGEST_IP = 45  # characters: ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255
+_parse_ip = lru_cache(_MOST_HOSTS)(ipaddress.ip_address)
 
 UNIX = "unix:"  # before a path, in the place of a host, it means a UNIX socket
 
@@ -43,6 +45,13 @@ class NodeAddress(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
+def parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IP address, which may have a scope. Raises ValueError."""
+    # A directory's addresses are looked at several times each: whether it is one, how it is usually
+    # written, and who may list it. A scope may be very long, so that isn't remembered.
+    return (_parse_ip if len(text) <= _LONGEST_IP else ipaddress.ip_address)(text)
+
+
 @lru_cache(_MOST_HOSTS)
 def machine_at(ip: str) -> str:
     """The machine that seems to have this address, or the site where it is.
@@ -59,7 +68,7 @@ def machine_at(ip: str) -> str:
 @lru_cache(_MOST_HOSTS)
 def encode_address(address: NodeAddress) -> bytes:
     """The address as 32 bytes."""
-    ip = ipaddress.ip_address(address.ip)
+    ip = parse_ip(address.ip)
     head = bytes([ip.version]) + address.port.to_bytes(2, "big") + ip.packed
     return head.ljust(ADDRESS_LENGTH, b"\0")
 
@@ -94,7 +103,7 @@ def split_host(text: str) -> tuple[str, int]:
         host = host[1:-1]
         is_host = _is_ip(host)
     else:
-        is_host = is_host_name(host) or _is_ip(host)
+        is_host = _is_ip(host) or is_host_name(host)
     if not is_host:
         is_scoped = is_ipv6(host) and "%" in host
         what = "the scope of an IPv6 address" if is_scoped else "neither a name nor an IP address"
@@ -120,7 +129,7 @@ def is_host_name(text: str) -> bool:
 def _is_ip(text: str) -> bool:
     # A scope, such as %eth0, means something on one machine only, so it can't be in a directory.
     try:
-        ipaddress.ip_address(text)
+        parse_ip(text)
     except ValueError:
         return False
     return "%" not in text
@@ -146,7 +155,7 @@ def meant(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     Python's own properties of such an address are those of the IPv6 address before 3.13, and those
     of the IPv4 address since then. Raises ValueError.
     """
-    address = ipaddress.ip_address(ip)
+    address = parse_ip(ip)
     return getattr(address, "ipv4_mapped", None) or address
 
 
@@ -180,7 +189,7 @@ def parse_numeric(text: str) -> NodeAddress | None:
     """The address, or None if `text` has a host name instead. Raises RemoteFormatError."""
     host, port = split_host(text)
     try:
-        return NodeAddress(str(ipaddress.ip_address(host)), port)
+        return NodeAddress(str(parse_ip(host)), port)
     except ValueError:
         return None
 
