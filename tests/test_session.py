@@ -7,23 +7,15 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from nym._secrets import random_scalar
 from nym.client import session as session_module
-from nym.client.acknowledgements import Acknowledgements
-from nym.client.assembly import Assembly
 from nym.client.others import MOST_OTHERS, Others
-from nym.client.poller import Poller
-from nym.client.receiver import Receiver
 from nym.client.registration import Registration
 from nym.client.session import ProviderSession
-from nym.client.taken import Taken
-from nym.client.trial import ProviderTrial
 from nym.errors import UnreachableError
-from nym.health import Health
 from nym.identity import Identity
 from nym.nodes.inboxes.memory import MemoryInboxes
 from nym.nodes.keys import load_token_key
@@ -42,15 +34,14 @@ from nym.wire.provider import (
     encode_messages,
 )
 from tests.harness import (
-    Addresses,
     contents,
     free_port,
     memory_provider,
-    onlookers,
     serving,
     serving_http,
     without_descriptors,
 )
+from tests.pulling import Pulling
 
 ADDRESS = bytes(range(32))  # which no provider checks unless it is proven
 PRIVATE_KEY = random_scalar()
@@ -269,7 +260,7 @@ def test_a_provider_that_is_alone_is_asked_too_while_ours_is_missed(
     inbox = Inbox(journal)
     ours, lone = node(1, 7), node(2, provider.client_address.port)
     session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
-    polling = poller(session, journal, inbox)
+    polling = Pulling(session, journal, OWN, inbox).poller
     session.follow(network(ours))
     session.follow(network(node(3, 8), lone))
     assert session.others() == []
@@ -302,27 +293,7 @@ class Setup:
         self.session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
         self.session.follow(network(node(1, client_port)))
         self.inbox = Inbox(journal)
-        self.poller = poller(self.session, journal, self.inbox)
-
-
-def poller(session: ProviderSession, journal: Journal, inbox: Inbox | None = None) -> Poller:
-    inbox = Inbox(journal) if inbox is None else inbox
-    health = Health(20.0)
-    trial = ProviderTrial(session, health.loops, online, Random(1))
-    own = Addresses(journal, OWN, session, count=0).own
-    receiver = Receiver(
-        own,
-        inbox,
-        Assembly(journal, inbox, 0.0),
-        Acknowledgements(ADDRESS, 1.0),
-        Taken(State(journal)),
-        trial.returned,
-        lambda *_: None,
-        lambda _: None,
-    )
-    return Poller(
-        session, own, receiver, journal.check_room, health, trial, onlookers(), 0.4, Random(1)
-    )
+        self.poller = Pulling(self.session, journal, OWN, self.inbox).poller
 
 
 @pytest.fixture
@@ -386,7 +357,7 @@ def test_before_the_first_registration_another_provider_is_tried(
         session = ProviderSession(
             Identity(PRIVATE_KEY, bytes([number]) * 32), None, PATIENCE, State(journal), online
         )
-        polling = poller(session, journal)
+        polling = Pulling(session, journal, OWN).poller
         for _ in range(len(dead) + 1):
             session.follow(network(*dead, alive))
             polling.tick()
@@ -401,7 +372,7 @@ def test_no_provider_is_left_over_a_fault_of_this_machine(
     providers = [node(number, provider.client_address.port) for number in range(1, 4)]
     session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     session.follow(network(*providers))
-    chosen, polling = session.provider, poller(session, journal)
+    chosen, polling = session.provider, Pulling(session, journal, OWN).poller
     with without_descriptors():
         polling.tick()
         assert "reached its limit" in (polling.outage.reason or "")
@@ -417,7 +388,7 @@ def test_a_preferred_provider_is_not_left_for_a_reachable_one(
     preferred, alive = node(1, free_port()), node(9, provider.client_address.port)
     session = ProviderSession(OWN, preferred.public_key, PATIENCE, State(journal), online)
     session.follow(network(preferred, alive))
-    polling = poller(session, journal)
+    polling = Pulling(session, journal, OWN).poller
     for _ in range(3):
         polling.tick()
     assert session.provider == preferred
@@ -434,7 +405,7 @@ def test_registering_backs_off(journal: Journal, monkeypatch: pytest.MonkeyPatch
     with serving(refuse) as address:
         setup = Setup(address.port, monkeypatch, journal)
         monkeypatch.setattr("nym.client.poller.FIRST_RETRY", 60.0)
-        polling = poller(setup.session, journal)
+        polling = Pulling(setup.session, journal, OWN).poller
         for _ in range(5):
             polling.tick()
     assert attempts == [Register(ADDRESS).encode()]
@@ -592,7 +563,7 @@ def test_former_providers_are_asked_and_registered_at_again(
     session = ProviderSession(OWN, None, PATIENCE, State(journal), online)
     first = node(1, provider.client_address.port)
     session.follow(network(first))
-    polling = poller(session, journal, inbox)
+    polling = Pulling(session, journal, OWN, inbox).poller
     polling.tick()
     leave_for(session, clock, node(2, 8))
     provider._inboxes.put(ADDRESS, b"waited there")

@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 from nym.client.taken import MOST, Taken
+from nym.errors import StoreError
 from nym.identity import generate_identity, save_identity
 from nym.localnet.network import Network
 from nym.nodes.inboxes.memory import MemoryInboxes
@@ -49,18 +50,30 @@ def pulled(*numbers: int, keeper: bytes | None = KEEPER) -> Pulled:
     return Pulled(messages, numbers=numbers if keeper else (), keeper=keeper)
 
 
+def settle(taken: Taken) -> None:
+    """Let everything that was taken be on disk."""
+    with taken.settling():
+        pass
+
+
+def named(taken: Taken, keeper: bytes = KEEPER) -> tuple[int, ...]:
+    """What the next pull names, once everything is on disk."""
+    settle(taken)
+    return taken.numbers(keeper)
+
+
 def test_messages_that_come_again_are_known(journal: Journal) -> None:
     taken = Taken(State(journal))
-    assert taken.numbers(KEEPER) == ()
+    assert named(taken) == ()
     assert list(taken.new(pulled(1, 2))) == [b"1", b"2"]
-    assert taken.numbers(KEEPER) == (1, 2)
+    assert named(taken) == (1, 2)
     # The pull that named them, or its answer, was lost.
     assert list(taken.new(pulled(1, 2, 3))) == [b"3"]
-    assert taken.numbers(KEEPER) == (1, 2, 3)
+    assert named(taken) == (1, 2, 3)
     assert list(taken.new(pulled(4))) == [b"4"]
-    assert taken.numbers(KEEPER) == (4,)
+    assert named(taken) == (4,)
     assert list(taken.new(pulled())) == []
-    assert taken.numbers(KEEPER) == ()
+    assert named(taken) == ()
     # Another provider's numbers are its own; one of 0.4 has none.
     assert list(taken.new(pulled(5, keeper=bytes(32)))) == [b"5"]
     assert list(taken.new(pulled(5))) == [b"5"]
@@ -72,19 +85,19 @@ def test_a_message_that_was_not_sorted_is_not_taken(journal: Journal) -> None:
     taken = Taken(State(journal))
     messages = taken.new(pulled(1, 2))
     assert next(messages) == b"1"
-    assert taken.numbers(KEEPER) == ()
+    assert named(taken) == ()
     assert next(messages) == b"2"
     del messages  # the client stops here
-    assert taken.numbers(KEEPER) == (1,)
+    assert named(taken) == (1,)
 
 
 def test_there_are_never_more_numbers_than_a_pull_can_name(journal: Journal) -> None:
     taken = Taken(State(journal))
     assert list(taken.new(pulled(*range(5))))
     for number, _ in enumerate(taken.new(pulled(4, *range(10, 14)))):
-        assert taken.numbers(KEEPER) == (4, *range(10, 10 + number))
-        assert Request(registers=False, delivered=taken.numbers(KEEPER)).encode()
-    assert taken.numbers(KEEPER) == (4, *range(10, 14))
+        assert named(taken) == (4, *range(10, 10 + number))
+        assert Request(registers=False, delivered=named(taken)).encode()
+    assert named(taken) == (4, *range(10, 14))
 
 
 def test_not_more_providers_are_remembered_than_a_client_has(journal: Journal) -> None:
@@ -92,7 +105,23 @@ def test_not_more_providers_are_remembered_than_a_client_has(journal: Journal) -
     keepers = [bytes([number]) * 32 for number in range(MOST + 2)]
     for keeper in keepers:
         assert list(taken.new(pulled(1, keeper=keeper)))
-    assert [keeper for keeper in keepers if not taken.numbers(keeper)] == keepers[:2]
+    assert [keeper for keeper in keepers if not named(taken, keeper)] == keepers[:2]
+
+
+def test_no_number_is_named_before_it_is_on_disk(journal: Journal) -> None:
+    taken = Taken(State(journal))
+    assert list(taken.new(pulled(1, 2)))
+    assert taken.numbers(KEEPER) == ()
+    with pytest.raises(StoreError), taken.settling():
+        raise StoreError("full")
+    assert taken.numbers(KEEPER) == ()
+    with taken.settling():
+        assert taken.numbers(KEEPER) == ()
+        # What comes while the disk is written to may not be on it afterwards.
+        assert list(taken.new(pulled(1, 2, 3))) == [b"3"]
+        assert list(taken.new(pulled(7, keeper=bytes(32)))) == [b"7"]
+    assert taken.numbers(KEEPER) == taken.numbers(bytes(32)) == ()
+    assert named(taken) == (1, 2, 3)
 
 
 def test_numbers_are_written_together_with_their_messages(

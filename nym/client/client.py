@@ -33,6 +33,7 @@ from nym.client.replies import Replies
 from nym.client.reply_addresses import ReplyAddresses, Term
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.settling import Settling
 from nym.client.tags import Tags
 from nym.client.taken import Taken
 from nym.client.tempo import Tempo
@@ -176,14 +177,16 @@ class Client:
             named.learn,
         )
         self._receiver.accepts_plain = config.client.accept_plain
+        self._settling = settling = Settling(self._receiver, self._journal.check_room)
         self._poller = _poller(
-            self._session, own, self._receiver, self._journal, health, trial, onlookers, random
+            self._session, own, self._receiver, settling, health, trial, onlookers, random
         )
         self._overview = overview = Overview(
             address,
             self._refresher,
             self._session,
             self._poller,
+            settling,
             health,
             trial,
             assembly,
@@ -247,6 +250,7 @@ class Client:
         self._watch.start("topology refresher", self._refresher.run)
         self._watch.start("provider poller", self._poller.run)
         self._watch.start("other providers' poller", self._poller.run_others)
+        self._watch.start("disk of what was pulled", self._settling.run)
         self._watch.start("look at messages", self._deliveries.run)
         self._watch.start("proofs of messages", self._deliveries.run_proofs)
         self._watch.start("reply addresses", self._replies.run)
@@ -420,13 +424,11 @@ def _poller(
     session: ProviderSession,
     own: OwnAddresses,
     receiver: Receiver,
-    journal: Journal,
+    settling: Settling,
     health: Health,
     trial: ProviderTrial,
     onlookers: Onlookers,
     random: Random,
 ) -> Poller:
     period = onlookers.rates.pull_period
-    return Poller(
-        session, own, receiver, journal.check_room, health, trial, onlookers, period, random
-    )
+    return Poller(session, own, receiver, settling, health, trial, onlookers, period, random)

@@ -14,6 +14,7 @@ from nym.client.receiver import Receiver
 from nym.client.refresher import Refresher
 from nym.client.reply_addresses import ReplyAddresses
 from nym.client.session import ProviderSession
+from nym.client.settling import Settling
 from nym.client.tempo import Tempo, describe
 from nym.client.trial import ProviderTrial
 from nym.health import PROVIDER_SUSPECT, Health
@@ -49,6 +50,7 @@ class Overview:
     refresher: Refresher
     session: ProviderSession
     poller: Poller
+    settling: Settling
     health: Health
     trial: ProviderTrial
     assembly: Assembly
@@ -185,8 +187,8 @@ class Overview:
             return "waiting_for_network", stale_since, self.refresher.outage.reason
         if not (self.session.registered.is_set() and poller.is_served(now)):
             since = max(known_since, poller.served_at)
-            if poller.disk:
-                return "waiting_for_disk", since, poller.disk
+            if self.settling.problem:
+                return "waiting_for_disk", since, self.settling.problem
             return "waiting_for_provider", since, self.session.missed or poller.outage.reason
         loops, refused_since = self.health.loops, self.health.refused_since
         if refused_since is not None and now - refused_since > LONGEST_REFUSAL:

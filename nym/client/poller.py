@@ -18,12 +18,14 @@ from nym.client.own_addresses import OwnAddresses
 from nym.client.receiver import Receiver
 from nym.client.registration import Delivered, Registration
 from nym.client.session import ProviderSession
+from nym.client.settling import Settling
 from nym.client.trial import ProviderTrial
 from nym.errors import RemoteError, StoreError
 from nym.health import PROVIDER_SUSPECT, Health
 from nym.net.watch import Outage, run_schedule
 from nym.onlookers import Onlookers
 from nym.timing import Backoff, Fixed
+from nym.wire.addresses import NodeAddress
 from nym.wire.keys import encode_base58
 from nym.wire.provider import Pulled
 
@@ -89,9 +91,10 @@ class Notices:
 class Poller:
     """Brings what waits at the provider to the receiver: every `period` seconds for one address.
 
-    Nothing more is pulled while the messages of the last pull are not on disk, or while
-    `check_room` raises StoreError, because the disk has no room. A published provider deletes what
-    it hands over, so a message that can't be stored would be lost.
+    A published provider deletes what it hands over, so a message that can't be stored would be
+    lost. From there, nothing more is pulled while the messages of the last pull are not on disk, or
+    the disk has no room. A sealed line keeps its rhythm: meanwhile, what it brings isn't taken, and
+    comes again.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class Poller:
         session: ProviderSession,
         own: OwnAddresses,
         receiver: Receiver,
-        check_room: Callable[[], None],
+        settling: Settling,
         health: Health,
         trial: ProviderTrial,
         onlookers: Onlookers,
@@ -109,7 +112,7 @@ class Poller:
         self._session = session
         self._own = own
         self._receiver = receiver
-        self._check_room = check_room
+        self._settling = settling
         self._health = health
         self._trial = trial
         self._onlookers = onlookers
@@ -119,11 +122,11 @@ class Poller:
         self._next_registration = 0.0
         self.backlog = Backlog(health.loops, period)
         self.outage = Outage(log, "provider")
-        self.disk: str | None = None  # the disk's error, while it prevents pulls
         self.served_at = -inf  # when the last successful pull began
         self.served_since = -inf  # when the first of all successful pulls without a gap began
         self._notices = Notices(self.backlog, health)
-        # Held from the beginning of a pull until what it brought is on disk; `stop` waits for that.
+        # Held from the beginning of a pull until what it brought is taken and, if no provider keeps
+        # it, on disk; `stop` waits for that.
         self._turn, self._others_turn = RLock(), RLock()
 
     def run(self) -> None:
@@ -156,24 +159,21 @@ class Poller:
         if not (self.is_served(now) and self._session.can_pull):
             self._health.loops.unserved(self.served_at)
         try:
-            self._prepare()
             if self._session.can_pull:
                 self._pull_next(now)
             elif now >= self._next_registration:
                 self._register()
         except RemoteError as error:
             self._health.loops.unserved(self.served_at)
-            self.disk = None
             self.outage.begins(error)
-        except StoreError as error:
-            self.disk = str(error)  # for the status; the journal has logged it
+        except StoreError:
+            return  # Settling has it, for the status
 
     def tick_others(self) -> None:
         """Pull once from each other provider that is in the directory."""
         others = [(b"", registration) for registration in self._session.others()]
         for own, registration in [*others, *self._own.elsewhere()]:
             try:
-                self._prepare()
                 self._pull_other(own, registration)
             except (RemoteError, StoreError) as error:
                 name = encode_base58(registration.node.public_key)
@@ -181,11 +181,6 @@ class Poller:
 
     def _rhythm(self) -> Fixed:
         return Fixed(self._period, time.monotonic() + self._random.uniform(0.0, self._period))
-
-    def _prepare(self) -> None:
-        """Wait until all messages are on disk, and check that there is room. Raises StoreError."""
-        self._receiver.settle()
-        self._check_room()
 
     def _register(self) -> None:
         # Set first, so that the pause is kept if this attempt raises.
@@ -213,17 +208,10 @@ class Poller:
         self.backlog.forsaken(own)
 
     def _pull(self, now: float, own: bytes, pull: Callable[[Delivered], Pulled]) -> None:
+        place, is_sealed = self._session.place, self._session.is_sealed
         with self._turn:
-            pulled = self._onlookers.pulling(
-                partial(pull, partial(self._receiver.taken.numbers, own=own)),
-                self._session.place,
-                is_other=False,
-                is_sealed=self._session.is_sealed,
-            )
-            self._receiver.take(pulled, own)
-            self._receiver.settle()
+            pulled, new = self._bring(pull, own, place, is_other=False, is_sealed=is_sealed)
         self.outage.ends()
-        self.disk = None
         self._backoff.reset()
         if not self.is_served(now):  # judged by the pull before this one
             self.served_since = now
@@ -231,7 +219,7 @@ class Poller:
         # After `take`: loops must know what came back before they count others as lost.
         is_drained = pulled.is_drained
         self._health.loops.pulled(now, is_drained=is_drained, own=own)
-        self.backlog.pulled(pulled.waited, now, is_drained=is_drained, own=own)
+        self.backlog.pulled(new, now, is_drained=is_drained, own=own)
         self._notices.look(now)
         self._trial.look(now)
 
@@ -240,13 +228,39 @@ class Poller:
             registration.register()
             self._session.remember()
         now = time.monotonic()
+        place, is_sealed = registration.node.client_address, registration.is_sealed
         with self._others_turn:
-            pulled = self._onlookers.pulling(
-                partial(registration.pull, partial(self._receiver.taken.numbers, own=own)),
-                registration.node.client_address,
-                is_other=True,
-                is_sealed=registration.is_sealed,
-            )
-            self._receiver.take(pulled, own)
-            self._receiver.settle()
+            pull = registration.pull
+            pulled, _ = self._bring(pull, own, place, is_other=True, is_sealed=is_sealed)
         self._trial.pulled(registration, now, is_drained=pulled.is_drained)
+
+    def _bring(
+        self,
+        pull: Callable[[Delivered], Pulled],
+        own: bytes,
+        place: NodeAddress,
+        *,
+        is_other: bool,
+        is_sealed: bool,
+    ) -> tuple[Pulled, int]:
+        """Pull, and take what that brings; return it, and how many messages had waited and are new.
+
+        Raises RemoteError, and StoreError if nothing is taken because of the disk.
+        """
+        if not is_sealed:
+            self._settling.settle()
+        try:
+            pulled = self._onlookers.pulling(
+                partial(pull, partial(self._receiver.taken.numbers, own=own)),
+                place,
+                is_other=is_other,
+                is_sealed=is_sealed,
+            )
+            if pulled.keeper is not None and self._settling.problem is not None:
+                raise StoreError(self._settling.problem)
+            new = self._receiver.take(pulled, own)
+        finally:
+            self._settling.settle_soon()
+        if pulled.keeper is None:
+            self._receiver.settle()
+        return pulled, new

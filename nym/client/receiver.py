@@ -17,7 +17,7 @@ from nym.errors import StoreError
 from nym.net.spell import Spell
 from nym.store.inbox import Inbox
 from nym.store.outgoing import Ends
-from nym.wire.provider import Pulled, is_cover
+from nym.wire.provider import DUMMY, Pulled, is_cover
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ class Receiver:
         # Taken out first: more may arrive while this waits, and may not be on disk after it.
         owed, self._owed = self._owed, []
         try:
-            self._inbox.settle()
+            with self.taken.settling():
+                self._inbox.settle()
         except StoreError:
             self._owed = owed + self._owed
             raise
@@ -73,10 +74,11 @@ class Receiver:
                 ends = self._own.ends(own, fragment.sender)
                 self._acknowledgements.add(ends, run, time.monotonic(), is_complete=is_complete)
 
-    def take(self, pulled: Pulled, own: bytes = b"") -> None:
-        """Keep what is in these messages. The caller has to call `settle` after that.
+    def take(self, pulled: Pulled, own: bytes = b"") -> int:
+        """Keep what is in these messages, and return how many had waited and are new.
 
-        They came to the reply address `own`, or, if it is empty, to the main one.
+        The caller has to call `settle` after that. They came to the reply address `own`, or, if it
+        is empty, to the main one.
         """
         now = time.monotonic()
         if not pulled.is_sound:
@@ -85,14 +87,17 @@ class Receiver:
                 level, "the provider's answer contradicts itself: its unsealed messages are dropped"
             )
         spell = Spell()  # a hostile provider can put many messages into one answer
+        new = 0
         for message in self.taken.new(pulled, own):
             spell.rest()
+            new += message != DUMMY
             if not is_cover(message):
                 try:
                     self._sort(message, own, now, is_sound=pulled.is_sound)
                 except Exception as error:  # noqa: BLE001 - the other messages are nowhere else
                     self._say(error)
         self._assembly.expire(now)
+        return new
 
     def _say(self, error: Exception) -> None:
         """Log each kind of error once, because any number of messages may cause it."""

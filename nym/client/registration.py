@@ -112,7 +112,7 @@ class Registration:
     def register(self) -> None:
         """Make the provider keep messages for the client. Raises RemoteError."""
         if self.is_sealed:
-            self._ask(Request(registers=True))
+            self._ask(lambda: Request(registers=True))
             self.is_proven = True
         else:
             request = Register(self._own.public_key).encode()
@@ -145,7 +145,8 @@ class Registration:
 
     def _pull_sealed(self, delivered: Delivered) -> Pulled:
         keeper = self._provider
-        answer = self._ask(Request(registers=False, delivered=delivered(keeper)))
+        # Asked as late as possible: what the last pull brought may reach the disk meanwhile.
+        answer = self._ask(lambda: Request(registers=False, delivered=delivered(keeper)))
         return Pulled(
             [message for _, message in answer.messages],
             is_drained=len(answer.messages) < MESSAGES_A_PULL,
@@ -161,11 +162,11 @@ class Registration:
             raise AssertionError("a provider without an identity offers no sealed line")
         return identity
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Callable[[], Request]) -> Answer:
         """Ask on a sealed line. Raises RemoteError; ProviderRefusedError if it isn't granted."""
         provider, place = self._provider, self.node.client_address
         try:
-            data = ask(place, self._own.private_key, provider, request.encode())
+            data = ask(place, self._own.private_key, provider, lambda: request().encode())
         except LineError as error:
             raise LineError(
                 f"{place} doesn't prove that it is provider {encode_base58(provider)}, so it was "

@@ -4,11 +4,16 @@ On a sealed line, a provider keeps what it handed over until the client says in 
 it has it. If that pull, or its answer, is lost, the same messages come again. So their numbers are
 kept, and are written to disk together with the messages: a client that is killed in between knows
 them at its next start, and an application gets no message twice.
+
+A number is named only when it is on disk with its message, and then together with the others of the
+same answer. So a provider doesn't learn which messages take longer to be written than others.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import count
 
 from nym.client.others import MOST_OTHERS
 from nym.client.reply_addresses import MOST_ELSEWHERE
@@ -30,13 +35,27 @@ class Taken:
     def __init__(self, state: State) -> None:
         self._state = state
         self._numbers: dict[str, list[int]] = json.loads(state.get(_TAKEN) or b"{}")
+        # Those whose numbers may not be on disk yet, each with a count of all changes until then.
+        self._fresh: dict[str, int] = {}
+        self._changes = count()
 
     def numbers(self, provider: bytes, own: bytes = b"") -> tuple[int, ...]:
-        """Those of the provider with this identity. It deletes them when the client names them.
+        """Those of the provider with this identity that are on disk, for the next pull to name.
 
-        `own` is the reply address to which they came, or empty: the main one.
+        It deletes them when the client names them. `own` is the reply address to which they came,
+        or empty: the main one.
         """
-        return tuple(self._numbers.get(_name(own, provider), ()))
+        name = _name(own, provider)
+        return () if name in self._fresh else tuple(self._numbers.get(name, ()))
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """What was taken before this is on disk after it, unless an error is raised inside."""
+        fresh = dict(self._fresh)
+        yield
+        for name, change in fresh.items():
+            if self._fresh.get(name) == change:
+                del self._fresh[name]
 
     def new(self, pulled: Pulled, own: bytes = b"") -> Iterator[bytes]:
         """The messages that the client hasn't had yet. Asking for the next one takes it.
@@ -48,8 +67,8 @@ class Taken:
             return
         # The answer to a pull shows that the provider has deleted what the pull named. So only what
         # came again is still known, and there are never more numbers than a pull can name.
-        name, before = _name(own, pulled.keeper), self.numbers(pulled.keeper, own)
-        taken = {number for number in pulled.numbers if number in before}
+        name = _name(own, pulled.keeper)
+        taken = {number for number in pulled.numbers if number in self._numbers.get(name, ())}
         self._keep(name, taken)
         for number, message in zip(pulled.numbers, pulled.messages, strict=True):
             if number not in taken:
@@ -68,6 +87,7 @@ class Taken:
             self._numbers[name] = kept
         while len(self._numbers) > MOST:
             del self._numbers[next(iter(self._numbers))]
+        self._fresh[name] = next(self._changes)
         self._state.set(_TAKEN, json.dumps(self._numbers).encode())
 
 

@@ -5,6 +5,7 @@ neither a request nor an answer is read. Nothing that was recorded can be used a
 """
 
 import socket
+from collections.abc import Callable
 
 from nym._noise import Session, initiate, respond
 from nym._secrets import Secret, exchange_public_key
@@ -23,10 +24,13 @@ from nym.wire.line import (
 )
 
 
-def ask(place: NodeAddress, private_key: Secret, identity: bytes, request: bytes) -> bytes:
+def ask(
+    place: NodeAddress, private_key: Secret, identity: bytes, request: Callable[[], bytes]
+) -> bytes:
     """Connect to a provider, and return its answer to a request.
 
-    `private_key` is that of the client's address, and `identity` is the provider's. Raises
+    `private_key` is that of the client's address, and `identity` is the provider's. `request` is
+    called when the provider has proven that identity; it must not wait. Raises
     UnreachableError, and LineError if it isn't that provider; GroupElementError if nobody can have
     that identity.
     """
@@ -41,7 +45,7 @@ def ask(place: NodeAddress, private_key: Secret, identity: bytes, request: bytes
         if not second:  # a server that has too much to do closes connections like that
             raise UnreachableError(f"{place} closed the connection without an answer")
         line.read(second)
-        connection.sendall(line.write(request))
+        connection.sendall(line.write(request()))
         answer = _read(connection, FOURTH_LENGTH)
         if len(answer) < FOURTH_LENGTH:
             raise UnreachableError(f"{place} broke off its answer")

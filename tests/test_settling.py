@@ -1,0 +1,160 @@
+"""A sealed line while the disk is slow, or full: its rhythm stays, and nothing is lost or doubled.
+
+A published provider deletes what it hands over. From there, nothing is pulled meanwhile.
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from nym.client.session import ProviderSession
+from nym.errors import StoreError
+from nym.identity import Identity, generate_identity
+from nym.store.inbox import Inbox
+from nym.store.journal import Journal
+from nym.store.state import State
+from nym.topology import Mix, Topology
+from nym.wire.addresses import NodeAddress
+from tests.harness import contents, wait_until
+from tests.pulling import Pulling
+from tests.test_line import Host
+
+
+class Slow:
+    """Holds up each round of a journal until `let_go`, or has them fail."""
+
+    def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: StoreError | None = None
+        self._may_go = threading.Event()
+        self._may_go.set()
+        transact = journal._database.transact
+
+        def held(changes: list[Any], **how: Any) -> StoreError | None:
+            self._may_go.wait()
+            return self.error or transact(changes, **how)
+
+        monkeypatch.setattr(journal._database, "transact", held)
+
+    def hold(self) -> None:
+        self._may_go.clear()
+
+    def let_go(self) -> None:
+        self._may_go.set()
+
+
+class Polled:
+    """A client that is registered at a host, and pulls when the test says so."""
+
+    def __init__(self, journal: Journal, own: Identity, host: Host) -> None:
+        self.inbox, self.own, self.host = Inbox(journal), own, host
+        session = ProviderSession(own, None, 600.0, State(journal), lambda: True)
+        session.follow(
+            Topology.of(((Mix(NodeAddress("127.0.0.1", 1), bytes(32)),),), [host.record()])
+        )
+        self.pulling = Pulling(session, journal, own, self.inbox)
+        self.poller, self.settling = self.pulling.poller, self.pulling.settling
+        self.poller.tick()
+        assert session.can_pull
+
+    def put(self, *messages: bytes) -> None:
+        for message in messages:
+            self.host.inboxes.put(self.own.public_key, message)
+
+    def waiting(self) -> list[bytes]:
+        """What the provider still has."""
+        return [m for _, m in self.host.inboxes.hand_over(self.own.public_key, (), 100)]
+
+    def came(self) -> list[bytes]:
+        return contents(self.inbox.take())
+
+
+@pytest.fixture(params=[False, True], ids=["sealed", "plain"])
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    with Host(is_plain=request.param) as host:
+        yield host
+
+
+@pytest.fixture
+def polled(journal: Journal, host: Host) -> Iterator[Polled]:
+    polled = Polled(journal, generate_identity(), host)
+    settling = gevent.spawn(polled.settling.run)
+    yield polled
+    settling.kill()
+
+
+@pytest.fixture
+def slow(polled: Polled, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    journal.flush()
+    slow = Slow(journal, monkeypatch)
+    yield slow
+    slow.error = None
+    slow.let_go()
+
+
+@pytest.mark.parametrize("host", [False], indirect=True)
+def test_a_sealed_pull_waits_for_no_disk_and_names_only_what_is_on_it(
+    polled: Polled, slow: Slow
+) -> None:
+    slow.hold()
+    polled.put(b"one", b"two")
+    for number in range(5):
+        polled.poller.tick()
+        polled.put(b"later %d" % number)
+        assert polled.came() == []
+    sent = [b"one", b"two", *(b"later %d" % number for number in range(5))]
+    assert polled.waiting() == sent, "the provider keeps what isn't on the disk"
+    slow.let_go()
+    came: list[bytes] = []
+    while polled.waiting():
+        polled.poller.tick()
+        gevent.sleep(0.01)
+        came += polled.came()
+    assert came == sent
+
+
+@pytest.mark.parametrize("host", [True], indirect=True)
+def test_from_a_published_provider_nothing_is_pulled_before_the_last_is_on_disk(
+    polled: Polled, slow: Slow
+) -> None:
+    slow.hold()
+    polled.put(b"one")
+
+    def pull_twice() -> None:
+        for _ in range(2):
+            polled.poller.tick()
+
+    pulls = gevent.spawn(pull_twice)
+    wait_until(lambda: polled.waiting() == [])
+    polled.put(b"two")
+    assert not pulls.ready()
+    assert polled.waiting() == [b"two"]
+    slow.let_go()
+    pulls.get()
+    assert polled.came() == [b"one", b"two"]
+
+
+def test_nothing_is_taken_while_the_disk_fails(polled: Polled, slow: Slow) -> None:
+    slow.error = StoreError("the disk is broken")
+    polled.put(b"before")
+    for _ in range(3):
+        polled.poller.tick()
+        wait_until(lambda: polled.settling.problem == "the disk is broken")
+    served_at = polled.poller.served_at
+    later = [b"later %d" % number for number in range(20)]
+    for message in later:
+        polled.put(message)
+        polled.poller.tick()
+    assert polled.came() == []
+    assert polled.waiting()[-20:] == later, "what can't be kept stays at the provider"
+    assert polled.poller.served_at == served_at, "status must say that it waits for the disk"
+    slow.error = None
+    came: list[bytes] = []
+    while len(came) < 21:
+        polled.poller.tick()
+        gevent.sleep(0.01)
+        came += polled.came()
+    assert sorted(came) == sorted([b"before", *later])
+    assert polled.settling.problem is None
