@@ -14,7 +14,9 @@ The last lines are those of `messages`.
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple
 
 from benchmarks import messages
 from benchmarks.measure import Row, compare
@@ -37,27 +39,69 @@ def run() -> list[Row]:
         programs.init("alice")
         programs.init("hasty", message_sending_average_delay=messages.GAP)
         with programs.client("alice"), programs.client("hasty"):
-            first_hops = programs.first_hops("alice")
+            pass  # from now on, they know their network
         rows = [
-            _start(
-                "start to the first packet, without waiting", programs, "hasty", syns, first_hops
-            ),
-            _start("start to the first packet", programs, "alice", syns, first_hops),
+            _start("start to the first packet, without waiting", programs, "hasty", syns),
+            _start("start to the first packet", programs, "alice", syns),
             *_idle(programs),
         ]
         return [*rows, *messages.measured(programs)]
 
 
-def _start(what: str, programs: Programs, name: str, syns: Syns, first_hops: list[int]) -> Row:
+def first_packets(
+    program: AbstractContextManager[object], syns: Syns, first_hops: list[int], count: int
+) -> list[float]:
+    """When each of its first `count` packets left, in seconds from the start of the program.
+
+    It is started here, and ended then. Raises TimeoutError.
+    """
+    began = time.time()  # the clock of the kernel's stamps
+    with program:
+        (times,) = syns.next([first_hops], count, START)
+    return [at - began for at in times]
+
+
+class Idle(NamedTuple):
+    """What a process took: seconds of processor time for each second, and KiB at the end."""
+
+    processor_time: float
+    memory: int
+
+
+def idle(pids: Sequence[int]) -> list[Idle]:
+    """Let these processes run for IDLE seconds."""
+    before = [processor_time(pid) for pid in pids]
+    time.sleep(IDLE)
+    return [
+        Idle((processor_time(pid) - at) / IDLE, memory(pid))
+        for pid, at in zip(pids, before, strict=True)
+    ]
+
+
+def compare_idle(how: str, own: list[Idle], yardstick: list[Idle]) -> list[Row]:
+    """Its lines. Memory is in KiB instead of microseconds."""
+    return [
+        compare(
+            f"idle, each second{how}",
+            [taken.processor_time for taken in own],
+            [taken.processor_time for taken in yardstick],
+        ),
+        compare(
+            f"idle, memory in KiB{how}",
+            [taken.memory / 1e6 for taken in own],
+            [taken.memory / 1e6 for taken in yardstick],
+        ),
+    ]
+
+
+def _start(what: str, programs: Programs, name: str, syns: Syns) -> Row:
     times, yardstick = [], []
     for _ in range(STARTS):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", "pass"], check=True)
         yardstick.append(time.perf_counter() - began)
-        began = time.time()  # the clock of the kernel's stamps
-        with programs.nym("tcpsocket", "--id", name, "--port", "0"):
-            ((first,),) = syns.next([first_hops], 1, START)
-        times.append(first - began)
+        program = programs.nym("tcpsocket", "--id", name, "--port", "0")
+        times += first_packets(program, syns, programs.first_hops, 1)
     return compare(what, times, yardstick)
 
 
@@ -66,12 +110,5 @@ def _idle(programs: Programs) -> list[Row]:
     bare = running([sys.executable, "-m", "benchmarks.bare", str(mean)])
     with programs.client("alice") as client, bare as yardstick:
         read(yardstick, r"^\d+$")
-        pids = client.pid, yardstick.pid
-        before = [processor_time(pid) for pid in pids]
-        time.sleep(IDLE)
-        times = [(processor_time(pid) - at) / IDLE for pid, at in zip(pids, before, strict=True)]
-        size = [memory(pid) / 1e6 for pid in pids]
-    return [
-        compare("idle, each second", times[:1], times[1:]),
-        compare("idle, memory in KiB", size[:1], size[1:]),
-    ]
+        own, bare_loop = idle([client.pid, yardstick.pid])
+    return compare_idle("", [own], [bare_loop])

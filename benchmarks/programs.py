@@ -22,19 +22,27 @@ _LOOK = 0.1  # seconds between two looks at a client's status
 
 
 class Programs:
-    """A local network, and clients of it, until the stack is closed."""
+    """A local network, and clients of it, until the stack is closed.
+
+    `directory` is its URL. `first_hops` are the ports of its first mixnodes, and clients pull from
+    port `pulls`. `environment` is what makes programs keep their configurations in its folder.
+    """
 
     def __init__(
         self, stack: ExitStack, command: Sequence[str] = CHECKOUT, *, width: int = 1
     ) -> None:
         self._command = command
         self._home = Path(stack.enter_context(TemporaryDirectory()))
+        self.environment = {"XDG_CONFIG_HOME": str(self._home)}
         network = stack.enter_context(self.nym("localnet", "--port", "0", "--width", str(width)))
-        self._directory = read(network, r"^directory +(\S+)")
+        first_hop = r"^mixnode +layer 1 .*:(\d+) "
+        self.first_hops = [int(read(network, first_hop)) for _ in range(width)]
+        self.pulls = int(read(network, r"^ +clients .*:(\d+)$"))
+        self.directory = read(network, r"^directory +(\S+)")
 
     def init(self, name: str, **traffic: float) -> None:
         """Make a client with these settings under [traffic]."""
-        self._do("init", "--id", name, "--directory", self._directory)
+        self._do("init", "--id", name, "--directory", self.directory)
         for setting, value in traffic.items():
             self.set(name, f"traffic.{setting}", value)
 
@@ -53,8 +61,8 @@ class Programs:
         self, *arguments: str, niceness: int = 0
     ) -> AbstractContextManager[subprocess.Popen[str]]:
         """Run a command of nym-client."""
-        environment = {"XDG_CONFIG_HOME": str(self._home)}
-        return running([*self._command, *arguments], niceness=niceness, environment=environment)
+        command = [*self._command, *arguments]
+        return running(command, niceness=niceness, environment=self.environment)
 
     def registered(self, name: str) -> dict[str, Any]:
         """Wait until the client is registered; returns its status."""
@@ -85,11 +93,6 @@ class Programs:
             connection.close()
             raise
         return connection
-
-    def first_hops(self, name: str) -> list[int]:
-        """The ports of the client's first mixnodes."""
-        layers = self.ask(name, type="network")["layers"]
-        return [int(node["address"].rpartition(":")[2]) for node in layers[0]]
 
     def folder(self, name: str) -> Path:
         """The client's folder."""

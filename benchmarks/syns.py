@@ -40,7 +40,7 @@ class Syns:
     """Collects them for some ports of 127.0.0.1 inside the block. Raises PermissionError."""
 
     def __init__(self) -> None:
-        self._ports: set[int] = set()  # those that count
+        self._groups: Sequence[Collection[int]] = ()  # the ports that count
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         self._times: dict[int, list[float]] = {}
         self._more = threading.Condition()
@@ -65,6 +65,16 @@ class Syns:
         self._thread.join()
         self._socket.close()
 
+    def watch(self, groups: Sequence[Collection[int]]) -> None:
+        """Forget all, and collect from now on what goes to the ports of each group."""
+        with self._more:
+            self._groups, self._times = groups, {port: [] for ports in groups for port in ports}
+
+    def seen(self) -> list[list[float]]:
+        """The times of each group since then, in seconds, the first one first."""
+        with self._more:
+            return self._found()
+
     def next(
         self, groups: Sequence[Collection[int]], count: int, patience: float
     ) -> list[list[float]]:
@@ -72,15 +82,14 @@ class Syns:
 
         Returns the times of each group, in seconds. Raises TimeoutError after `patience` seconds.
         """
-
-        def found() -> list[list[float]]:
-            return [[at for port in ports for at in self._times.get(port, [])] for ports in groups]
-
+        self.watch(groups)
         with self._more:
-            self._ports, self._times = set().union(*groups), {}
-            if not self._more.wait_for(lambda: min(map(len, found())) >= count, patience):
+            if not self._more.wait_for(lambda: min(map(len, self._found())) >= count, patience):
                 raise TimeoutError(f"fewer than {count} connections were seen in {patience:.0f} s")
-            return [sorted(times)[:count] for times in found()]
+            return [times[:count] for times in self._found()]
+
+    def _found(self) -> list[list[float]]:
+        return [sorted(at for port in ports for at in self._times[port]) for ports in self._groups]
 
     def _collect(self) -> None:
         while not self._is_over:
@@ -92,8 +101,7 @@ class Syns:
             if source[2] != _OUTGOING or at is None:
                 continue
             (port,) = struct.unpack_from(">H", data, 4 * (data[0] & 0xF) + 2)
-            if port not in self._ports:
-                continue
             with self._more:
-                self._times.setdefault(port, []).append(at)
-                self._more.notify_all()
+                if port in self._times:
+                    self._times[port].append(at)
+                    self._more.notify_all()

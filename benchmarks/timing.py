@@ -112,7 +112,7 @@ class _Bench:
         port = read(client, r"port: (\d+)$")
         self._web = f"ws://127.0.0.1:{port}"
         programs.registered("alice")
-        self.first_hops = programs.first_hops("alice")
+        self.first_hops = programs.first_hops
         bare = stack.enter_context(_python("benchmarks.bare", str(MEAN), niceness=FIRST))
         self.yardstick = int(read(bare, r"^(\d+)$"))
 
