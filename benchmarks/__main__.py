@@ -1,7 +1,8 @@
 """Runs one benchmark: python -m benchmarks NAME [--json]; `network` has more options.
 
-`client` and `timing` need root, `published` needs the published programs. `timing` and `network`
-have tables of their own. `ratios` fails if something takes more time than it should.
+`client` and `timing` need root, `published` needs the published programs, and root for a client.
+`timing` and `network` have tables of their own. `ratios` fails if something takes more time than it
+should.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Our cryptography and our mixnode beside the published ones of 0.4, in one run on one machine.
+"""Our cryptography, mixnode and client beside the published ones of 0.4, in one run on one machine.
 
 The published programs are no part of this project. Build them elsewhere, and name them:
 
@@ -12,6 +12,10 @@ thread for each packet, the least of many rounds of some 10 ms: `create` from a 
 and a route of 4 hops to the packet's bytes, `process` from a packet's bytes to what the first of
 the 4 nodes would send on.
 
+NYM_PUBLISHED_CLIENT is the published client, or any program with its command lines: `init --id ID`
+and `tcpsocket --id ID --port PORT --directory URL`. `clients` says what is measured of it and ours,
+for which it needs root.
+
 Each is the yardstick of ours, in turn, round by round. `relay` says what the lines of mixnodes are.
 Ours runs in one process (`--workers 1`), and on all cores with a worker for each, as it does unless
 it is told otherwise. All of them post to one directory of ours.
@@ -22,6 +26,7 @@ import os
 import subprocess
 from contextlib import ExitStack
 
+from benchmarks import clients
 from benchmarks.flood import compiled
 from benchmarks.measure import Row, compare, least
 from benchmarks.mixnodes import directory, published, workers
@@ -31,21 +36,26 @@ from nym.net.processors import usable
 from nym.sphinx import AT_ONCE
 
 MIXNODE, SPHINX = "NYM_PUBLISHED_MIXNODE", "NYM_PUBLISHED_SPHINX"
+CLIENT = "NYM_PUBLISHED_CLIENT"
 ROUNDS = 5  # of the cryptography
 
 
 def run() -> list[Row]:
-    """Measure beside those programs that are named. Exits with a sentence if there is none."""
-    sphinx, mixnode = os.environ.get(SPHINX), os.environ.get(MIXNODE)
-    if not sphinx and not mixnode:
+    """Measure beside those programs that are named. Exits with a sentence if there is none.
+
+    Raises PermissionError without root if one is a client.
+    """
+    sphinx, mixnode, client = map(os.environ.get, (SPHINX, MIXNODE, CLIENT))
+    if not sphinx and not mixnode and not client:
         raise SystemExit(
-            f"{MIXNODE} has to name the published mixnode, or {SPHINX} a program that times the "
-            'published Sphinx library; docs/performance.md, "Beside the published programs", says '
-            "what they have to do"
+            f"{MIXNODE} has to name the published mixnode, {CLIENT} the published client, or "
+            f"{SPHINX} a program that times the published Sphinx library; docs/performance.md, "
+            '"Beside the published programs", says what they have to do'
         )
     return [
         *(_cryptography(sphinx) if sphinx else []),
         *(_relays(mixnode) if mixnode else []),
+        *(clients.measured(client) if client else []),
     ]
 
 

@@ -288,11 +288,51 @@ def test_published_programs_are_measured_beside_ours(tmp_path: Path) -> None:
         assert row["ratio"] == pytest.approx(row["us"] / row["yardstick_us"])
 
 
+# The client of the checkout has the command lines of the published one.
+OTHER_CLIENT = f"""#!/bin/sh
+exec {sys.executable} -m nym "$@"
+"""
+
+SHORT_CLIENTS = """
+import json
+from benchmarks import client, clients, programs, published
+client.COMMAND, client.STARTS, client.IDLE = programs.CHECKOUT, 1, 5.0
+clients.ROUNDS, clients.CALM = 1, 0.0
+print(json.dumps([row._asdict() for row in published.run()]))
+"""
+
+IDLING = ["each second", "memory in KiB", "between two packets", "between two pulls"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks at the loopback interface")
+def test_a_published_client_is_measured_beside_ours(tmp_path: Path) -> None:
+    program = tmp_path / "client"
+    program.write_text(OTHER_CLIENT)
+    program.chmod(0o700)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), published.CLIENT: str(program)}
+    # In a process of its own, because it measures with threads, which are greenlets here.
+    command = [sys.executable, "-c", SHORT_CLIENTS]
+    rows = json.loads(beside(subprocess.check_output, command, timeout=PATIENCE, env=environment))
+    start, stream, *idle = rows
+    assert [row["what"] for row in idle] == [
+        f"idle, {what}{how}" for how in ("", ", as many pulls") for what in IDLING
+    ]
+    # Each has a network of its own, and is seen there alone: both pull 2.5 times a second, and the
+    # one that is slower once.
+    (*_, pulls), (*_, fewer) = idle[:4], idle[4:]
+    assert pulls["us"] == pytest.approx(0.4e6, rel=0.2)
+    assert pulls["ratio"] == pytest.approx(1, rel=0.25)
+    assert fewer["us"] > 0.7e6
+    # The first packet of its streams isn't the first one.
+    assert stream["yardstick_us"] > start["yardstick_us"]
+    assert all(row["ratio"] > 0 for row in rows)
+
+
 def test_without_a_published_program_it_is_said_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(published.MIXNODE, raising=False)
-    monkeypatch.delenv(published.SPHINX, raising=False)
+    for name in (published.MIXNODE, published.SPHINX, published.CLIENT):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(SystemExit, match=f"{published.MIXNODE} has to name .* docs/performance"):
         published.run()
 
