@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import zstandard
+from compiling import compiled
 from contents import HERE, NAMESPACE, PROJECT, Files, output, replaced
 
 HEAD, RECORD = struct.Struct("<8sQQQ"), struct.Struct("<QQQQ")
@@ -55,7 +56,7 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
         work / "program", ["-fPIE", "-pie"], ["program.c", "bundle.c"], *_python_flags()
     )
     members = _members(files | libraries | {PROGRAM: program})
-    members["nym/_commit.py"] = _code("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
+    members["nym/_commit.py"] = compiled("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
     members["patterns"] = _patterns()
     linker = at_start[0]
@@ -78,7 +79,7 @@ def _members(files: Files) -> dict[str, bytes]:
     members = {}
     for name, path in files.items():
         data = b"" if str(path) == NAMESPACE else path.read_bytes()
-        members[name] = _code(name, data) if name.endswith(".py") else data
+        members[name] = compiled(name, data) if name.endswith(".py") else data
     for name in EARLY:
         stem = name.replace(".", "/")
         package = members.pop(f"{stem}/__init__.py", None)
@@ -123,15 +124,6 @@ def _without_preload(linker: bytes) -> bytes:
 
 def _needed(path: Path) -> set[str]:
     return set(re.findall(r"NEEDED\s+(\S+)", output("objdump", "-p", path)))
-
-
-def _code(name: str, source: bytes) -> bytes:
-    # Without the columns of everything in a line, which only Python's own tracebacks show.
-    if not os.environ.get("PYTHONNODEBUGRANGES"):
-        raise SystemExit("modules are compiled with PYTHONNODEBUGRANGES=1")
-    # `name` is the path that tracebacks show. A path of the machine that builds the file would tell
-    # about that machine, and two builds of one commit would differ.
-    return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2))
 
 
 def _patterns() -> bytes:
