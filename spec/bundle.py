@@ -23,6 +23,7 @@ from contents import HERE, NAMESPACE, PROJECT, Files, output, replaced
 
 HEAD, RECORD = struct.Struct("<8sQQQ"), struct.Struct("<QQQQ")
 CHECKSUM = struct.Struct("<Q")  # behind the head
+WHOLE = "whole/"  # before the name of a module for which another one stands (importer.py)
 LEVEL = 19  # of zstd; higher ones need more memory, to pack and to unpack
 NO_FILE = b"/proc/self/no-file"  # a path that never exists
 
@@ -45,7 +46,9 @@ LINK_FLAGS = ["-s", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,relro,-z
 
 def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) -> Files:
     """Write the one file for that commit; returns {name in the file: path it comes from}."""
+    originals = files
     files = replaced(files, "launcher") | {"importer.py": HERE / "importer.py"}
+    whole = {name: originals[name] for name, path in files.items() if _asks_for_rest(path)}
     needs = {name: _needed(path) for name, path in libraries.items()}
     if missing := set[str]().union(*needs.values()) - libraries.keys():
         raise SystemExit(f"libraries are not found: {', '.join(sorted(missing))}")
@@ -55,7 +58,8 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
     program = _compile(
         work / "program", ["-fPIE", "-pie"], ["program.c", "bundle.c"], *_python_flags()
     )
-    members = _members(files | libraries | {PROGRAM: program})
+    behind = {f"{WHOLE}{name}": path for name, path in whole.items()}
+    members = _members(files | behind | libraries | {PROGRAM: program})
     members["nym/_commit.py"] = compiled("nym/_commit.py", f'COMMIT = "{commit}"\n'.encode())
     members["needs"] = marshal.dumps(later)
     members["patterns"] = _patterns()
@@ -71,7 +75,12 @@ def make(files: Files, libraries: Files, commit: str, work: Path, target: Path) 
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(launcher, target)
-    return dict(sorted(files.items()))
+    return dict(sorted((files | whole).items()))
+
+
+def _asks_for_rest(path: Path) -> bool:
+    """Whether a file is one of spec/replaced that needs the module behind it, too (importer.py)."""
+    return path.is_relative_to(HERE / "replaced") and "importer.rest_of(" in path.read_text()
 
 
 def _members(files: Files) -> dict[str, bytes]:
@@ -79,7 +88,8 @@ def _members(files: Files) -> dict[str, bytes]:
     members = {}
     for name, path in files.items():
         data = b"" if str(path) == NAMESPACE else path.read_bytes()
-        members[name] = compiled(name, data) if name.endswith(".py") else data
+        is_module = name.endswith(".py")
+        members[name] = compiled(name.removeprefix(WHOLE), data) if is_module else data
     for name in EARLY:
         stem = name.replace(".", "/")
         package = members.pop(f"{stem}/__init__.py", None)

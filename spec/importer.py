@@ -15,6 +15,7 @@ import _bundle
 
 TYPE_CHECKING = False  # the name that type checkers know; typing would have to be loaded for it
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -96,6 +97,25 @@ def _use_compiled_patterns(compiler: "Any") -> None:
         return make(pattern, *compiled) if compiled else compile_new(pattern, flags)
 
     compiler.compile = compile
+
+
+def rest_of(name: str) -> "Callable[[str], Any]":
+    """The function `__getattr__` for a module in spec/replaced that stands for this one.
+
+    What the stand-in lacks comes from the whole module, which is loaded when it is first asked for.
+    """
+    modules: list[ModuleType] = []
+
+    def attribute(attribute: str) -> "Any":
+        if attribute.startswith("__"):  # Python asks each module for some that it may lack
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+        if not modules:
+            module = type(sys)(name)
+            _Module(f"whole/{name.replace('.', '/')}.py").exec_module(module)
+            modules.append(module)
+        return getattr(modules[0], attribute)
+
+    return attribute
 
 
 class _Extension:

@@ -6,12 +6,18 @@ new version of a library that uses more makes a test fail.
 """
 
 import ast
+import calendar
 import ctypes.util
+import dataclasses
+import datetime
 import importlib.metadata
+import inspect
+import linecache
 import marshal
 import os
 import re
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -23,6 +29,8 @@ import charset_normalizer
 import dateutil.parser
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 import nym
 from tests.harness import printed
@@ -35,10 +43,14 @@ SODIUM = ctypes.util.find_library("sodium") or ""  # libsodium.so.23 in Debian 1
 # Names that are used where the program doesn't get: the reason for each.
 UNREACHABLE = {
     ("dateutil.parser", "_parser"): "only other modules of dateutil, which the file lacks, use it",
+    ("inspect", "formatargspec"): "zope.interface, for Pythons without inspect.signature",
+    ("inspect", "getargspec"): "the same",
     ("importlib.metadata", "files"): "websockets asks for it in versions that weren't released",
 }
 # Modules that are only imported, because their package does so.
 UNUSED = {"requests.packages"}
+# Modules of the standard library that a client loads, and that use what is replaced.
+STANDARD = ["dataclasses", "email._parseaddr", "http.cookiejar", "linecache"]
 
 
 def name_of(path: Path) -> str:
@@ -63,8 +75,13 @@ class Bundle(ModuleType):
         super().__init__("_bundle")
         self.loaded: list[str] = []
         self.opened: list[int] = []
+        self.whole: list[str] = []
 
     def read(self, member: str) -> bytes:
+        if member.startswith("whole/"):
+            self.whole.append(member)
+            path = Path(os.__file__).parent / member.removeprefix("whole/")
+            return marshal.dumps(compile(path.read_bytes(), path.name, "exec"))
         return {
             "needs": marshal.dumps({SODIUM: [], "libsodiumlike.so.1": []}),
             "certifi/cacert.pem": Path(certifi.where()).read_bytes(),
@@ -99,6 +116,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
 def sources() -> Iterator[Path]:
     """All modules of the program, and of the distributions that it needs, without their tests."""
     yield from Path(nym.__file__).parent.rglob("*.py")
+    yield from (Path(str(importlib.import_module(name).__file__)) for name in STANDARD)
     names, seen = {"requests", *dependencies(ROOT / "pyproject.toml")}, set[str]()
     while names - seen:
         name = sorted(names - seen)[0]
@@ -122,9 +140,11 @@ def dependencies(project: Path) -> list[str]:
 def names_used(module: str) -> set[str]:
     """The names of a module that the program and its libraries use."""
     used = set()
+    own = Path(str(importlib.import_module(module).__file__))
     for path in sources():
         text = path.read_text("utf-8", errors="replace")
-        if path.is_relative_to(Path(certifi.__file__).parent) or module.split(".")[-1] not in text:
+        is_own = own.name == "__init__.py" and path.is_relative_to(own.parent)
+        if is_own or module.split(".")[-1] not in text:
             continue
         if not path.is_relative_to(Path(charset_normalizer.__file__).parent):
             used |= names_in(ast.parse(text), module)
@@ -134,7 +154,7 @@ def names_used(module: str) -> set[str]:
 def names_in(tree: ast.Module, module: str) -> set[str]:
     """The names that a source imports from a module, or gets as its attributes."""
     parent, _, last = module.rpartition(".")
-    used, aliases = set(), {module}
+    used, aliases = set(), set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             if node.module == module:
@@ -142,7 +162,7 @@ def names_in(tree: ast.Module, module: str) -> set[str]:
             elif parent and node.module == parent:
                 aliases |= {a.asname or a.name for a in node.names if a.name == last}
         elif isinstance(node, ast.Import):
-            aliases |= {a.asname for a in node.names if a.name == module and a.asname}
+            aliases |= {a.asname or a.name for a in node.names if a.name == module}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in aliases:
             used.add(node.attr)
@@ -259,3 +279,112 @@ def test_no_plug_in_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     find: list[Callable[..., object]] = [ours.entry_points, importlib.metadata.entry_points]
     for entry_points in find:
         assert list(entry_points(group="gevent.plugins.monkey.will_patch_all")) == []  # type: ignore[call-overload]
+
+
+SECONDS = st.tuples(
+    st.integers(1, 9999), st.integers(1, 12), *[st.integers(-100, 100_000) for _ in range(4)]
+)
+
+
+def test_seconds_since_1970_are_the_same(bundle: Bundle) -> None:
+    ours = replacement("calendar", "launcher")
+
+    @given(SECONDS)
+    def compare(time: tuple[int, ...]) -> None:
+        assert ours.timegm(time) == ours.timegm((*time, 0, 0, 0)) == calendar.timegm(time)
+
+    compare()
+    assert not bundle.whole
+
+
+def test_times_are_those_of_the_library() -> None:
+    ours = replacement("datetime", "both")
+    for name in datetime.__all__:
+        assert getattr(ours, name) is getattr(datetime, name)
+
+
+NAMES = ["http_proxy", "HTTP_PROXY", "Https_Proxy", "no_proxy", "NO_PROXY", "all_PROXY", "_proxy"]
+HOSTS = st.text("ab.:1A²é", max_size=6)
+NO_PROXY = st.one_of(st.just("*"), st.lists(st.one_of(HOSTS, st.just(" "))).map(",".join))
+
+
+def test_the_proxies_of_the_environment_are_the_same(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = replacement("urllib.request", "launcher")
+
+    @given(st.dictionaries(st.sampled_from([*NAMES, "REQUEST_METHOD"]), NO_PROXY), HOSTS)
+    def compare(environment: dict[str, str], host: str) -> None:
+        monkeypatch.setattr(os, "environ", environment)
+        proxies = urllib.request.getproxies_environment()
+        assert ours.getproxies() == ours.getproxies_environment() == proxies
+        bypasses = urllib.request.proxy_bypass_environment(host)  # type: ignore[attr-defined]
+        assert ours.proxy_bypass(host) is ours.proxy_bypass_environment(host) is bypasses
+        assert ours.proxy_bypass(host, proxies) is bypasses
+
+    compare()
+    assert not bundle.whole
+    text = 'Digest realm="a, b", nonce=c'
+    assert ours.parse_http_list(text) == urllib.request.parse_http_list(text)
+    assert bundle.whole == ["whole/urllib/request.py"]
+
+
+def test_data_classes_are_made_without_the_library(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = replacement("inspect", "launcher")
+    monkeypatch.setattr(dataclasses, "inspect", ours)
+    made = dataclasses.make_dataclass("Made", [("a", int), ("b", int, 2)], frozen=True)
+    assert repr(made(1)) == f"{made.__qualname__}(a=1, b=2)"
+    assert not bundle.whole
+
+
+def test_signatures_come_from_the_whole_library(bundle: Bundle) -> None:
+    ours = replacement("inspect", "launcher")
+    for function in (run_program_like, Bundle):
+        assert str(ours.signature(function)) == str(inspect.signature(function))
+    assert ours.cleandoc(" a\n   b\n   c") == inspect.cleandoc(" a\n   b\n   c")
+    assert bundle.whole == ["whole/inspect.py"]
+
+
+def run_program_like(first: int, *others: str, key: bytes = b"") -> None:
+    """Has a signature."""
+
+
+def test_no_line_of_a_file_on_the_machine_is_shown(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert linecache.getlines(__file__)
+    linecache.clearcache()
+    monkeypatch.setitem(sys.modules, "tokenize", replacement("tokenize", "launcher"))
+    monkeypatch.setattr(linecache, "tokenize", sys.modules["tokenize"], raising=False)
+    assert linecache.getlines(__file__) == []
+    assert not bundle.whole
+    linecache.clearcache()
+
+
+@pytest.mark.parametrize("name", ["tempfile", "zipfile"])
+def test_all_of_a_library_is_there_once_it_is_asked_for(name: str, bundle: Bundle) -> None:
+    ours, original = replacement(name, "launcher"), importlib.import_module(name)
+    assert not hasattr(ours, "__path__")
+    assert not bundle.whole
+    for public in original.__all__:
+        assert hasattr(ours, public)
+    assert not hasattr(ours, "nothing")
+    assert bundle.whole == [f"whole/{name}.py"]
+
+
+def test_the_event_loop_works_without_interfaces() -> None:
+    program = (
+        "import importlib.util, sys\n"
+        f"path = {str(SPEC / 'replaced' / 'both' / 'zope' / 'interface' / '__init__.py')!r}\n"
+        "spec = importlib.util.spec_from_file_location('zope.interface', path)\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "sys.modules['zope.interface'] = module\n"
+        "from gevent import _interfaces, monkey\n"
+        "monkey.patch_all()\n"
+        "import time, gevent\n"
+        "print(gevent.spawn(time.sleep, 0).get(), _interfaces.ILoop.__base__.__name__)\n"
+    )
+    assert printed(program) == "None Interface\n"
