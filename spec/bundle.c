@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,14 +73,22 @@ int bundle_find(const unsigned char *bundle, const char *name, struct member *fo
     return 0;
 }
 
+/* One for all members: to make one takes longer than to unpack a small module. */
+static ZSTD_DCtx *context;
+
 void bundle_unpack(const struct member *member, void *to)
 {
-    /* One for all members: to make one takes longer than to unpack a small module. */
-    static ZSTD_DCtx *context;
     if (!context && !(context = ZSTD_createDCtx()))
         fail("there is not enough memory");
     if (ZSTD_decompressDCtx(context, to, member->size, member->data, member->packed) != member->size)
         fail(damaged);
+}
+
+void bundle_end(void)
+{
+    ZSTD_freeDCtx(context);
+    context = NULL;
+    malloc_trim(0);
 }
 
 void bundle_forget(const unsigned char *bundle)

@@ -39,6 +39,9 @@ void bundle_unpack(const struct member *member, void *to);
  * have been unpacked. */
 void bundle_forget(const unsigned char *bundle);
 
+/* Gives back the memory that unpacking has needed, some 100 KB. The next unpacking takes it again. */
+void bundle_end(void);
+
 /* Makes a file with the unpacked member, and returns its descriptor, or -1 with errno. The file is in
  * memory (IN_MEMORY), or unlinked in a folder, so the system removes it when nobody uses it any more.
  * A library can be loaded from it by the path PATH_TO_FD and the descriptor. */

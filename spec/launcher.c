@@ -52,6 +52,7 @@ __asm__(".pushsection .rodata.bundle, \"a\", @progbits\n"
         ".popsection\n");
 extern const unsigned char bundle[];
 extern const uint64_t bundle_length;
+extern const unsigned char __executable_start; /* of the linker: where this program is mapped */
 
 /* What has to be unpacked for the start, in this order: the dynamic linker, libraries, the program. */
 static const char *const needed[] = {NEEDED};
@@ -95,7 +96,7 @@ static int unpack(const char *folder, int fds[COUNT])
         errno = error;
         return 0;
     }
-    bundle_forget(bundle);
+    bundle_end();
     return 1;
 }
 
@@ -260,6 +261,15 @@ static char *__attribute__((format(printf, 1, 2))) text(const char *format, ...)
     return made;
 }
 
+/* Gives memory back to the system: pages of the one file, with the code that has run. Those that are
+ * needed again are read from the file again. */
+static void forget_file(void)
+{
+    uintptr_t page = getauxval(AT_PAGESZ);
+    uintptr_t end = ((uintptr_t)bundle + bundle_length) & ~(page - 1);
+    madvise((void *)&__executable_start, end - (uintptr_t)&__executable_start, MADV_DONTNEED);
+}
+
 /* Enters the dynamic linker as the kernel would for `ld.so --preload LIBRARIES PROGRAM ...`. */
 static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arguments)
 {
@@ -308,6 +318,7 @@ static _Noreturn void enter(const int fds[COUNT], const char *folder, char **arg
     }
     *to++ = AT_NULL;
     *to++ = 0;
+    forget_file();
     leave_thread();
     __asm__ volatile(JUMP : : "r"(stack), "r"((uintptr_t)linker + head->e_entry) : "memory");
     __builtin_unreachable();

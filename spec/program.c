@@ -7,6 +7,7 @@
 #include "bundle.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <nss.h>
 #include <signal.h>
 #include <stdio.h>
@@ -180,6 +181,9 @@ int main(int count, char **arguments)
     bundle = (const unsigned char *)strtoull(arguments[1], NULL, 16);
     folder = arguments[2];
     close_all(arguments[3]);
+    /* One heap for all threads: only one of them at a time runs Python, and each further heap takes
+     * some memory for itself. */
+    mallopt(M_ARENA_MAX, 1);
     arguments[3] = arguments[0];
     count -= 3, arguments += 3;
 
