@@ -50,7 +50,7 @@ UNREACHABLE = {
 # Modules that are only imported, because their package does so.
 UNUSED = {"requests.packages"}
 # Modules of the standard library that a client loads, and that use what is replaced.
-STANDARD = ["dataclasses", "email._parseaddr", "http.cookiejar", "linecache"]
+STANDARD = ["dataclasses", "email._parseaddr", "encodings.idna", "http.cookiejar", "linecache"]
 
 
 def name_of(path: Path) -> str:
@@ -363,13 +363,13 @@ def test_no_line_of_a_file_on_the_machine_is_shown(
     linecache.clearcache()
 
 
-@pytest.mark.parametrize("name", ["tempfile", "zipfile"])
+@pytest.mark.parametrize("name", ["mimetypes", "pprint", "stringprep", "tempfile", "zipfile"])
 def test_all_of_a_library_is_there_once_it_is_asked_for(name: str, bundle: Bundle) -> None:
     ours, original = replacement(name, "launcher"), importlib.import_module(name)
     assert not hasattr(ours, "__path__")
     assert not bundle.whole
-    for public in original.__all__:
-        assert hasattr(ours, public)
+    for public in getattr(original, "__all__", [*vars(original)]):
+        assert hasattr(ours, public) or public.startswith("__")
     assert not hasattr(ours, "nothing")
     assert bundle.whole == [f"whole/{name}.py"]
 
