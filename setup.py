@@ -44,6 +44,7 @@ EXTENSIONS = [
     extension("_ciphers", "sodium", "crypto"),
     extension("_sphinx", "sodium", "crypto"),
     extension("_padding"),
+    extension("_boxes", "sodium"),
     extension("_secrets", "sodium"),
     extension("_noise", "sodium"),
     extension("_tables"),

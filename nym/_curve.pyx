@@ -12,13 +12,11 @@ Points are u-coordinates of 32 bytes. Scalars are secret, so no branch depends o
 case that a random scalar meets once in 2^127 times; see `product`.
 """
 
-from libc.string cimport memcpy
-
-from nym._checks cimport LOW_ORDER, NO_BOX_KEY, OK, ZERO_SCALAR, byte, check, take
+from nym._checks cimport LOW_ORDER, OK, ZERO_SCALAR, byte, check, take
 from nym._ladders cimport ladders_are_usable, one_ladder
 from nym._sodium cimport (
     crypto_core_ed25519_is_valid_point, crypto_core_ed25519_scalar_mul,
-    crypto_core_ed25519_scalar_negate, crypto_core_hsalsa20, crypto_scalarmult,
+    crypto_core_ed25519_scalar_negate, crypto_core_ed25519_scalar_random, crypto_scalarmult,
     crypto_scalarmult_base, sodium_init, sodium_is_zero, sodium_memzero,
 )
 
@@ -27,7 +25,6 @@ cdef byte INVERSE_OF_8[KEY]
 cdef byte TWO_TO_126[KEY]
 cdef byte TWO_TO_MINUS_126[KEY]
 cdef byte BASE_POINT[KEY]
-cdef byte ZEROS[16]
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493
 _PRIME = 2**255 - 19
@@ -40,7 +37,6 @@ def _prepare():
     take(TWO_TO_126, (2**126).to_bytes(KEY, "little"), KEY, "a scalar")
     take(TWO_TO_MINUS_126, pow(2**126, -1, _ORDER).to_bytes(KEY, "little"), KEY, "a scalar")
     take(BASE_POINT, (9).to_bytes(KEY, "little"), KEY, "a point")
-    take(ZEROS, bytes(16), 16, "zeros")
 
 
 cdef inline unsigned int in_clamping_range(const byte *t) noexcept nogil:
@@ -120,19 +116,22 @@ def multiply(scalar, point):
     return _multiply(scalar, other)
 
 
-def box_key(private_key, public_key):
-    """The key that crypto_box_beforenm computes, 32 bytes, for a private key without clamping.
-
-    Raises GroupElementError, ScalarError, LengthError.
-    """
-    cdef byte other[KEY]
-    take(other, public_key, KEY, "a public key")
-    return _multiply(private_key, other, hash=True)
-
-
 def public_key(private_key):
     """The u-coordinate of private_key * base point, 32 bytes. Raises ScalarError, LengthError."""
     return _multiply(private_key, NULL)
+
+
+def nobodys_key():
+    """A random public key, 32 bytes, whose private key is forgotten at once."""
+    cdef CurveWork work
+    cdef byte n[KEY]
+    cdef byte q[KEY]
+    crypto_core_ed25519_scalar_random(n)
+    cdef int failure = base_product(&work, q, n)
+    sodium_memzero(&work, sizeof(work))
+    sodium_memzero(n, sizeof(n))
+    check(failure)
+    return (<const char *>q)[:KEY]
 
 
 def is_public_key(point):
@@ -155,7 +154,7 @@ def is_public_key(point):
     return crypto_core_ed25519_is_valid_point(edwards) == 1
 
 
-cdef bytes _multiply(scalar, const byte *point, bint hash=False):
+cdef bytes _multiply(scalar, const byte *point):
     cdef CurveWork work
     cdef byte n[KEY]
     cdef byte q[KEY]
@@ -166,11 +165,6 @@ cdef bytes _multiply(scalar, const byte *point, bint hash=False):
             failure = product(&work, q, n, point)
         else:
             failure = base_product(&work, q, n)
-        if hash and failure == OK:
-            # A u-coordinate isn't uniformly random. HSalsa20 over zeros turns it into a key.
-            memcpy(work.point, q, KEY)
-            if crypto_core_hsalsa20(q, ZEROS, work.point, NULL) != 0:
-                failure = NO_BOX_KEY
         sodium_memzero(&work, sizeof(work))
         sodium_memzero(n, sizeof(n))
     check(failure)

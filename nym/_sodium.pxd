@@ -23,6 +23,13 @@ cdef extern from "sodium.h" nogil:
     int crypto_core_hsalsa20(unsigned char *out, const unsigned char *data,
                              const unsigned char *k, const unsigned char *c)
 
+    # XSalsa20-Poly1305 with a tag of 16 bytes in front, as crypto_box_easy_afternm.
+    int crypto_secretbox_easy(unsigned char *c, const unsigned char *m, unsigned long long mlen,
+                              const unsigned char *n, const unsigned char *k)
+    int crypto_secretbox_open_easy(unsigned char *m, const unsigned char *c,
+                                   unsigned long long clen, const unsigned char *n,
+                                   const unsigned char *k)
+
     # Returns 1 if `p` is the canonical encoding of a point of order l.
     int crypto_core_ed25519_is_valid_point(const unsigned char *p)
     void crypto_core_ed25519_scalar_random(unsigned char *r)

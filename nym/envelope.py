@@ -6,7 +6,7 @@ libsodium's sealed box. The provider that keeps it sees 975 bytes, in which noth
 from another.
 
 Rules: bytes in, values out. Callers choose the identifiers. The only randomness used here is the
-ephemeral key of a sealed box, which libsodium draws. Reading makes the same checks as writing, and
+ephemeral key of a sealed box. Reading makes the same checks as writing, and
 what was read must encode to exactly the same bytes: there is one form for each content. Nothing
 that a stranger sends makes `open` raise an error.
 """
@@ -18,9 +18,8 @@ from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
-import pysodium
-
 from nym import sphinx
+from nym._boxes import OVERHEAD, seal, unseal
 from nym.errors import GroupElementError, LengthError, MessageTooLongError
 from nym.identity import Identity
 from nym.wire.pieces import Message
@@ -38,7 +37,7 @@ _REPLY_ADDRESS = Struct(f">Q{KEY_LENGTH}s{SECRET_LENGTH}s")
 _RUN = Struct(f">{ID_LENGTH}sHH")  # message, first, last
 _HEAD_LENGTH = 2  # version, kind
 _AUTHENTICATOR_LENGTH = 16
-_PLAINTEXT_LENGTH: int = LONGEST_MESSAGE - pysodium.crypto_box_SEALBYTES
+_PLAINTEXT_LENGTH: int = LONGEST_MESSAGE - OVERHEAD
 _BODY_LENGTH = _PLAINTEXT_LENGTH - _HEAD_LENGTH
 _AUTHENTICATED_LENGTH = _BODY_LENGTH - _AUTHENTICATOR_LENGTH  # of sender and body
 
@@ -202,8 +201,7 @@ class Envelopes:
         if len(recipient) != ADDRESS_LENGTH:
             raise LengthError(f"an address has {ADDRESS_LENGTH} bytes, not {len(recipient)}")
         _check_key(recipient)
-        sealed: bytes = pysodium.crypto_box_seal(self._write(content, recipient, secret), recipient)
-        return sealed
+        return seal(self._write(content, recipient, secret), recipient)
 
     def open(self, data: bytes) -> Content | Unreadable | None:
         """The content; None if this is no envelope, or is sealed for another client ("Opening")."""
@@ -218,20 +216,7 @@ class Envelopes:
     def _unseal(self, data: bytes) -> bytes | None:
         if len(data) != LONGEST_MESSAGE:
             return None
-        ephemeral, box = data[:KEY_LENGTH], data[KEY_LENGTH:]
-        # The nonce needn't be secret or random, because the key of the box is used only once: it
-        # depends on the ephemeral key, which is drawn for each envelope.
-        nonce = blake2b(
-            ephemeral + self._address, digest_size=pysodium.crypto_box_NONCEBYTES
-        ).digest()
-        try:
-            # The sender multiplied the ephemeral secret by our address. This product is the same
-            # point up to its sign, which the u-coordinate doesn't contain.
-            key = sphinx.box_key(self._private_key, ephemeral)
-            plaintext: bytes = pysodium.crypto_box_open_afternm(box, nonce, key)
-        except ValueError:  # the box doesn't open; GroupElementError is a ValueError, too
-            return None
-        return plaintext
+        return unseal(data, self._private_key, self._address)
 
     def _write(self, content: Content, recipient: bytes, secret: bytes) -> bytes:
         kind, body = _encode(content)
@@ -273,6 +258,17 @@ class Envelopes:
         return blake2b(
             product + secret, digest_size=KEY_LENGTH, person=b"nym-envelope-key"
         ).digest()
+
+
+def seal_for_nobody(cover: Cover, recipient: bytes) -> bytes:
+    """Cover in an envelope for an address that was drawn, and that nobody has.
+
+    That it can be an address isn't checked: for an address that is used once, this would take
+    longer than all the rest.
+    """
+    _check(cover)
+    kind, body = _encode(cover)
+    return seal(bytes([VERSION, kind]) + body.ljust(_BODY_LENGTH, b"\0"), recipient)
 
 
 def _authenticator(key: bytes, recipient: bytes, text: bytes) -> bytes:

@@ -17,7 +17,7 @@ from nym.wire.sizes import KEY_LENGTH
 
 public_key = _curve.public_key
 multiply = _curve.multiply
-box_key = _curve.box_key
+nobodys_key = _curve.nobodys_key
 
 # Packets that are made or unwrapped together take the least time each if there are so many.
 AT_ONCE = 8

@@ -19,10 +19,10 @@ from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
-from nym.envelope import ID_LENGTH, Content, Cover
+from nym.envelope import ID_LENGTH, Cover, seal_for_nobody
 from nym.health import Health
-from nym.identity import generate_identity
 from nym.net.watch import run_stream
+from nym.sphinx import nobodys_key
 from nym.store.outgoing import Ends
 from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
@@ -67,7 +67,7 @@ class LoopCover:
         if not self._packets.is_routable(ends):
             return
         loop = os.urandom(ID_LENGTH)
-        content = _content(loop, is_sealed=self._is_sealed)
+        content = Cover(loop) if self._is_sealed else LOOP_COVER
         draft = self._packets.draft(ends, content, other)
         settled = partial(self._settled, loop, draft, other, own)
         self._sender.send(moment, lambda: draft, settled, "loop")
@@ -108,15 +108,12 @@ class DropCover:
             self._sender.send(moment, partial(self._draft, provider), self._settled, "drop")
 
     def _draft(self, provider: ProviderNode) -> Draft:
-        # Nobody has the private key, which is gone at once. Another address for each packet: a
-        # provider could count those that are for one.
-        nobody = generate_identity().public_key
-        content = _content(os.urandom(ID_LENGTH), is_sealed=self._is_sealed)
+        # Another address for each packet: a provider could count those that are for one.
+        nobody = nobodys_key()
+        content = (
+            seal_for_nobody(Cover(os.urandom(ID_LENGTH)), nobody) if self._is_sealed else LOOP_COVER
+        )
         return self._packets.draft(Ends(b"", nobody), content, provider)
 
     def _settled(self, outcome: Outcome) -> None:
         self.sent += outcome is Outcome.TAKEN
-
-
-def _content(name: bytes, *, is_sealed: bool) -> Content | bytes:
-    return Cover(name) if is_sealed else LOOP_COVER

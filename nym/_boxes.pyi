@@ -1,0 +1,6 @@
+from nym._secrets import Secret
+
+OVERHEAD: int
+
+def seal(message: bytes, recipient: bytes) -> bytes: ...
+def unseal(sealed: bytes, private_key: bytes | Secret, public_key: bytes) -> bytes | None: ...
