@@ -77,6 +77,32 @@ def test_a_ring_that_was_taken_back_wakes_nobody_early() -> None:
     assert time.monotonic() >= deadline
 
 
+def test_who_has_a_leeway_comes_along_with_others_but_not_too_early() -> None:
+    began = time.monotonic()
+    woken: list[str] = []
+
+    def wait(name: str, deadline: float, leeway: float = 0.0) -> None:
+        alarm.wait_until(began + deadline, leeway)
+        woken.append(name)
+
+    with Alarm() as alarm:
+        waiting = [
+            gevent.spawn(wait, "early enough", 30.0, 29.99),
+            gevent.spawn(wait, "too early", 0.1, 0.03),
+            gevent.spawn(wait, "without a leeway", 0.15),
+            gevent.spawn(wait, "killed", 30.0, 29.99),
+            gevent.spawn(wait, "punctual", 0.05),
+        ]
+        gevent.sleep(0)
+        waiting[3].kill()
+        gevent.joinall([waiting[0], waiting[4]])
+        assert woken == ["punctual", "early enough"]
+        gevent.joinall(waiting)
+        assert woken[2:] == ["too early", "without a leeway"]
+        assert not alarm._early
+        assert not [one for one in alarm._waiting if one[0] < began + 20]
+
+
 def test_without_descriptors_it_is_an_error() -> None:
     with without_descriptors(), pytest.raises(OSError, match="timerfd_create: Too many open files"):
         Alarm()

@@ -9,6 +9,7 @@ import pytest
 
 from nym.client import tempo as tempo_module
 from nym.client.tempo import BUSY, LASTING, LONGEST_STRETCH, PERIOD, Tempo, describe
+from nym.net.alarm import Alarm
 from nym.net.load import Load
 from nym.net.watch import run_stream
 from tests.harness import wait_until
@@ -162,11 +163,12 @@ def test_a_stream_that_cannot_be_kept_becomes_slower_and_fast_again(
         spin(cost)
 
     running = gevent.spawn(tempo.run)
-    stream = gevent.spawn(run_stream, 0.001, Random(1), tick, tempo)
-    wait_until(lambda: tempo.stretch > 4.0)
-    cost = 0.0
-    wait_until(lambda: tempo.stretch == 1.0)
-    stream.kill()
+    with Alarm() as alarm:
+        stream = gevent.spawn(run_stream, alarm, 0.001, Random(1), tick, tempo)
+        wait_until(lambda: tempo.stretch > 4.0)
+        cost = 0.0
+        wait_until(lambda: tempo.stretch == 1.0)
+        stream.kill()
     running.kill()
 
 

@@ -4,6 +4,7 @@ import logging
 import time
 from itertools import pairwise
 from random import Random
+from statistics import median
 from types import SimpleNamespace
 
 import gevent
@@ -12,6 +13,7 @@ from gevent import GreenletExit
 
 from nym.errors import UnreachableError
 from nym.net import watch
+from nym.net.alarm import Alarm
 from nym.net.watch import LEAST_AHEAD, MOST_AHEAD, Outage, Watch, run_schedule, run_stream
 from nym.statistics import fit_exponential
 from nym.timing import Fixed
@@ -85,13 +87,32 @@ def test_a_stream_tells_the_moments_of_its_packets_ahead_of_them() -> None:
             raise GreenletExit
         gevent.sleep(0.002)  # longer than many of the gaps
 
-    with pytest.raises(GreenletExit):
-        run_stream(0.004, Random(1), tick)
+    with Alarm() as alarm, pytest.raises(GreenletExit):
+        run_stream(alarm, 0.004, Random(1), tick)
     gaps = [after - before for before, after in pairwise(moments)]
     assert fit_exponential(gaps, 0.004).p > 0.01
     assert max(early) <= MOST_AHEAD
     # A machine that is busy is later, but not each time.
     assert max(early) > LEAST_AHEAD
+
+
+def test_a_stream_goes_along_with_another_one_and_keeps_its_moments() -> None:
+    moments, early = [], []
+
+    def follow(moment: float) -> None:
+        moments.append(moment)
+        early.append(moment - time.monotonic())
+
+    with Alarm() as alarm:
+        leading = gevent.spawn(run_stream, alarm, 0.02, Random(1), lambda _: None)
+        following = gevent.spawn(run_stream, alarm, 0.02, Random(2), follow, None, 0.3)
+        wait_until(lambda: len(moments) > 100)
+        gevent.killall([leading, following])
+    gaps = [after - before for before, after in pairwise(moments)]
+    assert fit_exponential(gaps, 0.02).p > 0.01
+    assert max(early) <= 0.3
+    # Most come with the other stream, long before they have to.
+    assert median(early) > 2 * MOST_AHEAD
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

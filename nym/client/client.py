@@ -44,6 +44,7 @@ from nym.envelope import Envelopes
 from nym.health import Health
 from nym.identity import Identity
 from nym.loops import Loops
+from nym.net.alarm import Alarm
 from nym.net.directories import Directories
 from nym.net.threads import beside_the_hub
 from nym.net.trust import Trust
@@ -225,6 +226,7 @@ class Client:
         self._control = ControlSocket(
             self._commands, onlookers, folder / CONTROL_SOCKET, config.socket.connections
         )
+        self._alarm = Alarm()  # of both streams
         self._watch = Watch(random)
 
     def listen(self) -> int | Path | None:
@@ -287,6 +289,7 @@ class Client:
         # killed.
         self._poller.stop()
         self._watch.stop()
+        self._alarm.close()
         # The rest writes to the journal: the last network, and what became of the last packets.
         self._refresher.keep()
         self._sender.stop()
@@ -321,11 +324,11 @@ class Client:
         """Whether the client's own line works. If it doesn't, no provider is blamed."""
         return self._sender.is_online() and self._refresher.outage.reason is None
 
-    def _after_registration(self, run: Callable[[], None]) -> Callable[[], None]:
+    def _after_registration(self, run: Callable[[Alarm], None]) -> Callable[[], None]:
         # Before that, the provider drops the client's loops, and so they would count as lost.
         def wait_and_run() -> None:
             self._session.registered.wait()
-            run()
+            run(self._alarm)
 
         return wait_and_run
 

@@ -21,11 +21,16 @@ from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.envelope import ID_LENGTH, Cover, seal_for_nobody
 from nym.health import Health
+from nym.net.alarm import Alarm
 from nym.net.watch import run_stream
 from nym.sphinx import nobodys_key
 from nym.store.outgoing import Ends
 from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
+
+# Seconds, and mean gaps, for which a loop may be made in advance. Nothing of it depends on what an
+# application does. But its route should be of this network, and it waits in a greenlet of its own.
+FURTHEST_AHEAD, MEANS_AHEAD = 1.0, 2
 
 
 class LoopCover:
@@ -55,9 +60,10 @@ class LoopCover:
         self._is_sealed = is_sealed
         self.sent = 0
 
-    def run(self) -> None:
-        """Send loops for ever."""
-        run_stream(self._mean, self._random, self.tick, self._tempo)
+    def run(self, alarm: Alarm) -> None:
+        """Send loops for ever. They are made early if the alarm rings for another stream."""
+        ahead = min(FURTHEST_AHEAD, MEANS_AHEAD * self._mean)
+        run_stream(alarm, self._mean, self._random, self.tick, self._tempo, ahead)
 
     def tick(self, moment: float) -> None:
         """Send one loop at `moment`, if there is a network to send it through."""
@@ -69,7 +75,7 @@ class LoopCover:
         loop = os.urandom(ID_LENGTH)
         content = Cover(loop) if self._is_sealed else LOOP_COVER
         draft = self._packets.draft(ends, content, other)
-        settled = partial(self._settled, loop, draft, other, own)
+        settled = partial(self._settled, loop, draft, other, own, self._provider(own))
         self._sender.send(moment, lambda: draft, settled, "loop")
 
     def _settled(
@@ -78,6 +84,7 @@ class LoopCover:
         draft: Draft,
         other: ProviderNode | None,
         own: bytes,
+        provider: ProviderNode | None,
         outcome: Outcome,
     ) -> None:
         # A loop that no mixnode took never entered the network, so its loss would prove nothing.
@@ -86,8 +93,17 @@ class LoopCover:
         self.sent += 1
         if other:
             self._trial.sent(loop, other, time.monotonic())
-        elif self._is_sealed:
+        # Neither would the loss of one that was made for an address, or a provider, of before.
+        elif self._is_sealed and _is_as_before(provider, self._provider(own)):
             self._health.sent(loop, draft.route, time.monotonic(), draft.delays, own)
+
+    def _provider(self, own: bytes) -> ProviderNode | None:
+        return self._own.provider_of(self._own.address(own))
+
+
+def _is_as_before(before: ProviderNode | None, now: ProviderNode | None) -> bool:
+    """Whether packets that were made for a provider still reach it."""
+    return bool(before and now and before[:3] == now[:3])
 
 
 class DropCover:

@@ -22,6 +22,7 @@ from nym.client.reliable import Reliable
 from nym.client.sender import Outcome, Sender
 from nym.client.tempo import Tempo
 from nym.envelope import Acknowledgement, Content
+from nym.net.alarm import Alarm
 from nym.net.watch import run_stream
 from nym.store.outgoing import Ends
 from nym.wire.sightings import Carried
@@ -73,9 +74,9 @@ class OutgoingQueue:
         )
         self.sent = 0  # packets that carried something
 
-    def run(self) -> None:
+    def run(self, alarm: Alarm) -> None:
         """Send for ever."""
-        run_stream(self._mean, self._random, self.tick, self._tempo)
+        run_stream(alarm, self._mean, self._random, self.tick, self._tempo)
 
     def tick(self, moment: float) -> None:
         """Send one packet at `moment`, if there is a network to send it through."""

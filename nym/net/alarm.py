@@ -10,7 +10,7 @@ import ctypes
 import os
 import time
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Self
 
@@ -50,6 +50,8 @@ class Alarm:
         # their order. One that was killed stays until its deadline, which then wakes nobody.
         self._waiting: list[tuple[float, int, Waiter[None]]] = []
         self._numbers = count()
+        # From when on those of them may be woken that have a leeway. There are few of these.
+        self._early: dict[tuple[float, int, Waiter[None]], float] = {}
         self._io = gevent.get_hub().loop.io(self._file, _READ, priority=_HIGHEST)
         self._io.start(self._rings)
 
@@ -66,14 +68,24 @@ class Alarm:
             os.close(self._file)
         self._file = -1
 
-    def wait_until(self, deadline: float) -> None:
-        """Let others run until `deadline`. One that has passed is over after their next turn."""
+    def wait_until(self, deadline: float, leeway: float = 0.0) -> None:
+        """Let others run until `deadline`. One that has passed is over after their next turn.
+
+        With a leeway, it may be over up to so many seconds earlier: when the alarm rings for
+        somebody else. A turn of the event loop takes more than most of what is done in it, because
+        the processor's caches are cold.
+        """
         waiter: Waiter[None] = Waiter()
         one = (deadline, next(self._numbers), waiter)
         heappush(self._waiting, one)
+        if leeway:
+            self._early[one] = deadline - leeway
         if self._waiting[0] is one:
             self._set(deadline)
-        waiter.get()
+        try:
+            waiter.get()
+        finally:
+            self._early.pop(one, None)
 
     def _set(self, deadline: float) -> None:
         # Not the moment itself, but how far it is off: whoever looks at a clock decides which one.
@@ -92,12 +104,25 @@ class Alarm:
             os.read(self._file, _COUNT)
         now, over = time.monotonic(), []
         while self._waiting and self._waiting[0][0] <= now:
-            over.append(heappop(self._waiting)[2])
+            one = heappop(self._waiting)
+            self._early.pop(one, None)
+            over.append(one[2])
+        if over:
+            over += self._woken_early(now)
         # Before they run: they may wait again, and then the timer is set for the earlier deadline.
         if self._waiting:
             self._set(self._waiting[0][0])
         for waiter in over:
             waiter.switch(None)
+
+    def _woken_early(self, now: float) -> "list[Waiter[None]]":
+        early = [one for one, at in self._early.items() if at <= now]
+        for one in early:
+            del self._early[one]
+            self._waiting.remove(one)  # or it would ring for nobody
+        if early:
+            heapify(self._waiting)
+        return [one[2] for one in early]
 
 
 def _checked(result: int, what: str) -> int:

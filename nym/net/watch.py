@@ -88,7 +88,12 @@ def run_schedule(
 
 
 def run_stream(
-    mean: float, random: Random, tick: Callable[[float], None], tempo: Tempo | None = None
+    alarm: Alarm,
+    mean: float,
+    random: Random,
+    tick: Callable[[float], None],
+    tempo: Tempo | None = None,
+    ahead: float = 0.0,
 ) -> None:
     """Call `tick` for ever, each time with the moment at which its packet has to leave.
 
@@ -96,17 +101,21 @@ def run_stream(
     Each call comes between LEAST_AHEAD and MOST_AHEAD seconds before its moment, if nothing holds
     it up. Where several moments are that near, their calls come together, so that their packets
     can be made together.
+
+    They may also come up to `ahead` seconds before their moments, together with those of another
+    stream that has the same alarm, if what the packets carry is no news by then.
     """
     stream = Poisson(mean, time.monotonic(), random, tempo)
-    with Alarm() as alarm:
-        while True:
-            alarm.wait_until(stream.deadline - random.uniform(LEAST_AHEAD, MOST_AHEAD))
-            for _ in range(MOST_TOGETHER):
-                tick(stream.deadline)
-                now = time.monotonic()
-                stream.advance(now)
-                if stream.deadline > now + MOST_AHEAD:
-                    break
+    furthest = max(MOST_AHEAD, ahead)
+    while True:
+        before = random.uniform(LEAST_AHEAD, MOST_AHEAD)
+        alarm.wait_until(stream.deadline - before, furthest - before if ahead else 0.0)
+        for _ in range(MOST_TOGETHER):
+            tick(stream.deadline)
+            now = time.monotonic()
+            stream.advance(now)
+            if stream.deadline > now + furthest:
+                break
 
 
 class Once:
