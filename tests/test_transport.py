@@ -3,9 +3,10 @@
 import os
 import resource
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import gevent
 import pytest
@@ -18,6 +19,8 @@ from nym.net.transport import exchange, send_packet
 from nym.wire.addresses import NodeAddress
 from tests.harness import free_port, serving, wait_until
 from tests.test_bare import silence
+
+SEGMENTS_IN = slice(140, 144)  # of the system's struct tcp_info
 
 
 @pytest.fixture
@@ -52,6 +55,17 @@ def test_a_packet_is_one_write_on_a_connection_of_its_own(host: str) -> None:
         send_packet(address, bytes(1372))
         wait_until(lambda: len(reads) == 2 and all(reads))
     assert reads == [[bytes(1372)], [bytes(1372)]]
+
+
+def test_a_packet_comes_in_the_segment_that_ends_its_connection() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        send_packet(NodeAddress(*server.getsockname()), bytes(1372))
+        with closing(server.accept()[0]) as connection:
+            known = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SEGMENTS_IN.stop)
+            assert connection.recv(4096) == bytes(1372)
+            assert connection.recv(4096) == b""
+    # The first one asked for the connection.
+    assert int.from_bytes(known[SEGMENTS_IN], sys.byteorder) == 2
 
 
 def test_the_writing_half_is_shut_before_the_answer_is_read() -> None:

@@ -30,7 +30,8 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     with translated(address), closing(_connect_to_any(address, PACKET_TIMEOUT)) as connection:
         # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
         # not `sendall`, which would write the rest later: the node would see two broken packets.
-        sent = connection.send(packet)
+        # The system holds it for a moment: with the end of the connection, it is one segment.
+        sent = connection.send(packet, socket.MSG_MORE)
         if sent != len(packet):
             raise UnreachableError(f"{address} took {sent} of {len(packet)} bytes")
 
