@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from nym.errors import UnreachableError
 from nym.net.bare import BareSocket
@@ -27,13 +27,18 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     """
     # No deadline for the whole, which would be a timer for each packet: only connecting takes time,
     # and that has a limit of its own.
-    with translated(address), closing(_connect_to_any(address, PACKET_TIMEOUT)) as connection:
-        # A node of 0.4 takes what its first read() returns as the whole packet. So this is `send`,
-        # not `sendall`, which would write the rest later: the node would see two broken packets.
-        # The system holds it for a moment: with the end of the connection, it is one segment.
-        sent = connection.send(packet, socket.MSG_MORE)
-        if sent != len(packet):
-            raise UnreachableError(f"{address} took {sent} of {len(packet)} bytes")
+    with translated(address):
+        connection = _connect_to_any(address, PACKET_TIMEOUT)
+        try:
+            # A node of 0.4 takes what its first read() returns as the whole packet. So this is
+            # `send`, not `sendall`, which would write the rest later: the node would see two broken
+            # packets. The system holds it for a moment: with the end of the connection, it is one
+            # segment.
+            sent = connection.send(packet, socket.MSG_MORE)
+        finally:
+            connection.close()
+    if sent != len(packet):
+        raise UnreachableError(f"{address} took {sent} of {len(packet)} bytes")
 
 
 def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
