@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -360,6 +361,71 @@ def test_no_more_is_accepted_than_is_served(node: Node, stack: ExitStack) -> Non
     wait_until(lambda: len(node.packets) == count)
     assert max(accepted) == MOST_NEW
     assert len(node.packets) == count
+
+
+def bring(stack: ExitStack, node: Node, count: int) -> list[socket.socket]:
+    """Connections whose packet and end are there before the hub runs."""
+    connections = []
+    for number in range(count):
+        connection = stack.enter_context(blocking_socket())
+        connection.connect(node.door.address)
+        connection.sendall(packet(number))
+        connection.shutdown(socket.SHUT_WR)
+        connections.append(connection)
+    return connections
+
+
+def test_a_connection_that_has_brought_all_at_once_takes_no_greenlet(
+    node: Node, stack: ExitStack
+) -> None:
+    served: list[object] = []
+    server: Any = node.door._server
+    server._handle = lambda *arguments: served.append(arguments)
+    (connection,) = bring(stack, node, 1)
+    wait_until(lambda: len(node.answers) == 1)
+    assert not served
+    assert not node.door._sources.at("127.0.0.1").connections
+    assert len(node.door._visits) == 1  # an answer is owed
+    node.answers[0].give()
+    assert connection.recv(100) == ACKNOWLEDGED
+    assert connection.recv(100) == b""
+    assert not node.door._visits
+
+
+def test_a_packet_outlives_a_connection_that_was_reset(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = blocking_socket()
+    connection.connect(node.door.address)
+    connection.sendall(packet(1))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    wait_until(lambda: len(node.answers) == 1)
+    node.answers[0].give()
+    wait_until(lambda: not node.door._visits)
+    assert not node.door._sources.at("127.0.0.1").connections
+    assert node.packets == [packet(1)]
+    assert not capsys.readouterr().err
+
+
+def test_no_more_is_accepted_than_is_dealt_with(node: Node, stack: ExitStack) -> None:
+    node.deal = Answer.give
+    accepted: list[int] = []  # whose packets wait, each time that some are dealt with
+    server: Any = node.door._server
+    original = node.door._deal_with_all
+
+    def deal() -> None:
+        accepted.append(server._new)
+        original()
+
+    node.door._deal_with_all = deal  # type: ignore[method-assign]
+    count = 4 * MOST_NEW
+    connections = bring(stack, node, count)
+    wait_until(lambda: len(node.packets) == count)
+    assert all(read_all(connection) == ACKNOWLEDGED for connection in connections)
+    assert sorted(node.packets) == [packet(number) for number in range(count)]
+    assert max(accepted) == MOST_NEW
+    assert server._new == 0
 
 
 def test_nothing_is_open_after_the_end(stack: ExitStack) -> None:

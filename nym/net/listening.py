@@ -80,11 +80,15 @@ class PatientAccept:
         super().do_handle(*arguments)  # type: ignore[misc]
         self._new += 1
 
-    def _serve_new(self, handle: Callable[..., None], *arguments: Any) -> None:
+    def served(self, count: int) -> None:
+        """So many of those that were accepted are served from now on."""
         server: Any = self
-        self._new -= 1
-        if self._new == 0:
+        self._new -= count
+        if self._new == 0 and server._watcher is None:  # it doesn't accept now
             server._start_accepting_if_started()
+
+    def _serve_new(self, handle: Callable[..., None], *arguments: Any) -> None:
+        self.served(1)
         handle(*arguments)
 
 

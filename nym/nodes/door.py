@@ -78,11 +78,13 @@ class Door(Generic[Task]):
         self._crew = Crew()
         self._server = _Server(place, self._visit, self._sources, spawn=self._crew.spawn)
         self._server.spare = self._spare
+        self._server.welcome = self._welcome
         self._unwrap = unwrap
         self._handle = handle
         self._say = say
         self._visits: OrderedDict[Visit, None] = OrderedDict()
         self._came: list[_Arrival] = []  # in this turn
+        self._brief = 0  # connections that brought some of them, and ended already
         self._has_stopped = False
         self._received = counts.count("nym_node_packets_received_total", "Packets that came.")
         self.dropped = counts.kinds(
@@ -131,10 +133,12 @@ class Door(Generic[Task]):
         for visit in list(self._visits):
             visit.close()
 
-    def _visit(self, connection: BareSocket, peer: Any) -> None:
-        if self._has_stopped:  # after this connection was accepted
-            connection.close()
-            return
+    def _welcome(self, connection: BareSocket, peer: Any) -> Visit | None:
+        """Take what a new connection has brought already; None if that is all.
+
+        This is so for nearly all, and saves them a greenlet. It runs in the hub: nothing here waits
+        or logs.
+        """
         # With few descriptors left, nothing could be forwarded.
         if self._visits and (
             len(self._visits) >= MOST_CONNECTIONS or are_scarce(connection.fileno())
@@ -145,15 +149,31 @@ class Door(Generic[Task]):
         visit = Visit(connection, source, self._visits)
         self._opened.add()
         try:
+            packet = visit.read_at_once()
+            if not packet:
+                return visit
+            if not source.spend(time.monotonic()):
+                visit.put_back(packet)
+                return visit
+            self._received.add()
+            self._take(visit, packet)
+            if visit.has_ended():
+                visit.is_over = True
+                self._brief += 1
+                return None
+        except OSError:  # the greenlet finds that nothing more comes
+            pass
+        return visit
+
+    def _visit(self, visit: Visit, _: Any) -> None:
+        source = visit.source
+        try:
             while (packet := visit.read()) and not visit.is_over:
                 self._received.add()
                 if not source.spend(time.monotonic()):
                     self._deferred.add()
                     self._spare.wait()
-                self._came.append(_Arrival(packet, visit.owe(), visit))
-                if len(self._came) == 1:
-                    self._crew.spawn(self._deal_with_all)
-                visit.taken += 1
+                self._take(visit, packet)
                 if visit.taken % IN_TURN == 0:
                     gevent.sleep(0)
         except TimeoutError:
@@ -175,9 +195,18 @@ class Door(Generic[Task]):
         else:
             visit.ends()
 
+    def _take(self, visit: Visit, packet: bytes) -> None:
+        self._came.append(_Arrival(packet, visit.owe(), visit))
+        if len(self._came) == 1:
+            self._crew.spawn(self._deal_with_all)
+        visit.taken += 1
+
     def _deal_with_all(self) -> None:
         # Once for each turn: what comes later spawns this again.
         came, self._came = self._came, []
+        if self._brief:
+            self._server.served(self._brief)
+            self._brief = 0
         for first in range(0, len(came), AT_ONCE):
             self._deal_with(came[first : first + AT_ONCE])
 
@@ -224,6 +253,22 @@ class _Server(GuardedServer, BareServer):
 
     # Each brings a packet, mostly. What is to be sent on meanwhile waits for all of them.
     most_new = MOST_NEW
+    # Gets each connection and its peer; what it returns is served in a greenlet, unless it is None.
+    welcome: Callable[[BareSocket, Any], Visit | None]
+
+    def do_handle(self, *arguments: Any) -> None:
+        """See gevent."""
+        try:
+            visit = self.welcome(*arguments)
+        except BaseException:
+            self.leave(*arguments)
+            arguments[0].close()
+            raise
+        if visit is not None:
+            super().do_handle(visit, *arguments[1:])
+        else:
+            self.leave(*arguments)
+            self._new += 1  # until its packet is dealt with
 
     def do_close(self, *arguments: Any) -> None:
         """Not when the greenlet of a connection ends, as in gevent: Visit closes it.

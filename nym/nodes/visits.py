@@ -8,6 +8,7 @@ A peer that stops in the middle of a packet loses its connection after PACKET_TI
 """
 
 import logging
+import socket
 import time
 from collections import OrderedDict, deque
 
@@ -58,22 +59,49 @@ class Visit:
         self._owed: deque[Answer] = deque()
         self.is_over = False  # no more packets are read
         self.taken = 0  # packets
-        self.has_begun = False  # to send a packet that isn't complete
+        self._begun = b""  # of a packet that isn't complete
+        self._until = 0.0  # the monotonic time by which it has to be
         visits[self] = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the peer is in the middle of a packet."""
+        return bool(self._begun)
 
     def read(self) -> bytes:
         """The next packet; empty at the end of the stream. Raises OSError."""
-        packet, until, self.has_begun = b"", 0.0, False
-        while (missing := PACKET_LENGTH - len(packet)) > 0:
-            left = max(until - time.monotonic(), 0.001) if packet else IDLE_TIME
+        while missing := PACKET_LENGTH - len(self._begun):
+            left = max(self._until - time.monotonic(), 0.001) if self._begun else IDLE_TIME
             chunk = self._connection.recv_within(left, missing)
             if not chunk:
                 return b""
-            if not packet:
-                until, self.has_begun = time.monotonic() + PACKET_TIME, True
-            packet += chunk
+            self._add(chunk)
+        packet, self._begun = self._begun, b""
         self._visits.move_to_end(self)
         return packet
+
+    def read_at_once(self) -> bytes:
+        """The first packet; empty if it isn't there as a whole. Raises OSError."""
+        try:
+            chunk = self._connection.recv(PACKET_LENGTH)
+        except BlockingIOError:
+            return b""
+        if len(chunk) == PACKET_LENGTH:
+            return chunk
+        if chunk:
+            self._add(chunk)
+        return b""
+
+    def put_back(self, packet: bytes) -> None:
+        """Let `read` return this packet next."""
+        self._begun = packet
+
+    def has_ended(self) -> bool:
+        """Whether it is known already that the peer sends nothing more. Raises OSError."""
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
 
     def owe(self) -> Answer:
         """The answer to the packet that was just read."""
@@ -103,6 +131,11 @@ class Visit:
         self._visits.pop(self, None)
         self._owed.clear()
         self._connection.close()
+
+    def _add(self, chunk: bytes) -> None:
+        if not self._begun:
+            self._until = time.monotonic() + PACKET_TIME
+        self._begun += chunk
 
     def _write(self, data: bytes) -> None:
         try:
