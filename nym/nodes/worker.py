@@ -22,8 +22,8 @@ from nym.nodes.mixnode import Mixnode
 from nym.nodes.orders import Kind, Order, Report, orders
 from nym.wire.addresses import NodeAddress
 
-PERIOD = 0.5  # seconds between two reports, so figures are never older
-HURRY = 0.05  # seconds between two reports when there is something to log
+PERIOD = 1.0  # seconds between two reports, so figures are never older
+HURRY = 0.05  # seconds for which something to log waits for more
 MOST_LINES = 1000  # of the log, that wait for the next report
 # What several processes of one node have together; only the node's own start counts.
 _ADD_UP = "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"
@@ -108,8 +108,8 @@ class Worker:
             self._report()
             if is_last:  # the node then closes its end, so that `run` ends
                 self._line.shutdown(socket.SHUT_WR)
-            gevent.sleep(HURRY)
-            self._due.wait(PERIOD - HURRY)
+            if self._due.wait(PERIOD):
+                gevent.sleep(HURRY)  # what comes meanwhile goes along
             self._due.clear()
 
     def _report(self) -> None:
