@@ -206,6 +206,8 @@ class Health:
     def usable(self, layers: Sequence[Nodes[Mix]], now: float, random: Random) -> list[Nodes[Mix]]:
         """The layers to draw one packet's route from, without nodes that it should avoid."""
         avoided = self.avoided(now)
+        if not avoided:
+            return list(layers)
         *before, last = layers
         # In earlier layers, fewer than half of the nodes are left out for losses.
         usable = [_without(layer, avoided, (len(layer) - 1) // 2) for layer in before]

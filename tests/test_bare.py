@@ -2,7 +2,9 @@
 
 import errno
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 import gevent
 import pytest
 
+from nym.errors import UnreachableError
 from nym.net.bare import BareServer, BareSocket
-from nym.net.transport import connect_to_any
+from nym.net.transport import arriving, connect_to_any
 from nym.wire.addresses import NodeAddress
 from tests.harness import PATIENCE, free_port, wait_until
 
@@ -146,14 +149,17 @@ def test_a_server_accepts_bare_sockets(stack: ExitStack, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_for_an_exchange_the_descriptor_is_handed_on(stack: ExitStack, host: str) -> None:
+def test_what_arrives_is_read_until_it_is_long_enough(stack: ExitStack, host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = stack.enter_context(socket.create_server((host, 0), family=family))
-    before = open_descriptors()
-    connection = connect_to_any(NodeAddress(*server.getsockname()[:2]), PATIENCE)
-    assert len(open_descriptors() - before) == 1
+    place = NodeAddress(*server.getsockname()[:2])
+    connection = stack.enter_context(closing(connect_to_any(place, PATIENCE)))
     theirs = stack.enter_context(server.accept()[0])
-    gevent.spawn_later(SOON, theirs.sendall, b"later")
-    assert connection.recv(100) == b"later"  # it waits
-    connection.close()
-    assert theirs.recv(1) == b""
+    for number in range(3):
+        gevent.spawn_later(number * SOON, theirs.sendall, b"later")
+    until = time.monotonic() + PATIENCE
+    assert b"".join(arriving(connection, place, 12, until)) == b"laterlaterla"
+    with pytest.raises(UnreachableError, match=f"{re.escape(str(place))} did not answer within 10"):
+        list(arriving(connection, place, 100, time.monotonic() + SOON))
+    gevent.spawn_later(SOON, theirs.close)
+    assert list(arriving(connection, place, 100, until)) == []

@@ -5,8 +5,9 @@ Nodes and directories have public addresses here, which the proxy takes for plac
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
@@ -36,8 +37,7 @@ from nym.net.http import http_get
 from nym.net.listening import listen
 from nym.net.localhost import Resolver
 from nym.net.outward import outward
-from nym.net.streams import read_to_end
-from nym.net.transport import connect_to_any, exchange, send_packet
+from nym.net.transport import arriving, connect_to_any, exchange, send_packet
 from nym.reach import Reach
 from nym.sphinx import Hop, Request
 from nym.topology import Mix
@@ -87,10 +87,10 @@ def through(serve: Callable[[socket.socket], None], user: str = "") -> Iterator[
 
 def asked(node: NodeAddress, request: bytes) -> bytes:
     """The answer to a request, on a connection as sealed lines use it."""
-    with connect_to_any(node, PATIENCE) as connection:
-        connection.sendall(request)
+    with closing(connect_to_any(node, PATIENCE)) as connection:
+        assert connection.send(request) == len(request)
         connection.shutdown(socket.SHUT_WR)
-        return b"".join(read_to_end(connection, 100))
+        return b"".join(arriving(connection, node, 100, time.monotonic() + PATIENCE))
 
 
 def test_no_answer_is_lost_in_a_proxy_that_ends_a_connection_with_its_writing_half() -> None:

@@ -5,14 +5,17 @@ neither a request nor an answer is read. Nothing that was recorded can be used a
 """
 
 import socket
+import time
 from collections.abc import Callable
+from contextlib import closing
+from functools import lru_cache
 
 from nym._noise import Session, initiate, respond
 from nym._secrets import Secret, exchange_public_key
 from nym.errors import LineError, UnreachableError
 from nym.net.boundary import deadline, translated
 from nym.net.streams import read_to_end
-from nym.net.transport import TIMEOUT, connect_to_any
+from nym.net.transport import TIMEOUT, arriving, connect_to_any
 from nym.wire.addresses import NodeAddress
 from nym.wire.line import (
     BEGINNING,
@@ -22,6 +25,9 @@ from nym.wire.line import (
     SECOND_LENGTH,
     THIRD_LENGTH,
 )
+
+# A client asks a few providers again and again.
+_exchange_key = lru_cache(maxsize=64)(exchange_public_key)
 
 
 def ask(
@@ -34,19 +40,17 @@ def ask(
     UnreachableError, and LineError if it isn't that provider; GroupElementError if nobody can have
     that identity.
     """
-    line = initiate(private_key, exchange_public_key(identity), PROLOGUE)
-    with (
-        deadline(place, TIMEOUT),
-        translated(place),
-        connect_to_any(place, TIMEOUT) as connection,
-    ):
-        connection.sendall(BEGINNING + line.write(b""))
-        second = _read(connection, SECOND_LENGTH)
+    line = initiate(private_key, _exchange_key(identity), PROLOGUE)
+    until = time.monotonic() + TIMEOUT
+    with translated(place), closing(connect_to_any(place, TIMEOUT)) as connection:
+        # Both messages are short, so there is always room for them.
+        connection.send(BEGINNING + line.write(b""))
+        second = b"".join(arriving(connection, place, SECOND_LENGTH, until))
         if not second:  # a server that has too much to do closes connections like that
             raise UnreachableError(f"{place} closed the connection without an answer")
         line.read(second)
-        connection.sendall(line.write(request()))
-        answer = _read(connection, FOURTH_LENGTH)
+        connection.send(line.write(request()))
+        answer = b"".join(arriving(connection, place, FOURTH_LENGTH, until))
         if len(answer) < FOURTH_LENGTH:
             raise UnreachableError(f"{place} broke off its answer")
         return line.read(answer)

@@ -5,13 +5,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CHUNK = 1 << 16
+CHUNK = 1 << 16  # bytes that are asked for at a time
 
 
 def read_to_end(connection: socket.socket, longest: int) -> Iterator[bytes]:
     """Yield what arrives until the peer shuts down its side, or `longest` bytes are there."""
     missing = longest
-    while missing and (chunk := connection.recv(min(missing, _CHUNK))):
+    while missing and (chunk := connection.recv(min(missing, CHUNK))):
         missing -= len(chunk)
         yield chunk
 

@@ -2,7 +2,9 @@
 
 import logging
 import socket
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
 
 from nym.errors import UnreachableError
 from nym.net.bare import BareSocket
@@ -10,7 +12,7 @@ from nym.net.boundary import deadline, translated
 from nym.net.descriptors import lack_of_descriptors
 from nym.net.outward import outward
 from nym.net.places import experience
-from nym.net.streams import closed_on_error, read_to_end
+from nym.net.streams import CHUNK, closed_on_error
 from nym.wire.addresses import NodeAddress
 
 TIMEOUT = 10.0  # seconds for a whole exchange
@@ -28,7 +30,7 @@ def send_packet(address: NodeAddress, packet: bytes) -> None:
     # No deadline for the whole, which would be a timer for each packet: only connecting takes time,
     # and that has a limit of its own.
     with translated(address):
-        connection = _connect_to_any(address, PACKET_TIMEOUT)
+        connection = connect_to_any(address, PACKET_TIMEOUT)
         try:
             # A node of 0.4 takes what its first read() returns as the whole packet. So this is
             # `send`, not `sendall`, which would write the rest later: the node would see two broken
@@ -53,18 +55,14 @@ def exchange(address: NodeAddress, request: bytes, longest: int) -> bytes:
         raise UnreachableError(
             f"{address} is not asked without a sealed line, since {proxy} could lose the answer"
         )
-    answer = bytearray()
+    answer, until = bytearray(), time.monotonic() + TIMEOUT
     try:
-        with (
-            deadline(address, TIMEOUT),
-            translated(address),
-            connect_to_any(address, TIMEOUT) as connection,
-        ):
-            connection.sendall(request)
+        with translated(address), closing(connect_to_any(address, TIMEOUT)) as connection:
+            connection.send(request)
             # A peer may answer and close before this. Its answer can still be read.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-            for chunk in read_to_end(connection, longest):
+            for chunk in arriving(connection, address, longest, until):
                 answer += chunk
     except UnreachableError as error:
         if not answer:
@@ -85,25 +83,16 @@ def try_place(place: NodeAddress) -> None:
         socket.create_connection(place).close()
 
 
-def connect_to_any(address: NodeAddress, seconds: float) -> socket.socket:
-    """A connection to `address`, or to another address of the same name, for an exchange.
+def connect_to_any(address: NodeAddress, seconds: float) -> BareSocket:
+    """A connection to `address`, or to another address of the same name.
 
-    Each address has its share of `seconds`, so that a silent one leaves time for the others. Raises
-    OSError, and UnreachableError through a proxy, with which no names are looked up.
+    Each address has its share of `seconds`, so that a silent one leaves time for the others. There
+    is room for what is sent first, if it is short. Raises OSError, and UnreachableError through a
+    proxy, with which no names are looked up.
     """
-    connection = _connect_to_any(address, seconds)
-    if isinstance(connection, socket.socket):
-        return connection
-    with closed_on_error(connection):
-        patient = socket.socket(connection.family, fileno=connection.fileno())
-    connection.detach()
-    return patient
-
-
-def _connect_to_any(address: NodeAddress, seconds: float) -> BareSocket | socket.socket:
     if proxy := outward.proxy_to(address.ip):
         with deadline(address, seconds):
-            return proxy.connect(*address)
+            return _bare(proxy.connect(*address))
     *others, last = experience.in_turn(address)
     share = seconds / (len(others) + 1)
     for place in others:
@@ -115,6 +104,32 @@ def _connect_to_any(address: NodeAddress, seconds: float) -> BareSocket | socket
                 raise
             log.debug("%s doesn't answer, trying another address of its name: %s", place, error)
     return _connect(last, share)
+
+
+def arriving(
+    connection: BareSocket, address: NodeAddress, longest: int, until: float
+) -> Iterator[bytes]:
+    """Yield what arrives until the peer shuts down its side, or `longest` bytes are there.
+
+    Raises OSError, and UnreachableError at the monotonic time `until`, TIMEOUT seconds after the
+    exchange began.
+    """
+    while longest:
+        try:
+            chunk = connection.recv_within(max(until - time.monotonic(), 0.0), min(longest, CHUNK))
+        except TimeoutError as error:
+            raise UnreachableError(f"{address} did not answer within {TIMEOUT:g} s") from error
+        if not chunk:
+            return
+        longest -= len(chunk)
+        yield chunk
+
+
+def _bare(connection: socket.socket) -> BareSocket:
+    with closed_on_error(connection):
+        bare = BareSocket(connection.family, connection.fileno())
+    connection.detach()
+    return bare
 
 
 def _connect(place: NodeAddress, seconds: float) -> BareSocket:
