@@ -428,6 +428,41 @@ def test_no_more_is_accepted_than_is_dealt_with(node: Node, stack: ExitStack) ->
     assert server._new == 0
 
 
+def test_a_connection_that_makes_room_before_its_turn_is_no_mistake(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its packet was read, waits for spare time, and nobody has looked at it yet."""
+    monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(Source, "spend", lambda *_: False)
+    node = Node()
+    node.door.listen()
+    stack.callback(node.door.stop)
+    first, second, last = bring(stack, node, 3)
+    wait_until(lambda: node.packets == [packet(2)])
+    node.answers[0].give()
+    answers = [read_all(connection) for connection in (first, second, last)]
+    assert answers == [b"", b"", ACKNOWLEDGED]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_no_packet_waits_for_a_greenlet_that_could_not_be_had(
+    node: Node, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn, refusals = node.door._crew.spawn, [MemoryError()]
+
+    def scarce(work: Callable[..., object], *arguments: Any) -> None:
+        if work == node.door._deal_with_all and refusals:
+            raise refusals.pop()
+        spawn(work, *arguments)
+
+    monkeypatch.setattr(node.door._crew, "spawn", scarce)
+    (lost,) = bring(stack, node, 1)
+    wait_until(lambda: not refusals and not node.door._visits)
+    assert read_all(lost) == b""
+    bring(stack, node, 1)
+    wait_until(lambda: len(node.packets) == 1)
+
+
 def test_nothing_is_open_after_the_end(stack: ExitStack) -> None:
     node = Node()
     node.door.listen()

@@ -163,9 +163,14 @@ class Door(Generic[Task]):
                 return None
         except OSError:  # the greenlet finds that nothing more comes
             pass
+        except BaseException:
+            visit.close()
+            raise
         return visit
 
     def _visit(self, visit: Visit, _: Any) -> None:
+        if visit.is_closed:  # before its first turn
+            return
         source = visit.source
         try:
             while (packet := visit.read()) and not visit.is_over:
@@ -196,9 +201,9 @@ class Door(Generic[Task]):
             visit.ends()
 
     def _take(self, visit: Visit, packet: bytes) -> None:
-        self._came.append(_Arrival(packet, visit.owe(), visit))
-        if len(self._came) == 1:
+        if not self._came:  # first, because it can fail: what came must not wait for nobody
             self._crew.spawn(self._deal_with_all)
+        self._came.append(_Arrival(packet, visit.owe(), visit))
         visit.taken += 1
 
     def _deal_with_all(self) -> None:

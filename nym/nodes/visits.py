@@ -64,6 +64,11 @@ class Visit:
         visits[self] = None
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the connection was closed here."""
+        return self not in self._visits
+
+    @property
     def has_begun(self) -> bool:
         """Whether the peer is in the middle of a packet."""
         return bool(self._begun)
