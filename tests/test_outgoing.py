@@ -220,6 +220,22 @@ def test_cover_in_the_place_of_messages_never_comes_back(sealing: Setup, node: N
     assert sealing.health.loops.sent_count == 0
 
 
+@pytest.mark.parametrize("is_renewed", [False, True])
+def test_a_loop_counts_only_if_its_provider_is_as_it_was_when_it_was_made(
+    sealing: Setup, is_renewed: bool
+) -> None:
+    """It is made up to a second ahead. With another key, the provider can't open it."""
+    assert sealing.topology is not None
+    (provider,) = sealing.topology.providers
+    sealing.cover.tick(time.monotonic() + 0.1)
+    if is_renewed:
+        renewed = provider._replace(public_key=MIXNODES[0].public_key)
+        sealing.session.follow(sealing.topology._replace(providers=Nodes((renewed,))))
+        assert sealing.session.provider == renewed
+    wait_until(lambda: sealing.cover.sent == 1)
+    assert sealing.health.loops.sent_count == (0 if is_renewed else 1)
+
+
 def test_cover_goes_to_all_providers_alike(setup: Setup) -> None:
     """By machine, as in all routes: many providers on one machine get no more for it."""
     assert setup.topology is not None

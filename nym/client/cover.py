@@ -103,7 +103,9 @@ class LoopCover:
 
 def _is_as_before(before: ProviderNode | None, now: ProviderNode | None) -> bool:
     """Whether packets that were made for a provider still reach it."""
-    return bool(before and now and before[:3] == now[:3])
+    if before is None or now is None:
+        return False
+    return (before.address, before.public_key) == (now.address, now.public_key)
 
 
 class DropCover:
