@@ -73,7 +73,7 @@ def bundled() -> set[str]:
     names = [data[start : data.index(b"\0", start)].decode() for start in starts]
     early = [name.removeprefix("early/") for name in names if name.startswith("early/")]
     # A whole module is there a second time, behind the short one that stands for it.
-    return {*modules(name for name in names if not name.startswith("whole/")), *early}
+    return {*modules([name for name in names if not name.startswith("whole/")]), *early}
 
 
 def test_it_has_the_same_modules() -> None:
