@@ -48,6 +48,7 @@ EXTENSIONS = [
     extension("_secrets", "sodium"),
     extension("_noise", "sodium"),
     extension("_tables"),
+    extension("_timers"),
 ]
 
 setup(

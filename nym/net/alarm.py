@@ -6,7 +6,6 @@ At 50 packets per second, whoever watches the line would see from 5,000 gaps tha
 of a Poisson process. The kernel's timers are files, and gevent waits for files without rounding.
 """
 
-import ctypes
 import os
 import time
 from contextlib import suppress
@@ -17,23 +16,12 @@ from typing import Self
 import gevent
 from gevent.hub import Waiter
 
-# From sys/timerfd.h. Python itself has these functions from version 3.13 on.
-_NONBLOCK, _CLOEXEC, _RELATIVE = os.O_NONBLOCK, os.O_CLOEXEC, 0
+from nym._timers import open_timer, set_timer
+
 _READ = 1  # the event of libev
 _HIGHEST = 2  # its priority: of all that is ready, this goes first
 _COUNT = 8  # bytes: how often the timer has expired, which a read takes away
 _SECOND = 10**9  # nanoseconds
-
-
-class _Time(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Setting(ctypes.Structure):
-    _fields_ = (("interval", _Time), ("value", _Time))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Alarm:
@@ -43,9 +31,7 @@ class Alarm:
     """
 
     def __init__(self) -> None:
-        self._file = _checked(
-            _libc.timerfd_create(time.CLOCK_MONOTONIC, _NONBLOCK | _CLOEXEC), "timerfd_create"
-        )
+        self._file = open_timer()
         # Who waits, with the earliest deadline first. The numbers keep those of one deadline in
         # their order. One that was killed stays until its deadline, which then wakes nobody.
         self._waiting: list[tuple[float, int, Waiter[None]]] = []
@@ -90,12 +76,7 @@ class Alarm:
     def _set(self, deadline: float) -> None:
         # Not the moment itself, but how far it is off: whoever looks at a clock decides which one.
         # At 0, the timer would never ring.
-        wait = max(1, int((deadline - time.monotonic()) * _SECOND))
-        setting = _Setting(_Time(0, 0), _Time(*divmod(wait, _SECOND)))
-        _checked(
-            _libc.timerfd_settime(self._file, _RELATIVE, ctypes.byref(setting), None),
-            "timerfd_settime",
-        )
+        set_timer(self._file, max(1, int((deadline - time.monotonic()) * _SECOND)))
 
     def _rings(self) -> None:
         # Setting a timer takes away that it has expired. So it may be empty, if it was set after
@@ -123,10 +104,3 @@ class Alarm:
         if early:
             heapify(self._waiting)
         return [one[2] for one in early]
-
-
-def _checked(result: int, what: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-    return result
