@@ -114,11 +114,14 @@ def arriving(
     Raises OSError, and UnreachableError at the monotonic time `until`, TIMEOUT seconds after the
     exchange began.
     """
+    late = f"{address} did not answer within {TIMEOUT:g} s"
     while longest:
+        if (left := until - time.monotonic()) <= 0:  # also if there is always another byte
+            raise UnreachableError(late)
         try:
-            chunk = connection.recv_within(max(until - time.monotonic(), 0.0), min(longest, CHUNK))
+            chunk = connection.recv_within(left, min(longest, CHUNK))
         except TimeoutError as error:
-            raise UnreachableError(f"{address} did not answer within {TIMEOUT:g} s") from error
+            raise UnreachableError(late) from error
         if not chunk:
             return
         longest -= len(chunk)

@@ -30,7 +30,12 @@ OPERATIONS = {
     "recv_into": "receive",
     "shutdown": "shut down",
 }
-BARE = {"connect_within": "connect", "send": "send"}  # of sockets that aren't gevent's
+BARE = {  # of sockets that aren't gevent's
+    "connect_within": "connect",
+    "send": "send",
+    "recv_within": "receive",
+    "shutdown": "shut down",
+}
 CHUNK = 4096
 
 Call = Callable[[], Any]
@@ -180,8 +185,8 @@ class Sockets:
             self.calls[part, operation] += 1
             if self._armed and self._armed[:2] == (part, operation):
                 buffer = Buffer(method, arguments) if operation == "receive" else None
-                # It is told how long it may take; other methods have deadlines around them.
-                seconds = arguments[0] if method == "connect_within" else None
+                # These are told how long they may take; other methods have deadlines around them.
+                seconds = arguments[0] if method.endswith("_within") else None
                 with gevent.Timeout(seconds, TimeoutError("timed out in the test")):
                     return self._armed[2](call, buffer)
             return call()

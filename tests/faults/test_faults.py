@@ -37,13 +37,16 @@ POINTS = [
     for part in ("directory", "provider", "mixnode")
     for operation, faults in FAULTS.items()
     for fault in faults
-    # What a client never does: it reads nothing from a mixnode, nor does it wait until a packet is
-    # sent, and only a plain request to a provider ends with a shut-down of the sending side.
+    # What a client never does: it reads nothing from a mixnode, nor does it wait until a packet or
+    # a pull is sent, and only a plain pull ends with a shut-down of the sending side.
     if (part, operation) != ("mixnode", "receive") and operation != "shut down"
-    if (part, operation, fault) != ("mixnode", "send", hang)
+    if (operation, fault) != ("send", hang) or part == "directory"
 ]
 PLAIN_POINTS = [
-    ("provider", operation, fault) for operation, faults in FAULTS.items() for fault in faults
+    ("provider", operation, fault)
+    for operation, faults in FAULTS.items()
+    for fault in faults
+    if (operation, fault) != ("send", hang)
 ]
 
 OTHER_POINTS = [
