@@ -136,7 +136,10 @@ def test_from_a_published_provider_nothing_is_pulled_before_the_last_is_on_disk(
     assert polled.came() == [b"one", b"two"]
 
 
-def test_nothing_is_taken_while_the_disk_fails(polled: Polled, slow: Slow) -> None:
+def test_nothing_is_taken_while_the_disk_fails(
+    polled: Polled, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nym.store.journal.RETRY", 0.01)
     slow.error = StoreError("the disk is broken")
     polled.put(b"before")
     for _ in range(3):
