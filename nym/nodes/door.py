@@ -149,14 +149,10 @@ class Door(Generic[Task]):
         visit = Visit(connection, source, self._visits)
         self._opened.add()
         try:
-            packet = visit.read_at_once()
-            if not packet:
-                return visit
-            if not source.spend(time.monotonic()):
-                visit.put_back(packet)
+            if not (visit.has_packet() and source.spend(time.monotonic())):
                 return visit
             self._received.add()
-            self._take(visit, packet)
+            self._take(visit, visit.read())
             if visit.has_ended():
                 visit.is_over = True
                 self._brief += 1

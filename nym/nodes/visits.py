@@ -85,21 +85,13 @@ class Visit:
         self._visits.move_to_end(self)
         return packet
 
-    def read_at_once(self) -> bytes:
-        """The first packet; empty if it isn't there as a whole. Raises OSError."""
+    def has_packet(self) -> bool:
+        """Whether the whole first packet is there, so that `read` won't wait. Raises OSError."""
         try:
-            chunk = self._connection.recv(PACKET_LENGTH)
+            self._add(self._connection.recv(PACKET_LENGTH))
         except BlockingIOError:
-            return b""
-        if len(chunk) == PACKET_LENGTH:
-            return chunk
-        if chunk:
-            self._add(chunk)
-        return b""
-
-    def put_back(self, packet: bytes) -> None:
-        """Let `read` return this packet next."""
-        self._begun = packet
+            return False
+        return len(self._begun) == PACKET_LENGTH
 
     def has_ended(self) -> bool:
         """Whether it is known already that the peer sends nothing more. Raises OSError."""
