@@ -28,6 +28,13 @@ cdef byte BASE_POINT[KEY]
 
 _ORDER = 2**252 + 27742317777372353535851937790883648493
 _PRIME = 2**255 - 19
+# The u-coordinates of all points of low order, on the curve and on its twist: 0, 1, -1 and those of
+# order 8. The top bit means nothing, so each form that a number below 2^255 can have is here.
+_LOW_ORDER = frozenset((
+    0, 1, _PRIME - 1, _PRIME, _PRIME + 1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+))
 
 
 def _prepare():
@@ -132,6 +139,11 @@ def nobodys_key():
     sodium_memzero(n, sizeof(n))
     check(failure)
     return (<const char *>q)[:KEY]
+
+
+def is_of_low_order(point):
+    """Whether all products of a point, 32 bytes, are zero, so that `multiply` refuses it."""
+    return int.from_bytes(point, "little") % 2**255 in _LOW_ORDER
 
 
 def is_public_key(point):

@@ -21,18 +21,6 @@ nobodys_key = _curve.nobodys_key
 
 # Packets that are made or unwrapped together take the least time each if there are so many.
 AT_ONCE = 8
-_PRIME = 2**255 - 19
-# The u-coordinates of all points of low order, on the curve and on its twist: 0, 1, -1 and those of
-# order 8. The top bit of a key means nothing, so each form that a number below 2^255 can have is
-# here.
-_LOW_ORDER = frozenset(
-    number.to_bytes(KEY_LENGTH, "little")
-    for number in (
-        *(0, 1, _PRIME - 1, _PRIME, _PRIME + 1),
-        325606250916557431795983626356110631294008115727848805560023387167927233504,
-        39382357235489614581723060781553021112529911719440698176882885853963445705823,
-    )
-)
 
 
 class Hop(NamedTuple):
@@ -101,7 +89,7 @@ def can_share_secret(key: bytes) -> bool:
     No packet can go through a node with any other key. A directory lists thousands of keys, so they
     are looked up instead of multiplied.
     """
-    return len(key) == KEY_LENGTH and key[:-1] + bytes([key[-1] & 0x7F]) not in _LOW_ORDER
+    return len(key) == KEY_LENGTH and not _curve.is_of_low_order(key)
 
 
 @lru_cache(maxsize=4096)
