@@ -6,9 +6,9 @@ libsodium's sealed box. The provider that keeps it sees 975 bytes, in which noth
 from another.
 
 Rules: bytes in, values out. Callers choose the identifiers. The only randomness used here is the
-ephemeral key of a sealed box. Reading makes the same checks as writing, and
-what was read must encode to exactly the same bytes: there is one form for each content. Nothing
-that a stranger sends makes `open` raise an error.
+ephemeral key of a sealed box. Reading makes the same checks as writing, and what was read must
+encode to exactly the same bytes: there is one form for each content. Nothing that a stranger sends
+makes `open` raise an error.
 """
 
 import hmac
@@ -268,7 +268,7 @@ def seal_for_nobody(cover: Cover, recipient: bytes) -> bytes:
     """
     _check(cover)
     kind, body = _encode(cover)
-    return seal(bytes([VERSION, kind]) + body.ljust(_BODY_LENGTH, b"\0"), recipient)
+    return seal((bytes([VERSION, kind]) + body).ljust(_PLAINTEXT_LENGTH, b"\0"), recipient)
 
 
 def _authenticator(key: bytes, recipient: bytes, text: bytes) -> bytes:
