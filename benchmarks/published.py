@@ -13,8 +13,8 @@ and a route of 4 hops to the packet's bytes, `process` from a packet's bytes to 
 the 4 nodes would send on.
 
 NYM_PUBLISHED_CLIENT is the published client, or any program with its command lines: `init --id ID`
-and `tcpsocket --id ID --port PORT --directory URL`. `clients` says what is measured of it and ours,
-for which it needs root.
+and `tcpsocket --id ID --port PORT --directory URL`. `published_client` says what is measured of it
+and ours, for which it needs root.
 
 Each is the yardstick of ours, in turn, round by round. `relay` says what the lines of mixnodes are.
 Ours runs in one process (`--workers 1`), and on all cores with a worker for each, as it does unless
@@ -26,7 +26,7 @@ import os
 import subprocess
 from contextlib import ExitStack
 
-from benchmarks import clients
+from benchmarks import published_client
 from benchmarks.flood import compiled
 from benchmarks.measure import Row, compare, least
 from benchmarks.mixnodes import directory, published, workers
@@ -55,7 +55,7 @@ def run() -> list[Row]:
     return [
         *(_cryptography(sphinx) if sphinx else []),
         *(_relays(mixnode) if mixnode else []),
-        *(clients.measured(client) if client else []),
+        *(published_client.measured(client) if client else []),
     ]
 
 

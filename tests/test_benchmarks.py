@@ -295,9 +295,9 @@ exec {sys.executable} -m nym "$@"
 
 SHORT_CLIENTS = """
 import json
-from benchmarks import client, clients, programs, published
+from benchmarks import client, programs, published, published_client
 client.COMMAND, client.STARTS, client.IDLE = programs.CHECKOUT, 1, 5.0
-clients.ROUNDS, clients.CALM = 1, 0.0
+published_client.ROUNDS, published_client.CALM = 1, 0.0
 print(json.dumps([row._asdict() for row in published.run()]))
 """
 
