@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -433,9 +434,12 @@ class Served:
 class Lines:
     """An application that speaks JSON lines over this connection."""
 
+    NEWS = ("message", "gone", "failed", "end")  # the lines of a subscription that answer nothing
+
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self._file = connection.makefile("rwb")
+        self._news: deque[Any] = deque()  # came before an answer, and nobody has heard them yet
 
     def __enter__(self) -> "Lines":
         return self
@@ -452,12 +456,15 @@ class Lines:
 
     def hear(self) -> Any:
         """Read the next line."""
-        return json.loads(self._file.readline())
+        return self._news.popleft() if self._news else self._read()
 
     def ask(self, **request: object) -> Any:
-        """Write one request, and read one line, its answer."""
+        """Write one request, and read its answer. News that comes before that is heard later."""
         self.say(**request)
-        return self.hear()
+        news = () if request.get("type") == "read" else self.NEWS  # which is answered by a message
+        while (line := self._read())["type"] in news:
+            self._news.append(line)
+        return line
 
     def send(self, recipient: bytes, message: bytes, **flags: bool) -> str:
         """Send a message, which the client has to accept; return its id."""
@@ -472,9 +479,9 @@ class Lines:
     def receive(self) -> Received:
         """Wait for the next message of a subscription, and acknowledge it."""
         while (line := self.hear())["type"] != "message":
-            # `storage` is the answer to an acknowledgement if the disk fails at that moment.
-            assert line["type"] in ("ack", "subscribe") or line["code"] == "storage", line
-        self.say(type="ack", id=line["id"])
+            assert line["type"] == "subscribe", line
+        answer = self.ask(type="ack", id=line["id"])
+        assert answer["type"] == "ack" or answer["code"] == "storage", answer  # or the disk fails
         return self.read(line)
 
     @staticmethod
@@ -490,6 +497,9 @@ class Lines:
             reply_to=reply_to and decode_tag(reply_to),
             reply_from=reply_from and base58.b58decode(reply_from),
         )
+
+    def _read(self) -> Any:
+        return json.loads(self._file.readline())
 
     def _hand_over(self, message: bytes, **request: object) -> str:
         answer = self.ask(data=base64.b64encode(message).decode(), **request)
