@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import gevent
 import pytest
@@ -93,6 +94,33 @@ def test_write_and_flush_return_when_the_disk_has_it(journal: Journal, tmp_path:
     killed = Journal(copy, KEY)
     assert killed.take("a") == [("1", b"one"), ("2", b"two")]
     killed.close()
+
+
+def test_a_flush_waits_for_the_round_that_has_everything_and_for_no_more(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    transact = journal._database.transact
+
+    def noted(changes: list[Change], **how: Any) -> StoreError | None:
+        written.append(len(changes))
+        return transact(changes, **how)
+
+    monkeypatch.setattr(journal._database, "transact", noted)
+    journal.put("a", "1", b"one")
+    gevent.sleep(0)  # from now on, that is being written
+    journal.flush()
+    assert written == [1]
+    journal.put_along("a", "2", b"two")
+    gevent.sleep(0.01)
+    assert written == [1], "it begins no round"
+    journal.put("a", "3", b"three")
+    journal.flush()
+    assert written == [1, 2]
+    journal.put_along("a", "4", b"four")
+    journal.flush()
+    journal.flush()
+    assert written == [1, 2, 1]
 
 
 def test_what_has_to_be_written_is_tried_until_it_is(

@@ -108,6 +108,10 @@ class Journal(Rounds[_Round]):
         """Write this entry soon. If this call raises, the entry will not be written."""
         self._ask(Change(kind, entry_id, body))
 
+    def put_along(self, kind: str, entry_id: str, body: Message) -> None:
+        """Write this entry with the next round, whatever that is begun for."""
+        self._next.due.append(Change(kind, entry_id, body))
+
     def drop(self, kind: str, entry_id: str) -> None:
         """Delete this entry soon. If this call raises, the entry will not be deleted."""
         self._ask(Change(kind, entry_id, None))
@@ -131,7 +135,15 @@ class Journal(Rounds[_Round]):
 
         Raises StoreError if this attempt fails. The journal goes on trying after that.
         """
-        if self._is_busy and (error := self._wait().failure):
+        this = self._next if self._next.is_wanted else self._current
+        if this is None:
+            return
+        # Not a round more, after one that has everything already.
+        if this is self._next:
+            self._wait()
+        else:
+            this.ended.wait()
+        if error := this.failure:
             # Several greenlets raise the same error object. Each would add to its traceback.
             raise error.with_traceback(None)
 

@@ -18,6 +18,14 @@ class State:
 
     def set(self, name: str, value: bytes) -> None:
         """Set a value. It is written only if it is a new one."""
-        if self._values.get(name) != value:
-            self._values[name] = value
+        if self._is_new(name, value):
             self._journal.put(_KIND, name, value)
+
+    def set_along(self, name: str, value: bytes) -> None:
+        """Do the same, but with the next round of the journal, which this doesn't begin."""
+        if self._is_new(name, value):
+            self._journal.put_along(_KIND, name, value)
+
+    def _is_new(self, name: str, value: bytes) -> bool:
+        before, self._values[name] = self._values.get(name), value
+        return before != value
