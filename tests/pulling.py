@@ -19,17 +19,23 @@ from tests.harness import Addresses, onlookers
 
 
 class Pulling:
-    """The poller of a client that is always online, and has no reply addresses."""
+    """The poller of a client that is always online."""
 
     def __init__(
-        self, session: ProviderSession, journal: Journal, own: Identity, inbox: Inbox | None = None
+        self,
+        session: ProviderSession,
+        journal: Journal,
+        own: Identity,
+        inbox: Inbox | None = None,
+        reply_addresses: int = 0,
     ) -> None:
         inbox = Inbox(journal) if inbox is None else inbox
         health = Health(20.0)
         trial = ProviderTrial(session, health.loops, lambda: True, Random(1))
-        addresses = Addresses(journal, own, session, count=0).own
-        receiver = Receiver(
-            addresses,
+        addresses = Addresses(journal, own, session, count=reply_addresses)
+        self.replies, self.own = addresses.addresses, addresses.own
+        self.receiver = Receiver(
+            self.own,
             inbox,
             Assembly(journal, inbox, 0.0),
             Acknowledgements(own.public_key, 1.0),
@@ -38,8 +44,8 @@ class Pulling:
             lambda *_: None,
             lambda _: None,
         )
-        self.settling = Settling(receiver, journal.check_room)
+        self.settling = Settling(self.receiver, journal.check_room)
         self.poller = Poller(
-            *(session, addresses, receiver, self.settling, health, trial, onlookers()),
+            *(session, self.own, self.receiver, self.settling, health, trial, onlookers()),
             *(0.4, Random(1)),
         )

@@ -3,14 +3,17 @@
 A published provider deletes what it hands over. From there, nothing is pulled meanwhile.
 """
 
+import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 import pytest
 
 from nym.client.session import ProviderSession
+from nym.envelope import Cover, Envelopes, Reply, fragment
 from nym.errors import StoreError
 from nym.identity import Identity, generate_identity
 from nym.store.inbox import Inbox
@@ -48,20 +51,30 @@ class Slow:
 class Polled:
     """A client that is registered at a host, and pulls when the test says so."""
 
-    def __init__(self, journal: Journal, own: Identity, host: Host) -> None:
+    def __init__(
+        self, journal: Journal, own: Identity, host: Host, reply_addresses: int = 0
+    ) -> None:
         self.inbox, self.own, self.host = Inbox(journal), own, host
         session = ProviderSession(own, None, 600.0, State(journal), lambda: True)
         session.follow(
             Topology.of(((Mix(NodeAddress("127.0.0.1", 1), bytes(32)),),), [host.record()])
         )
-        self.pulling = Pulling(session, journal, own, self.inbox)
+        self.pulling = Pulling(session, journal, own, self.inbox, reply_addresses)
         self.poller, self.settling = self.pulling.poller, self.pulling.settling
         self.poller.tick()
         assert session.can_pull
+        self.pulling.replies.look()
+        self.replies = [one.address for one in self.pulling.replies.ready()]
+        assert len(self.replies) == reply_addresses
 
     def put(self, *messages: bytes) -> None:
         for message in messages:
             self.host.inboxes.put(self.own.public_key, message)
+
+    def put_cover(self, address: bytes) -> None:
+        """Let a loop wait for one of the client's addresses."""
+        loop = Envelopes(self.own).seal(Cover(os.urandom(16)), address)
+        self.host.inboxes.put(address, loop)
 
     def waiting(self) -> list[bytes]:
         """What the provider still has."""
@@ -71,18 +84,40 @@ class Polled:
         return contents(self.inbox.take())
 
 
+class Rounds:
+    """Counts the rounds of a journal that write something."""
+
+    def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        transact = journal._database.transact
+
+        def counted(changes: list[Any], **how: Any) -> StoreError | None:
+            self.count += 1
+            return transact(changes, **how)
+
+        monkeypatch.setattr(journal._database, "transact", counted)
+
+
 @pytest.fixture(params=[False, True], ids=["sealed", "plain"])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     with Host(is_plain=request.param) as host:
         yield host
 
 
+@contextmanager
+def running_settling(polled: Polled) -> Iterator[None]:
+    settling = gevent.spawn(polled.settling.run)
+    try:
+        yield
+    finally:
+        settling.kill()
+
+
 @pytest.fixture
 def polled(journal: Journal, host: Host) -> Iterator[Polled]:
     polled = Polled(journal, generate_identity(), host)
-    settling = gevent.spawn(polled.settling.run)
-    yield polled
-    settling.kill()
+    with running_settling(polled):
+        yield polled
 
 
 @pytest.fixture
@@ -161,3 +196,42 @@ def test_nothing_is_taken_while_the_disk_fails(
         came += polled.came()
     assert sorted(came) == sorted([b"before", *later])
     assert polled.settling.problem is None
+
+
+@pytest.mark.parametrize("host", [False], indirect=True)
+def test_cover_is_written_once_in_a_turn_and_a_message_at_once(
+    journal: Journal, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled = Polled(journal, generate_identity(), host, reply_addresses=2)
+    addresses = [*polled.replies, polled.own.public_key]
+    journal.flush()
+    rounds = Rounds(journal, monkeypatch)
+
+    def named() -> list[int]:
+        """How many numbers the next pull for each address would name."""
+        numbers = polled.pulling.receiver.taken.numbers
+        return [len(numbers(host.identity, own)) for own in (*polled.replies, b"")]
+
+    with running_settling(polled):
+        for turn in range(3):
+            for address in addresses:
+                polled.put_cover(address)
+            for _ in polled.replies:
+                polled.poller.tick()
+                gevent.sleep(0.01)
+            assert (rounds.count, named()[2]) == (turn, min(turn, 1))
+            assert named()[:2] == [0, 0], "what a pull brought is named after the end of its turn"
+            polled.poller.tick()
+            wait_until(lambda: named() == [1, 1, 1])
+            assert rounds.count == turn + 1
+        (reply, _) = polled.pulling.replies.ready()
+        answer = fragment(b"answer", bytes(16), 0, polled.own.public_key, Reply(False, False))
+        sealed = Envelopes(polled.own).seal(answer, reply.address, reply.secret)
+        host.inboxes.put(reply.address, sealed)
+        polled.poller.tick()
+        wait_until(polled.inbox.has_free)
+        assert polled.came() == [b"answer"]
+        assert named()[0] == 0, "that it wasn't cover must not show in when it is named"
+        polled.poller.tick()
+        polled.poller.tick()
+        wait_until(lambda: named() == [1, 0, 0])

@@ -73,7 +73,7 @@ class OwnAddresses:
         return [b"", *(one.address for one in others)]
 
     def turn(self) -> bytes:
-        """The one that is pulled next: each in its turn."""
+        """The one that is pulled next: each in its turn, and the main one at its end."""
         for own in self._turns:
             if not own or any(one.address == own for one in self._replies.ready()):
                 return own

@@ -260,7 +260,8 @@ class Poller:
                 raise StoreError(self._settling.problem)
             new = self._receiver.take(pulled, own)
         finally:
-            self._settling.settle_soon()
+            # The main address is the last one of each turn.
+            self._settling.settle_soon(has_turned=not own and not is_other)
         if pulled.keeper is None:
             self._receiver.settle()
         return pulled, new

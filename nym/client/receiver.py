@@ -57,16 +57,18 @@ class Receiver:
         self._said: set[type[Exception]] = set()  # kinds of errors that were logged
         # Fragments that are to be acknowledged when they are on disk.
         self._owed: list[tuple[Fragment, bytes, Run]] = []
+        self.is_waiting = False  # something other than cover was taken since `settle` was called
 
     def settle(self) -> None:
         """Wait until all messages are on disk, then have them acknowledged. Raises StoreError."""
         # Taken out first: more may arrive while this waits, and may not be on disk after it.
         owed, self._owed = self._owed, []
+        self.is_waiting = False
         try:
-            with self.taken.settling():
-                self._inbox.settle()
+            self._inbox.settle()
         except StoreError:
             self._owed = owed + self._owed
+            self.is_waiting = True
             raise
         for fragment, own, run in owed:
             if fragment.sender is not None and fragment.is_acknowledged:
@@ -111,6 +113,7 @@ class Receiver:
             self._returned(opened.id, now)
             return
         self.received += 1
+        self.is_waiting = True
         match opened:
             case None:
                 # In a contradictory answer, the bounds of messages are guesses. A seal proves that

@@ -5,8 +5,9 @@ it has it. If that pull, or its answer, is lost, the same messages come again. S
 kept, and are written to disk together with the messages: a client that is killed in between knows
 them at its next start, and an application gets no message twice.
 
-A number is named only when it is on disk with its message, and then together with the others of the
-same answer. So a provider doesn't learn which messages take longer to be written than others.
+A number is named only when it is on disk with its message, together with all others that came
+before the same moment (nym/client/settling.py). So a provider doesn't learn which messages take
+longer to be written than others. Cover needs no number after a crash: it may come again.
 """
 
 import json
@@ -74,7 +75,7 @@ class Taken:
             if number not in taken:
                 yield message
                 taken.add(number)
-                # In the same round of the journal as the message.
+                # In the same round of the journal as the message. Cover begins none.
                 self._keep(name, taken)
 
     def _keep(self, name: str, numbers: set[int]) -> None:
@@ -88,7 +89,7 @@ class Taken:
         while len(self._numbers) > MOST:
             del self._numbers[next(iter(self._numbers))]
         self._fresh[name] = next(self._changes)
-        self._state.set(_TAKEN, json.dumps(self._numbers).encode())
+        self._state.set_along(_TAKEN, json.dumps(self._numbers).encode())
 
 
 @lru_cache(MOST)
