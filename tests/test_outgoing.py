@@ -16,6 +16,7 @@ from statistics import fmean
 import gevent
 import pytest
 
+from nym.client import stock
 from nym.client.acknowledgements import Acknowledgements
 from nym.client.cover import DropCover, LoopCover
 from nym.client.deliveries import Deliveries
@@ -26,6 +27,7 @@ from nym.client.outgoing import OutgoingQueue
 from nym.client.packets import Draft, PacketMaker
 from nym.client.sender import Sender
 from nym.client.session import ProviderSession
+from nym.client.stock import Stock
 from nym.client.tags import Tags
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
@@ -37,6 +39,7 @@ from nym.routes import NANOSECONDS
 from nym.sphinx import (
     Final,
     Forward,
+    Request,
     create_packet,
     create_packets,
     is_public_key,
@@ -107,7 +110,7 @@ class Setup:
             random,
             is_sealed=is_sealed,
         )
-        self.drops = DropCover(self.packets, self.sender, is_sealed=is_sealed)
+        self.drops = DropCover(self.packets, self.sender, 0.5, is_sealed=is_sealed)
         self.way = Way(0.0)
         self.acknowledgements = Acknowledgements(OWN, 0.0)
         self.told_of: ProviderNode | None = None
@@ -220,11 +223,92 @@ def test_cover_in_the_place_of_messages_never_comes_back(sealing: Setup, node: N
     assert sealing.health.loops.sent_count == 0
 
 
+class Batches:
+    """How many packets of cover were made together, each time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        monkeypatch.setattr(stock, "create_packets", self._create)
+
+    def _create(self, requests: list[Request]) -> list[bytes]:
+        self.sizes.append(len(requests))
+        return create_packets(requests)
+
+
+def test_cover_is_made_eight_packets_at_a_time_and_a_message_costs_none(
+    sealing: Setup, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(monkeypatch)
+    for _ in range(8):
+        sealing.queue.tick(time.monotonic())
+        sealing.cover.tick(time.monotonic())
+    assert batches.sizes == [8, 8]
+    sealing.accept(OTHER, b"hello", Manner.PLAIN)
+    for _ in range(9):
+        sealing.queue.tick(time.monotonic())
+    assert batches.sizes == [8, 8, 8]
+    packets = node.unwrapped(25)
+    assert len({(final.destination, final.message()) for _, final in packets}) == 25
+    assert len({tuple(delays) for delays, _ in packets}) == 25
+
+
+def test_cover_is_made_anew_for_another_network_and_when_it_is_old(
+    sealing: Setup, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, elsewhere = Batches(monkeypatch), Node()
+
+    def tick() -> None:
+        sealing.queue.tick(time.monotonic())
+        sealing.cover.tick(time.monotonic())
+
+    tick()
+    known, sealing.topology = sealing.topology, None
+    tick()  # while there is no network, nothing leaves
+    assert len(node.unwrapped(2)) == 2
+    with serving(elsewhere.take) as address:
+        sealing.topology = known
+        sealing.lead_to(address)
+        tick()
+        elsewhere.unwrapped(2)
+        assert batches.sizes == [8, 8, 0, 0, 8, 8]
+        monkeypatch.setattr(stock, "LONGEST_KEPT", 0.0)
+        tick()
+        elsewhere.unwrapped(4)
+    assert batches.sizes[6:] == [8, 8]
+    assert len(node.packets) == 2
+
+
+def test_no_cover_takes_a_route_that_messages_avoid_by_then(journal: Journal, node: Node) -> None:
+    """Its first mixnode could tell that these packets were cover."""
+    nobody = Mix(NodeAddress("127.0.0.1", free_port()), generate_identity().public_key)
+    with serving(node.take) as address:
+        setup = Setup(journal, [address], is_sealed=True)
+        assert setup.topology is not None
+        layer, *others = setup.topology.layers
+        setup.topology = setup.topology._replace(layers=(Nodes((*layer, nobody)), *others))
+        for _ in range(10):
+            sent = 0
+            while not setup.health.avoided(time.monotonic()):
+                setup.tick()
+                sent = setup.drops.sent
+            for _ in range(8):
+                setup.tick()
+            assert setup.drops.sent == sent + 8
+            setup.health = setup.packets._health = setup.sender._health = Health(20.0)
+
+
+def test_as_much_cover_is_made_as_leaves_soon(setup: Setup) -> None:
+    counts = [
+        Stock(setup.packets, mean, lambda: None)._count for mean in (0.0, 0.001, 0.5, 1.0, 5.0, 60)
+    ]
+    assert counts == [8, 8, 8, 5, 1, 1]
+
+
 @pytest.mark.parametrize("is_renewed", [False, True])
 def test_a_loop_counts_only_if_its_provider_is_as_it_was_when_it_was_made(
     sealing: Setup, is_renewed: bool
 ) -> None:
-    """It is made up to a second ahead. With another key, the provider can't open it."""
+    """It is made before its moment. With another key, the provider can't open it."""
     assert sealing.topology is not None
     (provider,) = sealing.topology.providers
     sealing.cover.tick(time.monotonic() + 0.1)

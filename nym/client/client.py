@@ -150,7 +150,12 @@ class Client:
             random,
             is_sealed=is_sealed,
         )
-        drop_cover = DropCover(packets, self._sender, is_sealed=is_sealed)
+        drop_cover = DropCover(
+            packets,
+            self._sender,
+            config.traffic.message_sending_average_delay,
+            is_sealed=is_sealed,
+        )
         self._acknowledgements = acknowledgements = _acknowledgements(address, config)
         self._deliveries = _deliveries(address, config, self._outbox, packets, health.loops)
         self._outgoing = OutgoingQueue(

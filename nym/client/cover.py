@@ -13,10 +13,12 @@ import os
 import time
 from functools import partial
 from random import Random
+from typing import NamedTuple
 
 from nym.client.own_addresses import OwnAddresses
-from nym.client.packets import Draft, PacketMaker
+from nym.client.packets import PacketMaker
 from nym.client.sender import Outcome, Sender
+from nym.client.stock import Made, Stock
 from nym.client.tempo import Tempo
 from nym.client.trial import ProviderTrial
 from nym.envelope import ID_LENGTH, Cover, seal_for_nobody
@@ -28,9 +30,21 @@ from nym.store.outgoing import Ends
 from nym.topology import ProviderNode
 from nym.wire.provider import LOOP_COVER
 
-# Seconds, and mean gaps, for which a loop may be made in advance. Nothing of it depends on what an
-# application does. But its route should be of this network, and it waits in a greenlet of its own.
+# Seconds, and mean gaps, by which a loop may come before its moment. Nothing of it depends on what
+# an application does. But its route should be of this network, and it waits in its own greenlet.
 FURTHEST_AHEAD, MEANS_AHEAD = 1.0, 2
+
+
+class _Loop(NamedTuple):
+    """What is known of a loop: its id, and where it goes.
+
+    That is the provider on trial, or else the provider of the address `own`.
+    """
+
+    name: bytes
+    other: ProviderNode | None
+    own: bytes
+    provider: ProviderNode | None
 
 
 class LoopCover:
@@ -58,44 +72,42 @@ class LoopCover:
         self._mean = mean
         self._random = random
         self._is_sealed = is_sealed
+        self._stock = Stock(packets, mean, self._draw)
         self.sent = 0
 
     def run(self, alarm: Alarm) -> None:
-        """Send loops for ever. They are made early if the alarm rings for another stream."""
+        """Send loops for ever. They come early if the alarm rings for another stream."""
         ahead = min(FURTHEST_AHEAD, MEANS_AHEAD * self._mean)
         run_stream(alarm, self._mean, self._random, self.tick, self._tempo, ahead)
 
     def tick(self, moment: float) -> None:
         """Send one loop at `moment`, if there is a network to send it through."""
+        if made := self._stock.take():
+            settled = partial(self._settled, made)
+            self._sender.send(moment, lambda: made.draft, settled, "loop")
+
+    def _draw(self) -> Made[_Loop] | None:
         other = self._trial.turn()
         own = b"" if other else self._own.draw()
         ends = Ends(own, self._own.address(own))
         if not self._packets.is_routable(ends):
-            return
-        loop = os.urandom(ID_LENGTH)
-        content = Cover(loop) if self._is_sealed else LOOP_COVER
+            return None
+        name = os.urandom(ID_LENGTH)
+        content = Cover(name) if self._is_sealed else LOOP_COVER
         draft = self._packets.draft(ends, content, other)
-        settled = partial(self._settled, loop, draft, other, own, self._provider(own))
-        self._sender.send(moment, lambda: draft, settled, "loop")
+        return Made(draft, _Loop(name, other, own, self._provider(own)))
 
-    def _settled(
-        self,
-        loop: bytes,
-        draft: Draft,
-        other: ProviderNode | None,
-        own: bytes,
-        provider: ProviderNode | None,
-        outcome: Outcome,
-    ) -> None:
+    def _settled(self, made: Made[_Loop], outcome: Outcome) -> None:
         # A loop that no mixnode took never entered the network, so its loss would prove nothing.
         if outcome is Outcome.REFUSED:
             return
         self.sent += 1
-        if other:
-            self._trial.sent(loop, other, time.monotonic())
+        draft, loop = made
+        if loop.other:
+            self._trial.sent(loop.name, loop.other, time.monotonic())
         # Neither would the loss of one that was made for an address, or a provider, of before.
-        elif self._is_sealed and _is_as_before(provider, self._provider(own)):
-            self._health.sent(loop, draft.route, time.monotonic(), draft.delays, own)
+        elif self._is_sealed and _is_as_before(loop.provider, self._provider(loop.own)):
+            self._health.sent(loop.name, draft.route, time.monotonic(), draft.delays, loop.own)
 
     def _provider(self, own: bytes) -> ProviderNode | None:
         return self._own.provider_of(self._own.address(own))
@@ -114,24 +126,30 @@ class DropCover:
     Each goes to a random provider, for an address that nobody has.
     """
 
-    def __init__(self, packets: PacketMaker, sender: Sender, *, is_sealed: bool) -> None:
+    def __init__(
+        self, packets: PacketMaker, sender: Sender, mean: float, *, is_sealed: bool
+    ) -> None:
         self._packets = packets
         self._sender = sender
         self._is_sealed = is_sealed
+        self._stock = Stock(packets, mean, self._draw)
         self.sent = 0
 
     def send(self, moment: float) -> None:
         """Send one packet at `moment`, if there is a network to send it through."""
-        if provider := self._packets.random_provider():
-            self._sender.send(moment, partial(self._draft, provider), self._settled, "drop")
+        if made := self._stock.take():
+            self._sender.send(moment, lambda: made.draft, self._settled, "drop")
 
-    def _draft(self, provider: ProviderNode) -> Draft:
+    def _draw(self) -> Made[None] | None:
+        provider = self._packets.random_provider()
+        if provider is None:
+            return None
         # Another address for each packet: a provider could count those that are for one.
         nobody = nobodys_key()
         content = (
             seal_for_nobody(Cover(os.urandom(ID_LENGTH)), nobody) if self._is_sealed else LOOP_COVER
         )
-        return self._packets.draft(Ends(b"", nobody), content, provider)
+        return Made(self._packets.draft(Ends(b"", nobody), content, provider), None)
 
     def _settled(self, outcome: Outcome) -> None:
         self.sent += outcome is Outcome.TAKEN

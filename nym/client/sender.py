@@ -57,7 +57,7 @@ class _Attempt:
         self.request, self.mixnode = draft.request, draft.route[0]
         self.moment = moment
         self.carries = carries
-        self.packet = b""  # not made yet
+        self.packet = draft.packet
         self.outcome = Outcome.REFUSED
         self._settled: Callable[[Outcome], None] | None = settled
 
@@ -104,7 +104,8 @@ class Sender:
             settled(Outcome.REFUSED)
             raise
         try:
-            self._unmade[attempt] = None
+            if not attempt.packet:
+                self._unmade[attempt] = None
             greenlet: Greenlet[..., object] = Greenlet(self._hand_over, attempt)
             # A greenlet that is killed before it runs executes none of its code, no `finally`
             # either. But its links are called.
