@@ -18,7 +18,7 @@ then a second one of each, and so on.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -228,21 +228,23 @@ def _used(nodes: set[Standing], places: Mapping[Standing, float], salt: bytes) -
     # counts is the place: a node that has taken another key must not come behind the nodes of
     # somebody who never changes keys.
     def since(node: Standing) -> float:
-        return places.get(node.place(), inf)
+        return places.get(node.place(), inf) if places else inf
 
     def lot(node: Standing) -> bytes:
         return blake2b(node.public_key, key=salt).digest()
 
+    in_order = sorted((since(node), lot(node), node) for node in nodes)
     # Of each node: since when it is known, and which one of its machine's nodes it is.
-    turns: dict[Standing, tuple[float, int]] = {}
-    on_machine = Counter[tuple[int, str]]()
-    for at, _, node in sorted((since(node), lot(node), node) for node in nodes):
+    turns: list[tuple[float, int, int]] = []
+    on_machine = defaultdict[tuple[int, str], int](int)
+    for number, (at, _, node) in enumerate(in_order):
         where = node.layer, machine(node.address)
-        turns[node] = at, on_machine[where]
+        turns.append((at, on_machine[where], number))
         on_machine[where] += 1
     used: set[Standing] = set()
     widths = Counter[int]()
-    for node in sorted(turns, key=lambda node: turns[node]):
+    for _, _, number in sorted(turns):
+        node = in_order[number][2]
         if widths[node.layer] < MOST_NODES:
             widths[node.layer] += 1
             used.add(node)

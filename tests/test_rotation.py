@@ -90,7 +90,8 @@ class Watched:
         def said(node: Node, what: str) -> None:
             self.dropped.append(what)
 
-        monkeypatch.setattr("nym.client.sender.create_packets", made)
+        for module in ("sender", "stock"):
+            monkeypatch.setattr(f"nym.client.{module}.create_packets", made)
         monkeypatch.setattr("nym.client.sender.send_packet", handed_over)
         monkeypatch.setattr("nym.nodes.keyring.unwrap_packets", unwrapped)
         monkeypatch.setattr(Reception, "_register", registered)

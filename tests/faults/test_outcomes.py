@@ -15,6 +15,7 @@ import gevent
 import pytest
 
 from nym.client import sender as sender_module
+from nym.client import stock as stock_module
 from nym.client.packets import PacketMaker
 from nym.client.sender import Sender
 from nym.envelope import Envelopes
@@ -39,6 +40,7 @@ POINTS: list[tuple[Any, str]] = [
     (BareSocket, "__init__"),
     (BareSocket, "connect_within"),
     (sender_module, "create_packets"),
+    (stock_module, "create_packets"),
     (sender_module, "send_packet"),
     (Alarm, "wait_until"),
     (Sender, "_works"),
