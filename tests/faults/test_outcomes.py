@@ -51,8 +51,12 @@ ERRORS = [MemoryError("of the test"), RuntimeError("of the test"), gevent.Greenl
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Two clients in this process, and their network in another process."""
+    # A part of the client that dies is started again at once, without the usual pause: the tests
+    # are about what the dead part leaves behind. Set first, because parts look at their start.
+    monkeypatch.setattr("nym.net.watch.FIRST_RESTART", 0.01)
+    monkeypatch.setattr("nym.net.watch.LONGEST_RESTART", 0.01)
     with ExitStack() as stack:
         network = stack.enter_context(Program(tmp_path, "localnet", "--port", "0"))
         yield Pair(stack, network.line(r"(http://[0-9.:]+)")[1], CALM)
@@ -62,10 +66,6 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def test_what_is_raised_on_the_way_out_loses_and_doubles_nothing(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    # A part of the client that dies is started again at once, without the usual pause: the test is
-    # about what the dead part leaves behind.
-    monkeypatch.setattr("nym.net.watch.FIRST_RESTART", 0.01)
-    monkeypatch.setattr("nym.net.watch.LONGEST_RESTART", 0.01)
     pair.send(reliable=True)
     pair.check()
     for owner, name in POINTS:
