@@ -150,7 +150,7 @@ class Setup:
     def tick(self) -> None:
         """Let the outgoing queue send one packet, and wait for its outcome."""
         self.queue.tick(time.monotonic())
-        self.sender._pool.join()
+        wait_until(lambda: not self.sender.under_way)
 
 
 class Node:

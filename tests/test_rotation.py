@@ -13,7 +13,6 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-import gevent
 import pytest
 from gevent.event import Event
 
@@ -100,7 +99,8 @@ class Watched:
     def wait_for_packets(self, keys: Iterable[bytes], clients: Iterable[Application]) -> None:
         """Wait until all packets for these keys have arrived, if nobody makes more of them."""
         for client in clients:
-            gevent.joinall(list(client.client._sender._pool))  # that no mixnode has taken yet
+            sender = client.client._sender
+            wait_until(lambda sender=sender: not sender.under_way)  # type: ignore[misc]
         wait_until(lambda: not any(self.under_way[key] > 0 for key in keys), "packets for old keys")
 
 

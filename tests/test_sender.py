@@ -17,7 +17,16 @@ from nym.net.bare import BareSocket
 from nym.sphinx import Final, Hop, Request, create_packets, process_packet
 from nym.topology import Mix
 from nym.wire.addresses import NodeAddress
-from tests.harness import OTHER, OWN, free_port, onlookers, serving, wait_until, without_descriptors
+from tests.harness import (
+    OTHER,
+    OWN,
+    PATIENCE,
+    free_port,
+    onlookers,
+    serving,
+    wait_until,
+    without_descriptors,
+)
 from tests.simulation import ROUTE
 
 
@@ -233,6 +242,61 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     monkeypatch.setattr(sender_module, "LONGEST_END", 0.01)
     sender.stop()
     assert under_way == [[Outcome.REFUSED]] * sender_module.MOST_AT_ONCE
+
+
+def test_greenlets_are_used_again_and_few_of_them_stay(sender: Sender, node: NodeAddress) -> None:
+    for _ in range(10):
+        assert settled(send(sender, node)) is Outcome.TAKEN
+        assert len(sender._pool) == len(sender._idle) == 1
+    # More than there is room for: those that wait for it get it.
+    sent = [send(sender, node) for _ in range(2 * sender_module.MOST_AT_ONCE)]
+    wait_until(lambda: not sender.under_way)
+    assert sent == [[Outcome.TAKEN]] * len(sent)
+    wait_until(lambda: len(sender._pool) == len(sender._idle) == sender_module.MOST_IDLE)
+
+
+def test_a_greenlet_that_is_killed_without_a_packet_refuses_at_most_the_next(
+    sender: Sender, node: NodeAddress
+) -> None:
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    (idle,) = sender._idle
+    idle.kill(block=False)
+    assert settled(send(sender, node)) is Outcome.REFUSED
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    (idle,) = sender._idle
+    idle.kill()
+    assert settled(send(sender, node)) is Outcome.TAKEN
+
+
+def test_where_none_can_go_on_the_packet_is_refused(
+    sender: Sender, node: NodeAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    outcomes: list[Outcome] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("nym.client.sender.gevent.get_hub", fail)
+        with pytest.raises(MemoryError):
+            sender.send(0.0, drafted(node), outcomes.append, "drop")
+    assert outcomes == [Outcome.REFUSED]
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    assert len(sender._pool) == 1
+
+
+def test_the_end_waits_for_no_greenlet_without_a_packet(
+    node: NodeAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Sender(Health(20.0), onlookers())
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    under_way: list[Outcome] = []
+    sender.send(time.monotonic() + 0.1, drafted(node), under_way.append, "drop")
+    assert settled(send(sender, node)) is Outcome.TAKEN
+    monkeypatch.setattr(sender_module, "LONGEST_END", 2 * PATIENCE)
+    with gevent.Timeout(PATIENCE):
+        sender.stop()
+    assert under_way == [Outcome.TAKEN]
 
 
 def test_callbacks_that_raise_lose_nobody_elses_outcome(sender: Sender, node: NodeAddress) -> None:

@@ -1,4 +1,4 @@
-"""Hands packets to their first mixnode, each in its own greenlet, so that a slow node delays none.
+"""Hands packets to their first mixnode, each in a greenlet, so that a slow node delays none.
 
 A packet is made before its moment, and leaves at that moment: what it carries, and how long it took
 to make, doesn't show in when it leaves. Those that were drafted in one turn of the event loop are
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from itertools import islice
 
+import gevent
 from gevent import Greenlet
 from gevent.pool import Pool
 
@@ -31,6 +32,7 @@ from nym.topology import Mix
 from nym.wire.sightings import Carried
 
 MOST_AT_ONCE = 256  # greenlets; each holds a socket
+MOST_IDLE = 8  # of them that wait for another packet; each takes some 20 kB
 LONGEST_END = 1.0  # seconds that packets under way may take while the client stops
 ONLINE = 30.0  # seconds after a packet was taken in which the client's own line counts as working
 
@@ -69,6 +71,38 @@ class _Attempt:
             settled(self.outcome)
 
 
+class _Courier(Greenlet):  # type: ignore[type-arg]  # generic in its stub alone
+    """Hands over one packet after the other.
+
+    For the frames of each new greenlet, CPython takes memory from the system, and gives it back at
+    the greenlet's end. That, and what gevent does at both, is a part of what each packet takes.
+    """
+
+    def __init__(
+        self, hand_over: Callable[[_Attempt], None], is_to_stay: Callable[["_Courier"], bool]
+    ) -> None:
+        super().__init__()
+        self.attempt: _Attempt | None = None
+        self._hand_over = hand_over
+        self._is_to_stay = is_to_stay
+
+    def give(self, attempt: _Attempt) -> None:
+        """Have an idle one go on, in the next turn of the event loop."""
+        self.attempt = attempt
+        try:
+            gevent.get_hub().loop.run_callback(self.switch)
+        except BaseException:
+            self.attempt = None
+            raise
+
+    def _run(self) -> None:
+        while self.attempt:
+            self._hand_over(self.attempt)
+            self.attempt = None
+            if self._is_to_stay(self):
+                gevent.get_hub().switch()
+
+
 class Sender:
     """Sends all packets of the client, whatever they carry."""
 
@@ -78,7 +112,9 @@ class Sender:
         self._onlookers = onlookers
         self._last_taken = -ONLINE  # so that the line doesn't count as working at the start
         self._alarm = Alarm()
-        self._pool = Pool(MOST_AT_ONCE)
+        self._pool = Pool(MOST_AT_ONCE)  # couriers
+        self._idle: list[_Courier] = []  # those of them that have no packet
+        self._most_idle = MOST_IDLE
         self._unmade: dict[_Attempt, None] = {}  # in the order in which they were drafted
         self._outages: dict[str, Outage] = {}
 
@@ -106,15 +142,15 @@ class Sender:
         try:
             if not attempt.packet:
                 self._unmade[attempt] = None
-            greenlet: Greenlet[..., object] = Greenlet(self._hand_over, attempt)
-            # A greenlet that is killed before it runs executes none of its code, no `finally`
-            # either. But its links are called.
-            greenlet.rawlink(lambda ended: self._settle(attempt))
-            # Waits while MOST_AT_ONCE greenlets are running.
-            self._pool.start(greenlet)
+            self._dispatch(attempt)
         except BaseException:
             self._settle(attempt)
             raise
+
+    @property
+    def under_way(self) -> int:
+        """How many packets have no outcome yet."""
+        return len(self._pool) - len(self._idle)
 
     def is_online(self) -> bool:
         """Whether a mixnode took a packet lately, so that the client's own line works."""
@@ -122,9 +158,39 @@ class Sender:
 
     def stop(self) -> None:
         """Let packets under way be handed over, but not for long; then give up the others."""
+        self._most_idle = 0
+        gevent.killall(list(self._idle))
         self._pool.join(LONGEST_END)
         self._pool.kill()
         self._alarm.close()
+
+    def _dispatch(self, attempt: _Attempt) -> None:
+        while self._idle and self._idle[-1].dead:  # its links are still to be called
+            self._idle.pop()
+        if self._idle:
+            self._idle[-1].give(attempt)  # if that raises, it stays idle
+            self._idle.pop()
+            return
+        courier = _Courier(self._hand_over, self._is_to_stay)
+        courier.attempt = attempt
+        # A greenlet that is killed before it runs executes none of its code, no `finally` either.
+        # But its links are called.
+        courier.rawlink(self._is_gone)
+        # Waits while MOST_AT_ONCE greenlets are running.
+        self._pool.start(courier)
+
+    def _is_to_stay(self, courier: _Courier) -> bool:
+        # In a full pool, a packet may be waiting for a greenlet to end.
+        is_wanted = len(self._idle) < self._most_idle and not self._pool.full()
+        if is_wanted:
+            self._idle.append(courier)
+        return is_wanted
+
+    def _is_gone(self, courier: _Courier) -> None:
+        if courier in self._idle:
+            self._idle.remove(courier)
+        if courier.attempt:
+            self._settle(courier.attempt)
 
     def _hand_over(self, attempt: _Attempt) -> None:
         try:
