@@ -7,6 +7,7 @@ from random import Random
 
 import gevent
 import pytest
+from gevent.lock import Semaphore
 
 from nym.client import sender as sender_module
 from nym.client.packets import Draft
@@ -242,6 +243,23 @@ def test_who_waits_for_room_and_is_killed_has_its_packet_refused(
     monkeypatch.setattr(sender_module, "LONGEST_END", 0.01)
     sender.stop()
     assert under_way == [[Outcome.REFUSED]] * sender_module.MOST_AT_ONCE
+
+
+def test_who_waits_for_room_has_it_when_the_next_packet_is_handed_over(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go = Semaphore(0)
+    monkeypatch.setattr(sender_module, "send_packet", lambda *_: may_go.acquire())
+    nowhere = NodeAddress("127.0.0.1", 9)
+    sent = [send(sender, nowhere) for _ in range(sender_module.MOST_AT_ONCE)]
+    waiting = gevent.spawn(send, sender, nowhere)
+    wait_until(lambda: waiting.gr_frame is not None, "the beginning of the greenlet")
+    may_go.release()
+    wait_until(waiting.ready, "room for the last packet")
+    for _ in sent:
+        may_go.release()
+    wait_until(lambda: not sender.under_way)
+    assert [*sent, waiting.value] == [[Outcome.TAKEN]] * (len(sent) + 1)
 
 
 def test_greenlets_are_used_again_and_few_of_them_stay(sender: Sender, node: NodeAddress) -> None:

@@ -72,10 +72,9 @@ class _Attempt:
 
 
 class _Courier(Greenlet):  # type: ignore[type-arg]  # generic in its stub alone
-    """Hands over one packet after the other.
+    """Hands over one packet after the other, since new greenlets take time (nym/net/crew.py).
 
-    For the frames of each new greenlet, CPython takes memory from the system, and gives it back at
-    the greenlet's end. That, and what gevent does at both, is a part of what each packet takes.
+    Unlike those of a crew, it may be killed at any moment, and its packet still has an outcome.
     """
 
     def __init__(
