@@ -21,6 +21,7 @@ from nym.nodes.mixnode import Mixnode
 from nym.sphinx import Hop, create_packet
 from nym.wire.addresses import NodeAddress, encode_address
 from nym.wire.directory import Records
+from nym.wire.keys import encode_base58
 from nym.wire.sizes import PACKET_LENGTH
 from tests.harness import PATIENCE, Program, free_port, run_program, wait_until
 
@@ -377,10 +378,23 @@ def test_a_node_changes_its_key_and_clients_follow(nodes: Nodes) -> None:
     wait_until(nodes.is_whole)
     run_program(nodes.home, "init", "--id", "alice", "--directory", nodes.url)
     before = nodes.status("home")["key"]
-    for key in ("keys.lifetime", "keys.overlap"):
-        assert run_program(nodes.home, "config", "set", "--id", "home", key, "1")[0] == 0
-    nodes.programs["home"].process.send_signal(signal.SIGHUP)
+
+    def set_times(lifetime: int, overlap: int) -> None:
+        for name, seconds in (("lifetime", lifetime), ("overlap", overlap)):
+            setting = (f"keys.{name}", str(seconds))
+            assert run_program(nodes.home, "config", "set", "--id", "home", *setting)[0] == 0
+        nodes.programs["home"].process.send_signal(signal.SIGHUP)
+
+    def is_listed() -> bool:
+        (provider,) = fetch_topology(nodes.url).records.providers
+        return encode_base58(provider.public_key) == nodes.status("home")["key"]
+
+    assert is_listed()
+    set_times(1, 1)
     wait_until(lambda: nodes.status("home")["key"] != before)
+    # No more: a directory lists a node's last key for ten seconds, and clients ask as rarely.
+    set_times(3600, 600)
+    wait_until(is_listed, "the record of the new key")
     code, out, _ = run_program(nodes.home, "check", "--id", "alice")
     assert code == 0, out
 
