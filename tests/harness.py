@@ -45,7 +45,7 @@ from nym.client.tempo import describe
 from nym.config import ClientSettings, Config, PrivacySettings, SocketSettings, TrafficSettings
 from nym.contacts import CurrentContacts
 from nym.envelope import Envelopes
-from nym.errors import NymError
+from nym.errors import NymError, StoreError
 from nym.identity import Identity, generate_identity
 from nym.localnet.network import Network
 from nym.net.listening import listen
@@ -195,6 +195,19 @@ def onlookers() -> Onlookers:
 def contents(messages: Iterable[Received]) -> list[bytes]:
     """The bytes of the messages, without their ids, times and senders."""
     return [bytes(received.message) for received in messages]
+
+
+def noted_rounds(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """A list that gets the changes of each round that the journal writes, from now on."""
+    rounds: list[list[Any]] = []
+    transact = journal._database.transact
+
+    def noted(changes: list[Any], **how: bool) -> StoreError | None:
+        rounds.append(changes)
+        return transact(changes, **how)
+
+    monkeypatch.setattr(journal._database, "transact", noted)
+    return rounds
 
 
 def deliver(

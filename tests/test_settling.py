@@ -21,7 +21,7 @@ from nym.store.journal import Journal
 from nym.store.state import State
 from nym.topology import Mix, Topology
 from nym.wire.addresses import NodeAddress
-from tests.harness import contents, wait_until
+from tests.harness import contents, noted_rounds, wait_until
 from tests.pulling import Pulling
 from tests.test_line import Host
 
@@ -82,20 +82,6 @@ class Polled:
 
     def came(self) -> list[bytes]:
         return contents(self.inbox.take())
-
-
-class Rounds:
-    """Counts the rounds of a journal that write something."""
-
-    def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        transact = journal._database.transact
-
-        def counted(changes: list[Any], **how: Any) -> StoreError | None:
-            self.count += 1
-            return transact(changes, **how)
-
-        monkeypatch.setattr(journal._database, "transact", counted)
 
 
 @pytest.fixture(params=[False, True], ids=["sealed", "plain"])
@@ -205,7 +191,7 @@ def test_cover_is_written_once_in_a_turn_and_a_message_at_once(
     polled = Polled(journal, generate_identity(), host, reply_addresses=2)
     addresses = [*polled.replies, polled.own.public_key]
     journal.flush()
-    rounds = Rounds(journal, monkeypatch)
+    rounds = noted_rounds(journal, monkeypatch)
 
     def named() -> list[int]:
         """How many numbers the next pull for each address would name."""
@@ -219,11 +205,11 @@ def test_cover_is_written_once_in_a_turn_and_a_message_at_once(
             for _ in polled.replies:
                 polled.poller.tick()
                 gevent.sleep(0.01)
-            assert (rounds.count, named()[2]) == (turn, min(turn, 1))
+            assert (len(rounds), named()[2]) == (turn, min(turn, 1))
             assert named()[:2] == [0, 0], "what a pull brought is named after the end of its turn"
             polled.poller.tick()
             wait_until(lambda: named() == [1, 1, 1])
-            assert rounds.count == turn + 1
+            assert len(rounds) == turn + 1
         (reply, _) = polled.pulling.replies.ready()
         answer = fragment(b"answer", bytes(16), 0, polled.own.public_key, Reply(False, False))
         sealed = Envelopes(polled.own).seal(answer, reply.address, reply.secret)

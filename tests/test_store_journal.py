@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import gevent
 import pytest
@@ -15,7 +14,7 @@ from nym.store import journal as journal_module
 from nym.store.database import Change, Database, Parts
 from nym.store.journal import Journal
 from nym.wire.pieces import PIECE, gather
-from tests.harness import PATIENCE, wait_until
+from tests.harness import PATIENCE, noted_rounds, wait_until
 
 KEY = bytes(32)
 
@@ -99,28 +98,25 @@ def test_write_and_flush_return_when_the_disk_has_it(journal: Journal, tmp_path:
 def test_a_flush_waits_for_the_round_that_has_everything_and_for_no_more(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[int] = []
-    transact = journal._database.transact
+    rounds = noted_rounds(journal, monkeypatch)
 
-    def noted(changes: list[Change], **how: Any) -> StoreError | None:
-        written.append(len(changes))
-        return transact(changes, **how)
+    def written() -> list[int]:
+        return [len(changes) for changes in rounds]
 
-    monkeypatch.setattr(journal._database, "transact", noted)
     journal.put("a", "1", b"one")
     gevent.sleep(0)  # from now on, that is being written
     journal.flush()
-    assert written == [1]
+    assert written() == [1]
     journal.put_along("a", "2", b"two")
     gevent.sleep(0.01)
-    assert written == [1], "it begins no round"
+    assert written() == [1], "it begins no round"
     journal.put("a", "3", b"three")
     journal.flush()
-    assert written == [1, 2]
+    assert written() == [1, 2]
     journal.put_along("a", "4", b"four")
     journal.flush()
     journal.flush()
-    assert written == [1, 2, 1]
+    assert written() == [1, 2, 1]
 
 
 def test_what_has_to_be_written_is_tried_until_it_is(

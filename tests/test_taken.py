@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
@@ -29,6 +28,7 @@ from tests.harness import (
     Program,
     beside,
     contents,
+    noted_rounds,
     run_program,
     running,
     wait_until,
@@ -128,20 +128,14 @@ def test_numbers_are_written_together_with_their_messages(
     journal: Journal, reopen: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client can be killed after each round of the journal, so each has both or none."""
-    rounds: list[list[tuple[str, str]]] = []
-    transact = journal._database.transact
-
-    def noted(changes: list[Any], **how: Any) -> Any:
-        rounds.append([(change.kind, change.id) for change in changes])
-        return transact(changes, **how)
-
-    monkeypatch.setattr(journal._database, "transact", noted)
+    rounds = noted_rounds(journal, monkeypatch)
     taken, inbox = Taken(State(journal)), Inbox(journal)
     for message in taken.new(pulled(*range(5))):
         journal.flush()  # a long answer lets other greenlets run, and the journal write
         inbox.deliver(message, is_sealed=False)
     inbox.settle()
-    with_messages = [entries for entries in rounds if any(kind != "state" for kind, _ in entries)]
+    written = [[(change.kind, change.id) for change in changes] for changes in rounds]
+    with_messages = [entries for entries in written if any(kind != "state" for kind, _ in entries)]
     assert len(with_messages) == 5
     assert all(("state", "taken") in entries for entries in with_messages)
     again = reopen()

@@ -59,8 +59,6 @@ class PacketMaker:
         self._health = health
         self._average_delay = average_delay
         self._random = random
-        self._edition = 0
-        self._drawn_from: tuple[Topology | None, frozenset[Mix]] = None, frozenset()
 
     def is_routable(self, ends: Ends) -> bool:
         """Whether a packet between these ends can be drafted now."""
@@ -104,16 +102,9 @@ class PacketMaker:
         delays = tuple(hop.delay / NANOSECONDS for hop in hops[: len(route)])
         return Draft(Request(content, hops, ends.peer), route, delays)
 
-    def edition(self, now: float) -> int:
-        """A number that changes when routes are drawn from other nodes than before.
-
-        A packet that was drafted under another number may have to take another route.
-        """
-        topology, avoided = self._topology(), frozenset(self._health.avoided(now))
-        if topology is not self._drawn_from[0] or avoided != self._drawn_from[1]:
-            self._drawn_from = topology, avoided
-            self._edition += 1
-        return self._edition
+    def drawn_from(self, now: float) -> tuple[Topology | None, frozenset[Mix]]:
+        """The network, and the mixnodes that routes avoid: what routes are drawn from now."""
+        return self._topology(), frozenset(self._health.avoided(now))
 
     def random_provider(self) -> ProviderNode | None:
         """A provider of the network, at random; None while there is no network."""

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from nym.client.packets import Draft, PacketMaker
 from nym.sphinx import AT_ONCE, create_packets
+from nym.topology import Mix, Topology
 
 LONGEST_KEPT = 10.0  # seconds, as long as a network is used before the directory is asked again
 
@@ -38,17 +39,20 @@ class Stock(Generic[About]):
         self._count = max(1, min(AT_ONCE, int(LONGEST_KEPT / 2 / mean))) if mean else AT_ONCE
         self._made: list[Made[About]] = []
         self._made_at = 0.0
-        self._edition = -1  # of the routes that these packets have
+        # What their routes were drawn from (PacketMaker.drawn_from).
+        self._topology: Topology | None = None
+        self._avoided: frozenset[Mix] = frozenset()
 
     def take(self) -> Made[About] | None:
         """A packet that is to leave now; None while there is no network to send it through."""
         now = time.monotonic()
-        edition = self._packets.edition(now)
-        if edition != self._edition or now - self._made_at > LONGEST_KEPT:
+        topology, avoided = self._packets.drawn_from(now)
+        is_same = topology is self._topology and avoided == self._avoided
+        if not is_same or now - self._made_at > LONGEST_KEPT:
             self._made.clear()
         if not self._made:
             self._make()
-            self._made_at, self._edition = now, edition
+            self._made_at, self._topology, self._avoided = now, topology, avoided
         return self._made.pop() if self._made else None
 
     def _make(self) -> None:

@@ -135,14 +135,13 @@ class Journal(Rounds[_Round]):
 
         Raises StoreError if this attempt fails. The journal goes on trying after that.
         """
-        this = self._next if self._next.is_wanted else self._current
-        if this is None:
-            return
-        # Not a round more, after one that has everything already.
-        if this is self._next:
-            self._wait()
-        else:
+        if self._next.is_wanted:
+            this = self._wait()
+        elif self._current:  # it has everything already, so no other round is needed
+            this = self._current
             this.ended.wait()
+        else:
+            return
         if error := this.failure:
             # Several greenlets raise the same error object. Each would add to its traceback.
             raise error.with_traceback(None)
