@@ -39,6 +39,7 @@ from nym.client.history import History
 from nym.client.own_addresses import OwnAddresses
 from nym.client.replies import Replies
 from nym.client.reply_addresses import ReplyAddresses, Term
+from nym.client.sender import Sender
 from nym.client.session import ProviderSession
 from nym.client.tags import Tags
 from nym.client.tempo import describe
@@ -208,6 +209,12 @@ def noted_rounds(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[list
 
     monkeypatch.setattr(journal._database, "transact", noted)
     return rounds
+
+
+def wait_until_handed_over(sender: Sender) -> None:
+    """Wait until no packet is under way to its first mixnode."""
+    crew = sender._crew
+    wait_until(lambda: len(crew._members) == len(crew._idle), "the outcomes of all packets")
 
 
 def deliver(

@@ -52,7 +52,14 @@ from nym.topology import Mix, Nodes, ProviderNode, Topology
 from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress, decode_address
 from nym.wire.provider import LOOP_COVER
-from tests.harness import Addresses, free_port, onlookers, serving, wait_until
+from tests.harness import (
+    Addresses,
+    free_port,
+    onlookers,
+    serving,
+    wait_until,
+    wait_until_handed_over,
+)
 
 OWN_IDENTITY, OTHER_IDENTITY = generate_identity(), generate_identity()
 OWN, OTHER = OWN_IDENTITY.public_key, OTHER_IDENTITY.public_key
@@ -150,7 +157,7 @@ class Setup:
     def tick(self) -> None:
         """Let the outgoing queue send one packet, and wait for its outcome."""
         self.queue.tick(time.monotonic())
-        wait_until(lambda: not self.sender.under_way)
+        wait_until_handed_over(self.sender)
 
 
 class Node:

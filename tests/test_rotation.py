@@ -36,7 +36,7 @@ from nym.sphinx import (
 )
 from nym.store.clock import since_boot
 from nym.wire.addresses import NodeAddress, encode_address
-from tests.harness import FAST, Application, running, wait_until
+from tests.harness import FAST, Application, running, wait_until, wait_until_handed_over
 from tests.test_keys import all_bytes
 
 # So few loops that none waits at the provider on a busy machine.
@@ -99,8 +99,7 @@ class Watched:
     def wait_for_packets(self, keys: Iterable[bytes], clients: Iterable[Application]) -> None:
         """Wait until all packets for these keys have arrived, if nobody makes more of them."""
         for client in clients:
-            sender = client.client._sender
-            wait_until(lambda sender=sender: not sender.under_way)  # type: ignore[misc]
+            wait_until_handed_over(client.client._sender)
         wait_until(lambda: not any(self.under_way[key] > 0 for key in keys), "packets for old keys")
 
 

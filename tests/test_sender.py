@@ -26,6 +26,7 @@ from tests.harness import (
     onlookers,
     serving,
     wait_until,
+    wait_until_handed_over,
     without_descriptors,
 )
 from tests.simulation import ROUTE
@@ -84,7 +85,7 @@ def test_a_packet_leaves_at_its_moment_however_long_others_wait(
     assert settled(sooner) is Outcome.TAKEN
     assert time.monotonic() >= moment
     assert later == []
-    for greenlet in list(sender._pool.greenlets):
+    for greenlet in list(sender._crew._members.greenlets):
         greenlet.kill()
     assert later == [Outcome.REFUSED]
 
@@ -208,7 +209,7 @@ def test_where_no_greenlet_can_be_started_it_is_refused(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(sender._pool, "start", fail)
+    monkeypatch.setattr(sender._crew._members, "start", fail)
     outcomes: list[Outcome] = []
     with pytest.raises(MemoryError):
         sender.send(0.0, drafted(node), outcomes.append, "drop")
@@ -219,7 +220,7 @@ def test_a_greenlet_that_is_killed_before_it_begins_refuses_it(
     sender: Sender, node: NodeAddress
 ) -> None:
     outcomes = send(sender, node)
-    for greenlet in list(sender._pool.greenlets):
+    for greenlet in list(sender._crew._members.greenlets):
         greenlet.kill(block=False)
     assert settled(outcomes) is Outcome.REFUSED
 
@@ -258,30 +259,31 @@ def test_who_waits_for_room_has_it_when_the_next_packet_is_handed_over(
     wait_until(waiting.ready, "room for the last packet")
     for _ in sent:
         may_go.release()
-    wait_until(lambda: not sender.under_way)
+    wait_until_handed_over(sender)
     assert [*sent, waiting.value] == [[Outcome.TAKEN]] * (len(sent) + 1)
 
 
 def test_greenlets_are_used_again_and_few_of_them_stay(sender: Sender, node: NodeAddress) -> None:
+    crew = sender._crew
     for _ in range(10):
         assert settled(send(sender, node)) is Outcome.TAKEN
-        assert len(sender._pool) == len(sender._idle) == 1
+        assert len(crew._members) == len(crew._idle) == 1
     # More than there is room for: those that wait for it get it.
     sent = [send(sender, node) for _ in range(2 * sender_module.MOST_AT_ONCE)]
-    wait_until(lambda: not sender.under_way)
+    wait_until_handed_over(sender)
     assert sent == [[Outcome.TAKEN]] * len(sent)
-    wait_until(lambda: len(sender._pool) == len(sender._idle) == sender_module.MOST_IDLE)
+    wait_until(lambda: len(crew._members) == len(crew._idle) == sender_module.MOST_IDLE)
 
 
 def test_a_greenlet_that_is_killed_without_a_packet_refuses_at_most_the_next(
     sender: Sender, node: NodeAddress
 ) -> None:
     assert settled(send(sender, node)) is Outcome.TAKEN
-    (idle,) = sender._idle
+    (idle,) = sender._crew._idle
     idle.kill(block=False)
     assert settled(send(sender, node)) is Outcome.REFUSED
     assert settled(send(sender, node)) is Outcome.TAKEN
-    (idle,) = sender._idle
+    (idle,) = sender._crew._idle
     idle.kill()
     assert settled(send(sender, node)) is Outcome.TAKEN
 
@@ -295,12 +297,12 @@ def test_where_none_can_go_on_the_packet_is_refused(
     assert settled(send(sender, node)) is Outcome.TAKEN
     outcomes: list[Outcome] = []
     with monkeypatch.context() as patch:
-        patch.setattr("nym.client.sender.gevent.get_hub", fail)
+        patch.setattr("nym.net.crew.gevent.get_hub", fail)
         with pytest.raises(MemoryError):
             sender.send(0.0, drafted(node), outcomes.append, "drop")
     assert outcomes == [Outcome.REFUSED]
     assert settled(send(sender, node)) is Outcome.TAKEN
-    assert len(sender._pool) == 1
+    assert len(sender._crew._members) == 1
 
 
 def test_the_end_waits_for_no_greenlet_without_a_packet(
@@ -341,7 +343,7 @@ def test_greenlets_killed_at_random_settle_everything_once(
         sent.append(send(sender, node))
         if random.random() < 0.3:
             gevent.sleep(random.random() * 0.003)
-        for greenlet in list(sender._pool.greenlets):
+        for greenlet in list(sender._crew._members.greenlets):
             if random.random() < 0.2:
                 greenlet.kill(block=False)
     outcomes = {settled(outcomes) for outcomes in sent}

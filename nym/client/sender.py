@@ -16,14 +16,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from itertools import islice
 
-import gevent
-from gevent import Greenlet
-from gevent.pool import Pool
-
 from nym.client.packets import Draft
 from nym.errors import OwnFaultError, UnreachableError
 from nym.health import Health
 from nym.net.alarm import Alarm
+from nym.net.crew import Crew
 from nym.net.transport import send_packet
 from nym.net.watch import Outage
 from nym.onlookers import Onlookers
@@ -32,7 +29,7 @@ from nym.topology import Mix
 from nym.wire.sightings import Carried
 
 MOST_AT_ONCE = 256  # greenlets; each holds a socket
-MOST_IDLE = 8  # of them that wait for another packet; each takes some 20 kB
+MOST_IDLE = 8  # of them that wait for another packet
 LONGEST_END = 1.0  # seconds that packets under way may take while the client stops
 ONLINE = 30.0  # seconds after a packet was taken in which the client's own line counts as working
 
@@ -71,37 +68,6 @@ class _Attempt:
             settled(self.outcome)
 
 
-class _Courier(Greenlet):  # type: ignore[type-arg]  # generic in its stub alone
-    """Hands over one packet after the other, since new greenlets take time (nym/net/crew.py).
-
-    Unlike those of a crew, it may be killed at any moment, and its packet still has an outcome.
-    """
-
-    def __init__(
-        self, hand_over: Callable[[_Attempt], None], is_to_stay: Callable[["_Courier"], bool]
-    ) -> None:
-        super().__init__()
-        self.attempt: _Attempt | None = None
-        self._hand_over = hand_over
-        self._is_to_stay = is_to_stay
-
-    def give(self, attempt: _Attempt) -> None:
-        """Have an idle one go on, in the next turn of the event loop."""
-        self.attempt = attempt
-        try:
-            gevent.get_hub().loop.run_callback(self.switch)
-        except BaseException:
-            self.attempt = None
-            raise
-
-    def _run(self) -> None:
-        while self.attempt:
-            self._hand_over(self.attempt)
-            self.attempt = None
-            if self._is_to_stay(self):
-                gevent.get_hub().switch()
-
-
 class Sender:
     """Sends all packets of the client, whatever they carry."""
 
@@ -111,9 +77,7 @@ class Sender:
         self._onlookers = onlookers
         self._last_taken = -ONLINE  # so that the line doesn't count as working at the start
         self._alarm = Alarm()
-        self._pool = Pool(MOST_AT_ONCE)  # couriers
-        self._idle: list[_Courier] = []  # those of them that have no packet
-        self._most_idle = MOST_IDLE
+        self._crew = Crew(MOST_IDLE, MOST_AT_ONCE, self._settle)
         self._unmade: dict[_Attempt, None] = {}  # in the order in which they were drafted
         self._outages: dict[str, Outage] = {}
 
@@ -141,15 +105,11 @@ class Sender:
         try:
             if not attempt.packet:
                 self._unmade[attempt] = None
-            self._dispatch(attempt)
+            # Waits while MOST_AT_ONCE packets are under way.
+            self._crew.spawn(self._hand_over, attempt)
         except BaseException:
             self._settle(attempt)
             raise
-
-    @property
-    def under_way(self) -> int:
-        """How many packets have no outcome yet."""
-        return len(self._pool) - len(self._idle)
 
     def is_online(self) -> bool:
         """Whether a mixnode took a packet lately, so that the client's own line works."""
@@ -157,39 +117,8 @@ class Sender:
 
     def stop(self) -> None:
         """Let packets under way be handed over, but not for long; then give up the others."""
-        self._most_idle = 0
-        gevent.killall(list(self._idle))
-        self._pool.join(LONGEST_END)
-        self._pool.kill()
+        self._crew.end(LONGEST_END)
         self._alarm.close()
-
-    def _dispatch(self, attempt: _Attempt) -> None:
-        while self._idle and self._idle[-1].dead:  # its links are still to be called
-            self._idle.pop()
-        if self._idle:
-            self._idle[-1].give(attempt)  # if that raises, it stays idle
-            self._idle.pop()
-            return
-        courier = _Courier(self._hand_over, self._is_to_stay)
-        courier.attempt = attempt
-        # A greenlet that is killed before it runs executes none of its code, no `finally` either.
-        # But its links are called.
-        courier.rawlink(self._is_gone)
-        # Waits while MOST_AT_ONCE greenlets are running.
-        self._pool.start(courier)
-
-    def _is_to_stay(self, courier: _Courier) -> bool:
-        # In a full pool, a packet may be waiting for a greenlet to end.
-        is_wanted = len(self._idle) < self._most_idle and not self._pool.full()
-        if is_wanted:
-            self._idle.append(courier)
-        return is_wanted
-
-    def _is_gone(self, courier: _Courier) -> None:
-        if courier in self._idle:
-            self._idle.remove(courier)
-        if courier.attempt:
-            self._settle(courier.attempt)
 
     def _hand_over(self, attempt: _Attempt) -> None:
         try:

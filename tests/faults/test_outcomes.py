@@ -83,7 +83,7 @@ def test_greenlets_that_are_killed_at_random_lose_and_double_nothing(pair: Pair)
     random = Random(1)
     pair.send(10, reliable=True)
     pair.send(10)
-    pool = pair.alice.client._sender._pool
+    pool = pair.alice.client._sender._crew._members
     for _ in range(300):
         for greenlet in list(pool.greenlets):
             if random.random() < 0.3:
