@@ -1,7 +1,7 @@
 """A pull on a sealed line, beside the curve products that it needs, and without its connection.
 
-Each side needs three products, and two with the base point. For a first message alone, which anyone
-can make up, a provider needs two and two. The yardstick is the time of these products in libsodium,
+Each side needs three products, and one with the base point. For a first message alone, which anyone
+can make up, a provider needs two and one. The yardstick is the time of these products in libsodium,
 called through pysodium.
 """
 
@@ -11,8 +11,7 @@ import pysodium
 
 from benchmarks.measure import Row, compare, measure
 from nym._noise import initiate, respond
-from nym._secrets import Secret, exchange_public_key
-from nym.identity import generate_identity
+from nym.identity import Identity, generate_identity
 from nym.signing import generate_signer
 from nym.wire.line import ANSWER_LENGTH, PROLOGUE, REQUEST_LENGTH
 
@@ -20,14 +19,14 @@ from nym.wire.line import ANSWER_LENGTH, PROLOGUE, REQUEST_LENGTH
 def run() -> list[Row]:
     """Measure what both sides do for a pull, and what a provider does for a first message."""
     client, signer = generate_identity(), generate_signer()
-    provider, identity = signer.exchange_key(), exchange_public_key(signer.public_key)
-    first = initiate(client.private_key, identity, PROLOGUE).write(b"")
+    provider = signer.exchange_keys()
+    first = initiate(client, provider.public_key, PROLOGUE).write(b"")
     key = bytes(client.private_key)  # a copy, for libsodium's own functions
     times = measure(
         {
-            "product": partial(pysodium.crypto_scalarmult_curve25519, key, identity),
+            "product": partial(pysodium.crypto_scalarmult_curve25519, key, provider.public_key),
             "base product": partial(pysodium.crypto_scalarmult_curve25519_base, key),
-            "pull": partial(_pull, client.private_key, provider, identity),
+            "pull": partial(_pull, client, provider),
             "first": partial(_answer_first, provider, first),
         }
     )
@@ -37,20 +36,20 @@ def run() -> list[Row]:
         return [count * product + base * by_base for product, by_base in pairs]
 
     return [
-        compare("a pull, both sides", times["pull"], products(6, 4)),
-        compare("a first message", times["first"], products(2, 2)),
+        compare("a pull, both sides", times["pull"], products(6, 2)),
+        compare("a first message", times["first"], products(2, 1)),
     ]
 
 
-def _pull(client: Secret, provider: Secret, identity: bytes) -> None:
-    one, other = initiate(client, identity, PROLOGUE), respond(provider, PROLOGUE)
+def _pull(client: Identity, provider: Identity) -> None:
+    one, other = initiate(client, provider.public_key, PROLOGUE), respond(provider, PROLOGUE)
     other.read(one.write(b""))
     one.read(other.write(b""))
     other.read(one.write(bytes(REQUEST_LENGTH)))
     one.read(other.write(bytes(ANSWER_LENGTH)))
 
 
-def _answer_first(provider: Secret, first: bytes) -> None:
+def _answer_first(provider: Identity, first: bytes) -> None:
     line = respond(provider, PROLOGUE)
     line.read(first)
     line.write(b"")

@@ -7,8 +7,11 @@ class Session:
     def read(self, message: bytes) -> bytes: ...
 
 def initiate(
-    static: bytes | Secret, remote: bytes, prologue: bytes, ephemeral: bytes | Secret | None = None
+    own: tuple[bytes | Secret, bytes],
+    remote: bytes,
+    prologue: bytes,
+    ephemeral: bytes | Secret | None = None,
 ) -> Session: ...
 def respond(
-    static: bytes | Secret, prologue: bytes, ephemeral: bytes | Secret | None = None
+    own: tuple[bytes | Secret, bytes], prologue: bytes, ephemeral: bytes | Secret | None = None
 ) -> Session: ...

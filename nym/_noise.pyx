@@ -20,7 +20,7 @@ several system calls per connection. All of them are gone as soon as a message i
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset
 
-from nym._checks cimport OK, byte, check, take
+from nym._checks cimport OK, byte, take
 from nym._curve cimport KEY, CurveWork, base_product, product
 from nym._sodium cimport (
     crypto_aead_chacha20poly1305_ietf_decrypt, crypto_aead_chacha20poly1305_ietf_encrypt,
@@ -134,18 +134,17 @@ cdef class Session:
     cdef byte s_public[KEY]
     cdef Work work
 
-    def __cinit__(self, static, bytes remote, bytes prologue not None, ephemeral):
-        self.static = static
+    def __cinit__(self, own, bytes remote, bytes prologue not None, ephemeral):
+        self.static, public = own
         self.remote = remote
         self.is_initiator = remote is not None
-        take(self.work.scalar, static, KEY, "a private key")
-        cdef int failure = base_product(&self.work.curve, self.s_public, self.work.scalar)
+        # A product less for each session. With a public key that isn't the private one's, the
+        # handshake fails: a responder's is in the hash, and an initiator's is in the last product.
+        take(self.s_public, public, KEY, "a public key")
         if ephemeral is None:
             crypto_core_ed25519_scalar_random(self.e)
         else:
             take(self.e, ephemeral, KEY, "a private key")
-        sodium_memzero(&self.work, sizeof(self.work))
-        check(failure)
         memcpy(self.symmetric.h, PyBytes_AS_STRING(NAME), HASH)
         memcpy(self.symmetric.ck, self.symmetric.h, HASH)
         mix_hash(&self.symmetric, <const byte *>PyBytes_AS_STRING(prologue), len(prologue))
@@ -293,15 +292,15 @@ cdef class Session:
         sodium_memzero(self.e, KEY)
 
 
-def initiate(static, bytes remote not None, bytes prologue not None, ephemeral=None):
+def initiate(own, bytes remote not None, bytes prologue not None, ephemeral=None):
     """A session that this side begins, with the responder that has the public key `remote`.
 
-    `static` is this side's private key, a scalar modulo l. `ephemeral` is for vectors only. Raises
-    LengthError, ScalarError.
+    `own` are this side's keys: the private one, a scalar modulo l, and the public one, which must
+    be its product with the base point. `ephemeral` is for vectors only. Raises LengthError.
     """
-    return Session(static, remote, prologue, ephemeral)
+    return Session(own, remote, prologue, ephemeral)
 
 
-def respond(static, bytes prologue not None, ephemeral=None):
+def respond(own, bytes prologue not None, ephemeral=None):
     """A session that the other side begins; see `initiate`."""
-    return Session(static, None, prologue, ephemeral)
+    return Session(own, None, prologue, ephemeral)

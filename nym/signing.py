@@ -8,10 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nym._secrets import Secret, exchange_key, random_seed, sign, signing_public_key
+from nym._secrets import (
+    Secret,
+    exchange_key,
+    exchange_public_key,
+    random_seed,
+    sign,
+    signing_public_key,
+)
 from nym.errors import IdentityError
 from nym.files import exists, is_folder, make_folder, os_errors_as
-from nym.identity import check_owners, keep_from_others, read_pem, write_pem
+from nym.identity import Identity, check_owners, keep_from_others, read_pem, write_pem
 from nym.wire.keys import encode_base58
 
 IDENTITY_FILE = "identity.pem"  # in the folder of a node
@@ -55,9 +62,9 @@ class Signer:
         """The signature of a message, 64 bytes."""
         return sign(self._seed, message)
 
-    def exchange_key(self) -> Secret:
-        """The private key of this identity for key exchanges: that of X25519."""
-        return exchange_key(self._seed)
+    def exchange_keys(self) -> Identity:
+        """The keys of the same identity for key exchanges: those of X25519."""
+        return Identity(exchange_key(self._seed), exchange_public_key(self.public_key))
 
     def save(self, path: Path) -> None:
         """Write the file, and replace one that is there. Raises IdentityError."""

@@ -520,7 +520,7 @@ def test_a_provider_that_closes_without_a_word_is_unreachable(alice: Identity) -
         serving(leave) as place,
         pytest.raises(UnreachableError, match="without an answer"),
     ):
-        ask(place, alice.private_key, identity, lambda: REGISTER)
+        ask(place, alice, identity, lambda: REGISTER)
 
 
 def test_neither_log_nor_errors_show_addresses_or_tokens(

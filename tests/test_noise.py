@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from nym import sphinx
 from nym._noise import Session, initiate, respond
-from nym._secrets import exchange_key, exchange_public_key, random_scalar, random_seed
-from nym.errors import GroupElementError, LengthError, LineError, ScalarError
-from nym.signing import Signer
+from nym._secrets import exchange_public_key, random_scalar
+from nym.errors import GroupElementError, LengthError, LineError
+from nym.identity import generate_identity
+from nym.signing import generate_signer
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "noise_xk.json").read_text())
 PROLOGUE = b"a test"
@@ -43,15 +44,16 @@ def clamped(scalar: str) -> bytes:
     return bytes(number)
 
 
+def keys(private_key: bytes) -> tuple[bytes, bytes]:
+    """A pair of keys."""
+    return private_key, sphinx.public_key(private_key)
+
+
 def pair(prologue: bytes = PROLOGUE) -> tuple[Session, Session, bytes]:
     """Both sides of a session, and the initiator's public key."""
-    static, seed = random_scalar(), random_seed()
-    remote = sphinx.public_key(exchange_key(seed))
-    return (
-        initiate(static, remote, PROLOGUE),
-        respond(exchange_key(seed), prologue),
-        sphinx.public_key(static),
-    )
+    own, remote = generate_identity(), generate_signer().exchange_keys()
+    one = initiate(own, remote.public_key, PROLOGUE)
+    return one, respond(remote, prologue), own.public_key
 
 
 def shake_hands(one: Session, other: Session) -> None:
@@ -69,10 +71,10 @@ def test_sessions_as_published(case: dict[str, Any]) -> None:
     prologue = bytes.fromhex(case["prologue"])
     # A static key of ours isn't clamped; the others' implementation had another scalar for it.
     static = bytes.fromhex(case.get("address_key", "")) or clamped(case["init_static"])
-    initiator = initiate(
-        static, bytes.fromhex(case["resp_public"]), prologue, clamped(case["init_ephemeral"])
-    )
-    responder = respond(clamped(case["resp_static"]), prologue, clamped(case["resp_ephemeral"]))
+    remote = bytes.fromhex(case["resp_public"])
+    initiator = initiate(keys(static), remote, prologue, clamped(case["init_ephemeral"]))
+    own = clamped(case["resp_static"]), remote
+    responder = respond(own, prologue, clamped(case["resp_ephemeral"]))
     writer, reader = initiator, responder
     assert len(case["messages"]) >= 5
     for message in case["messages"]:
@@ -171,10 +173,24 @@ def test_another_prologue_or_another_responder_is_refused() -> None:
         other.read(one.write(b""))
 
 
+def test_a_public_key_without_its_private_key_proves_nothing() -> None:
+    victim, attacker = generate_identity(), generate_identity()
+    both = attacker.private_key, victim.public_key
+    one, other = initiate(both, attacker.public_key, PROLOGUE), respond(attacker, PROLOGUE)
+    other.read(one.write(b""))
+    one.read(other.write(b""))
+    with pytest.raises(LineError):
+        other.read(one.write(b""))
+    assert other.remote is None
+    one, other = initiate(attacker, victim.public_key, PROLOGUE), respond(both, PROLOGUE)
+    with pytest.raises(LineError):
+        other.read(one.write(b""))
+
+
 @pytest.mark.parametrize("point", LOW_ORDER, ids=bytes.hex)
 def test_points_of_low_order_are_refused_everywhere(point: bytes) -> None:
     with pytest.raises(LineError):
-        initiate(random_scalar(), point, PROLOGUE).write(b"")
+        initiate(generate_identity(), point, PROLOGUE).write(b"")
     one, other, _ = pair()
     with pytest.raises(LineError):
         other.read(point + one.write(b"")[32:])
@@ -187,11 +203,10 @@ def test_points_of_low_order_are_refused_everywhere(point: bytes) -> None:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (lambda: initiate(bytes(32), sphinx.public_key(random_scalar()), b""), ScalarError),
-        (lambda: initiate(random_scalar(), bytes(31), b""), LengthError),
-        (lambda: initiate(bytes(31), bytes(32), b""), LengthError),
-        (lambda: respond(bytes(33), b""), LengthError),
-        (lambda: respond(random_scalar(), b"", bytes(31)), LengthError),
+        (lambda: initiate(generate_identity(), bytes(31), b""), LengthError),
+        (lambda: initiate((random_scalar(), bytes(31)), bytes(32), b""), LengthError),
+        (lambda: respond((random_scalar(), bytes(33)), b""), LengthError),
+        (lambda: respond(generate_identity(), b"", bytes(31)), LengthError),
         (lambda: exchange_public_key(bytes(31)), LengthError),
         (lambda: exchange_public_key(bytes(32)), GroupElementError),
         (lambda: exchange_public_key((2).to_bytes(32, "little")), GroupElementError),
@@ -203,10 +218,10 @@ def test_keys_that_cannot_be_are_errors(make: Callable[[], object], error: type[
 
 
 def test_an_identity_has_one_pair_of_keys_for_exchanges() -> None:
-    seed = random_seed()
-    identity = Signer(seed).public_key
-    assert sphinx.public_key(exchange_key(seed)) == exchange_public_key(identity)
-    assert exchange_public_key(identity) != identity
+    signer = generate_signer()
+    own = signer.exchange_keys()
+    assert own.public_key == sphinx.public_key(own.private_key)
+    assert own.public_key == exchange_public_key(signer.public_key) != signer.public_key
 
 
 def test_a_session_shows_no_secret_and_cannot_be_copied() -> None:
@@ -223,11 +238,11 @@ def held(session: Session, *secrets: bytes) -> list[bool]:
 
 
 def test_a_session_wipes_what_it_needs_no_more() -> None:
-    static, ephemeral, seed = bytes(random_scalar()), bytes(random_scalar()), random_seed()
-    remote = exchange_public_key(Signer(seed).public_key)
+    static, ephemeral = bytes(random_scalar()), bytes(random_scalar())
+    remote = generate_signer().exchange_keys()
     for is_refused in (False, True):
-        one = initiate(static, remote, PROLOGUE, ephemeral)
-        other = respond(exchange_key(seed), PROLOGUE)
+        one = initiate(keys(static), remote.public_key, PROLOGUE, ephemeral)
+        other = respond(remote, PROLOGUE)
         other.read(one.write(b""))
         assert held(one, ephemeral) == [True]
         second = other.write(b"")
@@ -237,6 +252,6 @@ def test_a_session_wipes_what_it_needs_no_more() -> None:
         else:
             one.read(second)
             one.write(b"")
-        products = [sphinx.multiply(ephemeral, point) for point in (remote, second[:32])]
+        products = [sphinx.multiply(ephemeral, point) for point in (remote.public_key, second[:32])]
         products.append(sphinx.multiply(static, second[:32]))
         assert held(one, static, ephemeral, *products) == [False] * 5

@@ -208,11 +208,11 @@ def test_the_search_finds_what_is_there() -> None:
 
 def test_keys_of_a_session_are_wiped() -> None:
     static, responding, first, other = (bytes(range(n, n + 32)) for n in range(1, 5))
-    remote, prologue = sphinx.public_key(responding), b""
+    public, remote, prologue = sphinx.public_key(static), sphinx.public_key(responding), b""
     # Another implementation computes the secrets of the same session.
-    same = Initiator(static, sphinx.public_key(static), remote, prologue, first)
-    one = _noise.initiate(static, remote, prologue, first)
-    two = _noise.respond(responding, prologue, other)
+    same = Initiator(static, public, remote, prologue, first)
+    one = _noise.initiate((static, public), remote, prologue, first)
+    two = _noise.respond((responding, remote), prologue, other)
     assert two.read(same.first()) == b""
     second = two.write(b"")
     same.second(second)
@@ -224,7 +224,7 @@ def test_keys_of_a_session_are_wiped() -> None:
     secrets += [same._ck, same._key, same._receiving]
 
     def work() -> None:
-        again = _noise.respond(responding, prologue, other)
+        again = _noise.respond((responding, remote), prologue, other)
         RESULTS.append(again.read(one.write(b"")))
         assert again.write(b"") == second
         RESULTS.append(one.read(second))
@@ -232,7 +232,7 @@ def test_keys_of_a_session_are_wiped() -> None:
         RESULTS.append(again.read(third))
         RESULTS.append(one.read(again.write(b"answer")))
         with pytest.raises(errors.LineError):
-            _noise.respond(responding, prologue, other).read(bytes(48))
+            _noise.respond((responding, remote), prologue, other).read(bytes(48))
 
     names = [secret.hex() for secret in secrets]
     assert not left_behind(names), "the secrets are on the stack before the test does anything"

@@ -166,7 +166,7 @@ class Registration:
         """Ask on a sealed line. Raises RemoteError; ProviderRefusedError if it isn't granted."""
         provider, place = self._provider, self.node.client_address
         try:
-            data = ask(place, self._own.private_key, provider, lambda: request().encode())
+            data = ask(place, self._own, provider, lambda: request().encode())
         except LineError as error:
             raise LineError(
                 f"{place} doesn't prove that it is provider {encode_base58(provider)}, so it was "

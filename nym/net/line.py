@@ -26,21 +26,21 @@ from nym.wire.line import (
     THIRD_LENGTH,
 )
 
+Keys = tuple[Secret, bytes]  # the private key of one side, and the public one
+
 # A client asks a few providers again and again.
 _exchange_key = lru_cache(maxsize=64)(exchange_public_key)
 
 
-def ask(
-    place: NodeAddress, private_key: Secret, identity: bytes, request: Callable[[], bytes]
-) -> bytes:
+def ask(place: NodeAddress, own: Keys, identity: bytes, request: Callable[[], bytes]) -> bytes:
     """Connect to a provider, and return its answer to a request.
 
-    `private_key` is that of the client's address, and `identity` is the provider's. `request` is
+    `own` are the keys of the client's address, and `identity` is the provider's. `request` is
     called when the provider has proven that identity; it must not wait. Raises
     UnreachableError, and LineError if it isn't that provider; GroupElementError if nobody can have
     that identity.
     """
-    line = initiate(private_key, _exchange_key(identity), PROLOGUE)
+    line = initiate(own, _exchange_key(identity), PROLOGUE)
     until = time.monotonic() + TIMEOUT
     with translated(place), closing(connect_to_any(place, TIMEOUT)) as connection:
         # Both messages are short, so there is always room for them.
@@ -63,9 +63,9 @@ class Caller:
     be told from it here. Raises LineError, UnreachableError, OSError.
     """
 
-    def __init__(self, connection: socket.socket, private_key: Secret) -> None:
+    def __init__(self, connection: socket.socket, own: Keys) -> None:
         self._connection = connection
-        self._line: Session = respond(private_key, PROLOGUE)
+        self._line: Session = respond(own, PROLOGUE)
         # All that is said here is short, so a time is set for the whole.
         with deadline("a client", TIMEOUT):
             self._line.read(_read(connection, FIRST_LENGTH))

@@ -71,7 +71,7 @@ class Provider(Node):
             clients,
             inboxes,
             tokens,
-            signer.exchange_key() if signer is not None else None,
+            signer.exchange_keys() if signer is not None else None,
             # Others can write to a client once the directory lists it, so the provider posts at
             # once.
             self.changed.set,

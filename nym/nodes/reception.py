@@ -15,6 +15,7 @@ from gevent.pool import Pool
 
 from nym._secrets import Secret
 from nym.errors import OverloadError, RemoteError, RemoteFormatError, StoreError
+from nym.identity import Identity
 from nym.net.line import Caller
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
@@ -47,8 +48,8 @@ log = logging.getLogger(__name__)
 class Reception:
     """A server for clients. It makes their tokens with the key `tokens`.
 
-    `private_key` is for sealed lines; without it, there are none. `registered` is called after each
-    registration, `say` is told why a request was refused.
+    `own` are its keys for sealed lines; without them, there are none. `registered` is called after
+    each registration, `say` is told why a request was refused.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Reception:
         place: NodeAddress,
         inboxes: Inboxes,
         tokens: Secret,
-        private_key: Secret | None,
+        own: Identity | None,
         registered: Callable[[], None],
         say: Callable[[str], None],
         counts: Counts,
@@ -65,7 +66,7 @@ class Reception:
         self.inboxes = inboxes
         self.tokens = tokens
         self._newcomers = Newcomers()
-        self._private_key = private_key
+        self._own = own
         self._registered = registered
         self._say = say
         refused = counts.kinds(
@@ -125,16 +126,16 @@ class Reception:
     def _serve(self, connection: socket.socket) -> None:
         ip = connection.getpeername()[0]
         beginning = b"".join(read_to_end(connection, len(line.BEGINNING)))
-        if beginning == line.BEGINNING and self._private_key is not None:
-            self._serve_sealed(connection, ip, self._private_key)
+        if beginning == line.BEGINNING and self._own is not None:
+            self._serve_sealed(connection, ip, self._own)
             return
         # One byte more than the longest request, so that a longer one is seen to be too long.
         rest = read_to_end(connection, LONGEST_REQUEST + 1 - len(beginning))
         connection.sendall(self._answer(beginning + b"".join(rest), ip))
 
-    def _serve_sealed(self, connection: socket.socket, ip: str, private_key: Secret) -> None:
+    def _serve_sealed(self, connection: socket.socket, ip: str, own: Identity) -> None:
         try:
-            caller = Caller(connection, private_key)
+            caller = Caller(connection, own)
         except RemoteError as error:
             # Most likely the client means a provider that was here before. It should hear that at
             # once, and nothing can be sealed for it.

@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 
 from nym._noise import initiate, respond
-from nym._secrets import exchange_key, random_scalar, random_seed
 from nym.errors import RemoteError
-from nym.sphinx import public_key
+from nym.identity import generate_identity
+from nym.signing import generate_signer
 from nym.wire import line, provider
 from tests.fuzz.targets import Target
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors"
-STATIC, SERVER = random_scalar(), exchange_key(random_seed())
-SERVER_PUBLIC = public_key(SERVER)
-FIRST = initiate(STATIC, SERVER_PUBLIC, b"").write(b"")
+SERVER = generate_signer().exchange_keys()
+FIRST = initiate(generate_identity(), SERVER.public_key, b"").write(b"")
 
 
 def request(data: bytes) -> None:
