@@ -14,7 +14,15 @@ from gevent import GreenletExit
 from nym.errors import UnreachableError
 from nym.net import watch
 from nym.net.alarm import Alarm
-from nym.net.watch import LEAST_AHEAD, MOST_AHEAD, Outage, Watch, run_schedule, run_stream
+from nym.net.watch import (
+    LEAST_AHEAD,
+    MOST_AHEAD,
+    Outage,
+    Watch,
+    run_along,
+    run_schedule,
+    run_stream,
+)
 from nym.statistics import fit_exponential
 from nym.timing import Fixed
 from tests.harness import wait_until
@@ -113,6 +121,36 @@ def test_a_stream_goes_along_with_another_one_and_keeps_its_moments() -> None:
     assert max(early) <= 0.3
     # Most come with the other stream, long before they have to.
     assert median(early) > 2 * MOST_AHEAD
+
+
+def test_what_goes_along_is_called_when_the_alarm_rings_for_another() -> None:
+    rings, ticks, apart = [0.0], [], []
+
+    def tick() -> None:
+        ticks.append(time.monotonic())
+        apart.append(ticks[-1] - rings[-1])
+
+    with Alarm() as alarm:
+        along = gevent.spawn(run_along, alarm, 0.05, tick)
+        leading = gevent.spawn(
+            run_stream, alarm, 0.02, Random(1), lambda _: rings.append(time.monotonic())
+        )
+        wait_until(lambda: len(ticks) > 40)
+        gevent.killall([leading, along])
+    assert median(apart) < 0.002
+    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) >= 0.049
+
+
+def test_what_goes_along_with_nobody_is_called_all_the_same() -> None:
+    ticks: list[float] = []
+    with Alarm() as alarm:
+        along = gevent.spawn(run_along, alarm, 0.05, lambda: ticks.append(time.monotonic()))
+        wait_until(lambda: len(ticks) > 5)
+        along.kill()
+        rare = gevent.spawn(run_along, alarm, 3600, lambda: ticks.append(0.0))
+        wait_until(lambda: ticks[-1] == 0.0)
+        rare.kill()
+    assert all(after - before >= 0.049 for before, after in pairwise(ticks[:-1]))
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

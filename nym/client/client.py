@@ -231,7 +231,7 @@ class Client:
         self._control = ControlSocket(
             self._commands, onlookers, folder / CONTROL_SOCKET, config.socket.connections
         )
-        self._alarm = Alarm()  # of both streams
+        self._alarm = Alarm()  # of both streams, and of what goes along with them
         self._watch = Watch(random)
 
     def listen(self) -> int | Path | None:
@@ -260,8 +260,8 @@ class Client:
         self._watch.start("disk of what was pulled", self._settling.run)
         self._watch.start("look at messages", self._deliveries.run)
         self._watch.start("proofs of messages", self._deliveries.run_proofs)
-        self._watch.start("reply addresses", self._replies.run)
-        self._watch.start("history", self._overview.past.run)
+        self._watch.start("reply addresses", partial(self._replies.run, self._alarm))
+        self._watch.start("history", partial(self._overview.past.run, self._alarm))
         self._watch.start("tempo", self._tempo.run)
         self._watch.start("loop cover stream", self._after_registration(self._loops.run))
         self._watch.start("outgoing queue", self._after_registration(self._outgoing.run))

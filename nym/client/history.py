@@ -9,8 +9,8 @@ import time
 from array import array
 from collections.abc import Callable
 
-from nym.net.watch import run_schedule
-from nym.timing import Fixed
+from nym.net.alarm import Alarm
+from nym.net.watch import run_along
 from nym.wire.reports import HISTORY, HistoryReport, HistorySample, HistorySeries
 
 SECOND, MINUTE = 1, 60
@@ -26,9 +26,9 @@ class History:
         self._minutes = _Series(MINUTE, MOST_MINUTES)
         self._count = 0  # samples so far
 
-    def run(self) -> None:
-        """Take a sample each second."""
-        run_schedule(Fixed(SECOND, time.monotonic()), self.tick)
+    def run(self, alarm: Alarm) -> None:
+        """Take a sample each second, for ever."""
+        run_along(alarm, SECOND, self.tick)
 
     def tick(self) -> None:
         """Take a sample."""

@@ -3,14 +3,12 @@
 nym/client/reply_addresses.py has the addresses of this client, nym/client/tags.py those of others.
 """
 
-import time
-
 from nym.client.reply_addresses import ReplyAddresses
 from nym.client.tags import Tags
 from nym.errors import NoSuchTagError
-from nym.net.watch import run_schedule
+from nym.net.alarm import Alarm
+from nym.net.watch import run_along
 from nym.store.outgoing import Ends
-from nym.timing import Fixed
 
 LOOK = 1.0  # seconds between two looks at what is due
 
@@ -22,9 +20,9 @@ class Replies:
         self._addresses = addresses
         self._tags = tags
 
-    def run(self) -> None:
+    def run(self, alarm: Alarm) -> None:
         """Make, register and destroy addresses, and forget tags, for ever."""
-        run_schedule(Fixed(LOOK, time.monotonic()), self._look)
+        run_along(alarm, LOOK, self._look)
 
     def address_for(self, correspondent: bytes) -> tuple[bytes, bytes]:
         """See nym.service.Replies."""

@@ -1,6 +1,7 @@
 """Starts greenlets, and starts those again that die; the others go on.
 
-Also here: `run_schedule` and `run_stream`, which call a part of the client at its deadlines;
+Also here: `run_schedule`, `run_along` and `run_stream`, which call a part of the client at its
+deadlines;
 `Outage`, which logs once when something stops working and once when it works again; and `Once`,
 which warns once.
 """
@@ -15,7 +16,7 @@ import gevent
 
 from nym.errors import DescriptorsError, NymError, RemoteError
 from nym.net.alarm import Alarm
-from nym.timing import Backoff, Poisson, Schedule, Tempo
+from nym.timing import Backoff, Fixed, Poisson, Schedule, Tempo
 
 FIRST_RESTART = 1.0  # seconds until a greenlet that died is started again; doubled each time
 LONGEST_RESTART = 60.0
@@ -85,6 +86,19 @@ def run_schedule(
         gevent.sleep(max(0.0, schedule.deadline - time.monotonic()))
         tick()
         schedule.advance(time.monotonic())
+
+
+def run_along(alarm: Alarm, period: float, tick: Callable[[], None]) -> None:
+    """Call `tick` for ever: at once, then every `period` seconds, each time up to a period late.
+
+    It is called when the alarm rings for somebody else, if it does meanwhile. A turn of the event
+    loop of its own would take more than most of what is done in it.
+    """
+    schedule = Fixed(period, time.monotonic())
+    while True:
+        tick()
+        schedule.advance(time.monotonic())
+        alarm.wait_until(schedule.deadline + period, leeway=period)
 
 
 def run_stream(
