@@ -248,12 +248,9 @@ def free_port() -> int:
 
 @contextmanager
 def without_descriptors() -> Iterator[None]:
-    """No file and no socket can be opened inside the block."""
+    """No file and no socket can be opened inside the block, whatever is closed meanwhile."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The lowest free number: every new descriptor would have to be that one or a higher one.
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
         yield
     finally:
