@@ -459,6 +459,15 @@ def test_loops_and_pulls_treat_all_addresses_alike(alice: Client) -> None:
         assert alice.own.open(loop, own) == Cover(bytes(16))
 
 
+def test_an_address_that_ends_within_a_turn_has_no_pull_any_more(alice: Client) -> None:
+    first, second = (one.address for one in alice.addresses.ready())
+    assert alice.own.turn() == first
+    alice.now = alice.addresses._all[second].ends
+    alice.addresses.look()
+    assert alice.addresses.get(second) is None
+    assert alice.own.turn() == b""
+
+
 def test_registrations_have_moments_of_their_own(journal: Journal) -> None:
     client = Addresses(journal, count=4, is_at_once=False)
     client.addresses.look()

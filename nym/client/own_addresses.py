@@ -75,7 +75,7 @@ class OwnAddresses:
     def turn(self) -> bytes:
         """The one that is pulled next: each in its turn, and the main one at its end."""
         for own in self._turns:
-            if not own or any(one.address == own for one in self._replies.ready()):
+            if not own or self._replies.is_ready(own):
                 return own
         self._turns = iter([*(one.address for one in self._replies.ready()), b""])
         return self.turn()

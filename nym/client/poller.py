@@ -57,7 +57,7 @@ class Notices:
         self._is_dead = False
 
     def look(self, now: float) -> None:
-        """Log what has changed. Called after each pull."""
+        """Log what has changed. Called once in each turn of the client's addresses."""
         self._look_at_backlog(now)
         if self._loops.is_dead and not self._is_dead:
             log.warning(
@@ -220,8 +220,9 @@ class Poller:
         is_drained = pulled.is_drained
         self._health.loops.pulled(now, is_drained=is_drained, own=own)
         self.backlog.pulled(new, now, is_drained=is_drained, own=own)
-        self._notices.look(now)
-        self._trial.look(now)
+        if not own:  # the end of a turn of all addresses
+            self._notices.look(now)
+            self._trial.look(now)
 
     def _pull_other(self, own: bytes, registration: Registration) -> None:
         if not registration.is_complete:

@@ -111,7 +111,12 @@ class ReplyAddresses:
 
     def ready(self) -> list[ReplyAddress]:
         """Those that are registered at the provider that the client uses."""
-        return [one for one in self._all.values() if one.is_registered and self._is_usual(one)]
+        return [one for one in self._all.values() if self._is_ready(one)]
+
+    def is_ready(self, address: bytes) -> bool:
+        """Whether this is one of those."""
+        one = self._all.get(address)
+        return one is not None and self._is_ready(one)
 
     def elsewhere(self) -> list[ReplyAddress]:
         """Those that are registered at a provider that the client has left, while they last."""
@@ -168,6 +173,9 @@ class ReplyAddresses:
             f"no address for an answer is free; the next one will be {when}. Each serves one "
             "correspondent for some days; client.reply_addresses has how many there are"
         )
+
+    def _is_ready(self, one: ReplyAddress) -> bool:
+        return one.is_registered and self._is_usual(one)
 
     def _is_usual(self, one: ReplyAddress) -> bool:
         """Whether it isn't registered yet, or at the provider that the client uses."""

@@ -103,7 +103,7 @@ class ProviderTrial:
             self._candidate[1].pulled(now, is_drained=is_drained)
 
     def look(self, now: float) -> None:
-        """Judge the client's own provider. Called after each pull from it."""
+        """Judge the client's own provider. Called after each pull for the main address."""
         before, self._own = self._own, self._session.provider
         if not (before and self._own and is_same_provider(before, self._own)):
             self._end()  # the session has changed to another provider by itself
