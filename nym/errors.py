@@ -143,6 +143,18 @@ class BadRecipientError(RequestError):
         super().__init__("the recipient's address isn't valid: no client can have it")
 
 
+class NoPageError(RequestError):
+    """The client has no page."""
+
+    code = "no_page"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this client has no page: a client has one if it runs with nym-client websocket, at a "
+            "port and not at a UNIX socket"
+        )
+
+
 class NoTopologyError(RequestError):
     """The client knows no network yet, or can't make a route from what it knows."""
 

@@ -72,6 +72,7 @@ from nym.wire.requests import (
     Loops,
     Network,
     Observe,
+    Page,
     Part,
     Progress,
     Read,
@@ -228,7 +229,7 @@ class Service:
                 raise TypeError("use subscribe(), which knows whom to notify")
             case Part():
                 raise TypeError("a connection keeps parts itself (nym.sockets.conversation)")
-            case Observe():
+            case Observe() | Page():
                 raise TypeError("only the control socket answers this (nym.sockets.control)")
             case Progress(message_id):
                 return self._progress_of(message_id)

@@ -174,7 +174,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
             network.run("init", "--id", client, "--directory", url)
         run = ("--port", "0", "--quiet")
         with (
-            Program(home, "tcpsocket", "--id", "alice", *run),
+            Program(home, "websocket", "--id", "alice", *run),
             Program(home, "tcpsocket", "--id", "bob", *run),
         ):
             network.run("contacts", "add", "bob", network.run("address", "--id", "bob"))

@@ -413,7 +413,7 @@ def test_the_control_socket(
     assert str(caught.value) == (
         'the client "alice" doesn\'t run; start it with: nym-client tcpsocket --id alice'
     )
-    control = ControlSocket(served._service, onlookers(), folder / "client.sock", 10)
+    control = ControlSocket(served._service, onlookers(), lambda: None, folder / "client.sock", 10)
     control.start()
     with nym.connect(id="alice") as client:
         assert client.address == encode_base58(OWN)

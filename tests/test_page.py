@@ -197,11 +197,17 @@ def test_the_program_prints_the_link_for_eyes_only(tmp_path: Path) -> None:
         refused = get(port, "/", Origin=f"http://{own}", Host=own, Upgrade="websocket")
         assert refused.status == 401
         assert f"; {PAGE_TOKEN} in the client's folder has the token" in refused.read().decode()
+        # Whoever asks for it gets it, wherever that goes.
+        link = f"http://127.0.0.1:{port}/#token={file.read_text().strip()}\n"
+        assert run_program(tmp_path, "page", "--id", "one") == (0, link, "")
         code, out, log = program.end(signal.SIGTERM)
     assert code == 0
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert token not in out + log
+    code, _, err = run_program(tmp_path, "page")
+    assert code == 3
+    assert "doesn't run" in err
     # On a terminal, with the token, which is the same at each start.
     here, there = pty.openpty()
     command = [*Program.command, "websocket", "--port", "0"]
@@ -216,3 +222,28 @@ def test_the_program_prints_the_link_for_eyes_only(tmp_path: Path) -> None:
             shown += terminal.read(1000)
         process.terminate()
     assert re.search(rf"Page: http://127\.0\.0\.1:\d+/#token={token}\r\n", shown.decode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "host"), [("tcpsocket", "127.0.0.1"), ("websocket", "unix:{}/app.sock")]
+)
+def test_of_a_client_without_a_page_the_program_says_so(
+    tmp_path: Path, kind: str, host: str
+) -> None:
+    nowhere = ("--directory", "http://127.0.0.1:1")
+    assert run_program(tmp_path, "init", "--id", "one", *nowhere)[0] == 0
+    settings = {"socket.host": host.format(tmp_path), "socket.port": "0"}
+    for name, value in settings.items():
+        assert run_program(tmp_path, "config", "set", name, value)[0] == 0
+    with Program(tmp_path, kind) as program:
+        program.line("^Public key")
+        code, out, err = run_program(tmp_path, "page")
+    assert (code, out) == (1, "")
+    assert err.startswith("nym-client: this client has no page: ")
+
+
+def test_applications_are_not_told_the_link(served: Served) -> None:
+    with Application(served) as application:
+        answer = application.ask(type="page")
+    assert (answer["type"], answer["code"]) == ("error", "unknown_request")
+    assert TOKEN not in str(answer)

@@ -379,7 +379,9 @@ def test_of_many_starts_at_one_place_one_succeeds(tmp_path: Path) -> None:
 
 def test_the_control_socket_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with Served(TcpSocket) as served:
-        control = ControlSocket(served._service, onlookers(), tmp_path / "client.sock", 1)
+        control = ControlSocket(
+            served._service, onlookers(), lambda: None, tmp_path / "client.sock", 1
+        )
         control.start()
         with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
             one.connect(str(tmp_path / "client.sock"))

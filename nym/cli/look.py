@@ -1,4 +1,4 @@
-"""`status`, `clients` and `address` show the state of a client, and addresses."""
+"""`status`, `page`, `clients` and `address` show the state of a client, and addresses."""
 
 import io
 import json
@@ -107,6 +107,13 @@ def messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
     """So many messages, for people; and how many were `lost`, with the reason, if any were."""
     text = f"{count} message{'' if count == 1 else 's'}"
     return f"{text}; {lost[0]} {lost[1]}" if lost[0] else text
+
+
+def page(options: Options) -> int:
+    """Print the link to the page of a running client."""
+    with control(options["--id"]) as client:
+        say(client.ask(type="page")["link"])
+    return 0
 
 
 def clients(options: Options) -> int:

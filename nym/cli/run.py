@@ -82,7 +82,7 @@ def _run(options: Options, kind: type[ApplicationSocket]) -> int:
         say(f"Starting {kind.kind} on {where}")
         say("Listening for messages...")
         say(f"Public key: {identity.address}")
-        if page := client.page(place):
+        if page := client.page():
             # The token is for the user's eyes, and not for a log that this goes to.
             say(f"Page: {page if sys.stdout.isatty() else page.partition('#')[0]}")
     log.info("Starting nym client")

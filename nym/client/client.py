@@ -229,7 +229,11 @@ class Client:
             socket(self._applications, config.socket, token, page_token) if socket else None
         )
         self._control = ControlSocket(
-            self._commands, onlookers, folder / CONTROL_SOCKET, config.socket.connections
+            self._commands,
+            onlookers,
+            self.page,
+            folder / CONTROL_SOCKET,
+            config.socket.connections,
         )
         self._alarm = Alarm()  # of both streams, and of what goes along with them
         self._watch = Watch(random)
@@ -246,9 +250,10 @@ class Client:
         self._control.start()
         return place
 
-    def page(self, place: int | Path | None) -> str | None:
-        """The link to the page, with its token, where `listen` has said; None if there is none."""
-        return self._socket.page(place) if self._socket and isinstance(place, int) else None
+    def page(self) -> str | None:
+        """The link to the page, with its token, once `listen` was called; None if there is none."""
+        port = self._judging.own_port
+        return self._socket.page(port) if self._socket and port is not None else None
 
     def start(self) -> None:
         """Start everything that runs by itself. The streams begin after the first registration."""

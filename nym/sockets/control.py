@@ -1,12 +1,12 @@
 """The control socket in the client's folder, over which commands talk to the running client."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nym.errors import RequestError
+from nym.errors import NoPageError, RequestError
 from nym.net.peers import OwnerOnly
 from nym.onlookers import Onlooker, Onlookers
 from nym.service import Service
@@ -14,24 +14,31 @@ from nym.sockets.conversation import Asked, Conversation
 from nym.sockets.local import LocalSocket
 from nym.sockets.objects import LinesConversation
 from nym.wire import json_objects, sightings
-from nym.wire.answers import Response, Room
-from nym.wire.requests import Observe, Request
+from nym.wire.answers import PageLink, Response, Room
+from nym.wire.requests import Observe, Page, Request
 
 
 class ControlSocket(LocalSocket):
     """Always speaks JSON lines, whatever the socket for applications speaks.
 
     Only this user can connect to it, because it is a UNIX socket (nym.net.listening). Whoever
-    connects all the same is refused.
+    connects all the same is refused. `page` returns the link to the client's page; None if there is
+    none.
     """
 
     kind = "control socket"
 
     def __init__(
-        self, service: Service, onlookers: Onlookers, path: Path, most_connections: int
+        self,
+        service: Service,
+        onlookers: Onlookers,
+        page: Callable[[], str | None],
+        path: Path,
+        most_connections: int,
     ) -> None:
         super().__init__(service, path, most_connections)
         self._onlookers = onlookers
+        self._page = page
         self._guard = OwnerOnly(path)
 
     def _refusal(self, connection: socket.socket) -> RequestError | None:
@@ -39,15 +46,22 @@ class ControlSocket(LocalSocket):
         return self._guard.refusal(connection) or super()._refusal(connection)
 
     def _begin(self, connection: socket.socket) -> tuple[bytes, Conversation]:
-        return b"", ControlConversation(self._service, self._onlookers)
+        return b"", ControlConversation(self._service, self._onlookers, self._page)
 
 
 class ControlConversation(LinesConversation):
-    """JSON lines, with a request that applications don't have: it tells real packets from cover."""
+    """JSON lines, with requests that applications don't have.
 
-    def __init__(self, service: Service, onlookers: Onlookers) -> None:
+    They tell real packets from cover, and the link to the page, which may do more than
+    applications.
+    """
+
+    def __init__(
+        self, service: Service, onlookers: Onlookers, page: Callable[[], str | None]
+    ) -> None:
         super().__init__(service)
         self._onlookers = onlookers
+        self._page = page
         self._onlooker: Onlooker | None = None
 
     @property
@@ -72,11 +86,21 @@ class ControlConversation(LinesConversation):
                 self._onlooker = None
 
     def _asked_object(self, body: dict[str, Any]) -> Asked:
-        if body.get("type") == "observe":
-            return Asked(Observe(), partial(self._encode, json_objects.TEXT), self.encode_error)
-        return super()._asked_object(body)
+        request: Request
+        match body.get("type"):
+            case "observe":
+                request = Observe()
+            case "page":
+                request = Page()
+            case _:
+                return super()._asked_object(body)
+        return Asked(request, partial(self._encode, json_objects.TEXT), self.encode_error)
 
     def _perform(self, request: Request, room: Room) -> Response:
+        if isinstance(request, Page):
+            if (link := self._page()) is None:
+                raise NoPageError
+            return PageLink(link)
         if not isinstance(request, Observe):
             return super()._perform(request, room)
         if self._onlooker is None:

@@ -134,6 +134,12 @@ class Drained(NamedTuple):
 News = Received | Shown | Gone | Failed | Drained
 
 
+class PageLink(NamedTuple):
+    """The link to the client's page. It shows that whoever has it is the client's owner."""
+
+    link: str
+
+
 class Acknowledged(NamedTuple):
     """The message with this id has been removed from the inbox."""
 
@@ -191,6 +197,7 @@ Response = (
     | Received
     | Subscribed
     | Observing
+    | PageLink
     | Acknowledged
     | MessageProgress
     | WaitingMessages

@@ -26,6 +26,7 @@ from nym.wire.answers import (
     MessageProgress,
     News,
     OwnDetails,
+    PageLink,
     PartKept,
     Received,
     Response,
@@ -236,6 +237,8 @@ def _answer(response: Response) -> str:
             return _object({"type": "subscribe"})
         case Observing():
             return encode_sighting(response)
+        case PageLink(link):
+            return _object({"type": "page", "link": link})
         case Acknowledged(message_id):
             return _object({"type": "ack", "id": message_id})
         case MessageProgress():

@@ -120,6 +120,10 @@ class Observe(NamedTuple):
     """Tell each packet that leaves the client, and each pull (control socket only)."""
 
 
+class Page(NamedTuple):
+    """Tell the link to the client's page, with its token (control socket only)."""
+
+
 class Acknowledge(NamedTuple):
     """Remove the message with this id from the inbox: the application has taken care of it."""
 
@@ -168,6 +172,7 @@ Request = (
     | Subscribe
     | Read
     | Observe
+    | Page
     | Acknowledge
     | Progress
     | Waiting

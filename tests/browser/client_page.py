@@ -23,7 +23,7 @@ def serving_page() -> Iterator[tuple[Served, str]]:
 
 def link(application: Application) -> str:
     """The link to the page of a whole client."""
-    page = application.client.page(application.connection.getpeername()[1])
+    page = application.client.page()
     assert page is not None
     return page
 

@@ -24,6 +24,21 @@ _STATUS = Command(
     ),
 )
 
+_PAGE = Command(
+    "page",
+    "nym.cli.look",
+    "Print the link to the page of a client that runs with websocket",
+    (Form(takes=(OPTIONAL_ID,)),),
+    notes=(
+        "The page shows how the client works, and writes to people. It is for a browser on the "
+        "same machine. Whoever has the link may do all that you may: keep it to yourself.",
+    ),
+    examples=(
+        "nym-client page --id alice",
+        'xdg-open "$(nym-client page --id alice)"',
+    ),
+)
+
 _CLIENTS = Command(
     "clients",
     "nym.cli.look",
@@ -205,5 +220,5 @@ _COMPLETION = Command(
     ),
 )
 
-STATE = (_STATUS, _CLIENTS, _ADDRESS, _CHECK, _OBSERVE, _NETWORK)
+STATE = (_STATUS, _PAGE, _CLIENTS, _ADDRESS, _CHECK, _OBSERVE, _NETWORK)
 PROGRAM = (_COMPLETION, _VERSION)
