@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import gevent
 import pytest
 from gevent import GreenletExit
+from gevent.event import Event
 
 from nym.errors import UnreachableError
 from nym.net import watch
@@ -25,7 +26,7 @@ from nym.net.watch import (
 )
 from nym.statistics import fit_exponential
 from nym.timing import Fixed
-from tests.harness import wait_until
+from tests.harness import PATIENCE, wait_until
 
 log = logging.getLogger("test")
 
@@ -123,7 +124,8 @@ def test_a_stream_goes_along_with_another_one_and_keeps_its_moments() -> None:
     assert median(early) > 2 * MOST_AHEAD
 
 
-def test_what_goes_along_is_called_when_the_alarm_rings_for_another() -> None:
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_what_goes_along_is_called_once_in_each_period(is_alone: bool) -> None:
     rings, ticks, apart = [0.0], [], []
 
     def tick() -> None:
@@ -131,26 +133,26 @@ def test_what_goes_along_is_called_when_the_alarm_rings_for_another() -> None:
         apart.append(ticks[-1] - rings[-1])
 
     with Alarm() as alarm:
-        along = gevent.spawn(run_along, alarm, 0.05, tick)
+        mean = 3600 if is_alone else 0.02
         leading = gevent.spawn(
-            run_stream, alarm, 0.02, Random(1), lambda _: rings.append(time.monotonic())
+            run_stream, alarm, mean, Random(1), lambda _: rings.append(time.monotonic())
         )
-        wait_until(lambda: len(ticks) > 40)
+        along = gevent.spawn(run_along, alarm, 0.05, tick)
+        wait_until(lambda: len(ticks) > 60)
         gevent.killall([leading, along])
-    assert median(apart) < 0.002
-    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) >= 0.049
+    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) > 0.048
+    # On a busy machine, a few of them are late.
+    assert median(after - before for before, after in pairwise(ticks)) < 0.075
+    # It needs no turn of its own if the alarm rings for another.
+    assert is_alone or median(apart) < 0.002
 
 
-def test_what_goes_along_with_nobody_is_called_all_the_same() -> None:
-    ticks: list[float] = []
+def test_what_goes_along_is_called_at_once() -> None:
+    called = Event()
     with Alarm() as alarm:
-        along = gevent.spawn(run_along, alarm, 0.05, lambda: ticks.append(time.monotonic()))
-        wait_until(lambda: len(ticks) > 5)
+        along = gevent.spawn(run_along, alarm, 3600, called.set)
+        assert called.wait(PATIENCE)
         along.kill()
-        rare = gevent.spawn(run_along, alarm, 3600, lambda: ticks.append(0.0))
-        wait_until(lambda: ticks[-1] == 0.0)
-        rare.kill()
-    assert all(after - before >= 0.049 for before, after in pairwise(ticks[:-1]))
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

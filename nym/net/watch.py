@@ -1,9 +1,8 @@
 """Starts greenlets, and starts those again that die; the others go on.
 
 Also here: `run_schedule`, `run_along` and `run_stream`, which call a part of the client at its
-deadlines;
-`Outage`, which logs once when something stops working and once when it works again; and `Once`,
-which warns once.
+deadlines; `Outage`, which logs once when something stops working and once when it works again; and
+`Once`, which warns once.
 """
 
 import logging
@@ -89,16 +88,16 @@ def run_schedule(
 
 
 def run_along(alarm: Alarm, period: float, tick: Callable[[], None]) -> None:
-    """Call `tick` for ever: at once, then every `period` seconds, each time up to a period late.
+    """Call `tick` for ever: at once, and then once in each period of so many seconds.
 
-    It is called when the alarm rings for somebody else, if it does meanwhile. A turn of the event
-    loop of its own would take more than most of what is done in it.
+    It is called when the alarm rings for somebody else, or else at the period's end. A turn of the
+    event loop of its own would take more than most of what is done in it.
     """
     schedule = Fixed(period, time.monotonic())
     while True:
         tick()
         schedule.advance(time.monotonic())
-        alarm.wait_until(schedule.deadline + period, leeway=period)
+        alarm.wait_until(schedule.deadline, leeway=period)
 
 
 def run_stream(
