@@ -11,8 +11,9 @@ import pysodium
 
 from benchmarks.measure import Row, compare, measure
 from nym._noise import initiate, respond
-from nym.identity import Identity, generate_identity
+from nym.identity import generate_identity
 from nym.signing import generate_signer
+from nym.wire.keys import Keys
 from nym.wire.line import ANSWER_LENGTH, PROLOGUE, REQUEST_LENGTH
 
 
@@ -20,11 +21,12 @@ def run() -> list[Row]:
     """Measure what both sides do for a pull, and what a provider does for a first message."""
     client, signer = generate_identity(), generate_signer()
     provider = signer.exchange_keys()
-    first = initiate(client, provider.public_key, PROLOGUE).write(b"")
+    _, identity = provider
+    first = initiate(client, identity, PROLOGUE).write(b"")
     key = bytes(client.private_key)  # a copy, for libsodium's own functions
     times = measure(
         {
-            "product": partial(pysodium.crypto_scalarmult_curve25519, key, provider.public_key),
+            "product": partial(pysodium.crypto_scalarmult_curve25519, key, identity),
             "base product": partial(pysodium.crypto_scalarmult_curve25519_base, key),
             "pull": partial(_pull, client, provider),
             "first": partial(_answer_first, provider, first),
@@ -41,15 +43,16 @@ def run() -> list[Row]:
     ]
 
 
-def _pull(client: Identity, provider: Identity) -> None:
-    one, other = initiate(client, provider.public_key, PROLOGUE), respond(provider, PROLOGUE)
+def _pull(client: Keys, provider: Keys) -> None:
+    _, identity = provider
+    one, other = initiate(client, identity, PROLOGUE), respond(provider, PROLOGUE)
     other.read(one.write(b""))
     one.read(other.write(b""))
     other.read(one.write(bytes(REQUEST_LENGTH)))
     one.read(other.write(bytes(ANSWER_LENGTH)))
 
 
-def _answer_first(provider: Identity, first: bytes) -> None:
+def _answer_first(provider: Keys, first: bytes) -> None:
     line = respond(provider, PROLOGUE)
     line.read(first)
     line.write(b"")

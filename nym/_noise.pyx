@@ -138,9 +138,11 @@ cdef class Session:
         self.static, public = own
         self.remote = remote
         self.is_initiator = remote is not None
-        # A product less for each session. With a public key that isn't the private one's, the
+        # Taken as given, which saves a product per session. If it isn't the private key's, the
         # handshake fails: a responder's is in the hash, and an initiator's is in the last product.
         take(self.s_public, public, KEY, "a public key")
+        take(self.work.scalar, self.static, KEY, "a private key")  # now, and not halfway through
+        sodium_memzero(&self.work, sizeof(self.work))
         if ephemeral is None:
             crypto_core_ed25519_scalar_random(self.e)
         else:
@@ -295,8 +297,9 @@ cdef class Session:
 def initiate(own, bytes remote not None, bytes prologue not None, ephemeral=None):
     """A session that this side begins, with the responder that has the public key `remote`.
 
-    `own` are this side's keys: the private one, a scalar modulo l, and the public one, which must
-    be its product with the base point. `ephemeral` is for vectors only. Raises LengthError.
+    `own` are this side's keys: the private one, a scalar modulo l that isn't zero, and the public
+    one, which must be its product with the base point. `ephemeral` is for vectors only. Raises
+    LengthError.
     """
     return Session(own, remote, prologue, ephemeral)
 

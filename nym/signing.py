@@ -18,8 +18,8 @@ from nym._secrets import (
 )
 from nym.errors import IdentityError
 from nym.files import exists, is_folder, make_folder, os_errors_as
-from nym.identity import Identity, check_owners, keep_from_others, read_pem, write_pem
-from nym.wire.keys import encode_base58
+from nym.identity import check_owners, keep_from_others, read_pem, write_pem
+from nym.wire.keys import Keys, encode_base58
 
 IDENTITY_FILE = "identity.pem"  # in the folder of a node
 _LABEL = "PRIVATE KEY"
@@ -62,9 +62,9 @@ class Signer:
         """The signature of a message, 64 bytes."""
         return sign(self._seed, message)
 
-    def exchange_keys(self) -> Identity:
+    def exchange_keys(self) -> Keys:
         """The keys of the same identity for key exchanges: those of X25519."""
-        return Identity(exchange_key(self._seed), exchange_public_key(self.public_key))
+        return exchange_key(self._seed), exchange_public_key(self.public_key)
 
     def save(self, path: Path) -> None:
         """Write the file, and replace one that is there. Raises IdentityError."""

@@ -52,7 +52,7 @@ def keys(private_key: bytes) -> tuple[bytes, bytes]:
 def pair(prologue: bytes = PROLOGUE) -> tuple[Session, Session, bytes]:
     """Both sides of a session, and the initiator's public key."""
     own, remote = generate_identity(), generate_signer().exchange_keys()
-    one = initiate(own, remote.public_key, PROLOGUE)
+    one = initiate(own, remote[1], PROLOGUE)
     return one, respond(remote, prologue), own.public_key
 
 
@@ -205,7 +205,9 @@ def test_points_of_low_order_are_refused_everywhere(point: bytes) -> None:
     [
         (lambda: initiate(generate_identity(), bytes(31), b""), LengthError),
         (lambda: initiate((random_scalar(), bytes(31)), bytes(32), b""), LengthError),
+        (lambda: initiate((bytes(31), bytes(32)), bytes(32), b""), LengthError),
         (lambda: respond((random_scalar(), bytes(33)), b""), LengthError),
+        (lambda: respond((bytes(33), bytes(32)), b""), LengthError),
         (lambda: respond(generate_identity(), b"", bytes(31)), LengthError),
         (lambda: exchange_public_key(bytes(31)), LengthError),
         (lambda: exchange_public_key(bytes(32)), GroupElementError),
@@ -219,9 +221,9 @@ def test_keys_that_cannot_be_are_errors(make: Callable[[], object], error: type[
 
 def test_an_identity_has_one_pair_of_keys_for_exchanges() -> None:
     signer = generate_signer()
-    own = signer.exchange_keys()
-    assert own.public_key == sphinx.public_key(own.private_key)
-    assert own.public_key == exchange_public_key(signer.public_key) != signer.public_key
+    private_key, public_key = signer.exchange_keys()
+    assert public_key == sphinx.public_key(private_key)
+    assert public_key == exchange_public_key(signer.public_key) != signer.public_key
 
 
 def test_a_session_shows_no_secret_and_cannot_be_copied() -> None:
@@ -241,7 +243,7 @@ def test_a_session_wipes_what_it_needs_no_more() -> None:
     static, ephemeral = bytes(random_scalar()), bytes(random_scalar())
     remote = generate_signer().exchange_keys()
     for is_refused in (False, True):
-        one = initiate(keys(static), remote.public_key, PROLOGUE, ephemeral)
+        one = initiate(keys(static), remote[1], PROLOGUE, ephemeral)
         other = respond(remote, PROLOGUE)
         other.read(one.write(b""))
         assert held(one, ephemeral) == [True]
@@ -252,6 +254,6 @@ def test_a_session_wipes_what_it_needs_no_more() -> None:
         else:
             one.read(second)
             one.write(b"")
-        products = [sphinx.multiply(ephemeral, point) for point in (remote.public_key, second[:32])]
+        products = [sphinx.multiply(ephemeral, point) for point in (remote[1], second[:32])]
         products.append(sphinx.multiply(static, second[:32]))
         assert held(one, static, ephemeral, *products) == [False] * 5

@@ -11,12 +11,13 @@ from contextlib import closing
 from functools import lru_cache
 
 from nym._noise import Session, initiate, respond
-from nym._secrets import Secret, exchange_public_key
+from nym._secrets import exchange_public_key
 from nym.errors import LineError, UnreachableError
 from nym.net.boundary import deadline, translated
 from nym.net.streams import read_to_end
 from nym.net.transport import TIMEOUT, arriving, connect_to_any
 from nym.wire.addresses import NodeAddress
+from nym.wire.keys import Keys
 from nym.wire.line import (
     BEGINNING,
     FIRST_LENGTH,
@@ -25,8 +26,6 @@ from nym.wire.line import (
     SECOND_LENGTH,
     THIRD_LENGTH,
 )
-
-Keys = tuple[Secret, bytes]  # the private key of one side, and the public one
 
 # A client asks a few providers again and again.
 _exchange_key = lru_cache(maxsize=64)(exchange_public_key)

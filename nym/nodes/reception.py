@@ -15,7 +15,6 @@ from gevent.pool import Pool
 
 from nym._secrets import Secret
 from nym.errors import OverloadError, RemoteError, RemoteFormatError, StoreError
-from nym.identity import Identity
 from nym.net.line import Caller
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
@@ -26,6 +25,7 @@ from nym.nodes.newcomers import Newcomers
 from nym.sphinx import is_public_key
 from nym.wire import line
 from nym.wire.addresses import NodeAddress
+from nym.wire.keys import Keys
 from nym.wire.line import Outcome
 from nym.wire.provider import (
     DUMMY,
@@ -57,7 +57,7 @@ class Reception:
         place: NodeAddress,
         inboxes: Inboxes,
         tokens: Secret,
-        own: Identity | None,
+        own: Keys | None,
         registered: Callable[[], None],
         say: Callable[[str], None],
         counts: Counts,
@@ -133,7 +133,7 @@ class Reception:
         rest = read_to_end(connection, LONGEST_REQUEST + 1 - len(beginning))
         connection.sendall(self._answer(beginning + b"".join(rest), ip))
 
-    def _serve_sealed(self, connection: socket.socket, ip: str, own: Identity) -> None:
+    def _serve_sealed(self, connection: socket.socket, ip: str, own: Keys) -> None:
         try:
             caller = Caller(connection, own)
         except RemoteError as error:

@@ -12,7 +12,7 @@ from tests.fuzz.targets import Target
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors"
 SERVER = generate_signer().exchange_keys()
-FIRST = initiate(generate_identity(), SERVER.public_key, b"").write(b"")
+FIRST = initiate(generate_identity(), SERVER[1], b"").write(b"")
 
 
 def request(data: bytes) -> None:
