@@ -7,7 +7,6 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from nym.net import crew as crew_module
 from nym.net.crew import Crew
 from tests.harness import wait_until
 
@@ -45,9 +44,8 @@ def test_nothing_begins_before_its_turn() -> None:
         work.greenlets.clear()
 
 
-def test_work_goes_on_side_by_side_and_few_greenlets_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "MOST_IDLE", 3)
-    crew, work = Crew(), Work()
+def test_work_goes_on_side_by_side_and_few_greenlets_stay() -> None:
+    crew, work = Crew(most_idle=3), Work()
     for _ in range(20):
         crew.spawn(work.do_until_told)
     wait_until(lambda: len(set(work.greenlets)) == 20)
@@ -91,3 +89,86 @@ def test_those_without_work_can_go_while_others_finish() -> None:
     wait_until(lambda: [greenlet.dead for greenlet in work.greenlets] == [False, True, True])
     work.goes_on.set()
     wait_until(lambda: work.greenlets[0].dead)
+
+
+def test_what_is_killed_before_its_turn_is_told_once() -> None:
+    lost: list[object] = []
+    crew, work = Crew(lost=lost.append), Work()
+    crew.spawn(work.greenlets.append, "killed")
+    (member,) = crew._members
+    member.kill()
+    wait_until(lambda: lost)
+    crew.spawn(work.do)
+    wait_until(lambda: len(crew._idle) == 1)
+    assert lost == ["killed"]
+    assert "killed" not in work.greenlets
+
+
+def test_one_that_is_killed_as_it_gets_work_does_it() -> None:
+    lost: list[object] = []
+    done: list[object] = []
+    crew = Crew(lost=lost.append)
+    crew.spawn(done.append, "first")
+    wait_until(lambda: len(crew._idle) == 1)
+    crew.spawn(done.append, "second")
+    (member,) = crew._members
+    member.kill()
+    assert (done, lost) == (["first", "second"], [])
+
+
+def test_one_that_is_killed_without_work_is_replaced() -> None:
+    lost: list[object] = []
+    crew, work = Crew(lost=lost.append), Work()
+    crew.spawn(work.do)
+    wait_until(lambda: len(crew._idle) == 1)
+    crew._idle[0].kill()
+    wait_until(lambda: not crew._idle)
+    crew.spawn(work.do)
+    wait_until(lambda: len(work.greenlets) == 2)
+    assert not lost
+
+
+def test_one_that_will_be_killed_may_get_work_which_is_told() -> None:
+    lost: list[object] = []
+    crew, work = Crew(lost=lost.append), Work()
+    crew.spawn(work.do)
+    wait_until(lambda: len(crew._idle) == 1)
+    crew._idle[0].kill(block=False)
+    crew.spawn(work.greenlets.append, "killed")
+    wait_until(lambda: lost)
+    assert lost == ["killed"]
+    assert "killed" not in work.greenlets
+
+
+def test_there_are_no_more_greenlets_than_there_may_be() -> None:
+    crew, work = Crew(most=1), Work()
+    crew.spawn(work.do_until_told)
+    second = gevent.spawn(crew.spawn, work.do)
+    wait_until(lambda: work.greenlets)
+    gevent.sleep(0)
+    assert not second.ready()
+    work.goes_on.set()
+    wait_until(lambda: len(work.greenlets) == 2)
+    second.get()
+
+
+def test_at_the_end_some_finish_and_others_are_killed() -> None:
+    crew, work, ended = Crew(), Work(), []
+
+    def finish() -> None:
+        work.goes_on.wait()
+        ended.append("finished")
+
+    def hang() -> None:
+        try:
+            Event().wait()
+        finally:
+            ended.append("killed")
+
+    for act in (finish, hang, work.do):
+        crew.spawn(act)
+    wait_until(lambda: len(crew._idle) == 1)
+    gevent.spawn_later(0.1, work.goes_on.set)
+    crew.end(2.0)
+    assert ended == ["finished", "killed"]
+    assert len(crew._members) == 0

@@ -1,4 +1,4 @@
-"""Greenlets that are used again, for short work that comes thousands of times a second.
+"""Greenlets that are used again, for work that is short and frequent.
 
 For the frames of each new greenlet, CPython takes memory from the system, and gives it back at the
 greenlet's end. Together with what gevent does at both, that is a tenth of what a mixnode does for a
@@ -38,20 +38,20 @@ class _Member(Greenlet):  # type: ignore[type-arg]  # generic in its stub alone
 class Crew:
     """Does each piece of work in a greenlet, which then waits for more.
 
-    There are at most `most` greenlets, if that is given, of which `most_idle`, or MOST_IDLE, wait
-    for work. Any may be killed. If that happens before it has begun its work, `lost` is called with
-    the arguments.
+    There are at most `most` greenlets, if that is given, and at most `most_idle` of them wait for
+    work. Any may be killed. If that happens before it has begun its work, `lost` is called with the
+    arguments.
     """
 
     def __init__(
         self,
-        most_idle: int | None = None,
+        most_idle: int = MOST_IDLE,
         most: int | None = None,
         lost: Callable[..., object] = lambda *_: None,
     ) -> None:
         self._members = Pool(most)
         self._idle: list[_Member] = []  # those of them that have no work
-        self._most_idle = MOST_IDLE if most_idle is None else most_idle
+        self._most_idle = most_idle
         self._lost = lost
 
     def spawn(self, work: Callable[..., object], *arguments: Any) -> None:
