@@ -174,15 +174,15 @@ def test_where_applications_need_a_token_the_page_needs_the_same() -> None:
     ],
 )
 def test_the_link_leads_where_the_socket_listens(host: str, url: str) -> None:
-    served = Served(WebSocket, page_token=Token(Secret(KEY)), host=host)
-    assert served.socket.page(7) == f"{url}#token={TOKEN}"
+    served = Served(WebSocket, page_token=Token(Secret(KEY)), host=host, port=7)
+    assert served.socket.page() == f"{url}#token={TOKEN}"
     served._clean_up()
 
 
 def test_without_a_token_for_it_there_is_no_page() -> None:
     with Served(WebSocket) as served:
         assert get(served.port, "/").status == 426
-        assert served.socket.page(served.port) is None
+        assert served.socket.page() is None
 
 
 def test_the_program_prints_the_link_for_eyes_only(tmp_path: Path) -> None:

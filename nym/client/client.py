@@ -252,8 +252,7 @@ class Client:
 
     def page(self) -> str | None:
         """The link to the page, with its token, once `listen` was called; None if there is none."""
-        port = self._judging.own_port
-        return self._socket.page(port) if self._socket and port is not None else None
+        return self._socket.page() if self._socket else None
 
     def start(self) -> None:
         """Start everything that runs by itself. The streams begin after the first registration."""

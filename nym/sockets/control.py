@@ -52,8 +52,8 @@ class ControlSocket(LocalSocket):
 class ControlConversation(LinesConversation):
     """JSON lines, with requests that applications don't have.
 
-    They tell real packets from cover, and the link to the page, which may do more than
-    applications.
+    One tells real packets from cover. The other gives the link to the page, which may do more than
+    applications may.
     """
 
     def __init__(

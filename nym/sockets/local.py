@@ -79,7 +79,8 @@ class LocalSocket(ABC):
             return self._place
         host, port = self._place
         self._server = Server((numeric(host), port), self._serve, spawn=pool)
-        return listen(self._server).port
+        self._place = host, listen(self._server).port
+        return self._place[1]
 
     def stop(self) -> None:
         """Stop listening, and end all connections."""
@@ -212,14 +213,14 @@ class ApplicationSocket(LocalSocket):
             log.info("applications need the new token from now on")
         self._token, self._page_token = token, page_token
 
-    def page(self, place: int) -> str | None:
-        """The link to the page, if this socket listens on port `place`; None if it has no page."""
-        if self._page_token is None:
+    def page(self) -> str | None:
+        """The link to the page, once this socket listens; None if it has no page."""
+        if self._page_token is None or isinstance(self._place, Path):
             return None
-        host = self._settings.host
+        host, port = self._place
         if is_unspecified(host):
             host = "::1" if ":" in host else "127.0.0.1"
-        return self._page_token.link(f"http://{NodeAddress(host, place)}/")
+        return self._page_token.link(f"http://{NodeAddress(host, port)}/")
 
     @property
     def _first_byte_time(self) -> float:

@@ -18,7 +18,7 @@ Run = Callable[..., Application]  # the fixture `run`
 def serving_page() -> Iterator[tuple[Served, str]]:
     """(a client without a network, the link to its page)."""
     with Served(WebSocket, page_token=Token(Secret(KEY))) as served:
-        yield served, str(served.socket.page(served.port))
+        yield served, str(served.socket.page())
 
 
 def link(application: Application) -> str:

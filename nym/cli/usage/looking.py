@@ -30,13 +30,12 @@ _PAGE = Command(
     "Print the link to the page of a client that runs with websocket",
     (Form(takes=(OPTIONAL_ID,)),),
     notes=(
-        "The page shows how the client works, and writes to people. It is for a browser on the "
-        "same machine. Whoever has the link may do all that you may: keep it to yourself.",
+        "The page shows how the client is doing, and you can write messages there. Open the link "
+        "in a browser on the same machine. Anyone who has it can do whatever you can, so keep it "
+        "to yourself, and paste it into the browser: other users can see the arguments of a "
+        "command.",
     ),
-    examples=(
-        "nym-client page --id alice",
-        'xdg-open "$(nym-client page --id alice)"',
-    ),
+    examples=("nym-client page --id alice",),
 )
 
 _CLIENTS = Command(
