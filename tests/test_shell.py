@@ -76,21 +76,14 @@ class Shell:
         )
         return ran.returncode, ran.stdout, _SILENCES.sub(b"", ran.stderr)
 
-    def interrupt(self, command: str, number: signal.Signals) -> tuple[int, bytes]:
+    def interrupt(self, command: str, number: signal.Signals) -> tuple[int, str]:
         """Send a signal to a command as soon as it talks to bob's client.
 
         Returns (exit code, as shells see it; standard error).
         """
-        with subprocess.Popen(
-            shlex.split(command.replace("nym-client", PROGRAM)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=self.environment(),
-        ) as process:
+        with Program(self.home, *shlex.split(command)) as program:
             wait_until(lambda: self.bob.client._control._visits)
-            process.send_signal(number)
-            _, err = beside(process.communicate, timeout=PATIENCE)
-        code = process.returncode
+            code, _, err = beside(program.end, number)
         return 128 - code if code < 0 else code, err
 
     def environment(self) -> dict[str, str]:
@@ -278,7 +271,7 @@ def test_a_message_that_is_too_long_is_refused_whole(shell: Shell) -> None:
 def test_signals_end_commands_as_they_end_others(
     shell: Shell, command: str, number: signal.Signals
 ) -> None:
-    assert shell.interrupt(f"nym-client {command}", number) == (128 + number, b"")
+    assert shell.interrupt(command, number) == (128 + number, "")
 
 
 @pytest.mark.parametrize(
