@@ -114,7 +114,7 @@ class ReplyAddresses:
         return [one for one in self._all.values() if self._is_ready(one)]
 
     def is_ready(self, address: bytes) -> bool:
-        """Whether this is one of those."""
+        """Whether it is registered at the provider that the client uses."""
         one = self._all.get(address)
         return one is not None and self._is_ready(one)
 
