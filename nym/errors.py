@@ -146,8 +146,6 @@ class BadRecipientError(RequestError):
 class NoPageError(RequestError):
     """The client has no page."""
 
-    code = "no_page"
-
     def __init__(self) -> None:
         super().__init__(
             "this client has no page: a client has one if it runs with nym-client websocket, at a "

@@ -46,6 +46,7 @@ ONCE = {
     "reply": "reply --id alice 1111111111111111",
     "receive": "receive --id alice",
     "status": "status --id alice",
+    "page": "page --id alice",
     "clients": "clients --id alice",
     "address": "address --id alice --qr",
     "contacts": "contacts list",

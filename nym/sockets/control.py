@@ -97,13 +97,15 @@ class ControlConversation(LinesConversation):
         return Asked(request, partial(self._encode, json_objects.TEXT), self.encode_error)
 
     def _perform(self, request: Request, room: Room) -> Response:
-        if isinstance(request, Page):
-            if (link := self._page()) is None:
-                raise NoPageError
-            return PageLink(link)
-        if not isinstance(request, Observe):
-            return super()._perform(request, room)
-        if self._onlooker is None:
-            self._check_room_to_listen()
-            self._onlooker = self._onlookers.add(self.news.set)
-        return self._onlookers.rates
+        match request:
+            case Page():
+                if (link := self._page()) is None:
+                    raise NoPageError
+                return PageLink(link)
+            case Observe():
+                if self._onlooker is None:
+                    self._check_room_to_listen()
+                    self._onlooker = self._onlookers.add(self.news.set)
+                return self._onlookers.rates
+            case _:
+                return super()._perform(request, room)
