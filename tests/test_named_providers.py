@@ -30,7 +30,7 @@ from nym.whereabouts import Whereabouts
 from nym.wire.addresses import NodeAddress
 from nym.wire.clients import EMPTY
 from nym.wire.directory import LISTS_PATH, MIXNODES_PATH, MixNode, encode_presence
-from nym.wire.json_objects import decode_request
+from nym.wire.json_requests import decode_request
 from nym.wire.keys import encode_base58
 from nym.wire.recipients import Recipient, parse_recipient
 from nym.wire.requests import Send

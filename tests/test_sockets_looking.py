@@ -15,7 +15,7 @@ from nym.contacts import Contact, add_contact
 from nym.sockets.http import WebSocket
 from nym.sockets.objects import MOST_PARTS
 from nym.sockets.tcp import TcpSocket
-from nym.wire.json_objects import MOST_SHOWN, encode_response
+from nym.wire.json_answers import MOST_SHOWN, encode_response
 from nym.wire.keys import encode_base58
 from nym.wire.reports import HISTORY, HistorySample
 from nym.wire.sizes import LONGEST_SEALED

@@ -18,7 +18,7 @@ from nym.sockets import connection as moving
 from nym.sockets import conversation, tcp
 from nym.sockets.tcp import TcpSocket
 from nym.topology import Nodes
-from nym.wire import json_objects, mix_pb2
+from nym.wire import json_answers, mix_pb2
 from nym.wire import lines as lines_module
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.keys import encode_base58
@@ -407,7 +407,7 @@ def test_a_subscriber_who_cannot_be_told_loses_its_connection_and_no_message(
         yield ""
         raise error
 
-    monkeypatch.setattr(json_objects, "encode_news", fail)
+    monkeypatch.setattr(json_answers, "encode_news", fail)
     with Lines(served.connect()) as lines:
         assert lines.ask(type="subscribe") == {"type": "subscribe"}
         served.deliver(b"1", b"2")
@@ -433,7 +433,7 @@ def test_an_answer_that_fails_ends_its_connection_and_loses_no_message(
         raise error
 
     served.deliver(b"1", b"2")
-    monkeypatch.setattr(json_objects, "encode_response", fail)
+    monkeypatch.setattr(json_answers, "encode_response", fail)
     with Lines(served.connect()) as lines:
         lines.say(type="fetch")
         assert lines.connection.recv(10) == b"{"

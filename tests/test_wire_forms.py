@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nym.cli.options import number
 from nym.errors import NymError
 from nym.identity import decode_pem
-from nym.wire import base64, json_objects, protobuf
+from nym.wire import base64, json_requests, protobuf
 from nym.wire.addresses import parse_numeric
 from nym.wire.keys import decode_base58, decode_base64, encode_base58, encode_base64
 from nym.wire.origins import parse_origin
@@ -26,7 +26,7 @@ UNSEEN = ("\0", "\ufeff", "\u200b")
 
 def sent_as_json(recipient: str, data: str) -> Send:
     line = json.dumps({"type": "send", "recipient_address": recipient, "data": data})
-    request, _ = json_objects.decode_request(json_objects.parse(line.encode()))
+    request, _ = json_requests.decode_request(json_requests.parse(line.encode()))
     assert isinstance(request, Send)
     return request
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nym.errors import IncompleteDataError, RequestError, UnknownRequestError
 from nym.wire import long_json
 from nym.wire.base64 import decode, decode_pieces, encode_pieces
-from nym.wire.json_objects import decode_request, parse
+from nym.wire.json_requests import decode_request, parse
 from nym.wire.keys import encode_base58
 from nym.wire.long_json import LONGEST_REST, LongText, flat, loads
 from nym.wire.pieces import Pieces, no_rest

@@ -13,7 +13,7 @@ from nym.service import Service
 from nym.sockets.conversation import Asked, Conversation
 from nym.sockets.local import LocalSocket
 from nym.sockets.objects import LinesConversation
-from nym.wire import json_objects, sightings
+from nym.wire import json_answers, sightings
 from nym.wire.answers import PageLink, Response, Room
 from nym.wire.requests import Observe, Page, Request
 
@@ -94,7 +94,7 @@ class ControlConversation(LinesConversation):
                 request = Page()
             case _:
                 return super()._asked_object(body)
-        return Asked(request, partial(self._encode, json_objects.TEXT), self.encode_error)
+        return Asked(request, partial(self._encode, json_answers.TEXT), self.encode_error)
 
     def _perform(self, request: Request, room: Room) -> Response:
         match request:

@@ -21,7 +21,7 @@ from nym.errors import (
 from nym.service import Service
 from nym.sockets.conversation import Asked, Conversation, Remark
 from nym.subscriptions import Subscription
-from nym.wire import json_objects
+from nym.wire import json_answers, json_requests
 from nym.wire.answers import PartKept, Response, Room, Subscribed
 from nym.wire.lines import Line, LineBuffer, is_text
 from nym.wire.pieces import Message, cut, gather, joined, with_last
@@ -74,19 +74,19 @@ class JsonConversation(Conversation):
 
     def encode_error(self, error: RequestError) -> bytes:
         """See Conversation."""
-        return b"".join(self._pack([json_objects.encode_error(error)]))
+        return b"".join(self._pack([json_answers.encode_error(error)]))
 
     def unasked(self) -> Iterator[bytes]:
         """See Conversation."""
         yield from super().unasked()
         if self._subscription is not None and not self.is_over:
             news = self._rested(self._subscription.news())
-            packed = (self._pack(json_objects.encode_news(one)) for one in news)
+            packed = (self._pack(json_answers.encode_news(one)) for one in news)
             yield from joined(chain.from_iterable(packed))
         if time.monotonic() >= self._next_report and not self.is_over:
             self._next_report = time.monotonic() + self._period
             report = self._service.answer(Status())
-            yield from self._pack(json_objects.encode_response(report, json_objects.TEXT))
+            yield from self._pack(json_answers.encode_response(report, json_answers.TEXT))
 
     def end(self) -> None:
         """See Conversation; messages on offer to this subscriber are offered to others."""
@@ -103,11 +103,11 @@ class JsonConversation(Conversation):
 
     def _asked_object(self, body: dict[str, Any]) -> Asked:
         """The request in a JSON object. Raises a RequestError."""
-        request, message_format = json_objects.decode_request(body, self._spell.rest)
+        request, message_format = json_requests.decode_request(body, self._spell.rest)
         if isinstance(request, Send | Reply) and request.is_in_parts:
             request = request._replace(message=self._put_together(), is_in_parts=False)
         encode = partial(self._encode, message_format)
-        return Asked(request, encode, self.encode_error, json_objects.ROOMS[message_format])
+        return Asked(request, encode, self.encode_error, json_answers.ROOMS[message_format])
 
     def _perform(self, request: Request, room: Room) -> Response:
         if isinstance(request, Part):
@@ -162,7 +162,7 @@ class JsonConversation(Conversation):
             )
 
     def _encode(self, message_format: str, response: Response) -> Iterator[bytes]:
-        return self._pack(json_objects.encode_response(response, message_format))
+        return self._pack(json_answers.encode_response(response, message_format))
 
 
 class LinesConversation(JsonConversation):
@@ -187,7 +187,7 @@ class LinesConversation(JsonConversation):
 
     def _asked_line(self, line: Line) -> Asked | Remark:
         try:
-            asked = self._asked_object(json_objects.parse(line, self._spell.rest))
+            asked = self._asked_object(json_requests.parse(line, self._spell.rest))
         except RequestError as error:
             # A packet that a mixnode forwards to this port can have lines behind its first bytes
             # that a stranger wrote. They must not be carried out, so the connection ends at a first

@@ -17,7 +17,7 @@ from nym.errors import RequestError
 from nym.service import Service
 from nym.sockets.conversation import Asked, Remark
 from nym.sockets.successor import SuccessorConversation
-from nym.wire import json_objects
+from nym.wire import json_requests
 from nym.wire.detection import is_protobuf
 from nym.wire.long_json import flat
 from nym.wire.successor.texts import is_request
@@ -84,7 +84,7 @@ class WebSocketConversation(SuccessorConversation):
 
     def _asked_text(self, message: bytes) -> Asked | Remark:
         try:
-            body = json_objects.parse(message, self._spell.rest)
+            body = json_requests.parse(message, self._spell.rest)
         except RequestError as error:
             return self._mistake(error)
         if is_protobuf(body, is_mix=self._is_mix):

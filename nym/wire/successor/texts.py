@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nym.errors import IncompleteDataError, RequestError
-from nym.wire import json_objects
+from nym.wire import json_answers
 from nym.wire.answers import OwnDetails, Received
 from nym.wire.json_texts import escaped, message_in, short_text, tag_in
 from nym.wire.keys import encode_base58
@@ -100,7 +100,7 @@ class TextForm:
 
     def error(self, error: RequestError) -> bytes:
         """See Form. It has a `code`, as in the other JSON objects."""
-        return json_objects.encode_error(error).encode()
+        return json_answers.encode_error(error).encode()
 
 
 TEXT = TextForm("senderTag")

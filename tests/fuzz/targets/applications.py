@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from websockets.frames import Frame, Opcode
 
 from nym.errors import HandshakeError, RequestError
-from nym.wire import handshake, json_objects, protobuf, raw
+from nym.wire import handshake, json_requests, protobuf, raw
 from nym.wire.detection import detect, is_protobuf
 from nym.wire.framing import FrameBuffer, Framing, encode_frame
 from nym.wire.lines import Line, LineBuffer, is_text
@@ -54,13 +54,13 @@ def json_object(data: bytes) -> None:
     if is_protobuf(body, is_mix=True):
         protobuf.decode_json(body)
     else:
-        json_objects.decode_request(in_pieces)
-        json_objects.decode_request(body)
+        json_requests.decode_request(in_pieces)
+        json_requests.decode_request(body)
 
 
 def _parsed(line: Line) -> dict[str, Any] | None:
     try:
-        return json_objects.parse(line)
+        return json_requests.parse(line)
     except RequestError:
         return None
 
@@ -88,7 +88,7 @@ def protobuf_request(data: bytes) -> None:
 
 
 def successor_text(data: bytes) -> None:
-    body = json_objects.parse(data)
+    body = json_requests.parse(data)
     if not texts.is_request(body):
         raise RequestError
     texts.is_early(body)

@@ -26,16 +26,15 @@ from nym.wire.answers import (
     Subscribed,
     WaitingMessages,
 )
-from nym.wire.json_objects import (
+from nym.wire.json_answers import (
     BASE64,
     ROOMS,
     TEXT,
-    decode_request,
     encode_error,
     encode_news,
     encode_response,
-    parse,
 )
+from nym.wire.json_requests import decode_request, parse
 from nym.wire.keys import decode_base58, encode_base58
 from nym.wire.recipients import Recipient
 from nym.wire.reports import AvoidedNode, NetworkDetails, StatusReport, WaitingMessage
