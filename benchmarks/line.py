@@ -12,8 +12,8 @@ import pysodium
 from benchmarks.measure import Row, compare, measure
 from nym._noise import initiate, respond
 from nym.identity import generate_identity
+from nym.net.line import Keys
 from nym.signing import generate_signer
-from nym.wire.keys import Keys
 from nym.wire.line import ANSWER_LENGTH, PROLOGUE, REQUEST_LENGTH
 
 

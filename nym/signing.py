@@ -19,7 +19,7 @@ from nym._secrets import (
 from nym.errors import IdentityError
 from nym.files import exists, is_folder, make_folder, os_errors_as
 from nym.identity import check_owners, keep_from_others, read_pem, write_pem
-from nym.wire.keys import Keys, encode_base58
+from nym.wire.keys import encode_base58
 
 IDENTITY_FILE = "identity.pem"  # in the folder of a node
 _LABEL = "PRIVATE KEY"
@@ -62,8 +62,8 @@ class Signer:
         """The signature of a message, 64 bytes."""
         return sign(self._seed, message)
 
-    def exchange_keys(self) -> Keys:
-        """The keys of the same identity for key exchanges: those of X25519."""
+    def exchange_keys(self) -> tuple[Secret, bytes]:
+        """(private, public) of the same identity for key exchanges: the keys of X25519."""
         return exchange_key(self._seed), exchange_public_key(self.public_key)
 
     def save(self, path: Path) -> None:

@@ -44,7 +44,7 @@ from tests.harness import (
 from tests.test_reliability import FASTER
 
 # The clients are in the test's process, so on a busy machine a command may have to wait for one.
-_SILENCES = re.compile(rb'the client "\w+" (does not answer; waiting for it|answers again)\n')
+_SILENCES = re.compile(r'the client "\w+" (does not answer; waiting for it|answers again)\n')
 
 
 class Shell:
@@ -74,7 +74,7 @@ class Shell:
             timeout=PATIENCE,
             check=False,
         )
-        return ran.returncode, ran.stdout, _SILENCES.sub(b"", ran.stderr)
+        return ran.returncode, ran.stdout, _SILENCES.sub("", ran.stderr.decode()).encode()
 
     def interrupt(self, command: str, number: signal.Signals) -> tuple[int, str]:
         """Send a signal to a command as soon as it talks to bob's client.
@@ -84,7 +84,7 @@ class Shell:
         with Program(self.home, *shlex.split(command)) as program:
             wait_until(lambda: self.bob.client._control._visits)
             code, _, err = beside(program.end, number)
-        return 128 - code if code < 0 else code, err
+        return 128 - code if code < 0 else code, _SILENCES.sub("", err)
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": os.getcwd()}

@@ -11,13 +11,12 @@ from contextlib import closing
 from functools import lru_cache
 
 from nym._noise import Session, initiate, respond
-from nym._secrets import exchange_public_key
+from nym._secrets import Secret, exchange_public_key
 from nym.errors import LineError, UnreachableError
 from nym.net.boundary import deadline, translated
 from nym.net.streams import read_to_end
 from nym.net.transport import TIMEOUT, arriving, connect_to_any
 from nym.wire.addresses import NodeAddress
-from nym.wire.keys import Keys
 from nym.wire.line import (
     BEGINNING,
     FIRST_LENGTH,
@@ -26,6 +25,8 @@ from nym.wire.line import (
     SECOND_LENGTH,
     THIRD_LENGTH,
 )
+
+Keys = tuple[Secret, bytes]  # a private key, and its public key
 
 # A client asks a few providers again and again.
 _exchange_key = lru_cache(maxsize=64)(exchange_public_key)

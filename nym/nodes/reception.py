@@ -15,7 +15,7 @@ from gevent.pool import Pool
 
 from nym._secrets import Secret
 from nym.errors import OverloadError, RemoteError, RemoteFormatError, StoreError
-from nym.net.line import Caller
+from nym.net.line import Caller, Keys
 from nym.net.listening import listen, listening_address
 from nym.net.sources import REFUSALS, GuardedServer, SourceLimits, Sources
 from nym.net.streams import read_to_end
@@ -25,7 +25,6 @@ from nym.nodes.newcomers import Newcomers
 from nym.sphinx import is_public_key
 from nym.wire import line
 from nym.wire.addresses import NodeAddress
-from nym.wire.keys import Keys
 from nym.wire.line import Outcome
 from nym.wire.provider import (
     DUMMY,

@@ -10,11 +10,8 @@ from functools import lru_cache
 
 import base58
 
-from nym._secrets import Secret
 from nym.wire.base64 import decode_url_safe
 from nym.wire.sizes import KEY_LENGTH, TAG_LENGTH
-
-Keys = tuple[Secret, bytes]  # a private key, and its public key
 
 # Characters that 32 bytes take, at most, in either encoding. Checked first, because the time to
 # decode base58 grows with the square of the length.
