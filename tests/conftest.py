@@ -30,9 +30,10 @@ from tests.harness import SmallDisk, held_ports, small_disk  # noqa: E402
 from tests.planner import Planner  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
-# A shell makes its background jobs ignore Ctrl-C, and the programs that tests start would inherit
-# that. They have to end when tests send them SIGINT.
+# A shell makes its background jobs ignore Ctrl-C, nohup makes its program ignore SIGHUP, and the
+# programs that tests start would inherit that. They have to end when tests send them these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
