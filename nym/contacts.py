@@ -7,7 +7,8 @@ may edit the file by hand, so a command keeps the order of the entries, and the 
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -160,10 +161,18 @@ class CurrentContacts:
         address, provider = recipient
         provider = provider or self.provider_of(address)
         contact = Contact(address, self.is_plain(address), provider)
-        try:
+        with _refusals():
             add_contact(self._folder, name, contact)
-        except (ContactError, ConfigError) as error:
-            raise ContactsError(str(error)) from error
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a contact another name. Raises ContactsError."""
+        with _refusals():
+            rename_contact(self._folder, name, new)
+
+    def remove(self, name: str) -> None:
+        """Remove the contact with this name. Raises ContactsError."""
+        with _refusals():
+            remove_contact(self._folder, name)
 
     def _look(self) -> None:
         # Before reading: if the file changes while it is read, the next look reads it again.
@@ -179,6 +188,15 @@ class CurrentContacts:
                 "%s; until this is repaired, messages to the addresses in the file are refused",
                 error,
             )
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Why a file isn't changed, as an error for the application that has asked for it."""
+    try:
+        yield
+    except (ContactError, ConfigError) as error:
+        raise ContactsError(str(error)) from error
 
 
 def add_contact(folder: Path, name: str, contact: Contact) -> None:

@@ -204,7 +204,7 @@ class AccessError(RequestError):
 
 
 class ContactsError(RequestError):
-    """contacts.toml is broken, so the client doesn't know how to send to this recipient."""
+    """contacts.toml is broken, or can't be changed as asked."""
 
     code = "contacts"
 

@@ -76,6 +76,8 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    RemoveContact,
+    RenameContact,
     Reply,
     Request,
     Send,
@@ -208,8 +210,14 @@ class Service:
                 address = recipient.address
                 if not (is_public_key(address) or self._contacts.is_plain(address)):
                     raise BadRecipientError
-                # In a thread: it waits for the disk, and for others who change the file.
+                # In a thread, as below: it waits for the disk, and for others who change the file.
                 beside_the_hub(self._contacts.add, name, recipient)
+                return self._listed_contacts()
+            case RenameContact(name, new_name):
+                beside_the_hub(self._contacts.rename, name, new_name)
+                return self._listed_contacts()
+            case RemoveContact(name):
+                beside_the_hub(self._contacts.remove, name)
                 return self._listed_contacts()
             case Correspondents():
                 return CorrespondentList(self._replies.correspondents(), self._replies.answered())

@@ -106,7 +106,7 @@ def test_the_page_shows_its_token_and_applications_need_none(served: Served) -> 
                 assert application.ask(type="ownDetails") == DETAILS
 
 
-def test_the_owner_adds_contacts_and_nobody_else_does(served: Served) -> None:
+def test_the_owner_changes_contacts_and_nobody_else_does(served: Served) -> None:
     folder, own, other = Path(served.folder.name), encode_base58(OWN), encode_base58(OTHER)
     here = f"127.0.0.1:{served.port}"
     page = {"Host": here, "Origin": f"http://{here}"}
@@ -131,8 +131,21 @@ def test_the_owner_adds_contacts_and_nobody_else_does(served: Served) -> None:
         nobody = encode_base58(bytes(32))
         assert owner.ask(**(add | {"recipient_address": nobody}))["code"] == "bad_recipient"
         assert set(load_contacts(folder).known) == {"me", "old", "also"}
+        rename = {"type": "renameContact", "name": "also", "new_name": "renamed"}
+        remove = {"type": "removeContact", "name": "me"}
+        for change in (rename, remove):
+            assert application.ask(**change)["code"] == "access"
+        assert owner.ask(**(rename | {"new_name": "old"}))["code"] == "contacts"
+        renamed = owner.ask(**rename)["contacts"]
+        assert [one["name"] for one in renamed] == ["me", "old", "renamed"]
+        assert renamed[2]["address"] == found["address"]
+        assert [one["name"] for one in owner.ask(**remove)["contacts"]] == ["old", "renamed"]
+        for change in (rename, remove):  # nobody is called so any more
+            assert owner.ask(**change)["code"] == "contacts"
+        assert set(load_contacts(folder).known) == {"old", "renamed"}
         (folder / "contacts.toml").write_text("no toml")
-        assert owner.ask(**add)["code"] == "contacts"
+        for change in (add, rename, remove):
+            assert owner.ask(**change)["code"] == "contacts"
         assert (folder / "contacts.toml").read_text() == "no toml"
 
 

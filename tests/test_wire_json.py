@@ -53,6 +53,8 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    RemoveContact,
+    RenameContact,
     Reply,
     Request,
     Send,
@@ -188,6 +190,12 @@ def test_requests_and_answers_as_published(case: dict[str, str]) -> None:
             AddContact("bob", Recipient(KEY, KEY)),
             TEXT,
         ),
+        (
+            {"type": "renameContact", "name": "bob", "new_name": "rob"},
+            RenameContact("bob", "rob"),
+            TEXT,
+        ),
+        ({"type": "removeContact", "name": "bob"}, RemoveContact("bob"), TEXT),
         ({"type": "correspondents"}, Correspondents(), TEXT),
         ({"type": "ownDetails", "code": True}, Details(has_code=True), TEXT),
         (

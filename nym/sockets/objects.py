@@ -29,6 +29,8 @@ from nym.wire.requests import (
     AddContact,
     Correspondents,
     Part,
+    RemoveContact,
+    RenameContact,
     Reply,
     Request,
     Send,
@@ -42,6 +44,8 @@ MOST_PARTS = 1000  # of a message: each takes some memory besides its bytes
 # the port, too, and must neither name addresses nor learn who is written to without an address.
 _FOR_THE_PAGE: dict[type[Request], str] = {
     AddContact: "only the client's own page adds contacts: nym-client contacts add",
+    RenameContact: "only the client's own page renames contacts: nym-client contacts rename",
+    RemoveContact: "only the client's own page removes contacts: nym-client contacts remove",
     Correspondents: "only the client's own page is told who is written to without an address",
 }
 

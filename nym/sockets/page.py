@@ -14,7 +14,7 @@ from nym.web.page import Page
 _PAGE = Page(
     "client",
     (
-        *("client.css", "client.js", "compose.js", "connection.js", "content.js"),
+        *("client.css", "client.js", "compose.js", "connection.js", "contacts.js", "content.js"),
         *("conversations.js", "icon.svg", "messages.js", "network.js", "packet.js"),
         *("repeatedly.js", "state.js", "talk.js", "token.js", "traffic.js"),
     ),

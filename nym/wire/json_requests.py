@@ -33,6 +33,8 @@ from nym.wire.requests import (
     Part,
     Progress,
     Read,
+    RemoveContact,
+    RenameContact,
     Reply,
     Request,
     Send,
@@ -51,6 +53,8 @@ _TYPES = (
     "ownDetails",
     "contacts",
     "addContact",
+    "renameContact",
+    "removeContact",
     "correspondents",
     "part",
     "subscribe",
@@ -110,6 +114,10 @@ def decode_request(body: dict[str, Any], rest: Rest = no_rest) -> tuple[Request,
             return Contacts(), TEXT
         case "addContact":
             return AddContact(short_text(body, "name"), _recipient(body)), TEXT
+        case "renameContact":
+            return RenameContact(short_text(body, "name"), short_text(body, "new_name")), TEXT
+        case "removeContact":
+            return RemoveContact(short_text(body, "name")), TEXT
         case "correspondents":
             return Correspondents(), TEXT
         case "subscribe":

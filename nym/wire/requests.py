@@ -70,6 +70,19 @@ class AddContact(NamedTuple):
     recipient: Recipient
 
 
+class RenameContact(NamedTuple):
+    """Give one of the user's contacts another name. Only the client's own page may."""
+
+    name: str
+    new_name: str
+
+
+class RemoveContact(NamedTuple):
+    """Remove one of the user's contacts. Only the client's own page may."""
+
+    name: str
+
+
 class Correspondents(NamedTuple):
     """List with whom there are conversations without an address. Only the own page may ask."""
 
@@ -163,6 +176,8 @@ Request = (
     | Details
     | Contacts
     | AddContact
+    | RenameContact
+    | RemoveContact
     | Correspondents
     | Flush
     | Status

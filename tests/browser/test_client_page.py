@@ -60,6 +60,25 @@ def test_two_people_chat(run: Run, browser: Browser) -> None:
     other.wait_for_text("#peer", "alice")
     other.wait_for("document.getElementById('keep').hidden")
     assert load_contacts(bob.folder).known == {"alice": Contact(alice.address)}
+    # He renames her; a name that can't be is refused, and the window stays.
+    other.click("#contact")
+    other.check_accessibility()
+    other.type("#new-name", Keys.CONTROL + "a", Keys.NULL, "-", Keys.ENTER)
+    other.wait_for_text("#rename-mistake", "can't be a name")
+    other.type("#new-name", Keys.CONTROL + "a", Keys.NULL, "alicia", Keys.ENTER)
+    other.wait_for_text("#peer", "alicia")
+    other.wait_for_text("#conversations", "alicia")
+    assert load_contacts(bob.folder).known == {"alicia": Contact(alice.address)}
+    # Without a name, she is an address again, and what she has written stays.
+    other.click("#contact")
+    other.click("#remove")
+    other.wait_for("document.getElementById('contact').hidden")
+    other.wait_for("!document.getElementById('keep').hidden")
+    assert other.texts("#peer") != ["alicia"]
+    assert said(other) == ["Hello Bob", "Hello Alice"]
+    assert load_contacts(bob.folder).known == {}
+    other.type("#contact-name", "alice", Keys.ENTER)
+    other.wait_for_text("#peer", "alice")
     # Without a signature, nobody knows who it was, and nobody can answer.
     tab.click("#signed")
     tab.type("#text", "Guess who", Keys.ENTER)

@@ -1,6 +1,7 @@
 // Messages: who has written, one conversation, and what is under way.
 
 import { Compose } from "/web/client/compose.js";
+import { Contacts } from "/web/client/contacts.js";
 import { decode } from "/web/client/content.js";
 import { ANONYMOUS, Conversations, isTag, PLAIN } from "/web/client/conversations.js";
 import { Talk } from "/web/client/talk.js";
@@ -30,6 +31,10 @@ export class Messages {
       changed: (message) => this.ended(message),
       taken: () => this.follow(),
     });
+    this.contacts = new Contacts(client, this.talks, (key) => {
+      if (key === this.key) this.open(key);
+      this.changed();
+    });
     client.on("open", () => this.begin());
     client.on("message", (news) => this.came(news));
     client.on("gone", ({ id }) => this.ended(this.talks.gone(id)));
@@ -55,10 +60,6 @@ export class Messages {
     });
     byId("to-cancel").addEventListener("click", () => byId("new-dialog").close());
     byId("to").addEventListener("submit", (event) => this.writeTo(event));
-    byId("keep").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.keepContact();
-    });
   }
 
   async begin() {
@@ -68,7 +69,7 @@ export class Messages {
       const { correspondents, answered } = await this.client.ask({ type: "correspondents" });
       for (const key of correspondents) if (!isTag(key)) this.talks.hideAddress(key);
       for (const tag of answered) this.talks.with(tag);
-      this.know((await this.client.ask({ type: "contacts" })).contacts);
+      this.contacts.know((await this.client.ask({ type: "contacts" })).contacts);
       for (let after = 0; after !== null; ) {
         const { messages, next } = await this.client.ask({ type: "outbox", after });
         for (const waiting of messages) this.talks.waits(waiting);
@@ -79,11 +80,6 @@ export class Messages {
     }
     this.compose.showManner();
     this.changed();
-  }
-
-  know(contacts) {
-    this.talks.know(contacts);
-    byId("contacts").replaceChildren(...contacts.map(({ name }) => make("option", { value: name })));
   }
 
   came(news) {
@@ -197,9 +193,7 @@ export class Messages {
     say(byId("peer"), visible(this.talks.name(key)));
     say(byId("peer-about"), about(key, this.talks.isPlain(key)));
     const canWrite = key !== ANONYMOUS && key !== PLAIN;
-    byId("keep").hidden = !canWrite || isTag(key) || this.talks.names.has(key);
-    byId("contact-name").value = "";
-    say(byId("keep-mistake"), "");
+    this.contacts.show(key);
     this.compose.open(canWrite ? key : null);
     this.talk.open(talk.messages);
     this.draw();
@@ -221,19 +215,6 @@ export class Messages {
     // First, as it gives the focus back to the button.
     byId("new-dialog").close();
     this.open(key);
-  }
-
-  async keepContact() {
-    const { key } = this;
-    try {
-      const add = { type: "addContact", name: byId("contact-name").value.trim(), recipient_address: this.talks.with(key).to };
-      this.know((await this.client.ask(add)).contacts);
-    } catch (error) {
-      say(byId("keep-mistake"), error.message);
-      return;
-    }
-    if (key === this.key) this.open(key);
-    this.changed();
   }
 
   async showOwn() {
