@@ -63,7 +63,7 @@ class Board:
     """A directory, and what went over its wire."""
 
     def __init__(self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("nym.nodes.directory.LIFETIME", PATIENCE)
+        monkeypatch.setattr("nym.nodes.listed.LIFETIME", PATIENCE)
         monkeypatch.setattr("nym.net.http.TIMEOUT", PATIENCE)  # a busy machine takes its time
         self.directory = Directory("127.0.0.1", 0)
         self.url = self.directory.start()
@@ -153,7 +153,7 @@ def test_a_directory_that_was_restarted_asks_for_the_whole_list(board: Board) ->
     posting = Posting(board.url, addresses(10))
     posting.post()
     posting.clients += addresses(1)
-    board.directory._lists = board.directory._list_service._lists = ClientLists()
+    board.directory._listed._lists = board.directory._list_service._lists = ClientLists()
     posting.post()
     assert board.listed() == AddressList.of(posting.clients)
 

@@ -11,8 +11,7 @@ import pytest
 import requests
 
 from nym.net.resource import Resource
-from nym.nodes import directory as directory_module
-from nym.nodes import metrics
+from nym.nodes import metrics, rendered
 from nym.nodes.directory import Directory
 from nym.nodes.openapi import DESCRIPTION
 from nym.wire.clients import EMPTY, AddressList
@@ -130,16 +129,16 @@ def renderings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counted.append(1)
         return encode_topology(records, lists)
 
-    monkeypatch.setattr(directory_module, "encode_topology", encode)
+    monkeypatch.setattr(rendered, "encode_topology", encode)
     return counted
 
 
 def test_it_is_rendered_once_for_each_change(
     url: str, renderings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert directory_module.FRESH == 5
-    monkeypatch.setattr(directory_module, "FRESH", PATIENCE)
-    monkeypatch.setattr(directory_module, "LIFETIME", PATIENCE)
+    assert rendered.FRESH == 5
+    monkeypatch.setattr(rendered, "FRESH", PATIENCE)
+    monkeypatch.setattr("nym.nodes.listed.LIFETIME", PATIENCE)
     post(url, MIXNODE)
     gevent.joinall([gevent.spawn(mixnodes, url) for _ in range(20)], raise_error=True)
     assert len(renderings) == 1
@@ -159,7 +158,7 @@ def test_it_is_rendered_once_for_each_change(
 
 
 def test_the_times_in_it_are_not_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_module, "FRESH", 0.05)
+    monkeypatch.setattr(rendered, "FRESH", 0.05)
     post(url, MIXNODE)
     first = mixnodes(url)[0]["lastSeen"]
     post(url, MIXNODE)
@@ -167,12 +166,12 @@ def test_the_times_in_it_are_not_old(url: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_node_is_gone_when_its_time_is_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_module, "LIFETIME", 0.4)
+    monkeypatch.setattr("nym.nodes.listed.LIFETIME", 0.4)
     post(url, MIXNODE)
     assert mixnodes(url)
     began = time.monotonic()
     wait_until(lambda: not mixnodes(url))
-    assert time.monotonic() - began < directory_module.FRESH
+    assert time.monotonic() - began < rendered.FRESH
 
 
 def test_its_dashboard_is_at_its_address(url: str) -> None:

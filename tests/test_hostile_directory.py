@@ -16,7 +16,7 @@ from nym import PROTOCOL_VERSION
 from nym.errors import RemoteFormatError
 from nym.identity import generate_identity
 from nym.localnet.network import Network
-from nym.nodes.directory import LIFETIME
+from nym.nodes.listed import LIFETIME
 from nym.nodes.presence import Presences
 from nym.sphinx import Final, Forward, process_packet
 from nym.wire.addresses import NodeAddress

@@ -24,6 +24,7 @@ from nym.nodes import visits
 from nym.nodes.directory import Directory
 from nym.nodes.inboxes.local import open_inboxes
 from nym.nodes.keys import Keyring, load_token_key
+from nym.nodes.listed import LIFETIME
 from nym.nodes.node import Node
 from nym.nodes.provider import Provider
 from nym.routes import NANOSECONDS
@@ -93,9 +94,9 @@ def test_the_directory_lists_what_published_nodes_post(url: str) -> None:
 
 
 def test_a_silent_node_drops_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert directory_module.LIFETIME == 10
+    assert LIFETIME == 10
     requests.post(f"{url}/api/presence/mixnodes", json=MIXNODE, timeout=PATIENCE)
-    monkeypatch.setattr(directory_module, "LIFETIME", 0.2)
+    monkeypatch.setattr("nym.nodes.listed.LIFETIME", 0.2)
     wait_until(
         lambda: (
             not requests.get(f"{url}/api/presence/topology", timeout=PATIENCE).json()["mixNodes"]

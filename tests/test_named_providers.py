@@ -216,7 +216,7 @@ def test_a_network_without_lists_carries_messages_to_named_providers() -> None:
         }
         bare = fetch_topology(network.url).records.providers
         assert all(node.clients == EMPTY and node.digest is None for node in bare)
-        lists = network.directory._lists
+        lists = network.directory._listed._lists
         for node in listed:
             assert lists.find(node.clients.digest) is not None
             path = f"{network.url}{LISTS_PATH}/{node.clients.digest}"

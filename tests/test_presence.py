@@ -6,7 +6,7 @@ import pytest
 
 from nym import PROTOCOL_VERSION
 from nym.errors import RemoteFormatError
-from nym.nodes.directory import LIFETIME
+from nym.nodes.listed import LIFETIME
 from nym.nodes.presence import Node, Presences
 from nym.wire.clients import EMPTY
 from nym.wire.directory import MixNode, Provider

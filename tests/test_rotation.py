@@ -22,7 +22,6 @@ from nym.errors import SphinxError
 from nym.localnet.network import Network
 from nym.net.directory import fetch_topology
 from nym.net.transport import send_packet
-from nym.nodes import directory as directory_module
 from nym.nodes.node import Node
 from nym.nodes.reception import Reception
 from nym.sphinx import (
@@ -46,7 +45,7 @@ TRAFFIC = replace(FAST, message_sending_average_delay=0.1, loop_cover_traffic_av
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     # A directory doesn't list another key at a node's place before its last record has ended.
-    monkeypatch.setattr(directory_module, "LIFETIME", 1.0)
+    monkeypatch.setattr("nym.nodes.listed.LIFETIME", 1.0)
     monkeypatch.setattr("nym.nodes.node.PRESENCE_PERIOD", 0.1)
     monkeypatch.setattr("nym.nodes.node.SETTLING_PERIOD", 0.1)
     with ExitStack() as stack:

@@ -45,7 +45,7 @@ METRIC = json.dumps({"pubKey": "k", "received": 1, "sent": {}}).encode()
 
 @pytest.fixture(autouse=True)
 def _nodes_stay_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nym.nodes.directory.LIFETIME", PATIENCE)  # also on a busy machine
+    monkeypatch.setattr("nym.nodes.listed.LIFETIME", PATIENCE)  # also on a busy machine
 
 
 @pytest.fixture

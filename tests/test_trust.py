@@ -26,8 +26,9 @@ from nym.net.directory import Listing, fetch_topology
 from nym.net.http import Answer
 from nym.net.listening import listen
 from nym.net.trust import AHEAD, Trust
-from nym.nodes import directory as directory_module
-from nym.nodes.directory import EXPIRY, Directory
+from nym.nodes import rendered
+from nym.nodes.directory import Directory
+from nym.nodes.rendered import EXPIRY
 from nym.reach import Reach
 from nym.signing import Signer, generate_signer
 from nym.store.journal import Journal
@@ -201,13 +202,13 @@ def test_what_a_directory_signs_is_verified_also_if_it_is_packed(directory: str)
 def test_a_list_that_is_signed_again_is_another_one_for_caches(
     directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "FRESH", 0.0)
+    monkeypatch.setattr(rendered, "FRESH", 0.0)
     first, second = (requests.get(directory + TOPOLOGY_PATH, timeout=PATIENCE) for _ in range(2))
     assert first.content == second.content
     assert first.headers[HEADER] != second.headers[HEADER]
     assert first.headers["ETag"] != second.headers["ETag"]
     known = {"If-None-Match": second.headers["ETag"]}
-    monkeypatch.setattr(directory_module, "FRESH", PATIENCE)
+    monkeypatch.setattr(rendered, "FRESH", PATIENCE)
     third = requests.get(directory + TOPOLOGY_PATH, timeout=PATIENCE)
     known = {"If-None-Match": third.headers["ETag"]}
     again = requests.get(directory + TOPOLOGY_PATH, timeout=PATIENCE, headers=known)

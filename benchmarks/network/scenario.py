@@ -6,7 +6,7 @@ from math import ceil
 from nym.config import TrafficSettings
 from nym.config.nodes import MixnodeLimitSettings
 from nym.network.outlook import BUSY, MIXNODE_PACKET, PROVIDER_PACKET, PROVIDER_PULL
-from nym.nodes.directory import LIFETIME
+from nym.nodes.listed import LIFETIME
 
 
 @dataclass(frozen=True)

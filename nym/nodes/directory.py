@@ -1,7 +1,7 @@
 """A directory: nodes post that they are alive, and clients ask which nodes there are.
 
-docs/protocol/directory.md. `admission` decides which posts count, `presence` which nodes are
-listed.
+docs/protocol/directory.md. `admission` decides which posts count, `listed` has the nodes, and
+`rendered` is what clients get of them.
 """
 
 import json
@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import cache
 from random import SystemRandom
 from typing import Any, NamedTuple
-
-from gevent.lock import RLock
 
 from nym.config.nodes import DirectorySettings
 from nym.errors import NotAllowedError, OtherRunError, OwnFaultError, RemoteFormatError
@@ -28,14 +26,14 @@ from nym.nodes.counts import Counts
 from nym.nodes.feed import PATH as FEED_PATH
 from nym.nodes.feed import Feed
 from nym.nodes.list_service import ListService
+from nym.nodes.listed import Listed
 from nym.nodes.lists import ClientLists
 from nym.nodes.metrics import Metric, Metrics
 from nym.nodes.metrics import read as read_metric
 from nym.nodes.openapi import DESCRIPTION
-from nym.nodes.presence import MOST_NODES, Presences
-from nym.signing import Signer, Stamps
+from nym.nodes.rendered import Seal, Topology
+from nym.signing import Signer
 from nym.web.page import Page
-from nym.wire.clients import EMPTY
 from nym.wire.directory import (
     BY_DIGEST,
     COCONODES_PATH,
@@ -50,23 +48,14 @@ from nym.wire.directory import (
     TOPOLOGY_PATH,
     CocoNode,
     Lists,
-    MixNode,
     Provider,
     Records,
     decode_coconode,
     decode_mixnode,
     decode_provider,
-    encode_topology,
 )
-from nym.wire.signed import HEADER, RUN_HEADER, Claim, Purpose
-from nym.wire.versions import identity_in
+from nym.wire.signed import RUN_HEADER, Purpose
 
-LIFETIME = 10.0  # seconds after its last post for which a node is listed; nodes post every 5
-FRESH = 5.0  # seconds after which the topology is rendered again, only for the new times in it
-KEEP = 1  # seconds for which others may keep the topology; clients ask every 10
-# Seconds for which a signed topology counts. A cache that has stopped can show it to clients for so
-# long, and no longer. It is also how far a client's clock may be ahead.
-EXPIRY = 600.0
 LONGEST_RECORD = 10_000  # bytes of a mixnode's or coconode's post
 LONGEST_PROVIDER = 4 << 20  # bytes of a provider's, which may list each of its clients
 LONGEST_METRIC = 1 << 20
@@ -107,18 +96,17 @@ class Directory:
         connections_per_source: int = DirectorySettings.source_connections,
     ) -> None:
         self.counts = Counts("directory")
-        self._signer = signer
-        self._stamps = Stamps()
         self._allowed = allowed
         self._admission = Admission(allowed.identities if allowed else None)
-        self._present = Presences()
-        self._lists = ClientLists()
-        self._list_service = ListService(self._lists, hands_out=client_lists)
-        self._coconodes: dict[str, tuple[CocoNode, float]] = {}
+        lists = ClientLists()
+        self._listed = Listed(lists)
+        self._list_service = ListService(lists, hands_out=client_lists)
         self._metrics = Metrics()
         self._feed = Feed()
-        self._whole = _Topology(Lists.WHOLE)
-        self._by_digest = _Topology(Lists.BY_DIGEST if client_lists else Lists.NONE)
+        seal = Seal(signer)
+        by_digest = Lists.BY_DIGEST if client_lists else Lists.NONE
+        self._whole = Topology(self._listed, Lists.WHOLE, seal)
+        self._by_digest = Topology(self._listed, by_digest, seal)
         self._watch = Watch(SystemRandom())
         refused = self.counts.kinds(
             "nym_directory_connections_refused_total",
@@ -130,7 +118,7 @@ class Directory:
             (host, port), self._respond, MOST_CONNECTIONS, connections_per_source, SILENCE, refused
         )
         self._posts: dict[str, _Post] = {
-            MIXNODES_PATH: _Post("presence", LONGEST_RECORD, decode_mixnode, self._note),
+            MIXNODES_PATH: _Post("presence", LONGEST_RECORD, decode_mixnode, self._listed.note),
             PROVIDERS_PATH: _Post(
                 "presence", LONGEST_PROVIDER, _named_provider, self._note_provider
             ),
@@ -139,7 +127,7 @@ class Directory:
             METRICS_PATH: _Post("metrics", LONGEST_METRIC, read_metric, self._count),
         }
         self._gets: dict[str, Callable[[str], Resource]] = {
-            TOPOLOGY_PATH: self._rendered_topology,
+            TOPOLOGY_PATH: self._topology,
             METRICS_PATH: lambda _: self._metrics.resource(),
             HEALTH_PATH: lambda _: _OK,
             "/swagger/doc.json": lambda _: _description(),
@@ -157,7 +145,7 @@ class Directory:
             (ACCEPTED, REFUSED),
         )
         self.counts.gauges(
-            "nym_directory_nodes", "Nodes that are listed, by role.", "role", self._listed_by_role
+            "nym_directory_nodes", "Nodes that are listed, by role.", "role", self._listed.by_role
         )
         self.counts.gauge(
             "nym_directory_connections",
@@ -189,109 +177,30 @@ class Directory:
         if self._allowed is not None:
             self._allowed.reload()
             self._admission.allowed = self._allowed.identities
-            self._present.keep_only(self._allowed.identities)
-            self._coconodes.clear()  # nobody notes whose they are, and they soon post again
+            self._listed.keep_only(self._allowed.identities)
 
     def records(self) -> Records:
-        """The records of all nodes that posted within LIFETIME.
+        """The records of all nodes that are listed now."""
+        return self._listed.records()
 
-        A provider is left out until its first list of clients is here: a provider that seemed to
-        have none would lose them to any other one that lists them.
-        """
-        now = time.monotonic()
-        nodes = list(self._present.present(now, LIFETIME))
-        self._coconodes = {
-            key: (node, seen)
-            for key, (node, seen) in self._coconodes.items()
-            if seen > now - LIFETIME
-        }
-        return Records(
-            tuple(node for node in nodes if isinstance(node, MixNode)),
-            tuple(
-                node._replace(clients=clients, digest=None)
-                for node in nodes
-                if isinstance(node, Provider)
-                and (clients := self._lists.find(node.digest or EMPTY.digest)) is not None
-            ),
-            tuple(node for node, _ in self._coconodes.values()),
-        )
-
-    def _listed_by_role(self) -> dict[str, int]:
-        records = self.records()
-        return {
-            "mixnode": len(records.mixnodes),
-            "provider": len(records.providers),
-            "coconode": len(records.coconodes),
-        }
-
-    def _rendered_topology(self, query: str) -> Resource:
+    def _topology(self, query: str) -> Resource:
         form = self._by_digest if BY_DIGEST in query.split("&") else self._whole
-        with form.rendering:  # those that ask meanwhile get the same answer
-            now, changes = time.monotonic(), self._changes()
-            rendered = form.rendered
-            if rendered is None or rendered.changes != changes or now >= rendered.until:
-                ends = [seen + LIFETIME for _, seen in self._coconodes.values()]
-                until = min(now + FRESH, self._present.next_end(now, LIFETIME), *ends)
-                # In a thread: the lists of clients can have megabytes, and packets go on meanwhile.
-                resource = beside_the_hub(self._topology_of, self.records(), form.lists)
-                form.rendered = rendered = _Rendered(resource, changes, until)
-            return rendered.resource
-
-    def _changes(self) -> tuple[int, int]:
-        return self._present.changes, len(self._coconodes)
-
-    def _topology_of(self, records: Records, lists: Lists) -> Resource:
-        body = encode_topology(records, lists)
-        return Resource(body, JSON, KEEP, self._signature(body))
-
-    def _signature(self, body: bytes) -> Headers:
-        if self._signer is None:
-            return []
-        created = self._stamps.next()
-        claim = Claim(self._signer.public_key, created, expires=created + int(1000 * EXPIRY))
-        return [(HEADER, claim.signed(self._signer.sign, "topology", TOPOLOGY_PATH, body))]
-
-    def _note(self, node: MixNode | Provider, identity: bytes | None) -> None:
-        # Clients find providers by the identity in their versions (ADDRESS@PROVIDER).
-        if identity_in(node.version) not in (None, identity):
-            raise RemoteFormatError("the version names an identity that hasn't signed this post")
-        self._present.note(node, time.monotonic(), time.time_ns(), LIFETIME, identity)
+        return form.resource()
 
     def _note_provider(self, node: Provider, identity: bytes | None) -> Headers:
-        """Note a provider, and ask for its list of clients if it isn't here.
+        since = self._listed.note_provider(node, identity)
+        return [] if since is None else [(SINCE_HEADER, str(since.digest))]
 
-        Until it comes, the provider keeps the list that it had before.
-        """
-        wanted = node.digest or EMPTY.digest
-        clients = listed = node.clients or self._lists.find(wanted)
-        if listed is None:
-            last = self._present.last(node, identity)
-            if isinstance(last, Provider) and last.digest:
-                listed = self._lists.find(last.digest)
-        if listed is not None:
-            self._lists.hold(listed, time.monotonic())
-        digest = wanted if listed is None else listed.digest
-        self._note(node._replace(clients=EMPTY, digest=digest), identity)
-        if clients is not None:
-            return []
-        since = EMPTY if listed is None else listed
-        self._lists.want(wanted, since)
-        return [(SINCE_HEADER, str(since.digest))]
+    def _note_coconode(self, node: CocoNode, _: bytes | None) -> None:
+        self._listed.note_coconode(node)
 
     def _let_go(self, _: bytes, identity: bytes | None) -> None:
         if identity is not None:  # as Admission makes sure
-            self._present.leave(identity)
+            self._listed.leave(identity)
 
     def _count(self, metric: Metric, _: bytes | None) -> None:
         self._metrics.take(metric)
         self._feed.tell(metric.listed)
-
-    def _note_coconode(self, node: CocoNode, _: bytes | None) -> None:
-        # No packet goes to a coconode, so it can't take another node's place, and is only counted.
-        if node.public_key not in self._coconodes and len(self._coconodes) >= MOST_NODES:
-            raise RemoteFormatError("too many nodes")
-        seen = node._replace(last_seen=time.time_ns())
-        self._coconodes[node.public_key] = seen, time.monotonic()
 
     def _respond(self, environ: Environment) -> Answer | Upgrade:
         answer = self._found(environ)
@@ -378,23 +287,6 @@ class _Post(NamedTuple):
     longest: int  # bytes
     read: Callable[[bytes], Any]
     take: Callable[[Any, bytes | None], Headers | None]
-
-
-class _Topology:
-    """The topology in one form. The whole lists are only made if somebody asks for them."""
-
-    def __init__(self, lists: Lists) -> None:
-        self.lists = lists
-        self.rendering = RLock()
-        self.rendered: _Rendered | None = None
-
-
-class _Rendered(NamedTuple):
-    """The topology, what it is made from, and until when it is right."""
-
-    resource: Resource
-    changes: tuple[int, int]
-    until: float  # monotonic
 
 
 @cache
