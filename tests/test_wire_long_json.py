@@ -96,6 +96,15 @@ def test_anything_is_what_it_is_in_one_go(line: bytes, data: st.DataObject | Non
     check(line, data)
 
 
+def test_half_a_pair_counts_only_in_a_text_that_is_not_dropped() -> None:
+    half = b'"' + b"\\ud83d" * 10 + b'"'
+    line = b'{"a":' + half + b',"a":1}'
+    assert flat(loads([line], no_rest)) == expected(line) == {"a": 1}
+    for kept in (b'{"a":1,"a":' + half + b"}", b"{" + half + b":1}"):
+        with pytest.raises(UnicodeEncodeError):
+            loads([kept], no_rest)
+
+
 def test_an_escape_at_the_end_of_a_span_is_no_end_of_the_text() -> None:
     for length in range(40):
         line = json.dumps([f'"{"a" * length}é'])

@@ -41,6 +41,9 @@ class LongText:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
+        # That it contains half a surrogate pair. It counts only if the text is in the value: of two
+        # members with the same name, the standard library drops the first.
+        self.mistake: UnicodeEncodeError | None = None
 
     def __str__(self) -> str:
         return "".join(self.pieces)
@@ -194,14 +197,20 @@ class _Text:
             self._decode = codecs.getincrementaldecoder("utf-8")().decode
         text = json.loads(f'"{self._decode(part, final)}"')
         if b"\\u" in part:
-            text.encode()
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                self._long.mistake = error
         self._long.pieces.append(text)
 
 
 def _restored(value: Any, places: dict[str, LongText]) -> Any:
     match value:
         case str():
-            return places.get(value, value)
+            text = places.get(value)
+            if text is not None and text.mistake is not None:
+                raise text.mistake
+            return value if text is None else text
         case list():
             return [_restored(item, places) for item in value]
         case dict():
