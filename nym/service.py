@@ -210,15 +210,11 @@ class Service:
                 address = recipient.address
                 if not (is_public_key(address) or self._contacts.is_plain(address)):
                     raise BadRecipientError
-                # In a thread, as below: it waits for the disk, and for others who change the file.
-                beside_the_hub(self._contacts.add, name, recipient)
-                return self._listed_contacts()
+                return self._changed_contacts(self._contacts.add, name, recipient)
             case RenameContact(name, new_name):
-                beside_the_hub(self._contacts.rename, name, new_name)
-                return self._listed_contacts()
+                return self._changed_contacts(self._contacts.rename, name, new_name)
             case RemoveContact(name):
-                beside_the_hub(self._contacts.remove, name)
-                return self._listed_contacts()
+                return self._changed_contacts(self._contacts.remove, name)
             case Correspondents():
                 return CorrespondentList(self._replies.correspondents(), self._replies.answered())
             case Flush():
@@ -310,6 +306,11 @@ class Service:
         """Note that an answer did not reach the application: its messages stay in the inbox."""
         if isinstance(response, Fetched):
             self.inbox.give_back(response.messages)
+
+    def _changed_contacts(self, change: Callable[..., None], *arguments: object) -> ContactList:
+        # In a thread: it waits for the disk, and for others who change the file.
+        beside_the_hub(change, *arguments)
+        return self._listed_contacts()
 
     def _listed_contacts(self) -> ContactList:
         return ContactList(

@@ -111,7 +111,7 @@ def messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
 
 def page(options: Options) -> int:
     """Print the link to the page of a running client."""
-    # Who reads how to start it wants one that has a page.
+    # If the client doesn't run, the error names this command: with another one, it has no page.
     with_page = CLIENT._replace(start="nym-client websocket --id")
     with control(options["--id"], roles=[with_page]) as client:
         say(client.ask(type="page")["link"])

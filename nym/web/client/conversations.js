@@ -10,8 +10,11 @@ const TAG = /^[1-9A-HJ-NP-Za-km-z]{16,22}$/; // 16 bytes; an address has 32
 /** Whether a conversation is with somebody who can only be answered (docs/protocol/replies.md). */
 export const isTag = (key) => TAG.test(key);
 
+/** Whether a conversation is with somebody who can be written to. */
+export const canWrite = (key) => key !== ANONYMOUS && key !== PLAIN;
+
 /** Whether a conversation is with an address, which can be given a name. */
-export const hasAddress = (key) => key !== ANONYMOUS && key !== PLAIN && !isTag(key);
+export const hasAddress = (key) => canWrite(key) && !isTag(key);
 
 /** A message in a conversation. */
 class Message {

@@ -3,7 +3,7 @@
 import { Compose } from "/web/client/compose.js";
 import { Contacts } from "/web/client/contacts.js";
 import { decode } from "/web/client/content.js";
-import { ANONYMOUS, Conversations, isTag, PLAIN } from "/web/client/conversations.js";
+import { ANONYMOUS, canWrite, Conversations, isTag, PLAIN } from "/web/client/conversations.js";
 import { Talk } from "/web/client/talk.js";
 import { byId, draw, make, say } from "/web/common/dom.js";
 import { bytes } from "/web/common/numbers.js";
@@ -192,9 +192,8 @@ export class Messages {
     const talk = this.talks.with(key);
     say(byId("peer"), visible(this.talks.name(key)));
     say(byId("peer-about"), about(key, this.talks.isPlain(key)));
-    const canWrite = key !== ANONYMOUS && key !== PLAIN;
     this.contacts.show(key);
-    this.compose.open(canWrite ? key : null);
+    this.compose.open(canWrite(key) ? key : null);
     this.talk.open(talk.messages);
     this.draw();
   }
