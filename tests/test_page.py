@@ -248,6 +248,9 @@ def test_of_a_client_without_a_page_the_program_says_so(
     settings = {"socket.host": host.format(tmp_path), "socket.port": "0"}
     for name, value in settings.items():
         assert run_program(tmp_path, "config", "set", name, value)[0] == 0
+    code, out, err = run_program(tmp_path, "page", "--id", "two")
+    assert (code, out) == (5, "")
+    assert err.endswith("make it with: nym-client init --id two\n")
     code, out, err = run_program(tmp_path, "page")
     assert (code, out) == (3, "")
     assert err.endswith("start it with: nym-client websocket --id one\n")

@@ -63,10 +63,14 @@ ALL: Sequence[Role] = (CLIENT, MIXNODE, PROVIDER, DIRECTORY)
 
 
 class Home(NamedTuple):
-    """The folder of a program, which may not exist yet."""
+    """The folder of a program, which may not exist yet.
+
+    `command` starts it where not any program of the role will do.
+    """
 
     role: Role
     folder: Path
+    command: str = ""
 
     def __str__(self) -> str:
         return f'{self.role.name} "{self.folder.name}"'
@@ -84,7 +88,7 @@ class Home(NamedTuple):
     @property
     def start(self) -> str:
         """The command that starts it."""
-        return f"{self.role.start} {self.quoted}"
+        return f"{self.command or self.role.start} {self.quoted}"
 
 
 def home(role: Role, name: str) -> Home:

@@ -112,8 +112,8 @@ def messages(count: int, lost: tuple[int, str] = (0, "")) -> str:
 def page(options: Options) -> int:
     """Print the link to the page of a running client."""
     # If the client doesn't run, the error names this command: with another one, it has no page.
-    with_page = CLIENT._replace(start="nym-client websocket --id")
-    with control(options["--id"], roles=[with_page]) as client:
+    place = existing(options["--id"])._replace(command="nym-client websocket --id")
+    with connected(place) as client:
         say(client.ask(type="page")["link"])
     return 0
 
